@@ -1,0 +1,468 @@
+//! What a plan asks for, and what is said of a user whose change is not done.
+
+use super::{DesiredUser, DirectoryId, Moment, Names, ScimId, UserName};
+use serde::{Deserialize, Serialize};
+
+/// What is done to an account.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// POST.
+    Create,
+    /// An account that was there is taken over.
+    Link,
+    /// PATCH or PUT of names.
+    Update,
+    /// `active=false`.
+    Deactivate,
+    /// DELETE.
+    Delete,
+}
+
+impl Action {
+    /// Its name in reports, plans and the state.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Link => "link",
+            Self::Update => "update",
+            Self::Deactivate => "deactivate",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The action of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Create, Self::Link, Self::Update, Self::Deactivate, Self::Delete]
+            .into_iter()
+            .find(|action| action.as_str() == name)
+    }
+
+    /// Whether it takes access away.
+    #[must_use]
+    pub const fn removes(self) -> bool {
+        match self {
+            Self::Deactivate | Self::Delete => true,
+            Self::Create | Self::Link | Self::Update => false,
+        }
+    }
+}
+
+/// How a user is removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removal {
+    /// `active=false`; Rhombus then removes the account.
+    Deactivate,
+    /// DELETE.
+    Delete,
+}
+
+impl Removal {
+    /// As an action.
+    #[must_use]
+    pub const fn action(self) -> Action {
+        match self {
+            Self::Deactivate => Action::Deactivate,
+            Self::Delete => Action::Delete,
+        }
+    }
+}
+
+/// Why a change is planned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The directory wants this user and there is no account of ours.
+    Wanted,
+    /// The directory says another name.
+    NameChanged,
+    /// The export that is proven whole has no such user.
+    Gone,
+    /// The export says this user is in none of the scoped groups.
+    OutOfGroups,
+    /// The export says this user is suspended.
+    Suspended,
+    /// The export says this user is staged.
+    Staged,
+}
+
+impl Cause {
+    /// In plain words, as plans show it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wanted => "wanted by the directory",
+            Self::NameChanged => "name changed in the directory",
+            Self::Gone => "gone from the export",
+            Self::OutOfGroups => "out of the scoped groups",
+            Self::Suspended => "suspended in the directory",
+            Self::Staged => "staged in the directory",
+        }
+    }
+}
+
+/// The kinds that the guard counts apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum GuardKind {
+    /// Gone from the export, or from its groups: an absence, or nearly one.
+    Absent,
+    /// Said to be suspended or staged: a statement.
+    Suspended,
+    /// A new account.
+    Create,
+    /// Other names.
+    Update,
+}
+
+impl GuardKind {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 4] = [Self::Absent, Self::Suspended, Self::Create, Self::Update];
+
+    /// Its name in the configuration and in the state.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Suspended => "suspended",
+            Self::Create => "create",
+            Self::Update => "update",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// An attribute of an account that we set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldName {
+    /// `userName`.
+    UserName,
+    /// `name.givenName`.
+    GivenName,
+    /// `name.familyName`.
+    FamilyName,
+    /// `externalId`.
+    ExternalId,
+}
+
+impl FieldName {
+    /// Its SCIM path (RFC 7643, section 4.1).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserName => "userName",
+            Self::GivenName => "name.givenName",
+            Self::FamilyName => "name.familyName",
+            Self::ExternalId => "externalId",
+        }
+    }
+}
+
+/// One attribute, before and after.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Field {
+    /// Which.
+    pub name: FieldName,
+    /// What the account carries; `None` where there is no account, or no such value.
+    pub from: Option<Box<str>>,
+    /// What it should carry.
+    pub to: Option<Box<str>>,
+}
+
+/// What makes a change the same change: the guard, holds and approvals count by it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ChangeKey {
+    /// What is done.
+    pub action: Action,
+    /// To whom.
+    pub directory_id: DirectoryId,
+    /// To which account; `None` for one that does not exist yet.
+    pub scim_id: Option<ScimId>,
+}
+
+/// A planned change, with what was before and what will be after.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Make an account; becomes a link where the look-up finds one.
+    Create {
+        /// Who.
+        user: DesiredUser,
+        /// The link whose removal must be confirmed first, because its account carries this username.
+        after_removal_of: Option<DirectoryId>,
+    },
+    /// Set names.
+    Update {
+        /// Whose account.
+        directory_id: DirectoryId,
+        /// Which account.
+        scim_id: ScimId,
+        /// The userName it carries.
+        user_name: UserName,
+        /// The names it carries.
+        carried: Names,
+        /// The names it should carry.
+        wanted: Names,
+    },
+    /// Take an account away.
+    Remove {
+        /// Whose account.
+        directory_id: DirectoryId,
+        /// Which account.
+        scim_id: ScimId,
+        /// The userName it carries.
+        user_name: UserName,
+        /// How.
+        removal: Removal,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+impl Change {
+    /// What is done.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Create { .. } => Action::Create,
+            Self::Update { .. } => Action::Update,
+            Self::Remove { removal, .. } => removal.action(),
+        }
+    }
+
+    /// To whom.
+    #[must_use]
+    pub fn directory_id(&self) -> &DirectoryId {
+        match self {
+            Self::Create { user, .. } => &user.id,
+            Self::Update { directory_id, .. } | Self::Remove { directory_id, .. } => directory_id,
+        }
+    }
+
+    /// To which account, where there is one.
+    #[must_use]
+    pub fn scim_id(&self) -> Option<&ScimId> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Update { scim_id, .. } | Self::Remove { scim_id, .. } => Some(scim_id),
+        }
+    }
+
+    /// The username that is shown: the account's, or for a create the directory's.
+    #[must_use]
+    pub fn user_name(&self) -> &UserName {
+        match self {
+            Self::Create { user, .. } => &user.user_name,
+            Self::Update { user_name, .. } | Self::Remove { user_name, .. } => user_name,
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Create { .. } => Cause::Wanted,
+            Self::Update { .. } => Cause::NameChanged,
+            Self::Remove { cause, .. } => *cause,
+        }
+    }
+
+    /// Which limit of the guard it counts against.
+    #[must_use]
+    pub fn guard_kind(&self) -> GuardKind {
+        match self.cause() {
+            Cause::Wanted => GuardKind::Create,
+            Cause::NameChanged => GuardKind::Update,
+            Cause::Gone | Cause::OutOfGroups => GuardKind::Absent,
+            Cause::Suspended | Cause::Staged => GuardKind::Suspended,
+        }
+    }
+
+    /// What makes it the same change tomorrow.
+    #[must_use]
+    pub fn key(&self) -> ChangeKey {
+        ChangeKey { action: self.action(), directory_id: self.directory_id().clone(), scim_id: self.scim_id().cloned() }
+    }
+
+    /// A digest of what it wants; while that stays the same, a failure waits for its time.
+    #[must_use]
+    pub fn wanted(&self) -> String {
+        let fields = self.fields();
+        let texts = fields.iter().flat_map(|field| [field.name.as_str(), field.to.as_deref().unwrap_or_default()]);
+        super::short_digest(std::iter::once(self.action().as_str()).chain(texts))
+    }
+
+    /// The attributes it sets.
+    #[must_use]
+    pub fn fields(&self) -> Vec<Field> {
+        match self {
+            Self::Create { user, .. } => created_fields(user),
+            Self::Update { carried, wanted, .. } => differing_fields(carried, wanted),
+            Self::Remove { .. } => Vec::new(),
+        }
+    }
+}
+
+fn created_fields(user: &DesiredUser) -> Vec<Field> {
+    let set = |name, value: Option<&str>| {
+        value.filter(|value| !value.is_empty()).map(|value| Field { name, from: None, to: Some(value.into()) })
+    };
+    [
+        set(FieldName::UserName, Some(user.user_name.as_str())),
+        set(FieldName::GivenName, user.names.given.as_deref()),
+        set(FieldName::FamilyName, user.names.family.as_deref()),
+        set(FieldName::ExternalId, Some(user.id.as_str())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The names that differ, each with both values.
+fn differing_fields(carried: &Names, wanted: &Names) -> Vec<Field> {
+    let pair = |name, carried: &Option<Box<str>>, wanted: &Option<Box<str>>| {
+        let wanted = wanted.as_deref()?;
+        let before = carried.as_deref().unwrap_or_default();
+        (before != wanted).then(|| Field { name, from: Some(before.into()), to: Some(wanted.into()) })
+    };
+    [
+        pair(FieldName::GivenName, &carried.given, &wanted.given),
+        pair(FieldName::FamilyName, &carried.family, &wanted.family),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What is said of a user whose wanted change is not done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum StandingKind {
+    /// The guard, or a doubt about the account, holds it back.
+    Held,
+    /// It goes on by itself, at a time or with the next export.
+    Waiting,
+    /// The record, or what it asks for, cannot be followed.
+    Refused,
+    /// Three accepted updates changed nothing.
+    Parked,
+    /// Rhombus did not take it; it is tried again.
+    Failed,
+    /// The policy says that this user stays.
+    Kept,
+}
+
+impl StandingKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Held, Self::Waiting, Self::Refused, Self::Parked, Self::Failed, Self::Kept];
+
+    /// Its name in reports and in the state.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+            Self::Parked => "parked",
+            Self::Failed => "failed",
+            Self::Kept => "kept",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// One user whose wanted change is not done, and why (CONTRACT section 7, `users`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// In which list it stands.
+    pub kind: StandingKind,
+    /// Who; `None` for a record that names nobody.
+    pub directory_id: Option<DirectoryId>,
+    /// By which name; `None` where no name is known.
+    pub username: Option<UserName>,
+    /// Why, in words.
+    pub reason: String,
+    /// What was to be done, where that is known.
+    pub action: Option<Action>,
+    /// When a cycle first stored it; `None` before.
+    pub since: Option<Moment>,
+    /// When it goes on by itself.
+    pub until: Option<Moment>,
+    /// The wanted value, as a digest: a refusal is said again only when it or the reason changes, and a
+    /// failure is tried at once when it changes.
+    pub wanted: Box<str>,
+    /// How often it failed in a row.
+    pub attempts: u32,
+    /// The account, where there is one: it decides the type of the event.
+    pub scim_id: Option<ScimId>,
+    /// The wanted value, for the event of a refusal; not stored.
+    pub fields: Vec<Field>,
+}
+
+impl Standing {
+    /// A standing that no cycle has stored yet.
+    #[must_use]
+    pub fn new(
+        kind: StandingKind,
+        id: Option<&DirectoryId>,
+        name: Option<&UserName>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            directory_id: id.cloned(),
+            username: name.cloned(),
+            reason: reason.into(),
+            action: None,
+            since: None,
+            until: None,
+            wanted: "".into(),
+            attempts: 0,
+            scim_id: None,
+            fields: Vec::new(),
+        }
+    }
+
+    /// The same, of an account that we hold.
+    #[must_use]
+    pub fn account(mut self, scim_id: &ScimId) -> Self {
+        self.scim_id = Some(scim_id.clone());
+        self
+    }
+
+    /// The same, with the attributes that were wanted.
+    #[must_use]
+    pub fn fields(mut self, fields: Vec<Field>) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    /// The same, with the action that is not done.
+    #[must_use]
+    pub fn action(mut self, action: Action) -> Self {
+        self.action = Some(action);
+        self
+    }
+
+    /// The same, with the time at which it goes on.
+    #[must_use]
+    pub fn until(mut self, until: Moment) -> Self {
+        self.until = Some(until);
+        self
+    }
+
+    /// The same, with the digest of the wanted value.
+    #[must_use]
+    pub fn wanted(mut self, wanted: impl Into<Box<str>>) -> Self {
+        self.wanted = wanted.into();
+        self
+    }
+}

@@ -1,0 +1,171 @@
+//! The words of the domain, as types that cannot hold a wrong value. PURE: no IO, no clock.
+//!
+//! What is deliberately absent: anything about files, HTTP or SQL. Those rooms turn what they read into these
+//! types at their edge and hand them on.
+
+mod change;
+mod text;
+mod time;
+mod user;
+
+pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal, Standing, StandingKind};
+pub use text::{clean, hex, short_digest};
+pub use time::{Duration, Moment};
+pub use user::{DesiredUser, DirectoryUser, Loose, LooseGroups, Names, Proof, ProvisionedUser, Unusable, UserState};
+
+use std::fmt;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Takes the text as it is.
+            #[must_use]
+            pub fn new(text: impl Into<Box<str>>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text as it was given.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// The immutable key of a user in the directory (JumpCloud's `_id`), sent as SCIM `externalId`.
+    DirectoryId
+}
+text_id! {
+    /// The `id` that the SCIM server gave to an account: opaque, compared byte for byte (RFC 7643, section 3.1).
+    ScimId
+}
+text_id! {
+    /// The digest that names a set of held changes: 64 hex digits.
+    HoldId
+}
+text_id! {
+    /// The id of one cycle: 24 hex digits, the first 8 its Unix second.
+    CycleId
+}
+
+/// The longest directory id, in bytes (CONTRACT section 3).
+pub const DIRECTORY_ID_BYTES_MAX: usize = 255;
+/// The longest username, in bytes (RFC 5321's limit of a mailbox).
+pub const USER_NAME_BYTES_MAX: usize = 254;
+/// The longest given or family name, in bytes.
+pub const NAME_BYTES_MAX: usize = 1024;
+
+/// A username: an e-mail address, kept as the directory wrote it and compared folded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserName(Box<str>);
+
+impl UserName {
+    /// Takes a username that is an e-mail: one `@`, something on both sides, no space or control character,
+    /// at most [`USER_NAME_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// Why it is none, in words that do not repeat it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > USER_NAME_BYTES_MAX {
+            return Err("username is longer than 254 bytes");
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err("username has a space or a control character");
+        }
+        match text.split_once('@') {
+            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => {
+                Ok(Self(text.into()))
+            }
+            Some(_) | None => Err("username is no e-mail address"),
+        }
+    }
+
+    /// Takes a username that the endpoint or the state holds, whatever it looks like.
+    #[must_use]
+    pub fn of_account(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form in which usernames are compared: NFC, then Unicode lower case.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        text::fold(&self.0)
+    }
+
+    /// The coarser form that tells look-alikes apart from equals: NFKC case folding.
+    #[must_use]
+    pub fn casefolded(&self) -> String {
+        text::casefold(&self.0)
+    }
+
+    /// Whether both name the same account at Rhombus.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.0 == other.0 || self.folded() == other.folded()
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Folds a username that may not be one, for lists of protected names and claims of unusable records.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    text::fold(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_username_is_an_email_address() {
+        for (text, good) in [
+            ("a@b.example", true),
+            ("a@b", true),
+            ("A+x@B.Example", true),
+            ("ann", false),
+            ("@b", false),
+            ("a@", false),
+            ("a@b@c", false),
+            ("a b@c", false),
+            ("a@b\u{85}", false),
+            ("a@b\n", false),
+        ] {
+            assert_eq!(UserName::parse(text).is_ok(), good, "{text:?}");
+        }
+        assert!(UserName::parse(&format!("{}@b.example", "a".repeat(260))).is_err());
+    }
+
+    #[test]
+    fn usernames_compare_after_nfc_and_lower_case_only() {
+        let same = |a: &str, b: &str| UserName::of_account(a).same_as(&UserName::of_account(b));
+        assert!(same("Zo\u{eb}@x.example", "zoe\u{308}@X.example"));
+        assert!(!same("stra\u{df}e@x.example", "strasse@x.example"));
+        let alike = |a: &str, b: &str| UserName::of_account(a).casefolded() == UserName::of_account(b).casefolded();
+        assert!(alike("stra\u{df}e@x.example", "STRASSE@x.example"));
+        assert!(alike("\u{ff41}nn@x.example", "ann@x.example"));
+        assert!(!alike("\u{430}nn@x.example", "ann@x.example"), "a homoglyph is another user");
+    }
+}

@@ -1,0 +1,63 @@
+//! How texts are folded, escaped, cut and digested. One place, so that two rooms never disagree.
+
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::fmt::Write;
+use unicode_normalization::UnicodeNormalization;
+
+/// What a text of the endpoint is cut to, in bytes, before it goes anywhere (CONTRACT section 5).
+const FOREIGN_TEXT_BYTES_MAX: usize = 512;
+
+/// NFC, then Unicode lower case.
+pub(super) fn fold(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.nfc().collect::<String>().to_lowercase() }
+}
+
+/// NFKC case folding (Unicode, D146 without the removal of ignorables).
+pub(super) fn casefold(text: &str) -> String {
+    use caseless::Caseless;
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// SHA-256 over the parts, each with its length before it, as hex; two lists of parts never share one.
+#[must_use]
+pub fn short_digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize()[..16])
+}
+
+/// A text from outside made fit to be shown: cut to 512 bytes, line ends and controls as spaces.
+///
+/// Secrets are taken out before, where they are known (`http`).
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    let mut end = text.len().min(FOREIGN_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let cut = &text[..end];
+    let harmful = |c: char| {
+        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if cut.chars().any(harmful) {
+        Cow::Owned(cut.chars().map(|c| if harmful(c) { ' ' } else { c }).collect())
+    } else {
+        Cow::Borrowed(cut)
+    }
+}

@@ -1,0 +1,152 @@
+//! A user on its way: as the directory says it (`DirectoryUser`), as it should be (`DesiredUser`), as we left it at
+//! Rhombus (`ProvisionedUser`).
+
+use super::{DirectoryId, ScimId, UserName};
+use std::borrow::Cow;
+
+/// One member of a record, before anybody has judged it: a wrong type is remembered, not refused.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Loose<'a> {
+    /// The key is not there.
+    #[default]
+    Absent,
+    /// `null`.
+    Null,
+    /// A string.
+    Text(Cow<'a, str>),
+    /// A boolean.
+    Flag(bool),
+    /// A number, an array or an object: of no use where a text or a boolean is asked for.
+    Other,
+}
+
+/// The member `groups`, before anybody has judged it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum LooseGroups<'a> {
+    /// The key is not there, or `null`.
+    #[default]
+    Absent,
+    /// Names, or the `name` of objects.
+    Listed(Vec<Cow<'a, str>>),
+    /// Anything else.
+    Other,
+}
+
+/// A record of an export, cut out and typed, not judged: `plan::desire` says what it asks for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DirectoryUser<'a> {
+    /// The immutable key.
+    pub id: Loose<'a>,
+    /// The username, which must be an e-mail address.
+    pub username: Loose<'a>,
+    /// `name.givenName`.
+    pub firstname: Loose<'a>,
+    /// `name.familyName`.
+    pub lastname: Loose<'a>,
+    /// `STAGED`, `ACTIVATED` or `SUSPENDED`.
+    pub state: Loose<'a>,
+    /// Decides only where `state` is absent.
+    pub activated: Loose<'a>,
+    /// True: suspended, whatever `state` says.
+    pub suspended: Loose<'a>,
+    /// The groups this user is in.
+    pub groups: LooseGroups<'a>,
+}
+
+/// What the directory says of a user's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UserState {
+    /// May work.
+    Activated,
+    /// Not yet.
+    Staged,
+    /// Not any more, or not now.
+    Suspended,
+}
+
+/// Why a record cannot be used. The user it stands for is present, and is never removed because of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unusable {
+    /// The id it stands for, where it has a valid one.
+    pub id: Option<DirectoryId>,
+    /// The username it carries, where it carries a text.
+    pub username: Option<UserName>,
+    /// In words, without a value of the record.
+    pub reason: &'static str,
+}
+
+/// The two names that are managed. `None`: the export does not carry the key, so the name is left alone.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Names {
+    /// `name.givenName`; an empty text clears it.
+    pub given: Option<Box<str>>,
+    /// `name.familyName`; an empty text clears it.
+    pub family: Option<Box<str>>,
+}
+
+/// A user who should exist, valid by construction (`plan::desire`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DesiredUser {
+    /// Sent as `externalId`.
+    pub id: DirectoryId,
+    /// Sent as `userName`, at the create and never again.
+    pub user_name: UserName,
+    /// The names it should carry.
+    pub names: Names,
+}
+
+/// A row of the snapshot: an account we made or took over, as we last saw it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProvisionedUser {
+    /// The row's number; dense enough to keep a bit for each.
+    pub row: i64,
+    /// Whose account it is.
+    pub directory_id: DirectoryId,
+    /// Which account it is.
+    pub scim_id: ScimId,
+    /// The userName that the account carries.
+    pub user_name: UserName,
+    /// The names that the account carries; `None`: none was ever seen.
+    pub names: Names,
+    /// How many accepted updates in a row did not change the account (CONTRACT section 4, parked).
+    pub futile_count: u32,
+    /// The digest of the names that those updates wanted.
+    pub futile_wanted: Option<Box<str>>,
+}
+
+impl Names {
+    /// What differs between these wanted names and those an account carries: absent, `null` and `""` are equal.
+    #[must_use]
+    pub fn differ_from(&self, carried: &Self) -> bool {
+        fn differs(wanted: Option<&str>, carried: Option<&str>) -> bool {
+            wanted.is_some_and(|wanted| wanted != carried.unwrap_or_default())
+        }
+        differs(self.given.as_deref(), carried.given.as_deref())
+            || differs(self.family.as_deref(), carried.family.as_deref())
+    }
+
+    /// Names wanted a moment ago laid over those that were carried: what the account carries once it obeyed.
+    #[must_use]
+    pub fn laid_over(&self, carried: &Self) -> Self {
+        Self {
+            given: self.given.clone().or_else(|| carried.given.clone()),
+            family: self.family.clone().or_else(|| carried.family.clone()),
+        }
+    }
+
+    /// A short text that is equal for equal wants, for "three updates did not change this".
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let part = |name: &Option<Box<str>>| name.as_deref().map_or("-".to_owned(), |name| format!("+{name}"));
+        super::short_digest([part(&self.given).as_str(), part(&self.family).as_str()])
+    }
+}
+
+/// Whether an absence from this export means that the user is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// The export is whole: a document that closed, totals that match, or a checksum beside it.
+    Whole,
+    /// It may have been cut where it still parses: an absence must be seen in two exports.
+    Unproven,
+}

@@ -1,0 +1,185 @@
+//! What one record asks for: usable or not, in scope or not, and which names. The whole of the mapping stands here.
+
+use crate::model::{
+    DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, Loose, LooseGroups, NAME_BYTES_MAX, Names,
+    Unusable, UserName, UserState, folded,
+};
+use std::collections::BTreeSet;
+
+/// Which users are wanted (`[scope]`).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scope {
+    groups: BTreeSet<String>,
+    protected: BTreeSet<String>,
+}
+
+impl Scope {
+    /// A scope of these groups (none: everyone) without these usernames.
+    #[must_use]
+    pub fn new(groups: &[String], protected: &[String]) -> Self {
+        Self {
+            groups: groups.iter().cloned().collect(),
+            protected: protected.iter().map(|name| folded(name)).collect(),
+        }
+    }
+
+    /// Whether users are chosen by their groups.
+    #[must_use]
+    pub fn by_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Whether this username is never touched.
+    #[must_use]
+    pub fn protects(&self, name: &UserName) -> bool {
+        !self.protected.is_empty() && self.protected.contains(&name.folded())
+    }
+}
+
+/// What a usable record asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// An account.
+    Provision,
+    /// None, because of the user's state.
+    Withhold(UserState),
+    /// None, because of the groups.
+    OutOfScope,
+}
+
+/// A record that was understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Desire<'a> {
+    /// The directory id.
+    pub id: &'a str,
+    /// The username, known to be an e-mail.
+    pub user_name: &'a str,
+    /// The given name: `None` is not managed, empty is cleared.
+    pub given: Option<&'a str>,
+    /// The family name, likewise.
+    pub family: Option<&'a str>,
+    /// What it asks for.
+    pub ask: Ask,
+}
+
+impl Desire<'_> {
+    /// As a user of its own.
+    #[must_use]
+    pub fn to_user(&self) -> DesiredUser {
+        DesiredUser {
+            id: DirectoryId::new(self.id),
+            user_name: UserName::of_account(self.user_name),
+            names: self.names(),
+        }
+    }
+
+    /// The names alone.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names { given: self.given.map(Into::into), family: self.family.map(Into::into) }
+    }
+}
+
+/// A record that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reject {
+    /// Whom it stands for, and why it cannot be used.
+    pub unusable: Unusable,
+    /// Whether it could be a user in scope: false only where its groups say that it is not.
+    pub could_be_in_scope: bool,
+}
+
+/// Judges one record.
+///
+/// # Errors
+/// The first thing that makes it unusable (CONTRACT section 3, "Unusable").
+pub fn judge<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Desire<'a>, Reject> {
+    let id = valid_id(&user.id);
+    let in_scope = in_scope(&user.groups, scope);
+    let reject = |reason| {
+        let username = match &user.username {
+            Loose::Text(text) if !text.is_empty() => Some(UserName::of_account(text)),
+            Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => None,
+        };
+        let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, reason };
+        Reject { unusable, could_be_in_scope: !matches!(in_scope, Ok(false)) }
+    };
+    let id = id.map_err(reject)?;
+    let user_name = match &user.username {
+        Loose::Text(text) => {
+            UserName::parse(text).map_err(reject)?;
+            text.as_ref()
+        }
+        Loose::Absent | Loose::Null => return Err(reject("no username")),
+        Loose::Flag(_) | Loose::Other => return Err(reject("username is no text")),
+    };
+    let given =
+        name(&user.firstname, "firstname is no text", "firstname is longer than 1024 bytes or has a control character")
+            .map_err(reject)?;
+    let family =
+        name(&user.lastname, "lastname is no text", "lastname is longer than 1024 bytes or has a control character")
+            .map_err(reject)?;
+    let state = state(user).map_err(reject)?;
+    let in_scope = in_scope.map_err(reject)?;
+    let ask = match state {
+        UserState::Activated if in_scope => Ask::Provision,
+        UserState::Activated => Ask::OutOfScope,
+        UserState::Staged | UserState::Suspended => Ask::Withhold(state),
+    };
+    Ok(Desire { id, user_name, given, family, ask })
+}
+
+fn valid_id<'a>(id: &'a Loose<'_>) -> Result<&'a str, &'static str> {
+    match id {
+        Loose::Text(text) if text.is_empty() => Err("an empty id"),
+        Loose::Text(text) if text.len() > DIRECTORY_ID_BYTES_MAX => Err("id is longer than 255 bytes"),
+        Loose::Text(text) => Ok(text),
+        Loose::Absent | Loose::Null => Err("no id"),
+        Loose::Flag(_) | Loose::Other => Err("id is no text"),
+    }
+}
+
+fn name<'a>(value: &'a Loose<'_>, no_text: &'static str, unfit: &'static str) -> Result<Option<&'a str>, &'static str> {
+    match value {
+        Loose::Absent => Ok(None),
+        Loose::Null => Ok(Some("")),
+        Loose::Text(text) if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) => Err(unfit),
+        Loose::Text(text) => Ok(Some(text)),
+        Loose::Flag(_) | Loose::Other => Err(no_text),
+    }
+}
+
+fn flag(value: &Loose<'_>, fault: &'static str) -> Result<Option<bool>, &'static str> {
+    match value {
+        Loose::Absent | Loose::Null => Ok(None),
+        Loose::Flag(flag) => Ok(Some(*flag)),
+        Loose::Text(_) | Loose::Other => Err(fault),
+    }
+}
+
+/// Where `state` is present, it and `suspended` decide; `activated` only where `state` is absent.
+fn state(user: &DirectoryUser<'_>) -> Result<UserState, &'static str> {
+    let suspended = flag(&user.suspended, "suspended is no boolean")?.unwrap_or(false);
+    let activated = flag(&user.activated, "activated is no boolean")?;
+    let said = match &user.state {
+        Loose::Text(text) => match text.as_ref() {
+            "ACTIVATED" => UserState::Activated,
+            "STAGED" => UserState::Staged,
+            "SUSPENDED" => UserState::Suspended,
+            _ => return Err("a state that is none of STAGED, ACTIVATED, SUSPENDED"),
+        },
+        Loose::Absent | Loose::Null if activated == Some(false) => UserState::Staged,
+        Loose::Absent | Loose::Null => UserState::Activated,
+        Loose::Flag(_) | Loose::Other => return Err("state is no text"),
+    };
+    Ok(if suspended { UserState::Suspended } else { said })
+}
+
+fn in_scope(groups: &LooseGroups<'_>, scope: &Scope) -> Result<bool, &'static str> {
+    match groups {
+        LooseGroups::Other => Err("groups is no list of names"),
+        _ if !scope.by_groups() => Ok(true),
+        LooseGroups::Absent => Err("no groups, and the scope is by groups"),
+        LooseGroups::Listed(names) => Ok(names.iter().any(|name| scope.groups.contains(name.as_ref()))),
+    }
+}

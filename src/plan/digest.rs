@@ -1,0 +1,50 @@
+//! The names of a plan and of a hold: digests that depend on what is to be done and on nothing else.
+
+use crate::model::{Change, ChangeKey, HoldId, hex};
+use sha2::{Digest, Sha256};
+
+/// SHA-256 over the sorted lines (action, directory id, SCIM id, fields, cause, held or not), as hex.
+#[must_use]
+pub fn plan_digest<'a>(applied: impl Iterator<Item = &'a Change>, held: impl Iterator<Item = &'a Change>) -> String {
+    let mut lines: Vec<_> =
+        applied.map(|change| line(change, "apply")).chain(held.map(|change| line(change, "held"))).collect();
+    lines.sort_unstable();
+    of_lines(&lines)
+}
+
+/// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id), as hex; none where nothing is held.
+#[must_use]
+pub fn hold_id<'a>(keys: impl Iterator<Item = &'a ChangeKey>) -> Option<HoldId> {
+    let mut lines: Vec<_> = keys
+        .map(|key| {
+            let scim_id = key.scim_id.as_ref().map(crate::model::ScimId::as_str);
+            serde_json::json!([key.action.as_str(), key.directory_id.as_str(), scim_id]).to_string()
+        })
+        .collect();
+    lines.sort_unstable();
+    (!lines.is_empty()).then(|| HoldId::new(of_lines(&lines)))
+}
+
+fn line(change: &Change, verdict: &str) -> String {
+    let fields: Vec<_> =
+        change.fields().iter().map(|field| serde_json::json!([field.name.as_str(), field.from, field.to])).collect();
+    let scim_id = change.scim_id().map(crate::model::ScimId::as_str);
+    serde_json::json!([
+        change.action().as_str(),
+        change.directory_id().as_str(),
+        scim_id,
+        fields,
+        change.cause().as_str(),
+        verdict
+    ])
+    .to_string()
+}
+
+fn of_lines(lines: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for line in lines {
+        hash.update(line.as_bytes());
+        hash.update(b"\n");
+    }
+    hex(&hash.finalize())
+}

@@ -1,0 +1,95 @@
+//! Two records with one id, or two ids with one username: both are unusable, and the users they stand for present.
+//!
+//! A hash of each id and of each folded name is kept while reading, 16 bytes a record. Two equal hashes only nominate: a
+//! second reading of the same handle looks at those records themselves, and its findings decide.
+
+use crate::model::{DirectoryUser, Loose, UserName};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The hashes of one reading.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    ids: Vec<u64>,
+    names: Vec<u64>,
+    found: Option<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    ids: HashSet<u64>,
+    names: HashSet<u64>,
+    records_by_id: BTreeMap<String, u32>,
+    ids_by_name: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What a second reading proved.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Doubled {
+    /// Ids that stand in more than one record.
+    pub ids: BTreeSet<String>,
+    /// Ids whose username another id carries too.
+    pub by_name: BTreeSet<String>,
+}
+
+impl Suspects {
+    /// Remembers one record of the first reading.
+    pub fn note(&mut self, user: &DirectoryUser<'_>) {
+        if let Loose::Text(id) = &user.id {
+            self.ids.push(xxh3_64(id.as_bytes()));
+        }
+        if let Loose::Text(name) = &user.username {
+            self.names.push(hash_of_name(name));
+        }
+    }
+
+    /// Whether a second reading is needed; then give each record to [`Suspects::look`].
+    pub fn nominate(&mut self) -> bool {
+        let ids = repeated(std::mem::take(&mut self.ids));
+        let names = repeated(std::mem::take(&mut self.names));
+        let needed = !ids.is_empty() || !names.is_empty();
+        self.found = Some(Found { ids, names, ..Found::default() });
+        needed
+    }
+
+    /// Looks at one record of the second reading.
+    pub fn look(&mut self, user: &DirectoryUser<'_>) {
+        let (Some(found), Loose::Text(id)) = (&mut self.found, &user.id) else { return };
+        if found.ids.contains(&xxh3_64(id.as_bytes())) {
+            *found.records_by_id.entry(id.to_string()).or_default() += 1;
+        }
+        if let Loose::Text(name) = &user.username
+            && found.names.contains(&hash_of_name(name))
+        {
+            let name = UserName::of_account(name).casefolded();
+            found.ids_by_name.entry(name).or_default().insert(id.to_string());
+        }
+    }
+
+    /// What was proven.
+    #[must_use]
+    pub fn doubled(self) -> Doubled {
+        let found = self.found.unwrap_or_default();
+        Doubled {
+            ids: found.records_by_id.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect(),
+            by_name: found.ids_by_name.into_values().filter(|ids| ids.len() > 1).flatten().collect(),
+        }
+    }
+}
+
+fn hash_of_name(name: &str) -> u64 {
+    if name.is_ascii() {
+        let mut folded = [0_u8; crate::model::USER_NAME_BYTES_MAX];
+        if let Some(room) = folded.get_mut(..name.len()) {
+            room.copy_from_slice(name.as_bytes());
+            room.make_ascii_lowercase();
+            return xxh3_64(room);
+        }
+    }
+    xxh3_64(UserName::of_account(name).casefolded().as_bytes())
+}
+
+fn repeated(mut hashes: Vec<u64>) -> HashSet<u64> {
+    hashes.sort_unstable();
+    hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+}

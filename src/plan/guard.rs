@@ -1,0 +1,236 @@
+//! How much may change at once: per kind, over a rolling window that the state remembers (CONTRACT section 3, "Guard").
+//!
+//! It alone makes an [`ApprovedPlan`]. What it holds is listed with the numbers that tripped it.
+
+use super::{Plan, digest};
+use crate::model::{Change, ChangeKey, GuardKind, HoldId, Standing, StandingKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The limits of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// So many are free, however small the company is.
+    pub count_free: u32,
+    /// So many of a hundred provisioned users.
+    pub percent_max: u32,
+    /// Never more than this.
+    pub count_max: u32,
+}
+
+impl Limits {
+    /// `min(count_max, max(count_free, ⌊percent_max % of base⌋))`.
+    #[must_use]
+    pub fn of_base(&self, base: u64) -> u64 {
+        let share = base * u64::from(self.percent_max) / 100;
+        share.max(u64::from(self.count_free)).min(u64::from(self.count_max))
+    }
+}
+
+/// What the guard remembers and is told.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ledger {
+    /// The limits of each kind.
+    pub limits: BTreeMap<GuardKind, Limits>,
+    /// Users provisioned now.
+    pub provisioned_count: u64,
+    /// Users removed within the window.
+    pub removed_count: u64,
+    /// Changes whose intent was stored within the window without approval, once each.
+    pub spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>>,
+    /// Changes that an administrator released.
+    pub approved: BTreeSet<ChangeKey>,
+    /// Creates are free until one cycle has ended with none left.
+    pub first_load: bool,
+    /// Why no removal may be sent at all, where that is so (a clock that cannot be right).
+    pub removals_stopped: Option<String>,
+}
+
+/// The numbers that held a kind back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tripped {
+    /// Which kind.
+    pub kind: GuardKind,
+    /// How many the plan has.
+    pub wanted: u64,
+    /// How many the window has spent.
+    pub spent: u64,
+    /// How many are allowed.
+    pub limit: u64,
+    /// Of how many users.
+    pub base: u64,
+}
+
+impl std::fmt::Display for Tripped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, wanted, spent, limit, base } = self;
+        write!(
+            f,
+            "guard.{}: {wanted} wanted and {spent} spent within the window, limit is {limit} of {base} users",
+            kind.as_str()
+        )
+    }
+}
+
+/// A plan that may be applied. Only [`approve`] makes one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ApprovedPlan {
+    changes: Vec<(Change, bool)>,
+    held: Vec<Change>,
+    standings: Vec<Standing>,
+    hold: Option<HoldId>,
+    tripped: Vec<Tripped>,
+    digest: String,
+    unchanged_count: u64,
+}
+
+impl ApprovedPlan {
+    /// What may be sent, removals first.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().map(|(change, _)| change)
+    }
+
+    /// What may be sent, each with whether an administrator released it.
+    #[must_use]
+    pub fn into_changes(self) -> Vec<(Change, bool)> {
+        self.changes
+    }
+
+    /// What the guard holds.
+    #[must_use]
+    pub fn held(&self) -> &[Change] {
+        &self.held
+    }
+
+    /// Everybody whose wanted change is not sent, with the reason; what is held among them.
+    #[must_use]
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// The id of what is held.
+    #[must_use]
+    pub fn hold(&self) -> Option<&HoldId> {
+        self.hold.as_ref()
+    }
+
+    /// Which limits were passed.
+    #[must_use]
+    pub fn tripped(&self) -> &[Tripped] {
+        &self.tripped
+    }
+
+    /// The digest of the plan (CONTRACT section 7).
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Users who are as they should be.
+    #[must_use]
+    pub fn unchanged_count(&self) -> u64 {
+        self.unchanged_count
+    }
+}
+
+/// Lets through what the limits allow and holds the rest.
+#[must_use]
+pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
+    let mut reasons: BTreeMap<GuardKind, String> = BTreeMap::new();
+    let mut tripped = Vec::new();
+    for kind in GuardKind::ALL {
+        if let Some(numbers) = over_limit(&plan, ledger, kind) {
+            reasons.insert(kind, numbers.to_string());
+            tripped.push(numbers);
+        }
+    }
+    if let Some(reason) = &ledger.removals_stopped {
+        reasons.insert(GuardKind::Absent, reason.clone());
+        reasons.insert(GuardKind::Suspended, reason.clone());
+    }
+    let passes =
+        |change: &Change| ledger.approved.contains(&change.key()) || !reasons.contains_key(&change.guard_kind());
+    let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
+    if going > 0 && going >= ledger.provisioned_count {
+        for kind in [GuardKind::Absent, GuardKind::Suspended] {
+            reasons.entry(kind).or_insert_with(|| format!("all {} users would be removed", ledger.provisioned_count));
+        }
+    }
+    let (mut changes, mut held, mut standings) = (Vec::new(), Vec::new(), plan.standings);
+    for change in plan.changes {
+        let approved = ledger.approved.contains(&change.key());
+        match reasons.get(&change.guard_kind()) {
+            Some(reason) if !approved || (change.action().removes() && ledger.removals_stopped.is_some()) => {
+                standings.push(held_standing(&change, format!("{}; {reason}", change.cause().as_str())));
+                held.push(change);
+            }
+            Some(_) | None => changes.push((change, approved)),
+        }
+    }
+    wait_for_held_removals(&mut changes, &held, &mut standings);
+    let keys: Vec<_> = held.iter().map(Change::key).collect();
+    let digest = digest::plan_digest(changes.iter().map(|(change, _)| change), held.iter());
+    ApprovedPlan {
+        changes,
+        hold: digest::hold_id(keys.iter()),
+        held,
+        standings,
+        tripped,
+        digest,
+        unchanged_count: plan.unchanged_count,
+    }
+}
+
+fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<Tripped> {
+    if kind == GuardKind::Create && ledger.first_load {
+        return None;
+    }
+    let nothing = BTreeSet::new();
+    let spent = ledger.spent.get(&kind).unwrap_or(&nothing);
+    let wanted: BTreeSet<_> = plan
+        .changes
+        .iter()
+        .filter(|change| change.guard_kind() == kind)
+        .map(Change::key)
+        .filter(|key| !ledger.approved.contains(key) && !spent.contains(key))
+        .collect();
+    let base = ledger.provisioned_count + ledger.removed_count;
+    let limit = ledger.limits.get(&kind)?.of_base(base);
+    let (wanted, spent) = (wanted.len() as u64, spent.len() as u64);
+    (wanted > 0 && spent + wanted > limit).then_some(Tripped { kind, wanted, spent, limit, base })
+}
+
+/// A create that comes after a removal waits where that removal is held.
+fn wait_for_held_removals(changes: &mut Vec<(Change, bool)>, held: &[Change], standings: &mut Vec<Standing>) {
+    let held: BTreeSet<_> = held.iter().filter(|change| change.action().removes()).map(Change::directory_id).collect();
+    changes.retain(|(change, _)| {
+        let Change::Create { user, after_removal_of: Some(holder) } = change else { return true };
+        if !held.contains(holder) {
+            return true;
+        }
+        let reason = "the username is still carried by an account whose removal is held";
+        let standing = Standing::new(StandingKind::Waiting, Some(&user.id), Some(&user.user_name), reason);
+        standings.push(standing.action(change.action()).wanted(change.wanted()));
+        false
+    });
+}
+
+fn held_standing(change: &Change, reason: String) -> Standing {
+    let mut standing = Standing::new(StandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
+        .action(change.action())
+        .wanted(change.wanted());
+    standing.scim_id = change.scim_id().cloned();
+    standing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_the_share_between_what_is_free_and_the_most() {
+        let limits = Limits { count_free: 3, percent_max: 10, count_max: 50 };
+        for (base, limit) in [(0, 3), (10, 3), (39, 3), (40, 4), (100, 10), (1_000, 50), (10_000, 50)] {
+            assert_eq!(limits.of_base(base), limit, "{base} users");
+        }
+    }
+}

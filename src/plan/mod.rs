@@ -1,0 +1,32 @@
+//! From records and snapshot to an approved plan. PURE: it reads no clock and calls nobody.
+//!
+//! [`Comparison`] takes records beside snapshot rows and becomes a [`Plan`] once the source has said "whole"; the
+//! [`guard`] alone makes an [`ApprovedPlan`] of it, and only that can be applied.
+
+pub mod desire;
+
+mod comparison;
+mod digest;
+mod doubles;
+mod guard;
+
+pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
+pub use desire::Scope;
+pub use digest::{hold_id, plan_digest};
+pub use doubles::{Doubled, Suspects};
+pub use guard::{ApprovedPlan, Ledger, Limits, Tripped, approve};
+
+use crate::model::{Change, DirectoryId, Standing};
+
+/// What should be done, before the guard has seen it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Plan {
+    /// Removals first, each part by directory id.
+    pub changes: Vec<Change>,
+    /// Whoever is not changed though something is wanted: waiting, refused, parked, failed, kept.
+    pub standings: Vec<Standing>,
+    /// Users missing from an export that cannot prove that it is whole.
+    pub sightings: Vec<DirectoryId>,
+    /// Users who are as they should be.
+    pub unchanged_count: u64,
+}

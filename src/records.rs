@@ -1,0 +1,580 @@
+//! Cuts records out of a byte stream, whatever carries it: an export file or a SCIM list as it arrives. PURE.
+//!
+//! A [`Window`] of 1 MiB holds what has arrived and is not yet used; [`Documents`] walks through JSON arrays and
+//! pages, [`lines`] through NDJSON. Both call back for each record with the text from its first byte on, and are told
+//! how much of it the record was: so serde_json parses each byte once, and nothing is held but the window
+//! (the figures are in the benchmark). What a record means is left to the caller.
+
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+
+/// The longest record, in bytes, and so the size of the window.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Why a stream was refused. The text never repeats what the stream held.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {offset}")]
+pub struct RecordsError {
+    /// What is wrong.
+    pub what: Cow<'static, str>,
+    /// Where, counted from the start of the stream.
+    pub offset: u64,
+}
+
+/// What has arrived and is not yet used.
+#[derive(Debug)]
+pub struct Window {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    offset: u64,
+    ended: bool,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { buffer: vec![0; RECORD_BYTES_MAX], start: 0, end: 0, offset: 0, ended: false }
+    }
+}
+
+impl Window {
+    /// The room for more bytes; fill some of it, then call [`Window::filled`].
+    ///
+    /// # Errors
+    /// No room is left: one record is longer than the window.
+    pub fn spare(&mut self) -> Result<&mut [u8], RecordsError> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.buffer.len() {
+            return Err(self.error("a record is longer than 1 MiB"));
+        }
+        Ok(&mut self.buffer[self.end..])
+    }
+
+    /// So many bytes of the room were filled; none means that the stream ended.
+    pub fn filled(&mut self, count: usize) {
+        self.end += count;
+        self.ended = count == 0;
+    }
+
+    /// The first byte that is no white space.
+    #[must_use]
+    pub fn first_byte(&self) -> Option<u8> {
+        self.buffer[self.start..self.end].iter().copied().find(|byte| !byte.is_ascii_whitespace())
+    }
+
+    /// Whether a page opens what has arrived so far.
+    #[must_use]
+    pub fn begins_with_a_page(&self, shape: PageShape) -> bool {
+        let text = self.text().unwrap_or_default().trim_start();
+        matches!(looks_like(text, shape), Ok(Some(Elements::Pages)))
+    }
+
+    /// Everything that is here, as text; a character cut at the end waits for its rest.
+    fn text(&self) -> Result<&str, RecordsError> {
+        let bytes = &self.buffer[self.start..self.end];
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(error) if error.error_len().is_none() && !self.ended => {
+                Ok(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default())
+            }
+            Err(error) => {
+                Err(RecordsError { what: "no UTF-8".into(), offset: self.offset + error.valid_up_to() as u64 })
+            }
+        }
+    }
+
+    fn take(&mut self, count: usize) {
+        self.start += count;
+        self.offset += count as u64;
+    }
+
+    fn error(&self, what: impl Into<Cow<'static, str>>) -> RecordsError {
+        RecordsError { what: what.into(), offset: self.offset }
+    }
+}
+
+/// Whether there is more to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Fill the window and call again.
+    NeedsMore,
+    /// The stream ended where it may end.
+    Done,
+}
+
+/// Parses one record from the start of a text and says how many bytes it was. It acts only once it has the whole
+/// record: on an error of kind "end of file" it is called again with more text.
+pub type TakeRecord<'a> = dyn FnMut(&str) -> Result<usize, serde_json::Error> + 'a;
+
+/// How the members of a page are called.
+#[derive(Clone, Copy, Debug)]
+pub struct PageShape {
+    /// The member that holds the records.
+    pub records: &'static str,
+    /// The member that says how many there are in all.
+    pub total: &'static str,
+}
+
+/// The shape of an API page of JumpCloud: `{"totalCount": N, "results": […]}`.
+pub const JUMPCLOUD_PAGE: PageShape = PageShape { records: "results", total: "totalCount" };
+/// The shape of a SCIM ListResponse (RFC 7644, section 3.4.2).
+pub const SCIM_LIST: PageShape = PageShape { records: "Resources", total: "totalResults" };
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    Start,
+    Outer { first: bool },
+    Page { first: bool },
+    Records { first: bool },
+    Tail,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Elements {
+    Unknown,
+    Records,
+    Pages,
+}
+
+/// Walks through one JSON array of records, or through pages: one, an array of them, or one after another.
+#[derive(Debug)]
+pub struct Documents {
+    shape: PageShape,
+    at: At,
+    elements: Elements,
+    in_array: bool,
+    page_has_records: bool,
+    page_count: u64,
+    totals: Vec<u64>,
+    records_count: u64,
+}
+
+/// What a stream of documents held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DocumentsRead {
+    /// How many records.
+    pub records_count: u64,
+    /// Each total that a page announced.
+    pub totals: Vec<u64>,
+    /// Whether one document closed around everything, so that nothing can be missing at its end.
+    pub closed: bool,
+}
+
+enum Step {
+    Advanced(usize),
+    Hungry,
+    Finished,
+}
+
+impl Documents {
+    /// A walk that has not begun.
+    #[must_use]
+    pub fn new(shape: PageShape) -> Self {
+        Self {
+            shape,
+            at: At::Start,
+            elements: Elements::Unknown,
+            in_array: false,
+            page_has_records: false,
+            page_count: 0,
+            totals: Vec::new(),
+            records_count: 0,
+        }
+    }
+
+    /// Hands on every record that the window holds whole.
+    ///
+    /// # Errors
+    /// The stream is no such document, or ended inside one.
+    pub fn advance(&mut self, window: &mut Window, record: &mut TakeRecord<'_>) -> Result<Progress, RecordsError> {
+        let text = window.text()?;
+        let mut used = 0;
+        let result = loop {
+            match self.step(&text[used..], window.ended, record) {
+                Ok(Step::Advanced(count)) => used += count,
+                Ok(Step::Finished) => break Ok(Progress::Done),
+                Ok(Step::Hungry) if window.ended => {
+                    let what = if self.at == At::Start { "nothing in it" } else { "it ends in the middle" };
+                    break Err(what.into());
+                }
+                Ok(Step::Hungry) => break Ok(Progress::NeedsMore),
+                Err(what) => break Err(what),
+            }
+        };
+        window.take(used);
+        result.map_err(|what| window.error(what))
+    }
+
+    /// What it held, once it is done.
+    #[must_use]
+    pub fn finish(self) -> DocumentsRead {
+        let closed = self.elements != Elements::Pages || self.in_array || self.page_count == 1;
+        DocumentsRead { records_count: self.records_count, totals: self.totals, closed }
+    }
+
+    fn step(&mut self, text: &str, ended: bool, record: &mut TakeRecord<'_>) -> Result<Step, Cow<'static, str>> {
+        let rest = text.trim_start_matches([' ', '\t', '\r', '\n']);
+        let space = text.len() - rest.len();
+        let Some(next) = rest.bytes().next() else {
+            return Ok(if ended && self.at == At::Tail { Step::Finished } else { Step::Hungry });
+        };
+        let step = match self.at {
+            At::Start => self.start(rest, next)?,
+            At::Outer { first } => self.element(rest, next, first, record)?,
+            At::Records { first } => self.page_record(rest, next, first, record)?,
+            At::Page { first } => self.member(rest, next, first, ended)?,
+            At::Tail if next == b'{' && self.elements == Elements::Pages && !self.in_array => self.start(rest, next)?,
+            At::Tail => return Err("something follows after its end".into()),
+        };
+        Ok(match step {
+            Step::Advanced(count) => Step::Advanced(space + count),
+            Step::Hungry => Step::Hungry,
+            Step::Finished => Step::Finished,
+        })
+    }
+
+    fn start(&mut self, rest: &str, next: u8) -> Result<Step, Cow<'static, str>> {
+        match next {
+            b'[' => {
+                self.in_array = true;
+                self.at = At::Outer { first: true };
+                Ok(Step::Advanced(1))
+            }
+            b'{' => match looks_like(rest, self.shape)? {
+                Some(Elements::Pages) => {
+                    self.elements = Elements::Pages;
+                    self.open_page();
+                    Ok(Step::Advanced(1))
+                }
+                Some(Elements::Records | Elements::Unknown) => Err("an object that is no page".into()),
+                None => Ok(Step::Hungry),
+            },
+            _ => Err("no JSON array and no page".into()),
+        }
+    }
+
+    fn open_page(&mut self) {
+        self.page_count += 1;
+        self.page_has_records = false;
+        self.at = At::Page { first: true };
+    }
+
+    fn element(
+        &mut self,
+        rest: &str,
+        next: u8,
+        first: bool,
+        record: &mut TakeRecord<'_>,
+    ) -> Result<Step, Cow<'static, str>> {
+        if next == b']' {
+            self.at = At::Tail;
+            return Ok(Step::Advanced(1));
+        }
+        let Some((rest, skipped)) = after_comma(rest, next, first)? else { return Ok(Step::Hungry) };
+        if self.elements == Elements::Unknown {
+            match looks_like(rest, self.shape)? {
+                Some(elements) => self.elements = elements,
+                None => return Ok(Step::Hungry),
+            }
+        }
+        if self.elements == Elements::Pages {
+            if !rest.starts_with('{') {
+                return Err("an element that is no page".into());
+            }
+            self.open_page();
+            return Ok(Step::Advanced(skipped + 1));
+        }
+        let step = self.take(rest, skipped, record)?;
+        if matches!(step, Step::Advanced(_)) {
+            self.at = At::Outer { first: false };
+        }
+        Ok(step)
+    }
+
+    fn page_record(
+        &mut self,
+        rest: &str,
+        next: u8,
+        first: bool,
+        record: &mut TakeRecord<'_>,
+    ) -> Result<Step, Cow<'static, str>> {
+        if next == b']' {
+            self.at = At::Page { first: false };
+            return Ok(Step::Advanced(1));
+        }
+        let Some((rest, skipped)) = after_comma(rest, next, first)? else { return Ok(Step::Hungry) };
+        let step = self.take(rest, skipped, record)?;
+        if matches!(step, Step::Advanced(_)) {
+            self.at = At::Records { first: false };
+        }
+        Ok(step)
+    }
+
+    fn take(&mut self, rest: &str, skipped: usize, record: &mut TakeRecord<'_>) -> Result<Step, Cow<'static, str>> {
+        if !rest.starts_with('{') {
+            return Err("a record that is no object".into());
+        }
+        match record(rest) {
+            Ok(count) => {
+                self.records_count += 1;
+                Ok(Step::Advanced(skipped + count))
+            }
+            Err(error) if error.is_eof() => Ok(Step::Hungry),
+            Err(error) => Err(format!("record {}: {}", self.records_count + 1, json_fault(&error)).into()),
+        }
+    }
+
+    fn member(&mut self, rest: &str, next: u8, first: bool, ended: bool) -> Result<Step, Cow<'static, str>> {
+        if next == b'}' {
+            if !self.page_has_records {
+                return Err(format!("a page without `{}`", self.shape.records).into());
+            }
+            self.at = if self.in_array { At::Outer { first: false } } else { At::Tail };
+            return Ok(Step::Advanced(1));
+        }
+        let Some((rest, skipped)) = after_comma(rest, next, first)? else { return Ok(Step::Hungry) };
+        let Some((key, value)) = key_and_value(rest)? else { return Ok(Step::Hungry) };
+        let before = skipped + (rest.len() - value.len());
+        if key == self.shape.records && value.starts_with('[') {
+            if std::mem::replace(&mut self.page_has_records, true) {
+                return Err(format!("a page with two `{}`", self.shape.records).into());
+            }
+            self.at = At::Records { first: true };
+            return Ok(Step::Advanced(before + 1));
+        }
+        let count = if key == self.shape.total {
+            let Some((total, count)) = prefix::<u64>(value, ended, "a total that is no number")? else {
+                return Ok(Step::Hungry);
+            };
+            self.totals.push(total);
+            count
+        } else {
+            let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "no JSON")? else { return Ok(Step::Hungry) };
+            count
+        };
+        self.at = At::Page { first: false };
+        Ok(Step::Advanced(before + count))
+    }
+}
+
+/// Hands on every whole line of the window that is not blank. The last line must have its line end.
+///
+/// # Errors
+/// A line is no record, or the last one has no line end.
+pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<'_>) -> Result<Progress, RecordsError> {
+    let text = window.text()?;
+    let mut used = 0;
+    let mut fault: Option<Cow<'static, str>> = None;
+    while let Some(length) = text[used..].find('\n') {
+        let line = text[used..used + length].trim_matches([' ', '\t', '\r']);
+        *line_count += 1;
+        if !line.is_empty() {
+            match record(line) {
+                Ok(count) if line[count..].trim().is_empty() => {}
+                Ok(_) => fault = Some(format!("line {line_count}: something follows the record").into()),
+                Err(error) => fault = Some(format!("line {line_count}: {}", json_fault(&error)).into()),
+            }
+        }
+        if fault.is_some() {
+            break;
+        }
+        used += length + 1;
+    }
+    let left = used < text.len();
+    window.take(used);
+    match fault {
+        Some(what) => Err(window.error(what)),
+        None if window.ended && left => Err(window.error("the last line has no line end")),
+        None if window.ended => Ok(Progress::Done),
+        None => Ok(Progress::NeedsMore),
+    }
+}
+
+/// Calls a parser with as much text as there is, for formats that are not JSON.
+///
+/// # Errors
+/// Those of the parser, which says how many bytes it used and what was wrong after them.
+pub fn rows(
+    window: &mut Window,
+    parse: &mut dyn FnMut(&str, bool) -> (usize, Result<(), Cow<'static, str>>),
+) -> Result<Progress, RecordsError> {
+    let ended = window.ended;
+    let (used, result) = parse(window.text()?, ended);
+    window.take(used);
+    result.map_err(|what| window.error(what))?;
+    Ok(if ended { Progress::Done } else { Progress::NeedsMore })
+}
+
+/// The fault of a JSON text without the text: serde_json repeats values of a wrong type, and they may be a person's.
+#[must_use]
+pub fn json_fault(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends in the middle",
+        serde_json::error::Category::Syntax => "no valid JSON",
+        serde_json::error::Category::Data if error.to_string().starts_with("doubled key") => {
+            "a key twice in one object"
+        }
+        serde_json::error::Category::Data | serde_json::error::Category::Io => "not of the expected shape",
+    }
+}
+
+fn after_comma(rest: &str, next: u8, first: bool) -> Result<Option<(&str, usize)>, Cow<'static, str>> {
+    if first {
+        return Ok(Some((rest, 0)));
+    }
+    if next != b',' {
+        return Err("a comma is missing".into());
+    }
+    let after = rest[1..].trim_start_matches([' ', '\t', '\r', '\n']);
+    Ok((!after.is_empty()).then_some((after, rest.len() - after.len())))
+}
+
+/// The key at the start of a text and the text from its value's first byte on; none where more text is needed.
+fn key_and_value(rest: &str) -> Result<Option<(Cow<'_, str>, &str)>, Cow<'static, str>> {
+    if !rest.starts_with('"') {
+        return Err("a key is missing".into());
+    }
+    let Some((key, count)) = prefix::<Cow<'_, str>>(rest, true, "no JSON")? else { return Ok(None) };
+    let after = rest[count..].trim_start_matches([' ', '\t', '\r', '\n']);
+    let Some(value) = after.strip_prefix(':') else {
+        return if after.is_empty() { Ok(None) } else { Err("a colon is missing".into()) };
+    };
+    let value = value.trim_start_matches([' ', '\t', '\r', '\n']);
+    Ok((!value.is_empty()).then_some((key, value)))
+}
+
+/// Whether the object that begins here is a page: whether one of its members is called as a page's are, before any
+/// member that is not a plain value.
+fn looks_like(rest: &str, shape: PageShape) -> Result<Option<Elements>, Cow<'static, str>> {
+    if !rest.starts_with('{') {
+        return Ok(Some(Elements::Records));
+    }
+    let mut rest = rest[1..].trim_start_matches([' ', '\t', '\r', '\n']);
+    loop {
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        if rest.starts_with('}') {
+            return Ok(Some(Elements::Records));
+        }
+        let Some((key, value)) = key_and_value(rest)? else { return Ok(None) };
+        if key == shape.records || key == shape.total {
+            return Ok(Some(Elements::Pages));
+        }
+        if value.starts_with('{') {
+            return Ok(Some(Elements::Records));
+        }
+        let Some((_, count)) = prefix::<IgnoredAny>(value, false, "no JSON")? else { return Ok(None) };
+        rest = value[count..].trim_start_matches([' ', '\t', '\r', '\n', ',']);
+    }
+}
+
+/// Parses one value from the start of a text; none where the text may go on.
+fn prefix<'a, T: serde::Deserialize<'a>>(
+    text: &'a str,
+    ended: bool,
+    fault: &'static str,
+) -> Result<Option<(T, usize)>, Cow<'static, str>> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
+    match values.next() {
+        Some(Ok(value)) => {
+            let count = values.byte_offset();
+            Ok((ended || count < text.len()).then_some((value, count)))
+        }
+        Some(Err(error)) if error.is_eof() => Ok(None),
+        Some(Err(_)) => Err(fault.into()),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct N {
+        n: u32,
+    }
+
+    /// Feeds a text in pieces of `piece` bytes and renders what came out.
+    fn read(text: &str, piece: usize) -> String {
+        let mut window = Window::default();
+        let mut documents = Documents::new(JUMPCLOUD_PAGE);
+        let mut seen = Vec::new();
+        let mut rest = text.as_bytes();
+        loop {
+            let count = piece.min(rest.len());
+            window.spare().expect("room")[..count].copy_from_slice(&rest[..count]);
+            window.filled(count);
+            rest = &rest[count..];
+            let mut record = |text: &str| {
+                let mut values = serde_json::Deserializer::from_str(text).into_iter::<N>();
+                let n = values.next().expect("not empty")?;
+                seen.push(n.n);
+                Ok(values.byte_offset())
+            };
+            match documents.advance(&mut window, &mut record) {
+                Ok(Progress::NeedsMore) => {}
+                Ok(Progress::Done) => break,
+                Err(error) => return error.what.into_owned(),
+            }
+        }
+        let read = documents.finish();
+        format!("{seen:?} totals {:?} closed {}", read.totals, read.closed)
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        for piece in [1, 2, 3, 7, 4096] {
+            assert_eq!(read(text, piece), expected, "{text} in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn arrays_and_pages_are_cut_whatever_the_pieces() {
+        check("[]", "[] totals [] closed true");
+        check(" [ {\"n\":1} , {\"n\":2,\"x\":[{\"é\":\"\\\"}\"}]} ]\n", "[1, 2] totals [] closed true");
+        check(r#"{"totalCount":2,"results":[{"n":1},{"n":2}]}"#, "[1, 2] totals [2] closed true");
+        check(r#"{"next":"x","results":[{"n":1}],"totalCount":12}"#, "[1] totals [12] closed true");
+        check(
+            r#"[{"totalCount":2,"results":[{"n":1}]},{"results":[{"n":2}],"totalCount":2}]"#,
+            "[1, 2] totals [2, 2] closed true",
+        );
+        check(
+            "{\"totalCount\":2,\"results\":[{\"n\":1}]}\n{\"totalCount\":2,\"results\":[{\"n\":2}]}\n",
+            "[1, 2] totals [2, 2] closed false",
+        );
+    }
+
+    #[test]
+    fn what_is_no_such_document_is_refused() {
+        check("", "nothing in it");
+        check("  ", "nothing in it");
+        check("[{\"n\":1}", "it ends in the middle");
+        check("[{\"n\":1},", "it ends in the middle");
+        check("[{\"n\":1}{\"n\":2}]", "a comma is missing");
+        check("[{\"n\":1},]", "a record that is no object");
+        check("[1,2]", "a record that is no object");
+        check("[{\"n\":1}] x", "something follows after its end");
+        check("[][]", "something follows after its end");
+        check("{\"n\":1}", "an object that is no page");
+        check("{\"totalCount\":1}", "a page without `results`");
+        check("{\"totalCount\":\"1\",\"results\":[]}", "a total that is no number");
+        check("{\"results\":[],\"results\":[]}", "a page with two `results`");
+        check("<html>", "no JSON array and no page");
+    }
+
+    #[test]
+    fn every_prefix_of_an_array_is_refused() {
+        let whole = r#"[{"n":1},{"n":2}]"#;
+        for cut in 0..whole.len() {
+            let said = read(&whole[..cut], 5);
+            assert!(said == "it ends in the middle" || said == "nothing in it", "{cut}: {said}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! An export file: one open handle, proven not to have changed while it was read.
+
+use super::{Doubt, ExportRead, SourceError, TakeUser, csv, json};
+use crate::model::{DirectoryUser, Duration, LooseGroups, Moment, Proof, hex};
+use crate::records::{self, Documents, DocumentsRead, JUMPCLOUD_PAGE, Progress, RecordsError, Window};
+use sha2::{Digest, Sha256};
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration as StdDuration, Instant};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// How long a checksum that does not fit yet is read again: the export job writes one file after the other.
+const CHECKSUM_PATIENCE: StdDuration = StdDuration::from_secs(5);
+/// How often within that time.
+const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(250);
+/// The longest checksum file that is looked at, in bytes.
+const CHECKSUM_BYTES_MAX: u64 = 4096;
+
+/// How an export is written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Decided by the first byte that is no white space.
+    Auto,
+    /// An array of users, or pages.
+    Json,
+    /// One user a line.
+    Ndjson,
+    /// A header row and a row a user.
+    Csv,
+}
+
+/// An export that is open. All readings use one handle, so that they see one file.
+pub struct Export {
+    path: PathBuf,
+    file: File,
+    opened: Metadata,
+    format: Format,
+    id_attribute: String,
+    first_digest: Option<String>,
+    checked: bool,
+}
+
+impl Export {
+    /// Opens the file and proves its checksum, where one lies beside it.
+    ///
+    /// # Errors
+    /// It cannot be opened, or the checksum does not fit for 5 s.
+    pub fn open(path: &Path, format: Format, id_attribute: &str) -> Result<Self, SourceError> {
+        let started = Instant::now();
+        loop {
+            let mut export = Self::open_once(path, format, id_attribute)?;
+            let beside = export.checksum_beside()?;
+            let Some(wanted) = beside else { return Ok(export) };
+            if export.sha256()? == wanted {
+                export.checked = true;
+                return Ok(export);
+            }
+            if started.elapsed() >= CHECKSUM_PATIENCE {
+                return Err(export.refuse(
+                    "its checksum does not fit",
+                    "write the .sha256 file after the export, or remove it; nothing was sent",
+                ));
+            }
+            std::thread::sleep(CHECKSUM_PAUSE);
+        }
+    }
+
+    fn open_once(path: &Path, format: Format, id_attribute: &str) -> Result<Self, SourceError> {
+        let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
+        let file = File::open(path).map_err(unreadable)?;
+        let opened = file.metadata().map_err(unreadable)?;
+        if !opened.is_file() {
+            return Err(unreadable(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file")));
+        }
+        let (path, id_attribute) = (path.to_owned(), id_attribute.to_owned());
+        Ok(Self { path, file, opened, format, id_attribute, first_digest: None, checked: false })
+    }
+
+    /// When the file was written.
+    #[must_use]
+    pub fn written_at(&self) -> Moment {
+        Moment(self.opened.mtime() * 1000 + self.opened.mtime_nsec() / 1_000_000)
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length_bytes(&self) -> u64 {
+        self.opened.len()
+    }
+
+    /// Refuses an export that is older than `max_age`, or than the last one that was read.
+    ///
+    /// # Errors
+    /// It is too old.
+    pub fn check_age(
+        &self,
+        now: Moment,
+        max_age: Option<Duration>,
+        last_read: Option<Moment>,
+    ) -> Result<(), SourceError> {
+        let written = self.written_at();
+        if let Some(max_age) = max_age
+            && now.since_ms(written) > max_age.milliseconds()
+        {
+            return Err(self.refuse(
+                format!("it was written at {written}, longer than {max_age} ago"),
+                "the job that writes it seems to have stopped; nothing was sent",
+            ));
+        }
+        if let Some(last) = last_read
+            && written < last
+        {
+            return Err(self.refuse(
+                format!("it was written at {written}, before the last one that was read, of {last}"),
+                "an old file has been put back; write a new export, or touch this one if it is right; nothing was sent",
+            ));
+        }
+        Ok(())
+    }
+
+    /// xxh3-128 of the file, without parsing it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or changed meanwhile.
+    pub fn digest(&mut self) -> Result<String, SourceError> {
+        let mut hash = Xxh3Default::new();
+        self.pass(&mut |bytes| hash.update(bytes))?;
+        let digest = hex(&hash.digest128().to_be_bytes());
+        self.settle_digest(&digest)?;
+        Ok(digest)
+    }
+
+    /// Hands on every record, then says whether the file was whole.
+    ///
+    /// # Errors
+    /// Anything that leaves a doubt: nothing may be concluded from the records then.
+    pub fn read(&mut self, take: &mut TakeUser<'_>) -> Result<ExportRead, SourceError> {
+        let mut reading = Reading { users_count: 0, with_groups_count: 0 };
+        let mut hash = Xxh3Default::new();
+        let closed = self.parse(&mut hash, &mut |user: &DirectoryUser<'_>| {
+            reading.users_count += 1;
+            reading.with_groups_count += u64::from(user.groups != LooseGroups::Absent);
+            take(user);
+        })?;
+        let digest = hex(&hash.digest128().to_be_bytes());
+        self.settle_digest(&digest)?;
+        let proof = if closed || self.checked { Proof::Whole } else { Proof::Unproven };
+        let Reading { users_count, with_groups_count } = reading;
+        Ok(ExportRead { users_count, with_groups_count, digest, proof, written_at: self.written_at() })
+    }
+
+    /// Refuses this export for a reason that only its whole content showed.
+    #[must_use]
+    pub fn refuse(&self, what: impl Into<String>, hint: &str) -> SourceError {
+        let cause = Doubt { what: what.into(), hint: Some(hint.to_owned()) };
+        SourceError::Refused { path: self.path.display().to_string(), cause }
+    }
+
+    /// Parses the whole file; true where it closed by itself.
+    fn parse(&mut self, hash: &mut Xxh3Default, take: &mut TakeUser<'_>) -> Result<bool, SourceError> {
+        self.rewind()?;
+        let mut window = Window::default();
+        let id_attribute = self.id_attribute.clone();
+        let mut walk = None;
+        let mut line_count = 0;
+        let mut read_bytes = 0;
+        loop {
+            let room = window.spare().map_err(|error| self.malformed(&error))?;
+            let count = read_some(&mut self.file, room).map_err(|cause| self.unreadable(cause))?;
+            hash.update(&room[..count]);
+            if read_bytes == 0 && room[..count].starts_with(b"\xef\xbb\xbf") {
+                room.copy_within(3..count, 0);
+                window.filled((count - 3).max(1));
+            } else {
+                window.filled(count);
+            }
+            read_bytes += count as u64;
+            let walk = match &mut walk {
+                Some(walk) => walk,
+                none => none.insert(self.begin(&window, read_bytes == 0)?),
+            };
+            let mut parse_record = |text: &str| {
+                let (user, count) = json::parse(text, &id_attribute)?;
+                take(&user);
+                Ok(count)
+            };
+            let progress = match walk {
+                Walk::Documents(documents) => documents.advance(&mut window, &mut parse_record),
+                Walk::Lines => records::lines(&mut window, &mut line_count, &mut parse_record),
+                Walk::Rows(reader) => records::rows(&mut window, &mut |text, ended| reader.rows(text, ended, take)),
+            };
+            // After its end a document still reads to the end of the file, so that the digest covers all of it.
+            if progress.map_err(|error| self.malformed(&error))? == Progress::Done {
+                break;
+            }
+        }
+        self.unchanged(read_bytes)?;
+        match walk {
+            Some(Walk::Documents(documents)) => self.totals(&documents.finish()),
+            Some(Walk::Lines | Walk::Rows(_)) | None => Ok(false),
+        }
+    }
+
+    fn begin(&self, window: &Window, empty: bool) -> Result<Walk, SourceError> {
+        if empty {
+            return Err(
+                self.refuse("it is empty", "an empty file is never taken for \"everybody left\"; nothing was sent")
+            );
+        }
+        Ok(match self.format {
+            Format::Json => Walk::Documents(Documents::new(JUMPCLOUD_PAGE)),
+            Format::Ndjson => Walk::Lines,
+            Format::Csv => Walk::Rows(csv::Reader::new(&self.id_attribute)),
+            Format::Auto => match window.first_byte() {
+                Some(b'[') => Walk::Documents(Documents::new(JUMPCLOUD_PAGE)),
+                Some(b'{') if window.begins_with_a_page(JUMPCLOUD_PAGE) => {
+                    Walk::Documents(Documents::new(JUMPCLOUD_PAGE))
+                }
+                Some(b'{') => Walk::Lines,
+                Some(_) => Walk::Rows(csv::Reader::new(&self.id_attribute)),
+                None => return Err(self.refuse("nothing is in it but white space", "nothing was sent")),
+            },
+        })
+    }
+
+    fn totals(&self, read: &DocumentsRead) -> Result<bool, SourceError> {
+        if let Some(total) = read.totals.iter().find(|total| **total != read.records_count) {
+            return Err(self.refuse(
+                format!("it announces {total} users and holds {}", read.records_count),
+                "the export job was cut short; nothing was sent",
+            ));
+        }
+        Ok(read.closed || !read.totals.is_empty())
+    }
+
+    fn checksum_beside(&self) -> Result<Option<String>, SourceError> {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".sha256");
+        let mut text = String::new();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(self.unreadable(cause)),
+        };
+        file.take(CHECKSUM_BYTES_MAX).read_to_string(&mut text).map_err(|cause| self.unreadable(cause))?;
+        Ok(Some(text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase()))
+    }
+
+    fn sha256(&mut self) -> Result<String, SourceError> {
+        let mut hash = Sha256::new();
+        self.pass(&mut |bytes| hash.update(bytes))?;
+        Ok(hex(&hash.finalize()))
+    }
+
+    fn pass(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
+        self.rewind()?;
+        let mut buffer = vec![0; records::RECORD_BYTES_MAX];
+        let mut read_bytes = 0;
+        loop {
+            let count = read_some(&mut self.file, &mut buffer).map_err(|cause| self.unreadable(cause))?;
+            if count == 0 {
+                return self.unchanged(read_bytes);
+            }
+            read_bytes += count as u64;
+            each(&buffer[..count]);
+        }
+    }
+
+    fn rewind(&mut self) -> Result<(), SourceError> {
+        self.file.seek(SeekFrom::Start(0)).map(|_| ()).map_err(|cause| self.unreadable(cause))
+    }
+
+    /// All readings of one export must see the same bytes.
+    fn settle_digest(&mut self, digest: &str) -> Result<(), SourceError> {
+        match &self.first_digest {
+            Some(first) if first != digest => Err(self.changed()),
+            Some(_) => Ok(()),
+            None => {
+                self.first_digest = Some(digest.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn unchanged(&self, read_bytes: u64) -> Result<(), SourceError> {
+        let identity =
+            |m: &Metadata| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+        let now = self.file.metadata().map_err(|cause| self.unreadable(cause))?;
+        // A rename over it changes the old file's link count and so its ctime; the old file itself is still whole.
+        let replaced =
+            now.nlink() == 0 && now.mtime() == self.opened.mtime() && now.mtime_nsec() == self.opened.mtime_nsec();
+        if (!replaced && identity(&now) != identity(&self.opened)) || read_bytes != self.opened.len() {
+            return Err(self.changed());
+        }
+        Ok(())
+    }
+
+    fn changed(&self) -> SourceError {
+        self.refuse("it changed while it was read", "write it beside and rename it over; the next cycle reads it again")
+    }
+
+    fn malformed(&self, error: &RecordsError) -> SourceError {
+        self.refuse(error.to_string(), "the export job was cut short or writes another format; nothing was sent")
+    }
+
+    fn unreadable(&self, cause: std::io::Error) -> SourceError {
+        SourceError::Unreadable { path: self.path.display().to_string(), cause }
+    }
+}
+
+struct Reading {
+    users_count: u64,
+    with_groups_count: u64,
+}
+
+enum Walk {
+    Documents(Documents),
+    Lines,
+    Rows(csv::Reader),
+}
+
+fn read_some(file: &mut File, room: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match file.read(room) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

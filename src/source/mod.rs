@@ -1,0 +1,76 @@
+//! EDGE: reads the users that should exist. Records are handed over one by one, borrowed; what they mean is `plan`'s.
+//!
+//! A read ends with "whole" or allows no conclusion at all: every doubt is an error that refuses the export.
+
+mod csv;
+mod file;
+mod json;
+
+pub use file::{Export, Format};
+
+use crate::model::{DirectoryUser, Moment, Proof};
+
+/// Takes one record. It may not fail: what cannot be used is remembered and refused by name.
+pub type TakeUser<'a> = dyn FnMut(&DirectoryUser<'_>) + 'a;
+
+/// What one reading of an export held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExportRead {
+    /// How many records.
+    pub users_count: u64,
+    /// How many of them said anything about groups.
+    pub with_groups_count: u64,
+    /// xxh3-128 of all its bytes, as hex: "the same file as last time", never a proof.
+    pub digest: String,
+    /// Whether an absence counts.
+    pub proof: Proof,
+    /// When it was written.
+    pub written_at: Moment,
+}
+
+/// Why an export is refused whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It cannot be opened or read.
+    #[error("the export {path} cannot be read")]
+    Unreadable {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// It was read, and it is not to be believed.
+    #[error("the export {path} is refused whole")]
+    Refused {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        cause: Doubt,
+    },
+}
+
+/// What is wrong with an export.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Doubt {
+    /// In words, without a value of the export.
+    pub what: String,
+    /// How the reader can mend it.
+    pub hint: Option<String>,
+}
+
+impl SourceError {
+    /// How the reader can mend it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
+                Some("set [directory] path to the file that the export job writes; nothing was sent".to_owned())
+            }
+            Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),
+            Self::Refused { cause, .. } => cause.hint.clone(),
+        }
+    }
+}

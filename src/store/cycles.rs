@@ -1,0 +1,149 @@
+//! The installation's one row: what it is, whether it is active, and what its last cycle left.
+
+use super::intents;
+use crate::model::{Duration, Moment};
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+/// The export after which nothing was left to do: the same bytes under the same settings end a cycle early.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quiet {
+    /// xxh3-128 of the export, as hex.
+    pub digest: String,
+    /// Its length in bytes: another length needs no digest to be another file.
+    pub length: i64,
+    /// A digest of the settings that a plan depends on.
+    pub settings: i64,
+}
+
+/// The installation's row.
+#[derive(Clone, PartialEq, Debug)]
+pub struct InstallationRow {
+    /// 24 hex digits, and the key of the token's fingerprint.
+    pub installation_id: String,
+    /// The endpoint that the state is bound to.
+    pub base_url: String,
+    /// Whether users are managed.
+    pub active: bool,
+    /// Before this, Rhombus asked not to be called.
+    pub not_before: Moment,
+    /// When the last export that was read was written.
+    pub export_written_at: Option<Moment>,
+    /// The export after which nothing was left.
+    pub quiet: Option<Quiet>,
+    /// The last cycle's report, JSON.
+    pub last_cycle: Option<String>,
+    /// When a cycle last ended well.
+    pub last_good_cycle_at: Option<Moment>,
+    /// How many users are provisioned.
+    pub provisioned_count: i64,
+}
+
+/// Reads the row.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
+    connection.query_row(
+        "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
+         last_cycle, last_good_cycle_at, provisioned_count FROM installation",
+        [],
+        |row| {
+            let quiet = match (row.get::<_, Option<String>>(5)?, row.get(6)?, row.get(7)?) {
+                (Some(digest), Some(length), Some(settings)) => Some(Quiet { digest, length, settings }),
+                _ => None,
+            };
+            Ok(InstallationRow {
+                installation_id: row.get(0)?,
+                base_url: row.get(1)?,
+                active: row.get(2)?,
+                not_before: Moment(row.get(3)?),
+                export_written_at: row.get::<_, Option<i64>>(4)?.map(Moment),
+                quiet,
+                last_cycle: row.get(8)?,
+                last_good_cycle_at: row.get::<_, Option<i64>>(9)?.map(Moment),
+                provisioned_count: row.get(10)?,
+            })
+        },
+    )
+}
+
+/// Begins or stops managing, and binds to an endpoint.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn set_active(
+    transaction: &Transaction<'_>,
+    active: bool,
+    base_url: &str,
+    fingerprint: Option<&str>,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE installation SET active = ?1, base_url = ?2, token_fingerprint = ifnull(?3, token_fingerprint), quiet_digest = NULL",
+        (active, base_url, fingerprint),
+    )?;
+    Ok(())
+}
+
+/// Remembers until when Rhombus asked not to be called.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite::Result<()> {
+    transaction.execute("UPDATE installation SET not_before = ?1", [until.0])?;
+    Ok(())
+}
+
+/// The number of these settings, made where they are new.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn reserve_settings(transaction: &Transaction<'_>, json: &str) -> rusqlite::Result<i64> {
+    let known =
+        transaction.query_row("SELECT id FROM settings WHERE json = ?1", [json], |row| row.get(0)).optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    transaction.execute("INSERT INTO settings (json) VALUES (?1)", [json])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+/// Writes down the end of a cycle.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
+         export_written_at = ifnull(?3, export_written_at), first_load = first_load AND ?4,
+         quiet_digest = ?5, quiet_length = ?6, quiet_settings = ?7",
+        (
+            &end.report,
+            end.good_at.map(|at| at.0),
+            end.export_written_at.map(|at| at.0),
+            end.creates_left,
+            end.quiet.as_ref().map(|quiet| &quiet.digest),
+            end.quiet.as_ref().map(|quiet| quiet.length),
+            end.quiet.as_ref().map(|quiet| quiet.settings),
+        ),
+    )?;
+    intents::prune(transaction, end.now, end.window)
+}
+
+/// What a cycle leaves.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CycleEnd {
+    /// Its report, JSON.
+    pub report: String,
+    /// Now, where it ended well.
+    pub good_at: Option<Moment>,
+    /// When its export was written, where it read one.
+    pub export_written_at: Option<Moment>,
+    /// Whether creates are left that only wait.
+    pub creates_left: bool,
+    /// Its export, where nothing was left to do.
+    pub quiet: Option<Quiet>,
+    /// Now.
+    pub now: Moment,
+    /// The guard's window.
+    pub window: Duration,
+}

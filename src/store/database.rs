@@ -1,0 +1,204 @@
+//! Opening the state: where it lies, who may touch it, whether it is ours, and its schema.
+
+use crate::model::{Moment, hex};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// `RHSY`, so that another application's database is not taken for ours.
+const APPLICATION_ID: i32 = 0x5248_5359;
+/// Each migration brings the schema from its place in this list to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("../../state/0001_state.sql")];
+/// How long a connection waits for another one's write.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// There is none.
+    #[error("there is no state at {0}")]
+    Missing(PathBuf),
+    /// There is a file of 0 bytes: a failed copy, never a new state.
+    #[error("the state {0} is empty")]
+    Empty(PathBuf),
+    /// It is something else.
+    #[error("{0} is not a state of rhombus-sync")]
+    Foreign(PathBuf),
+    /// A newer program wrote it.
+    #[error("the state has schema {found}, this program knows up to {known}")]
+    Newer {
+        /// The schema of the state.
+        found: i32,
+        /// The newest schema of this program.
+        known: i32,
+    },
+    /// SQLite finds it damaged.
+    #[error("the state {path} is damaged: {what}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite's check said first.
+        what: String,
+    },
+    /// Others can write to it.
+    #[error("{0} can be written by others")]
+    Exposed(PathBuf),
+    /// It belongs to another endpoint.
+    #[error("the state belongs to {bound}, the configuration says {configured}")]
+    OtherEndpoint {
+        /// The endpoint that it is bound to.
+        bound: String,
+        /// The one configured.
+        configured: String,
+    },
+    /// The file system.
+    #[error("the state's folder cannot be used")]
+    Io(#[from] std::io::Error),
+    /// SQLite.
+    #[error("the state cannot be used")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl StateError {
+    /// How the reader can mend it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let ways = "run `rhombus-sync activate` if this is a first run, or put the backup back (made with `rhombus-sync backup`)";
+        Some(match self {
+            Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways.to_owned(),
+            Self::Newer { .. } => format!("start the newer program again; or {ways}"),
+            Self::Exposed(path) => format!("chmod o-w {}", path.display()),
+            Self::OtherEndpoint { .. } => {
+                "set base_url back, or run `rhombus-sync activate` to bind the state to the new endpoint".to_owned()
+            }
+            Self::Io(_) | Self::Sqlite(_) => {
+                "look at the disk's space and rights; nothing is sent until the state can be written".to_owned()
+            }
+        })
+    }
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Read only.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+/// Opens the state that is there.
+///
+/// # Errors
+/// Every way in which it is not one of ours, and safe to use.
+pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
+    check_rights(path)?;
+    let connection = connect(path)?;
+    let application_id = pragma(&connection, path, "application_id")?;
+    let schema = pragma(&connection, path, "user_version")?;
+    let known = MIGRATIONS.len() as i32;
+    if application_id != APPLICATION_ID || schema == 0 {
+        return Err(StateError::Foreign(path.to_owned()));
+    }
+    if schema > known {
+        return Err(StateError::Newer { found: schema, known });
+    }
+    if access == Access::Read {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(connection)
+}
+
+/// Makes a new state, in one transaction. `random` becomes its two ids.
+///
+/// # Errors
+/// There is a file already, or it cannot be made.
+pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Result<Connection, StateError> {
+    if let Some(folder) = path.parent() {
+        create_folder(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut connection = connect(path)?;
+    let second = (now.0.max(0) / 1000) as u32;
+    let id = |random: &[u8]| format!("{second:08x}{}", hex(random));
+    let transaction = connection.transaction()?;
+    for migration in MIGRATIONS {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.execute(
+        "INSERT INTO installation (one, installation_id, integration_id, base_url, active, created_at) VALUES (1, ?1, ?2, ?3, 1, ?4)",
+        (id(&random[..8]), id(&random[8..]), base_url, now.0),
+    )?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
+    transaction.commit()?;
+    Ok(connection)
+}
+
+/// Makes a folder that only we may enter, where it is not there yet.
+///
+/// # Errors
+/// It cannot be made.
+pub fn create_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn check_rights(path: &Path) -> Result<(), StateError> {
+    let file = match std::fs::metadata(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StateError::Missing(path.to_owned())),
+        Err(error) => return Err(error.into()),
+    };
+    if file.len() == 0 {
+        return Err(StateError::Empty(path.to_owned()));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for (path, mode) in [(folder, std::fs::metadata(folder)?.mode()), (path, file.mode())] {
+        if mode & 0o002 != 0 {
+            return Err(StateError::Exposed(path.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<Connection, StateError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let begun = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+    begun.map_err(|error| damaged(path, error))?;
+    for (name, value) in
+        [("synchronous", "FULL"), ("foreign_keys", "ON"), ("trusted_schema", "OFF"), ("cell_size_check", "ON")]
+    {
+        connection.pragma_update(None, name, value)?;
+    }
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
+}
+
+fn pragma(connection: &Connection, path: &Path, name: &str) -> Result<i32, StateError> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|error| damaged(path, error))
+}
+
+fn damaged(path: &Path, error: rusqlite::Error) -> StateError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(NotADatabase) => StateError::Foreign(path.to_owned()),
+        Some(DatabaseCorrupt) => StateError::Damaged { path: path.to_owned(), what: "it cannot be read".to_owned() },
+        Some(_) | None => StateError::Sqlite(error),
+    }
+}
+
+/// SQLite's own check of the whole file; made before the first change of a cycle, not in a quiet one.
+///
+/// # Errors
+/// The state is damaged.
+pub(super) fn quick_check(connection: &Connection, path: &Path) -> Result<(), StateError> {
+    let said: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| damaged(path, error))?;
+    if said == "ok" { Ok(()) } else { Err(StateError::Damaged { path: path.to_owned(), what: said }) }
+}

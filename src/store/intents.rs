@@ -1,0 +1,259 @@
+//! Intents and their ends: what is about to be sent, what came of it, and what the guard's window remembers of it.
+
+use super::log;
+use crate::model::{
+    Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, ScimId, Standing, StandingKind, UserName,
+};
+use crate::plan::Ledger;
+use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
+use rusqlite::{Connection, Row, Transaction};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Ended intents are kept this long at least, however short the guard's window is.
+const KEPT_AT_LEAST: Duration = Duration::from_seconds(7 * 86_400);
+
+/// A change that is about to be sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Intent {
+    /// What makes it the same change.
+    pub key: ChangeKey,
+    /// Which limit of the guard it counts against.
+    pub kind: GuardKind,
+    /// The userName that the account carries, or will.
+    pub user_name: UserName,
+    /// The names that it should carry.
+    pub names: Names,
+    /// Why, in the plan's words.
+    pub cause: &'static str,
+    /// Whether an administrator released it.
+    pub approved: bool,
+}
+
+/// An intent whose outcome nobody knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenIntent {
+    /// Its row.
+    pub id: IntentId,
+    /// What was to be done, to whom, to which account.
+    pub key: ChangeKey,
+    /// Which limit it counts against.
+    pub kind: GuardKind,
+    /// The userName that the account carries, or will.
+    pub user_name: UserName,
+    /// The names that it should carry.
+    pub names: Names,
+    /// When it was stored.
+    pub stored_at: Moment,
+}
+
+/// Stores an intent.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment) -> rusqlite::Result<IntentId> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, cause, approved, stored_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute((
+            intent.key.action.as_str(),
+            intent.kind.as_str(),
+            intent.key.directory_id.as_str(),
+            intent.key.scim_id.as_ref().map(ScimId::as_str),
+            intent.user_name.as_str(),
+            intent.names.given.as_deref(),
+            intent.names.family.as_deref(),
+            intent.cause,
+            intent.approved,
+            now.0,
+        ))?;
+    Ok(IntentId(transaction.last_insert_rowid()))
+}
+
+/// Stores an intent anew, because its turn came late or its request is sent once more.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn restore_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) -> rusqlite::Result<()> {
+    transaction.prepare_cached("UPDATE intents SET stored_at = ?2 WHERE id = ?1")?.execute((id.0, now.0))?;
+    Ok(())
+}
+
+/// All open intents, oldest first.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
+    connection
+        .prepare(
+            "SELECT id, action, directory_id, scim_id, kind, user_name, given_name, family_name, stored_at
+             FROM intents WHERE ended_at IS NULL ORDER BY id",
+        )?
+        .query_map([], |row| {
+            Ok(OpenIntent {
+                id: IntentId(row.get(0)?),
+                key: key(row, 1)?,
+                kind: GuardKind::from_name(row.get_ref(4)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?,
+                user_name: UserName::of_account(row.get_ref(5)?.as_str()?),
+                names: Names {
+                    given: row.get::<_, Option<String>>(6)?.map(Into::into),
+                    family: row.get::<_, Option<String>>(7)?.map(Into::into),
+                },
+                stored_at: Moment(row.get(8)?),
+            })
+        })?
+        .collect()
+}
+
+/// Reads action, directory id and SCIM id from three columns.
+fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
+    let scim_id = row.get_ref(first + 2)?.as_str_or_null()?.filter(|id| !id.is_empty()).map(ScimId::new);
+    Ok(ChangeKey {
+        action: Action::from_name(row.get_ref(first)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?,
+        directory_id: DirectoryId::new(row.get_ref(first + 1)?.as_str()?),
+        scim_id,
+    })
+}
+
+/// Writes down an outcome: intent, snapshot, standing and events in this one transaction.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn settle(
+    transaction: &Transaction<'_>,
+    settlement: &Settlement,
+    settings: i64,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let id = settlement.directory_id.as_str();
+    if let Some((intent, end)) = &settlement.intent {
+        end_intent(transaction, *intent, end, now)?;
+    }
+    match &settlement.link {
+        LinkEffect::None => {}
+        LinkEffect::Made { scim_id, user_name, names } => {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO links (directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?;
+            let (given, family) = (names.given.as_deref(), names.family.as_deref());
+            insert.execute((
+                id,
+                scim_id.as_str(),
+                user_name.as_str(),
+                user_name.folded(),
+                given,
+                family,
+                settings,
+                now.0,
+            ))?;
+            transaction
+                .prepare_cached("UPDATE installation SET provisioned_count = provisioned_count + 1")?
+                .execute([])?;
+        }
+        LinkEffect::Seen { names, futile } => {
+            transaction
+                .prepare_cached(
+                    "UPDATE links SET given_name = ?2, family_name = ?3, futile_wanted = ?4,
+                     futile_count = CASE WHEN ?4 IS NULL THEN 0 WHEN futile_wanted IS ?4 THEN futile_count + 1 ELSE 1 END
+                     WHERE directory_id = ?1",
+                )?
+                .execute((id, names.given.as_deref(), names.family.as_deref(), futile))?;
+        }
+        LinkEffect::Ended => {
+            let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;
+            transaction
+                .prepare_cached("UPDATE installation SET provisioned_count = provisioned_count - ?1")?
+                .execute([ended as i64])?;
+        }
+    }
+    let forget = "DELETE FROM standings WHERE kind = 'failed' AND directory_id = ?1";
+    match &settlement.failure {
+        FailureEffect::Keep => {}
+        FailureEffect::Clear => {
+            transaction.prepare_cached(forget)?.execute([id])?;
+        }
+        FailureEffect::Record(standing) => {
+            let since = super::standings::since(transaction, standing)?.unwrap_or(now);
+            transaction.prepare_cached(forget)?.execute([id])?;
+            let standing = Standing { since: Some(since), ..(**standing).clone() };
+            debug_assert_eq!(standing.kind, StandingKind::Failed);
+            super::standings::insert(transaction, &standing, now)?;
+        }
+    }
+    log::append(transaction, &settlement.events, now)
+}
+
+fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, now: Moment) -> rusqlite::Result<()> {
+    let (accepted, scim_id) = match end {
+        IntentEnd::Accepted(scim_id) => (Some(true), scim_id.as_ref().map(ScimId::as_str)),
+        IntentEnd::NotAccepted => (Some(false), None),
+        IntentEnd::Unknown => (None, None),
+    };
+    if accepted == Some(true) {
+        transaction
+            .prepare_cached(
+                "UPDATE approvals SET used = 1 WHERE (action, directory_id, scim_id) =
+                 (SELECT action, directory_id, ifnull(scim_id, '') FROM intents WHERE id = ?1 AND approved)",
+            )?
+            .execute([intent.0])?;
+    }
+    transaction
+        .prepare_cached("UPDATE intents SET ended_at = ?2, accepted = ?3, scim_id = ifnull(?4, scim_id) WHERE id = ?1")?
+        .execute((intent.0, now.0, accepted, scim_id))?;
+    Ok(())
+}
+
+/// What the guard's window holds; the caller adds the limits.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlite::Result<Ledger> {
+    let since = now.minus(window).0;
+    let (provisioned_count, first_load) =
+        connection.query_row("SELECT provisioned_count, first_load FROM installation", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?))
+        })?;
+    let mut spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>> = BTreeMap::new();
+    let mut statement = connection.prepare(
+        "SELECT kind, action, directory_id, scim_id FROM intents
+         WHERE stored_at >= ?1 AND NOT approved AND accepted IS NOT 0",
+    )?;
+    let mut rows = statement.query([since])?;
+    while let Some(row) = rows.next()? {
+        let kind = GuardKind::from_name(row.get_ref(0)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?;
+        // While creates are free there may be a million of them, and none of them will be counted.
+        if !(first_load && kind == GuardKind::Create) {
+            spent.entry(kind).or_default().insert(key(row, 1)?);
+        }
+    }
+    let removed_count: i64 = connection.query_row(
+        "SELECT count(DISTINCT scim_id) FROM intents WHERE stored_at >= ?1 AND accepted AND action IN ('deactivate', 'delete')",
+        [since],
+        |row| row.get(0),
+    )?;
+    let approved = connection
+        .prepare(
+            "SELECT action, directory_id, scim_id FROM approvals a WHERE NOT used AND (expires_at > ?1 OR EXISTS
+             (SELECT 1 FROM intents i WHERE i.approved AND i.action = a.action AND i.directory_id = a.directory_id
+              AND i.accepted IS NOT 1 AND i.stored_at < a.expires_at))",
+        )?
+        .query_map([now.0], |row| key(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Ledger {
+        provisioned_count: provisioned_count.max(0) as u64,
+        removed_count: removed_count.max(0) as u64,
+        spent,
+        approved,
+        first_load,
+        ..Ledger::default()
+    })
+}
+
+/// Forgets ended intents that no window reaches any more.
+pub(super) fn prune(transaction: &Transaction<'_>, now: Moment, window: Duration) -> rusqlite::Result<()> {
+    let before = now.minus(window.max(KEPT_AT_LEAST)).0;
+    transaction.execute("DELETE FROM intents WHERE ended_at IS NOT NULL AND stored_at < ?1", [before])?;
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! The writing connection, on its own thread. What waits shares one transaction and one fsync.
+//!
+//! # Guarantees
+//! An answer of [`Journal::write`] means: committed and on the disk. After the first error nothing is written any more
+//! and every call fails; fsync is never tried again on that handle (Rebello et al., ATC'20).
+
+use super::StateError;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// How many writes share a commit at the most, so that one does not wait for ever.
+const WRITES_PER_COMMIT_MAX: usize = 512;
+
+type Write = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
+/// Tells a waiting caller that its write is on the disk.
+type Answer = Box<dyn FnOnce() + Send>;
+
+/// The journal has ended; the first error says why.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the state cannot be written: {0}")]
+pub struct JournalError(pub String);
+
+/// What a test makes of a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The process dies before it.
+    Before,
+    /// The process dies after it: it is on the disk, and nobody hears of it.
+    After,
+}
+
+/// Asks a test what happens to the next commit.
+pub type FaultPlan = Box<dyn FnMut() -> Fault + Send>;
+
+/// The way to the writing thread. Dropping the last handle ends it.
+#[derive(Clone)]
+pub struct Journal {
+    writes: mpsc::Sender<Write>,
+    failure: std::sync::Arc<std::sync::OnceLock<String>>,
+}
+
+impl Journal {
+    /// Starts the thread. `path` is for messages.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(connection: Connection, path: PathBuf, faults: Option<FaultPlan>) -> Result<Self, StateError> {
+        let (writes, queue) = mpsc::channel();
+        let failure = std::sync::Arc::new(std::sync::OnceLock::new());
+        let told = failure.clone();
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            let mut thread = Thread { connection, path, checked: false, faults };
+            if let Err(error) = thread.run(&queue) {
+                let _ = told.set(error);
+            }
+        })?;
+        Ok(Self { writes, failure })
+    }
+
+    /// Writes, and answers once it is on the disk.
+    ///
+    /// # Errors
+    /// The journal has ended: no request may leave any more.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let receiver = self.send(write)?;
+        receiver.await.map_err(|_| self.ended())
+    }
+
+    /// Queues a write; [`Journal::write`] of anything later answers after it.
+    ///
+    /// # Errors
+    /// The journal has ended.
+    pub fn queue(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), JournalError> {
+        self.send(write).map(|_| ())
+    }
+
+    /// Writes from a place that has no runtime.
+    ///
+    /// # Errors
+    /// As [`Journal::write`].
+    pub fn write_blocking<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        self.send(write)?.blocking_recv().map_err(|_| self.ended())
+    }
+
+    fn send<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<oneshot::Receiver<T>, JournalError> {
+        let (answer, receiver) = oneshot::channel();
+        let write: Write = Box::new(move |transaction| {
+            let value = write(transaction)?;
+            Ok(Box::new(move || {
+                let _ = answer.send(value);
+            }))
+        });
+        self.writes.send(write).map_err(|_| self.ended())?;
+        Ok(receiver)
+    }
+
+    fn ended(&self) -> JournalError {
+        JournalError(self.failure.get().cloned().unwrap_or_else(|| "its thread has ended".to_owned()))
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    path: PathBuf,
+    checked: bool,
+    faults: Option<FaultPlan>,
+}
+
+impl Thread {
+    fn run(&mut self, queue: &mpsc::Receiver<Write>) -> Result<(), String> {
+        while let Ok(first) = queue.recv() {
+            if !std::mem::replace(&mut self.checked, true) {
+                super::database::quick_check(&self.connection, &self.path).map_err(|error| error.to_string())?;
+            }
+            self.commit(first, queue)?;
+        }
+        // Readers beside us may hold the log open; what stays in it is taken up by the next checkpoint.
+        let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
+    }
+
+    fn commit(&mut self, first: Write, queue: &mpsc::Receiver<Write>) -> Result<(), String> {
+        let fault = self.faults.as_mut().map_or(Fault::None, |faults| faults());
+        if fault == Fault::Before {
+            return Err("stopped by a test".to_owned());
+        }
+        let said = |error: rusqlite::Error| error.to_string();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(said)?;
+        let mut answers = vec![first(&transaction).map_err(said)?];
+        while answers.len() < WRITES_PER_COMMIT_MAX
+            && let Ok(write) = queue.try_recv()
+        {
+            answers.push(write(&transaction).map_err(said)?);
+        }
+        transaction.commit().map_err(said)?;
+        if fault == Fault::After {
+            return Err("stopped by a test".to_owned());
+        }
+        answers.into_iter().for_each(|answer| answer());
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! The audit log in the state, and each sink's place in it.
+
+use crate::event::{Draft, Head, Installation, seal};
+use crate::model::{Duration, Moment};
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+/// An event that a sink has not got yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pending {
+    /// Its number.
+    pub sequence: i64,
+    /// Its line, without line end.
+    pub line: String,
+}
+
+/// How far a sink is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SinkPlace {
+    /// The sink's name in the state: its kind and where it goes.
+    pub name: String,
+    /// The last event that it has.
+    pub delivered: i64,
+    /// Why it does not go on, where it does not.
+    pub error: Option<String>,
+}
+
+/// Where the log ends.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn head_of(connection: &Connection) -> rusqlite::Result<Head> {
+    connection
+        .prepare_cached("SELECT sequence, chain, timestamp FROM head")?
+        .query_row([], |row| Ok(Head { sequence: row.get(0)?, chain: row.get(1)?, timestamp: Moment(row.get(2)?) }))
+}
+
+/// Seals events behind the head. The head is read inside the transaction: two processes may seal.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> rusqlite::Result<()> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let mut head = head_of(transaction)?;
+    let installation = transaction
+        .prepare_cached("SELECT installation_id, integration_id FROM installation")?
+        .query_row([], |row| {
+            Ok(Installation { installation_id: row.get(0)?, integration_id: row.get(1)?, organization: String::new() })
+        })?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO events (sequence, stored_at, directory_id, line) VALUES (?1, ?2, ?3, ?4)")?;
+    for draft in drafts {
+        let sealed = seal(draft, &mut head, &installation, now, random());
+        let directory_id = draft.resource.as_ref().map(|resource| resource.id.as_str());
+        insert.execute((sealed.sequence, now.0, directory_id, &sealed.line))?;
+    }
+    transaction.prepare_cached("UPDATE head SET sequence = ?1, chain = ?2, timestamp = ?3")?.execute((
+        head.sequence,
+        &head.chain,
+        head.timestamp.0,
+    ))?;
+    Ok(())
+}
+
+/// Eight bytes from the system, which has them from its start on.
+fn random() -> [u8; 8] {
+    let mut bytes = [0; 8];
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = xxhash_rust::xxh3::xxh3_64(&std::process::id().to_be_bytes()).to_be_bytes();
+    }
+    bytes
+}
+
+/// The next events of a sink, in order, at most `count`.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Result<Vec<Pending>> {
+    connection
+        .prepare_cached("SELECT sequence, line FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")?
+        .query_map((after, count), |row| Ok(Pending { sequence: row.get(0)?, line: row.get(1)? }))?
+        .collect()
+}
+
+/// The places of all sinks that ever were.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> {
+    connection
+        .prepare("SELECT name, delivered, error FROM sinks ORDER BY name")?
+        .query_map([], |row| Ok(SinkPlace { name: row.get(0)?, delivered: row.get(1)?, error: row.get(2)? }))?
+        .collect()
+}
+
+/// Notes how far a sink is.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn note_sink(transaction: &Transaction<'_>, place: &SinkPlace) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO sinks (name, delivered, error) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET delivered = excluded.delivered, error = excluded.error",
+        )?
+        .execute((&place.name, place.delivered, &place.error))?;
+    Ok(())
+}
+
+/// Removes events that every one of these sinks has and that are older than `keep`; the chain goes on.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep: Duration) -> rusqlite::Result<()> {
+    let mut shipped = i64::MAX;
+    for name in sinks {
+        let delivered: Option<i64> = transaction
+            .query_row("SELECT delivered FROM sinks WHERE name = ?1", [name], |row| row.get(0))
+            .optional()?;
+        shipped = shipped.min(delivered.unwrap_or(0));
+    }
+    transaction.execute("DELETE FROM events WHERE sequence <= ?1 AND stored_at < ?2", (shipped, now.minus(keep).0))?;
+    Ok(())
+}

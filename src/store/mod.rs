@@ -1,0 +1,28 @@
+//! EDGE: the state, a SQLite database with one writing connection on its own thread.
+//!
+//! # Guarantees
+//! WAL with `synchronous=FULL`: what [`Journal::write`] answered is on the disk. An I/O error ends the journal: every later
+//! call fails, so no request leaves after one. Only [`create`] makes a state; a missing or empty one is an error.
+//! What is deliberately absent: any decision about users. It stores and finds.
+
+mod cycles;
+mod database;
+mod intents;
+mod journal;
+mod lock;
+mod log;
+mod snapshot;
+mod standings;
+
+pub use cycles::{
+    CycleEnd, InstallationRow, Quiet, finish_cycle, installation, reserve_settings, set_active, set_not_before,
+};
+pub use database::{Access, StateError, create, create_folder, open};
+pub use intents::{Intent, OpenIntent, ledger, open_intents, restore_intent, settle, store_intents};
+pub use journal::{Fault, FaultPlan, Journal, JournalError};
+pub use lock::{Lock, LockError};
+pub use log::{Pending, SinkPlace, append, head_of, note_sink, pending, prune, sink_places};
+pub use snapshot::{Snapshot, link_of, witnesses};
+pub use standings::{
+    absences, current_hold, lookup_failed, lookup_succeeded, replace_absences, replace_standings, standings, store_hold,
+};

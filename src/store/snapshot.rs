@@ -1,0 +1,129 @@
+//! The snapshot beside a stream of records: a row for each id, and in the end the rows that no id named.
+
+use crate::model::{DirectoryId, Names, ProvisionedUser, ScimId, UserName};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement};
+
+const COLUMNS: &str = "row, directory_id, scim_id, user_name, given_name, family_name, futile_count, futile_wanted";
+
+/// Finds rows for ids, fast where the ids ascend, and remembers which rows were found (a bit for each).
+///
+/// An export in id order is joined as a merge of two sorted streams; an id that is out of order costs one select.
+pub struct Snapshot<'c> {
+    ordered: Rows<'c>,
+    by_id: Statement<'c>,
+    connection: &'c Connection,
+    next: Option<ProvisionedUser>,
+    found: Vec<u64>,
+}
+
+impl<'c> Snapshot<'c> {
+    /// Begins a join. `ordered` is a statement prepared by [`Snapshot::ordered`].
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn begin(connection: &'c Connection, ordered: &'c mut Statement<'_>) -> rusqlite::Result<Self> {
+        let by_id = connection.prepare(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?;
+        let mut snapshot = Self { ordered: ordered.query([])?, by_id, connection, next: None, found: Vec::new() };
+        snapshot.next = snapshot.advance()?;
+        Ok(snapshot)
+    }
+
+    /// The statement that walks through the snapshot in id order.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn ordered(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
+        connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))
+    }
+
+    /// The row of an id.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn find(&mut self, id: &str) -> rusqlite::Result<Option<ProvisionedUser>> {
+        while self.next.as_ref().is_some_and(|next| next.directory_id.as_str() < id) {
+            self.next = self.advance()?;
+        }
+        let row = match &self.next {
+            Some(next) if next.directory_id.as_str() == id => Some(next.clone()),
+            Some(_) | None => self.by_id.query_row([id], read).optional()?,
+        };
+        if let Some(row) = &row {
+            self.mark(row.row);
+        }
+        Ok(row)
+    }
+
+    /// Hands on every row that was not found.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn missing(self, each: &mut dyn FnMut(&ProvisionedUser)) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(0)?;
+            if !self.was_found(number) {
+                each(&read(row)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> rusqlite::Result<Option<ProvisionedUser>> {
+        self.ordered.next()?.map(read).transpose()
+    }
+
+    fn mark(&mut self, row: i64) {
+        let (word, bit) = place(row);
+        if self.found.len() <= word {
+            self.found.resize(word + 1, 0);
+        }
+        self.found[word] |= bit;
+    }
+
+    fn was_found(&self, row: i64) -> bool {
+        let (word, bit) = place(row);
+        self.found.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+}
+
+fn place(row: i64) -> (usize, u64) {
+    let row = usize::try_from(row).unwrap_or(0);
+    (row / 64, 1 << (row % 64))
+}
+
+/// The row whose account carries a folded username.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn link_of(connection: &Connection, folded: &str) -> rusqlite::Result<Option<ProvisionedUser>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE folded = ?1 ORDER BY row LIMIT 1"))?
+        .query_row([folded], read)
+        .optional()
+}
+
+/// Accounts of ours, at most `count`, by which the endpoint can be told from a wrong one.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<ProvisionedUser>> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY row DESC LIMIT ?1"))?;
+    statement.query_map([count], read)?.collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
+    let text = |column| -> rusqlite::Result<Box<str>> { Ok(row.get_ref(column)?.as_str()?.into()) };
+    let maybe =
+        |column| -> rusqlite::Result<Option<Box<str>>> { Ok(row.get_ref(column)?.as_str_or_null()?.map(Into::into)) };
+    Ok(ProvisionedUser {
+        row: row.get(0)?,
+        directory_id: DirectoryId::new(text(1)?),
+        scim_id: ScimId::new(text(2)?),
+        user_name: UserName::of_account(&text(3)?),
+        names: Names { given: maybe(4)?, family: maybe(5)? },
+        futile_count: row.get(6)?,
+        futile_wanted: maybe(7)?,
+    })
+}

@@ -1,0 +1,211 @@
+//! Users whose wanted change is not done: since when, and whether the log has said so already.
+
+use super::log;
+use crate::event::{Draft, EventType, Resource, Source};
+use crate::model::{Action, ChangeKey, CycleId, DirectoryId, HoldId, Moment, ScimId, Standing, StandingKind, UserName};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use std::collections::BTreeMap;
+
+const COLUMNS: &str = "kind, directory_id, username, scim_id, reason, action, wanted, since, until, attempts";
+
+/// All of them, in the order of reports.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn standings(connection: &Connection) -> rusqlite::Result<Vec<Standing>> {
+    connection
+        .prepare(&format!("SELECT {COLUMNS} FROM standings ORDER BY kind, directory_id, reason"))?
+        .query_map([], read)?
+        .collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Standing> {
+    let kind = StandingKind::from_name(row.get_ref(0)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?;
+    let text = |column| -> rusqlite::Result<Option<&str>> { Ok(row.get_ref(column)?.as_str_or_null()?) };
+    Ok(Standing {
+        kind,
+        directory_id: text(1)?.map(DirectoryId::new),
+        username: text(2)?.map(UserName::of_account),
+        scim_id: text(3)?.map(ScimId::new),
+        reason: row.get(4)?,
+        action: text(5)?.and_then(Action::from_name),
+        wanted: row.get_ref(6)?.as_str()?.into(),
+        since: Some(Moment(row.get(7)?)),
+        until: row.get::<_, Option<i64>>(8)?.map(Moment),
+        attempts: row.get(9)?,
+        fields: Vec::new(),
+    })
+}
+
+pub(super) fn insert(transaction: &Transaction<'_>, standing: &Standing, now: Moment) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(&format!("INSERT INTO standings ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"))?
+        .execute((
+            standing.kind.as_str(),
+            standing.directory_id.as_ref().map(DirectoryId::as_str),
+            standing.username.as_ref().map(UserName::as_str),
+            standing.scim_id.as_ref().map(ScimId::as_str),
+            &standing.reason,
+            standing.action.map(Action::as_str),
+            &*standing.wanted,
+            standing.since.unwrap_or(now).0,
+            standing.until.map(|until| until.0),
+            standing.attempts,
+        ))?;
+    Ok(())
+}
+
+/// Since when a user stands so; none where it is new.
+pub(super) fn since(connection: &Connection, standing: &Standing) -> rusqlite::Result<Option<Moment>> {
+    connection
+        .prepare_cached("SELECT min(since) FROM standings WHERE kind = ?1 AND directory_id IS ?2")?
+        .query_row((standing.kind.as_str(), standing.directory_id.as_ref().map(DirectoryId::as_str)), |row| {
+            row.get::<_, Option<i64>>(0)
+        })
+        .map(|since| since.map(Moment))
+}
+
+/// Puts the standings of this cycle in the place of the last one's, says each new refusal and parking in the log, and
+/// hands them back with the time since when.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn replace_standings(
+    transaction: &Transaction<'_>,
+    standings: Vec<Standing>,
+    cycle: &CycleId,
+    now: Moment,
+) -> rusqlite::Result<Vec<Standing>> {
+    type Who = (StandingKind, Option<DirectoryId>);
+    let mut before: BTreeMap<Who, Vec<Standing>> = BTreeMap::new();
+    for standing in self::standings(transaction)? {
+        before.entry((standing.kind, standing.directory_id.clone())).or_default().push(standing);
+    }
+    transaction.execute("DELETE FROM standings", [])?;
+    let mut drafts = Vec::new();
+    let mut stored = Vec::with_capacity(standings.len());
+    for mut standing in standings {
+        let earlier = before.get(&(standing.kind, standing.directory_id.clone())).map_or(&[][..], Vec::as_slice);
+        let same = earlier.iter().find(|earlier| {
+            earlier.reason == standing.reason
+                || standing.kind == StandingKind::Failed
+                || standing.kind == StandingKind::Held
+        });
+        standing.since = Some(same.and_then(|same| same.since).unwrap_or(now));
+        let said = earlier.iter().any(|earlier| earlier.reason == standing.reason && earlier.wanted == standing.wanted);
+        if !said && let Some(draft) = draft_of(&standing, cycle) {
+            drafts.push(draft);
+        }
+        insert(transaction, &standing, now)?;
+        stored.push(standing);
+    }
+    log::append(transaction, &drafts, now)?;
+    Ok(stored)
+}
+
+/// A refusal and a parking are said once per id, reason and wanted value; a record that names nobody never.
+fn draft_of(standing: &Standing, cycle: &CycleId) -> Option<Draft> {
+    match standing.kind {
+        StandingKind::Refused | StandingKind::Parked => {}
+        StandingKind::Held | StandingKind::Waiting | StandingKind::Failed | StandingKind::Kept => return None,
+    }
+    let id = standing.directory_id.clone()?;
+    let event_type =
+        if standing.scim_id.is_some() { EventType::UserUpdateProvision } else { EventType::UserCreateProvision };
+    let mut draft = Draft::new(event_type, false, Source::Reconcile);
+    draft.resource = Some(Resource { id, username: standing.username.clone(), target_id: standing.scim_id.clone() });
+    draft.changes.clone_from(&standing.fields);
+    draft.response.details = standing.kind.as_str().to_owned();
+    draft.error_message.clone_from(&standing.reason);
+    draft.cycle = Some(cycle.clone());
+    Some(draft)
+}
+
+/// When the export was written that first lacked each of these users.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn absences(connection: &Connection) -> rusqlite::Result<BTreeMap<DirectoryId, Moment>> {
+    connection
+        .prepare("SELECT directory_id, written_at FROM absences")?
+        .query_map([], |row| Ok((DirectoryId::new(row.get_ref(0)?.as_str()?), Moment(row.get(1)?))))?
+        .collect()
+}
+
+/// Remembers who is missing now; who is not among them starts anew when missing again.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn replace_absences(
+    transaction: &Transaction<'_>,
+    missing: &[DirectoryId],
+    written_at: Moment,
+) -> rusqlite::Result<()> {
+    let before = absences(transaction)?;
+    transaction.execute("DELETE FROM absences", [])?;
+    let mut insert = transaction.prepare_cached("INSERT INTO absences (directory_id, written_at) VALUES (?1, ?2)")?;
+    for id in missing {
+        insert.execute((id.as_str(), before.get(id).copied().unwrap_or(written_at).0))?;
+    }
+    Ok(())
+}
+
+/// Stores what the guard holds, under its id. Older holds stay: what is still held of them can be approved.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn store_hold(
+    transaction: &Transaction<'_>,
+    id: &HoldId,
+    changes: &[(ChangeKey, UserName)],
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let new = transaction
+        .execute("INSERT INTO holds (id, stored_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (id.as_str(), now.0))?;
+    if new == 0 {
+        return Ok(());
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO hold_changes (hold_id, action, directory_id, scim_id, username) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (key, name) in changes {
+        let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
+        insert.execute((id.as_str(), key.action.as_str(), key.directory_id.as_str(), scim_id, name.as_str()))?;
+    }
+    Ok(())
+}
+
+/// The newest hold, where its changes are still held.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn current_hold(connection: &Connection) -> rusqlite::Result<Option<HoldId>> {
+    connection
+        .query_row(
+            "SELECT json_extract(last_cycle, '$.hold') FROM installation WHERE last_cycle IS NOT NULL",
+            [],
+            |row| Ok(row.get_ref(0)?.as_str_or_null()?.map(HoldId::new)),
+        )
+        .optional()
+        .map(Option::flatten)
+}
+
+/// Remembers that a look-up went wrong; true where the log has not said it since the last one that went well.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn lookup_failed(transaction: &Transaction<'_>, id: &DirectoryId, cause: &str) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached("INSERT INTO lookups_failed (directory_id, cause) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute((id.as_str(), cause))
+        .map(|rows| rows > 0)
+}
+
+/// A look-up went well: the next failure is said again.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn lookup_succeeded(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Result<()> {
+    transaction.prepare_cached("DELETE FROM lookups_failed WHERE directory_id = ?1")?.execute([id.as_str()])?;
+    Ok(())
+}
