@@ -1,9 +1,24 @@
-//! The rhombus-sync library: see ARCHITECTURE.md.
+//! Provisioning sync: makes Rhombus Systems equal to a directory of users, over SCIM 2.0.
+//!
+//! The house and its rooms are drawn in ARCHITECTURE.md; `tests/tidy.rs` holds who may use whom.
 
+pub mod cli;
+pub mod config;
+pub mod cycle;
 pub mod event;
+pub mod http;
 pub mod model;
+pub mod outcome;
 pub mod plan;
 pub mod records;
+pub mod report;
+pub mod retry;
+pub mod sandbox;
+pub mod schedule;
+pub mod secret;
 pub mod settlement;
+pub mod ship;
+pub mod sink;
 pub mod source;
 pub mod store;
+pub mod target;

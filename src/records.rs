@@ -117,12 +117,14 @@ pub struct PageShape {
     pub records: &'static str,
     /// The member that says how many there are in all.
     pub total: &'static str,
+    /// One page and nothing else: no array, and no second page. Its records may be left out where the total is 0.
+    pub alone: bool,
 }
 
 /// The shape of an API page of JumpCloud: `{"totalCount": N, "results": […]}`.
-pub const JUMPCLOUD_PAGE: PageShape = PageShape { records: "results", total: "totalCount" };
+pub const JUMPCLOUD_PAGE: PageShape = PageShape { records: "results", total: "totalCount", alone: false };
 /// The shape of a SCIM ListResponse (RFC 7644, section 3.4.2).
-pub const SCIM_LIST: PageShape = PageShape { records: "Resources", total: "totalResults" };
+pub const SCIM_LIST: PageShape = PageShape { records: "Resources", total: "totalResults", alone: true };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
@@ -227,7 +229,9 @@ impl Documents {
             At::Outer { first } => self.element(rest, next, first, record)?,
             At::Records { first } => self.page_record(rest, next, first, record)?,
             At::Page { first } => self.member(rest, next, first, ended)?,
-            At::Tail if next == b'{' && self.elements == Elements::Pages && !self.in_array => self.start(rest, next)?,
+            At::Tail if next == b'{' && self.elements == Elements::Pages && !self.in_array && !self.shape.alone => {
+                self.start(rest, next)?
+            }
             At::Tail => return Err("something follows after its end".into()),
         };
         Ok(match step {
@@ -239,6 +243,7 @@ impl Documents {
 
     fn start(&mut self, rest: &str, next: u8) -> Result<Step, Cow<'static, str>> {
         match next {
+            b'[' if self.shape.alone => Err("an array where one page is asked for".into()),
             b'[' => {
                 self.in_array = true;
                 self.at = At::Outer { first: true };
@@ -330,7 +335,7 @@ impl Documents {
 
     fn member(&mut self, rest: &str, next: u8, first: bool, ended: bool) -> Result<Step, Cow<'static, str>> {
         if next == b'}' {
-            if !self.page_has_records {
+            if !self.page_has_records && !(self.shape.alone && self.totals == [0]) {
                 return Err(format!("a page without `{}`", self.shape.records).into());
             }
             self.at = if self.in_array { At::Outer { first: false } } else { At::Tail };

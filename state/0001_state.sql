@@ -57,7 +57,7 @@ CREATE INDEX links_by_folded ON links (folded);
 CREATE TABLE intents (
     id           INTEGER PRIMARY KEY,
     action       TEXT    NOT NULL,
-    kind         TEXT    NOT NULL,                   -- of the guard
+    kind         TEXT    NOT NULL,                   -- of the guard; '' for what follows a link
     directory_id TEXT    NOT NULL,
     scim_id      TEXT,                               -- of a create: set when it is accepted
     user_name    TEXT    NOT NULL,

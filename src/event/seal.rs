@@ -215,7 +215,7 @@ mod tests {
         let (body, chain) = first.line.rsplit_once(",\"chain\":").expect("the chain is last");
         assert_eq!(
             body,
-            r#"{"@version":"1","id":"695736650101010101010101","timestamp":"2026-01-02T03:04:05.678Z","service":"directory","event_type":"user_create_provision","success":true,"organization":"","initiated_by":{"type":"system","id":"rhombus-sync","source":"reconcile"},"application":{"id":"g","name":"rhombus"},"idm_client_id":"i","resource":{"type":"user","id":"d1","username":"a@b.example","target_id":""},"changes":[{"field":"name.givenName","to":"A\u2028\n\u0085"}],"message_chain":{"response_code":"201","response_message":"Created","message_details":""},"error_message":"","correlation":{"id":"c","type":"reconcile"},"sequence":1"#
+            r#"{"@version":"1","id":"695735a50101010101010101","timestamp":"2026-01-02T03:04:05.678Z","service":"directory","event_type":"user_create_provision","success":true,"organization":"","initiated_by":{"type":"system","id":"rhombus-sync","source":"reconcile"},"application":{"id":"g","name":"rhombus"},"idm_client_id":"i","resource":{"type":"user","id":"d1","username":"a@b.example","target_id":""},"changes":[{"field":"name.givenName","to":"A\u2028\n\u0085"}],"message_chain":{"response_code":"201","response_message":"Created","message_details":""},"error_message":"","correlation":{"id":"c","type":"reconcile"},"sequence":1"#
         );
         assert_eq!(chain, format!("\"{}\"}}", hex(&Sha256::digest(format!("\n{body}}}")))));
         let second = sealed(&mut head, "b@b.example");

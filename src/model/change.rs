@@ -148,6 +148,8 @@ pub enum FieldName {
     FamilyName,
     /// `externalId`.
     ExternalId,
+    /// `active`, only to bring back an account found inactive.
+    Active,
 }
 
 impl FieldName {
@@ -159,6 +161,7 @@ impl FieldName {
             Self::GivenName => "name.givenName",
             Self::FamilyName => "name.familyName",
             Self::ExternalId => "externalId",
+            Self::Active => "active",
         }
     }
 }

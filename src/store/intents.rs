@@ -17,8 +17,8 @@ const KEPT_AT_LEAST: Duration = Duration::from_seconds(7 * 86_400);
 pub struct Intent {
     /// What makes it the same change.
     pub key: ChangeKey,
-    /// Which limit of the guard it counts against.
-    pub kind: GuardKind,
+    /// Which limit of the guard it counts against; none for what follows a link.
+    pub kind: Option<GuardKind>,
     /// The userName that the account carries, or will.
     pub user_name: UserName,
     /// The names that it should carry.
@@ -36,8 +36,8 @@ pub struct OpenIntent {
     pub id: IntentId,
     /// What was to be done, to whom, to which account.
     pub key: ChangeKey,
-    /// Which limit it counts against.
-    pub kind: GuardKind,
+    /// Which limit it counts against; none for what follows a link.
+    pub kind: Option<GuardKind>,
     /// The userName that the account carries, or will.
     pub user_name: UserName,
     /// The names that it should carry.
@@ -58,7 +58,7 @@ pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment
         )?
         .execute((
             intent.key.action.as_str(),
-            intent.kind.as_str(),
+            intent.kind.map_or("", GuardKind::as_str),
             intent.key.directory_id.as_str(),
             intent.key.scim_id.as_ref().map(ScimId::as_str),
             intent.user_name.as_str(),
@@ -94,7 +94,7 @@ pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>
             Ok(OpenIntent {
                 id: IntentId(row.get(0)?),
                 key: key(row, 1)?,
-                kind: GuardKind::from_name(row.get_ref(4)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?,
+                kind: GuardKind::from_name(row.get_ref(4)?.as_str()?),
                 user_name: UserName::of_account(row.get_ref(5)?.as_str()?),
                 names: Names {
                     given: row.get::<_, Option<String>>(6)?.map(Into::into),
@@ -218,7 +218,7 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
     let mut spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>> = BTreeMap::new();
     let mut statement = connection.prepare(
         "SELECT kind, action, directory_id, scim_id FROM intents
-         WHERE stored_at >= ?1 AND NOT approved AND accepted IS NOT 0",
+         WHERE stored_at >= ?1 AND NOT approved AND accepted IS NOT 0 AND kind <> ''",
     )?;
     let mut rows = statement.query([since])?;
     while let Some(row) = rows.next()? {

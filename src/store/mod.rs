@@ -22,7 +22,7 @@ pub use intents::{Intent, OpenIntent, ledger, open_intents, restore_intent, sett
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError};
 pub use log::{Pending, SinkPlace, append, head_of, note_sink, pending, prune, sink_places};
-pub use snapshot::{Snapshot, link_of, witnesses};
+pub use snapshot::{Snapshot, link_by_id, link_by_scim_id, link_of, witnesses};
 pub use standings::{
     absences, current_hold, lookup_failed, lookup_succeeded, replace_absences, replace_standings, standings, store_hold,
 };

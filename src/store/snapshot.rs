@@ -127,3 +127,25 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
         futile_wanted: maybe(7)?,
     })
 }
+
+/// Whose account this is, where it is linked.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn link_by_scim_id(connection: &Connection, scim_id: &ScimId) -> rusqlite::Result<Option<DirectoryId>> {
+    connection
+        .prepare_cached("SELECT directory_id FROM links WHERE scim_id = ?1")?
+        .query_row([scim_id.as_str()], |row| Ok(DirectoryId::new(row.get_ref(0)?.as_str()?)))
+        .optional()
+}
+
+/// The link of a directory id.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn link_by_id(connection: &Connection, id: &DirectoryId) -> rusqlite::Result<Option<ProvisionedUser>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?
+        .query_row([id.as_str()], read)
+        .optional()
+}

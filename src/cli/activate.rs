@@ -1,0 +1,177 @@
+//! `activate`: prove endpoint and token, make or re-bind the state, begin managing. Only this makes a state.
+
+use super::failure::Failure;
+use super::process::{SystemClock, random, user};
+use super::scene::Scene;
+use super::{Arguments, Said};
+use crate::cycle::Clock;
+use crate::event::{Draft, EventType, Initiator, Source};
+use crate::http::Client;
+use crate::model::{Loose, Moment, ProvisionedUser};
+use crate::outcome::Outcome;
+use crate::source::Export;
+use crate::store::{self, Access, StateError};
+use crate::target::ScimTarget;
+use rusqlite::Connection;
+use serde_json::json;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// How many linked accounts are tried before another endpoint counts as a stranger's.
+const WITNESSES_MAX: u32 = 20;
+
+/// What the endpoint holds.
+#[derive(Default)]
+struct Holdings {
+    accounts_count: u64,
+    directory_ids: HashSet<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
+    let scene = Scene::load(arguments)?;
+    let endpoint = scene.endpoint()?;
+    let target = scene.target()?;
+    let fingerprint_of =
+        |id: &str| if scene.rehearsal { Ok(None) } else { scene.token().map(|token| Some(token.fingerprint(id))) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let holdings = runtime.block_on(holdings(&target))?;
+    let (mut connection, aside) = open_or_make(&scene.state_path, &endpoint)?;
+    let installation = store::installation(&connection)?;
+    if installation.base_url != endpoint {
+        let linked = store::witnesses(&connection, WITNESSES_MAX)?;
+        runtime.block_on(recognise(&target, &linked))?;
+    }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let fingerprint = fingerprint_of(&installation.installation_id)?;
+    store::set_active(&transaction, true, &endpoint, fingerprint.as_deref())?;
+    let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
+    draft.initiator = Initiator::Admin(user());
+    draft.response.details = format!("accounts={}", holdings.accounts_count);
+    store::append(&transaction, &[draft], SystemClock.now())?;
+    transaction.commit()?;
+    Ok(said(arguments, &scene, &holdings, aside))
+}
+
+/// Lists everything the endpoint holds: the proof that endpoint and token are good.
+async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Failure> {
+    let mut holdings = Holdings::default();
+    let (mut seen, mut start) = (HashSet::new(), 1);
+    loop {
+        let mut new_count = 0;
+        let turn = target.turn().await;
+        let page = target
+            .list_page(
+                start,
+                &mut |account| {
+                    let is_new = account.id.is_some_and(|id| seen.insert(id));
+                    new_count += usize::from(is_new);
+                    if is_new && let Some(id) = account.external_id {
+                        holdings.directory_ids.insert(id.as_str().to_owned());
+                    }
+                },
+                turn,
+            )
+            .await;
+        let Some(page_read) = page.value else {
+            let hint = match page.judged.outcome {
+                Outcome::Unauthorized | Outcome::Forbidden => {
+                    "put the token that the Rhombus console shows into the token file"
+                }
+                _ => "compare [rhombus] base_url with the Rhombus console; nothing was changed",
+            };
+            return Err(Failure {
+                exit: 1,
+                error: vec!["the endpoint cannot be proven".to_owned(), page.judged.reason],
+                hint: Some(hint.to_owned()),
+            });
+        };
+        holdings.accounts_count += new_count as u64;
+        match ScimTarget::<Client>::next_start(start, &page_read, new_count) {
+            Some(next) => start = next,
+            None => return Ok(holdings),
+        }
+    }
+}
+
+/// A state may only be bound anew to an endpoint that holds its accounts.
+async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> Result<(), Failure> {
+    for user in linked {
+        let turn = target.turn().await;
+        if let Some(account) = target.read(&user.scim_id, turn).await.value
+            && account.id.as_ref() == Some(&user.scim_id)
+            && crate::target::carries(&account, &user.user_name)
+        {
+            return Ok(());
+        }
+    }
+    if linked.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        1,
+        "none of the linked accounts is at this endpoint",
+        Some("set base_url back; or move the state away and activate anew, if this really is another organisation"),
+    ))
+}
+
+/// The state, made where there is none. One that cannot be used is put aside, never overwritten.
+fn open_or_make(path: &Path, endpoint: &str) -> Result<(Connection, Option<PathBuf>), Failure> {
+    let now = SystemClock.now();
+    match store::open(path, Access::Write) {
+        Ok(connection) => Ok((connection, None)),
+        Err(StateError::Missing(_)) => Ok((store::create(path, endpoint, now, random())?, None)),
+        Err(StateError::Empty(_) | StateError::Foreign(_) | StateError::Damaged { .. }) => {
+            let aside = put_aside(path, now)?;
+            Ok((store::create(path, endpoint, now, random())?, Some(aside)))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = beside(&format!(".unusable-{}", now.0 / 1000));
+    std::fs::rename(path, &aside)?;
+    for companion in ["-wal", "-shm"] {
+        match std::fs::remove_file(beside(companion)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(aside)
+}
+
+fn said(arguments: &Arguments, scene: &Scene, holdings: &Holdings, aside: Option<PathBuf>) -> Said {
+    let settings = &scene.config.settings;
+    let mut unknown = holdings.directory_ids.clone();
+    let export = Export::open(&settings.export_path, settings.format, &settings.id_attribute).and_then(|mut export| {
+        export.read(&mut |user| {
+            if let Loose::Text(id) = &user.id {
+                unknown.remove(id.as_ref());
+            }
+        })
+    });
+    let source = export.as_ref().err().map(|error| crate::cycle::chain(error).join(": "));
+    let unknown_count = source.is_none().then_some(unknown.len());
+    if arguments.json {
+        let document = json!({
+            "result": "done", "exit": 0, "active": true, "accounts": holdings.accounts_count,
+            "unknown_directory_ids": unknown_count, "source": source, "put_aside": aside,
+        });
+        return Said::done(format!("{document}\n"));
+    }
+    let mut text = format!("activated; Rhombus holds {} accounts", holdings.accounts_count);
+    match (unknown_count, source) {
+        (Some(count), _) => text.push_str(&format!(", {count} of them carry a directory id that the export lacks\n")),
+        (None, source) => text.push_str(&format!("\nthe export cannot be read yet: {}\n", source.unwrap_or_default())),
+    }
+    if let Some(aside) = aside {
+        text.push_str(&format!("the old state could not be used and lies at {}\n", aside.display()));
+    }
+    text.push_str("next: look at `rhombus-sync plan`, then run `rhombus-sync --reconcile`\n");
+    Said::done(text)
+}

@@ -1,0 +1,107 @@
+//! How a command fails: one chain of causes, once, and a hint wherever the reader can mend it.
+
+use crate::config::ConfigError;
+use crate::cycle::chain;
+use crate::http::ClientError;
+use crate::sandbox::SandboxError;
+use crate::secret::SecretError;
+use crate::source::SourceError;
+use crate::store::{JournalError, LockError, StateError};
+use std::io::Write;
+
+/// A command that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Failure {
+    pub(super) exit: u8,
+    pub(super) error: Vec<String>,
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: u8, error: impl Into<String>, hint: Option<&str>) -> Self {
+        Self { exit, error: vec![error.into()], hint: hint.map(str::to_owned) }
+    }
+
+    /// The command line is wrong.
+    pub(super) fn usage(what: &str) -> Self {
+        Self::new(2, what, None)
+    }
+
+    pub(super) fn show(&self) {
+        let mut out = anstream::stderr().lock();
+        let red = anstyle::AnsiColor::Red.on_default().effects(anstyle::Effects::BOLD);
+        let _ = writeln!(out, "{red}error:{red:#} {}", self.error.join(": "));
+        if let Some(hint) = &self.hint {
+            let bold = anstyle::Style::new().bold();
+            let _ = writeln!(out, "{bold}hint:{bold:#} {hint}");
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self { exit: 78, hint: error.hint(), error: chain(&error) }
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let exit = match &error {
+            SecretError::Exposed(_) => 78,
+            SecretError::Unreadable { .. } | SecretError::Unfit(_) | SecretError::NoCredentials => 1,
+        };
+        Self { exit, hint: Some(error.hint()), error: chain(&error) }
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let exit = if matches!(error, StateError::OtherEndpoint { .. }) { 78 } else { 1 };
+        Self { exit, hint: error.hint(), error: chain(&error) }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let exit = if matches!(error, LockError::Held(_)) { 5 } else { 1 };
+        Self { exit, hint: None, error: chain(&error) }
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let hint = "nothing was sent after it; look at the disk's space and rights, then run again: what is in doubt is looked up";
+        Self { exit: 1, hint: Some(hint.to_owned()), error: chain(&error) }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Self { exit: 1, hint: error.hint(), error: chain(&error) }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let hint = "look at [rhombus] ca_file and proxy; without ca-certificates on the system, https cannot be proven";
+        Self { exit: 78, hint: Some(hint.to_owned()), error: chain(&error) }
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        Self { exit: 1, hint: None, error: chain(&error) }
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        StateError::from(error).into()
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self { exit: 1, hint: None, error: chain(&error) }
+    }
+}

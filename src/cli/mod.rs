@@ -1,0 +1,131 @@
+//! The command line: what is asked, and how it ends. One file a command.
+
+mod activate;
+mod check;
+mod deactivate;
+mod failure;
+mod plan;
+mod process;
+mod reconcile;
+mod sandbox;
+mod scene;
+mod status;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Makes Rhombus Systems equal to a directory of users, over SCIM 2.0.
+#[derive(Parser, Debug)]
+#[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
+struct Arguments {
+    /// The configuration; paths in it are relative to it
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "RHOMBUS_SYNC_CONFIG",
+        default_value = "/etc/rhombus-sync/config.toml"
+    )]
+    config: PathBuf,
+    /// Run one cycle, then exit
+    #[arg(long)]
+    reconcile: bool,
+    /// One JSON document on stdout and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+    /// A rehearsal: against a Rhombus lookalike inside the process, with a state of its own
+    #[arg(long, global = true)]
+    sandbox: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 nothing was accepted; 2 the command line is wrong; 3 partial, tried again; \
+4 the guard holds something; 5 another process sends; 6 deactivated; 7 the plan is not what was expected; \
+78 the configuration is wrong";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show what a cycle would do; sends and writes nothing
+    Plan {
+        /// Exit 7 where there are changes, held ones among them
+        #[arg(long)]
+        expect_no_changes: bool,
+    },
+    /// Is the configuration good? Reads no secret
+    Check,
+    /// Prove endpoint and token, make or re-bind the state, begin managing
+    Activate,
+    /// Stop managing, at once; users stay as they are
+    Deactivate,
+    /// What is provisioned, what waits for what, and how far the sinks are
+    Status,
+    /// The Rhombus lookalike as a server; it keeps its accounts
+    Sandbox {
+        /// Where it listens; port 0 takes any that is free
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484")]
+        listen: std::net::SocketAddr,
+        /// A JSON list of SCIM users to begin with, where it has none
+        #[arg(long, value_name = "FILE")]
+        users: Option<PathBuf>,
+    },
+}
+
+/// What a command came to: what it says, and its exit code.
+struct Said {
+    exit: u8,
+    text: String,
+}
+
+impl Said {
+    fn done(text: impl Into<String>) -> Self {
+        Self { exit: 0, text: text.into() }
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    process::harden();
+    process::log_to_stderr();
+    let said = run(&arguments);
+    match said {
+        Ok(said) => {
+            show(&said.text);
+            ExitCode::from(said.exit)
+        }
+        Err(failure) => {
+            if arguments.json {
+                let document = crate::report::failure_document(failure.exit, &failure.error, failure.hint.as_deref());
+                show(&format!("{document}\n"));
+            }
+            failure.show();
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Said, Failure> {
+    match (&arguments.command, arguments.reconcile) {
+        (Some(_), true) => Err(Failure::usage("--reconcile stands alone, without a command")),
+        (None, false) => Err(Failure::usage("say what to do: --reconcile for one cycle, or a command (see --help)")),
+        (None, true) => reconcile::run(arguments),
+        (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
+        (Some(Command::Check), false) => check::run(arguments),
+        (Some(Command::Activate), false) => activate::run(arguments),
+        (Some(Command::Deactivate), false) => deactivate::run(arguments),
+        (Some(Command::Status), false) => status::run(arguments),
+        (Some(Command::Sandbox { listen, users }), false) => sandbox::run(arguments, *listen, users.clone()),
+    }
+}
+
+/// A reader that has gone away is no failure of ours.
+fn show(text: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,50 @@
+//! `plan`: what a cycle would do. It makes no call and writes nothing, so a create in it may become a link.
+
+use super::failure::Failure;
+use super::process::SystemClock;
+use super::scene::Scene;
+use super::{Arguments, Said};
+use crate::cycle::{Clock, compare};
+use crate::model::{Action, Standing};
+use crate::report::{plan_document, plan_text};
+use crate::store::{self, Access};
+
+/// The plan is not what was expected.
+const EXIT_UNEXPECTED: u8 = 7;
+
+pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said, Failure> {
+    let scene = Scene::load(arguments)?;
+    let (reader, installation) = scene.state(Access::Read)?;
+    let settings = &scene.config.settings;
+    let now = SystemClock.now();
+    let mut export = settings.open_export(now, &installation)?;
+    // Only a create must wait; the look-up that other open intents need would come before the real plan.
+    let in_doubt = store::open_intents(&reader)?
+        .into_iter()
+        .filter(|intent| intent.key.action == Action::Create)
+        .map(|intent| (intent.key.directory_id, intent.stored_at.plus(settings.settle_time)))
+        .filter(|(_, until)| *until > now)
+        .collect();
+    let compared = compare(&reader, settings, &mut export, in_doubt, now)?;
+    let standings = with_age(compared.plan.standings(), &store::standings(&reader)?);
+    let changes = compared.plan.changes().count() + compared.plan.held().len();
+    let text = if arguments.json {
+        format!("{}\n", plan_document(&compared.plan, &standings))
+    } else {
+        plan_text(&compared.plan, &standings)
+    };
+    Ok(Said { exit: if expect_no_changes && changes > 0 { EXIT_UNEXPECTED } else { 0 }, text })
+}
+
+/// Since when each stands so, where a cycle has stored it.
+fn with_age(planned: &[Standing], stored: &[Standing]) -> Vec<Standing> {
+    let age = |planned: &Standing| {
+        let same = |stored: &&Standing| {
+            stored.kind == planned.kind
+                && stored.directory_id == planned.directory_id
+                && (stored.reason == planned.reason || stored.action.is_some())
+        };
+        stored.iter().find(same).and_then(|stored| stored.since)
+    };
+    planned.iter().map(|standing| Standing { since: age(standing), ..standing.clone() }).collect()
+}

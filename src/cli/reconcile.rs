@@ -1,0 +1,106 @@
+//! `--reconcile`: one cycle, then exit.
+
+use super::failure::Failure;
+use super::process::{SystemClock, chance, cycle_id};
+use super::scene::Scene;
+use super::{Arguments, Said};
+use crate::cycle::{World, reconcile};
+use crate::report::{CycleReport, cycle_document, cycle_text};
+use crate::ship::ship;
+use crate::store::{self, Access, Journal, Lock, SinkPlace};
+use rusqlite::Connection;
+use std::cell::Cell;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How often the state is looked at for what another process wrote.
+const ORDERS_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
+    let scene = Scene::load(arguments)?;
+    let (writer, installation) = scene.state(Access::Write)?;
+    if !installation.active {
+        return Err(inactive());
+    }
+    let mut lock = Lock::take(&scene.state_path)?;
+    let target = scene.target()?;
+    let (reader, _) = scene.state(Access::Read)?;
+    let journal = Journal::start(writer, scene.state_path.clone(), None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (report, behind) = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let world = World {
+            settings: &scene.config.settings,
+            target,
+            journal: journal.clone(),
+            reader,
+            clock: &SystemClock,
+            random: chance,
+            stop: stop.clone(),
+            deactivated: Cell::new(false),
+            cycle: cycle_id(),
+        };
+        let report = tokio::select! {
+            biased;
+            report = reconcile(&world) => report?,
+            stopped = obey(&world.deactivated, &stop, &scene.state_path) => return Err(stopped.err().unwrap_or_else(inactive)),
+        };
+        let behind = ship(&mut scene.sinks(arguments.json), &world.reader, &journal).await?;
+        lock.note(store::head_of(&world.reader)?.sequence)?;
+        Ok::<_, Failure>((report, behind))
+    })?;
+    Ok(said(arguments, &report, &behind))
+}
+
+fn inactive() -> Failure {
+    Failure::new(6, "deactivated: no user is managed", Some("run `rhombus-sync activate` to begin again"))
+}
+
+/// Stops the cycle on a signal, or when another process deactivates the integration. It never ends by itself.
+async fn obey(deactivated: &Cell<bool>, stop: &CancellationToken, state: &Path) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let orders = store::open(state, Access::Read)?;
+    let mut seen = data_version(&orders)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => stop.cancel(),
+            _ = interrupt.recv() => stop.cancel(),
+            () = tokio::time::sleep(ORDERS_PAUSE) => {
+                let now = data_version(&orders)?;
+                if std::mem::replace(&mut seen, now) != now && !store::installation(&orders)?.active {
+                    deactivated.set(true);
+                    stop.cancel();
+                }
+            }
+        }
+    }
+}
+
+/// Changes whenever another connection has committed.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0))
+}
+
+fn said(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace]) -> Said {
+    for sink in behind {
+        let error = sink.error.as_deref().unwrap_or_default();
+        tracing::warn!(sink = %sink.name, delivered = sink.delivered, error, "a sink is behind; its events stay queued");
+    }
+    if arguments.json {
+        if !report.error.is_empty() {
+            failure_of(report).show();
+        }
+        return Said { exit: report.exit, text: format!("{}\n", cycle_document(report)) };
+    }
+    if !report.error.is_empty() {
+        failure_of(report).show();
+    }
+    Said { exit: report.exit, text: cycle_text(report) }
+}
+
+fn failure_of(report: &CycleReport) -> Failure {
+    Failure { exit: report.exit, error: report.error.clone(), hint: report.hint.clone() }
+}

@@ -1,0 +1,55 @@
+//! `sandbox`: the Rhombus lookalike as a server, until it is stopped. Its token lies beside its accounts.
+
+use super::failure::Failure;
+use super::process::random;
+use super::scene::sandbox_folder;
+use super::{Arguments, Said, show};
+use crate::config::{Config, ConfigError};
+use crate::model::hex;
+use crate::sandbox::{Sandbox, Settings};
+use crate::secret::Token;
+use crate::store::create_folder;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(super) fn run(arguments: &Arguments, listen: SocketAddr, users: Option<PathBuf>) -> Result<Said, Failure> {
+    let folder = match Config::load(&arguments.config) {
+        Ok(config) => sandbox_folder(&config),
+        Err(ConfigError::Missing(_)) => PathBuf::from("sandbox"),
+        Err(error) => return Err(error.into()),
+    };
+    create_folder(&folder)?;
+    let token_file = folder.join("token");
+    let token = token(&token_file)?;
+    let accounts = folder.join("accounts.db");
+    let sandbox = Sandbox::start(Settings { listen, token: token.expose().to_owned(), accounts, users })?;
+    if arguments.json {
+        let document = serde_json::json!({"base_url": sandbox.base_url(), "token_file": token_file});
+        show(&format!("{document}\n"));
+    } else {
+        show(&format!("[rhombus]\nbase_url = \"{}\"\ntoken_file = \"{}\"\n", sandbox.base_url(), token_file.display()));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok::<_, Failure>(())
+    })?;
+    Ok(Said::done(""))
+}
+
+/// The token of last time, or a new one.
+fn token(path: &Path) -> Result<Token, Failure> {
+    if !path.exists() {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        writeln!(file, "{}", hex(&random()))?;
+    }
+    Ok(Token::read(path)?)
+}

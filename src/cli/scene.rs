@@ -1,0 +1,129 @@
+//! What commands act on: the real state and endpoint, or those of a rehearsal.
+
+use super::Arguments;
+use super::failure::Failure;
+use super::process::{SystemClock, random};
+use crate::config::{Config, SinkKind, TokenPlace};
+use crate::cycle::Clock;
+use crate::http::{Client, ClientSettings};
+use crate::model::hex;
+use crate::sandbox::{Sandbox, Settings as SandboxSettings};
+use crate::secret::{SecretError, Token};
+use crate::sink::{FileSink, Sink, StdoutSink};
+use crate::store::{self, Access, InstallationRow, StateError};
+use crate::target::{Pace, ScimTarget};
+use rusqlite::Connection;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// The endpoint that a rehearsal's state is bound to, whatever port the lookalike gets.
+const REHEARSAL: &str = "sandbox:";
+
+/// Where a command plays.
+pub(super) struct Scene {
+    pub(super) config: Config,
+    pub(super) state_path: PathBuf,
+    pub(super) rehearsal: bool,
+}
+
+impl Scene {
+    /// Reads the configuration. A rehearsal has its own state, sink and pace, in `sandbox/` beside the state.
+    pub(super) fn load(arguments: &Arguments) -> Result<Self, Failure> {
+        let mut config = Config::load(&arguments.config)?;
+        let mut state_path = config.state_path.clone();
+        if arguments.sandbox {
+            let folder = sandbox_folder(&config);
+            state_path = folder.join("rhombus-sync.db");
+            config.settings.requests_per_second_max = None;
+            let sink = crate::config::Sink { kind: SinkKind::File, path: Some(folder.join("events.ndjson")) };
+            config.settings.sink_names = vec![sink.name()];
+            config.sinks = vec![sink];
+        }
+        Ok(Self { config, state_path, rehearsal: arguments.sandbox })
+    }
+
+    /// What the state is bound to.
+    pub(super) fn endpoint(&self) -> Result<String, Failure> {
+        match (&self.config.rhombus, self.rehearsal) {
+            (_, true) => Ok(REHEARSAL.to_owned()),
+            (Some(rhombus), false) => Ok(rhombus.base_url.clone()),
+            (None, false) => Err(Failure::new(
+                78,
+                "[rhombus] base_url is missing",
+                Some("the Rhombus console shows it; `--sandbox` rehearses without one"),
+            )),
+        }
+    }
+
+    /// Opens the state, which must be bound to this endpoint. A rehearsal makes its own.
+    pub(super) fn state(&self, access: Access) -> Result<(Connection, InstallationRow), Failure> {
+        let endpoint = self.endpoint()?;
+        let connection = match store::open(&self.state_path, access) {
+            Err(StateError::Missing(path)) if self.rehearsal => {
+                store::create(&path, &endpoint, SystemClock.now(), random())?
+            }
+            opened => opened?,
+        };
+        let installation = store::installation(&connection)?;
+        if installation.base_url != endpoint {
+            return Err(StateError::OtherEndpoint { bound: installation.base_url, configured: endpoint }.into());
+        }
+        Ok((connection, installation))
+    }
+
+    /// The token of the real endpoint.
+    pub(super) fn token(&self) -> Result<Token, Failure> {
+        let Some(rhombus) = &self.config.rhombus else { return Err(Failure::new(78, "[rhombus] is missing", None)) };
+        let path = match &rhombus.token {
+            TokenPlace::File(path) => path.clone(),
+            TokenPlace::Credential(name) => {
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SecretError::NoCredentials)?;
+                PathBuf::from(folder).join(name)
+            }
+        };
+        Ok(Token::read(&path)?)
+    }
+
+    /// The endpoint, real or rehearsed.
+    pub(super) fn target(&self) -> Result<ScimTarget<Client>, Failure> {
+        let settings = &self.config.settings;
+        let (base_url, token, ca_file, proxy) = match (&self.config.rhombus, self.rehearsal) {
+            (Some(rhombus), false) => {
+                (rhombus.base_url.clone(), self.token()?, rhombus.ca_file.clone(), rhombus.proxy.clone())
+            }
+            (None, false) => return Err(Failure::new(78, "[rhombus] is missing", None)),
+            (_, true) => {
+                let secret = hex(&random());
+                let sandbox = Sandbox::start(SandboxSettings {
+                    listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                    token: secret.clone(),
+                    accounts: sandbox_folder(&self.config).join("accounts.db"),
+                    users: None,
+                })?;
+                let token = Token::from_text(&secret).ok_or(SecretError::NoCredentials)?;
+                (sandbox.base_url(), token, None, None)
+            }
+        };
+        let client = Client::new(ClientSettings { base_url, token, ca_file, proxy, timeout: self.config.timeout });
+        let pace = Pace::new(settings.concurrency_max, settings.requests_per_second_max);
+        Ok(ScimTarget::new(client, pace, self.config.update_method))
+    }
+
+    /// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.
+    pub(super) fn sinks(&self, json: bool) -> Vec<Box<dyn Sink>> {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+        for sink in &self.config.sinks {
+            match (&sink.kind, &sink.path) {
+                (SinkKind::File, Some(path)) => sinks.push(Box::new(FileSink::new(sink.name(), path.clone()))),
+                (SinkKind::Stdout, _) if !json => sinks.push(Box::new(StdoutSink)),
+                (SinkKind::File, None) | (SinkKind::Stdout, _) => {}
+            }
+        }
+        sinks
+    }
+}
+
+/// Where a rehearsal keeps everything.
+pub(super) fn sandbox_folder(config: &Config) -> PathBuf {
+    config.state_path.parent().map(|folder| folder.join("sandbox")).unwrap_or_else(|| PathBuf::from("sandbox"))
+}

@@ -1,0 +1,99 @@
+//! What the shape alone does not show: limits, addresses, schedules, and what goes with what.
+
+use super::error::Fault;
+use super::raw::{Raw, RawLimits, RawRhombus, SinkKind};
+use crate::model::{Duration, Moment};
+use crate::schedule::{Timetable, TimetableError};
+use std::net::IpAddr;
+
+/// More requests at once than this is a mistake, not a wish.
+const CONCURRENCY_MAX: u32 = 1_000;
+
+pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
+    if raw.directory.path.as_os_str().is_empty() {
+        return Err(Fault::plain("[directory] path is missing"));
+    }
+    if raw.directory.id_attribute.is_empty() {
+        return Err(Fault::plain("[directory] id_attribute is empty"));
+    }
+    if let Some(rhombus) = &raw.rhombus {
+        self::rhombus(rhombus)?;
+    }
+    if raw.guard.window == Duration::from_seconds(0) {
+        return Err(Fault::plain("[guard] window is 0: nothing would be remembered"));
+    }
+    let kinds = [
+        ("absent", raw.guard.absent.0),
+        ("suspended", raw.guard.suspended.0),
+        ("create", raw.guard.create.0),
+        ("update", raw.guard.update.0),
+    ];
+    for (name, RawLimits { percent_max, .. }) in kinds {
+        if percent_max > 100 {
+            return Err(Fault::owned(format!("[guard.{name}] percent_max is more than 100")));
+        }
+    }
+    for sink in &raw.sinks {
+        match (sink.kind, &sink.path) {
+            (SinkKind::File, None) => return Err(Fault::plain("[[sinks]] kind = \"file\" needs a path")),
+            (SinkKind::Stdout, Some(_)) => return Err(Fault::plain("[[sinks]] kind = \"stdout\" has no path")),
+            (SinkKind::File, Some(_)) | (SinkKind::Stdout, None) => {}
+        }
+    }
+    let zone = &raw.schedule.time_zone;
+    for (key, cron) in [("cron", &raw.schedule.cron), ("refresh_cron", &raw.schedule.refresh_cron)] {
+        if key == "refresh_cron" && cron.is_empty() {
+            continue;
+        }
+        let timetable = Timetable::parse(cron, zone).map_err(|error| {
+            Fault::owned(match error {
+                TimetableError::Cron(what) => format!("[schedule] {key}: {what}"),
+                TimetableError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
+            })
+        })?;
+        if timetable.next_after(Moment(0)).is_none() {
+            return Err(Fault::owned(format!("[schedule] {key} never fires")));
+        }
+    }
+    Ok(())
+}
+
+fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
+    if let Some(base_url) = &rhombus.base_url {
+        address(base_url)?;
+        if rhombus.token_file.is_none() && rhombus.token_credential.is_none() {
+            return Err(Fault::plain("[rhombus] token_file (or token_credential) is missing"));
+        }
+    }
+    if rhombus.token_file.is_some() && rhombus.token_credential.is_some() {
+        return Err(Fault::plain("[rhombus] has both token_file and token_credential"));
+    }
+    if let Some(name) = &rhombus.token_credential
+        && (name.is_empty() || name.contains('/'))
+    {
+        return Err(Fault::plain("[rhombus] token_credential is the name of a credential, not a path"));
+    }
+    if rhombus.concurrency_max == 0 || rhombus.concurrency_max > CONCURRENCY_MAX {
+        return Err(Fault::plain("[rhombus] concurrency_max is not between 1 and 1000"));
+    }
+    if rhombus.requests_per_second_max == 0 {
+        return Err(Fault::plain("[rhombus] requests_per_second_max is 0"));
+    }
+    if rhombus.timeout == Duration::from_seconds(0) {
+        return Err(Fault::plain("[rhombus] timeout is 0"));
+    }
+    Ok(())
+}
+
+fn address(text: &str) -> Result<(), Fault> {
+    let Ok(url) = reqwest::Url::parse(text) else { return Err(Fault::plain("[rhombus] base_url is no address")) };
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if !(url.scheme() == "https" || (url.scheme() == "http" && loopback)) {
+        return Err(Fault::plain("[rhombus] base_url must be https (http only on loopback)"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(Fault::plain("[rhombus] base_url must not carry a user, a query or a fragment"));
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! What is wrong with a configuration file, without ever showing a value of it.
+
+use std::path::{Path, PathBuf};
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is none.
+    #[error("there is no configuration at {0}")]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("the configuration {path} cannot be read")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// It is wrong.
+    #[error("the configuration {path} is wrong")]
+    Wrong {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        fault: Fault,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn unreadable(path: &Path, cause: std::io::Error) -> Self {
+        if cause.kind() == std::io::ErrorKind::NotFound {
+            Self::Missing(path.to_owned())
+        } else {
+            Self::Unreadable { path: path.to_owned(), cause }
+        }
+    }
+
+    /// How the reader can mend it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(_) => Some("copy config.example.toml there, or name another file with -c".to_owned()),
+            Self::Unreadable { .. } => Some("the service's user must be able to read it".to_owned()),
+            Self::Wrong { .. } => None,
+        }
+    }
+}
+
+/// One fault, in words that repeat no value.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(String);
+
+impl Fault {
+    pub(super) fn plain(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+
+    pub(super) fn owned(what: String) -> Self {
+        Self(what)
+    }
+
+    /// The parser's words with the values taken out: `Display` of its error prints the whole line.
+    pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        let said = error.message().lines().next().unwrap_or_default();
+        let Some(span) = error.span() else { return Self(plain_words(said, None)) };
+        let before = &text[..span.start.min(text.len())];
+        let line = before.matches('\n').count() + 1;
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let column = before[line_start..].chars().count() + 1;
+        let key = text[line_start..].lines().next().and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+        Self(format!("line {line}, column {column}: {}", plain_words(said, key)))
+    }
+}
+
+fn plain_words(said: &str, key: Option<&str>) -> String {
+    let key = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+    let of_key = key.map(|key| format!("`{key}`")).unwrap_or_else(|| "a value".to_owned());
+    let names: Vec<_> = said.split('`').skip(1).step_by(2).collect();
+    if said.starts_with("unknown field") || said.starts_with("unknown variant") {
+        let (given, known) = names.split_first().map_or(("", &[][..]), |(given, known)| (*given, known));
+        let nearest = known.iter().min_by_key(|name| strsim::damerau_levenshtein(given, name));
+        let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        return if said.starts_with("unknown field") {
+            format!("unknown key `{given}`{hint}")
+        } else {
+            format!("unknown value of {of_key}{hint} ({})", known.join(", "))
+        };
+    }
+    if said.starts_with("missing field") {
+        return format!("`{}` is missing", names.first().copied().unwrap_or_default());
+    }
+    if said.starts_with("duplicate key") {
+        return "a key that stands there already".to_owned();
+    }
+    if said.starts_with("a duration") {
+        return format!("{of_key}: {said}");
+    }
+    if said.starts_with("invalid type") || said.starts_with("invalid value") {
+        let expected =
+            said.rsplit_once(", expected ").map(|(_, expected)| format!(", expected {expected}")).unwrap_or_default();
+        return format!("{of_key} has the wrong type{expected}");
+    }
+    "no TOML (a quote, a bracket or an `=` is missing)".to_owned()
+}

@@ -1,0 +1,292 @@
+//! BASE: the configuration file, from text to types once. Unknown keys and values are errors with line, column and the
+//! nearest name; the line itself is never shown, because a token may stand in it.
+
+mod check;
+mod error;
+mod raw;
+
+pub use error::ConfigError;
+pub use raw::{Retention, SinkKind};
+
+use crate::cycle::{ExistingAccounts, Settings};
+use crate::model::{Duration, GuardKind, Removal};
+use crate::plan::{Limits, Policy, Removals, Scope};
+use crate::source::Format;
+use crate::target::UpdateMethod;
+use std::path::{Path, PathBuf};
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What a cycle needs of it.
+    pub settings: Settings,
+    /// The endpoint; none is needed for a rehearsal.
+    pub rhombus: Option<Rhombus>,
+    /// How names are updated.
+    pub update_method: UpdateMethod,
+    /// The deadline of one request.
+    pub timeout: Duration,
+    /// When a cycle starts.
+    pub schedule: Schedule,
+    /// Where the state lies.
+    pub state_path: PathBuf,
+    /// Where events go.
+    pub sinks: Vec<Sink>,
+}
+
+/// `[rhombus]`: the endpoint.
+#[derive(Clone, Debug)]
+pub struct Rhombus {
+    /// Without a slash at its end.
+    pub base_url: String,
+    /// Where the token lies.
+    pub token: TokenPlace,
+    /// A private certificate authority.
+    pub ca_file: Option<PathBuf>,
+    /// The only proxy.
+    pub proxy: Option<String>,
+}
+
+/// Where a token lies. Never a value, never an environment variable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenPlace {
+    /// In a file.
+    File(PathBuf),
+    /// In systemd's credential folder, by its name.
+    Credential(String),
+}
+
+/// `[schedule]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Schedule {
+    /// Seconds first.
+    pub cron: String,
+    /// Cycles with a refresh; empty for none.
+    pub refresh_cron: String,
+    /// The zone in which both are meant.
+    pub time_zone: String,
+    /// Whether a changed export starts a cycle.
+    pub watch: bool,
+}
+
+/// `[[sinks]]`: where events go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sink {
+    /// To a file, or to stdout.
+    pub kind: SinkKind,
+    /// The file.
+    pub path: Option<PathBuf>,
+}
+
+impl Sink {
+    /// Its name in the state: a sink that moves to another file begins there anew.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.kind, &self.path) {
+            (SinkKind::File, Some(path)) => format!("file:{}", path.display()),
+            (SinkKind::File, None) => "file".to_owned(),
+            (SinkKind::Stdout, _) => "stdout".to_owned(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file; paths in it are relative to it.
+    ///
+    /// # Errors
+    /// It cannot be read, or it is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Self::from_text(&text, &folder).map_err(|fault| ConfigError::Wrong { path: path.to_owned(), fault })
+    }
+
+    fn from_text(text: &str, folder: &Path) -> Result<Self, error::Fault> {
+        let raw = raw::parse(text)?;
+        check::check(&raw)?;
+        let place = |path: &PathBuf| if path.is_absolute() { path.clone() } else { folder.join(path) };
+        let rhombus = raw.rhombus.clone().unwrap_or_default();
+        let sinks: Vec<_> =
+            raw.sinks.iter().map(|sink| Sink { kind: sink.kind, path: sink.path.as_ref().map(place) }).collect();
+        let limits = |limits: &raw::RawLimits| Limits {
+            count_free: limits.count_free,
+            percent_max: limits.percent_max,
+            count_max: limits.count_max,
+        };
+        let settings = Settings {
+            export_path: place(&raw.directory.path),
+            format: match raw.directory.format {
+                raw::RawFormat::Auto => Format::Auto,
+                raw::RawFormat::Json => Format::Json,
+                raw::RawFormat::Ndjson => Format::Ndjson,
+                raw::RawFormat::Csv => Format::Csv,
+            },
+            id_attribute: raw.directory.id_attribute.clone(),
+            users_count_min: raw.directory.min_users,
+            max_age: raw.directory.max_age,
+            scope: Scope::new(&raw.scope.groups, &raw.scope.protected),
+            policy: Policy { on_suspended: removals(rhombus.on_suspended), on_removed: removals(rhombus.on_removed) },
+            existing_accounts: match rhombus.existing_accounts {
+                raw::RawExisting::Adopt => ExistingAccounts::Adopt,
+                raw::RawExisting::Refuse => ExistingAccounts::Refuse,
+            },
+            limits: [
+                (GuardKind::Absent, limits(&raw.guard.absent.0)),
+                (GuardKind::Suspended, limits(&raw.guard.suspended.0)),
+                (GuardKind::Create, limits(&raw.guard.create.0)),
+                (GuardKind::Update, limits(&raw.guard.update.0)),
+            ]
+            .into(),
+            window: raw.guard.window,
+            concurrency_max: rhombus.concurrency_max,
+            requests_per_second_max: Some(rhombus.requests_per_second_max),
+            settle_time: rhombus.settle_time,
+            keep_history: raw.state.keep_history,
+            sink_names: sinks.iter().map(Sink::name).collect(),
+            wanted_under: serde_json::json!({"directory": raw.directory, "scope": raw.scope}).to_string(),
+        };
+        let token = match (&rhombus.token_file, &rhombus.token_credential) {
+            (Some(path), _) => Some(TokenPlace::File(place(path))),
+            (None, Some(name)) => Some(TokenPlace::Credential(name.clone())),
+            (None, None) => None,
+        };
+        Ok(Self {
+            settings,
+            rhombus: rhombus.base_url.as_ref().zip(token).map(|(base_url, token)| Rhombus {
+                base_url: base_url.trim_end_matches('/').to_owned(),
+                token,
+                ca_file: rhombus.ca_file.as_ref().map(place),
+                proxy: rhombus.proxy.clone(),
+            }),
+            update_method: match rhombus.update_method {
+                raw::RawUpdateMethod::Patch => UpdateMethod::Patch,
+                raw::RawUpdateMethod::Put => UpdateMethod::Put,
+            },
+            timeout: rhombus.timeout,
+            schedule: Schedule {
+                cron: raw.schedule.cron,
+                refresh_cron: raw.schedule.refresh_cron,
+                time_zone: raw.schedule.time_zone,
+                watch: raw.schedule.watch,
+            },
+            state_path: place(&raw.state.path),
+            sinks,
+        })
+    }
+}
+
+fn removals(policy: Retention) -> Removals {
+    match policy {
+        Retention::Deactivate => Removals::By(Removal::Deactivate),
+        Retention::Delete => Removals::By(Removal::Delete),
+        Retention::Keep => Removals::Keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let said = match Config::from_text(text, Path::new("/etc/rhombus-sync")) {
+            Ok(_) => "ok".to_owned(),
+            Err(fault) => fault.to_string(),
+        };
+        assert_eq!(said, expected, "{text}");
+    }
+
+    const BASE: &str = "[directory]\npath = \"d.json\"\n";
+    const RHOMBUS: &str = "[rhombus]\nbase_url = \"https://x.example/scim/v2\"\ntoken_file = \"t\"\n";
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        check(&format!("{BASE}{RHOMBUS}"), "ok");
+        check(BASE, "ok");
+        let config = Config::from_text(&format!("{BASE}{RHOMBUS}"), Path::new("/etc/rhombus-sync")).expect("good");
+        assert_eq!(config.state_path, Path::new("/etc/rhombus-sync/state/rhombus-sync.db"));
+        assert_eq!(
+            config.settings.limits[&GuardKind::Absent],
+            Limits { count_free: 3, percent_max: 10, count_max: 50 }
+        );
+        assert_eq!(
+            config.settings.limits[&GuardKind::Update],
+            Limits { count_free: 25, percent_max: 30, count_max: 1000 }
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place_and_the_nearest_name() {
+        check(
+            &format!("{BASE}[guard.absent]\ncount_maxx = 3\n"),
+            "line 4, column 1: unknown key `count_maxx`; did you mean `count_max`?",
+        );
+        check(&format!("{BASE}[gaurd]\n"), "line 3, column 2: unknown key `gaurd`; did you mean `guard`?");
+        check(
+            &format!("{BASE}{RHOMBUS}update_method = \"ptch\"\n"),
+            "line 6, column 17: unknown value of `update_method`; did you mean `patch`? (patch, put)",
+        );
+        check("[directory]\nsource = \"file\"\n", "[directory] path is missing");
+        check(
+            &format!("{BASE}{RHOMBUS}token = \"s3cret\"\n"),
+            "line 6, column 1: unknown key `token`; did you mean `token_file`?",
+        );
+        check(
+            &format!("{BASE}{RHOMBUS}timeout = \"-3s\"\n"),
+            "line 6, column 11: `timeout`: a duration is an integer and s, m, h or d, like \"30s\"",
+        );
+        check(
+            &format!("{BASE}{RHOMBUS}timeout = 30\n"),
+            "line 6, column 11: `timeout` has the wrong type, expected a string",
+        );
+        check(
+            &format!("{BASE}[guard.absent]\npercent_max = \"5%\"\n"),
+            "line 4, column 15: `percent_max` has the wrong type, expected u32",
+        );
+        check(
+            &format!("{BASE}[guard.absent]\npercent_max = -1\n"),
+            "line 4, column 15: `percent_max` has the wrong type, expected u32",
+        );
+        check(
+            &format!("{BASE}[guard.absent]\npercent_max = nan\n"),
+            "line 4, column 15: `percent_max` has the wrong type, expected u32",
+        );
+        check(&format!("{BASE}[guard.absent]\npercent_max = 101\n"), "[guard.absent] percent_max is more than 100");
+        check(&format!("{BASE}[schedule]\ncron = \"0 0 0 30 2 *\"\n"), "[schedule] cron never fires");
+    }
+
+    #[test]
+    fn an_endpoint_is_https_or_on_loopback() {
+        for (url, fault) in [
+            ("http://127.0.0.1:8000/scim/v2", None),
+            ("http://[::1]:8000/x", None),
+            ("http://localhost/x", None),
+            ("http://rhombus.example/x", Some("[rhombus] base_url must be https (http only on loopback)")),
+            ("ftp://rhombus.example/x", Some("[rhombus] base_url must be https (http only on loopback)")),
+            ("https://u:p@rhombus.example/x", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
+            ("https://rhombus.example/x?a=1", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
+            ("https://rhombus.example/x#a", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
+            ("rhombus", Some("[rhombus] base_url is no address")),
+        ] {
+            check(&format!("{BASE}[rhombus]\nbase_url = \"{url}\"\ntoken_file = \"t\"\n"), fault.unwrap_or("ok"));
+        }
+    }
+
+    #[test]
+    fn a_token_that_stands_in_the_file_is_never_repeated() {
+        for line in [
+            "s3cret",
+            "s3cret = ",
+            "base_url = s3cret",
+            "timeout = \"s3cret\"",
+            "update_method = \"s3cret\"",
+            "\"s3cret",
+            "concurrency_max = \"s3cret\"",
+        ] {
+            let text = format!("{BASE}[rhombus]\n{line}\n");
+            let fault =
+                Config::from_text(&text, Path::new("")).err().map(|fault| fault.to_string()).unwrap_or_default();
+            assert!(!fault.is_empty() && !fault.contains("s3cret"), "{line}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The file's own shape: every key of CONTRACT section 2 that works, with its default.
+
+use super::error::Fault;
+use crate::model::Duration;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+pub(super) fn parse(text: &str) -> Result<Raw, Fault> {
+    toml::from_str(text).map_err(|error| Fault::of_toml(text, &error))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) directory: RawDirectory,
+    #[serde(default)]
+    pub(super) scope: RawScope,
+    pub(super) rhombus: Option<RawRhombus>,
+    #[serde(default)]
+    pub(super) schedule: RawSchedule,
+    #[serde(default)]
+    pub(super) guard: RawGuard,
+    #[serde(default)]
+    pub(super) state: RawState,
+    #[serde(default)]
+    pub(super) sinks: Vec<RawSink>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawDirectory {
+    pub(super) source: RawSource,
+    pub(super) path: PathBuf,
+    pub(super) format: RawFormat,
+    pub(super) id_attribute: String,
+    #[serde(skip_serializing)]
+    pub(super) min_users: u64,
+    #[serde(skip_serializing)]
+    pub(super) max_age: Option<Duration>,
+}
+
+impl Default for RawDirectory {
+    fn default() -> Self {
+        Self {
+            source: RawSource::File,
+            path: PathBuf::new(),
+            format: RawFormat::Auto,
+            id_attribute: "_id".to_owned(),
+            min_users: 1,
+            max_age: None,
+        }
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawSource {
+    File,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawFormat {
+    Auto,
+    Json,
+    Ndjson,
+    Csv,
+}
+
+#[derive(Deserialize, Serialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawScope {
+    pub(super) groups: Vec<String>,
+    pub(super) protected: Vec<String>,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRhombus {
+    pub(super) base_url: Option<String>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) token_credential: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) proxy: Option<String>,
+    pub(super) update_method: RawUpdateMethod,
+    pub(super) on_suspended: Retention,
+    pub(super) on_removed: Retention,
+    pub(super) existing_accounts: RawExisting,
+    pub(super) on_drift: RawDrift,
+    pub(super) concurrency_max: u32,
+    pub(super) requests_per_second_max: u32,
+    pub(super) timeout: Duration,
+    pub(super) settle_time: Duration,
+}
+
+impl Default for RawRhombus {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            token_file: None,
+            token_credential: None,
+            ca_file: None,
+            proxy: None,
+            update_method: RawUpdateMethod::Patch,
+            on_suspended: Retention::Deactivate,
+            on_removed: Retention::Delete,
+            existing_accounts: RawExisting::Adopt,
+            on_drift: RawDrift::Repair,
+            concurrency_max: 8,
+            requests_per_second_max: 20,
+            timeout: Duration::from_seconds(30),
+            settle_time: Duration::from_seconds(60),
+        }
+    }
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawUpdateMethod {
+    Patch,
+    Put,
+}
+
+/// What is done with a user who should not be there.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Retention {
+    /// `active=false`; Rhombus then removes the user.
+    Deactivate,
+    /// DELETE.
+    Delete,
+    /// Nothing; the user is listed as kept.
+    Keep,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawExisting {
+    Adopt,
+    Refuse,
+}
+
+/// What a refresh does about drift; read here, so that a configuration is whole.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDrift {
+    Repair,
+    Report,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSchedule {
+    pub(super) cron: String,
+    pub(super) refresh_cron: String,
+    pub(super) time_zone: String,
+    pub(super) watch: bool,
+}
+
+impl Default for RawSchedule {
+    fn default() -> Self {
+        Self {
+            cron: "0 */5 * * * *".to_owned(),
+            refresh_cron: "0 0 3 * * *".to_owned(),
+            time_zone: "UTC".to_owned(),
+            watch: true,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawGuard {
+    pub(super) window: Duration,
+    pub(super) absent: AbsentLimits,
+    pub(super) suspended: SuspendedLimits,
+    pub(super) create: CreateLimits,
+    pub(super) update: UpdateLimits,
+}
+
+impl Default for RawGuard {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_seconds(86_400),
+            absent: AbsentLimits::default(),
+            suspended: SuspendedLimits::default(),
+            create: CreateLimits::default(),
+            update: UpdateLimits::default(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct RawLimits {
+    pub(super) count_free: u32,
+    pub(super) percent_max: u32,
+    pub(super) count_max: u32,
+}
+
+/// Limits whose defaults differ by kind, each key of which may be left out alone.
+macro_rules! limits {
+    ($name:ident, $free:literal, $percent:literal, $max:literal) => {
+        #[derive(Clone, Copy)]
+        pub(super) struct $name(pub(super) RawLimits);
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self(RawLimits { count_free: $free, percent_max: $percent, count_max: $max })
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(deny_unknown_fields)]
+                struct Keys {
+                    count_free: Option<u32>,
+                    percent_max: Option<u32>,
+                    count_max: Option<u32>,
+                }
+                let keys = Keys::deserialize(deserializer)?;
+                let Self(default) = Self::default();
+                Ok(Self(RawLimits {
+                    count_free: keys.count_free.unwrap_or(default.count_free),
+                    percent_max: keys.percent_max.unwrap_or(default.percent_max),
+                    count_max: keys.count_max.unwrap_or(default.count_max),
+                }))
+            }
+        }
+    };
+}
+
+limits!(AbsentLimits, 3, 10, 50);
+limits!(SuspendedLimits, 5, 20, 200);
+limits!(CreateLimits, 25, 50, 1000);
+limits!(UpdateLimits, 25, 30, 1000);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawState {
+    pub(super) path: PathBuf,
+    pub(super) keep_history: Duration,
+}
+
+impl Default for RawState {
+    fn default() -> Self {
+        Self { path: PathBuf::from("state/rhombus-sync.db"), keep_history: Duration::from_seconds(365 * 86_400) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSink {
+    pub(super) kind: SinkKind,
+    #[serde(default, rename = "format")]
+    _format: RawSinkFormat,
+    pub(super) path: Option<PathBuf>,
+}
+
+/// Where events go.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum SinkKind {
+    /// A file of whole lines.
+    File,
+    /// The standard output.
+    Stdout,
+}
+
+impl SinkKind {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Stdout => "stdout",
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum RawSinkFormat {
+    #[default]
+    DirectoryInsights,
+}

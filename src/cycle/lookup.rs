@@ -1,0 +1,183 @@
+//! Whether an account with a username is there: by filter, or by one listing for many. A failed look-up is no absence.
+
+use super::apply::{After, Apply, Trouble};
+use crate::http::Transport;
+use crate::model::{Change, UserName};
+use crate::outcome::{Judged, Outcome};
+use crate::store;
+use crate::target::{Account, ScimTarget, carries};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// From so many creates on, the first page of a list is worth a look: it may answer all of them.
+const CREATES_WORTH_A_LISTING: usize = 3;
+
+/// What is known of the endpoint's accounts in this cycle.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    /// Accounts by folded userName, of the names that are wanted, where one listing answered for all.
+    listed: RefCell<Option<HashMap<String, Vec<Account>>>>,
+    filter_trusted: Cell<Option<bool>>,
+}
+
+/// How fresh a look-up must be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Freshness {
+    /// The listing of this cycle will do.
+    OfThisCycle,
+    /// A request left since; ask again.
+    Now,
+}
+
+impl Directory {
+    /// Decides how the creates of a plan are looked up, and lists the accounts where that is fewer calls.
+    pub(super) async fn prepare<T: Transport>(&self, apply: &Apply<'_, T>, changes: &[(Change, bool)]) {
+        let names: HashSet<String> = changes
+            .iter()
+            .filter_map(|(change, _)| match change {
+                Change::Create { user, .. } => Some(user.user_name.folded()),
+                Change::Update { .. } | Change::Remove { .. } => None,
+            })
+            .collect();
+        if names.is_empty() || apply.ended() {
+            return;
+        }
+        let calls_max = if names.len() >= CREATES_WORTH_A_LISTING { Some(names.len()) } else { None };
+        if calls_max.is_some() || !self.trusts_filter(apply).await {
+            // Where it cannot be listed either, each user is looked up and each failure said by name.
+            if let Ok(Some(listed)) = list(apply, &names, calls_max).await {
+                *self.listed.borrow_mut() = Some(listed);
+            }
+        }
+    }
+
+    /// Whether the filter finds a linked account that is asked for in other letter case.
+    async fn trusts_filter<T: Transport>(&self, apply: &Apply<'_, T>) -> bool {
+        if let Some(trusted) = self.filter_trusted.get() {
+            return trusted;
+        }
+        let witness = apply.state(store::witnesses(&apply.world.reader, 1)).and_then(|mut found| found.pop());
+        let trusted = match witness {
+            None => true,
+            Some(witness) => {
+                let other_case: String = witness.user_name.as_str().chars().map(swap_case).collect();
+                let found = filter(apply, &other_case).await;
+                found.is_ok_and(|found| found.iter().any(|account| account.id.as_ref() == Some(&witness.scim_id)))
+            }
+        };
+        self.filter_trusted.set(Some(trusted));
+        trusted
+    }
+}
+
+/// The accounts that carry a username.
+pub(super) async fn look_up<T: Transport>(
+    apply: &Apply<'_, T>,
+    name: &UserName,
+    freshness: Freshness,
+) -> Result<Vec<Account>, Trouble> {
+    let folded = name.folded();
+    if freshness == Freshness::OfThisCycle
+        && let Some(listed) = apply.directory.listed.borrow().as_ref()
+    {
+        return Ok(listed.get(&folded).cloned().unwrap_or_default());
+    }
+    if apply.directory.trusts_filter(apply).await {
+        match filter(apply, name.as_str()).await {
+            Ok(found) if found.iter().all(|account| carries(account, name)) => return Ok(found),
+            Ok(_) | Err(Trouble::Rejected(_)) => {}
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    look_up_in_list(apply, &folded).await
+}
+
+/// The accounts that carry a username, by reading the whole list.
+pub(super) async fn look_up_in_list<T: Transport>(apply: &Apply<'_, T>, folded: &str) -> Result<Vec<Account>, Trouble> {
+    let names = HashSet::from([folded.to_owned()]);
+    let listed = list(apply, &names, None).await?;
+    Ok(listed.unwrap_or_default().remove(folded).unwrap_or_default())
+}
+
+async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Account>, Trouble> {
+    let mut tries = 0;
+    loop {
+        if apply.ended() {
+            return Err(Trouble::Ended);
+        }
+        let turn = apply.target().turn().await;
+        let read = apply.target().filter(name, turn).await;
+        match (apply.after(&read.judged, &mut tries).await, read.value) {
+            (After::Settled, Some(found)) => return Ok(found),
+            (After::Settled, None) => return Err(Trouble::Rejected(read.judged)),
+            (After::Again, _) => {}
+            (After::GiveUp, _) => return Err(Trouble::Unanswered(read.judged)),
+            (After::Ended, _) => return Err(Trouble::Ended),
+        }
+    }
+}
+
+/// Lists all accounts and keeps those whose folded name is wanted. None: it would take more calls than `calls_max`.
+async fn list<T: Transport>(
+    apply: &Apply<'_, T>,
+    names: &HashSet<String>,
+    calls_max: Option<usize>,
+) -> Result<Option<HashMap<String, Vec<Account>>>, Trouble> {
+    let mut listed: HashMap<String, Vec<Account>> = HashMap::new();
+    let (mut seen, mut start, mut tries) = (HashSet::new(), 1, 0);
+    loop {
+        if apply.ended() {
+            return Err(Trouble::Ended);
+        }
+        let mut of_page = Vec::new();
+        let turn = apply.target().turn().await;
+        let read = apply.target().list_page(start, &mut |account| of_page.push(account), turn).await;
+        match (apply.after(&read.judged, &mut tries).await, read.value) {
+            (After::Settled, Some(page)) => {
+                tries = 0;
+                let mut new_count = 0;
+                for account in of_page {
+                    // An account without a usable id still carries its name; the ids alone say where the list ends.
+                    let is_new = account.id.as_ref().is_none_or(|id| seen.insert(xxh3_64(id.as_str().as_bytes())));
+                    new_count += usize::from(is_new && account.id.is_some());
+                    if !is_new {
+                        continue;
+                    }
+                    let folded = account.user_name.as_ref().map(UserName::folded).unwrap_or_default();
+                    if names.contains(&folded) {
+                        listed.entry(folded).or_default().push(account);
+                    }
+                }
+                let Some(next) = ScimTarget::<T>::next_start(start, &page, new_count) else { return Ok(Some(listed)) };
+                let pages = page.total.unwrap_or(0) as usize / page.count.max(1);
+                if start == 1 && calls_max.is_some_and(|calls_max| pages > calls_max) {
+                    return Ok(None);
+                }
+                start = next;
+            }
+            (After::Settled, None) => return Err(Trouble::Rejected(read.judged)),
+            (After::Again, _) => {}
+            (After::GiveUp, _) => return Err(Trouble::Unanswered(read.judged)),
+            (After::Ended, _) => return Err(Trouble::Ended),
+        }
+    }
+}
+
+fn swap_case(c: char) -> char {
+    if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+}
+
+/// Why a look-up did not work, in the words of the log, and its cause in a word.
+pub(super) fn words(trouble: &Trouble) -> Option<(Judged, &'static str)> {
+    match trouble {
+        Trouble::Unanswered(judged) => Some((judged.clone(), "unanswered")),
+        Trouble::Rejected(judged) => Some((judged.clone(), "rejected")),
+        Trouble::Doubtful(reason) => {
+            let judged =
+                Judged { outcome: Outcome::Unknown(None), response: Default::default(), reason: reason.clone() };
+            Some((judged, "doubtful"))
+        }
+        Trouble::Ended => None,
+    }
+}

@@ -1,0 +1,151 @@
+//! What an earlier run left open: each intent's request may have been obeyed. It enters the live path in the middle, at
+//! the look-up, and ends before the send: whether anything is sent again is the present plan's decision.
+
+use super::apply::{Apply, Trouble};
+use super::create::{Doubt, Found};
+use super::lookup::{Freshness, look_up};
+use crate::event::Source;
+use crate::http::Transport;
+use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, Moment, Removal};
+use crate::outcome::Judged;
+use crate::settlement::{IntentEnd, LinkEffect, Settlement};
+use crate::store::{self, OpenIntent};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::BTreeMap;
+
+impl<T: Transport> Apply<'_, T> {
+    /// Looks up every open intent. Those that stay open are handed back, with when they go on.
+    pub(super) async fn recover(&self) -> BTreeMap<DirectoryId, Moment> {
+        let Some(open) = self.state(store::open_intents(&self.world.reader)) else { return BTreeMap::new() };
+        let mut still_open = BTreeMap::new();
+        let mut waiting = open.into_iter();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < self.window() && !self.ended() {
+                let Some(intent) = waiting.next() else { break };
+                running.push(self.recover_one(intent));
+            }
+            match running.next().await {
+                Some(Some((id, until))) => {
+                    still_open.insert(id, until);
+                }
+                Some(None) => {}
+                None => break,
+            }
+        }
+        still_open.extend(waiting.map(|intent| (intent.key.directory_id, self.now())));
+        still_open
+    }
+
+    async fn recover_one(&self, intent: OpenIntent) -> Option<(DirectoryId, Moment)> {
+        let open = (intent.key.directory_id.clone(), self.now());
+        match intent.key.action {
+            Action::Create | Action::Link => self.recover_create(intent).await,
+            Action::Update => self.recover_update(intent).await.then_some(()).map_or(Some(open), |()| None),
+            Action::Deactivate | Action::Delete => {
+                self.recover_removal(intent).await.then_some(()).map_or(Some(open), |()| None)
+            }
+        }
+    }
+
+    async fn recover_create(&self, intent: OpenIntent) -> Option<(DirectoryId, Moment)> {
+        let user = DesiredUser {
+            id: intent.key.directory_id.clone(),
+            user_name: intent.user_name.clone(),
+            names: intent.names.clone(),
+        };
+        let change = Change::Create { user: user.clone(), after_removal_of: None };
+        let stored = (intent.id, intent.stored_at);
+        let until = intent.stored_at.plus(self.world.settings.settle_time);
+        let open = Some((user.id.clone(), until.max(self.now())));
+        let Ok(found) = look_up(self, &user.user_name, Freshness::Now).await else { return open };
+        match self.judge_found(&user, found, Doubt::Lost) {
+            Found::Ours(account) => {
+                self.created(&change, Some(stored), account, &Judged::accepted(), Source::Recovery);
+                None
+            }
+            Found::Nothing if self.now() < until => open,
+            // Seen with somebody else's externalId, or unseen for `settle_time`: it is not ours.
+            Found::Nothing | Found::Linkable(_) | Found::Forbidden(_) => {
+                self.withdraw(&change, Some(&stored));
+                None
+            }
+        }
+    }
+
+    /// True where the intent has ended.
+    async fn recover_update(&self, intent: OpenIntent) -> bool {
+        let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(&intent) };
+        let Some(Some(link)) = self.state(store::link_by_id(&self.world.reader, &intent.key.directory_id)) else {
+            return self.drop_intent(&intent);
+        };
+        let change = Change::Update {
+            directory_id: intent.key.directory_id.clone(),
+            scim_id: scim_id.clone(),
+            user_name: intent.user_name.clone(),
+            carried: link.names,
+            wanted: intent.names.clone(),
+        };
+        match self.read(&scim_id).await {
+            Ok((Some(account), judged)) if !intent.names.differ_from(&account.names) => {
+                self.settle_update(
+                    &change,
+                    (intent.id, intent.stored_at),
+                    account.names,
+                    None,
+                    &judged,
+                    Source::Recovery,
+                );
+            }
+            Ok((Some(account), _)) => {
+                let mut settlement = Settlement::of(&intent.key.directory_id, Action::Update);
+                settlement.intent = Some((intent.id, IntentEnd::Unknown));
+                settlement.link = LinkEffect::Seen { names: account.names, futile: None };
+                self.settle(settlement);
+            }
+            // The plan will ask for the update again, and that path tells a vanished account from a wrong endpoint.
+            Ok((None, _)) => self.withdraw(&change, Some(&(intent.id, intent.stored_at))),
+            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => return false,
+        }
+        true
+    }
+
+    /// True where the intent has ended.
+    async fn recover_removal(&self, intent: OpenIntent) -> bool {
+        let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(&intent) };
+        let removal = if intent.key.action == Action::Delete { Removal::Delete } else { Removal::Deactivate };
+        let change = Change::Remove {
+            directory_id: intent.key.directory_id.clone(),
+            scim_id: scim_id.clone(),
+            user_name: intent.user_name.clone(),
+            removal,
+            cause: Cause::Gone,
+        };
+        let stored = (intent.id, intent.stored_at);
+        match self.read(&scim_id).await {
+            Ok((Some(account), judged)) if !account.active => {
+                self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
+            }
+            Ok((Some(_), _)) => {
+                let mut settlement = Settlement::of(&intent.key.directory_id, intent.key.action);
+                settlement.intent = Some((intent.id, IntentEnd::Unknown));
+                self.settle(settlement);
+            }
+            Ok((None, judged)) => {
+                if !self.witness(&scim_id).await {
+                    return false;
+                }
+                self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
+            }
+            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => return false,
+        }
+        true
+    }
+
+    fn drop_intent(&self, intent: &OpenIntent) -> bool {
+        let mut settlement = Settlement::of(&intent.key.directory_id, intent.key.action);
+        settlement.intent = Some((intent.id, IntentEnd::Unknown));
+        self.settle(settlement);
+        true
+    }
+}

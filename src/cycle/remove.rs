@@ -1,0 +1,185 @@
+//! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
+
+use super::apply::{After, Apply, Sent, Trouble, standing_of};
+use super::create::intent_of;
+use crate::event::Source;
+use crate::http::Transport;
+use crate::model::{Action, Change, DirectoryId, Moment, Removal, ScimId, StandingKind, UserName};
+use crate::outcome::{Judged, Outcome};
+use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
+use crate::target::{Account, carries};
+
+/// A clock further from Rhombus's than this stops removals, in milliseconds.
+const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
+
+impl<T: Transport> Apply<'_, T> {
+    pub(super) async fn remove(
+        &self,
+        change: &Change,
+        directory_id: &DirectoryId,
+        scim_id: &ScimId,
+        user_name: &UserName,
+        removal: Removal,
+        approved: bool,
+    ) {
+        let before = match self.read(scim_id).await {
+            Ok((Some(account), _)) => account,
+            Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
+            Err(trouble) => return self.remove_trouble(change, None, Sent::NotDone, trouble),
+        };
+        if let Some(doubt) = self.doubt(&before, directory_id, user_name) {
+            return self.stand(standing_of(change, StandingKind::Held, &doubt));
+        }
+        if !before.active && removal == Removal::Deactivate {
+            let judged = Judged::said("the account was inactive already");
+            return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, Source::Reconcile);
+        }
+        let Some(mut stored) = self.intend(intent_of(change, approved)).await else { return };
+        let (mut tries, mut action) = (0, removal.action());
+        loop {
+            let Some(turn) = self.turn(&mut stored).await else {
+                self.withdraw(change, Some(&stored));
+                return self.leave(change);
+            };
+            let judged = match action {
+                Action::Delete => self.target().delete(scim_id, &turn).await,
+                Action::Deactivate | Action::Create | Action::Link | Action::Update => {
+                    self.target().deactivate(scim_id, &turn).await.judged
+                }
+            };
+            drop(turn);
+            let lost = matches!(judged.outcome, Outcome::Unknown(_));
+            match self.after(&judged, &mut tries).await {
+                After::Settled => match judged.outcome {
+                    Outcome::Accepted => return self.verify_removal(change, scim_id, action, stored, &judged).await,
+                    Outcome::NotFound => {
+                        return self.already_gone(change, scim_id, action, Some(stored), &judged).await;
+                    }
+                    Outcome::NotSupported if action == Action::Delete => action = Action::Deactivate,
+                    Outcome::Conflict
+                    | Outcome::Rejected
+                    | Outcome::NotSupported
+                    | Outcome::Forbidden
+                    | Outcome::Unauthorized
+                    | Outcome::Throttled(_)
+                    | Outcome::Redirected
+                    | Outcome::NotSent
+                    | Outcome::Unknown(_) => {
+                        return self.fail(change, Some((stored.0, IntentEnd::NotAccepted)), &judged);
+                    }
+                },
+                After::Again if lost => match self.read(scim_id).await {
+                    Ok((Some(account), _)) if account.active => {}
+                    Ok((Some(_), judged)) => {
+                        return self.settle_removal(change, scim_id, action, Some(stored), &judged, Source::Recovery);
+                    }
+                    Ok((None, judged)) => {
+                        return self.already_gone(change, scim_id, action, Some(stored), &judged).await;
+                    }
+                    Err(trouble) => return self.remove_trouble(change, Some(&stored), Sent::MaybeDone, trouble),
+                },
+                After::Again => {}
+                After::GiveUp | After::Ended if lost => {
+                    return self.unanswered(change, Some(&stored), Sent::MaybeDone, &judged);
+                }
+                After::GiveUp => return self.unanswered(change, Some(&stored), Sent::NotDone, &judged),
+                After::Ended => {
+                    self.withdraw(change, Some(&stored));
+                    return self.leave(change);
+                }
+            }
+        }
+    }
+
+    /// Why this account must not be removed now, where that is so.
+    fn doubt(&self, account: &Account, directory_id: &DirectoryId, user_name: &UserName) -> Option<String> {
+        if !carries(account, user_name) {
+            return Some("the account carries another userName than the one that was linked".to_owned());
+        }
+        if account.external_id.as_ref().is_some_and(|external_id| external_id != directory_id) {
+            return Some("the account carries the externalId of somebody else".to_owned());
+        }
+        let skew_ms = self.target().date().map_or(0, |date| self.now().since_ms(date));
+        if skew_ms.abs() > CLOCK_SKEW_MS_MAX {
+            return Some(format!("the clock is {} minutes from Rhombus's", skew_ms / 60_000));
+        }
+        None
+    }
+
+    fn remove_trouble(&self, change: &Change, intent: Option<&(IntentId, Moment)>, sent: Sent, trouble: Trouble) {
+        match trouble {
+            Trouble::Unanswered(judged) => self.unanswered(change, intent, sent, &judged),
+            Trouble::Rejected(judged) if intent.is_none() => self.fail(change, None, &judged),
+            Trouble::Rejected(judged) => self.unanswered(change, intent, sent, &judged),
+            Trouble::Doubtful(reason) => self.stand(standing_of(change, StandingKind::Held, &reason)),
+            Trouble::Ended if intent.is_some() => {
+                let reason = "the cycle ended before the removal was confirmed".to_owned();
+                self.unanswered(change, intent, sent, &Judged { reason, ..Judged::accepted() });
+            }
+            Trouble::Ended => self.leave(change),
+        }
+    }
+
+    /// It was accepted: an account that is still there and active makes it a failure.
+    async fn verify_removal(
+        &self,
+        change: &Change,
+        scim_id: &ScimId,
+        action: Action,
+        stored: (IntentId, Moment),
+        judged: &Judged,
+    ) {
+        match self.read(scim_id).await {
+            Ok((Some(account), _)) if account.active => {
+                let reason = "Rhombus accepted the removal, and the account is still there and active".to_owned();
+                self.fail(change, Some((stored.0, IntentEnd::Unknown)), &Judged { reason, ..judged.clone() });
+            }
+            Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, Source::Reconcile),
+            Err(trouble) => self.remove_trouble(change, Some(&stored), Sent::MaybeDone, trouble),
+        }
+    }
+
+    /// 404 is success, where this is the right endpoint.
+    pub(super) async fn already_gone(
+        &self,
+        change: &Change,
+        scim_id: &ScimId,
+        action: Action,
+        stored: Option<(IntentId, Moment)>,
+        judged: &Judged,
+    ) {
+        if !self.witness(scim_id).await {
+            self.withdraw(change, stored.as_ref());
+            return self.leave(change);
+        }
+        let source = if stored.is_some() { Source::Recovery } else { Source::Reconcile };
+        let said = Judged { reason: String::new(), ..judged.clone() };
+        self.settle_removal(change, scim_id, action, stored, &said, source);
+    }
+
+    pub(super) fn settle_removal(
+        &self,
+        change: &Change,
+        scim_id: &ScimId,
+        action: Action,
+        stored: Option<(IntentId, Moment)>,
+        judged: &Judged,
+        source: Source,
+    ) {
+        let mut settlement = Settlement::of(change.directory_id(), action);
+        settlement.intent = stored.map(|(id, _)| (id, IntentEnd::Accepted(Some(scim_id.clone()))));
+        settlement.link = LinkEffect::Ended;
+        settlement.failure = FailureEffect::Clear;
+        let success = Judged { reason: String::new(), ..judged.clone() };
+        let mut event = self.draft(action, change, Some(scim_id), &success, Vec::new());
+        event.source = source;
+        settlement.events.push(event);
+        self.settle(settlement);
+        self.removed.borrow_mut().insert(change.directory_id().clone());
+        let mut tally = self.tally.borrow_mut();
+        match action {
+            Action::Delete => tally.deleted_count += 1,
+            Action::Deactivate | Action::Create | Action::Link | Action::Update => tally.deactivated_count += 1,
+        }
+    }
+}

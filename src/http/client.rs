@@ -1,0 +1,197 @@
+//! The client itself. reqwest's defaults follow redirects, resend, read proxies from the environment and wait for ever;
+//! each of them is switched off here.
+
+use super::{ANSWER_BYTES_MAX, Answer, CallError, Method, Request, RetryAfter, Take, Transport};
+use crate::model::{Duration, Moment};
+use crate::secret::Token;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use std::cell::OnceCell;
+use std::error::Error;
+use std::path::PathBuf;
+
+const USER_AGENT: &str = concat!("rhombus-sync/", env!("CARGO_PKG_VERSION"));
+const MEDIA_TYPE: &str = "application/scim+json";
+/// How long a connection may take.
+const CONNECT_SECONDS_MAX: u64 = 10;
+/// The longest `Retry-After` that is believed, in seconds: a day.
+const RETRY_AFTER_SECONDS_MAX: u64 = 86_400;
+
+/// What a client is made of.
+pub struct ClientSettings {
+    /// The base address, without a slash at its end.
+    pub base_url: String,
+    /// The bearer token.
+    pub token: Token,
+    /// A private certificate authority.
+    pub ca_file: Option<PathBuf>,
+    /// The only proxy.
+    pub proxy: Option<String>,
+    /// The deadline of a whole request.
+    pub timeout: Duration,
+}
+
+/// The client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The certificate authority cannot be read.
+    #[error("ca_file {path} cannot be used: {what}")]
+    Authority {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The rest.
+    #[error("the HTTP client cannot be made: {0}")]
+    Other(String),
+}
+
+/// A client of one endpoint. The connection pool and the trust store are made when the first request is.
+pub struct Client {
+    settings: ClientSettings,
+    inner: OnceCell<Result<reqwest::Client, String>>,
+}
+
+impl Client {
+    /// A client that has not connected to anything.
+    #[must_use]
+    pub fn new(settings: ClientSettings) -> Self {
+        Self { settings, inner: OnceCell::new() }
+    }
+
+    /// Makes the pool now, to learn of a bad authority or proxy before the first request.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn prepare(&self) -> Result<(), ClientError> {
+        if let Some(path) = &self.settings.ca_file {
+            let what = authorities(path).err();
+            if let Some(what) = what {
+                return Err(ClientError::Authority { path: path.clone(), what });
+            }
+        }
+        self.inner().map(|_| ()).map_err(|what| ClientError::Other(what.to_owned()))
+    }
+
+    fn inner(&self) -> Result<&reqwest::Client, &str> {
+        self.inner.get_or_init(|| build(&self.settings)).as_ref().map_err(String::as_str)
+    }
+
+    /// Takes the token out of a text, and what would show it in part.
+    fn cleaned(&self, text: &str) -> String {
+        crate::model::clean(&text.replace(self.settings.token.expose(), "[secret]")).into_owned()
+    }
+
+    /// The chain of an error without addresses: a filter holds a person's name.
+    fn said(&self, error: reqwest::Error) -> String {
+        let error = error.without_url();
+        let mut said = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            said = format!("{said}: {next}");
+            cause = next.source();
+        }
+        self.cleaned(&said)
+    }
+
+    async fn body(&self, mut response: reqwest::Response, take: Take<'_>) -> Result<Vec<u8>, String> {
+        let mut whole = Vec::new();
+        let mut stream = match take {
+            Take::Stream(stream) if response.status().is_success() => Some(stream),
+            Take::Stream(_) | Take::Whole => None,
+        };
+        loop {
+            match response.chunk().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) => match &mut stream {
+                    Some(stream) => stream(&chunk)?,
+                    None if whole.len() + chunk.len() > ANSWER_BYTES_MAX => {
+                        return Err("the answer is longer than 8 MiB".to_owned());
+                    }
+                    None => whole.extend_from_slice(&chunk),
+                },
+                Err(error) => return Err(self.said(error)),
+            }
+        }
+        Ok(without_secret(whole, self.settings.token.expose()))
+    }
+}
+
+/// An endpoint may repeat what it was sent: no byte of the token goes on from here.
+fn without_secret(body: Vec<u8>, secret: &str) -> Vec<u8> {
+    let found = body.windows(secret.len()).any(|window| window == secret.as_bytes());
+    if found { String::from_utf8_lossy(&body).replace(secret, "[secret]").into_bytes() } else { body }
+}
+
+impl Transport for Client {
+    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
+        let client = self.inner().map_err(|what| CallError::NotSent(what.to_owned()))?;
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut builder = client
+            .request(method, format!("{}{}", self.settings.base_url, request.target))
+            .bearer_auth(self.settings.token.expose())
+            .header(ACCEPT, MEDIA_TYPE);
+        if let Some(body) = &request.body {
+            builder = builder.header(CONTENT_TYPE, MEDIA_TYPE).body(body.clone());
+        }
+        let response = match builder.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() || error.is_builder() => return Err(CallError::NotSent(self.said(error))),
+            Err(error) => return Err(CallError::Lost(self.said(error))),
+        };
+        let status = response.status().as_u16();
+        let (retry_after, date) = (retry_after(response.headers()), date(response.headers()));
+        let body = self.body(response, take).await;
+        Ok(Answer { status, body, retry_after, date })
+    }
+}
+
+fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(Policy::none())
+        .referer(false)
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .timeout(settings.timeout.std())
+        .connect_timeout(settings.timeout.std().min(std::time::Duration::from_secs(CONNECT_SECONDS_MAX)));
+    if let Some(proxy) = &settings.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| error.without_url().to_string())?);
+    }
+    if let Some(path) = &settings.ca_file {
+        builder = builder.tls_certs_merge(authorities(path)?);
+    }
+    builder.build().map_err(|error| error.without_url().to_string())
+}
+
+fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
+    if found.is_empty() { Err("no certificate in it".to_owned()) } else { Ok(found) }
+}
+
+/// Seconds or an HTTP date (RFC 9110, section 10.2.3); anything else counts as absent.
+fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+        let seconds = text.parse::<u64>().unwrap_or(u64::MAX).min(RETRY_AFTER_SECONDS_MAX);
+        return Some(RetryAfter::Seconds(u32::try_from(seconds).unwrap_or(0)));
+    }
+    http_date(text).map(RetryAfter::At)
+}
+
+fn date(headers: &HeaderMap) -> Option<Moment> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn http_date(text: &str) -> Option<Moment> {
+    let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Moment(zoned.timestamp().as_millisecond()))
+}

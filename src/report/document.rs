@@ -1,0 +1,96 @@
+//! The JSON documents, member by member.
+
+use super::CycleReport;
+use crate::model::{Change, Moment, Standing, StandingKind};
+use crate::plan::ApprovedPlan;
+use serde_json::{Value, json};
+
+/// `--reconcile --json`.
+#[must_use]
+pub fn cycle_document(report: &CycleReport) -> Value {
+    let mut document = json!({
+        "result": report.result.as_str(),
+        "exit": report.exit,
+        "cycle": report.cycle.as_str(),
+        "export": {"users": report.export_users_count, "digest": report.export_digest},
+        "created": report.created_count,
+        "updated": report.updated_count,
+        "linked": report.linked_count,
+        "deactivated": report.deactivated_count,
+        "deleted": report.deleted_count,
+        "unchanged": report.unchanged_count,
+        "drift": [],
+        "hold": report.hold,
+        "plan": report.plan,
+        "took_ms": report.took_ms,
+    });
+    for kind in StandingKind::ALL {
+        document[kind.as_str()] = users_of(&report.standings, kind);
+    }
+    if !report.error.is_empty() {
+        document["error"] = json!(report.error);
+        document["hint"] = json!(report.hint);
+    }
+    document
+}
+
+/// `plan --json`.
+#[must_use]
+pub fn plan_document(plan: &ApprovedPlan, standings: &[Standing]) -> Value {
+    let changes: Vec<_> = plan.changes().map(change).collect();
+    let mut document = json!({
+        "plan": plan.digest(),
+        "changes": changes,
+        "drift": [],
+        "hold": plan.hold().map(|hold| hold.as_str()),
+        "unchanged": plan.unchanged_count(),
+    });
+    for kind in StandingKind::ALL {
+        document[kind.as_str()] = users_of(standings, kind);
+    }
+    document
+}
+
+fn change(change: &Change) -> Value {
+    let fields: Vec<_> = change
+        .fields()
+        .into_iter()
+        .map(|field| json!({"field": field.name.as_str(), "from": field.from, "to": field.to}))
+        .collect();
+    json!({
+        "action": change.action().as_str(),
+        "id": change.directory_id().as_str(),
+        "username": change.user_name().as_str(),
+        "cause": change.cause().as_str(),
+        "fields": fields,
+    })
+}
+
+/// The users of one list.
+#[must_use]
+pub fn users_of(standings: &[Standing], kind: StandingKind) -> Value {
+    standings.iter().filter(|standing| standing.kind == kind).map(user).collect()
+}
+
+fn user(standing: &Standing) -> Value {
+    let time = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+    let mut user = json!({
+        "id": standing.directory_id.as_ref().map(|id| id.as_str()),
+        "username": standing.username.as_ref().map(|name| name.as_str()),
+        "reason": standing.reason,
+        "since": time(standing.since),
+    });
+    if let Some(until) = standing.until {
+        user["until"] = json!(until.to_string());
+    }
+    if let Some(action) = standing.action {
+        user["action"] = json!(action.as_str());
+    }
+    user
+}
+
+/// Any command that failed.
+#[must_use]
+pub fn failure_document(exit: u8, error: &[String], hint: Option<&str>) -> Value {
+    json!({"result": "failed", "exit": exit, "error": error, "hint": hint})
+}

@@ -1,0 +1,100 @@
+//! What a cycle and a plan tell: JSON documents (CONTRACT section 7) and text for people. PURE.
+
+mod document;
+mod text;
+
+pub use document::{cycle_document, failure_document, plan_document, users_of};
+pub use text::{cycle_text, plan_text, standings_text};
+
+use crate::model::{CycleId, Standing, StandingKind};
+
+/// How a cycle ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CycleResult {
+    /// What was wanted is so.
+    Done,
+    /// Something is tried again.
+    Partial,
+    /// Something is held.
+    Held,
+    /// Nothing was to be relied on.
+    Failed,
+}
+
+impl CycleResult {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Held => "held",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a cycle did.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CycleReport {
+    /// How it ended.
+    pub result: CycleResult,
+    /// The exit code that says so.
+    pub exit: u8,
+    /// Its id.
+    pub cycle: CycleId,
+    /// How many users the export held.
+    pub export_users_count: u64,
+    /// The export's digest; empty where none was read.
+    pub export_digest: String,
+    /// New accounts.
+    pub created_count: u64,
+    /// Updated accounts.
+    pub updated_count: u64,
+    /// Accounts that were there and are ours now.
+    pub linked_count: u64,
+    /// Accounts deactivated.
+    pub deactivated_count: u64,
+    /// Accounts deleted.
+    pub deleted_count: u64,
+    /// Users who were as they should be.
+    pub unchanged_count: u64,
+    /// Everybody else, by kind and id.
+    pub standings: Vec<Standing>,
+    /// What is held, by its id.
+    pub hold: Option<String>,
+    /// The plan's digest; empty where there was none.
+    pub plan: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why it ended early, as a chain of causes; empty where it did not.
+    pub error: Vec<String>,
+    /// How the reader can mend it.
+    pub hint: Option<String>,
+}
+
+impl CycleReport {
+    /// How many stand in a list.
+    #[must_use]
+    pub fn count(&self, kind: StandingKind) -> usize {
+        self.standings.iter().filter(|standing| standing.kind == kind).count()
+    }
+
+    /// Its counts in one line, for the log.
+    #[must_use]
+    pub fn counts(&self) -> String {
+        let mut said = format!(
+            "created={} updated={} linked={} deactivated={} deleted={} unchanged={}",
+            self.created_count,
+            self.updated_count,
+            self.linked_count,
+            self.deactivated_count,
+            self.deleted_count,
+            self.unchanged_count
+        );
+        for kind in StandingKind::ALL {
+            said.push_str(&format!(" {}={}", kind.as_str(), self.count(kind)));
+        }
+        said
+    }
+}

@@ -1,0 +1,45 @@
+//! When something is tried again. PURE: randomness and time are arguments.
+
+use crate::http::RetryAfter;
+use crate::model::{Duration, Moment};
+
+/// How often a request is tried again in one cycle.
+pub const RETRIES_MAX: u32 = 3;
+/// A longer `Retry-After` than this ends the cycle.
+pub const RETRY_AFTER_WAITED_FOR: Duration = Duration::from_seconds(30);
+/// So many users in a row that ended without an answer end the cycle: the endpoint is down, not the users wrong.
+pub const UNANSWERED_IN_A_ROW_MAX: u32 = 10;
+
+/// The first pause, before chance is added, in milliseconds.
+const FIRST_PAUSE_MS: u64 = 200;
+/// The longest pause, in milliseconds.
+const LONGEST_PAUSE_MS: u64 = 5_000;
+
+/// How long to pause before the `retry`-th retry (from 0): doubling, with full jitter in its upper half.
+#[must_use]
+pub fn pause(retry: u32, random: u64) -> std::time::Duration {
+    let most = (FIRST_PAUSE_MS << retry.min(10)).min(LONGEST_PAUSE_MS);
+    std::time::Duration::from_millis(most / 2 + random % (most / 2 + 1))
+}
+
+/// When a user whom Rhombus rejects is tried again: 5 min, 15 min, 1 h, 6 h, then daily.
+#[must_use]
+pub fn next_try(attempts: u32, now: Moment) -> Moment {
+    let minutes = match attempts {
+        0 | 1 => 5,
+        2 => 15,
+        3 => 60,
+        4 => 360,
+        _ => 1440,
+    };
+    now.plus(Duration::from_seconds(minutes * 60))
+}
+
+/// The instant that a `Retry-After` means.
+#[must_use]
+pub fn instant(retry_after: RetryAfter, now: Moment) -> Moment {
+    match retry_after {
+        RetryAfter::Seconds(seconds) => now.plus(Duration::from_seconds(seconds)),
+        RetryAfter::At(at) => at.min(now.plus(Duration::from_seconds(86_400))),
+    }
+}

@@ -1,0 +1,142 @@
+//! The lookalike's accounts, each a JSON document in a SQLite file.
+
+use crate::model::{folded, hex};
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// What an account's change came to.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Changed {
+    /// The account as it is now.
+    Kept(Value),
+    /// `active=false`: it is gone; this is how it was.
+    Removed(Value),
+    /// There is no such account.
+    Missing,
+    /// Its userName cannot be changed.
+    Immutable,
+}
+
+/// All accounts.
+pub struct Accounts {
+    connection: Connection,
+}
+
+impl Accounts {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// It is no such file.
+    pub fn open(path: &Path) -> rusqlite::Result<Self> {
+        let connection = Connection::open(path)?;
+        // A rehearsal need not outlive a power loss.
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS accounts
+             (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, folded TEXT NOT NULL UNIQUE, document TEXT NOT NULL)",
+        )?;
+        Ok(Self { connection })
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn count(&self) -> rusqlite::Result<usize> {
+        self.connection
+            .query_row("SELECT count(*) FROM accounts", [], |row| row.get::<_, i64>(0))
+            .map(|count| count as usize)
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(&self, id: &str) -> rusqlite::Result<Option<Value>> {
+        self.connection
+            .prepare_cached("SELECT document FROM accounts WHERE id = ?1")?
+            .query_row([id], |row| row.get::<_, String>(0))
+            .optional()
+            .map(|text| text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Some accounts, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn page(&self, skip: usize, count: usize) -> rusqlite::Result<Vec<Value>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT document FROM accounts ORDER BY number LIMIT ?1 OFFSET ?2")?;
+        let rows = statement.query_map((count as i64, skip as i64), |row| row.get::<_, String>(0))?;
+        rows.map(|text| text.map(|text| serde_json::from_str(&text).unwrap_or_default())).collect()
+    }
+
+    /// The account with a userName, whatever its letter case.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn named(&self, name: &str) -> rusqlite::Result<Option<Value>> {
+        self.connection
+            .prepare_cached("SELECT document FROM accounts WHERE folded = ?1")?
+            .query_row([folded(name)], |row| row.get::<_, String>(0))
+            .optional()
+            .map(|text| text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Makes an account; none where its userName is taken.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn create(&self, mut members: Map<String, Value>, random: [u8; 16]) -> rusqlite::Result<Option<Value>> {
+        let name = members.get("userName").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if self.named(&name)?.is_some() {
+            return Ok(None);
+        }
+        let id = hex(&random);
+        members.insert("id".to_owned(), id.clone().into());
+        members.insert("active".to_owned(), true.into());
+        members
+            .insert("meta".to_owned(), serde_json::json!({"resourceType": "User", "location": format!("/Users/{id}")}));
+        let document = Value::Object(members);
+        self.connection
+            .prepare_cached("INSERT INTO accounts (id, folded, document) VALUES (?1, ?2, ?3)")?
+            .execute((&id, folded(&name), document.to_string()))?;
+        Ok(Some(document))
+    }
+
+    /// Changes an account by a function of its members.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut Map<String, Value>)) -> rusqlite::Result<Changed> {
+        let Some(Value::Object(before)) = self.read(id)? else { return Ok(Changed::Missing) };
+        let mut after = before.clone();
+        change(&mut after);
+        let name =
+            |members: &Map<String, Value>| folded(members.get("userName").and_then(Value::as_str).unwrap_or_default());
+        if name(&before) != name(&after) {
+            return Ok(Changed::Immutable);
+        }
+        for kept in ["id", "meta", "userName"] {
+            after.insert(kept.to_owned(), before.get(kept).cloned().unwrap_or_default());
+        }
+        let document = Value::Object(after);
+        if document["active"] == Value::Bool(false) {
+            self.remove(id)?;
+            return Ok(Changed::Removed(document));
+        }
+        self.connection
+            .prepare_cached("UPDATE accounts SET document = ?2 WHERE id = ?1")?
+            .execute((id, document.to_string()))?;
+        Ok(Changed::Kept(document))
+    }
+
+    /// Removes an account; false where there is none.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn remove(&self, id: &str) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([id]).map(|rows| rows > 0)
+    }
+}

@@ -1,0 +1,118 @@
+//! What is due when: a cron expression in its time zone. PURE; croner 4 is right over both changes of daylight saving.
+
+use crate::model::Moment;
+use croner::errors::CronError;
+use croner::parser::{CronParser, Seconds};
+use croner::{CivilDate, CivilDateTime, CivilTime, Cron, CronDateTime, Resolution, Weekday};
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
+use std::cmp::Ordering;
+
+/// Why there is no timetable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TimetableError {
+    /// The expression is none.
+    Cron(String),
+    /// The system does not know the zone.
+    TimeZone,
+}
+
+/// When something is due.
+#[derive(Clone)]
+pub struct Timetable {
+    cron: Cron,
+    zone: TimeZone,
+}
+
+impl Timetable {
+    /// Six fields, seconds first, in an IANA time zone.
+    ///
+    /// # Errors
+    /// Either of them is wrong.
+    pub fn parse(cron: &str, zone: &str) -> Result<Self, TimetableError> {
+        let parsed = CronParser::builder().seconds(Seconds::Required).build().parse(cron);
+        Ok(Self {
+            cron: parsed.map_err(|error| TimetableError::Cron(error.to_string()))?,
+            zone: TimeZone::get(zone).map_err(|_| TimetableError::TimeZone)?,
+        })
+    }
+
+    /// The next instant after `now`; none where it never comes.
+    #[must_use]
+    pub fn next_after(&self, now: Moment) -> Option<Moment> {
+        let now = Timestamp::from_millisecond(now.0).ok()?;
+        let next = self.cron.find_next_occurrence(&Instant(now.to_zoned_datetime(self.zone.clone())), false).ok()?;
+        Some(Moment(next.0.timestamp().as_millisecond()))
+    }
+}
+
+/// jiff 1's instant for croner, whose own bridge is for jiff 0.2.
+#[derive(Clone)]
+struct Instant(ZonedDateTime);
+
+impl CronDateTime for Instant {
+    fn to_civil(&self) -> CivilDateTime {
+        let at = self.0.datetime();
+        let part = |part: i8| u32::try_from(part).unwrap_or(0);
+        CivilDateTime::new(
+            CivilDate::from_parts_unchecked(i32::from(at.year()), part(at.month()), part(at.day())),
+            CivilTime::from_parts_unchecked(part(at.hour()), part(at.minute()), part(at.second())),
+        )
+    }
+
+    fn civil_weekday(&self) -> Weekday {
+        Weekday::from_days_from_sunday(u32::try_from(self.0.weekday().to_sunday_zero_offset()).unwrap_or(0))
+    }
+
+    fn resolve_civil(&self, civil: CivilDateTime) -> Result<Resolution<Self>, CronError> {
+        let part = |part: u32| i8::try_from(part).map_err(|_| CronError::InvalidDate);
+        let year = i16::try_from(civil.year()).map_err(|_| CronError::InvalidDate)?;
+        let (month, day) = (part(civil.month())?, part(civil.day())?);
+        let (hour, minute, second) = (part(civil.hour())?, part(civil.minute())?, part(civil.second())?);
+        let at = DateTime::new(year, month, day, hour, minute, second, 0).map_err(|_| CronError::InvalidDate)?;
+        let ambiguous = self.0.time_zone().to_ambiguous_zoned_datetime(at);
+        let one = |zoned: Result<ZonedDateTime, jiff::Error>| zoned.map(Self).map_err(|_| CronError::InvalidTime);
+        Ok(match ambiguous.offset() {
+            AmbiguousOffset::Unambiguous { .. } => Resolution::Single(one(ambiguous.unambiguous())?),
+            AmbiguousOffset::Fold { .. } => {
+                Resolution::Ambiguous(one(ambiguous.clone().earlier())?, one(ambiguous.later())?)
+            }
+            AmbiguousOffset::Gap { .. } => Resolution::Gap,
+        })
+    }
+
+    fn checked_add_seconds(&self, seconds: i64) -> Option<Self> {
+        self.0.checked_add(SignedDuration::from_secs(seconds)).ok().map(Self)
+    }
+
+    fn cmp_instant(&self, other: &Self) -> Ordering {
+        self.0.timestamp().cmp(&other.0.timestamp())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timetable_is_right_over_both_changes_of_daylight_saving() {
+        for (cron, now, next) in [
+            ("0 30 2 * * *", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00.000Z"),
+            ("0 30 2 * * *", "2026-10-24T12:00:00Z", "2026-10-25T00:30:00.000Z"),
+            ("0 30 2 * * *", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00.000Z"),
+            ("0 */30 * * * *", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00.000Z"),
+        ] {
+            let timetable = Timetable::parse(cron, "Europe/Berlin").expect("good");
+            let now: Timestamp = now.parse().expect("an instant");
+            let found = timetable.next_after(Moment(now.as_millisecond())).map(|next| next.to_string());
+            assert_eq!(found.as_deref(), Some(next), "{cron} after {now}");
+        }
+    }
+
+    #[test]
+    fn what_never_comes_is_seen() {
+        let timetable = Timetable::parse("0 0 0 30 2 *", "UTC").expect("it parses");
+        assert_eq!(timetable.next_after(Moment(0)), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! BASE: secrets, from a file of their owner to the one request that needs them. They have no `Debug` and are wiped on
+//! drop. There is deliberately no way to pass one by argument, configuration or environment.
+
+use crate::model::hex;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The longest secret, in bytes.
+const SECRET_BYTES_MAX: u64 = 16 * 1024;
+
+/// Why a secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It cannot be read.
+    #[error("the secret {path} cannot be read")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// Others may read it.
+    #[error("the secret {0} is readable by others")]
+    Exposed(PathBuf),
+    /// Nothing, or nothing that fits into a header.
+    #[error("the secret {0} is empty, too long, or no printable text")]
+    Unfit(PathBuf),
+    /// The credential was not passed by systemd.
+    #[error("there is no credential folder (CREDENTIALS_DIRECTORY is not set)")]
+    NoCredentials,
+}
+
+impl SecretError {
+    /// How the reader can mend it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => "put the token that the Rhombus console shows into this file".to_owned(),
+            Self::Exposed(path) => format!("chmod o-rwx {}", path.display()),
+            Self::Unfit(_) => "the file must hold the token and nothing else".to_owned(),
+            Self::NoCredentials => "use LoadCredential= in the unit, or token_file".to_owned(),
+        }
+    }
+}
+
+/// A bearer token.
+pub struct Token(SecretString);
+
+impl Token {
+    /// Reads a token from a file that only its owner and group may read.
+    ///
+    /// # Errors
+    /// It cannot be read, others can read it, or it is no token.
+    pub fn read(path: &Path) -> Result<Self, SecretError> {
+        let unreadable = |cause| SecretError::Unreadable { path: path.to_owned(), cause };
+        let file = std::fs::metadata(path).map_err(unreadable)?;
+        if file.mode() & 0o007 != 0 {
+            return Err(SecretError::Exposed(path.to_owned()));
+        }
+        if file.len() > SECRET_BYTES_MAX {
+            return Err(SecretError::Unfit(path.to_owned()));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::from_text(text.trim()).ok_or_else(|| SecretError::Unfit(path.to_owned()))
+    }
+
+    /// Takes a token that was made here (the sandbox's); none where it is not fit for a header.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let fit = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fit.then(|| Self(SecretString::from(text)))
+    }
+
+    /// HMAC-SHA-256(token, key) as hex: enough to notice a change, useless to anybody else.
+    #[must_use]
+    pub fn fingerprint(&self, key: &str) -> String {
+        match Hmac::<Sha256>::new_from_slice(key.as_bytes()) {
+            Ok(mut mac) => {
+                mac.update(self.0.expose_secret().as_bytes());
+                hex(&mac.finalize().into_bytes())
+            }
+            Err(_) => String::new(),
+        }
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}

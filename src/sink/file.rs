@@ -1,0 +1,137 @@
+//! A file of whole lines. A line torn by a crash is cut off, and written again even if its place had been passed.
+
+use super::{Sink, SinkError};
+use crate::store::Pending;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// How far back the last line's end is looked for at a time, in bytes.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// Events appended to a file, one a line.
+pub struct FileSink {
+    name: String,
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl FileSink {
+    /// A sink of that name into that file, which need not be there yet.
+    #[must_use]
+    pub fn new(name: String, path: PathBuf) -> Self {
+        Self { name, path, file: None }
+    }
+
+    fn error(&self, cause: std::io::Error) -> SinkError {
+        SinkError { name: self.name.clone(), cause }
+    }
+
+    fn open(&mut self) -> std::io::Result<Option<i64>> {
+        if let Some(folder) = self.path.parent() {
+            crate::store::create_folder(folder)?;
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
+        let torn = mend(&mut file)?;
+        self.file = Some(file);
+        Ok(torn)
+    }
+}
+
+impl Sink for FileSink {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
+        match self.open() {
+            Ok(Some(last_whole)) => Ok(delivered.min(last_whole)),
+            Ok(None) => Ok(delivered),
+            Err(cause) => Err(self.error(cause)),
+        }
+    }
+
+    fn deliver(&mut self, events: &[Pending]) -> Result<(), SinkError> {
+        let mut text = String::with_capacity(events.iter().map(|event| event.line.len() + 1).sum());
+        for event in events {
+            text.push_str(&event.line);
+            text.push('\n');
+        }
+        let written = match &mut self.file {
+            Some(file) => file.write_all(text.as_bytes()).and_then(|()| file.sync_data()),
+            None => Err(std::io::Error::other("the file is not open")),
+        };
+        written.map_err(|cause| self.error(cause))
+    }
+}
+
+/// Cuts a torn line off. Then: the number of the last whole line, or 0 where there is none, from which to go on.
+fn mend(file: &mut File) -> std::io::Result<Option<i64>> {
+    let length = file.metadata()?.len();
+    if length == 0 || tail(file, length, 1)? == b"\n" {
+        return Ok(None);
+    }
+    let mut end = length;
+    while end > 0 {
+        let piece = tail(file, end, TAIL_BYTES)?;
+        let start = end - piece.len() as u64;
+        if let Some(at) = piece.iter().rposition(|byte| *byte == b'\n') {
+            end = start + at as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    file.set_len(end)?;
+    file.sync_data()?;
+    Ok(Some(if end == 0 { 0 } else { last_sequence(file, end)? }))
+}
+
+/// The sequence of the last line of a file that ends with a line end.
+fn last_sequence(file: &mut File, length: u64) -> std::io::Result<i64> {
+    let mut window = TAIL_BYTES;
+    loop {
+        let piece = tail(file, length, window)?;
+        let body = &piece[..piece.len() - 1];
+        if let Some(at) =
+            body.iter().rposition(|byte| *byte == b'\n').or((piece.len() as u64 == length).then_some(usize::MAX))
+        {
+            let line = &body[at.wrapping_add(1)..];
+            let sequence =
+                serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|event| event["sequence"].as_i64());
+            return Ok(sequence.unwrap_or(0));
+        }
+        window *= 4;
+    }
+}
+
+fn tail(file: &mut File, end: u64, count: u64) -> std::io::Result<Vec<u8>> {
+    let start = end.saturating_sub(count);
+    file.seek(SeekFrom::Start(start))?;
+    let mut piece = vec![0; usize::try_from(end - start).unwrap_or(0)];
+    file.read_exact(&mut piece)?;
+    Ok(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(sequence: i64) -> Pending {
+        Pending { sequence, line: format!("{{\"sequence\":{sequence}}}") }
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off_and_written_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("events.ndjson");
+        for (torn, whole) in [("{\"sequence\":1}\n{\"seq", 1), ("{\"seq", 0), ("{\"sequence\":1}\n", 7), ("", 7)] {
+            std::fs::write(&path, torn).expect("written");
+            let mut sink = FileSink::new("f".into(), path.clone());
+            assert_eq!(sink.resume(7).expect("it opens"), whole, "{torn:?}");
+            sink.deliver(&[event(2)]).expect("delivered");
+            let lines = std::fs::read_to_string(&path).expect("read");
+            assert!(lines.ends_with("{\"sequence\":2}\n") && lines.lines().all(|line| line.ends_with('}')), "{lines}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! An account as an endpoint shows it, read with tolerance: an account that we cannot read is one we might create twice.
+
+use crate::model::{DirectoryId, Names, ScimId, UserName};
+use serde_json::{Map, Value};
+
+/// An account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Its id; none where it is absent, or cannot stand in an address.
+    pub id: Option<ScimId>,
+    /// Its userName.
+    pub user_name: Option<UserName>,
+    /// The `externalId`, where one that is not empty is shown.
+    pub external_id: Option<DirectoryId>,
+    /// The names it carries.
+    pub names: Names,
+    /// False only where it says so, as a boolean or as text.
+    pub active: bool,
+}
+
+impl Account {
+    /// Reads the members of a SCIM user; names of attributes compare without case (RFC 7643, section 2.1).
+    #[must_use]
+    pub fn from_members(members: Map<String, Value>) -> Self {
+        let name = member(&members, "name").and_then(Value::as_object);
+        let part = |key| name.and_then(|name| text(member(name, key))).map(Into::into);
+        let id = text(member(&members, "id")).filter(|id| !id.is_empty() && id != "." && id != "..");
+        Self {
+            id: id.map(ScimId::new),
+            user_name: text(member(&members, "userName")).map(|name| UserName::of_account(&name)),
+            external_id: text(member(&members, "externalId")).filter(|id| !id.is_empty()).map(DirectoryId::new),
+            names: Names { given: part("givenName"), family: part("familyName") },
+            active: match member(&members, "active") {
+                Some(Value::Bool(active)) => *active,
+                Some(Value::String(text)) => !text.eq_ignore_ascii_case("false"),
+                Some(_) | None => true,
+            },
+        }
+    }
+}
+
+/// A member by its name, in whatever letter case.
+pub(super) fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+    members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+/// A text, or a number as one.
+fn text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}

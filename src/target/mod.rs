@@ -1,0 +1,264 @@
+//! EDGE: SCIM 2.0 calls to one endpoint, at a pace. It sends and reads; whether to send is `cycle`'s.
+//!
+//! What is deliberately absent: `Groups`, `ServiceProviderConfig`, `If-Match`, bulk. None of them may decide anything here
+//! (facts: endpoints leave them out or answer nonsense).
+
+mod account;
+mod pace;
+mod wire;
+
+pub use account::Account;
+pub use pace::{Pace, Turn};
+pub use wire::UpdateMethod;
+
+use crate::http::{Answer, CallError, Method, Request, Take, Transport};
+use crate::model::{DesiredUser, Moment, Names, ScimId, UserName};
+use crate::outcome::{Judged, Outcome, judge};
+use crate::records::{Documents, Progress, SCIM_LIST, Window};
+use std::cell::Cell;
+
+/// How many accounts are asked for in one page.
+const PAGE_COUNT: usize = 100;
+/// How many pages a list may have.
+const PAGES_MAX: usize = 100_000;
+
+/// An endpoint.
+pub struct ScimTarget<T> {
+    transport: T,
+    pace: Pace,
+    update_method: UpdateMethod,
+    date: Cell<Option<Moment>>,
+}
+
+/// What a reading request brought.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Read<V> {
+    /// What was read; none where it was not, and the judgement says why.
+    pub value: Option<V>,
+    /// What the answer came to.
+    pub judged: Judged,
+}
+
+/// What one page of a list held.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// How many accounts.
+    pub count: usize,
+    /// How many the endpoint says there are.
+    pub total: Option<u64>,
+}
+
+impl<T: Transport> ScimTarget<T> {
+    /// An endpoint behind a transport.
+    #[must_use]
+    pub fn new(transport: T, pace: Pace, update_method: UpdateMethod) -> Self {
+        Self { transport, pace, update_method, date: Cell::new(None) }
+    }
+
+    /// Waits until a request may leave.
+    pub async fn turn(&self) -> Turn<'_> {
+        self.pace.turn().await
+    }
+
+    /// Lets nobody's turn come before an instant.
+    pub fn pause(&self, duration: std::time::Duration) {
+        self.pace.pause(duration);
+    }
+
+    /// The endpoint's clock, as its last answer showed it.
+    #[must_use]
+    pub fn date(&self) -> Option<Moment> {
+        self.date.get()
+    }
+
+    async fn send(&self, method: Method, target: String, body: Option<Vec<u8>>) -> Result<Answer, CallError> {
+        self.call(&Request { method, target, body }, Take::Whole).await
+    }
+
+    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
+        let answer = self.transport.call(request, take).await;
+        if let Ok(Answer { date: Some(date), .. }) = &answer {
+            self.date.set(Some(*date));
+        }
+        answer
+    }
+
+    /// Reads one account by its id.
+    pub async fn read(&self, id: &ScimId, _turn: Turn<'_>) -> Read<Account> {
+        let answer = self.send(Method::Get, wire::user(id), None).await;
+        account_of(&answer)
+    }
+
+    /// Reads the accounts that a filter for one username brings; who they are is checked by the caller.
+    pub async fn filter(&self, name: &str, turn: Turn<'_>) -> Read<Vec<Account>> {
+        let mut accounts = Vec::new();
+        let page = self.page(wire::filter(name, PAGE_COUNT), &mut |account| accounts.push(account), turn).await;
+        Read { value: page.value.map(|_| accounts), judged: page.judged }
+    }
+
+    /// Reads one page of the list, with whatever accounts it holds.
+    pub async fn list_page(&self, start: usize, each: &mut dyn FnMut(Account), turn: Turn<'_>) -> Read<Page> {
+        self.page(wire::list(start, PAGE_COUNT), each, turn).await
+    }
+
+    /// Where the page after this one begins; none where the list has ended (RFC 7644, section 3.4.2.4): totals are
+    /// not believed, a page without a new id is.
+    #[must_use]
+    pub fn next_start(start: usize, page: &Page, new_count: usize) -> Option<usize> {
+        (new_count > 0 && start / PAGE_COUNT < PAGES_MAX).then_some(start + page.count)
+    }
+
+    async fn page(&self, target: String, each: &mut dyn FnMut(Account), _turn: Turn<'_>) -> Read<Page> {
+        let mut window = Window::default();
+        let mut documents = Documents::new(SCIM_LIST);
+        let mut count = 0;
+        let mut take_record = |text: &str| {
+            let mut values =
+                serde_json::Deserializer::from_str(text).into_iter::<serde_json::Map<String, serde_json::Value>>();
+            let Some(value) = values.next() else { return Ok(0) };
+            let used = (Account::from_members(value?), values.byte_offset());
+            count += 1;
+            each(used.0);
+            Ok(used.1)
+        };
+        let mut stream = |mut bytes: &[u8]| -> Result<(), String> {
+            while !bytes.is_empty() {
+                let room = window.spare().map_err(|error| error.to_string())?;
+                let length = room.len().min(bytes.len());
+                room[..length].copy_from_slice(&bytes[..length]);
+                window.filled(length);
+                bytes = &bytes[length..];
+                documents.advance(&mut window, &mut take_record).map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        };
+        let request = Request { method: Method::Get, target, body: None };
+        let answer = self.call(&request, Take::Stream(&mut stream)).await;
+        let mut judged = judge(&answer);
+        if judged.outcome != Outcome::Accepted {
+            return Read { value: None, judged };
+        }
+        let body = answer.map_err(|error| error.to_string()).and_then(|answer| answer.body);
+        window.filled(0);
+        let end =
+            body.and_then(|_| documents.advance(&mut window, &mut take_record).map_err(|error| error.to_string()));
+        match end {
+            Ok(Progress::Done) => {
+                let total = documents.finish().totals.first().copied();
+                Read { value: Some(Page { count, total }), judged }
+            }
+            Ok(Progress::NeedsMore) => unreadable(judged, "it ends in the middle"),
+            Err(what) => {
+                judged.outcome = Outcome::Unknown(None);
+                unreadable(judged, &what)
+            }
+        }
+    }
+
+    /// Makes an account.
+    pub async fn create(&self, user: &DesiredUser, _turn: &Turn<'_>) -> Read<Account> {
+        let answer = self.send(Method::Post, "/Users".to_owned(), Some(wire::new_user(user))).await;
+        let read = account_of(&answer);
+        match &read.value {
+            Some(account) if account.id.is_some() => read,
+            Some(_) => unreadable(read.judged, "the new account has no usable id"),
+            None => read,
+        }
+    }
+
+    /// Sets names, by the configured method; falls back from PATCH to PUT where PATCH is not supported.
+    pub async fn update(&self, id: &ScimId, wanted: &Names, carried: &Names, turn: &Turn<'_>) -> Read<Account> {
+        if self.update_method == UpdateMethod::Patch {
+            let body = wire::patch_names(wanted, carried);
+            let read = account_of(&self.send(Method::Patch, wire::user(id), Some(body)).await);
+            if read.judged.outcome != Outcome::NotSupported {
+                return read;
+            }
+        }
+        self.put(id, turn, &|members| wire::lay_names(members, wanted)).await
+    }
+
+    /// Takes access away by `active=false`.
+    pub async fn deactivate(&self, id: &ScimId, turn: &Turn<'_>) -> Read<Account> {
+        if self.update_method == UpdateMethod::Patch {
+            let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_active(false))).await);
+            if read.judged.outcome != Outcome::NotSupported {
+                return read;
+            }
+        }
+        self.put(id, turn, &|members| wire::set_active(members, false)).await
+    }
+
+    /// Brings an account back that was found inactive.
+    pub async fn reactivate(&self, id: &ScimId, turn: &Turn<'_>) -> Read<Account> {
+        if self.update_method == UpdateMethod::Patch {
+            let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_active(true))).await);
+            if read.judged.outcome != Outcome::NotSupported {
+                return read;
+            }
+        }
+        self.put(id, turn, &|members| wire::set_active(members, true)).await
+    }
+
+    /// Removes an account.
+    pub async fn delete(&self, id: &ScimId, _turn: &Turn<'_>) -> Judged {
+        judge(&self.send(Method::Delete, wire::user(id), None).await)
+    }
+
+    /// PUT: read, change, send back what others set too, without `meta` and unassigned values.
+    async fn put(
+        &self,
+        id: &ScimId,
+        _turn: &Turn<'_>,
+        change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>),
+    ) -> Read<Account> {
+        let answer = self.send(Method::Get, wire::user(id), None).await;
+        let read = account_of(&answer);
+        if read.judged.outcome != Outcome::Accepted {
+            // The change itself was not sent: a lost read is no lost update.
+            let mut read = read;
+            if matches!(read.judged.outcome, Outcome::Unknown(_)) {
+                read.judged.outcome = Outcome::NotSent;
+            }
+            return read;
+        }
+        let members =
+            answer.ok().and_then(|answer| answer.body.ok()).and_then(|body| serde_json::from_slice(&body).ok());
+        let (Some(serde_json::Value::Object(mut members)), Some(account)) = (members, &read.value) else {
+            let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
+            return unreadable(judged, "the account cannot be read before it is put back");
+        };
+        if account.id.as_ref() != Some(id) {
+            let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
+            return unreadable(judged, "another account was shown under this id");
+        }
+        change(&mut members);
+        account_of(&self.send(Method::Put, wire::user(id), Some(wire::put_body(members))).await)
+    }
+}
+
+/// The account in an answer. A good status with a body that is none is told apart: accepted, but nothing to see.
+fn account_of(answer: &Result<Answer, CallError>) -> Read<Account> {
+    let judged = judge(answer);
+    let value = match answer {
+        Ok(Answer { body: Ok(body), status: 200..=299, .. }) => {
+            serde_json::from_slice::<serde_json::Map<_, _>>(body).ok().map(Account::from_members)
+        }
+        Ok(_) | Err(_) => None,
+    };
+    Read { value, judged }
+}
+
+fn unreadable<V>(mut judged: Judged, what: &str) -> Read<V> {
+    if judged.outcome == Outcome::Accepted {
+        judged.outcome = Outcome::Unknown(None);
+    }
+    judged.reason = format!("the answer cannot be used: {}", crate::model::clean(what));
+    Read { value: None, judged }
+}
+
+/// Whether an account carries this username.
+#[must_use]
+pub fn carries(account: &Account, name: &UserName) -> bool {
+    account.user_name.as_ref().is_some_and(|carried| carried.same_as(name))
+}

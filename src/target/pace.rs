@@ -1,0 +1,47 @@
+//! How many requests are under way and how many leave in a second. Retry-After holds all of them.
+
+use std::cell::Cell;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until};
+
+/// Timers are coarser than this; a shorter wait is no wait.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// The pace of one endpoint.
+pub struct Pace {
+    under_way: Semaphore,
+    gap: Duration,
+    next: Cell<Instant>,
+}
+
+/// The right to one request and its answer.
+pub struct Turn<'p> {
+    _permit: Option<SemaphorePermit<'p>>,
+}
+
+impl Pace {
+    /// So many at once, so many a second; none: as fast as it goes.
+    #[must_use]
+    pub fn new(concurrency_max: u32, requests_per_second_max: Option<u32>) -> Self {
+        let gap = requests_per_second_max.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
+        Self { under_way: Semaphore::new(concurrency_max as usize), gap, next: Cell::new(Instant::now()) }
+    }
+
+    /// Waits for the next turn, in the order of asking.
+    pub async fn turn(&self) -> Turn<'_> {
+        let permit = self.under_way.acquire().await.ok();
+        let now = Instant::now();
+        let slot = self.next.get().max(now);
+        self.next.set(slot + self.gap);
+        if slot > now + SHORTEST_WAIT {
+            sleep_until(slot).await;
+        }
+        Turn { _permit: permit }
+    }
+
+    /// Lets no turn come for so long.
+    pub fn pause(&self, duration: Duration) {
+        self.next.set(self.next.get().max(Instant::now() + duration));
+    }
+}

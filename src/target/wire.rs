@@ -1,0 +1,119 @@
+//! What goes over the wire: addresses and bodies (RFC 7644, section 3; servers.md says which shapes work everywhere).
+
+use super::account::member;
+use crate::model::{DesiredUser, Names, ScimId};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+
+const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// Everything but RFC 3986's unreserved characters, so `+` and `@` of an address too.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// How names are updated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UpdateMethod {
+    /// PATCH, one operation an attribute.
+    Patch,
+    /// PUT of the whole account.
+    Put,
+}
+
+pub(super) fn user(id: &ScimId) -> String {
+    format!("/Users/{}", utf8_percent_encode(id.as_str(), ENCODED))
+}
+
+pub(super) fn list(start: usize, count: usize) -> String {
+    format!("/Users?startIndex={start}&count={count}")
+}
+
+/// The value of a filter is a JSON string (RFC 7644, section 3.4.2.2), the whole of it percent-encoded.
+pub(super) fn filter(name: &str, count: usize) -> String {
+    let filter = format!("userName eq {}", Value::from(name));
+    format!("/Users?filter={}&startIndex=1&count={count}", utf8_percent_encode(&filter, ENCODED))
+}
+
+pub(super) fn new_user(user: &DesiredUser) -> Vec<u8> {
+    let mut body = json!({
+        "schemas": [USER_SCHEMA],
+        "userName": user.user_name.as_str(),
+        "externalId": user.id.as_str(),
+        "active": true,
+    });
+    let mut name = Map::new();
+    for (key, value) in [("givenName", &user.names.given), ("familyName", &user.names.family)] {
+        if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+            name.insert(key.to_owned(), value.into());
+        }
+    }
+    if !name.is_empty() {
+        body["name"] = name.into();
+    }
+    body.to_string().into_bytes()
+}
+
+pub(super) fn patch_names(wanted: &Names, carried: &Names) -> Vec<u8> {
+    let operations: Vec<_> =
+        [("name.givenName", &wanted.given, &carried.given), ("name.familyName", &wanted.family, &carried.family)]
+            .into_iter()
+            .filter_map(|(path, wanted, carried)| {
+                let wanted = wanted.as_deref()?;
+                (carried.as_deref().unwrap_or_default() != wanted)
+                    .then(|| json!({"op": "replace", "path": path, "value": wanted}))
+            })
+            .collect();
+    json!({"schemas": [PATCH_SCHEMA], "Operations": operations}).to_string().into_bytes()
+}
+
+pub(super) fn patch_active(active: bool) -> Vec<u8> {
+    let operation = json!({"op": "replace", "path": "active", "value": active});
+    json!({"schemas": [PATCH_SCHEMA], "Operations": [operation]}).to_string().into_bytes()
+}
+
+/// Lays the managed names over those of an account that is about to be put back.
+pub(super) fn lay_names(members: &mut Map<String, Value>, wanted: &Names) {
+    let mut name = member(members, "name").and_then(Value::as_object).cloned().unwrap_or_default();
+    for (key, value) in [("givenName", &wanted.given), ("familyName", &wanted.family)] {
+        if let Some(value) = value.as_deref() {
+            name.retain(|present, _| !present.eq_ignore_ascii_case(key));
+            name.insert(key.to_owned(), value.into());
+        }
+    }
+    // A formatted name made of the old parts would contradict the new ones.
+    name.retain(|present, _| !present.eq_ignore_ascii_case("formatted"));
+    members.retain(|present, _| !present.eq_ignore_ascii_case("name"));
+    members.insert("name".to_owned(), name.into());
+}
+
+pub(super) fn set_active(members: &mut Map<String, Value>, active: bool) {
+    members.retain(|present, _| !present.eq_ignore_ascii_case("active"));
+    members.insert("active".to_owned(), active.into());
+}
+
+/// Without `meta` and unassigned values: two servers of six refuse a PUT of what their own GET gave.
+pub(super) fn put_body(mut members: Map<String, Value>) -> Vec<u8> {
+    members.retain(|key, _| !key.eq_ignore_ascii_case("meta") && !key.eq_ignore_ascii_case("groups"));
+    let mut body = Value::Object(members);
+    without_unassigned(&mut body);
+    if body.get("schemas").is_none() {
+        body["schemas"] = json!([USER_SCHEMA]);
+    }
+    body.to_string().into_bytes()
+}
+
+/// Takes out `null`, `""`, `[]`, `{}` (RFC 7643, section 2.5). True where nothing is left.
+fn without_unassigned(value: &mut Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => {
+            values.retain_mut(|value| !without_unassigned(value));
+            values.is_empty()
+        }
+        Value::Object(members) => {
+            members.retain(|_, value| !without_unassigned(value));
+            members.is_empty()
+        }
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
