@@ -1,0 +1,279 @@
+//! Golden plans: snapshot and export in, plan out, one line a case. Everything from the file to the guard is the real code.
+
+mod support;
+
+use rhombus_sync::cycle::{Settings, compare};
+use rhombus_sync::model::{Change, GuardKind, Moment, Removal, Standing};
+use rhombus_sync::plan::{ApprovedPlan, Limits, Removals, Scope};
+use rhombus_sync::source::Format;
+use rhombus_sync::store;
+use std::collections::BTreeMap;
+use std::error::Error;
+use support::{array, link, ndjson, settings, state};
+
+/// Plans with settings that the case may change first; a bystander keeps removals from being everybody.
+fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Settings)) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut connection = state(folder.path(), "https://x.example");
+    link(&mut connection, snapshot);
+    std::fs::write(folder.path().join("directory.json"), export).expect("an export");
+    let mut settings = settings(folder.path());
+    adjust(&mut settings);
+    let installation = store::installation(&connection).expect("an installation");
+    let planned = settings
+        .open_export(Moment(3_000), &installation)
+        .and_then(|mut export| compare(&connection, &settings, &mut export, BTreeMap::new(), Moment(3_000)));
+    match planned {
+        Ok(compared) => render(&compared.plan),
+        Err(error) => format!("refused whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),
+    }
+}
+
+fn render(plan: &ApprovedPlan) -> String {
+    let mut lines: Vec<_> = plan.changes().map(change).collect();
+    lines.extend(plan.standings().iter().map(standing));
+    if lines.is_empty() { format!("{} unchanged", plan.unchanged_count()) } else { lines.join(" | ") }
+}
+
+fn change(change: &Change) -> String {
+    let fields: String = match change {
+        Change::Update { .. } => change
+            .fields()
+            .iter()
+            .map(|field| format!(" {}={}", field.name.as_str(), field.to.as_deref().unwrap_or_default()))
+            .collect(),
+        Change::Create { after_removal_of: Some(holder), .. } => format!(" after {holder}"),
+        Change::Create { .. } => String::new(),
+        Change::Remove { cause, .. } => format!(" ({})", cause.as_str()),
+    };
+    format!("{} {}{fields}", change.action().as_str(), change.directory_id())
+}
+
+fn standing(standing: &Standing) -> String {
+    let id = standing.directory_id.as_ref().map_or("-", |id| id.as_str());
+    format!("{} {id}: {}", standing.kind.as_str(), standing.reason)
+}
+
+#[track_caller]
+fn check(snapshot: &str, export: &str, expected: &str) {
+    let (snapshot, export) = (format!("{snapshot}|z z@x.example"), format!("{export}|z z@x.example"));
+    assert_eq!(plan_of(&snapshot, &array(&export), |_| {}), expected, "{snapshot} <- {export}");
+}
+
+#[track_caller]
+fn check_text(snapshot: &str, export: &str, expected: &str) {
+    assert_eq!(plan_of(&format!("{snapshot}|z z@x.example"), export, |_| {}), expected, "{snapshot} <- {export}");
+}
+
+const RENAMED: &str = "the directory has another username; Rhombus does not change usernames";
+
+#[test]
+fn joiners_movers_and_leavers() {
+    check("", "a a@x.example Ann Lee", "create a");
+    check("a a@x.example Ann Lee", "a a@x.example Ann Lee", "2 unchanged");
+    check("a a@x.example Ann Lee", "a a@x.example Anna Lee", "update a name.givenName=Anna");
+    check("a a@x.example Ann Lee", "a a@x.example Anna Li", "update a name.givenName=Anna name.familyName=Li");
+    check("a a@x.example Ann Lee", "", "delete a (gone from the export)");
+    check("a a@x.example Ann Lee", "a a@x.example Ann Lee +suspended", "deactivate a (suspended in the directory)");
+    check("a a@x.example Ann Lee", "a a@x.example Ann Lee +staged", "deactivate a (staged in the directory)");
+    check("a a@x.example Ann Lee", "a a@x.example Ann Lee +out", "delete a (out of the scoped groups)");
+    check("", "a a@x.example Ann Lee +suspended", "1 unchanged");
+    check("", "a a@x.example Ann Lee +staged", "1 unchanged");
+    check("", "a a@x.example Ann Lee +out", "1 unchanged");
+    check("", "b b@x.example|a a@x.example", "create a | create b");
+    check("a a@x.example A A|b b@x.example B B", "c c@x.example|b b@x.example Bo", "delete a (gone from the export) | update b name.givenName=Bo | create c");
+}
+
+#[test]
+fn a_name_is_left_alone_cleared_or_set() {
+    check("a a@x.example Ann Lee", "a a@x.example Ann", "2 unchanged");
+    check("a a@x.example Ann Lee", "a a@x.example Ann _", "update a name.familyName=");
+    check("a a@x.example Ann Lee", "a a@x.example Ann ''", "update a name.familyName=");
+    check("a a@x.example Ann", "a a@x.example Ann _", "2 unchanged");
+    check("a a@x.example Ann", "a a@x.example Ann ''", "2 unchanged");
+    check("a a@x.example", "a a@x.example Ann Lee", "update a name.givenName=Ann name.familyName=Lee");
+}
+
+#[test]
+fn the_state_of_a_record_decides() {
+    let of = |members: &str| format!("{{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[\"R\"],{members}}}");
+    check("", &of("\"activated\":false"), "1 unchanged");
+    check("", &of("\"activated\":true"), "create a");
+    check("", &of("\"state\":\"ACTIVATED\",\"activated\":false"), "create a");
+    check("", &of("\"state\":\"ACTIVATED\",\"suspended\":true"), "1 unchanged");
+    check("", &of("\"state\":null,\"suspended\":null"), "create a");
+    check("a a@x.example", &of("\"activated\":false"), "deactivate a (staged in the directory)");
+    check("a a@x.example", &of("\"suspended\":true"), "deactivate a (suspended in the directory)");
+    check("a a@x.example", &of("\"state\":\"active\""), "refused a: a state that is none of STAGED, ACTIVATED, SUSPENDED");
+    check("a a@x.example", &of("\"suspended\":\"true\""), "refused a: suspended is no boolean");
+    check("a a@x.example", &of("\"suspended\":1"), "refused a: suspended is no boolean");
+    check("a a@x.example", &of("\"activated\":\"no\""), "refused a: activated is no boolean");
+}
+
+#[test]
+fn an_unusable_record_is_a_present_user() {
+    check("a a@x.example", r#"{"_id":"a","groups":["R"]}"#, "refused a: no username");
+    check("a a@x.example", r#"{"_id":"a","username":"ann","groups":["R"]}"#, "refused a: username is no e-mail address");
+    check("a a@x.example", r#"{"_id":"a","username":7,"groups":["R"]}"#, "refused a: username is no text");
+    check("a a@x.example", r#"{"_id":"a","username":"a@x.example"}"#, "refused a: no groups, and the scope is by groups");
+    check("a a@x.example", r#"{"_id":"a","username":"a@x.example","groups":"R"}"#, "refused a: groups is no list of names");
+    check("a a@x.example", r#"{"_id":"a","username":"a@x.example","groups":["R"],"firstname":5}"#, "refused a: firstname is no text");
+    check("a a@x.example", r#"{"_id":"a","username":"a@x.example","groups":["R"],"lastname":"x\u0007"}"#, "refused a: lastname is longer than 1024 bytes or has a control character");
+    check("a a@x.example", r#"{"_id":7,"username":"A@X.example","groups":["R"]}"#, "refused a: id is no text");
+    check("a a@x.example", r#"{"username":"a@x.example","groups":["R"]}"#, "refused a: no id");
+    check("", r#"{"_id":"a","username":"ann","groups":["Everyone"]}"#, "1 unchanged");
+    check("", r#"{"_id":"a","username":"ann","groups":["R"]}"#, "refused a: username is no e-mail address");
+}
+
+#[test]
+fn a_record_that_names_nobody_stops_absences() {
+    let waits = "waiting a: gone from the export, but a record in it names nobody and might be this user";
+    check("a a@x.example", r#"{"_id":"","groups":["R"]}"#, &format!("{waits} | refused -: a record that names nobody: an empty id"));
+    check("a a@x.example", r#"{"username":"new@x.example","groups":["R"]}"#, &format!("{waits} | refused -: a record that names nobody: no id"));
+    check("a a@x.example", r#"{"username":"new@x.example","groups":["Everyone"]}"#, "delete a (gone from the export)");
+    check("a a@x.example|b b@x.example", "{\"groups\":[\"R\"]}|b b@x.example +suspended", &format!("deactivate b (suspended in the directory) | {waits} | refused -: a record that names nobody: no id"));
+}
+
+#[test]
+fn doubled_ids_and_usernames_are_refused() {
+    let name = "another id has the same username, or one that differs only in form";
+    check("", "a a@x.example|a b@x.example", "refused a: two records with this id");
+    check("a a@x.example", "a a@x.example|a a@x.example", "refused a: two records with this id");
+    check("", "a a@x.example|b A@x.example", &format!("refused a: {name} | refused b: {name}"));
+    check("", "a stra\u{df}e@x.example|b STRASSE@x.example", &format!("refused a: {name} | refused b: {name}"));
+    check("", "a zoe\u{308}@x.example|b ZO\u{cb}@x.example", &format!("refused a: {name} | refused b: {name}"));
+    check("", "a ann@x.example|b \u{430}nn@x.example", "create a | create b");
+    check("a a@x.example", "a a@x.example|b a@x.example", &format!("refused a: {name} | refused b: {name}"));
+}
+
+#[test]
+fn usernames_never_change() {
+    check("a a@x.example Ann", "a new@x.example Ann", &format!("refused a: {RENAMED}"));
+    check("a a@x.example Ann", "a new@x.example Anna", &format!("update a name.givenName=Anna | refused a: {RENAMED}"));
+    check("a a@x.example Ann", "a A@X.Example Ann", "2 unchanged");
+    check("a a@x.example|b b@x.example", "a b@x.example|b a@x.example", &format!("refused a: {RENAMED} | refused b: {RENAMED}"));
+    check("a a@x.example", "b a@x.example", "delete a (gone from the export) | create b after a");
+    check(
+        "a a@x.example",
+        "a new@x.example|b a@x.example",
+        &format!("refused a: {RENAMED} | refused b: the username belongs to the account of a user who was renamed in the directory"),
+    );
+}
+
+#[test]
+fn protected_users_are_never_touched() {
+    check("", "a root@x.example Root", "1 unchanged");
+    check("a root@x.example Root", "a root@x.example Changed", "2 unchanged");
+    check("a Root@x.example Root", "a root@x.example Root +suspended", "2 unchanged");
+    check("a root@x.example Root", "", "2 unchanged");
+    check("a root@x.example Root", "a other@x.example Root +out", "2 unchanged");
+}
+
+#[test]
+fn an_absence_must_be_proven() {
+    let unproven = "waiting a: gone from an export that cannot prove that it is whole; it must be missing from the next one too";
+    check_text("a a@x.example", &ndjson("z z@x.example"), unproven);
+    check_text("a a@x.example", "_id,username,groups\nz,z@x.example,R\n", unproven);
+    check_text("a a@x.example", r#"{"totalCount":1,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#, "delete a (gone from the export)");
+    check_text("a a@x.example", "_id,username,groups\na,a@x.example,Everyone\nz,z@x.example,R\n", "delete a (out of the scoped groups)");
+    check_text("a a@x.example", &ndjson("z z@x.example|a a@x.example +suspended"), "deactivate a (suspended in the directory)");
+}
+
+#[test]
+fn csv_is_read_by_its_header() {
+    check_text("", "\u{feff}Groups,LASTNAME,x,Username,firstname,ID\r\nR;Everyone,\"Lee, \"\"Jr\"\"\",1,a@x.example,Ann,a\r\nR,,,z@x.example,,z\r\n", "create a");
+    check_text("a a@x.example Ann Lee", "id,username,groups,lastname\na,a@x.example,R,\nz,z@x.example,R,\n", "update a name.familyName=");
+    check_text("a a@x.example", "id,username,groups,suspended\na,a@x.example,R,TRUE\nz,z@x.example,R,\n", "deactivate a (suspended in the directory)");
+    check_text("a a@x.example", "id,username,groups,suspended\na,a@x.example,R,yes\nz,z@x.example,R,\n", "refused a: suspended is no boolean");
+    for (export, why) in [
+        ("id,username,groups\na,a@x.example,R", "the last line has no line end, or a quote is never closed at byte 19"),
+        ("id,username,groups\na,\"a@x.example,R\nz,z@x.example,R\n", "the last line has no line end, or a quote is never closed at byte 19"),
+        ("id,username,groups\na,a@x.example\n", "row 2: 2 cells under 3 columns at byte 19"),
+        ("id,username,groups\na,\"a\"@x.example,R\n", "row 2: something follows a closing quote at byte 19"),
+        ("id,username,groups\na,a\"@x.example,R\n", "row 2: a quote in a cell that does not begin with one at byte 19"),
+        ("id;username;groups\na;a@x.example;R\n", "no column `_id` in the header at byte 0"),
+        ("id,name,groups\na,a@x.example,R\n", "no column `username` in the header at byte 0"),
+        ("id,username,groups,username\na,a@x.example,R,b\n", "two columns `username` at byte 0"),
+        ("id,username,groups\n", "it holds 0 users, min_users is 1"),
+        ("id,username\na,a@x.example\n", "no user in it has groups, and the scope is by groups"),
+    ] {
+        check_text("a a@x.example", export, &format!("refused whole: {why}"));
+    }
+}
+
+#[test]
+fn a_damaged_export_is_refused_whole() {
+    for (export, why) in [
+        ("", "it is empty"),
+        (" \n", "nothing is in it but white space"),
+        ("[]", "it holds 0 users, min_users is 1"),
+        (r#"{"totalCount":0,"results":[]}"#, "it holds 0 users, min_users is 1"),
+        (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "it ends in the middle at byte 52"),
+        (r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#, "it announces 2 users and holds 1"),
+        (r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#, "record 1: a key twice in one object at byte 1"),
+        (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: no valid JSON at byte 1"),
+        (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}] {}"#, "something follows after its end at byte 53"),
+        ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", "the last line has no line end at byte 0"),
+        ("{\"_id\":\"z\"\n,\"username\":\"z@x.example\",\"groups\":[\"R\"]}\n", "line 1: it ends in the middle at byte 0"),
+        (r#"[{"_id":"z","username":"z@x.example"}]"#, "no user in it has groups, and the scope is by groups"),
+    ] {
+        check_text("a a@x.example", export, &format!("refused whole: {why}"));
+    }
+}
+
+#[test]
+fn policies_decide_what_becomes_of_leavers() {
+    let plan = |adjust: fn(&mut Settings)| {
+        plan_of("a a@x.example|b b@x.example|z z@x.example", &array("b b@x.example +suspended|z z@x.example"), adjust)
+    };
+    assert_eq!(plan(|_| {}), "delete a (gone from the export) | deactivate b (suspended in the directory)");
+    assert_eq!(
+        plan(|settings| {
+            settings.policy.on_suspended = Removals::By(Removal::Delete);
+            settings.policy.on_removed = Removals::By(Removal::Deactivate);
+        }),
+        "deactivate a (gone from the export) | delete b (suspended in the directory)"
+    );
+    assert_eq!(
+        plan(|settings| {
+            settings.policy.on_suspended = Removals::Keep;
+            settings.policy.on_removed = Removals::Keep;
+        }),
+        "kept a: gone from the export | kept b: suspended in the directory"
+    );
+    let everyone = plan_of("", &array("a a@x.example +out"), |settings| settings.scope = Scope::new(&[], &[]));
+    assert_eq!(everyone, "create a");
+    let csv = plan_of("", "{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[]}\n", |settings| settings.format = Format::Csv);
+    assert_eq!(csv, "refused whole: row 1: a quote in a cell that does not begin with one at byte 0");
+}
+
+#[test]
+fn the_guard_holds_a_kind_and_lets_the_rest_through() {
+    let snapshot: Vec<_> = (0..20).map(|n| format!("u{n:02} u{n:02}@x.example")).collect();
+    let (stay, four_gone) = (snapshot[..16].join("|"), snapshot[..15].join("|"));
+    let limited = |settings: &mut Settings| {
+        settings.limits.insert(GuardKind::Absent, Limits { count_free: 3, percent_max: 10, count_max: 50 });
+    };
+    let held = plan_of(&snapshot.join("|"), &array(&format!("{stay}|new new@x.example")), limited);
+    let reason = "gone from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 20 users";
+    let expected: Vec<_> = (16..20).map(|n| format!("held u{n}: {reason}")).collect();
+    assert_eq!(held, format!("create new | {}", expected.join(" | ")));
+    let three = plan_of(&snapshot[..18].join("|"), &array(&four_gone), limited);
+    assert_eq!(three, "delete u15 (gone from the export) | delete u16 (gone from the export) | delete u17 (gone from the export)");
+    let everybody = plan_of("a a@x.example", &array("b b@x.example"), |_| {});
+    assert_eq!(everybody, "create b | held a: gone from the export; all 1 users would be removed");
+    let freed = plan_of("a a@x.example", &array("b a@x.example"), |_| {});
+    assert_eq!(
+        freed,
+        "held a: gone from the export; all 1 users would be removed | waiting b: the username is still carried by an account whose removal is held"
+    );
+}
+
+#[test]
+fn an_export_out_of_order_gives_the_same_plan() {
+    let snapshot = "a a@x.example A|b b@x.example B|c c@x.example C|d d@x.example D";
+    let ordered = plan_of(snapshot, &array("a a@x.example A2|b b@x.example B|d d@x.example D +out|e e@x.example"), |_| {});
+    let shuffled = plan_of(snapshot, &array("e e@x.example|d d@x.example D +out|a a@x.example A2|b b@x.example B"), |_| {});
+    assert_eq!(ordered, "delete c (gone from the export) | delete d (out of the scoped groups) | update a name.givenName=A2 | create e");
+    assert_eq!(shuffled, ordered);
+}

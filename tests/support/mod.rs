@@ -1,0 +1,96 @@
+//! What the integration tests share: a state in a folder, exports in shorthand, settings that are wide open.
+#![allow(dead_code, reason = "each test file uses its part of this")]
+
+use rhombus_sync::cycle::{ExistingAccounts, Settings};
+use rhombus_sync::model::{Action, DirectoryId, Duration, GuardKind, Moment, Names, Removal, ScimId, UserName};
+use rhombus_sync::plan::{Limits, Policy, Removals, Scope};
+use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
+use rhombus_sync::source::Format;
+use rhombus_sync::store;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A number that is far beyond every limit.
+const WIDE: Limits = Limits { count_free: 1_000_000, percent_max: 100, count_max: 1_000_000 };
+
+/// Settings of a cycle that holds nothing back and reads `directory.json` in a folder.
+pub(crate) fn settings(folder: &Path) -> Settings {
+    Settings {
+        export_path: folder.join("directory.json"),
+        format: Format::Auto,
+        id_attribute: "_id".to_owned(),
+        users_count_min: 1,
+        max_age: None,
+        scope: Scope::new(&["R".to_owned()], &["root@x.example".to_owned()]),
+        policy: Policy { on_suspended: Removals::By(Removal::Deactivate), on_removed: Removals::By(Removal::Delete) },
+        existing_accounts: ExistingAccounts::Adopt,
+        limits: GuardKind::ALL.into_iter().map(|kind| (kind, WIDE)).collect(),
+        window: Duration::from_seconds(86_400),
+        concurrency_max: 4,
+        requests_per_second_max: None,
+        settle_time: Duration::from_seconds(0),
+        keep_history: Duration::from_seconds(86_400),
+        sink_names: Vec::new(),
+        wanted_under: "{}".to_owned(),
+    }
+}
+
+/// A new state in a folder.
+pub(crate) fn state(folder: &Path, base_url: &str) -> Connection {
+    store::create(&folder.join("state.db"), base_url, Moment(1_000), [7; 16]).expect("a new state")
+}
+
+/// Links accounts, in the shorthand of [`record`], as earlier cycles would have.
+pub(crate) fn link(connection: &mut Connection, users: &str) {
+    let transaction = connection.transaction().expect("a transaction");
+    let settings = store::reserve_settings(&transaction, "{}").expect("settings");
+    for user in users.split('|').map(str::trim).filter(|user| !user.is_empty()) {
+        let mut words = user.split(' ');
+        let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
+        let names = Names { given: words.next().map(Into::into), family: words.next().map(Into::into) };
+        let mut settlement = Settlement::of(&DirectoryId::new(id), Action::Create);
+        settlement.link =
+            LinkEffect::Made { scim_id: ScimId::new(format!("scim-{id}")), user_name: UserName::of_account(name), names };
+        settlement.failure = FailureEffect::Clear;
+        store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
+    }
+    transaction.commit().expect("a commit");
+}
+
+/// A record in shorthand: `id username [given [family]] [+suspended] [+staged] [+out]`; `_` is null, `''` is empty, a name
+/// that is left out has no key. What begins with `{` is JSON as it stands.
+pub(crate) fn record(shorthand: &str) -> String {
+    if shorthand.starts_with('{') {
+        return shorthand.to_owned();
+    }
+    let (flags, words): (Vec<&str>, Vec<&str>) = shorthand.split(' ').partition(|word| word.starts_with('+'));
+    let mut user = json!({"_id": words[0], "username": words[1], "groups": ["R", "Everyone"]});
+    for (key, word) in ["firstname", "lastname"].into_iter().zip(&words[2..]) {
+        user[key] = match *word {
+            "_" => Value::Null,
+            "''" => "".into(),
+            word => word.into(),
+        };
+    }
+    for flag in flags {
+        match flag {
+            "+suspended" => user["state"] = "SUSPENDED".into(),
+            "+staged" => user["state"] = "STAGED".into(),
+            "+out" => user["groups"] = json!(["Everyone"]),
+            other => panic!("no flag {other}"),
+        }
+    }
+    user.to_string()
+}
+
+/// A JSON array of records in shorthand, divided by `|`.
+pub(crate) fn array(records: &str) -> String {
+    let records: Vec<_> = records.split('|').map(str::trim).filter(|text| !text.is_empty()).map(record).collect();
+    format!("[{}]", records.join(","))
+}
+
+/// The same, a record a line.
+pub(crate) fn ndjson(records: &str) -> String {
+    records.split('|').map(str::trim).filter(|text| !text.is_empty()).map(|text| record(text) + "\n").collect()
+}

@@ -1,0 +1,135 @@
+//! Rhombus in memory, behind the transport: it logs every change that it accepts, and asks a plan of the test before and
+//! after each request whether the process dies there, or the answer is lost.
+
+use rhombus_sync::http::{Answer, CallError, Method, Request, Take, Transport};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What a test makes of a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// Nothing.
+    GoOn,
+    /// The process dies: the call never comes back.
+    Die,
+    /// The connection breaks.
+    Break,
+}
+
+/// Asked before and after each request is obeyed.
+pub(crate) type Moments = Rc<dyn Fn() -> Fate>;
+
+/// The accounts, and what was done to them.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    pub(crate) by_id: BTreeMap<String, Value>,
+    pub(crate) log: Vec<(String, String)>,
+    made_count: u32,
+}
+
+impl Accounts {
+    pub(crate) fn add(&mut self, mut account: Value) -> Value {
+        self.made_count += 1;
+        let id = format!("account-{}", self.made_count);
+        account["id"] = id.clone().into();
+        account["active"] = true.into();
+        self.by_id.insert(id, account.clone());
+        account
+    }
+
+    fn note(&mut self, event_type: &str, id: &str) {
+        self.log.push((event_type.to_owned(), id.to_owned()));
+    }
+
+    /// It takes two accounts with one username, so that a double create shows.
+    fn obey(&mut self, request: &Request) -> (u16, Value) {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let body: Value = request.body.as_deref().map(|body| serde_json::from_slice(body).expect("JSON")).unwrap_or_default();
+        let id = path.strip_prefix("/Users/").map(str::to_owned);
+        match (request.method, id) {
+            (Method::Get, None) => (200, self.list(query)),
+            (Method::Post, None) => {
+                let account = self.add(body);
+                self.note("user_create_provision", account["id"].as_str().expect("an id"));
+                (201, account)
+            }
+            (_, Some(id)) if !self.by_id.contains_key(&id) => (404, json!({"detail": "no such user"})),
+            (Method::Get, Some(id)) => (200, self.by_id[&id].clone()),
+            (Method::Delete, Some(id)) => {
+                self.by_id.remove(&id);
+                self.note("user_delete_provision", &id);
+                (204, Value::Null)
+            }
+            (Method::Patch, Some(id)) => self.patch(&id, &body),
+            (method, id) => panic!("unexpected {method:?} {id:?}"),
+        }
+    }
+
+    fn patch(&mut self, id: &str, body: &Value) -> (u16, Value) {
+        let mut account = self.by_id[id].clone();
+        for operation in body["Operations"].as_array().expect("operations") {
+            match operation["path"].as_str().expect("a path").split_once('.') {
+                Some((parent, child)) => account[parent][child] = operation["value"].clone(),
+                None => account["active"] = operation["value"].clone(),
+            }
+        }
+        if account["active"] == false {
+            self.by_id.remove(id);
+            self.note("user_deprovision", id);
+        } else {
+            self.by_id.insert(id.to_owned(), account.clone());
+            self.note("user_update_provision", id);
+        }
+        (200, account)
+    }
+
+    fn list(&self, query: &str) -> Value {
+        let wanted = query.split('&').find_map(|part| part.strip_prefix("filter=")).map(|filter| {
+            let text = percent_encoding::percent_decode_str(filter).decode_utf8().expect("UTF-8").to_lowercase();
+            text.split('"').nth(1).expect("a name").to_owned()
+        });
+        let start = query.split('&').find_map(|part| part.strip_prefix("startIndex=")).map_or(1, |text| text.parse().expect("a number"));
+        let matches = |account: &&Value| {
+            wanted.as_ref().is_none_or(|name| account["userName"].as_str().is_some_and(|carried| carried.to_lowercase() == *name))
+        };
+        let found: Vec<_> = self.by_id.values().filter(matches).cloned().collect();
+        let page: Vec<_> = found.iter().skip(start - 1).take(100).cloned().collect();
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": found.len(), "Resources": page,
+        })
+    }
+}
+
+/// The way to Rhombus.
+pub(crate) struct Wire {
+    pub(crate) accounts: Rc<RefCell<Accounts>>,
+    pub(crate) moments: Moments,
+}
+
+impl Transport for Wire {
+    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
+        // Yielding lets other requests overlap, as on a network.
+        tokio::task::yield_now().await;
+        match (self.moments)() {
+            Fate::GoOn => {}
+            Fate::Die => std::future::pending().await,
+            Fate::Break => return Err(CallError::Lost("cut before".to_owned())),
+        }
+        let (status, body) = self.accounts.borrow_mut().obey(request);
+        tokio::task::yield_now().await;
+        match (self.moments)() {
+            Fate::GoOn => {}
+            Fate::Die => std::future::pending().await,
+            Fate::Break => return Err(CallError::Lost("cut after".to_owned())),
+        }
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let body = match take {
+            Take::Stream(stream) if status == 200 => stream(&body).map(|()| Vec::new()),
+            Take::Stream(_) | Take::Whole => Ok(body),
+        };
+        Ok(Answer { status, body, retry_after: None, date: None })
+    }
+}
