@@ -1,9 +1,9 @@
 //! Crash points: a mixed run is stopped at every step in turn (before and after each request, each commit, each delivery),
 //! started again with a CHANGED export, and judged by one oracle (facts of the endpoint against the log).
 
-mod support;
 #[path = "support/rhombus.rs"]
 mod rhombus;
+mod support;
 
 use rhombus::{Accounts, Fate, Wire};
 use rhombus_sync::cycle::{Clock, Settings, World, reconcile};
@@ -102,7 +102,8 @@ impl Company {
         drop(support::state(folder.path(), "https://x.example"));
         let mut settings = settings(folder.path());
         settings.sink_names = vec!["file".to_owned()];
-        let company = Self { settings, folder, accounts: Rc::default(), clock: Arc::new(AtomicI64::new(1_800_000_000_000)) };
+        let company =
+            Self { settings, folder, accounts: Rc::default(), clock: Arc::new(AtomicI64::new(1_800_000_000_000)) };
         company.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
         company.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
         company
@@ -115,7 +116,8 @@ impl Company {
     /// One process: a cycle and its deliveries, until it ends or dies at the chosen step. None: it died.
     fn run(&self, export: &str, steps: &Steps) -> Option<CycleReport> {
         std::fs::write(self.path("directory.json"), array(export)).expect("an export");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
         let (alive, ended) = mpsc::channel::<()>();
         let commits = steps.clone();
         let faults = Box::new(move || {
@@ -193,7 +195,11 @@ impl Company {
     /// The oracle (one, for every way of stopping): what the endpoint did against what the log says and the export wants.
     fn judge(&self, wanted: &str, how: &str) {
         let accounts = self.accounts.borrow();
-        let mut names: Vec<_> = accounts.by_id.values().map(|account| account["userName"].as_str().expect("a name").to_lowercase()).collect();
+        let mut names: Vec<_> = accounts
+            .by_id
+            .values()
+            .map(|account| account["userName"].as_str().expect("a name").to_lowercase())
+            .collect();
         names.sort();
         let unique: BTreeSet<_> = names.iter().cloned().collect();
         assert_eq!(names.len(), unique.len(), "{how}: somebody was created twice: {names:?}");
@@ -201,7 +207,10 @@ impl Company {
         expected.extend(wanted.split('|').map(|user| user.trim().split(' ').nth(1).expect("a username").to_owned()));
         assert_eq!(unique, expected, "{how}: the endpoint is not what the export wants");
         for user in wanted.split('|').map(|user| user.trim().split(' ').collect::<Vec<_>>()) {
-            let account = accounts.by_id.values().find(|account| account["userName"].as_str().is_some_and(|name| name.to_lowercase() == user[1]));
+            let account = accounts
+                .by_id
+                .values()
+                .find(|account| account["userName"].as_str().is_some_and(|name| name.to_lowercase() == user[1]));
             let given = account.and_then(|account| account["name"]["givenName"].as_str()).unwrap_or_default();
             assert_eq!(given, user[2], "{how}: the given name of {}", user[0]);
         }
@@ -211,7 +220,12 @@ impl Company {
             .iter()
             .filter(|event| event["success"] == true && event["resource"]["type"] == "user")
             .filter(|event| event["message_chain"]["message_details"] != "linked")
-            .map(|event| (event["event_type"].as_str().unwrap_or_default().to_owned(), event["resource"]["target_id"].as_str().unwrap_or_default().to_owned()))
+            .map(|event| {
+                (
+                    event["event_type"].as_str().unwrap_or_default().to_owned(),
+                    event["resource"]["target_id"].as_str().unwrap_or_default().to_owned(),
+                )
+            })
             .collect();
         accepted.sort();
         said.sort();
@@ -280,10 +294,21 @@ fn an_undisturbed_day_ends_as_wanted() {
     company.run_whole(YESTERDAY);
     let report = company.run_whole(TODAY);
     assert_eq!(
-        (report.created_count, report.linked_count, report.updated_count, report.deactivated_count, report.deleted_count),
+        (
+            report.created_count,
+            report.linked_count,
+            report.updated_count,
+            report.deactivated_count,
+            report.deleted_count
+        ),
         (4, 1, 3, 1, 2)
     );
-    let refused: Vec<_> = report.standings.iter().filter_map(|standing| standing.directory_id.as_ref()).map(ToString::to_string).collect();
+    let refused: Vec<_> = report
+        .standings
+        .iter()
+        .filter_map(|standing| standing.directory_id.as_ref())
+        .map(ToString::to_string)
+        .collect();
     assert_eq!((report.exit, refused), (0, vec!["f".to_owned()]));
     assert_eq!(company.run_whole(TODAY).unchanged_count, 8);
     assert!(Path::new(&company.path("events.ndjson")).exists());

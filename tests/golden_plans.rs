@@ -81,7 +81,11 @@ fn joiners_movers_and_leavers() {
     check("", "a a@x.example Ann Lee +staged", "1 unchanged");
     check("", "a a@x.example Ann Lee +out", "1 unchanged");
     check("", "b b@x.example|a a@x.example", "create a | create b");
-    check("a a@x.example A A|b b@x.example B B", "c c@x.example|b b@x.example Bo", "delete a (gone from the export) | update b name.givenName=Bo | create c");
+    check(
+        "a a@x.example A A|b b@x.example B B",
+        "c c@x.example|b b@x.example Bo",
+        "delete a (gone from the export) | update b name.givenName=Bo | create c",
+    );
 }
 
 #[test]
@@ -104,7 +108,11 @@ fn the_state_of_a_record_decides() {
     check("", &of("\"state\":null,\"suspended\":null"), "create a");
     check("a a@x.example", &of("\"activated\":false"), "deactivate a (staged in the directory)");
     check("a a@x.example", &of("\"suspended\":true"), "deactivate a (suspended in the directory)");
-    check("a a@x.example", &of("\"state\":\"active\""), "refused a: a state that is none of STAGED, ACTIVATED, SUSPENDED");
+    check(
+        "a a@x.example",
+        &of("\"state\":\"active\""),
+        "refused a: a state that is none of STAGED, ACTIVATED, SUSPENDED",
+    );
     check("a a@x.example", &of("\"suspended\":\"true\""), "refused a: suspended is no boolean");
     check("a a@x.example", &of("\"suspended\":1"), "refused a: suspended is no boolean");
     check("a a@x.example", &of("\"activated\":\"no\""), "refused a: activated is no boolean");
@@ -113,12 +121,32 @@ fn the_state_of_a_record_decides() {
 #[test]
 fn an_unusable_record_is_a_present_user() {
     check("a a@x.example", r#"{"_id":"a","groups":["R"]}"#, "refused a: no username");
-    check("a a@x.example", r#"{"_id":"a","username":"ann","groups":["R"]}"#, "refused a: username is no e-mail address");
+    check(
+        "a a@x.example",
+        r#"{"_id":"a","username":"ann","groups":["R"]}"#,
+        "refused a: username is no e-mail address",
+    );
     check("a a@x.example", r#"{"_id":"a","username":7,"groups":["R"]}"#, "refused a: username is no text");
-    check("a a@x.example", r#"{"_id":"a","username":"a@x.example"}"#, "refused a: no groups, and the scope is by groups");
-    check("a a@x.example", r#"{"_id":"a","username":"a@x.example","groups":"R"}"#, "refused a: groups is no list of names");
-    check("a a@x.example", r#"{"_id":"a","username":"a@x.example","groups":["R"],"firstname":5}"#, "refused a: firstname is no text");
-    check("a a@x.example", r#"{"_id":"a","username":"a@x.example","groups":["R"],"lastname":"x\u0007"}"#, "refused a: lastname is longer than 1024 bytes or has a control character");
+    check(
+        "a a@x.example",
+        r#"{"_id":"a","username":"a@x.example"}"#,
+        "refused a: no groups, and the scope is by groups",
+    );
+    check(
+        "a a@x.example",
+        r#"{"_id":"a","username":"a@x.example","groups":"R"}"#,
+        "refused a: groups is no list of names",
+    );
+    check(
+        "a a@x.example",
+        r#"{"_id":"a","username":"a@x.example","groups":["R"],"firstname":5}"#,
+        "refused a: firstname is no text",
+    );
+    check(
+        "a a@x.example",
+        r#"{"_id":"a","username":"a@x.example","groups":["R"],"lastname":"x\u0007"}"#,
+        "refused a: lastname is longer than 1024 bytes or has a control character",
+    );
     check("a a@x.example", r#"{"_id":7,"username":"A@X.example","groups":["R"]}"#, "refused a: id is no text");
     check("a a@x.example", r#"{"username":"a@x.example","groups":["R"]}"#, "refused a: no id");
     check("", r#"{"_id":"a","username":"ann","groups":["Everyone"]}"#, "1 unchanged");
@@ -128,10 +156,22 @@ fn an_unusable_record_is_a_present_user() {
 #[test]
 fn a_record_that_names_nobody_stops_absences() {
     let waits = "waiting a: gone from the export, but a record in it names nobody and might be this user";
-    check("a a@x.example", r#"{"_id":"","groups":["R"]}"#, &format!("{waits} | refused -: a record that names nobody: an empty id"));
-    check("a a@x.example", r#"{"username":"new@x.example","groups":["R"]}"#, &format!("{waits} | refused -: a record that names nobody: no id"));
+    check(
+        "a a@x.example",
+        r#"{"_id":"","groups":["R"]}"#,
+        &format!("{waits} | refused -: a record that names nobody: an empty id"),
+    );
+    check(
+        "a a@x.example",
+        r#"{"username":"new@x.example","groups":["R"]}"#,
+        &format!("{waits} | refused -: a record that names nobody: no id"),
+    );
     check("a a@x.example", r#"{"username":"new@x.example","groups":["Everyone"]}"#, "delete a (gone from the export)");
-    check("a a@x.example|b b@x.example", "{\"groups\":[\"R\"]}|b b@x.example +suspended", &format!("deactivate b (suspended in the directory) | {waits} | refused -: a record that names nobody: no id"));
+    check(
+        "a a@x.example|b b@x.example",
+        "{\"groups\":[\"R\"]}|b b@x.example +suspended",
+        &format!("deactivate b (suspended in the directory) | {waits} | refused -: a record that names nobody: no id"),
+    );
 }
 
 #[test]
@@ -151,12 +191,18 @@ fn usernames_never_change() {
     check("a a@x.example Ann", "a new@x.example Ann", &format!("refused a: {RENAMED}"));
     check("a a@x.example Ann", "a new@x.example Anna", &format!("update a name.givenName=Anna | refused a: {RENAMED}"));
     check("a a@x.example Ann", "a A@X.Example Ann", "2 unchanged");
-    check("a a@x.example|b b@x.example", "a b@x.example|b a@x.example", &format!("refused a: {RENAMED} | refused b: {RENAMED}"));
+    check(
+        "a a@x.example|b b@x.example",
+        "a b@x.example|b a@x.example",
+        &format!("refused a: {RENAMED} | refused b: {RENAMED}"),
+    );
     check("a a@x.example", "b a@x.example", "delete a (gone from the export) | create b after a");
     check(
         "a a@x.example",
         "a new@x.example|b a@x.example",
-        &format!("refused a: {RENAMED} | refused b: the username belongs to the account of a user who was renamed in the directory"),
+        &format!(
+            "refused a: {RENAMED} | refused b: the username belongs to the account of a user who was renamed in the directory"
+        ),
     );
 }
 
@@ -171,23 +217,55 @@ fn protected_users_are_never_touched() {
 
 #[test]
 fn an_absence_must_be_proven() {
-    let unproven = "waiting a: gone from an export that cannot prove that it is whole; it must be missing from the next one too";
+    let unproven =
+        "waiting a: gone from an export that cannot prove that it is whole; it must be missing from the next one too";
     check_text("a a@x.example", &ndjson("z z@x.example"), unproven);
     check_text("a a@x.example", "_id,username,groups\nz,z@x.example,R\n", unproven);
-    check_text("a a@x.example", r#"{"totalCount":1,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#, "delete a (gone from the export)");
-    check_text("a a@x.example", "_id,username,groups\na,a@x.example,Everyone\nz,z@x.example,R\n", "delete a (out of the scoped groups)");
-    check_text("a a@x.example", &ndjson("z z@x.example|a a@x.example +suspended"), "deactivate a (suspended in the directory)");
+    check_text(
+        "a a@x.example",
+        r#"{"totalCount":1,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,
+        "delete a (gone from the export)",
+    );
+    check_text(
+        "a a@x.example",
+        "_id,username,groups\na,a@x.example,Everyone\nz,z@x.example,R\n",
+        "delete a (out of the scoped groups)",
+    );
+    check_text(
+        "a a@x.example",
+        &ndjson("z z@x.example|a a@x.example +suspended"),
+        "deactivate a (suspended in the directory)",
+    );
 }
 
 #[test]
 fn csv_is_read_by_its_header() {
-    check_text("", "\u{feff}Groups,LASTNAME,x,Username,firstname,ID\r\nR;Everyone,\"Lee, \"\"Jr\"\"\",1,a@x.example,Ann,a\r\nR,,,z@x.example,,z\r\n", "create a");
-    check_text("a a@x.example Ann Lee", "id,username,groups,lastname\na,a@x.example,R,\nz,z@x.example,R,\n", "update a name.familyName=");
-    check_text("a a@x.example", "id,username,groups,suspended\na,a@x.example,R,TRUE\nz,z@x.example,R,\n", "deactivate a (suspended in the directory)");
-    check_text("a a@x.example", "id,username,groups,suspended\na,a@x.example,R,yes\nz,z@x.example,R,\n", "refused a: suspended is no boolean");
+    check_text(
+        "",
+        "\u{feff}Groups,LASTNAME,x,Username,firstname,ID\r\nR;Everyone,\"Lee, \"\"Jr\"\"\",1,a@x.example,Ann,a\r\nR,,,z@x.example,,z\r\n",
+        "create a",
+    );
+    check_text(
+        "a a@x.example Ann Lee",
+        "id,username,groups,lastname\na,a@x.example,R,\nz,z@x.example,R,\n",
+        "update a name.familyName=",
+    );
+    check_text(
+        "a a@x.example",
+        "id,username,groups,suspended\na,a@x.example,R,TRUE\nz,z@x.example,R,\n",
+        "deactivate a (suspended in the directory)",
+    );
+    check_text(
+        "a a@x.example",
+        "id,username,groups,suspended\na,a@x.example,R,yes\nz,z@x.example,R,\n",
+        "refused a: suspended is no boolean",
+    );
     for (export, why) in [
         ("id,username,groups\na,a@x.example,R", "the last line has no line end, or a quote is never closed at byte 19"),
-        ("id,username,groups\na,\"a@x.example,R\nz,z@x.example,R\n", "the last line has no line end, or a quote is never closed at byte 19"),
+        (
+            "id,username,groups\na,\"a@x.example,R\nz,z@x.example,R\n",
+            "the last line has no line end, or a quote is never closed at byte 19",
+        ),
         ("id,username,groups\na,a@x.example\n", "row 2: 2 cells under 3 columns at byte 19"),
         ("id,username,groups\na,\"a\"@x.example,R\n", "row 2: something follows a closing quote at byte 19"),
         ("id,username,groups\na,a\"@x.example,R\n", "row 2: a quote in a cell that does not begin with one at byte 19"),
@@ -209,12 +287,21 @@ fn a_damaged_export_is_refused_whole() {
         ("[]", "it holds 0 users, min_users is 1"),
         (r#"{"totalCount":0,"results":[]}"#, "it holds 0 users, min_users is 1"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "it ends in the middle at byte 52"),
-        (r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#, "it announces 2 users and holds 1"),
-        (r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#, "record 1: a key twice in one object at byte 1"),
+        (
+            r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,
+            "it announces 2 users and holds 1",
+        ),
+        (
+            r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#,
+            "record 1: a key twice in one object at byte 1",
+        ),
         (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: no valid JSON at byte 1"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}] {}"#, "something follows after its end at byte 53"),
         ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", "the last line has no line end at byte 0"),
-        ("{\"_id\":\"z\"\n,\"username\":\"z@x.example\",\"groups\":[\"R\"]}\n", "line 1: it ends in the middle at byte 0"),
+        (
+            "{\"_id\":\"z\"\n,\"username\":\"z@x.example\",\"groups\":[\"R\"]}\n",
+            "line 1: it ends in the middle at byte 0",
+        ),
         (r#"[{"_id":"z","username":"z@x.example"}]"#, "no user in it has groups, and the scope is by groups"),
     ] {
         check_text("a a@x.example", export, &format!("refused whole: {why}"));
@@ -243,7 +330,9 @@ fn policies_decide_what_becomes_of_leavers() {
     );
     let everyone = plan_of("", &array("a a@x.example +out"), |settings| settings.scope = Scope::new(&[], &[]));
     assert_eq!(everyone, "create a");
-    let csv = plan_of("", "{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[]}\n", |settings| settings.format = Format::Csv);
+    let csv = plan_of("", "{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[]}\n", |settings| {
+        settings.format = Format::Csv
+    });
     assert_eq!(csv, "refused whole: row 1: a quote in a cell that does not begin with one at byte 0");
 }
 
@@ -259,7 +348,10 @@ fn the_guard_holds_a_kind_and_lets_the_rest_through() {
     let expected: Vec<_> = (16..20).map(|n| format!("held u{n}: {reason}")).collect();
     assert_eq!(held, format!("create new | {}", expected.join(" | ")));
     let three = plan_of(&snapshot[..18].join("|"), &array(&four_gone), limited);
-    assert_eq!(three, "delete u15 (gone from the export) | delete u16 (gone from the export) | delete u17 (gone from the export)");
+    assert_eq!(
+        three,
+        "delete u15 (gone from the export) | delete u16 (gone from the export) | delete u17 (gone from the export)"
+    );
     let everybody = plan_of("a a@x.example", &array("b b@x.example"), |_| {});
     assert_eq!(everybody, "create b | held a: gone from the export; all 1 users would be removed");
     let freed = plan_of("a a@x.example", &array("b a@x.example"), |_| {});
@@ -272,8 +364,13 @@ fn the_guard_holds_a_kind_and_lets_the_rest_through() {
 #[test]
 fn an_export_out_of_order_gives_the_same_plan() {
     let snapshot = "a a@x.example A|b b@x.example B|c c@x.example C|d d@x.example D";
-    let ordered = plan_of(snapshot, &array("a a@x.example A2|b b@x.example B|d d@x.example D +out|e e@x.example"), |_| {});
-    let shuffled = plan_of(snapshot, &array("e e@x.example|d d@x.example D +out|a a@x.example A2|b b@x.example B"), |_| {});
-    assert_eq!(ordered, "delete c (gone from the export) | delete d (out of the scoped groups) | update a name.givenName=A2 | create e");
+    let ordered =
+        plan_of(snapshot, &array("a a@x.example A2|b b@x.example B|d d@x.example D +out|e e@x.example"), |_| {});
+    let shuffled =
+        plan_of(snapshot, &array("e e@x.example|d d@x.example D +out|a a@x.example A2|b b@x.example B"), |_| {});
+    assert_eq!(
+        ordered,
+        "delete c (gone from the export) | delete d (out of the scoped groups) | update a name.givenName=A2 | create e"
+    );
     assert_eq!(shuffled, ordered);
 }

@@ -3,6 +3,8 @@
 use crate::model::{folded, hex};
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// What an account's change came to.
@@ -29,6 +31,8 @@ impl Accounts {
     /// # Errors
     /// It is no such file.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
+        // SQLite gives its own companions the rights of this file; where it cannot be made, opening says why.
+        let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let connection = Connection::open(path)?;
         // A rehearsal need not outlive a power loss.
         connection.pragma_update(None, "synchronous", "OFF")?;

@@ -50,8 +50,11 @@ pub(crate) fn link(connection: &mut Connection, users: &str) {
         let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
         let names = Names { given: words.next().map(Into::into), family: words.next().map(Into::into) };
         let mut settlement = Settlement::of(&DirectoryId::new(id), Action::Create);
-        settlement.link =
-            LinkEffect::Made { scim_id: ScimId::new(format!("scim-{id}")), user_name: UserName::of_account(name), names };
+        settlement.link = LinkEffect::Made {
+            scim_id: ScimId::new(format!("scim-{id}")),
+            user_name: UserName::of_account(name),
+            names,
+        };
         settlement.failure = FailureEffect::Clear;
         store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
     }

@@ -46,7 +46,8 @@ impl Accounts {
     /// It takes two accounts with one username, so that a double create shows.
     fn obey(&mut self, request: &Request) -> (u16, Value) {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-        let body: Value = request.body.as_deref().map(|body| serde_json::from_slice(body).expect("JSON")).unwrap_or_default();
+        let body: Value =
+            request.body.as_deref().map(|body| serde_json::from_slice(body).expect("JSON")).unwrap_or_default();
         let id = path.strip_prefix("/Users/").map(str::to_owned);
         match (request.method, id) {
             (Method::Get, None) => (200, self.list(query)),
@@ -90,9 +91,14 @@ impl Accounts {
             let text = percent_encoding::percent_decode_str(filter).decode_utf8().expect("UTF-8").to_lowercase();
             text.split('"').nth(1).expect("a name").to_owned()
         });
-        let start = query.split('&').find_map(|part| part.strip_prefix("startIndex=")).map_or(1, |text| text.parse().expect("a number"));
+        let start = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("startIndex="))
+            .map_or(1, |text| text.parse().expect("a number"));
         let matches = |account: &&Value| {
-            wanted.as_ref().is_none_or(|name| account["userName"].as_str().is_some_and(|carried| carried.to_lowercase() == *name))
+            wanted
+                .as_ref()
+                .is_none_or(|name| account["userName"].as_str().is_some_and(|carried| carried.to_lowercase() == *name))
         };
         let found: Vec<_> = self.by_id.values().filter(matches).cloned().collect();
         let page: Vec<_> = found.iter().skip(start - 1).take(100).cloned().collect();

@@ -1,0 +1,319 @@
+//! The real binary over real HTTP against the sandbox server: a company's days, kills at random, exit codes, secrets.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_rhombus-sync");
+
+/// A folder with a configuration, and a Rhombus that runs until the end of the test.
+struct Office {
+    folder: tempfile::TempDir,
+    rhombus: Child,
+    base_url: String,
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        let _ = self.rhombus.kill();
+        let _ = self.rhombus.wait();
+    }
+}
+
+impl Office {
+    fn open(rhombus_keys: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let nothing = folder.path().join("none.toml");
+        let mut rhombus = Command::new(BINARY)
+            .args(["sandbox", "--listen", "127.0.0.1:0", "--json", "-c"])
+            .arg(nothing)
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the sandbox starts");
+        let mut line = String::new();
+        BufReader::new(rhombus.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let said: Value = serde_json::from_str(&line).expect("one JSON document");
+        let base_url = said["base_url"].as_str().expect("an address").to_owned();
+        let office = Self { folder, rhombus, base_url };
+        office.configure(rhombus_keys);
+        office
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn configure(&self, rhombus_keys: &str) {
+        let wide = "count_free = 100000\npercent_max = 100\ncount_max = 100000\n";
+        let mut text = format!(
+            "[directory]\npath = \"directory.json\"\n[scope]\ngroups = [\"R\"]\n[rhombus]\nbase_url = \"{}\"\n\
+             token_file = \"sandbox/token\"\nrequests_per_second_max = 100000\nsettle_time = \"0s\"\n{rhombus_keys}\n\
+             [state]\npath = \"state.db\"\n[[sinks]]\nkind = \"file\"\npath = \"events.ndjson\"\n",
+            self.base_url
+        );
+        for kind in ["absent", "suspended", "create", "update"] {
+            let _ = write!(text, "[guard.{kind}]\n{wide}");
+        }
+        std::fs::write(self.path("config.toml"), text).expect("a configuration");
+    }
+
+    fn export(&self, users: &[Value]) {
+        std::fs::write(self.path("new.json"), Value::from(users.to_vec()).to_string()).expect("an export");
+        std::fs::rename(self.path("new.json"), self.path("directory.json")).expect("renamed over");
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.arg("-c").arg(self.path("config.toml")).args(arguments).env("NO_COLOR", "1").current_dir("/");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("it runs")
+    }
+
+    #[track_caller]
+    fn reconcile(&self, exit: i32) -> Value {
+        let output = self.run(&["--reconcile", "--json"]);
+        assert_eq!(output.status.code(), Some(exit), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one JSON document")
+    }
+
+    fn activate(&self) {
+        let output = self.run(&["activate"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The accounts by userName, read where the sandbox keeps them.
+    fn accounts(&self) -> BTreeMap<String, Value> {
+        let accounts = rhombus_sync::sandbox::Accounts::open(&self.path("sandbox/accounts.db")).expect("its accounts");
+        let all = accounts.page(0, 100_000).expect("readable");
+        all.into_iter().map(|account| (account["userName"].as_str().expect("a name").to_owned(), account)).collect()
+    }
+
+    fn events(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("events.ndjson")).expect("a log");
+        let by_sequence: BTreeMap<i64, Value> = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("whole lines"))
+            .map(|event| (event["sequence"].as_i64().expect("a number"), event))
+            .collect();
+        assert_eq!(by_sequence.keys().copied().collect::<Vec<_>>(), (1..=by_sequence.len() as i64).collect::<Vec<_>>());
+        by_sequence.into_values().collect()
+    }
+}
+
+fn person(number: usize) -> Value {
+    json!({"_id": format!("id-{number:05}"), "username": format!("p{number}@x.example"), "firstname": "Pat",
+        "lastname": format!("Doe{number}"), "state": "ACTIVATED", "groups": ["R"]})
+}
+
+fn people(numbers: std::ops::Range<usize>) -> Vec<Value> {
+    numbers.map(person).collect()
+}
+
+fn three_days(rhombus_keys: &str) {
+    let office = Office::open(rhombus_keys);
+    let mut users = people(0..60);
+    users[1]["groups"] = json!(["Other"]);
+    office.export(&users);
+    office.activate();
+    let report = office.reconcile(0);
+    assert_eq!((report["created"].as_u64(), report["export"]["users"].as_u64()), (Some(59), Some(60)));
+    assert_eq!(office.reconcile(0)["unchanged"], 59);
+
+    for user in &mut users[10..14] {
+        user["lastname"] = "Moved".into();
+    }
+    users[20]["state"] = "SUSPENDED".into();
+    users[21]["username"] = "renamed@x.example".into();
+    users[22]["lastname"] = Value::Null;
+    users.drain(30..33);
+    users.extend(people(100..105));
+    office.export(&users);
+    let plan: Value = serde_json::from_slice(&office.run(&["plan", "--json"]).stdout).expect("one JSON document");
+    assert_eq!(plan["changes"].as_array().map(Vec::len), Some(4 + 1 + 1 + 3 + 5));
+    let report = office.reconcile(0);
+    assert_eq!(report["plan"], plan["plan"], "a cycle does what the plan said");
+    let counts = ["created", "updated", "deactivated", "deleted", "linked"].map(|key| report[key].as_u64());
+    assert_eq!(counts, [Some(5), Some(5), Some(1), Some(3), Some(0)]);
+    assert_eq!(report["refused"][0]["id"], "id-00021");
+
+    users[20]["state"] = "ACTIVATED".into();
+    users[21]["username"] = "p21@x.example".into();
+    users[10]["firstname"] = "Quinn".into();
+    let heir = json!({"_id": "id-90000", "username": users[40]["username"], "firstname": "Heir", "groups": ["R"]});
+    users.remove(40);
+    users.push(heir);
+    office.export(&users);
+    let report = office.reconcile(0);
+    let counts = ["created", "updated", "deleted"].map(|key| report[key].as_u64());
+    assert_eq!((counts, report["refused"].as_array().map(Vec::len)), ([Some(2), Some(1), Some(1)], Some(0)));
+    let accounts = office.accounts();
+    assert_eq!(accounts.len(), 61);
+    assert_eq!(accounts["p43@x.example"]["externalId"], "id-90000");
+    assert_eq!(accounts["p10@x.example"]["name"], json!({"givenName": "Quinn", "familyName": "Moved"}));
+    assert!(accounts["p22@x.example"]["name"]["familyName"].as_str().unwrap_or_default().is_empty());
+    let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("one JSON document");
+    assert_eq!((status["active"].as_bool(), status["provisioned"].as_u64()), (Some(true), Some(61)));
+    assert_eq!(
+        status["sinks"][0]["delivered"].as_i64(),
+        office.events().last().and_then(|event| event["sequence"].as_i64())
+    );
+}
+
+#[test]
+fn three_days_of_joiners_movers_and_leavers_by_patch() {
+    three_days("");
+}
+
+#[test]
+fn three_days_of_joiners_movers_and_leavers_by_put() {
+    three_days("update_method = \"put\"");
+}
+
+#[test]
+fn kills_at_random_instants_change_nothing_about_how_it_ends() {
+    let office = Office::open("concurrency_max = 4");
+    office.export(&people(0..40));
+    office.activate();
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..40 {
+        // Each round finds another export: some have left, some are new, some are called otherwise.
+        let mut users = people(round..round + 40);
+        for user in users.iter_mut().step_by(3) {
+            user["firstname"] = format!("Pat{round}").into();
+        }
+        office.export(&users);
+        let mut child =
+            office.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        std::thread::sleep(Duration::from_micros(seed >> 47));
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let last = people(100..140);
+    office.export(&last);
+    for _ in 0..3 {
+        office.run(&["--reconcile"]);
+    }
+    assert_eq!(office.reconcile(0)["unchanged"], 40);
+    let accounts = office.accounts();
+    assert_eq!(accounts.len(), 40, "an orphan, or somebody is missing");
+    let mut standing: BTreeMap<String, i64> = BTreeMap::new();
+    for event in office.events().iter().filter(|event| event["success"] == true) {
+        let change = match event["event_type"].as_str() {
+            Some("user_create_provision") => 1,
+            Some("user_delete_provision" | "user_deprovision") => -1,
+            _ => continue,
+        };
+        *standing.entry(event["resource"]["target_id"].as_str().expect("an account").to_owned()).or_default() += change;
+    }
+    standing.retain(|_, count| *count != 0);
+    let held: BTreeMap<_, _> =
+        accounts.values().map(|account| (account["id"].as_str().expect("an id").to_owned(), 1)).collect();
+    assert_eq!(standing, held, "the log does not tell how the accounts came to be");
+}
+
+#[test]
+fn every_way_to_end_has_its_exit_code_and_a_hint() {
+    let office = Office::open("");
+    office.export(&people(0..5));
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let check = |arguments: &[&str], exit: i32, words: &str| {
+        let output = office.run(arguments);
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
+    };
+    check(&["--reconcile"], 1, "rhombus-sync activate");
+    check(&["plan"], 1, "hint:");
+    check(&["--reconcile", "plan"], 2, "--reconcile stands alone");
+    check(&["check"], 0, "");
+    check(&["activate"], 0, "");
+    check(&["plan", "--expect-no-changes"], 7, "");
+    check(&["--reconcile"], 0, "");
+    check(&["plan", "--expect-no-changes"], 0, "");
+    check(&["deactivate"], 0, "");
+    check(&["--reconcile"], 6, "activate");
+    check(&["activate"], 0, "");
+    let lock = rhombus_sync::store::Lock::take(&office.path("state.db")).expect("the lock is free");
+    check(&["--reconcile"], 5, "another process sends (process ");
+    drop(lock);
+    std::fs::write(office.path("directory.json"), "[").expect("a torn export");
+    check(&["--reconcile"], 1, "it ends in the middle");
+    office.export(&people(0..5));
+    std::fs::set_permissions(office.path("sandbox/token"), PermissionsExt::from_mode(0o644)).expect("exposed");
+    check(&["--reconcile"], 78, "hint: chmod o-rwx");
+    std::fs::set_permissions(office.path("sandbox/token"), PermissionsExt::from_mode(0o600)).expect("closed");
+    std::fs::rename(office.path("state.db"), office.path("moved.db")).expect("moved");
+    check(&["--reconcile"], 1, "there is no state");
+    std::fs::write(office.path("state.db"), "").expect("emptied");
+    check(&["--reconcile"], 1, "is empty");
+    std::fs::rename(office.path("moved.db"), office.path("state.db")).expect("moved back");
+    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    std::fs::write(office.path("config.toml"), text.replace("/scim/v2", "/scim/v3")).expect("another endpoint");
+    check(&["--reconcile"], 78, "the state belongs to");
+    std::fs::write(office.path("config.toml"), text.replace("timeout", "x").replace("[state]", "[sate]"))
+        .expect("a mistake");
+    check(&["check"], 78, "did you mean `state`?");
+}
+
+#[test]
+fn a_refused_token_ends_the_cycle_and_is_never_shown() {
+    let office = Office::open("");
+    office.export(&people(0..5));
+    office.activate();
+    let token = std::fs::read_to_string(office.path("sandbox/token")).expect("a token").trim().to_owned();
+    std::fs::write(office.path("wrong"), "CANARY-0123456789abcdef").expect("another token");
+    std::fs::set_permissions(office.path("wrong"), PermissionsExt::from_mode(0o600)).expect("closed");
+    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    std::fs::write(office.path("config.toml"), text.replace("sandbox/token", "wrong")).expect("written");
+    let output = office.command(&["--reconcile", "--json"]).env("RUST_LOG", "trace").output().expect("it runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((report["exit"].as_u64(), report["failed"].as_array().map(Vec::len)), (Some(1), Some(0)));
+    assert_eq!(report["waiting"].as_array().map(Vec::len), Some(5));
+    std::fs::write(office.path("config.toml"), text).expect("written");
+    office.reconcile(0);
+    let mut seen = [output.stdout, output.stderr].concat();
+    for file in ["state.db", "state.db-wal", "events.ndjson"] {
+        seen.extend(std::fs::read(office.path(file)).unwrap_or_default());
+    }
+    for secret in [token.as_str(), "CANARY-0123456789abcdef"] {
+        assert!(!seen.windows(secret.len()).any(|window| window == secret.as_bytes()), "a token was shown");
+    }
+}
+
+#[test]
+fn files_are_closed_and_a_rehearsal_touches_nothing_real() {
+    let office = Office::open("");
+    office.export(&people(0..5));
+    let before = std::fs::read_dir(office.folder.path()).expect("a folder").count();
+    for created in [5, 0] {
+        let output = office.run(&["--reconcile", "--sandbox", "--json"]);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+        assert_eq!(report["created"], created, "a second rehearsal shows only what changed since");
+    }
+    assert_eq!(std::fs::read_dir(office.folder.path()).expect("a folder").count(), before);
+    office.activate();
+    office.reconcile(0);
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    for file in [
+        "state.db",
+        "state.lock",
+        "events.ndjson",
+        "sandbox/rhombus-sync.db",
+        "sandbox/events.ndjson",
+        "sandbox/accounts.db",
+    ] {
+        assert_eq!(mode(&office.path(file)), 0o600, "{file}");
+    }
+    assert_eq!(mode(&office.path("sandbox")), 0o700);
+}
