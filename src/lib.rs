@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod cycle;
 pub mod event;
+pub mod folder;
 pub mod http;
 pub mod model;
 pub mod outcome;

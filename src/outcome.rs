@@ -1,8 +1,40 @@
 //! What an answer means, before anybody acts on it. PURE. 404, 409 and 429 are outcomes, not errors.
 
 use crate::event::Response;
-use crate::http::{Answer, CallError, RetryAfter, reason_phrase};
-use crate::model::clean;
+use crate::model::{Moment, clean};
+
+/// When the endpoint wants to be called again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RetryAfter {
+    /// After so many seconds.
+    Seconds(u32),
+    /// At an instant of its clock.
+    At(Moment),
+}
+
+/// An answer whose head arrived.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; or why it did not arrive whole.
+    pub body: Result<Vec<u8>, String>,
+    /// `Retry-After`, where it could be read.
+    pub retry_after: Option<RetryAfter>,
+    /// `Date`, where it could be read.
+    pub date: Option<Moment>,
+}
+
+/// No answer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CallError {
+    /// The request certainly did not leave.
+    #[error("no connection: {0}")]
+    NotSent(String),
+    /// The request left, or may have left, and nothing came back.
+    #[error("no answer: {0}")]
+    Lost(String),
+}
 
 /// What one request came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +72,35 @@ pub struct Judged {
     pub response: Response,
     /// In one sentence, why it is not accepted; empty where it is.
     pub reason: String,
+}
+
+/// The reason phrase of a status that endpoints are known to answer with (RFC 9110, section 15); empty for others.
+const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "",
+    }
 }
 
 /// Judges an answer, or the lack of one.

@@ -1,7 +1,7 @@
 //! When something is tried again. PURE: randomness and time are arguments.
 
-use crate::http::RetryAfter;
 use crate::model::{Duration, Moment};
+use crate::outcome::RetryAfter;
 
 /// How often a request is tried again in one cycle.
 pub const RETRIES_MAX: u32 = 3;

@@ -32,14 +32,14 @@ pub async fn ship(
         };
         match sink.resume(place.delivered) {
             Ok(delivered) => place.delivered = delivered,
-            Err(error) => place.error = Some(crate::cycle::chain(&error).join(": ")),
+            Err(error) => place.error = Some(crate::model::chain(&error).join(": ")),
         }
         while place.error.is_none() {
             let events = store::pending(reader, place.delivered, EVENTS_PER_DELIVERY).map_err(unreadable)?;
             let Some(last) = events.last().map(|event| event.sequence) else { break };
             match sink.deliver(&events) {
                 Ok(()) => place.delivered = last,
-                Err(error) => place.error = Some(crate::cycle::chain(&error).join(": ")),
+                Err(error) => place.error = Some(crate::model::chain(&error).join(": ")),
             }
             if started.elapsed() > PATIENCE {
                 place.error.get_or_insert_with(|| "not all delivered within 10 s; the rest stays queued".to_owned());

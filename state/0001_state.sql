@@ -87,6 +87,14 @@ CREATE TABLE standings (
 ) STRICT;
 CREATE INDEX standings_by_user ON standings (directory_id);
 
+-- What the log has said of refusals and parkings: each once per user, reason and wanted value, until it is resolved.
+CREATE TABLE refusals_said (
+    directory_id TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    wanted       TEXT NOT NULL,
+    PRIMARY KEY (directory_id, reason, wanted)
+) STRICT, WITHOUT ROWID;
+
 -- Users missing from an export that cannot prove that it is whole.
 CREATE TABLE absences (
     directory_id TEXT    PRIMARY KEY,

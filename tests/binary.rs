@@ -200,7 +200,7 @@ fn kills_at_random_instants_change_nothing_about_how_it_ends() {
         let _ = child.kill();
         let _ = child.wait();
     }
-    let last = people(100..140);
+    let last = people(45..85);
     office.export(&last);
     for _ in 0..3 {
         office.run(&["--reconcile"]);

@@ -6,13 +6,15 @@ mod rhombus;
 mod support;
 
 use rhombus::{Accounts, Fate, Wire};
-use rhombus_sync::cycle::{Clock, Settings, World, reconcile};
-use rhombus_sync::model::{CycleId, Moment};
+use rhombus_sync::config::Settings;
+use rhombus_sync::cycle::{Clock, World, reconcile};
+use rhombus_sync::event::Sealed;
+use rhombus_sync::model::{CycleId, Moment, UpdateMethod};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::ship::ship;
 use rhombus_sync::sink::{FileSink, Sink, SinkError};
-use rhombus_sync::store::{self, Access, Fault, Journal, Pending};
-use rhombus_sync::target::{Pace, ScimTarget, UpdateMethod};
+use rhombus_sync::store::{self, Access, Fault, Journal};
+use rhombus_sync::target::{Pace, ScimTarget};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
@@ -75,7 +77,7 @@ impl Sink for CrashingSink {
     fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
         self.inner.resume(delivered)
     }
-    fn deliver(&mut self, events: &[Pending]) -> Result<(), SinkError> {
+    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
         let stopped = || SinkError { name: "stopped".to_owned(), cause: std::io::Error::other("stopped by the test") };
         let before = std::fs::metadata(&self.path).expect("the sink's file").len();
         self.inner.deliver(events)?;

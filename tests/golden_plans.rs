@@ -2,10 +2,10 @@
 
 mod support;
 
-use rhombus_sync::cycle::{Settings, compare};
-use rhombus_sync::model::{Change, GuardKind, Moment, Removal, Standing};
+use rhombus_sync::config::Settings;
+use rhombus_sync::cycle::{compare, open_export};
+use rhombus_sync::model::{Change, Format, GuardKind, Moment, Removal, Standing};
 use rhombus_sync::plan::{ApprovedPlan, Limits, Removals, Scope};
-use rhombus_sync::source::Format;
 use rhombus_sync::store;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,8 +20,7 @@ fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Settings)) -> 
     let mut settings = settings(folder.path());
     adjust(&mut settings);
     let installation = store::installation(&connection).expect("an installation");
-    let planned = settings
-        .open_export(Moment(3_000), &installation)
+    let planned = open_export(&settings, Moment(3_000), &installation)
         .and_then(|mut export| compare(&connection, &settings, &mut export, BTreeMap::new(), Moment(3_000)));
     match planned {
         Ok(compared) => render(&compared.plan),
@@ -149,6 +148,26 @@ fn an_unusable_record_is_a_present_user() {
     );
     check("a a@x.example", r#"{"_id":7,"username":"A@X.example","groups":["R"]}"#, "refused a: id is no text");
     check("a a@x.example", r#"{"username":"a@x.example","groups":["R"]}"#, "refused a: no id");
+    check(
+        "a a@x.example",
+        r#"{"_id":"a","username":"a@x.example","groups":["R"],"email":5}"#,
+        "refused a: email is no text",
+    );
+    check(
+        "a a@x.example|b b@x.example",
+        r#"{"_id":"","username":"a@x.example","groups":["R"]}|{"_id":"","username":"b@x.example","groups":["R"]}"#,
+        "refused a: an empty id | refused b: an empty id",
+    );
+    check(
+        "a a@x.example",
+        r#"{"_id":"new","username":"a@x.example","groups":["R"],"suspended":"false"}"#,
+        "refused new: suspended is no boolean",
+    );
+    check(
+        "a a@x.example",
+        "b a@x.example|c a@x.example",
+        "refused b: another id has the same username, or one that differs only in form | refused c: another id has the same username, or one that differs only in form",
+    );
     check("", r#"{"_id":"a","username":"ann","groups":["Everyone"]}"#, "1 unchanged");
     check("", r#"{"_id":"a","username":"ann","groups":["R"]}"#, "refused a: username is no e-mail address");
 }
@@ -179,6 +198,7 @@ fn doubled_ids_and_usernames_are_refused() {
     let name = "another id has the same username, or one that differs only in form";
     check("", "a a@x.example|a b@x.example", "refused a: two records with this id");
     check("a a@x.example", "a a@x.example|a a@x.example", "refused a: two records with this id");
+    check("", "a a@x.example +out|a b@x.example", "refused a: two records with this id");
     check("", "a a@x.example|b A@x.example", &format!("refused a: {name} | refused b: {name}"));
     check("", "a stra\u{df}e@x.example|b STRASSE@x.example", &format!("refused a: {name} | refused b: {name}"));
     check("", "a zoe\u{308}@x.example|b ZO\u{cb}@x.example", &format!("refused a: {name} | refused b: {name}"));
@@ -353,11 +373,11 @@ fn the_guard_holds_a_kind_and_lets_the_rest_through() {
         "delete u15 (gone from the export) | delete u16 (gone from the export) | delete u17 (gone from the export)"
     );
     let everybody = plan_of("a a@x.example", &array("b b@x.example"), |_| {});
-    assert_eq!(everybody, "create b | held a: gone from the export; all 1 users would be removed");
+    assert_eq!(everybody, "create b | held a: gone from the export; everybody would be removed");
     let freed = plan_of("a a@x.example", &array("b a@x.example"), |_| {});
     assert_eq!(
         freed,
-        "held a: gone from the export; all 1 users would be removed | waiting b: the username is still carried by an account whose removal is held"
+        "held a: gone from the export; everybody would be removed | waiting b: the username is still carried by an account whose removal is held"
     );
 }
 

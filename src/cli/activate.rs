@@ -73,11 +73,11 @@ async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Failure> {
             )
             .await;
         let Some(page_read) = page.value else {
-            let hint = match page.judged.outcome {
-                Outcome::Unauthorized | Outcome::Forbidden => {
-                    "put the token that the Rhombus console shows into the token file"
-                }
-                _ => "compare [rhombus] base_url with the Rhombus console; nothing was changed",
+            let refused = matches!(page.judged.outcome, Outcome::Unauthorized | Outcome::Forbidden);
+            let hint = if refused {
+                "put the token that the Rhombus console shows into the token file"
+            } else {
+                "compare [rhombus] base_url with the Rhombus console; nothing was changed"
             };
             return Err(Failure {
                 exit: 1,
@@ -155,7 +155,7 @@ fn said(arguments: &Arguments, scene: &Scene, holdings: &Holdings, aside: Option
             }
         })
     });
-    let source = export.as_ref().err().map(|error| crate::cycle::chain(error).join(": "));
+    let source = export.as_ref().err().map(|error| crate::model::chain(error).join(": "));
     let unknown_count = source.is_none().then_some(unknown.len());
     if arguments.json {
         let document = json!({

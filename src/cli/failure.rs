@@ -1,8 +1,8 @@
 //! How a command fails: one chain of causes, once, and a hint wherever the reader can mend it.
 
 use crate::config::ConfigError;
-use crate::cycle::chain;
 use crate::http::ClientError;
+use crate::model::chain;
 use crate::sandbox::SandboxError;
 use crate::secret::SecretError;
 use crate::source::SourceError;

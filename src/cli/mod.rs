@@ -90,7 +90,10 @@ impl Said {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misunderstood(&error),
+    };
     process::harden();
     process::log_to_stderr();
     let said = run(&arguments);
@@ -108,6 +111,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// A command line that is wrong, or one that asks for help.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    let exit = u8::try_from(error.exit_code()).unwrap_or(2);
+    if exit != 0 && std::env::args_os().any(|argument| argument == "--json") {
+        let said = error.kind().to_string();
+        show(&format!("{}\n", crate::report::failure_document(exit, &[said], Some("see --help"))));
+    }
+    // Nobody is left to tell that it could not be printed.
+    let _ = error.print();
+    ExitCode::from(exit)
 }
 
 fn run(arguments: &Arguments) -> Result<Said, Failure> {

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::process::SystemClock;
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, compare};
+use crate::cycle::{Clock, compare, open_export};
 use crate::model::{Action, Standing};
 use crate::report::{plan_document, plan_text};
 use crate::store::{self, Access};
@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
     let (reader, installation) = scene.state(Access::Read)?;
     let settings = &scene.config.settings;
     let now = SystemClock.now();
-    let mut export = settings.open_export(now, &installation)?;
+    let mut export = open_export(settings, now, &installation)?;
     // Only a create must wait; the look-up that other open intents need would come before the real plan.
     let in_doubt = store::open_intents(&reader)?
         .into_iter()

@@ -8,7 +8,6 @@ use crate::config::{Config, ConfigError};
 use crate::model::hex;
 use crate::sandbox::{Sandbox, Settings};
 use crate::secret::Token;
-use crate::store::create_folder;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -22,7 +21,7 @@ pub(super) fn run(arguments: &Arguments, listen: SocketAddr, users: Option<PathB
         Err(ConfigError::Missing(_)) => PathBuf::from("sandbox"),
         Err(error) => return Err(error.into()),
     };
-    create_folder(&folder)?;
+    crate::folder::create(&folder)?;
     let token_file = folder.join("token");
     let token = token(&token_file)?;
     let accounts = folder.join("accounts.db");

@@ -105,6 +105,11 @@ impl Scene {
             }
         };
         let client = Client::new(ClientSettings { base_url, token, ca_file, proxy, timeout: self.config.timeout });
+        if self.config.rhombus.as_ref().is_some_and(|rhombus| rhombus.ca_file.is_some() || rhombus.proxy.is_some())
+            && !self.rehearsal
+        {
+            client.prepare()?;
+        }
         let pace = Pace::new(settings.concurrency_max, settings.requests_per_second_max);
         Ok(ScimTarget::new(client, pace, self.config.update_method))
     }

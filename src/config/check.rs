@@ -40,6 +40,11 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
             (SinkKind::File, Some(_)) | (SinkKind::Stdout, None) => {}
         }
     }
+    for (place, sink) in raw.sinks.iter().enumerate() {
+        if raw.sinks[..place].iter().any(|other| other.kind == sink.kind && other.path == sink.path) {
+            return Err(Fault::plain("[[sinks]] two of them go to the same place"));
+        }
+    }
     let zone = &raw.schedule.time_zone;
     for (key, cron) in [("cron", &raw.schedule.cron), ("refresh_cron", &raw.schedule.refresh_cron)] {
         if key == "refresh_cron" && cron.is_empty() {
@@ -47,7 +52,9 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
         }
         let timetable = Timetable::parse(cron, zone).map_err(|error| {
             Fault::owned(match error {
-                TimetableError::Cron(what) => format!("[schedule] {key}: {what}"),
+                TimetableError::Cron(_) => {
+                    format!("[schedule] {key} is no cron expression of six fields, seconds first")
+                }
                 TimetableError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
             })
         })?;
@@ -64,6 +71,11 @@ fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
         if rhombus.token_file.is_none() && rhombus.token_credential.is_none() {
             return Err(Fault::plain("[rhombus] token_file (or token_credential) is missing"));
         }
+    }
+    if let Some(proxy) = &rhombus.proxy
+        && reqwest::Url::parse(proxy).is_err()
+    {
+        return Err(Fault::plain("[rhombus] proxy is no address"));
     }
     if rhombus.token_file.is_some() && rhombus.token_credential.is_some() {
         return Err(Fault::plain("[rhombus] has both token_file and token_credential"));

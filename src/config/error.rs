@@ -78,9 +78,12 @@ impl Fault {
 fn plain_words(said: &str, key: Option<&str>) -> String {
     let key = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
     let of_key = key.map(|key| format!("`{key}`")).unwrap_or_else(|| "a value".to_owned());
-    let names: Vec<_> = said.split('`').skip(1).step_by(2).collect();
+    // A value may hold anything, back-ticks too: names of ours stand only behind the last "expected".
+    let (before, expected) = said.rsplit_once(", expected ").unwrap_or((said, ""));
+    let names: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
     if said.starts_with("unknown field") || said.starts_with("unknown variant") {
-        let (given, known) = names.split_first().map_or(("", &[][..]), |(given, known)| (*given, known));
+        let given = before.split_once('`').map_or("", |(_, given)| given.trim_end_matches('`'));
+        let known = names.as_slice();
         let nearest = known.iter().min_by_key(|name| strsim::damerau_levenshtein(given, name));
         let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         return if said.starts_with("unknown field") {
@@ -90,7 +93,7 @@ fn plain_words(said: &str, key: Option<&str>) -> String {
         };
     }
     if said.starts_with("missing field") {
-        return format!("`{}` is missing", names.first().copied().unwrap_or_default());
+        return format!("`{}` is missing", said.split('`').nth(1).unwrap_or_default());
     }
     if said.starts_with("duplicate key") {
         return "a key that stands there already".to_owned();

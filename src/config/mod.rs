@@ -4,15 +4,14 @@
 mod check;
 mod error;
 mod raw;
+mod settings;
 
 pub use error::ConfigError;
 pub use raw::{Retention, SinkKind};
+pub use settings::Settings;
 
-use crate::cycle::{ExistingAccounts, Settings};
-use crate::model::{Duration, GuardKind, Removal};
+use crate::model::{Duration, ExistingAccounts, Format, GuardKind, Removal, UpdateMethod};
 use crate::plan::{Limits, Policy, Removals, Scope};
-use crate::source::Format;
-use crate::target::UpdateMethod;
 use std::path::{Path, PathBuf};
 
 /// A configuration that can be used.

@@ -1,71 +1,24 @@
 //! Export and snapshot joined, and the plan that comes of it. Nothing is written and nobody is called: `plan` uses it too.
 
-use super::ExistingAccounts;
-use crate::model::{DirectoryId, Duration, GuardKind, Loose, Moment, Standing, StandingKind};
-use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Limits, Plan, Policy, Scope, Suspects, Whole};
-use crate::source::{Export, ExportRead, Format, SourceError};
+use crate::config::Settings;
+use crate::model::{DirectoryId, Loose, Moment, Standing, StandingKind};
+use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Suspects, Whole};
+use crate::source::{Export, ExportRead, SourceError};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// A wall clock further behind the last event than this stops removals, in milliseconds.
 const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
 
-/// What a cycle needs of the configuration.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The export.
-    pub export_path: PathBuf,
-    /// How it is written down.
-    pub format: Format,
-    /// The immutable key of a user.
-    pub id_attribute: String,
-    /// An export with fewer users is refused whole.
-    pub users_count_min: u64,
-    /// An export older than this is refused whole.
-    pub max_age: Option<Duration>,
-    /// Who is wanted.
-    pub scope: Scope,
-    /// What is done with others.
-    pub policy: Policy,
-    /// Whether accounts that were there are taken over.
-    pub existing_accounts: ExistingAccounts,
-    /// The guard's limits.
-    pub limits: BTreeMap<GuardKind, Limits>,
-    /// The guard's window.
-    pub window: Duration,
-    /// Requests at once.
-    pub concurrency_max: u32,
-    /// Requests a second; none: as fast as it goes.
-    pub requests_per_second_max: Option<u32>,
-    /// How long an account may stay unseen after a create whose answer was lost.
-    pub settle_time: Duration,
-    /// Events older than this and shipped are pruned.
-    pub keep_history: Duration,
-    /// The sinks' names in the state.
-    pub sink_names: Vec<String>,
-    /// The `[directory]` and `[scope]` settings as JSON, remembered with each link.
-    pub wanted_under: String,
-}
-
-impl Settings {
-    /// A number that changes when anything does that a plan depends on.
-    #[must_use]
-    pub fn number(&self) -> i64 {
-        let text = format!("{:?}{:?}{:?}{:?}", self.wanted_under, self.scope, self.policy, self.users_count_min);
-        xxhash_rust::xxh3::xxh3_64(text.as_bytes()).cast_signed()
-    }
-
-    /// Opens the export, where its age allows it.
-    ///
-    /// # Errors
-    /// It cannot be read, or is refused.
-    pub fn open_export(&self, now: Moment, installation: &InstallationRow) -> Result<Export, SourceError> {
-        let export = Export::open(&self.export_path, self.format, &self.id_attribute)?;
-        export.check_age(now, self.max_age, installation.export_written_at)?;
-        Ok(export)
-    }
+/// Opens the export, where its age allows it.
+///
+/// # Errors
+/// It cannot be read, or is refused.
+pub fn open_export(settings: &Settings, now: Moment, installation: &InstallationRow) -> Result<Export, SourceError> {
+    let export = Export::open(&settings.export_path, settings.format, &settings.id_attribute)?;
+    export.check_age(now, settings.max_age, installation.export_written_at)?;
+    Ok(export)
 }
 
 /// What a comparison brought.
@@ -152,7 +105,7 @@ fn join(
             Err(error) => fault = Some(error),
         }
     })?;
-    settings.believable(export, &read)?;
+    believable(settings, export, &read)?;
     if fault.is_none() {
         fault = snapshot.missing(&mut |row| comparison.missing(row)).err();
     }
@@ -174,23 +127,21 @@ fn unreadable(export: &Export, error: &rusqlite::Error) -> SourceError {
     export.refuse(format!("the state beside it cannot be read: {error}"), "look at the state's disk; nothing was sent")
 }
 
-impl Settings {
-    /// What only the whole content shows: too few users, or a scope by groups over users without any.
-    fn believable(&self, export: &Export, read: &ExportRead) -> Result<(), SourceError> {
-        if read.users_count < self.users_count_min {
-            return Err(export.refuse(
-                format!("it holds {} users, min_users is {}", read.users_count, self.users_count_min),
-                "look at the export job; set [directory] min_users lower only if so few users are right; nothing was sent",
-            ));
-        }
-        if self.scope.by_groups() && read.with_groups_count == 0 {
-            return Err(export.refuse(
-                "no user in it has groups, and the scope is by groups",
-                "let the export job write `groups`, or empty [scope] groups; nothing was sent",
-            ));
-        }
-        Ok(())
+/// What only the whole content shows: too few users, or a scope by groups over users without any.
+fn believable(settings: &Settings, export: &Export, read: &ExportRead) -> Result<(), SourceError> {
+    if read.users_count < settings.users_count_min {
+        return Err(export.refuse(
+            format!("it holds {} users, min_users is {}", read.users_count, settings.users_count_min),
+            "look at the export job; set [directory] min_users lower only if so few users are right; nothing was sent",
+        ));
     }
+    if settings.scope.by_groups() && read.with_groups_count == 0 {
+        return Err(export.refuse(
+            "no user in it has groups, and the scope is by groups",
+            "let the export job write `groups`, or empty [scope] groups; nothing was sent",
+        ));
+    }
+    Ok(())
 }
 
 /// Failures that earlier cycles stored, by user.

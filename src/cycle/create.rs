@@ -1,24 +1,17 @@
 //! One create: look up, store the intent, send, see. Recovery enters the same path with an intent whose answer was lost.
 
-use super::apply::{After, Apply, Sent, Trouble, standing_of};
+use super::answers::{After, Trouble};
+use super::apply::Apply;
 use super::lookup::{self, Freshness, look_up, look_up_in_list};
+use super::record::{Sent, standing_of};
 use crate::event::{EventType, Source};
 use crate::http::Transport;
-use crate::model::{Action, Change, ChangeKey, DesiredUser, DirectoryId, Moment, StandingKind};
+use crate::model::{Action, Change, ChangeKey, DesiredUser, DirectoryId, ExistingAccounts, Moment, StandingKind};
 use crate::outcome::{Judged, Outcome};
 use crate::retry;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use crate::store::{self, Intent};
 use crate::target::Account;
-
-/// Whether accounts with the same username that we did not make are taken over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExistingAccounts {
-    /// Linked.
-    Adopt,
-    /// Refused.
-    Refuse,
-}
 
 /// What a look-up says of a create.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,7 +70,9 @@ impl<T: Transport> Apply<'_, T> {
                 }
             }
             if intent.is_none() {
-                intent = self.intend(intent_of(change, approved)).await;
+                let mut new = intent_of(change, approved);
+                new.kind = new.kind.filter(|_| !self.creates_are_free.get());
+                intent = self.intend(new).await;
             }
             let Some(stored) = intent.as_mut() else { return };
             let Some(turn) = self.turn(stored).await else {

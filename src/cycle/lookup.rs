@@ -1,6 +1,7 @@
 //! Whether an account with a username is there: by filter, or by one listing for many. A failed look-up is no absence.
 
-use super::apply::{After, Apply, Trouble};
+use super::answers::{After, Trouble};
+use super::apply::Apply;
 use crate::http::Transport;
 use crate::model::{Change, UserName};
 use crate::outcome::{Judged, Outcome};

@@ -1,7 +1,8 @@
 //! What an earlier run left open: each intent's request may have been obeyed. It enters the live path in the middle, at
 //! the look-up, and ends before the send: whether anything is sent again is the present plan's decision.
 
-use super::apply::{Apply, Trouble};
+use super::answers::Trouble;
+use super::apply::Apply;
 use super::create::{Doubt, Found};
 use super::lookup::{Freshness, look_up};
 use crate::event::Source;

@@ -1,7 +1,9 @@
 //! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
 
-use super::apply::{After, Apply, Sent, Trouble, standing_of};
+use super::answers::{After, Trouble};
+use super::apply::Apply;
 use super::create::intent_of;
+use super::record::{Sent, standing_of};
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{Action, Change, DirectoryId, Moment, Removal, ScimId, StandingKind, UserName};

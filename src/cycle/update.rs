@@ -1,7 +1,9 @@
 //! One update of names. What the endpoint shows afterwards is what the snapshot remembers, whatever it promised.
 
-use super::apply::{After, Apply, Sent, Trouble, standing_of};
+use super::answers::{After, Trouble};
+use super::apply::Apply;
 use super::create::intent_of;
+use super::record::{Sent, standing_of};
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{Action, Change, Field, FieldName, GuardKind, Moment, Names, ScimId, StandingKind};

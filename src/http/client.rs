@@ -1,8 +1,9 @@
 //! The client itself. reqwest's defaults follow redirects, resend, read proxies from the environment and wait for ever;
 //! each of them is switched off here.
 
-use super::{ANSWER_BYTES_MAX, Answer, CallError, Method, Request, RetryAfter, Take, Transport};
+use super::{ANSWER_BYTES_MAX, Method, Request, Take, Transport};
 use crate::model::{Duration, Moment};
+use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::secret::Token;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;

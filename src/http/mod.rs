@@ -5,7 +5,7 @@ mod client;
 
 pub use client::{Client, ClientError, ClientSettings};
 
-use crate::model::Moment;
+use crate::outcome::{Answer, CallError};
 use std::future::Future;
 
 /// The longest answer, in bytes; a list is cut into records as it streams instead.
@@ -37,39 +37,6 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
 }
 
-/// When the endpoint wants to be called again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RetryAfter {
-    /// After so many seconds.
-    Seconds(u32),
-    /// At an instant of its clock.
-    At(Moment),
-}
-
-/// An answer whose head arrived.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body; or why it did not arrive whole.
-    pub body: Result<Vec<u8>, String>,
-    /// `Retry-After`, where it could be read.
-    pub retry_after: Option<RetryAfter>,
-    /// `Date`, where it could be read.
-    pub date: Option<Moment>,
-}
-
-/// No answer.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum CallError {
-    /// The request certainly did not leave.
-    #[error("no connection: {0}")]
-    NotSent(String),
-    /// The request left, or may have left, and nothing came back.
-    #[error("no answer: {0}")]
-    Lost(String),
-}
-
 /// What becomes of the body of a good answer.
 pub enum Take<'a> {
     /// It is kept, up to [`ANSWER_BYTES_MAX`].
@@ -85,10 +52,4 @@ pub trait Transport {
     /// # Errors
     /// There was no answer.
     fn call(&self, request: &Request, take: Take<'_>) -> impl Future<Output = Result<Answer, CallError>>;
-}
-
-/// The reason phrase of a status (RFC 9110, section 15), for events.
-#[must_use]
-pub fn reason_phrase(status: u16) -> &'static str {
-    reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("")
 }

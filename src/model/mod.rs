@@ -4,12 +4,16 @@
 //! types at their edge and hand them on.
 
 mod change;
+mod policy;
+mod standing;
 mod text;
 mod time;
 mod user;
 
-pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal, Standing, StandingKind};
-pub use text::{clean, hex, short_digest};
+pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
+pub use policy::{ExistingAccounts, Format, UpdateMethod};
+pub use standing::{Standing, StandingKind};
+pub use text::{chain, clean, hex, short_digest};
 pub use time::{Duration, Moment};
 pub use user::{DesiredUser, DirectoryUser, Loose, LooseGroups, Names, Proof, ProvisionedUser, Unusable, UserState};
 

@@ -53,11 +53,24 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
     let cut = &text[..end];
     let harmful = |c: char| {
-        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     if cut.chars().any(harmful) {
         Cow::Owned(cut.chars().map(|c| if harmful(c) { ' ' } else { c }).collect())
     } else {
         Cow::Borrowed(cut)
     }
+}
+
+/// An error and its causes, one text each.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    let mut said = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        said.push(next.to_string());
+        cause = next.source();
+    }
+    said
 }

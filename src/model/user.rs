@@ -39,6 +39,8 @@ pub struct DirectoryUser<'a> {
     pub id: Loose<'a>,
     /// The username, which must be an e-mail address.
     pub username: Loose<'a>,
+    /// Read for import matching only, never pushed.
+    pub email: Loose<'a>,
     /// `name.givenName`.
     pub firstname: Loose<'a>,
     /// `name.familyName`.

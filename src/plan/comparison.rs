@@ -3,11 +3,11 @@
 //! The caller joins: it gives each record with the row of its id, then every row that no record named. Nothing is
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
-use super::desire::{Ask, Desire, Reject, Scope, judge};
+use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
 use super::{Doubled, Plan};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Loose, Moment, Proof, ProvisionedUser,
-    Removal, Standing, StandingKind, UserName, UserState, short_digest,
+    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Moment, Proof, ProvisionedUser, Removal,
+    Standing, StandingKind, Unusable, UserName, UserState, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,14 +63,15 @@ pub struct Whole {
 /// A comparison under way.
 #[derive(Debug)]
 pub struct Comparison {
-    inputs: Inputs,
-    plan: Plan,
-    missing: Vec<ProvisionedUser>,
-    renamed: BTreeSet<DirectoryId>,
-    doubled_said: BTreeSet<String>,
-    claims: Vec<(UserName, &'static str)>,
-    nobody: BTreeMap<&'static str, u64>,
-    nobody_in_scope: bool,
+    pub(super) inputs: Inputs,
+    pub(super) plan: Plan,
+    pub(super) missing: Vec<ProvisionedUser>,
+    pub(super) renamed: BTreeSet<DirectoryId>,
+    pub(super) refused_ids: BTreeSet<DirectoryId>,
+    pub(super) claims: Vec<(UserName, &'static str)>,
+    pub(super) named: Vec<String>,
+    pub(super) nobody: BTreeMap<&'static str, u64>,
+    pub(super) nobody_in_scope: bool,
 }
 
 impl Comparison {
@@ -82,8 +83,9 @@ impl Comparison {
             plan: Plan::default(),
             missing: Vec::new(),
             renamed: BTreeSet::new(),
-            doubled_said: BTreeSet::new(),
+            refused_ids: BTreeSet::new(),
             claims: Vec::new(),
+            named: Vec::new(),
             nobody: BTreeMap::new(),
             nobody_in_scope: false,
         }
@@ -91,30 +93,23 @@ impl Comparison {
 
     /// Takes one record, with the row of its id where there is one.
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
-        let reason = self.doubled(user);
-        let mut verdict = judge(user, &self.inputs.scope);
-        if let (Some(reason), Ok(_) | Err(_)) = (reason, &verdict) {
-            let (id, first) = match &user.id {
-                Loose::Text(id) => (DirectoryId::new(id.as_ref()), self.doubled_said.insert(id.to_string())),
-                Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => return,
-            };
-            if !first {
-                return;
+        let verdict = judge(user, &self.inputs.scope);
+        match (self.doubled(user), verdict) {
+            (Some((id, reason)), verdict) => {
+                let could_be_in_scope = match &verdict {
+                    Ok(desire) => desire.ask != Ask::OutOfScope,
+                    Err(reject) => reject.could_be_in_scope,
+                };
+                self.unusable(
+                    Reject {
+                        unusable: Unusable { id: Some(id), username: username_of(user), reason },
+                        could_be_in_scope,
+                    },
+                    row,
+                );
             }
-            let username = match &user.username {
-                Loose::Text(name) if !name.is_empty() => Some(UserName::of_account(name)),
-                Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => None,
-            };
-            let could_be_in_scope = match &verdict {
-                Ok(desire) => desire.ask != Ask::OutOfScope,
-                Err(reject) => reject.could_be_in_scope,
-            };
-            let unusable = crate::model::Unusable { id: Some(id), username, reason };
-            verdict = Err(Reject { unusable, could_be_in_scope });
-        }
-        match verdict {
-            Ok(desire) => self.usable(&desire, row),
-            Err(reject) => self.unusable(reject, row),
+            (None, Ok(desire)) => self.usable(&desire, row),
+            (None, Err(reject)) => self.unusable(reject, row),
         }
     }
 
@@ -137,76 +132,16 @@ impl Comparison {
         self.plan
     }
 
-    fn doubled(&self, user: &DirectoryUser<'_>) -> Option<&'static str> {
-        let Loose::Text(id) = &user.id else { return None };
-        if self.inputs.doubled.ids.contains(id.as_ref()) {
-            Some("two records with this id")
-        } else if self.inputs.doubled.by_name.contains(id.as_ref()) {
-            Some("another id has the same username, or one that differs only in form")
+    fn doubled(&self, user: &DirectoryUser<'_>) -> Option<(DirectoryId, &'static str)> {
+        let id = valid_id(&user.id).ok()?;
+        let reason = if self.inputs.doubled.ids.contains(id) {
+            "two records with this id"
+        } else if self.inputs.doubled.by_name.contains(id) {
+            "another id has the same username, or one that differs only in form"
         } else {
-            None
-        }
-    }
-
-    fn unusable(&mut self, reject: Reject, row: Option<&ProvisionedUser>) {
-        let Reject { unusable, could_be_in_scope } = reject;
-        if let (None, None, false) = (row, &unusable.username, could_be_in_scope) {
-            return;
-        }
-        let Some(id) = unusable.id else {
-            self.nobody_in_scope |= could_be_in_scope && unusable.username.is_none();
-            match unusable.username {
-                Some(name) => self.claims.push((name, if could_be_in_scope { unusable.reason } else { "" })),
-                None => *self.nobody.entry(unusable.reason).or_default() += 1,
-            }
-            return;
+            return None;
         };
-        if row.is_none() && !could_be_in_scope {
-            return;
-        }
-        let name = row.map(|row| &row.user_name).or(unusable.username.as_ref());
-        let mut standing = Standing::new(StandingKind::Refused, Some(&id), name, unusable.reason);
-        standing.scim_id = row.map(|row| row.scim_id.clone());
-        if let Some(name) = &unusable.username {
-            let to = Some(name.as_str().into());
-            standing = standing.wanted(short_digest([name.as_str()])).fields(vec![Field {
-                name: FieldName::UserName,
-                from: None,
-                to,
-            }]);
-        }
-        self.plan.standings.push(standing);
-    }
-
-    /// Records without a valid id stand for the user with their username, or for nobody.
-    fn settle_claims(&mut self, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) -> BTreeSet<DirectoryId> {
-        let mut claimed = BTreeSet::new();
-        for (name, reason) in std::mem::take(&mut self.claims) {
-            match holder(&name.folded()) {
-                Some(row) => {
-                    let reason = if reason.is_empty() { "no valid id" } else { reason };
-                    let standing =
-                        Standing::new(StandingKind::Refused, Some(&row.directory_id), Some(&row.user_name), reason);
-                    if claimed.insert(row.directory_id.clone()) {
-                        self.plan.standings.push(standing.account(&row.scim_id));
-                    }
-                }
-                None if reason.is_empty() => {}
-                None => {
-                    self.nobody_in_scope = true;
-                    *self.nobody.entry(reason).or_default() += 1;
-                }
-            }
-        }
-        for (reason, count) in std::mem::take(&mut self.nobody) {
-            let reason = if count == 1 {
-                format!("a record that names nobody: {reason}")
-            } else {
-                format!("{count} records that name nobody: {reason}")
-            };
-            self.plan.standings.push(Standing::new(StandingKind::Refused, None, None, reason));
-        }
-        claimed
+        Some((DirectoryId::new(id), reason))
     }
 
     fn usable(&mut self, desire: &Desire<'_>, row: Option<&ProvisionedUser>) {
@@ -370,49 +305,6 @@ impl Comparison {
             .action(action)
             .until(until),
         );
-    }
-
-    /// A newcomer whose username an account of ours still carries comes after its removal, or not at all.
-    fn settle_user_names(&mut self, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) {
-        let removed: BTreeSet<_> = self
-            .plan
-            .changes
-            .iter()
-            .filter(|change| change.action().removes())
-            .map(|change| change.directory_id().clone())
-            .collect();
-        let (mut kept, mut standings) = (Vec::with_capacity(self.plan.changes.len()), Vec::new());
-        for change in std::mem::take(&mut self.plan.changes) {
-            let Change::Create { user, .. } = change else {
-                kept.push(change);
-                continue;
-            };
-            let Some(row) = holder(&user.user_name.folded()) else {
-                kept.push(Change::Create { user, after_removal_of: None });
-                continue;
-            };
-            if removed.contains(&row.directory_id) {
-                kept.push(Change::Create { user, after_removal_of: Some(row.directory_id) });
-                continue;
-            }
-            let (kind, reason) = if self.renamed.contains(&row.directory_id) {
-                (
-                    StandingKind::Refused,
-                    "the username belongs to the account of a user who was renamed in the directory",
-                )
-            } else {
-                (StandingKind::Waiting, "the username is still carried by another user's account")
-            };
-            let change = Change::Create { user, after_removal_of: None };
-            standings.push(
-                Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
-                    .action(Action::Create)
-                    .wanted(change.wanted())
-                    .fields(change.fields()),
-            );
-        }
-        self.plan.changes = kept;
-        self.plan.standings.append(&mut standings);
     }
 }
 

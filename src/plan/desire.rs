@@ -97,10 +97,7 @@ pub fn judge<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Desire<'a
     let id = valid_id(&user.id);
     let in_scope = in_scope(&user.groups, scope);
     let reject = |reason| {
-        let username = match &user.username {
-            Loose::Text(text) if !text.is_empty() => Some(UserName::of_account(text)),
-            Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => None,
-        };
+        let username = username_of(user);
         let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, reason };
         Reject { unusable, could_be_in_scope: !matches!(in_scope, Ok(false)) }
     };
@@ -119,6 +116,9 @@ pub fn judge<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Desire<'a
     let family =
         name(&user.lastname, "lastname is no text", "lastname is longer than 1024 bytes or has a control character")
             .map_err(reject)?;
+    if matches!(user.email, Loose::Flag(_) | Loose::Other) {
+        return Err(reject("email is no text"));
+    }
     let state = state(user).map_err(reject)?;
     let in_scope = in_scope.map_err(reject)?;
     let ask = match state {
@@ -129,7 +129,20 @@ pub fn judge<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Desire<'a
     Ok(Desire { id, user_name, given, family, ask })
 }
 
-fn valid_id<'a>(id: &'a Loose<'_>) -> Result<&'a str, &'static str> {
+/// The username that a record carries, whatever it looks like.
+#[must_use]
+pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
+    match &user.username {
+        Loose::Text(text) if !text.is_empty() => Some(UserName::of_account(text)),
+        Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => None,
+    }
+}
+
+/// The id of a record, where it is one that can stand for a user.
+///
+/// # Errors
+/// Why it is none.
+pub fn valid_id<'a>(id: &'a Loose<'_>) -> Result<&'a str, &'static str> {
     match id {
         Loose::Text(text) if text.is_empty() => Err("an empty id"),
         Loose::Text(text) if text.len() > DIRECTORY_ID_BYTES_MAX => Err("id is longer than 255 bytes"),

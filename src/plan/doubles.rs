@@ -3,6 +3,7 @@
 //! A hash of each id and of each folded name is kept while reading, 16 bytes a record. Two equal hashes only nominate: a
 //! second reading of the same handle looks at those records themselves, and its findings decide.
 
+use super::desire::valid_id;
 use crate::model::{DirectoryUser, Loose, UserName};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
@@ -33,11 +34,10 @@ pub struct Doubled {
 }
 
 impl Suspects {
-    /// Remembers one record of the first reading.
+    /// Remembers one record of the first reading; one without a valid id doubles nobody.
     pub fn note(&mut self, user: &DirectoryUser<'_>) {
-        if let Loose::Text(id) = &user.id {
-            self.ids.push(xxh3_64(id.as_bytes()));
-        }
+        let Ok(id) = valid_id(&user.id) else { return };
+        self.ids.push(xxh3_64(id.as_bytes()));
         if let Loose::Text(name) = &user.username {
             self.names.push(hash_of_name(name));
         }
@@ -54,7 +54,7 @@ impl Suspects {
 
     /// Looks at one record of the second reading.
     pub fn look(&mut self, user: &DirectoryUser<'_>) {
-        let (Some(found), Loose::Text(id)) = (&mut self.found, &user.id) else { return };
+        let (Some(found), Ok(id)) = (&mut self.found, valid_id(&user.id)) else { return };
         if found.ids.contains(&xxh3_64(id.as_bytes())) {
             *found.records_by_id.entry(id.to_string()).or_default() += 1;
         }

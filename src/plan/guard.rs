@@ -6,6 +6,10 @@ use super::{Plan, digest};
 use crate::model::{Change, ChangeKey, GuardKind, HoldId, Standing, StandingKind};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Why removals are held after which nobody would be left. It stays so until they are approved or wanted again: strangers
+/// that the same export created meanwhile are nobody's colleagues.
+pub const EVERYBODY: &str = "everybody would be removed";
+
 /// The limits of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -39,6 +43,8 @@ pub struct Ledger {
     pub spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>>,
     /// Changes that an administrator released.
     pub approved: BTreeSet<ChangeKey>,
+    /// Changes that were held because nobody would be left.
+    pub held_as_everybody: BTreeSet<ChangeKey>,
     /// Creates are free until one cycle has ended with none left.
     pub first_load: bool,
     /// Why no removal may be sent at all, where that is so (a clock that cannot be right).
@@ -81,6 +87,7 @@ pub struct ApprovedPlan {
     tripped: Vec<Tripped>,
     digest: String,
     unchanged_count: u64,
+    creates_are_free: bool,
 }
 
 impl ApprovedPlan {
@@ -125,6 +132,12 @@ impl ApprovedPlan {
         &self.digest
     }
 
+    /// Whether creates spend no budget: no cycle has ended yet without any left.
+    #[must_use]
+    pub fn creates_are_free(&self) -> bool {
+        self.creates_are_free
+    }
+
     /// Users who are as they should be.
     #[must_use]
     pub fn unchanged_count(&self) -> u64 {
@@ -150,9 +163,11 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     let passes =
         |change: &Change| ledger.approved.contains(&change.key()) || !reasons.contains_key(&change.guard_kind());
     let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
-    if going > 0 && going >= ledger.provisioned_count {
+    let still = |key: &ChangeKey| ledger.held_as_everybody.contains(key) && !ledger.approved.contains(key);
+    let still_everybody = plan.changes.iter().any(|change| still(&change.key()));
+    if going > 0 && (going >= ledger.provisioned_count || still_everybody) {
         for kind in [GuardKind::Absent, GuardKind::Suspended] {
-            reasons.entry(kind).or_insert_with(|| format!("all {} users would be removed", ledger.provisioned_count));
+            reasons.entry(kind).or_insert_with(|| EVERYBODY.to_owned());
         }
     }
     let (mut changes, mut held, mut standings) = (Vec::new(), Vec::new(), plan.standings);
@@ -177,6 +192,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         tripped,
         digest,
         unchanged_count: plan.unchanged_count,
+        creates_are_free: ledger.first_load,
     }
 }
 

@@ -54,7 +54,7 @@ pub fn plan_text(plan: &ApprovedPlan, standings: &[Standing]) -> String {
             out,
             "  {} {}: {}{}",
             change.action().as_str(),
-            change.user_name(),
+            crate::model::clean(change.user_name().as_str()),
             change.cause().as_str(),
             fields(change)
         );

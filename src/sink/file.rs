@@ -1,7 +1,7 @@
 //! A file of whole lines. A line torn by a crash is cut off, and written again even if its place had been passed.
 
 use super::{Sink, SinkError};
-use crate::store::Pending;
+use crate::event::Sealed;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,7 +30,7 @@ impl FileSink {
 
     fn open(&mut self) -> std::io::Result<Option<i64>> {
         if let Some(folder) = self.path.parent() {
-            crate::store::create_folder(folder)?;
+            crate::folder::create(folder)?;
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
         let torn = mend(&mut file)?;
@@ -52,7 +52,7 @@ impl Sink for FileSink {
         }
     }
 
-    fn deliver(&mut self, events: &[Pending]) -> Result<(), SinkError> {
+    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
         let mut text = String::with_capacity(events.iter().map(|event| event.line.len() + 1).sum());
         for event in events {
             text.push_str(&event.line);
@@ -117,8 +117,8 @@ fn tail(file: &mut File, end: u64, count: u64) -> std::io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn event(sequence: i64) -> Pending {
-        Pending { sequence, line: format!("{{\"sequence\":{sequence}}}") }
+    fn event(sequence: i64) -> Sealed {
+        Sealed { sequence, line: format!("{{\"sequence\":{sequence}}}") }
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod stdout;
 pub use file::FileSink;
 pub use stdout::StdoutSink;
 
-use crate::store::Pending;
+use crate::event::Sealed;
 
 /// The sink did not take the events.
 #[derive(Debug, thiserror::Error)]
@@ -34,5 +34,5 @@ pub trait Sink {
     ///
     /// # Errors
     /// They may or may not have arrived: they are delivered again.
-    fn deliver(&mut self, events: &[Pending]) -> Result<(), SinkError>;
+    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError>;
 }

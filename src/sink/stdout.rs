@@ -1,7 +1,7 @@
 //! Events on the standard output, for a collector that reads it.
 
 use super::{Sink, SinkError};
-use crate::store::Pending;
+use crate::event::Sealed;
 use std::io::Write;
 
 /// Events on the standard output, one a line.
@@ -16,7 +16,7 @@ impl Sink for StdoutSink {
         Ok(delivered)
     }
 
-    fn deliver(&mut self, events: &[Pending]) -> Result<(), SinkError> {
+    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
         let mut out = std::io::stdout().lock();
         let written = events.iter().try_for_each(|event| writeln!(out, "{}", event.line)).and_then(|()| out.flush());
         written.map_err(|cause| SinkError { name: "stdout".to_owned(), cause })

@@ -144,6 +144,7 @@ impl Reader {
             Loose::Text(_) => Loose::Other,
             other @ (Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other) => other,
         };
+        let blank = self.cells.iter().all(|cell| cell.range.is_empty());
         take(&DirectoryUser {
             id: plain(7),
             username: plain(0),
@@ -152,7 +153,9 @@ impl Reader {
             state: filled(3),
             activated: flag(4),
             suspended: flag(5),
-            groups: cell(6).map_or(LooseGroups::Absent, groups),
+            email: Loose::Absent,
+            // A row of empty cells says nothing, not even that it is out of scope.
+            groups: cell(6).filter(|_| !blank).map_or(LooseGroups::Absent, groups),
         });
         Ok(())
     }

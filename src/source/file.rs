@@ -1,7 +1,7 @@
 //! An export file: one open handle, proven not to have changed while it was read.
 
 use super::{Doubt, ExportRead, SourceError, TakeUser, csv, json};
-use crate::model::{DirectoryUser, Duration, LooseGroups, Moment, Proof, hex};
+use crate::model::{DirectoryUser, Duration, Format, LooseGroups, Moment, Proof, hex};
 use crate::records::{self, Documents, DocumentsRead, JUMPCLOUD_PAGE, Progress, RecordsError, Window};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
@@ -17,19 +17,6 @@ const CHECKSUM_PATIENCE: StdDuration = StdDuration::from_secs(5);
 const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(250);
 /// The longest checksum file that is looked at, in bytes.
 const CHECKSUM_BYTES_MAX: u64 = 4096;
-
-/// How an export is written down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// Decided by the first byte that is no white space.
-    Auto,
-    /// An array of users, or pages.
-    Json,
-    /// One user a line.
-    Ndjson,
-    /// A header row and a row a user.
-    Csv,
-}
 
 /// An export that is open. All readings use one handle, so that they see one file.
 pub struct Export {
@@ -69,11 +56,12 @@ impl Export {
 
     fn open_once(path: &Path, format: Format, id_attribute: &str) -> Result<Self, SourceError> {
         let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
-        let file = File::open(path).map_err(unreadable)?;
-        let opened = file.metadata().map_err(unreadable)?;
-        if !opened.is_file() {
+        // Asked before it is opened: opening a pipe would wait for a writer.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
             return Err(unreadable(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file")));
         }
+        let file = File::open(path).map_err(unreadable)?;
+        let opened = file.metadata().map_err(unreadable)?;
         let (path, id_attribute) = (path.to_owned(), id_attribute.to_owned());
         Ok(Self { path, file, opened, format, id_attribute, first_digest: None, checked: false })
     }

@@ -24,6 +24,7 @@ enum Key {
     Id,
     SecondId,
     Username,
+    Email,
     Firstname,
     Lastname,
     State,
@@ -55,14 +56,24 @@ impl<'de> Visitor<'de> for Record<'_> {
             *slot = Some(map.next_value_seed(LooseValue)?);
             Ok(())
         }
-        let [mut id, mut second, mut username, mut firstname, mut lastname, mut state, mut activated, mut suspended] =
-            [const { None }; 8];
+        let [
+            mut id,
+            mut second,
+            mut username,
+            mut email,
+            mut firstname,
+            mut lastname,
+            mut state,
+            mut activated,
+            mut suspended,
+        ] = [const { None }; 9];
         let mut groups = None;
         while let Some(key) = map.next_key_seed(KeyOf { id_attribute: self.id_attribute })? {
             match key {
                 Key::Id => set(&mut id, &mut map)?,
                 Key::SecondId => set(&mut second, &mut map)?,
                 Key::Username => set(&mut username, &mut map)?,
+                Key::Email => set(&mut email, &mut map)?,
                 Key::Firstname => set(&mut firstname, &mut map)?,
                 Key::Lastname => set(&mut lastname, &mut map)?,
                 Key::State => set(&mut state, &mut map)?,
@@ -78,6 +89,7 @@ impl<'de> Visitor<'de> for Record<'_> {
         Ok(DirectoryUser {
             id: id.or(second).unwrap_or_default(),
             username: username.unwrap_or_default(),
+            email: email.unwrap_or_default(),
             firstname: firstname.unwrap_or_default(),
             lastname: lastname.unwrap_or_default(),
             state: state.unwrap_or_default(),
@@ -111,6 +123,7 @@ impl Visitor<'_> for KeyOf<'_> {
             _ if key == self.id_attribute => Key::Id,
             "id" if self.id_attribute == "_id" => Key::SecondId,
             "username" => Key::Username,
+            "email" => Key::Email,
             "firstname" => Key::Firstname,
             "lastname" => Key::Lastname,
             "state" => Key::State,
@@ -249,6 +262,7 @@ impl<'de> Visitor<'de> for GroupName {
                 Key::Id => name = map.next_value_seed(LooseValue)?,
                 Key::SecondId
                 | Key::Username
+                | Key::Email
                 | Key::Firstname
                 | Key::Lastname
                 | Key::State

@@ -6,7 +6,7 @@ mod csv;
 mod file;
 mod json;
 
-pub use file::{Export, Format};
+pub use file::Export;
 
 use crate::model::{DirectoryUser, Moment, Proof};
 

@@ -2,8 +2,8 @@
 
 use crate::model::{Moment, hex};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::OpenOptions;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// `RHSY`, so that another application's database is not taken for ours.
@@ -116,7 +116,7 @@ pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
 /// There is a file already, or it cannot be made.
 pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Result<Connection, StateError> {
     if let Some(folder) = path.parent() {
-        create_folder(folder)?;
+        crate::folder::create(folder)?;
     }
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut connection = connect(path)?;
@@ -134,17 +134,6 @@ pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Res
     transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
     transaction.commit()?;
     Ok(connection)
-}
-
-/// Makes a folder that only we may enter, where it is not there yet.
-///
-/// # Errors
-/// It cannot be made.
-pub fn create_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn check_rights(path: &Path) -> Result<(), StateError> {

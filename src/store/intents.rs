@@ -4,7 +4,7 @@ use super::log;
 use crate::model::{
     Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, ScimId, Standing, StandingKind, UserName,
 };
-use crate::plan::Ledger;
+use crate::plan::{EVERYBODY, Ledger};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ const KEPT_AT_LEAST: Duration = Duration::from_seconds(7 * 86_400);
 pub struct Intent {
     /// What makes it the same change.
     pub key: ChangeKey,
-    /// Which limit of the guard it counts against; none for what follows a link.
+    /// Which limit of the guard it counts against; none where it spends no budget.
     pub kind: Option<GuardKind>,
     /// The userName that the account carries, or will.
     pub user_name: UserName,
@@ -36,7 +36,7 @@ pub struct OpenIntent {
     pub id: IntentId,
     /// What was to be done, to whom, to which account.
     pub key: ChangeKey,
-    /// Which limit it counts against; none for what follows a link.
+    /// Which limit it counts against; none where it spends no budget.
     pub kind: Option<GuardKind>,
     /// The userName that the account carries, or will.
     pub user_name: UserName,
@@ -223,10 +223,7 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
     let mut rows = statement.query([since])?;
     while let Some(row) = rows.next()? {
         let kind = GuardKind::from_name(row.get_ref(0)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?;
-        // While creates are free there may be a million of them, and none of them will be counted.
-        if !(first_load && kind == GuardKind::Create) {
-            spent.entry(kind).or_default().insert(key(row, 1)?);
-        }
+        spent.entry(kind).or_default().insert(key(row, 1)?);
     }
     let removed_count: i64 = connection.query_row(
         "SELECT count(DISTINCT scim_id) FROM intents WHERE stored_at >= ?1 AND accepted AND action IN ('deactivate', 'delete')",
@@ -241,7 +238,12 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
         )?
         .query_map([now.0], |row| key(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
+    let held_as_everybody = connection
+        .prepare("SELECT action, directory_id, scim_id FROM standings WHERE kind = 'held' AND instr(reason, ?1)")?
+        .query_map([EVERYBODY], |row| key(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(Ledger {
+        held_as_everybody,
         provisioned_count: provisioned_count.max(0) as u64,
         removed_count: removed_count.max(0) as u64,
         spent,

@@ -1,17 +1,8 @@
 //! The audit log in the state, and each sink's place in it.
 
-use crate::event::{Draft, Head, Installation, seal};
+use crate::event::{Draft, Head, Installation, Sealed, seal};
 use crate::model::{Duration, Moment};
 use rusqlite::{Connection, OptionalExtension, Transaction};
-
-/// An event that a sink has not got yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pending {
-    /// Its number.
-    pub sequence: i64,
-    /// Its line, without line end.
-    pub line: String,
-}
 
 /// How far a sink is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,10 +67,10 @@ fn random() -> [u8; 8] {
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Result<Vec<Pending>> {
+pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Result<Vec<Sealed>> {
     connection
         .prepare_cached("SELECT sequence, line FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")?
-        .query_map((after, count), |row| Ok(Pending { sequence: row.get(0)?, line: row.get(1)? }))?
+        .query_map((after, count), |row| Ok(Sealed { sequence: row.get(0)?, line: row.get(1)? }))?
         .collect()
 }
 

@@ -92,15 +92,32 @@ pub fn replace_standings(
                 || standing.kind == StandingKind::Held
         });
         standing.since = Some(same.and_then(|same| same.since).unwrap_or(now));
-        let said = earlier.iter().any(|earlier| earlier.reason == standing.reason && earlier.wanted == standing.wanted);
-        if !said && let Some(draft) = draft_of(&standing, cycle) {
+        if let Some(draft) = draft_of(&standing, cycle)
+            && say_once(transaction, &standing)?
+        {
             drafts.push(draft);
         }
         insert(transaction, &standing, now)?;
         stored.push(standing);
     }
+    transaction.execute(
+        "DELETE FROM refusals_said AS said WHERE NOT EXISTS (SELECT 1 FROM standings s WHERE s.kind IN ('refused', 'parked')
+         AND s.directory_id = said.directory_id AND s.reason = said.reason)",
+        [],
+    )?;
     log::append(transaction, &drafts, now)?;
     Ok(stored)
+}
+
+/// True where the log has not said this since it was last resolved.
+fn say_once(transaction: &Transaction<'_>, standing: &Standing) -> rusqlite::Result<bool> {
+    let id = standing.directory_id.as_ref().map(DirectoryId::as_str);
+    transaction
+        .prepare_cached(
+            "INSERT INTO refusals_said (directory_id, reason, wanted) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?
+        .execute((id, &standing.reason, &*standing.wanted))
+        .map(|rows| rows > 0)
 }
 
 /// A refusal and a parking are said once per id, reason and wanted value; a record that names nobody never.

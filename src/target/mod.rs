@@ -9,11 +9,10 @@ mod wire;
 
 pub use account::Account;
 pub use pace::{Pace, Turn};
-pub use wire::UpdateMethod;
 
-use crate::http::{Answer, CallError, Method, Request, Take, Transport};
-use crate::model::{DesiredUser, Moment, Names, ScimId, UserName};
-use crate::outcome::{Judged, Outcome, judge};
+use crate::http::{Method, Request, Take, Transport};
+use crate::model::{DesiredUser, Moment, Names, ScimId, UpdateMethod, UserName};
+use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use crate::records::{Documents, Progress, SCIM_LIST, Window};
 use std::cell::Cell;
 

@@ -10,15 +10,6 @@ const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// Everything but RFC 3986's unreserved characters, so `+` and `@` of an address too.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// How names are updated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UpdateMethod {
-    /// PATCH, one operation an attribute.
-    Patch,
-    /// PUT of the whole account.
-    Put,
-}
-
 pub(super) fn user(id: &ScimId) -> String {
     format!("/Users/{}", utf8_percent_encode(id.as_str(), ENCODED))
 }

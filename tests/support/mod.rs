@@ -1,11 +1,12 @@
 //! What the integration tests share: a state in a folder, exports in shorthand, settings that are wide open.
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
-use rhombus_sync::cycle::{ExistingAccounts, Settings};
-use rhombus_sync::model::{Action, DirectoryId, Duration, GuardKind, Moment, Names, Removal, ScimId, UserName};
+use rhombus_sync::config::Settings;
+use rhombus_sync::model::{
+    Action, DirectoryId, Duration, ExistingAccounts, Format, GuardKind, Moment, Names, Removal, ScimId, UserName,
+};
 use rhombus_sync::plan::{Limits, Policy, Removals, Scope};
 use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
-use rhombus_sync::source::Format;
 use rhombus_sync::store;
 use rusqlite::Connection;
 use serde_json::{Value, json};

@@ -1,7 +1,8 @@
 //! Rhombus in memory, behind the transport: it logs every change that it accepts, and asks a plan of the test before and
 //! after each request whether the process dies there, or the answer is lost.
 
-use rhombus_sync::http::{Answer, CallError, Method, Request, Take, Transport};
+use rhombus_sync::http::{Method, Request, Take, Transport};
+use rhombus_sync::outcome::{Answer, CallError};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;

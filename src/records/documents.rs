@@ -1,114 +1,8 @@
-//! Cuts records out of a byte stream, whatever carries it: an export file or a SCIM list as it arrives. PURE.
-//!
-//! A [`Window`] of 1 MiB holds what has arrived and is not yet used; [`Documents`] walks through JSON arrays and
-//! pages, [`lines`] through NDJSON. Both call back for each record with the text from its first byte on, and are told
-//! how much of it the record was: so serde_json parses each byte once, and nothing is held but the window
-//! (the figures are in the benchmark). What a record means is left to the caller.
+//! JSON arrays and pages, walked through member by member, so that a page may hold more than the window.
 
+use super::{Progress, RecordsError, TakeRecord, Window, json_fault};
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
-
-/// The longest record, in bytes, and so the size of the window.
-pub const RECORD_BYTES_MAX: usize = 1 << 20;
-
-/// Why a stream was refused. The text never repeats what the stream held.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at byte {offset}")]
-pub struct RecordsError {
-    /// What is wrong.
-    pub what: Cow<'static, str>,
-    /// Where, counted from the start of the stream.
-    pub offset: u64,
-}
-
-/// What has arrived and is not yet used.
-#[derive(Debug)]
-pub struct Window {
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    offset: u64,
-    ended: bool,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { buffer: vec![0; RECORD_BYTES_MAX], start: 0, end: 0, offset: 0, ended: false }
-    }
-}
-
-impl Window {
-    /// The room for more bytes; fill some of it, then call [`Window::filled`].
-    ///
-    /// # Errors
-    /// No room is left: one record is longer than the window.
-    pub fn spare(&mut self) -> Result<&mut [u8], RecordsError> {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        if self.end == self.buffer.len() {
-            return Err(self.error("a record is longer than 1 MiB"));
-        }
-        Ok(&mut self.buffer[self.end..])
-    }
-
-    /// So many bytes of the room were filled; none means that the stream ended.
-    pub fn filled(&mut self, count: usize) {
-        self.end += count;
-        self.ended = count == 0;
-    }
-
-    /// The first byte that is no white space.
-    #[must_use]
-    pub fn first_byte(&self) -> Option<u8> {
-        self.buffer[self.start..self.end].iter().copied().find(|byte| !byte.is_ascii_whitespace())
-    }
-
-    /// Whether a page opens what has arrived so far.
-    #[must_use]
-    pub fn begins_with_a_page(&self, shape: PageShape) -> bool {
-        let text = self.text().unwrap_or_default().trim_start();
-        matches!(looks_like(text, shape), Ok(Some(Elements::Pages)))
-    }
-
-    /// Everything that is here, as text; a character cut at the end waits for its rest.
-    fn text(&self) -> Result<&str, RecordsError> {
-        let bytes = &self.buffer[self.start..self.end];
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(text),
-            Err(error) if error.error_len().is_none() && !self.ended => {
-                Ok(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default())
-            }
-            Err(error) => {
-                Err(RecordsError { what: "no UTF-8".into(), offset: self.offset + error.valid_up_to() as u64 })
-            }
-        }
-    }
-
-    fn take(&mut self, count: usize) {
-        self.start += count;
-        self.offset += count as u64;
-    }
-
-    fn error(&self, what: impl Into<Cow<'static, str>>) -> RecordsError {
-        RecordsError { what: what.into(), offset: self.offset }
-    }
-}
-
-/// Whether there is more to come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// Fill the window and call again.
-    NeedsMore,
-    /// The stream ended where it may end.
-    Done,
-}
-
-/// Parses one record from the start of a text and says how many bytes it was. It acts only once it has the whole
-/// record: on an error of kind "end of file" it is called again with more text.
-pub type TakeRecord<'a> = dyn FnMut(&str) -> Result<usize, serde_json::Error> + 'a;
 
 /// How the members of a page are called.
 #[derive(Clone, Copy, Debug)]
@@ -214,7 +108,9 @@ impl Documents {
     /// What it held, once it is done.
     #[must_use]
     pub fn finish(self) -> DocumentsRead {
-        let closed = self.elements != Elements::Pages || self.in_array || self.page_count == 1;
+        // A page alone may be the first line of many, unless it says how many records there are in all.
+        let alone = self.page_count == 1 && !self.totals.is_empty();
+        let closed = self.elements != Elements::Pages || self.in_array || alone;
         DocumentsRead { records_count: self.records_count, totals: self.totals, closed }
     }
 
@@ -335,7 +231,8 @@ impl Documents {
 
     fn member(&mut self, rest: &str, next: u8, first: bool, ended: bool) -> Result<Step, Cow<'static, str>> {
         if next == b'}' {
-            if !self.page_has_records && !(self.shape.alone && self.totals == [0]) {
+            let may_lack_records = self.shape.alone && self.totals == [0];
+            if !self.page_has_records && !may_lack_records {
                 return Err(format!("a page without `{}`", self.shape.records).into());
             }
             self.at = if self.in_array { At::Outer { first: false } } else { At::Tail };
@@ -366,67 +263,6 @@ impl Documents {
     }
 }
 
-/// Hands on every whole line of the window that is not blank. The last line must have its line end.
-///
-/// # Errors
-/// A line is no record, or the last one has no line end.
-pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<'_>) -> Result<Progress, RecordsError> {
-    let text = window.text()?;
-    let mut used = 0;
-    let mut fault: Option<Cow<'static, str>> = None;
-    while let Some(length) = text[used..].find('\n') {
-        let line = text[used..used + length].trim_matches([' ', '\t', '\r']);
-        *line_count += 1;
-        if !line.is_empty() {
-            match record(line) {
-                Ok(count) if line[count..].trim().is_empty() => {}
-                Ok(_) => fault = Some(format!("line {line_count}: something follows the record").into()),
-                Err(error) => fault = Some(format!("line {line_count}: {}", json_fault(&error)).into()),
-            }
-        }
-        if fault.is_some() {
-            break;
-        }
-        used += length + 1;
-    }
-    let left = used < text.len();
-    window.take(used);
-    match fault {
-        Some(what) => Err(window.error(what)),
-        None if window.ended && left => Err(window.error("the last line has no line end")),
-        None if window.ended => Ok(Progress::Done),
-        None => Ok(Progress::NeedsMore),
-    }
-}
-
-/// Calls a parser with as much text as there is, for formats that are not JSON.
-///
-/// # Errors
-/// Those of the parser, which says how many bytes it used and what was wrong after them.
-pub fn rows(
-    window: &mut Window,
-    parse: &mut dyn FnMut(&str, bool) -> (usize, Result<(), Cow<'static, str>>),
-) -> Result<Progress, RecordsError> {
-    let ended = window.ended;
-    let (used, result) = parse(window.text()?, ended);
-    window.take(used);
-    result.map_err(|what| window.error(what))?;
-    Ok(if ended { Progress::Done } else { Progress::NeedsMore })
-}
-
-/// The fault of a JSON text without the text: serde_json repeats values of a wrong type, and they may be a person's.
-#[must_use]
-pub fn json_fault(error: &serde_json::Error) -> &'static str {
-    match error.classify() {
-        serde_json::error::Category::Eof => "it ends in the middle",
-        serde_json::error::Category::Syntax => "no valid JSON",
-        serde_json::error::Category::Data if error.to_string().starts_with("doubled key") => {
-            "a key twice in one object"
-        }
-        serde_json::error::Category::Data | serde_json::error::Category::Io => "not of the expected shape",
-    }
-}
-
 fn after_comma(rest: &str, next: u8, first: bool) -> Result<Option<(&str, usize)>, Cow<'static, str>> {
     if first {
         return Ok(Some((rest, 0)));
@@ -450,6 +286,11 @@ fn key_and_value(rest: &str) -> Result<Option<(Cow<'_, str>, &str)>, Cow<'static
     };
     let value = value.trim_start_matches([' ', '\t', '\r', '\n']);
     Ok((!value.is_empty()).then_some((key, value)))
+}
+
+/// Whether a text begins with a page.
+pub(super) fn opens_a_page(text: &str, shape: PageShape) -> bool {
+    matches!(looks_like(text, shape), Ok(Some(Elements::Pages)))
 }
 
 /// Whether the object that begins here is a page: whether one of its members is called as a page's are, before any

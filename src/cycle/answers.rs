@@ -1,0 +1,164 @@
+//! What follows from an answer: a retry after a pause, the end of the cycle, or an answer about one user. And reading an
+//! account, which every change may need.
+
+use super::End;
+use super::apply::Apply;
+use crate::http::Transport;
+use crate::model::ScimId;
+use crate::outcome::{Judged, Outcome};
+use crate::retry;
+use crate::store;
+
+/// How many other accounts are read before an endpoint counts as the wrong one.
+const WITNESSES_MAX: u32 = 20;
+
+/// What follows from an answer that is nobody's own business.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum After {
+    /// It is an answer about this user.
+    Settled,
+    /// There was none; try again.
+    Again,
+    /// There was none, often enough.
+    GiveUp,
+    /// The cycle has ended.
+    Ended,
+}
+
+/// Why something could not be read.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Trouble {
+    /// Nothing usable came back, often enough.
+    Unanswered(Judged),
+    /// The endpoint refuses to show it.
+    Rejected(Judged),
+    /// What came back is not what was asked for.
+    Doubtful(String),
+    /// The cycle has ended.
+    Ended,
+}
+
+impl<T: Transport> Apply<'_, T> {
+    /// Decides what follows from an outcome: pauses before a retry, ends the cycle, or hands it back as settled.
+    pub(super) async fn after(&self, judged: &Judged, tries: &mut u32) -> After {
+        let retry_after = match &judged.outcome {
+            Outcome::Accepted | Outcome::NotFound | Outcome::Conflict | Outcome::Rejected | Outcome::NotSupported => {
+                self.heard();
+                return After::Settled;
+            }
+            Outcome::Unauthorized => {
+                self.heard();
+                self.finish(End::Unauthorized(judged.reason.clone()));
+                return After::Ended;
+            }
+            Outcome::Redirected => {
+                self.heard();
+                self.finish(End::WrongEndpoint(format!("{}; a SCIM endpoint does not redirect", judged.reason)));
+                return After::Ended;
+            }
+            Outcome::Forbidden => {
+                self.heard();
+                return if self.list_is_refused().await { After::Ended } else { After::Settled };
+            }
+            Outcome::Throttled(retry_after) => {
+                self.answered.set(true);
+                *retry_after
+            }
+            Outcome::Unknown(retry_after) => *retry_after,
+            Outcome::NotSent => None,
+        };
+        if let Some(retry_after) = retry_after {
+            let until = retry::instant(retry_after, self.now());
+            let wait_ms = until.since_ms(self.now()).max(0);
+            if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {
+                self.finish(End::Throttled(until));
+                return After::Ended;
+            }
+            self.target().pause(std::time::Duration::from_millis(wait_ms.unsigned_abs()));
+        }
+        if *tries >= retry::RETRIES_MAX {
+            let in_a_row = self.unanswered_in_a_row.get() + 1;
+            self.unanswered_in_a_row.set(in_a_row);
+            if in_a_row >= retry::UNANSWERED_IN_A_ROW_MAX {
+                self.finish(End::Unanswered(judged.reason.clone()));
+            }
+            return After::GiveUp;
+        }
+        let pause = retry::pause(*tries, (self.world.random)());
+        *tries += 1;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.world.stop.cancelled() => {}
+        }
+        if self.ended() { After::Ended } else { After::Again }
+    }
+
+    /// A 403 to one user is followed by one list call: refused too, it is the token.
+    async fn list_is_refused(&self) -> bool {
+        let turn = self.target().turn().await;
+        let page = self.target().list_page(1, &mut |_| {}, turn).await;
+        let refused = matches!(page.judged.outcome, Outcome::Unauthorized | Outcome::Forbidden);
+        if refused {
+            self.finish(End::Unauthorized(page.judged.reason));
+        }
+        refused
+    }
+
+    /// Reads an account, with retries. None: it is gone.
+    pub(super) async fn read(&self, id: &ScimId) -> Result<(Option<crate::target::Account>, Judged), Trouble> {
+        let mut tries = 0;
+        loop {
+            if self.ended() {
+                return Err(Trouble::Ended);
+            }
+            let turn = self.target().turn().await;
+            let mut read = self.target().read(id, turn).await;
+            if read.judged.outcome == Outcome::Accepted && read.value.is_none() {
+                read.judged.outcome = Outcome::Unknown(None);
+                read.judged.reason = "the answer to a read is no account".to_owned();
+            }
+            match (self.after(&read.judged, &mut tries).await, read.value) {
+                (After::Settled, Some(account)) if account.id.as_ref() == Some(id) => {
+                    return Ok((Some(account), read.judged));
+                }
+                (After::Settled, Some(_)) => {
+                    return Err(Trouble::Doubtful("Rhombus shows another account under this id".to_owned()));
+                }
+                (After::Settled, None) if read.judged.outcome == Outcome::NotFound => return Ok((None, read.judged)),
+                (After::Settled, None) => return Err(Trouble::Rejected(read.judged)),
+                (After::Again, _) => {}
+                (After::GiveUp, _) => return Err(Trouble::Unanswered(read.judged)),
+                (After::Ended, _) => return Err(Trouble::Ended),
+            }
+        }
+    }
+
+    /// Whether this is still the right endpoint, after it said that an account is gone: another account of ours must be
+    /// readable, if there is one. Where none is, the cycle ends.
+    pub(super) async fn witness(&self, gone: &ScimId) -> bool {
+        if self.witnessed.get() {
+            return true;
+        }
+        let removing = self.removing.borrow().clone();
+        let count = WITNESSES_MAX + u32::try_from(removing.len()).unwrap_or(0);
+        let Some(mut others) = self.state(store::witnesses(&self.world.reader, count)) else { return false };
+        others.retain(|other| other.scim_id != *gone);
+        others.sort_by_key(|other| removing.contains(&other.scim_id));
+        others.truncate(WITNESSES_MAX as usize);
+        if others.is_empty() {
+            return true;
+        }
+        for other in others {
+            match self.read(&other.scim_id).await {
+                Ok((Some(_), _)) => {
+                    self.witnessed.set(true);
+                    return true;
+                }
+                Ok((None, _)) | Err(Trouble::Doubtful(_) | Trouble::Rejected(_)) => {}
+                Err(Trouble::Unanswered(_) | Trouble::Ended) => return false,
+            }
+        }
+        self.finish(End::WrongEndpoint("none of our accounts can be read there".to_owned()));
+        false
+    }
+}

@@ -1,0 +1,288 @@
+//! How a cycle ends: its counts, its exit code, and the one transaction that writes all of it down.
+
+use super::apply::Tally;
+use super::compare::Compared;
+use super::{End, World};
+use crate::event::{Draft, EventType, Source};
+use crate::http::Transport;
+use crate::model::{Action, ChangeKey, DirectoryId, HoldId, Moment, Standing, StandingKind, UserName, chain};
+use crate::report::{CycleReport, CycleResult, cycle_document};
+use crate::source::{ExportRead, SourceError};
+use crate::store::{self, CycleEnd, JournalError, Quiet};
+use std::time::Instant;
+
+/// What is kept of a plan while it is applied.
+pub(super) struct Planned {
+    pub(super) standings: Vec<Standing>,
+    pub(super) held: Vec<(ChangeKey, UserName)>,
+    pub(super) hold: Option<HoldId>,
+    pub(super) digest: String,
+    pub(super) unchanged_count: u64,
+    pub(super) sightings: Vec<DirectoryId>,
+}
+
+impl Planned {
+    pub(super) fn of(compared: &Compared) -> Self {
+        let plan = &compared.plan;
+        Self {
+            standings: plan.standings().to_vec(),
+            held: plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect(),
+            hold: plan.hold().cloned(),
+            digest: plan.digest().to_owned(),
+            unchanged_count: plan.unchanged_count(),
+            sightings: compared.sightings.clone(),
+        }
+    }
+}
+
+pub(super) struct Finished {
+    pub(super) tally: Tally,
+    pub(super) end: Option<End>,
+    pub(super) answered: bool,
+    pub(super) plan: Option<Planned>,
+    pub(super) export: Option<(ExportRead, u64)>,
+}
+
+/// A chain of causes with a hint.
+pub(super) struct Failure {
+    pub(super) exit: u8,
+    pub(super) error: Vec<String>,
+    pub(super) hint: Option<String>,
+}
+
+pub(super) fn source_failure(error: &SourceError) -> Failure {
+    Failure { exit: 1, error: chain(error), hint: error.hint() }
+}
+
+pub(super) fn throttled(until: Moment) -> Failure {
+    Failure { exit: 3, error: vec![format!("Rhombus asked not to be called before {until}")], hint: None }
+}
+
+pub(super) fn blank<T>(world: &World<'_, T>, started: Instant) -> CycleReport {
+    CycleReport {
+        result: CycleResult::Done,
+        exit: 0,
+        cycle: world.cycle.clone(),
+        export_users_count: 0,
+        export_digest: String::new(),
+        created_count: 0,
+        updated_count: 0,
+        linked_count: 0,
+        deactivated_count: 0,
+        deleted_count: 0,
+        unchanged_count: 0,
+        standings: Vec::new(),
+        hold: None,
+        plan: String::new(),
+        took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        error: Vec::new(),
+        hint: None,
+    }
+}
+
+pub(super) fn count(report: &mut CycleReport, tally: &Tally) {
+    report.created_count = tally.created_count;
+    report.updated_count = tally.updated_count;
+    report.linked_count = tally.linked_count;
+    report.deactivated_count = tally.deactivated_count;
+    report.deleted_count = tally.deleted_count;
+}
+
+/// Ends a cycle that had no plan: what stood before still stands.
+pub(super) async fn fail<T: Transport>(
+    world: &World<'_, T>,
+    started: Instant,
+    recovered: Option<Tally>,
+    failure: Failure,
+) -> Result<CycleReport, JournalError> {
+    let mut report = blank(world, started);
+    if let Some(tally) = &recovered {
+        count(&mut report, tally);
+    }
+    report.result = if failure.exit == 3 { CycleResult::Partial } else { CycleResult::Failed };
+    report.exit = failure.exit;
+    report.error = failure.error;
+    report.hint = failure.hint;
+    keep_what_stands(world, &mut report)?;
+    write_end(world, report, None, None, Vec::new(), Vec::new(), None, true).await
+}
+
+/// Without a plan, users stand as they stood, and what was held is held.
+fn keep_what_stands<T>(world: &World<'_, T>, report: &mut CycleReport) -> Result<(), JournalError> {
+    let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
+    report.standings = store::standings(&world.reader).map_err(unreadable)?;
+    report.hold = store::current_hold(&world.reader).map_err(unreadable)?.map(|hold| hold.as_str().to_owned());
+    Ok(())
+}
+
+pub(super) async fn finish<T: Transport>(
+    world: &World<'_, T>,
+    started: Instant,
+    finished: Finished,
+) -> Result<CycleReport, JournalError> {
+    let Finished { mut tally, end, answered, plan, export } = finished;
+    if let Some(End::State(error)) = &end {
+        return Err(JournalError(error.clone()));
+    }
+    if let Some(End::Throttled(until)) = end {
+        world.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
+    }
+    let accepted = tally.accepted_count() > 0;
+    let called = !tally.standings.is_empty() || accepted;
+    let silent = called && !answered && tally.standings.iter().any(|standing| standing.kind == StandingKind::Failed);
+    if silent {
+        // Nothing was heard of the endpoint at all: no user is to blame.
+        for standing in tally.standings.iter_mut().filter(|standing| standing.kind == StandingKind::Failed) {
+            standing.kind = StandingKind::Waiting;
+        }
+    }
+    let mut report = blank(world, started);
+    count(&mut report, &tally);
+    let mut quiet = None;
+    if let Some((read, length)) = &export {
+        report.export_users_count = read.users_count;
+        report.export_digest.clone_from(&read.digest);
+        quiet = Some(Quiet {
+            digest: read.digest.clone(),
+            length: length.cast_signed(),
+            settings: world.settings.number(),
+        });
+    }
+    let written_at = export.as_ref().map(|(read, _)| read.written_at);
+    let Some(plan) = plan else {
+        verdict(&mut report, end.as_ref(), accepted, false, silent);
+        keep_what_stands(world, &mut report)?;
+        return write_end(world, report, None, written_at, Vec::new(), Vec::new(), None, true).await;
+    };
+    report.unchanged_count = plan.unchanged_count;
+    report.plan = plan.digest;
+    report.hold = plan.hold.as_ref().map(|hold| hold.as_str().to_owned());
+    let mut standings = plan.standings;
+    standings.append(&mut tally.standings);
+    standings.sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
+    report.standings = standings;
+    let settling =
+        report.standings.iter().any(|standing| standing.kind == StandingKind::Waiting && standing.until.is_some());
+    verdict(&mut report, end.as_ref(), accepted, settling, silent);
+    let open = [StandingKind::Waiting, StandingKind::Held, StandingKind::Failed, StandingKind::Parked];
+    let left = open.iter().any(|kind| report.count(*kind) > 0) || !plan.sightings.is_empty();
+    let quiet = quiet.filter(|_| !left && report.exit == 0);
+    let creates_left = tally.creates_left
+        || report.standings.iter().any(|standing| {
+            standing.action == Some(Action::Create)
+                && matches!(standing.kind, StandingKind::Waiting | StandingKind::Held)
+        });
+    let standings = std::mem::take(&mut report.standings);
+    write_end(world, report, Some(standings), written_at, plan.sightings, plan.held, quiet, creates_left).await
+}
+
+/// The exit code: 1 before 3 before 4 (CONTRACT section 1).
+pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: bool, settling: bool, silent: bool) {
+    let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
+    let (exit, error, hint) = match end {
+        Some(End::Unauthorized(said)) => ended(
+            1,
+            format!("Rhombus refuses the token: {said}"),
+            Some("put a valid token into the token file; nobody was marked failed, and the next cycle goes on"),
+        ),
+        Some(End::WrongEndpoint(said)) => ended(
+            1,
+            format!("this is not the endpoint of this state: {said}"),
+            Some("compare [rhombus] base_url with the Rhombus console"),
+        ),
+        Some(End::Unanswered(said)) => ended(
+            if accepted { 3 } else { 1 },
+            format!("Rhombus does not answer: {said}"),
+            Some("the rest was neither tried nor marked failed; the next cycle goes on"),
+        ),
+        Some(End::Throttled(until)) => ended(3, format!("Rhombus asked not to be called before {until}"), None),
+        Some(End::Deactivated) => ended(
+            6,
+            "deactivated while the cycle ran".to_owned(),
+            Some("run `rhombus-sync activate` to manage users again"),
+        ),
+        Some(End::State(said)) => ended(1, said.clone(), None),
+        Some(End::Stopped) => (0, Vec::new(), None),
+        None if silent => ended(
+            1,
+            "Rhombus does not answer".to_owned(),
+            Some("look at the network and at [rhombus] base_url; nobody was marked failed"),
+        ),
+        None if report.count(StandingKind::Failed) + report.count(StandingKind::Parked) > 0 || settling => {
+            (3, Vec::new(), None)
+        }
+        None if report.count(StandingKind::Held) > 0 => (4, Vec::new(), None),
+        None => (0, Vec::new(), None),
+    };
+    report.exit = exit;
+    report.error = error;
+    report.hint = hint;
+    report.result = match exit {
+        0 => CycleResult::Done,
+        3 => CycleResult::Partial,
+        4 => CycleResult::Held,
+        _ => CycleResult::Failed,
+    };
+}
+
+/// Writes the end of a cycle in one transaction, with the refusals that are new and its own event.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one fact of the end of a cycle, and all go into one transaction"
+)]
+pub(super) async fn write_end<T: Transport>(
+    world: &World<'_, T>,
+    mut report: CycleReport,
+    standings: Option<Vec<Standing>>,
+    export_written_at: Option<Moment>,
+    sightings: Vec<DirectoryId>,
+    held: Vec<(ChangeKey, UserName)>,
+    quiet: Option<Quiet>,
+    creates_left: bool,
+) -> Result<CycleReport, JournalError> {
+    let now = world.clock.now();
+    let cycle = world.cycle.clone();
+    let window = world.settings.window;
+    let keep = (world.settings.sink_names.clone(), world.settings.keep_history);
+    world
+        .journal
+        .write(move |transaction| {
+            if let Some(standings) = standings {
+                report.standings = store::replace_standings(transaction, standings, &cycle, now)?;
+                if let Some(written_at) = export_written_at {
+                    store::replace_absences(transaction, &sightings, written_at)?;
+                }
+            }
+            if let Some(hold) = report.hold.as_ref().filter(|_| !held.is_empty()) {
+                store::store_hold(transaction, &HoldId::new(hold.as_str()), &held, now)?;
+            }
+            store::append(transaction, &[cycle_event(&report)], now)?;
+            let end = CycleEnd {
+                report: cycle_document(&report).to_string(),
+                good_at: matches!(report.exit, 0 | 3 | 4).then_some(now),
+                // A file from the future must not make every later one look old.
+                export_written_at: export_written_at.map(|written_at| written_at.min(now)),
+                creates_left,
+                quiet,
+                now,
+                window,
+            };
+            store::finish_cycle(transaction, &end)?;
+            store::prune(transaction, &keep.0, now, keep.1)?;
+            Ok(report)
+        })
+        .await
+}
+
+pub(super) fn cycle_event(report: &CycleReport) -> Draft {
+    let event_type = match report.result {
+        CycleResult::Done | CycleResult::Partial => EventType::ReconcileCompleted,
+        CycleResult::Held => EventType::ReconcileHeld,
+        CycleResult::Failed => EventType::ReconcileFailed,
+    };
+    let mut draft = Draft::new(event_type, report.result != CycleResult::Failed, Source::Reconcile);
+    draft.response.details = report.counts();
+    draft.error_message = report.error.join(": ");
+    draft.cycle = Some(report.cycle.clone());
+    draft
+}

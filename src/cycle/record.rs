@@ -1,0 +1,155 @@
+//! What is written down of a change: its intent before, its outcome after, and who stands how because of it.
+
+use super::End;
+use super::apply::Apply;
+use crate::event::{Draft, Resource, Response, Source, event_type_of};
+use crate::http::Transport;
+use crate::model::{Action, Change, DirectoryId, Field, Moment, ScimId, Standing, StandingKind, UserName};
+use crate::outcome::Judged;
+use crate::retry;
+use crate::settlement::{FailureEffect, IntentEnd, IntentId, Settlement};
+use crate::store::{self, Intent};
+use crate::target::Turn;
+
+/// An intent older than this at its turn is stored anew first (CONTRACT section 4).
+const INTENT_AGE_MS_MAX: i64 = 2_000;
+/// Whether a request that got no answer may have been obeyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sent {
+    /// It may.
+    MaybeDone,
+    /// It was not.
+    NotDone,
+}
+
+impl<T: Transport> Apply<'_, T> {
+    /// Stores an intent and answers once it is on the disk.
+    pub(super) async fn intend(&self, intent: Intent) -> Option<(IntentId, Moment)> {
+        let now = self.now();
+        let stored = self.world.journal.write(move |transaction| store::store_intents(transaction, &intent, now)).await;
+        self.state(stored).map(|id| (id, now))
+    }
+
+    /// Waits for the turn of a change; its intent is stored anew where that took long. None: the cycle has ended.
+    pub(super) async fn turn(&self, intent: &mut (IntentId, Moment)) -> Option<Turn<'_>> {
+        let turn = self.target().turn().await;
+        if self.now().since_ms(intent.1) > INTENT_AGE_MS_MAX {
+            self.renew(intent).await?;
+        }
+        (!self.ended()).then_some(turn)
+    }
+
+    /// Stores an intent anew.
+    pub(super) async fn renew(&self, intent: &mut (IntentId, Moment)) -> Option<()> {
+        let (id, now) = (intent.0, self.now());
+        self.state(self.world.journal.write(move |transaction| store::restore_intent(transaction, id, now)).await)?;
+        intent.1 = now;
+        Some(())
+    }
+
+    /// Queues what an outcome writes; nobody waits for it but the end of the cycle.
+    pub(super) fn settle(&self, settlement: Settlement) {
+        let (settings, now) = (self.settings, self.now());
+        let queued =
+            self.world.journal.queue(move |transaction| store::settle(transaction, &settlement, settings, now));
+        self.state(queued);
+    }
+
+    /// Ends an intent of which nothing was accepted.
+    pub(super) fn withdraw(&self, change: &Change, intent: Option<&(IntentId, Moment)>) {
+        if let Some((id, _)) = intent {
+            let mut settlement = Settlement::of(change.directory_id(), change.action());
+            settlement.intent = Some((*id, IntentEnd::NotAccepted));
+            self.settle(settlement);
+        }
+    }
+
+    /// Passes a good answer of the state on; a bad one ends the cycle: no request leaves after it.
+    pub(super) fn state<V, E: std::error::Error>(&self, result: Result<V, E>) -> Option<V> {
+        result.map_err(|error| self.finish(End::State(error.to_string()))).ok()
+    }
+
+    /// A failure of one user, with when it is tried again: written down at once.
+    pub(super) fn fail(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>, judged: &Judged) {
+        let wanted = change.wanted();
+        let before = self.failed_before.get(change.directory_id());
+        let attempts = before.filter(|before| *before.wanted == *wanted).map_or(0, |before| before.attempts) + 1;
+        let mut standing =
+            standing_of(change, StandingKind::Failed, &judged.reason).until(retry::next_try(attempts, self.now()));
+        standing.attempts = attempts;
+        let mut settlement = Settlement::of(change.directory_id(), change.action());
+        settlement.intent = intent;
+        settlement.failure = FailureEffect::Record(Box::new(standing.clone()));
+        settlement.events.push(self.draft(change.action(), change, change.scim_id(), judged, change.fields()));
+        self.settle(settlement);
+        self.stand(standing);
+    }
+
+    /// A user who got no answer: tried again in the next cycle. Its intent stays open where something may have been done.
+    pub(super) fn unanswered(&self, change: &Change, intent: Option<&(IntentId, Moment)>, sent: Sent, judged: &Judged) {
+        let mut settlement = Settlement::of(change.directory_id(), change.action());
+        match sent {
+            Sent::MaybeDone => {}
+            Sent::NotDone => settlement.intent = intent.map(|(id, _)| (*id, IntentEnd::NotAccepted)),
+        }
+        if intent.is_some() {
+            let mut event = self.draft(change.action(), change, change.scim_id(), judged, change.fields());
+            event.success = false;
+            settlement.events.push(event);
+        }
+        self.settle(settlement);
+        let mut standing = standing_of(change, StandingKind::Failed, &judged.reason);
+        if sent == Sent::MaybeDone
+            && let (Action::Create, Some((_, stored_at))) = (change.action(), intent)
+        {
+            standing.kind = StandingKind::Waiting;
+            standing.until = Some(stored_at.plus(self.world.settings.settle_time));
+        }
+        self.stand(standing);
+    }
+
+    /// The event of an attempt.
+    pub(super) fn draft(
+        &self,
+        action: Action,
+        change: &Change,
+        account: Option<&ScimId>,
+        judged: &Judged,
+        fields: Vec<Field>,
+    ) -> Draft {
+        let success = judged.reason.is_empty();
+        let mut draft = self.event(action, change.directory_id(), change.user_name(), account, &judged.response);
+        draft.success = success;
+        draft.changes = fields
+            .into_iter()
+            .map(|field| if action == Action::Create { Field { from: None, ..field } } else { field })
+            .collect();
+        draft.error_message.clone_from(&judged.reason);
+        draft
+    }
+
+    /// An event about one user, of success.
+    pub(super) fn event(
+        &self,
+        action: Action,
+        id: &DirectoryId,
+        name: &UserName,
+        account: Option<&ScimId>,
+        response: &Response,
+    ) -> Draft {
+        let mut draft = Draft::new(event_type_of(action), true, Source::Reconcile);
+        draft.resource = Some(Resource { id: id.clone(), username: Some(name.clone()), target_id: account.cloned() });
+        draft.response.clone_from(response);
+        draft.cycle = Some(self.world.cycle.clone());
+        draft
+    }
+}
+
+/// What is said of the user of a change.
+pub(super) fn standing_of(change: &Change, kind: StandingKind, reason: &str) -> Standing {
+    let mut standing = Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
+        .action(change.action())
+        .wanted(change.wanted());
+    standing.scim_id = change.scim_id().cloned();
+    standing
+}

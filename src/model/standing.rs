@@ -1,0 +1,132 @@
+//! What is said of a user whose wanted change is not done.
+
+use super::{Action, DirectoryId, Field, Moment, ScimId, UserName};
+
+/// What is said of a user whose wanted change is not done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum StandingKind {
+    /// The guard, or a doubt about the account, holds it back.
+    Held,
+    /// It goes on by itself, at a time or with the next export.
+    Waiting,
+    /// The record, or what it asks for, cannot be followed.
+    Refused,
+    /// Three accepted updates changed nothing.
+    Parked,
+    /// Rhombus did not take it; it is tried again.
+    Failed,
+    /// The policy says that this user stays.
+    Kept,
+}
+
+impl StandingKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Held, Self::Waiting, Self::Refused, Self::Parked, Self::Failed, Self::Kept];
+
+    /// Its name in reports and in the state.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+            Self::Parked => "parked",
+            Self::Failed => "failed",
+            Self::Kept => "kept",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// One user whose wanted change is not done, and why (CONTRACT section 7, `users`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// In which list it stands.
+    pub kind: StandingKind,
+    /// Who; `None` for a record that names nobody.
+    pub directory_id: Option<DirectoryId>,
+    /// By which name; `None` where no name is known.
+    pub username: Option<UserName>,
+    /// Why, in words.
+    pub reason: String,
+    /// What was to be done, where that is known.
+    pub action: Option<Action>,
+    /// When a cycle first stored it; `None` before.
+    pub since: Option<Moment>,
+    /// When it goes on by itself.
+    pub until: Option<Moment>,
+    /// The wanted value, as a digest: a refusal is said again only when it or the reason changes, and a
+    /// failure is tried at once when it changes.
+    pub wanted: Box<str>,
+    /// How often it failed in a row.
+    pub attempts: u32,
+    /// The account, where there is one: it decides the type of the event.
+    pub scim_id: Option<ScimId>,
+    /// The wanted value, for the event of a refusal; not stored.
+    pub fields: Vec<Field>,
+}
+
+impl Standing {
+    /// A standing that no cycle has stored yet.
+    #[must_use]
+    pub fn new(
+        kind: StandingKind,
+        id: Option<&DirectoryId>,
+        name: Option<&UserName>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            directory_id: id.cloned(),
+            username: name.cloned(),
+            reason: reason.into(),
+            action: None,
+            since: None,
+            until: None,
+            wanted: "".into(),
+            attempts: 0,
+            scim_id: None,
+            fields: Vec::new(),
+        }
+    }
+
+    /// The same, of an account that we hold.
+    #[must_use]
+    pub fn account(mut self, scim_id: &ScimId) -> Self {
+        self.scim_id = Some(scim_id.clone());
+        self
+    }
+
+    /// The same, with the attributes that were wanted.
+    #[must_use]
+    pub fn fields(mut self, fields: Vec<Field>) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    /// The same, with the action that is not done.
+    #[must_use]
+    pub fn action(mut self, action: Action) -> Self {
+        self.action = Some(action);
+        self
+    }
+
+    /// The same, with the time at which it goes on.
+    #[must_use]
+    pub fn until(mut self, until: Moment) -> Self {
+        self.until = Some(until);
+        self
+    }
+
+    /// The same, with the digest of the wanted value.
+    #[must_use]
+    pub fn wanted(mut self, wanted: impl Into<Box<str>>) -> Self {
+        self.wanted = wanted.into();
+        self
+    }
+}

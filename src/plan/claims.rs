@@ -1,0 +1,126 @@
+//! Who a record stands for when it is unusable, and who may take a username that an account of ours still carries.
+
+use super::comparison::Comparison;
+use super::desire::Reject;
+use crate::model::{
+    Action, Change, DirectoryId, Field, FieldName, ProvisionedUser, Standing, StandingKind, short_digest,
+};
+use std::collections::BTreeSet;
+
+impl Comparison {
+    pub(super) fn unusable(&mut self, reject: Reject, row: Option<&ProvisionedUser>) {
+        let Reject { unusable, could_be_in_scope } = reject;
+        if let (None, None, false) = (row, &unusable.username, could_be_in_scope) {
+            return;
+        }
+        let Some(id) = unusable.id else {
+            self.nobody_in_scope |= could_be_in_scope && unusable.username.is_none();
+            match unusable.username {
+                Some(name) => self.claims.push((name, if could_be_in_scope { unusable.reason } else { "" })),
+                None => *self.nobody.entry(unusable.reason).or_default() += 1,
+            }
+            return;
+        };
+        if row.is_none()
+            && let Some(name) = &unusable.username
+        {
+            // It may be the known user of this name under another id: present, whoever it is.
+            self.named.push(name.folded());
+        }
+        if (row.is_none() && !could_be_in_scope) || !self.refused_ids.insert(id.clone()) {
+            return;
+        }
+        let name = row.map(|row| &row.user_name).or(unusable.username.as_ref());
+        let mut standing = Standing::new(StandingKind::Refused, Some(&id), name, unusable.reason);
+        standing.scim_id = row.map(|row| row.scim_id.clone());
+        if let Some(name) = &unusable.username {
+            let to = Some(name.as_str().into());
+            standing = standing.wanted(short_digest([name.as_str()])).fields(vec![Field {
+                name: FieldName::UserName,
+                from: None,
+                to,
+            }]);
+        }
+        self.plan.standings.push(standing);
+    }
+
+    /// Records without a valid id stand for the user with their username, or for nobody.
+    pub(super) fn settle_claims(
+        &mut self,
+        holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>,
+    ) -> BTreeSet<DirectoryId> {
+        let mut claimed = BTreeSet::new();
+        for (name, reason) in std::mem::take(&mut self.claims) {
+            match holder(&name.folded()) {
+                Some(row) => {
+                    let reason = if reason.is_empty() { "no valid id" } else { reason };
+                    let standing =
+                        Standing::new(StandingKind::Refused, Some(&row.directory_id), Some(&row.user_name), reason);
+                    if claimed.insert(row.directory_id.clone()) {
+                        self.plan.standings.push(standing.account(&row.scim_id));
+                    }
+                }
+                None if reason.is_empty() => {}
+                None => {
+                    self.nobody_in_scope = true;
+                    *self.nobody.entry(reason).or_default() += 1;
+                }
+            }
+        }
+        for folded in std::mem::take(&mut self.named) {
+            claimed.extend(holder(&folded).map(|row| row.directory_id));
+        }
+        for (reason, count) in std::mem::take(&mut self.nobody) {
+            let reason = if count == 1 {
+                format!("a record that names nobody: {reason}")
+            } else {
+                format!("{count} records that name nobody: {reason}")
+            };
+            self.plan.standings.push(Standing::new(StandingKind::Refused, None, None, reason));
+        }
+        claimed
+    }
+
+    /// A newcomer whose username an account of ours still carries comes after its removal, or not at all.
+    pub(super) fn settle_user_names(&mut self, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) {
+        let removed: BTreeSet<_> = self
+            .plan
+            .changes
+            .iter()
+            .filter(|change| change.action().removes())
+            .map(|change| change.directory_id().clone())
+            .collect();
+        let (mut kept, mut standings) = (Vec::with_capacity(self.plan.changes.len()), Vec::new());
+        for change in std::mem::take(&mut self.plan.changes) {
+            let Change::Create { user, .. } = change else {
+                kept.push(change);
+                continue;
+            };
+            let Some(row) = holder(&user.user_name.folded()) else {
+                kept.push(Change::Create { user, after_removal_of: None });
+                continue;
+            };
+            if removed.contains(&row.directory_id) {
+                kept.push(Change::Create { user, after_removal_of: Some(row.directory_id) });
+                continue;
+            }
+            let (kind, reason) = if self.renamed.contains(&row.directory_id) {
+                (
+                    StandingKind::Refused,
+                    "the username belongs to the account of a user who was renamed in the directory",
+                )
+            } else {
+                (StandingKind::Waiting, "the username is still carried by another user's account")
+            };
+            let change = Change::Create { user, after_removal_of: None };
+            standings.push(
+                Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
+                    .action(Action::Create)
+                    .wanted(change.wanted())
+                    .fields(change.fields()),
+            );
+        }
+        self.plan.changes = kept;
+        self.plan.standings.append(&mut standings);
+    }
+}
