@@ -31,11 +31,15 @@ pub enum LinkEffect {
         user_name: UserName,
         /// The names it carries.
         names: Names,
+        /// Whether it is active.
+        active: bool,
     },
     /// The account was seen with these names.
     Seen {
         /// The names it carries.
         names: Names,
+        /// Whether it is active.
+        active: bool,
         /// The digest of the names that an accepted update wanted and did not get; none where it got them.
         futile: Option<String>,
     },

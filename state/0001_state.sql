@@ -45,6 +45,7 @@ CREATE TABLE links (
     folded        TEXT    NOT NULL,
     given_name    TEXT,
     family_name   TEXT,
+    active        INTEGER NOT NULL DEFAULT 1,        -- 0: found inactive, to be brought back
     settings      INTEGER NOT NULL REFERENCES settings (id), -- under which it was last wanted
     linked_at     INTEGER NOT NULL,
     futile_count  INTEGER NOT NULL DEFAULT 0,
@@ -63,6 +64,7 @@ CREATE TABLE intents (
     user_name    TEXT    NOT NULL,
     given_name   TEXT,                               -- the names that are wanted
     family_name  TEXT,
+    reactivate   INTEGER NOT NULL DEFAULT 0,         -- an update that also brings the account back
     cause        TEXT    NOT NULL,
     approved     INTEGER NOT NULL CHECK (approved IN (0, 1)),
     stored_at    INTEGER NOT NULL,

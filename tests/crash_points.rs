@@ -132,7 +132,7 @@ impl Company {
             }
         });
         let writer = store::open(&self.path("state.db"), Access::Write).expect("the state opens");
-        let journal = Journal::start(writer, self.path("state.db"), Some(faults)).expect("a journal");
+        let journal = Journal::start(writer, Some(faults)).expect("a journal");
         let clock = TestClock(self.clock.clone());
         let requests = steps.clone();
         let report = runtime.block_on(async {

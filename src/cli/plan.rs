@@ -5,7 +5,7 @@ use super::process::SystemClock;
 use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, compare, open_export};
-use crate::model::{Action, Standing};
+use crate::model::{Action, InDoubt, Standing};
 use crate::report::{plan_document, plan_text};
 use crate::store::{self, Access};
 
@@ -22,8 +22,11 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
     let in_doubt = store::open_intents(&reader)?
         .into_iter()
         .filter(|intent| intent.key.action == Action::Create)
-        .map(|intent| (intent.key.directory_id, intent.stored_at.plus(settings.settle_time)))
-        .filter(|(_, until)| *until > now)
+        .map(|intent| {
+            let until = intent.stored_at.plus(settings.settle_time);
+            (intent.key.directory_id, InDoubt { action: Action::Create, user_name: intent.user_name, until })
+        })
+        .filter(|(_, doubt)| doubt.until > now)
         .collect();
     let compared = compare(&reader, settings, &mut export, in_doubt, now)?;
     let standings = with_age(compared.plan.standings(), &store::standings(&reader)?);

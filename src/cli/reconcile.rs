@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let mut lock = Lock::take(&scene.state_path)?;
     let target = scene.target()?;
     let (reader, _) = scene.state(Access::Read)?;
-    let journal = Journal::start(writer, scene.state_path.clone(), None)?;
+    let journal = Journal::start(writer, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (report, behind) = runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -9,8 +9,8 @@ use crate::outcome::{Judged, Outcome};
 use crate::retry;
 use crate::store;
 
-/// How many other accounts are read before an endpoint counts as the wrong one.
-const WITNESSES_MAX: u32 = 20;
+/// How many other accounts are read, from either end of the snapshot, before an endpoint counts as the wrong one.
+const WITNESSES_MAX: usize = 100;
 
 /// What follows from an answer that is nobody's own business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +22,17 @@ pub(super) enum After {
     /// There was none, often enough.
     GiveUp,
     /// The cycle has ended.
+    Ended,
+}
+
+/// Whether another account of ours was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Witness {
+    /// One was, or there is no other: this is the right endpoint.
+    Seen,
+    /// Nobody answered.
+    Unanswered,
+    /// The cycle has ended; perhaps because none was seen.
     Ended,
 }
 
@@ -75,13 +86,10 @@ impl<T: Transport> Apply<'_, T> {
                 return After::Ended;
             }
             self.target().pause(std::time::Duration::from_millis(wait_ms.unsigned_abs()));
+            let queued = self.world.journal.queue(move |transaction| store::set_not_before(transaction, until));
+            self.state(queued);
         }
         if *tries >= retry::RETRIES_MAX {
-            let in_a_row = self.unanswered_in_a_row.get() + 1;
-            self.unanswered_in_a_row.set(in_a_row);
-            if in_a_row >= retry::UNANSWERED_IN_A_ROW_MAX {
-                self.finish(End::Unanswered(judged.reason.clone()));
-            }
             return After::GiveUp;
         }
         let pause = retry::pause(*tries, (self.world.random)());
@@ -95,7 +103,7 @@ impl<T: Transport> Apply<'_, T> {
 
     /// A 403 to one user is followed by one list call: refused too, it is the token.
     async fn list_is_refused(&self) -> bool {
-        let turn = self.target().turn().await;
+        let Some(turn) = self.any_turn().await else { return true };
         let page = self.target().list_page(1, &mut |_| {}, turn).await;
         let refused = matches!(page.judged.outcome, Outcome::Unauthorized | Outcome::Forbidden);
         if refused {
@@ -108,10 +116,7 @@ impl<T: Transport> Apply<'_, T> {
     pub(super) async fn read(&self, id: &ScimId) -> Result<(Option<crate::target::Account>, Judged), Trouble> {
         let mut tries = 0;
         loop {
-            if self.ended() {
-                return Err(Trouble::Ended);
-            }
-            let turn = self.target().turn().await;
+            let Some(turn) = self.any_turn().await else { return Err(Trouble::Ended) };
             let mut read = self.target().read(id, turn).await;
             if read.judged.outcome == Outcome::Accepted && read.value.is_none() {
                 read.judged.outcome = Outcome::Unknown(None);
@@ -135,30 +140,31 @@ impl<T: Transport> Apply<'_, T> {
 
     /// Whether this is still the right endpoint, after it said that an account is gone: another account of ours must be
     /// readable, if there is one. Where none is, the cycle ends.
-    pub(super) async fn witness(&self, gone: &ScimId) -> bool {
+    pub(super) async fn witness(&self, gone: &ScimId) -> Witness {
         if self.witnessed.get() {
-            return true;
+            return Witness::Seen;
         }
         let removing = self.removing.borrow().clone();
-        let count = WITNESSES_MAX + u32::try_from(removing.len()).unwrap_or(0);
-        let Some(mut others) = self.state(store::witnesses(&self.world.reader, count)) else { return false };
+        let count = u32::try_from(WITNESSES_MAX + removing.len()).unwrap_or(u32::MAX);
+        let Some(mut others) = self.state(store::witnesses(&self.world.reader, count)) else { return Witness::Ended };
         others.retain(|other| other.scim_id != *gone);
         others.sort_by_key(|other| removing.contains(&other.scim_id));
-        others.truncate(WITNESSES_MAX as usize);
+        others.truncate(WITNESSES_MAX);
         if others.is_empty() {
-            return true;
+            return Witness::Seen;
         }
         for other in others {
             match self.read(&other.scim_id).await {
                 Ok((Some(_), _)) => {
                     self.witnessed.set(true);
-                    return true;
+                    return Witness::Seen;
                 }
                 Ok((None, _)) | Err(Trouble::Doubtful(_) | Trouble::Rejected(_)) => {}
-                Err(Trouble::Unanswered(_) | Trouble::Ended) => return false,
+                Err(Trouble::Unanswered(_)) => return Witness::Unanswered,
+                Err(Trouble::Ended) => return Witness::Ended,
             }
         }
         self.finish(End::WrongEndpoint("none of our accounts can be read there".to_owned()));
-        false
+        Witness::Ended
     }
 }

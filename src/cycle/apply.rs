@@ -7,7 +7,8 @@ use super::{End, World};
 use crate::http::Transport;
 use crate::model::{Action, Change, DirectoryId, Moment, ScimId, Standing, StandingKind};
 use crate::plan::ApprovedPlan;
-use crate::target::ScimTarget;
+use crate::retry::UNANSWERED_IN_A_ROW_MAX;
+use crate::target::{ScimTarget, Update};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,14 @@ impl Tally {
     }
 }
 
+/// What earlier cycles left that this one must know.
+pub(super) struct Before {
+    /// Failures, by user.
+    pub(super) failed: BTreeMap<DirectoryId, Standing>,
+    /// Users whose last look-up went wrong.
+    pub(super) lookups_failed: BTreeSet<DirectoryId>,
+}
+
 /// A cycle's work at the endpoint.
 pub(super) struct Apply<'w, T> {
     pub(super) world: &'w World<'w, T>,
@@ -42,6 +51,8 @@ pub(super) struct Apply<'w, T> {
     pub(super) removing: RefCell<BTreeSet<ScimId>>,
     pub(super) made: RefCell<BTreeSet<ScimId>>,
     pub(super) failed_before: BTreeMap<DirectoryId, Standing>,
+    pub(super) lookups_failed: RefCell<BTreeSet<DirectoryId>>,
+    pub(super) planned_at: Moment,
     pub(super) end: RefCell<Option<End>>,
     pub(super) unanswered_in_a_row: Cell<u32>,
     pub(super) answered: Cell<bool>,
@@ -50,7 +61,7 @@ pub(super) struct Apply<'w, T> {
 }
 
 impl<'w, T: Transport> Apply<'w, T> {
-    pub(super) fn new(world: &'w World<'w, T>, settings: i64, failed_before: BTreeMap<DirectoryId, Standing>) -> Self {
+    pub(super) fn new(world: &'w World<'w, T>, settings: i64, before: Before) -> Self {
         Self {
             world,
             settings,
@@ -59,7 +70,9 @@ impl<'w, T: Transport> Apply<'w, T> {
             removed: RefCell::default(),
             removing: RefCell::default(),
             made: RefCell::default(),
-            failed_before,
+            failed_before: before.failed,
+            lookups_failed: RefCell::new(before.lookups_failed),
+            planned_at: world.clock.now(),
             end: RefCell::default(),
             unanswered_in_a_row: Cell::new(0),
             answered: Cell::new(false),
@@ -92,6 +105,9 @@ impl<'w, T: Transport> Apply<'w, T> {
             .extend(changes.iter().filter(|(c, _)| c.action().removes()).filter_map(|(c, _)| c.scim_id().cloned()));
         let (removals, rest): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(change, _)| change.action().removes());
         self.phase(removals).await;
+        // What the removals wrote is read by the look-ups of the creates.
+        let written = self.world.journal.write(|_| Ok(())).await;
+        self.state(written);
         self.directory.prepare(self, &rest).await;
         self.phase(rest).await;
     }
@@ -126,8 +142,9 @@ impl<'w, T: Transport> Apply<'w, T> {
                 }
                 self.create(&change, user, approved).await;
             }
-            Change::Update { scim_id, wanted, carried, .. } => {
-                self.update(&change, scim_id, wanted, carried, Some(change.guard_kind()), approved).await;
+            Change::Update { scim_id, wanted, carried, reactivate, .. } => {
+                let update = Update { id: scim_id, wanted, carried, reactivate: *reactivate };
+                self.update(&change, update, Some(change.guard_kind()), approved).await;
             }
             Change::Remove { scim_id, removal, user_name, directory_id, .. } => {
                 self.remove(&change, directory_id, scim_id, user_name, *removal, approved).await;
@@ -137,6 +154,12 @@ impl<'w, T: Transport> Apply<'w, T> {
 
     /// A change that is not tried because the cycle ended.
     pub(super) fn leave(&self, change: &Change) {
+        if let Some(failed) =
+            self.failed_before.get(change.directory_id()).filter(|failed| *failed.wanted == *change.wanted())
+        {
+            // Not tried now does not make its earlier failures undone.
+            return self.stand(failed.clone());
+        }
         let end = self.end.borrow();
         let (reason, until) = match end.as_ref() {
             Some(End::Throttled(until)) => ("Rhombus asked to wait", Some(*until)),
@@ -176,9 +199,22 @@ impl<'w, T: Transport> Apply<'w, T> {
         (self.tally.into_inner(), self.end.into_inner(), self.answered.get())
     }
 
-    /// Whether any call of this cycle was answered.
+    /// The endpoint answered.
     pub(super) fn heard(&self) {
         self.answered.set(true);
+    }
+
+    /// A user's change came to an end of its own.
+    pub(super) fn settled(&self) {
         self.unanswered_in_a_row.set(0);
+    }
+
+    /// A user's change got no answer. Many in a row, and it is the endpoint, not the users.
+    pub(super) fn gave_up(&self, reason: &str) {
+        let in_a_row = self.unanswered_in_a_row.get() + 1;
+        self.unanswered_in_a_row.set(in_a_row);
+        if in_a_row >= UNANSWERED_IN_A_ROW_MAX {
+            self.finish(End::Unanswered(reason.to_owned()));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Export and snapshot joined, and the plan that comes of it. Nothing is written and nobody is called: `plan` uses it too.
 
 use crate::config::Settings;
-use crate::model::{DirectoryId, Loose, Moment, Standing, StandingKind};
+use crate::model::{DirectoryId, InDoubt, Loose, Moment, Standing, StandingKind};
 use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Suspects, Whole};
 use crate::source::{Export, ExportRead, SourceError};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -39,7 +39,7 @@ pub fn compare(
     reader: &Connection,
     settings: &Settings,
     export: &mut Export,
-    in_doubt: BTreeMap<DirectoryId, Moment>,
+    in_doubt: BTreeMap<DirectoryId, InDoubt>,
     now: Moment,
 ) -> Result<Compared, SourceError> {
     let state = |export: &Export, error: rusqlite::Error| {

@@ -6,12 +6,12 @@ use super::lookup::{self, Freshness, look_up, look_up_in_list};
 use super::record::{Sent, standing_of};
 use crate::event::{EventType, Source};
 use crate::http::Transport;
-use crate::model::{Action, Change, ChangeKey, DesiredUser, DirectoryId, ExistingAccounts, Moment, StandingKind};
+use crate::model::{Action, Change, ChangeKey, DesiredUser, ExistingAccounts, Moment, StandingKind, UserName};
 use crate::outcome::{Judged, Outcome};
 use crate::retry;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use crate::store::{self, Intent};
-use crate::target::Account;
+use crate::target::{Account, Update};
 
 /// What a look-up says of a create.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,14 +35,22 @@ pub(super) enum Doubt {
     Lost,
 }
 
+impl Doubt {
+    fn sent(self) -> Sent {
+        match self {
+            Self::None => Sent::NotDone,
+            Self::Lost => Sent::MaybeDone,
+        }
+    }
+}
+
 impl<T: Transport> Apply<'_, T> {
     pub(super) async fn create(&self, change: &Change, user: &DesiredUser, approved: bool) {
         let mut intent: Option<(IntentId, Moment)> = None;
-        let mut doubt = Doubt::None;
-        let mut tries = 0;
+        let (mut tries, mut doubt) = (0, Doubt::None);
         loop {
             let freshness = if doubt == Doubt::None { Freshness::OfThisCycle } else { Freshness::Now };
-            let found = match look_up(self, &user.user_name, freshness).await {
+            let found = match self.look_up_for(change, &user.user_name, freshness).await {
                 Ok(found) => found,
                 Err(trouble) => return self.lookup_trouble(change, intent.as_ref(), doubt, &trouble),
             };
@@ -55,16 +63,16 @@ impl<T: Transport> Apply<'_, T> {
                 Found::Nothing => {}
             }
             if doubt == Doubt::Lost {
-                let until = intent.map_or(self.now(), |(_, stored_at)| stored_at.plus(self.world.settings.settle_time));
+                let Some(stored) = intent.as_mut() else { return };
+                let until = stored.1.plus(self.world.settings.settle_time);
                 if self.now() < until {
-                    if tries >= retry::RETRIES_MAX {
+                    if tries >= retry::RETRIES_MAX || self.ended() {
                         return self.await_settling(change, until);
                     }
                     tokio::time::sleep(retry::pause(tries, (self.world.random)())).await;
                     tries += 1;
                     continue;
                 }
-                let Some(stored) = intent.as_mut() else { return };
                 if self.renew(stored).await.is_none() {
                     return;
                 }
@@ -75,10 +83,7 @@ impl<T: Transport> Apply<'_, T> {
                 intent = self.intend(new).await;
             }
             let Some(stored) = intent.as_mut() else { return };
-            let Some(turn) = self.turn(stored).await else {
-                self.withdraw(change, intent.as_ref());
-                return self.leave(change);
-            };
+            let Some(turn) = self.turn(stored).await else { return self.interrupted(change, stored, doubt.sent()) };
             let mut read = self.target().create(user, &turn).await;
             drop(turn);
             if let Some(account) = &read.value
@@ -87,33 +92,60 @@ impl<T: Transport> Apply<'_, T> {
                 read.judged.outcome = Outcome::Unknown(None);
                 read.judged.reason = "Rhombus answered with another user's account".to_owned();
             }
-            let lost = matches!(read.judged.outcome, Outcome::Unknown(_));
+            if matches!(read.judged.outcome, Outcome::Unknown(_)) {
+                // It stays so: a later answer to another try says nothing about this one.
+                doubt = Doubt::Lost;
+            }
+            let stored = *stored;
             match (self.after(&read.judged, &mut tries).await, read.value) {
                 (After::Settled, Some(account)) => {
                     return self.created(change, intent, account, &read.judged, Source::Reconcile);
                 }
                 (After::Settled, None) if read.judged.outcome == Outcome::Conflict => {
-                    return self.exists(change, user, intent.as_ref(), &read.judged).await;
+                    return self.exists(change, user, stored, doubt, &read.judged).await;
                 }
-                (After::Settled, None) => {
-                    return self.fail(change, intent.map(|(id, _)| (id, IntentEnd::NotAccepted)), &read.judged);
-                }
-                (After::Again, _) => doubt = if lost { Doubt::Lost } else { Doubt::None },
-                (After::GiveUp | After::Ended, _) if lost => {
-                    return self.unanswered(change, intent.as_ref(), Sent::MaybeDone, &read.judged);
-                }
-                (After::GiveUp, _) => return self.unanswered(change, intent.as_ref(), Sent::NotDone, &read.judged),
-                (After::Ended, _) => {
-                    self.withdraw(change, intent.as_ref());
-                    return self.leave(change);
+                (After::Settled, None) => return self.fail(change, Some((stored.0, doubt.sent().end())), &read.judged),
+                (After::Again, _) => {}
+                (After::GiveUp, _) => return self.unanswered(change, Some(&stored), doubt.sent(), &read.judged),
+                (After::Ended, _) => return self.interrupted(change, &stored, doubt.sent()),
+            }
+        }
+    }
+
+    /// A look-up for a create; the next failure is said again once one went well.
+    pub(super) async fn look_up_for(
+        &self,
+        change: &Change,
+        name: &UserName,
+        freshness: Freshness,
+    ) -> Result<Vec<Account>, Trouble> {
+        let found = look_up(self, name, freshness).await;
+        let id = change.directory_id();
+        match &found {
+            Ok(_) if self.lookups_failed.borrow_mut().remove(id) => {
+                let id = id.clone();
+                let queued = self.world.journal.queue(move |transaction| store::lookup_succeeded(transaction, &id));
+                self.state(queued);
+            }
+            Ok(_) => {}
+            Err(trouble) => {
+                if let Some((judged, cause)) = lookup::words(trouble) {
+                    self.say_lookup_failed(change, &judged, cause);
                 }
             }
         }
+        found
     }
 
     /// What the accounts that carry the wanted username mean.
     pub(super) fn judge_found(&self, user: &DesiredUser, mut found: Vec<Account>, doubt: Doubt) -> Found {
         found.retain(|account| crate::target::carries(account, &user.user_name));
+        if doubt == Doubt::Lost
+            && let Some(place) = found.iter().position(|account| account.external_id.as_ref() == Some(&user.id))
+        {
+            // Our request made it, whoever else carries the name by now.
+            found = vec![found.swap_remove(place)];
+        }
         let Some(account) = found.pop() else { return Found::Nothing };
         if !found.is_empty() {
             return Found::Forbidden("two accounts at Rhombus carry this username");
@@ -165,12 +197,14 @@ impl<T: Transport> Apply<'_, T> {
             scim_id: scim_id.clone(),
             user_name: account.user_name.clone().unwrap_or_else(|| user.user_name.clone()),
             names: if source == Source::Recovery { account.names } else { user.names.laid_over(&account.names) },
+            active: account.active,
         };
         settlement.failure = FailureEffect::Clear;
         let mut event = self.draft(Action::Create, change, Some(&scim_id), judged, change.fields());
         event.source = source;
         settlement.events.push(event);
         self.settle(settlement);
+        self.settled();
         self.tally.borrow_mut().created_count += 1;
     }
 
@@ -181,51 +215,71 @@ impl<T: Transport> Apply<'_, T> {
         let user_name = account.user_name.clone().unwrap_or_else(|| user.user_name.clone());
         let mut settlement = Settlement::of(change.directory_id(), Action::Link);
         settlement.intent = intent.map(|(id, _)| (*id, IntentEnd::NotAccepted));
-        settlement.link =
-            LinkEffect::Made { scim_id: scim_id.clone(), user_name: user_name.clone(), names: account.names.clone() };
+        settlement.link = LinkEffect::Made {
+            scim_id: scim_id.clone(),
+            user_name: user_name.clone(),
+            names: account.names.clone(),
+            active: account.active,
+        };
         settlement.failure = FailureEffect::Clear;
         let mut event = self.draft(Action::Link, change, Some(&scim_id), &Judged::accepted(), Vec::new());
         event.response.details = "linked".to_owned();
         settlement.events.push(event);
         self.settle(settlement);
+        self.settled();
         self.tally.borrow_mut().linked_count += 1;
-        let update = Change::Update {
-            directory_id: user.id.clone(),
-            scim_id: scim_id.clone(),
-            user_name,
-            carried: account.names.clone(),
-            wanted: user.names.clone(),
-        };
-        if !account.active {
-            self.reactivate(&update, &scim_id).await;
+        let (wanted, carried, reactivate) = (user.names.clone(), account.names.clone(), !account.active);
+        if !reactivate && !wanted.differ_from(&carried) {
+            return;
         }
-        if user.names.differ_from(&account.names) && !self.ended() {
-            self.update(&update, &scim_id, &user.names, &account.names, None, false).await;
+        let directory_id = user.id.clone();
+        let change = Change::Update { directory_id, scim_id: scim_id.clone(), user_name, carried, wanted, reactivate };
+        if self.ended() {
+            return self.leave(&change);
         }
+        let update = Update { id: &scim_id, wanted: &user.names, carried: &account.names, reactivate };
+        self.update(&change, update, None, false).await;
     }
 
     /// 409: somebody carries this username. What the filter does not show, the whole list may.
-    async fn exists(&self, change: &Change, user: &DesiredUser, intent: Option<&(IntentId, Moment)>, judged: &Judged) {
-        let mut found = look_up(self, &user.user_name, Freshness::Now).await;
+    async fn exists(
+        &self,
+        change: &Change,
+        user: &DesiredUser,
+        stored: (IntentId, Moment),
+        doubt: Doubt,
+        judged: &Judged,
+    ) {
+        let mut found = self.look_up_for(change, &user.user_name, Freshness::Now).await;
         if found.as_ref().is_ok_and(Vec::is_empty) {
             found = look_up_in_list(self, &user.user_name.folded()).await;
         }
         let found = match found {
             Ok(found) => found,
-            Err(trouble) => return self.lookup_trouble(change, intent, Doubt::None, &trouble),
+            Err(trouble) => return self.lookup_trouble(change, Some(&stored), doubt, &trouble),
         };
-        match self.judge_found(user, found, Doubt::None) {
-            Found::Linkable(account) | Found::Ours(account) => self.link(change, user, intent, account).await,
-            Found::Forbidden(reason) => self.refuse(change, intent, reason),
+        match self.judge_found(user, found, doubt) {
+            Found::Ours(account) => self.created(change, Some(stored), account, &Judged::accepted(), Source::Recovery),
+            Found::Linkable(account) => self.link(change, user, Some(&stored), account).await,
+            Found::Forbidden(reason) => self.refuse(change, Some(&stored), reason),
+            // The account of a lost create may show later than the refusal of the next one.
+            Found::Nothing if doubt == Doubt::Lost => {
+                self.await_settling(change, stored.1.plus(self.world.settings.settle_time));
+            }
             Found::Nothing => {
                 tracing::warn!(status = %judged.response.code, "a username is taken at Rhombus by an account that it does not show");
-                self.refuse(change, intent, "Rhombus says that the username is taken, and shows no account with it");
+                self.refuse(
+                    change,
+                    Some(&stored),
+                    "Rhombus says that the username is taken, and shows no account with it",
+                );
             }
         }
     }
 
     fn refuse(&self, change: &Change, intent: Option<&(IntentId, Moment)>, reason: &str) {
         self.withdraw(change, intent);
+        self.settled();
         self.stand(standing_of(change, StandingKind::Refused, reason).fields(change.fields()));
     }
 
@@ -234,26 +288,31 @@ impl<T: Transport> Apply<'_, T> {
         self.stand(standing_of(change, StandingKind::Waiting, reason).until(until));
     }
 
-    /// A look-up went wrong: said once per user and cause; nothing is concluded.
+    /// A look-up went wrong: nothing is concluded.
     fn lookup_trouble(&self, change: &Change, intent: Option<&(IntentId, Moment)>, doubt: Doubt, trouble: &Trouble) {
         if doubt == Doubt::None {
             self.withdraw(change, intent);
         }
-        let Some((judged, cause)) = lookup::words(trouble) else { return self.leave(change) };
-        self.say_lookup_failed(change.directory_id(), change, &judged, cause);
-        match (doubt, intent) {
-            (Doubt::Lost, Some((_, stored_at))) => {
+        let words = lookup::words(trouble);
+        if let Some((judged, _)) = &words {
+            self.gave_up(&judged.reason);
+        }
+        match (doubt, intent, words) {
+            (Doubt::Lost, Some((_, stored_at)), _) => {
                 self.await_settling(change, stored_at.plus(self.world.settings.settle_time));
             }
-            _ => self.stand(standing_of(change, StandingKind::Failed, &judged.reason)),
+            (_, _, Some((judged, _))) => self.stand(standing_of(change, StandingKind::Failed, &judged.reason)),
+            (_, _, None) => self.leave(change),
         }
     }
 
-    fn say_lookup_failed(&self, id: &DirectoryId, change: &Change, judged: &Judged, cause: &'static str) {
+    /// Said once per user and cause.
+    fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
+        self.lookups_failed.borrow_mut().insert(change.directory_id().clone());
         let mut draft = self.draft(Action::Create, change, None, judged, Vec::new());
         draft.event_type = EventType::UserLookupProvision;
         draft.success = false;
-        let (id, now) = (id.clone(), self.now());
+        let (id, now) = (change.directory_id().clone(), self.now());
         let queued = self.world.journal.queue(move |transaction| {
             if store::lookup_failed(transaction, &id, cause)? {
                 store::append(transaction, &[draft], now)?;
@@ -266,9 +325,9 @@ impl<T: Transport> Apply<'_, T> {
 
 /// What is stored before a change is sent.
 pub(super) fn intent_of(change: &Change, approved: bool) -> Intent {
-    let names = match change {
-        Change::Create { user, .. } => user.names.clone(),
-        Change::Update { wanted, .. } => wanted.clone(),
+    let (names, reactivate) = match change {
+        Change::Create { user, .. } => (user.names.clone(), false),
+        Change::Update { wanted, reactivate, .. } => (wanted.clone(), *reactivate),
         Change::Remove { .. } => Default::default(),
     };
     let ChangeKey { action, directory_id, scim_id } = change.key();
@@ -277,6 +336,7 @@ pub(super) fn intent_of(change: &Change, approved: bool) -> Intent {
         kind: Some(change.guard_kind()),
         user_name: change.user_name().clone(),
         names,
+        reactivate,
         cause: change.cause().as_str(),
         approved,
     }

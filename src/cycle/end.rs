@@ -166,7 +166,7 @@ pub(super) async fn finish<T: Transport>(
     verdict(&mut report, end.as_ref(), accepted, settling, silent);
     let open = [StandingKind::Waiting, StandingKind::Held, StandingKind::Failed, StandingKind::Parked];
     let left = open.iter().any(|kind| report.count(*kind) > 0) || !plan.sightings.is_empty();
-    let quiet = quiet.filter(|_| !left && report.exit == 0);
+    let quiet = quiet.filter(|_| !left && report.exit == 0 && end.is_none());
     let creates_left = tally.creates_left
         || report.standings.iter().any(|standing| {
             standing.action == Some(Action::Create)

@@ -18,8 +18,17 @@ const CREATES_WORTH_A_LISTING: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     /// Accounts by folded userName, of the names that are wanted, where one listing answered for all.
-    listed: RefCell<Option<HashMap<String, Vec<Account>>>>,
+    listed: RefCell<Option<Listed>>,
     filter_trusted: Cell<Option<bool>>,
+}
+
+/// What a listing showed.
+#[derive(Debug, Default)]
+struct Listed {
+    /// Accounts by folded userName, of the names that were asked for.
+    by_name: HashMap<String, Vec<Account>>,
+    /// It showed fewer accounts than it said there are: who is not in it may be there all the same.
+    short: bool,
 }
 
 /// How fresh a look-up must be.
@@ -82,7 +91,11 @@ pub(super) async fn look_up<T: Transport>(
     if freshness == Freshness::OfThisCycle
         && let Some(listed) = apply.directory.listed.borrow().as_ref()
     {
-        return Ok(listed.get(&folded).cloned().unwrap_or_default());
+        match listed.by_name.get(&folded) {
+            Some(found) => return Ok(found.clone()),
+            None if !listed.short => return Ok(Vec::new()),
+            None => {}
+        }
     }
     if apply.directory.trusts_filter(apply).await {
         match filter(apply, name.as_str()).await {
@@ -97,17 +110,20 @@ pub(super) async fn look_up<T: Transport>(
 /// The accounts that carry a username, by reading the whole list.
 pub(super) async fn look_up_in_list<T: Transport>(apply: &Apply<'_, T>, folded: &str) -> Result<Vec<Account>, Trouble> {
     let names = HashSet::from([folded.to_owned()]);
-    let listed = list(apply, &names, None).await?;
-    Ok(listed.unwrap_or_default().remove(folded).unwrap_or_default())
+    let mut listed = list(apply, &names, None).await?.unwrap_or_default();
+    match listed.by_name.remove(folded) {
+        Some(found) => Ok(found),
+        None if listed.short => {
+            Err(Trouble::Doubtful("the list shows fewer accounts than it says there are".to_owned()))
+        }
+        None => Ok(Vec::new()),
+    }
 }
 
 async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Account>, Trouble> {
     let mut tries = 0;
     loop {
-        if apply.ended() {
-            return Err(Trouble::Ended);
-        }
-        let turn = apply.target().turn().await;
+        let Some(turn) = apply.any_turn().await else { return Err(Trouble::Ended) };
         let read = apply.target().filter(name, turn).await;
         match (apply.after(&read.judged, &mut tries).await, read.value) {
             (After::Settled, Some(found)) => return Ok(found),
@@ -124,15 +140,12 @@ async fn list<T: Transport>(
     apply: &Apply<'_, T>,
     names: &HashSet<String>,
     calls_max: Option<usize>,
-) -> Result<Option<HashMap<String, Vec<Account>>>, Trouble> {
-    let mut listed: HashMap<String, Vec<Account>> = HashMap::new();
+) -> Result<Option<Listed>, Trouble> {
+    let mut listed = Listed::default();
     let (mut seen, mut start, mut tries) = (HashSet::new(), 1, 0);
     loop {
-        if apply.ended() {
-            return Err(Trouble::Ended);
-        }
         let mut of_page = Vec::new();
-        let turn = apply.target().turn().await;
+        let Some(turn) = apply.any_turn().await else { return Err(Trouble::Ended) };
         let read = apply.target().list_page(start, &mut |account| of_page.push(account), turn).await;
         match (apply.after(&read.judged, &mut tries).await, read.value) {
             (After::Settled, Some(page)) => {
@@ -147,10 +160,13 @@ async fn list<T: Transport>(
                     }
                     let folded = account.user_name.as_ref().map(UserName::folded).unwrap_or_default();
                     if names.contains(&folded) {
-                        listed.entry(folded).or_default().push(account);
+                        listed.by_name.entry(folded).or_default().push(account);
                     }
                 }
-                let Some(next) = ScimTarget::<T>::next_start(start, &page, new_count) else { return Ok(Some(listed)) };
+                let Some(next) = ScimTarget::<T>::next_start(start, &page, new_count) else {
+                    listed.short = page.total.is_some_and(|total| total > seen.len() as u64);
+                    return Ok(Some(listed));
+                };
                 let pages = page.total.unwrap_or(0) as usize / page.count.max(1);
                 if start == 1 && calls_max.is_some_and(|calls_max| pages > calls_max) {
                     return Ok(None);

@@ -25,7 +25,7 @@ use crate::report::CycleReport;
 use crate::retry;
 use crate::store::{self, InstallationRow, Journal, JournalError, Quiet};
 use crate::target::ScimTarget;
-use apply::Apply;
+use apply::{Apply, Before};
 use end::{Finished, Planned, blank, fail, finish, source_failure, throttled, write_end};
 use rusqlite::Connection;
 use std::cell::Cell;
@@ -100,7 +100,8 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
     let json = world.settings.wanted_under.clone();
     let settings = world.journal.write(move |transaction| store::reserve_settings(transaction, &json)).await?;
     let failed = compare::failed(&world.reader).map_err(unreadable)?;
-    let apply = Apply::new(world, settings, failed);
+    let lookups_failed = store::lookups_failed(&world.reader).map_err(unreadable)?;
+    let apply = Apply::new(world, settings, Before { failed, lookups_failed });
 
     let in_doubt = apply.recover().await;
     world.journal.write(|_| Ok(())).await?;
@@ -116,6 +117,9 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
         }
     };
     let planned = Planned::of(&compared);
+    if compared.plan.changes().next().is_some() {
+        store::quick_check(&world.reader).map_err(JournalError)?;
+    }
     apply.plan(compared.plan).await;
     let (tally, end, answered) = apply.into_end();
     finish(
@@ -166,6 +170,8 @@ async fn wait_for_retry_after<T>(world: &World<'_, T>, installation: &Installati
     if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {
         return Some(installation.not_before);
     }
-    tokio::time::sleep(std::time::Duration::from_millis(wait_ms.max(0).unsigned_abs())).await;
-    None
+    tokio::select! {
+        () = tokio::time::sleep(std::time::Duration::from_millis(wait_ms.max(0).unsigned_abs())) => None,
+        () = world.stop.cancelled() => None,
+    }
 }

@@ -13,6 +13,16 @@ use crate::target::Turn;
 
 /// An intent older than this at its turn is stored anew first (CONTRACT section 4).
 const INTENT_AGE_MS_MAX: i64 = 2_000;
+impl Sent {
+    /// How an intent ends of which an answer says that nothing was accepted: an earlier try may have been.
+    pub(super) fn end(self) -> IntentEnd {
+        match self {
+            Self::MaybeDone => IntentEnd::Unknown,
+            Self::NotDone => IntentEnd::NotAccepted,
+        }
+    }
+}
+
 /// Whether a request that got no answer may have been obeyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
@@ -32,11 +42,20 @@ impl<T: Transport> Apply<'_, T> {
 
     /// Waits for the turn of a change; its intent is stored anew where that took long. None: the cycle has ended.
     pub(super) async fn turn(&self, intent: &mut (IntentId, Moment)) -> Option<Turn<'_>> {
-        let turn = self.target().turn().await;
+        let turn = self.any_turn().await?;
         if self.now().since_ms(intent.1) > INTENT_AGE_MS_MAX {
             self.renew(intent).await?;
         }
         (!self.ended()).then_some(turn)
+    }
+
+    /// Waits for the turn of any request. None: the cycle has ended.
+    pub(super) async fn any_turn(&self) -> Option<Turn<'_>> {
+        let turn = tokio::select! {
+            turn = self.target().turn() => Some(turn),
+            () = self.world.stop.cancelled() => None,
+        };
+        turn.filter(|_| !self.ended())
     }
 
     /// Stores an intent anew.
@@ -64,6 +83,20 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
+    /// The cycle ended before this change did. What may have been obeyed stays open.
+    pub(super) fn interrupted(&self, change: &Change, intent: &(IntentId, Moment), sent: Sent) {
+        match sent {
+            Sent::MaybeDone => {
+                let reason = "the cycle ended before the answer was known".to_owned();
+                self.unanswered(change, Some(intent), sent, &Judged { reason, ..Judged::accepted() });
+            }
+            Sent::NotDone => {
+                self.withdraw(change, Some(intent));
+                self.leave(change);
+            }
+        }
+    }
+
     /// Passes a good answer of the state on; a bad one ends the cycle: no request leaves after it.
     pub(super) fn state<V, E: std::error::Error>(&self, result: Result<V, E>) -> Option<V> {
         result.map_err(|error| self.finish(End::State(error.to_string()))).ok()
@@ -80,8 +113,11 @@ impl<T: Transport> Apply<'_, T> {
         let mut settlement = Settlement::of(change.directory_id(), change.action());
         settlement.intent = intent;
         settlement.failure = FailureEffect::Record(Box::new(standing.clone()));
-        settlement.events.push(self.draft(change.action(), change, change.scim_id(), judged, change.fields()));
+        let mut event = self.draft(change.action(), change, change.scim_id(), judged, change.fields());
+        event.success = false;
+        settlement.events.push(event);
         self.settle(settlement);
+        self.settled();
         self.stand(standing);
     }
 
@@ -98,6 +134,7 @@ impl<T: Transport> Apply<'_, T> {
             settlement.events.push(event);
         }
         self.settle(settlement);
+        self.gave_up(&judged.reason);
         let mut standing = standing_of(change, StandingKind::Failed, &judged.reason);
         if sent == Sent::MaybeDone
             && let (Action::Create, Some((_, stored_at))) = (change.action(), intent)

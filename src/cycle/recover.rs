@@ -1,55 +1,62 @@
 //! What an earlier run left open: each intent's request may have been obeyed. It enters the live path in the middle, at
 //! the look-up, and ends before the send: whether anything is sent again is the present plan's decision.
 
-use super::answers::Trouble;
+use super::answers::{Trouble, Witness};
 use super::apply::Apply;
 use super::create::{Doubt, Found};
-use super::lookup::{Freshness, look_up};
+use super::lookup::Freshness;
+use super::update::Carried;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, Moment, Removal};
+use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Removal};
 use crate::outcome::Judged;
 use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
+use crate::target::Account;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 
 impl<T: Transport> Apply<'_, T> {
     /// Looks up every open intent. Those that stay open are handed back, with when they go on.
-    pub(super) async fn recover(&self) -> BTreeMap<DirectoryId, Moment> {
+    pub(super) async fn recover(&self) -> BTreeMap<DirectoryId, InDoubt> {
         let Some(open) = self.state(store::open_intents(&self.world.reader)) else { return BTreeMap::new() };
+        let removals = open.iter().filter(|intent| intent.key.action.removes());
+        self.removing.borrow_mut().extend(removals.filter_map(|intent| intent.key.scim_id.clone()));
         let mut still_open = BTreeMap::new();
         let mut waiting = open.into_iter();
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < self.window() && !self.ended() {
                 let Some(intent) = waiting.next() else { break };
-                running.push(self.recover_one(intent));
+                running.push(async move {
+                    let until = self.recover_one(&intent).await;
+                    (intent, until)
+                });
             }
             match running.next().await {
-                Some(Some((id, until))) => {
-                    still_open.insert(id, until);
-                }
-                Some(None) => {}
+                Some((intent, Some(until))) => in_doubt(&mut still_open, intent, until),
+                Some((_, None)) => {}
                 None => break,
             }
         }
-        still_open.extend(waiting.map(|intent| (intent.key.directory_id, self.now())));
+        drop(running);
+        for intent in waiting {
+            in_doubt(&mut still_open, intent, self.now());
+        }
         still_open
     }
 
-    async fn recover_one(&self, intent: OpenIntent) -> Option<(DirectoryId, Moment)> {
-        let open = (intent.key.directory_id.clone(), self.now());
-        match intent.key.action {
-            Action::Create | Action::Link => self.recover_create(intent).await,
-            Action::Update => self.recover_update(intent).await.then_some(()).map_or(Some(open), |()| None),
-            Action::Deactivate | Action::Delete => {
-                self.recover_removal(intent).await.then_some(()).map_or(Some(open), |()| None)
-            }
-        }
+    /// None: the intent has ended. Else when it goes on.
+    async fn recover_one(&self, intent: &OpenIntent) -> Option<Moment> {
+        let ended = match intent.key.action {
+            Action::Create | Action::Link => return self.recover_create(intent).await,
+            Action::Update => self.recover_update(intent).await,
+            Action::Deactivate | Action::Delete => self.recover_removal(intent).await,
+        };
+        if ended { None } else { Some(self.now()) }
     }
 
-    async fn recover_create(&self, intent: OpenIntent) -> Option<(DirectoryId, Moment)> {
+    async fn recover_create(&self, intent: &OpenIntent) -> Option<Moment> {
         let user = DesiredUser {
             id: intent.key.directory_id.clone(),
             user_name: intent.user_name.clone(),
@@ -58,8 +65,8 @@ impl<T: Transport> Apply<'_, T> {
         let change = Change::Create { user: user.clone(), after_removal_of: None };
         let stored = (intent.id, intent.stored_at);
         let until = intent.stored_at.plus(self.world.settings.settle_time);
-        let open = Some((user.id.clone(), until.max(self.now())));
-        let Ok(found) = look_up(self, &user.user_name, Freshness::Now).await else { return open };
+        let open = Some(until.max(self.now()));
+        let Ok(found) = self.look_up_for(&change, &user.user_name, Freshness::Now).await else { return open };
         match self.judge_found(&user, found, Doubt::Lost) {
             Found::Ours(account) => {
                 self.created(&change, Some(stored), account, &Judged::accepted(), Source::Recovery);
@@ -75,10 +82,10 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// True where the intent has ended.
-    async fn recover_update(&self, intent: OpenIntent) -> bool {
-        let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(&intent) };
+    async fn recover_update(&self, intent: &OpenIntent) -> bool {
+        let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(intent) };
         let Some(Some(link)) = self.state(store::link_by_id(&self.world.reader, &intent.key.directory_id)) else {
-            return self.drop_intent(&intent);
+            return self.drop_intent(intent);
         };
         let change = Change::Update {
             directory_id: intent.key.directory_id.clone(),
@@ -86,22 +93,20 @@ impl<T: Transport> Apply<'_, T> {
             user_name: intent.user_name.clone(),
             carried: link.names,
             wanted: intent.names.clone(),
+            reactivate: intent.reactivate,
         };
+        let met =
+            |account: &Account| !intent.names.differ_from(&account.names) && (account.active || !intent.reactivate);
         match self.read(&scim_id).await {
-            Ok((Some(account), judged)) if !intent.names.differ_from(&account.names) => {
-                self.settle_update(
-                    &change,
-                    (intent.id, intent.stored_at),
-                    account.names,
-                    None,
-                    &judged,
-                    Source::Recovery,
-                );
+            Ok((Some(account), judged)) if met(&account) => {
+                let carried = Carried { names: account.names, active: account.active };
+                let stored = (intent.id, intent.stored_at);
+                self.settle_update(&change, stored, carried, None, &judged, Source::Recovery);
             }
             Ok((Some(account), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, Action::Update);
                 settlement.intent = Some((intent.id, IntentEnd::Unknown));
-                settlement.link = LinkEffect::Seen { names: account.names, futile: None };
+                settlement.link = LinkEffect::Seen { names: account.names, active: account.active, futile: None };
                 self.settle(settlement);
             }
             // The plan will ask for the update again, and that path tells a vanished account from a wrong endpoint.
@@ -112,8 +117,8 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// True where the intent has ended.
-    async fn recover_removal(&self, intent: OpenIntent) -> bool {
-        let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(&intent) };
+    async fn recover_removal(&self, intent: &OpenIntent) -> bool {
+        let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(intent) };
         let removal = if intent.key.action == Action::Delete { Removal::Delete } else { Removal::Deactivate };
         let change = Change::Remove {
             directory_id: intent.key.directory_id.clone(),
@@ -133,7 +138,7 @@ impl<T: Transport> Apply<'_, T> {
                 self.settle(settlement);
             }
             Ok((None, judged)) => {
-                if !self.witness(&scim_id).await {
+                if self.witness(&scim_id).await != Witness::Seen {
                     return false;
                 }
                 self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
@@ -149,4 +154,9 @@ impl<T: Transport> Apply<'_, T> {
         self.settle(settlement);
         true
     }
+}
+
+fn in_doubt(still_open: &mut BTreeMap<DirectoryId, InDoubt>, intent: OpenIntent, until: Moment) {
+    let OpenIntent { key, user_name, .. } = intent;
+    still_open.insert(key.directory_id, InDoubt { action: key.action, user_name, until });
 }

@@ -1,6 +1,6 @@
 //! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
 
-use super::answers::{After, Trouble};
+use super::answers::{After, Trouble, Witness};
 use super::apply::Apply;
 use super::create::intent_of;
 use super::record::{Sent, standing_of};
@@ -13,6 +13,8 @@ use crate::target::{Account, carries};
 
 /// A clock further from Rhombus's than this stops removals, in milliseconds.
 const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
+/// No removal is sent from a plan older than this, in milliseconds: the machine may have slept.
+const PLAN_AGE_MS_MAX: i64 = 600_000;
 
 impl<T: Transport> Apply<'_, T> {
     pub(super) async fn remove(
@@ -29,7 +31,12 @@ impl<T: Transport> Apply<'_, T> {
             Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
             Err(trouble) => return self.remove_trouble(change, None, Sent::NotDone, trouble),
         };
+        if self.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
+            let reason = "the plan is older than ten minutes; the next cycle plans anew";
+            return self.stand(standing_of(change, StandingKind::Waiting, reason).until(self.now()));
+        }
         if let Some(doubt) = self.doubt(&before, directory_id, user_name) {
+            self.settled();
             return self.stand(standing_of(change, StandingKind::Held, &doubt));
         }
         if !before.active && removal == Removal::Deactivate {
@@ -37,12 +44,9 @@ impl<T: Transport> Apply<'_, T> {
             return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, Source::Reconcile);
         }
         let Some(mut stored) = self.intend(intent_of(change, approved)).await else { return };
-        let (mut tries, mut action) = (0, removal.action());
+        let (mut tries, mut action, mut doubt) = (0, removal.action(), Sent::NotDone);
         loop {
-            let Some(turn) = self.turn(&mut stored).await else {
-                self.withdraw(change, Some(&stored));
-                return self.leave(change);
-            };
+            let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
             let judged = match action {
                 Action::Delete => self.target().delete(scim_id, &turn).await,
                 Action::Deactivate | Action::Create | Action::Link | Action::Update => {
@@ -51,6 +55,9 @@ impl<T: Transport> Apply<'_, T> {
             };
             drop(turn);
             let lost = matches!(judged.outcome, Outcome::Unknown(_));
+            if lost {
+                doubt = Sent::MaybeDone;
+            }
             match self.after(&judged, &mut tries).await {
                 After::Settled => match judged.outcome {
                     Outcome::Accepted => return self.verify_removal(change, scim_id, action, stored, &judged).await,
@@ -67,7 +74,7 @@ impl<T: Transport> Apply<'_, T> {
                     | Outcome::Redirected
                     | Outcome::NotSent
                     | Outcome::Unknown(_) => {
-                        return self.fail(change, Some((stored.0, IntentEnd::NotAccepted)), &judged);
+                        return self.fail(change, Some((stored.0, doubt.end())), &judged);
                     }
                 },
                 After::Again if lost => match self.read(scim_id).await {
@@ -81,14 +88,8 @@ impl<T: Transport> Apply<'_, T> {
                     Err(trouble) => return self.remove_trouble(change, Some(&stored), Sent::MaybeDone, trouble),
                 },
                 After::Again => {}
-                After::GiveUp | After::Ended if lost => {
-                    return self.unanswered(change, Some(&stored), Sent::MaybeDone, &judged);
-                }
-                After::GiveUp => return self.unanswered(change, Some(&stored), Sent::NotDone, &judged),
-                After::Ended => {
-                    self.withdraw(change, Some(&stored));
-                    return self.leave(change);
-                }
+                After::GiveUp => return self.unanswered(change, Some(&stored), doubt, &judged),
+                After::Ended => return self.interrupted(change, &stored, doubt),
             }
         }
     }
@@ -114,11 +115,10 @@ impl<T: Transport> Apply<'_, T> {
             Trouble::Rejected(judged) if intent.is_none() => self.fail(change, None, &judged),
             Trouble::Rejected(judged) => self.unanswered(change, intent, sent, &judged),
             Trouble::Doubtful(reason) => self.stand(standing_of(change, StandingKind::Held, &reason)),
-            Trouble::Ended if intent.is_some() => {
-                let reason = "the cycle ended before the removal was confirmed".to_owned();
-                self.unanswered(change, intent, sent, &Judged { reason, ..Judged::accepted() });
-            }
-            Trouble::Ended => self.leave(change),
+            Trouble::Ended => match intent {
+                Some(intent) => self.interrupted(change, intent, sent),
+                None => self.leave(change),
+            },
         }
     }
 
@@ -150,9 +150,16 @@ impl<T: Transport> Apply<'_, T> {
         stored: Option<(IntentId, Moment)>,
         judged: &Judged,
     ) {
-        if !self.witness(scim_id).await {
-            self.withdraw(change, stored.as_ref());
-            return self.leave(change);
+        match self.witness(scim_id).await {
+            Witness::Seen => {}
+            Witness::Unanswered => {
+                let reason = "the account is gone, and nobody answers whether this is the right endpoint".to_owned();
+                return self.unanswered(change, stored.as_ref(), Sent::MaybeDone, &Judged { reason, ..judged.clone() });
+            }
+            Witness::Ended => match &stored {
+                Some(stored) => return self.interrupted(change, stored, Sent::MaybeDone),
+                None => return self.leave(change),
+            },
         }
         let source = if stored.is_some() { Source::Recovery } else { Source::Reconcile };
         let said = Judged { reason: String::new(), ..judged.clone() };
@@ -177,6 +184,8 @@ impl<T: Transport> Apply<'_, T> {
         event.source = source;
         settlement.events.push(event);
         self.settle(settlement);
+        self.settled();
+        self.made.borrow_mut().remove(scim_id);
         self.removed.borrow_mut().insert(change.directory_id().clone());
         let mut tally = self.tally.borrow_mut();
         match action {

@@ -210,6 +210,8 @@ pub enum Change {
         carried: Names,
         /// The names it should carry.
         wanted: Names,
+        /// Whether the account was found inactive and is brought back.
+        reactivate: bool,
     },
     /// Take an account away.
     Remove {
@@ -304,7 +306,14 @@ impl Change {
     pub fn fields(&self) -> Vec<Field> {
         match self {
             Self::Create { user, .. } => created_fields(user),
-            Self::Update { carried, wanted, .. } => differing_fields(carried, wanted),
+            Self::Update { carried, wanted, reactivate, .. } => {
+                let mut fields = differing_fields(carried, wanted);
+                if *reactivate {
+                    let (from, to) = (Some("false".into()), Some("true".into()));
+                    fields.push(Field { name: FieldName::Active, from, to });
+                }
+                fields
+            }
             Self::Remove { .. } => Vec::new(),
         }
     }

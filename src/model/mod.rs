@@ -12,7 +12,7 @@ mod user;
 
 pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
 pub use policy::{ExistingAccounts, Format, UpdateMethod};
-pub use standing::{Standing, StandingKind};
+pub use standing::{InDoubt, Standing, StandingKind};
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Duration, Moment};
 pub use user::{DesiredUser, DirectoryUser, Loose, LooseGroups, Names, Proof, ProvisionedUser, Unusable, UserState};

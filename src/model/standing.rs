@@ -130,3 +130,14 @@ impl Standing {
         self
     }
 }
+
+/// A user whose last request got no answer, and whose intent is open therefore.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InDoubt {
+    /// What was to be done.
+    pub action: Action,
+    /// The userName that the account carries, or will.
+    pub user_name: UserName,
+    /// When it goes on.
+    pub until: Moment,
+}

@@ -110,6 +110,8 @@ pub struct ProvisionedUser {
     pub user_name: UserName,
     /// The names that the account carries; `None`: none was ever seen.
     pub names: Names,
+    /// Whether the account is active; one that was found inactive is brought back.
+    pub active: bool,
     /// How many accepted updates in a row did not change the account (CONTRACT section 4, parked).
     pub futile_count: u32,
     /// The digest of the names that those updates wanted.
@@ -138,9 +140,13 @@ impl Names {
 
     /// A short text that is equal for equal wants, for "three updates did not change this".
     #[must_use]
-    pub fn digest(&self) -> String {
+    pub fn digest(&self, reactivate: bool) -> String {
         let part = |name: &Option<Box<str>>| name.as_deref().map_or("-".to_owned(), |name| format!("+{name}"));
-        super::short_digest([part(&self.given).as_str(), part(&self.family).as_str()])
+        super::short_digest([
+            part(&self.given).as_str(),
+            part(&self.family).as_str(),
+            if reactivate { "active" } else { "" },
+        ])
     }
 }
 

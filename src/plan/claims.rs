@@ -5,7 +5,7 @@ use super::desire::Reject;
 use crate::model::{
     Action, Change, DirectoryId, Field, FieldName, ProvisionedUser, Standing, StandingKind, short_digest,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Comparison {
     pub(super) fn unusable(&mut self, reject: Reject, row: Option<&ProvisionedUser>) {
@@ -90,13 +90,24 @@ impl Comparison {
             .filter(|change| change.action().removes())
             .map(|change| change.directory_id().clone())
             .collect();
+        let in_doubt: BTreeMap<_, _> =
+            self.inputs.in_doubt.values().map(|doubt| (doubt.user_name.folded(), doubt.until)).collect();
         let (mut kept, mut standings) = (Vec::with_capacity(self.plan.changes.len()), Vec::new());
         for change in std::mem::take(&mut self.plan.changes) {
             let Change::Create { user, .. } = change else {
                 kept.push(change);
                 continue;
             };
-            let Some(row) = holder(&user.user_name.folded()) else {
+            let folded = user.user_name.folded();
+            if let Some(until) = in_doubt.get(&folded) {
+                let reason = "an earlier create with this username got no answer; it is looked up";
+                let change = Change::Create { user, after_removal_of: None };
+                let standing =
+                    Standing::new(StandingKind::Waiting, Some(change.directory_id()), Some(change.user_name()), reason);
+                standings.push(standing.action(Action::Create).wanted(change.wanted()).until(*until));
+                continue;
+            }
+            let Some(row) = holder(&folded) else {
                 kept.push(Change::Create { user, after_removal_of: None });
                 continue;
             };

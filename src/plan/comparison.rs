@@ -6,8 +6,8 @@
 use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
 use super::{Doubled, Plan};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Moment, Proof, ProvisionedUser, Removal,
-    Standing, StandingKind, Unusable, UserName, UserState, short_digest,
+    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Moment, Proof, ProvisionedUser,
+    Removal, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,7 @@ pub struct Inputs {
     /// Failures that earlier cycles stored.
     pub failed: BTreeMap<DirectoryId, Standing>,
     /// Users with an open intent, and when it goes on.
-    pub in_doubt: BTreeMap<DirectoryId, Moment>,
+    pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
     /// For each user missing from an unproven export: when the export was written that first lacked it.
     pub absences: BTreeMap<DirectoryId, Moment>,
     /// What a second reading found.
@@ -125,6 +125,7 @@ impl Comparison {
             self.absent(&row, whole, &claimed);
         }
         self.settle_user_names(holder);
+        self.list_in_doubt();
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
         self.plan
             .standings
@@ -161,12 +162,7 @@ impl Comparison {
                 self.remove(row, self.inputs.policy.on_suspended, cause);
             }
             (Ask::OutOfScope, Some(row)) => self.remove(row, self.inputs.policy.on_removed, Cause::OutOfGroups),
-            (Ask::Withhold(_) | Ask::OutOfScope, None) => {
-                let id = DirectoryId::new(desire.id);
-                if self.inputs.in_doubt.contains_key(&id) {
-                    self.in_doubt(&id, &name, Action::Create);
-                }
-            }
+            (Ask::Withhold(_) | Ask::OutOfScope, None) => {}
         }
     }
 
@@ -193,7 +189,8 @@ impl Comparison {
             );
         }
         let wanted = desire.names();
-        if !wanted.differ_from(&row.names) {
+        let digest = wanted.digest(!row.active);
+        if row.active && !wanted.differ_from(&row.names) {
             self.plan.unchanged_count += u64::from(!renamed);
             return;
         }
@@ -203,10 +200,7 @@ impl Comparison {
             user_name: row.user_name.clone(),
             carried: row.names.clone(),
             wanted,
-        };
-        let digest = match &change {
-            Change::Update { wanted, .. } => wanted.digest(),
-            Change::Create { .. } | Change::Remove { .. } => String::new(),
+            reactivate: !row.active,
         };
         if row.futile_count >= FUTILE_UPDATES_MAX && row.futile_wanted.as_deref() == Some(digest.as_str()) {
             let reason = "Rhombus accepted three updates and changed nothing";
@@ -239,7 +233,7 @@ impl Comparison {
     }
 
     fn absent(&mut self, row: &ProvisionedUser, whole: Whole, claimed: &BTreeSet<DirectoryId>) {
-        if claimed.contains(&row.directory_id) {
+        if claimed.contains(&row.directory_id) || self.inputs.in_doubt.contains_key(&row.directory_id) {
             return;
         }
         if self.inputs.scope.protects(&row.user_name) {
@@ -279,7 +273,6 @@ impl Comparison {
     fn change(&mut self, change: Change) {
         let id = change.directory_id();
         if self.inputs.in_doubt.contains_key(id) {
-            self.in_doubt(&id.clone(), &change.user_name().clone(), change.action());
             return;
         }
         if let Some(failed) = self.inputs.failed.get(id)
@@ -293,18 +286,14 @@ impl Comparison {
         self.plan.changes.push(change);
     }
 
-    fn in_doubt(&mut self, id: &DirectoryId, name: &UserName, action: Action) {
-        let until = self.inputs.in_doubt.get(id).copied().unwrap_or(self.inputs.now);
-        self.plan.standings.push(
-            Standing::new(
-                StandingKind::Waiting,
-                Some(id),
-                Some(name),
-                "the answer to an earlier request was lost; it is looked up",
-            )
-            .action(action)
-            .until(until),
-        );
+    /// Whoever is in doubt waits, whatever the export says of them now.
+    fn list_in_doubt(&mut self) {
+        for (id, doubt) in &self.inputs.in_doubt {
+            let InDoubt { action, user_name, until } = doubt;
+            let reason = "the answer to an earlier request was lost; it is looked up";
+            let standing = Standing::new(StandingKind::Waiting, Some(id), Some(user_name), reason);
+            self.plan.standings.push(standing.action(*action).until(*until));
+        }
     }
 }
 

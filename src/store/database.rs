@@ -186,8 +186,11 @@ fn damaged(path: &Path, error: rusqlite::Error) -> StateError {
 ///
 /// # Errors
 /// The state is damaged.
-pub(super) fn quick_check(connection: &Connection, path: &Path) -> Result<(), StateError> {
-    let said: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| damaged(path, error))?;
-    if said == "ok" { Ok(()) } else { Err(StateError::Damaged { path: path.to_owned(), what: said }) }
+pub fn quick_check(connection: &Connection) -> Result<(), String> {
+    let said: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    match said {
+        Ok(said) if said == "ok" => Ok(()),
+        Ok(said) => Err(format!("the state is damaged: {said}")),
+        Err(error) => Err(format!("the state is damaged: {error}")),
+    }
 }

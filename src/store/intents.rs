@@ -23,6 +23,8 @@ pub struct Intent {
     pub user_name: UserName,
     /// The names that it should carry.
     pub names: Names,
+    /// Whether an update also brings the account back.
+    pub reactivate: bool,
     /// Why, in the plan's words.
     pub cause: &'static str,
     /// Whether an administrator released it.
@@ -42,6 +44,8 @@ pub struct OpenIntent {
     pub user_name: UserName,
     /// The names that it should carry.
     pub names: Names,
+    /// Whether it also brings the account back.
+    pub reactivate: bool,
     /// When it was stored.
     pub stored_at: Moment,
 }
@@ -53,8 +57,8 @@ pub struct OpenIntent {
 pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment) -> rusqlite::Result<IntentId> {
     transaction
         .prepare_cached(
-            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, cause, approved, stored_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, cause, approved, stored_at, reactivate)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute((
             intent.key.action.as_str(),
@@ -67,6 +71,7 @@ pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment
             intent.cause,
             intent.approved,
             now.0,
+            intent.reactivate,
         ))?;
     Ok(IntentId(transaction.last_insert_rowid()))
 }
@@ -87,7 +92,7 @@ pub fn restore_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) 
 pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
     connection
         .prepare(
-            "SELECT id, action, directory_id, scim_id, kind, user_name, given_name, family_name, stored_at
+            "SELECT id, action, directory_id, scim_id, kind, user_name, given_name, family_name, stored_at, reactivate
              FROM intents WHERE ended_at IS NULL ORDER BY id",
         )?
         .query_map([], |row| {
@@ -101,6 +106,7 @@ pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>
                     family: row.get::<_, Option<String>>(7)?.map(Into::into),
                 },
                 stored_at: Moment(row.get(8)?),
+                reactivate: row.get(9)?,
             })
         })?
         .collect()
@@ -132,10 +138,10 @@ pub fn settle(
     }
     match &settlement.link {
         LinkEffect::None => {}
-        LinkEffect::Made { scim_id, user_name, names } => {
+        LinkEffect::Made { scim_id, user_name, names, active } => {
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO links (directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO links (directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
             let (given, family) = (names.given.as_deref(), names.family.as_deref());
             insert.execute((
@@ -147,19 +153,20 @@ pub fn settle(
                 family,
                 settings,
                 now.0,
+                active,
             ))?;
             transaction
                 .prepare_cached("UPDATE installation SET provisioned_count = provisioned_count + 1")?
                 .execute([])?;
         }
-        LinkEffect::Seen { names, futile } => {
+        LinkEffect::Seen { names, active, futile } => {
             transaction
                 .prepare_cached(
-                    "UPDATE links SET given_name = ?2, family_name = ?3, futile_wanted = ?4,
+                    "UPDATE links SET given_name = ?2, family_name = ?3, futile_wanted = ?4, active = ?5,
                      futile_count = CASE WHEN ?4 IS NULL THEN 0 WHEN futile_wanted IS ?4 THEN futile_count + 1 ELSE 1 END
                      WHERE directory_id = ?1",
                 )?
-                .execute((id, names.given.as_deref(), names.family.as_deref(), futile))?;
+                .execute((id, names.given.as_deref(), names.family.as_deref(), futile, active))?;
         }
         LinkEffect::Ended => {
             let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;

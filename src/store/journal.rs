@@ -6,7 +6,6 @@
 
 use super::StateError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use tokio::sync::oneshot;
 
@@ -44,16 +43,16 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the thread. `path` is for messages.
+    /// Starts the thread.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(connection: Connection, path: PathBuf, faults: Option<FaultPlan>) -> Result<Self, StateError> {
+    pub fn start(connection: Connection, faults: Option<FaultPlan>) -> Result<Self, StateError> {
         let (writes, queue) = mpsc::channel();
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
         let told = failure.clone();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            let mut thread = Thread { connection, path, checked: false, faults };
+            let mut thread = Thread { connection, faults };
             if let Err(error) = thread.run(&queue) {
                 let _ = told.set(error);
             }
@@ -117,17 +116,12 @@ impl Journal {
 
 struct Thread {
     connection: Connection,
-    path: PathBuf,
-    checked: bool,
     faults: Option<FaultPlan>,
 }
 
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Write>) -> Result<(), String> {
         while let Ok(first) = queue.recv() {
-            if !std::mem::replace(&mut self.checked, true) {
-                super::database::quick_check(&self.connection, &self.path).map_err(|error| error.to_string())?;
-            }
             self.commit(first, queue)?;
         }
         // Readers beside us may hold the log open; what stays in it is taken up by the next checkpoint.

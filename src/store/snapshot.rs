@@ -3,7 +3,8 @@
 use crate::model::{DirectoryId, Names, ProvisionedUser, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement};
 
-const COLUMNS: &str = "row, directory_id, scim_id, user_name, given_name, family_name, futile_count, futile_wanted";
+const COLUMNS: &str =
+    "row, directory_id, scim_id, user_name, given_name, family_name, futile_count, futile_wanted, active";
 
 /// Finds rows for ids, fast where the ids ascend, and remembers which rows were found (a bit for each).
 ///
@@ -104,13 +105,26 @@ pub fn link_of(connection: &Connection, folded: &str) -> rusqlite::Result<Option
         .optional()
 }
 
-/// Accounts of ours, at most `count`, by which the endpoint can be told from a wrong one.
+/// Accounts of ours by which the endpoint can be told from a wrong one: `count` of the oldest and of the newest, taken
+/// in turn, because whoever lost accounts by hand lost neighbours.
 ///
 /// # Errors
 /// The state cannot be read.
 pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<ProvisionedUser>> {
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY row DESC LIMIT ?1"))?;
-    statement.query_map([count], read)?.collect()
+    let mut found: Vec<ProvisionedUser> = Vec::new();
+    let mut ends = ["ASC", "DESC"].map(|order| (order, Vec::new()));
+    for (order, users) in &mut ends {
+        let mut statement =
+            connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY row {order} LIMIT ?1"))?;
+        *users = statement.query_map([count], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    }
+    let [(_, oldest), (_, newest)] = ends;
+    for user in newest.iter().zip(&oldest).flat_map(|(newest, oldest)| [newest, oldest]) {
+        if !found.iter().any(|known| known.row == user.row) {
+            found.push(user.clone());
+        }
+    }
+    Ok(found)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
@@ -125,6 +139,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
         names: Names { given: maybe(4)?, family: maybe(5)? },
         futile_count: row.get(6)?,
         futile_wanted: maybe(7)?,
+        active: row.get(8)?,
     })
 }
 

@@ -4,7 +4,7 @@ use super::log;
 use crate::event::{Draft, EventType, Resource, Source};
 use crate::model::{Action, ChangeKey, CycleId, DirectoryId, HoldId, Moment, ScimId, Standing, StandingKind, UserName};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const COLUMNS: &str = "kind, directory_id, username, scim_id, reason, action, wanted, since, until, attempts";
 
@@ -225,4 +225,15 @@ pub fn lookup_failed(transaction: &Transaction<'_>, id: &DirectoryId, cause: &st
 pub fn lookup_succeeded(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Result<()> {
     transaction.prepare_cached("DELETE FROM lookups_failed WHERE directory_id = ?1")?.execute([id.as_str()])?;
     Ok(())
+}
+
+/// Users whose last look-up went wrong.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn lookups_failed(connection: &Connection) -> rusqlite::Result<BTreeSet<DirectoryId>> {
+    connection
+        .prepare("SELECT DISTINCT directory_id FROM lookups_failed")?
+        .query_map([], |row| Ok(DirectoryId::new(row.get_ref(0)?.as_str()?)))?
+        .collect()
 }

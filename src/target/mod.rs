@@ -29,6 +29,27 @@ pub struct ScimTarget<T> {
     date: Cell<Option<Moment>>,
 }
 
+/// What an update sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'u> {
+    /// Which account.
+    pub id: &'u ScimId,
+    /// The names it should carry.
+    pub wanted: &'u Names,
+    /// The names it carries.
+    pub carried: &'u Names,
+    /// Whether it is brought back.
+    pub reactivate: bool,
+}
+
+impl Update<'_> {
+    /// Whether an account is as it should be after this.
+    #[must_use]
+    pub fn is_met_by(&self, account: &Account) -> bool {
+        !self.wanted.differ_from(&account.names) && (account.active || !self.reactivate)
+    }
+}
+
 /// What a reading request brought.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Read<V> {
@@ -161,42 +182,39 @@ impl<T: Transport> ScimTarget<T> {
         match &read.value {
             Some(account) if account.id.is_some() => read,
             Some(_) => unreadable(read.judged, "the new account has no usable id"),
+            None if read.judged.outcome == Outcome::Accepted => unreadable(read.judged, "there is no account in it"),
             None => read,
         }
     }
 
-    /// Sets names, by the configured method; falls back from PATCH to PUT where PATCH is not supported.
-    pub async fn update(&self, id: &ScimId, wanted: &Names, carried: &Names, turn: &Turn<'_>) -> Read<Account> {
+    /// Sets names, and brings the account back where it was found inactive; by the configured method, and by PUT where
+    /// PATCH is not supported.
+    pub async fn update(&self, update: &Update<'_>, turn: &Turn<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
-            let body = wire::patch_names(wanted, carried);
-            let read = account_of(&self.send(Method::Patch, wire::user(id), Some(body)).await);
+            let read =
+                account_of(&self.send(Method::Patch, wire::user(update.id), Some(wire::patch_names(update))).await);
             if read.judged.outcome != Outcome::NotSupported {
                 return read;
             }
         }
-        self.put(id, turn, &|members| wire::lay_names(members, wanted)).await
+        let change = |members: &mut serde_json::Map<String, serde_json::Value>| {
+            wire::lay_names(members, update.wanted);
+            if update.reactivate {
+                wire::set_active(members, true);
+            }
+        };
+        self.put(update.id, turn, &change).await
     }
 
     /// Takes access away by `active=false`.
     pub async fn deactivate(&self, id: &ScimId, turn: &Turn<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
-            let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_active(false))).await);
+            let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_inactive())).await);
             if read.judged.outcome != Outcome::NotSupported {
                 return read;
             }
         }
         self.put(id, turn, &|members| wire::set_active(members, false)).await
-    }
-
-    /// Brings an account back that was found inactive.
-    pub async fn reactivate(&self, id: &ScimId, turn: &Turn<'_>) -> Read<Account> {
-        if self.update_method == UpdateMethod::Patch {
-            let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_active(true))).await);
-            if read.judged.outcome != Outcome::NotSupported {
-                return read;
-            }
-        }
-        self.put(id, turn, &|members| wire::set_active(members, true)).await
     }
 
     /// Removes an account.

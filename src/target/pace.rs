@@ -13,6 +13,7 @@ pub struct Pace {
     under_way: Semaphore,
     gap: Duration,
     next: Cell<Instant>,
+    not_before: Cell<Instant>,
 }
 
 /// The right to one request and its answer.
@@ -25,7 +26,9 @@ impl Pace {
     #[must_use]
     pub fn new(concurrency_max: u32, requests_per_second_max: Option<u32>) -> Self {
         let gap = requests_per_second_max.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
-        Self { under_way: Semaphore::new(concurrency_max as usize), gap, next: Cell::new(Instant::now()) }
+        let now = Instant::now();
+        let under_way = Semaphore::new(concurrency_max as usize);
+        Self { under_way, gap, next: Cell::new(now), not_before: Cell::new(now) }
     }
 
     /// Waits for the next turn, in the order of asking.
@@ -34,14 +37,17 @@ impl Pace {
         let now = Instant::now();
         let slot = self.next.get().max(now);
         self.next.set(slot + self.gap);
-        if slot > now + SHORTEST_WAIT {
-            sleep_until(slot).await;
+        // A pause may be ordered while this one waits: it holds whoever has not left.
+        let mut until = slot.max(self.not_before.get());
+        while until > Instant::now() + SHORTEST_WAIT {
+            sleep_until(until).await;
+            until = until.max(self.not_before.get());
         }
         Turn { _permit: permit }
     }
 
     /// Lets no turn come for so long.
     pub fn pause(&self, duration: Duration) {
-        self.next.set(self.next.get().max(Instant::now() + duration));
+        self.not_before.set(self.not_before.get().max(Instant::now() + duration));
     }
 }

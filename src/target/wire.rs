@@ -1,5 +1,6 @@
 //! What goes over the wire: addresses and bodies (RFC 7644, section 3; servers.md says which shapes work everywhere).
 
+use super::Update;
 use super::account::member;
 use crate::model::{DesiredUser, Names, ScimId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -43,8 +44,9 @@ pub(super) fn new_user(user: &DesiredUser) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-pub(super) fn patch_names(wanted: &Names, carried: &Names) -> Vec<u8> {
-    let operations: Vec<_> =
+pub(super) fn patch_names(update: &Update<'_>) -> Vec<u8> {
+    let (wanted, carried) = (update.wanted, update.carried);
+    let mut operations: Vec<_> =
         [("name.givenName", &wanted.given, &carried.given), ("name.familyName", &wanted.family, &carried.family)]
             .into_iter()
             .filter_map(|(path, wanted, carried)| {
@@ -53,11 +55,14 @@ pub(super) fn patch_names(wanted: &Names, carried: &Names) -> Vec<u8> {
                     .then(|| json!({"op": "replace", "path": path, "value": wanted}))
             })
             .collect();
+    if update.reactivate {
+        operations.push(json!({"op": "replace", "path": "active", "value": true}));
+    }
     json!({"schemas": [PATCH_SCHEMA], "Operations": operations}).to_string().into_bytes()
 }
 
-pub(super) fn patch_active(active: bool) -> Vec<u8> {
-    let operation = json!({"op": "replace", "path": "active", "value": active});
+pub(super) fn patch_inactive() -> Vec<u8> {
+    let operation = json!({"op": "replace", "path": "active", "value": false});
     json!({"schemas": [PATCH_SCHEMA], "Operations": [operation]}).to_string().into_bytes()
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn link(connection: &mut Connection, users: &str) {
             scim_id: ScimId::new(format!("scim-{id}")),
             user_name: UserName::of_account(name),
             names,
+            active: true,
         };
         settlement.failure = FailureEffect::Clear;
         store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
