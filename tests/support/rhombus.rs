@@ -22,11 +22,23 @@ pub(crate) enum Fate {
 /// Asked before and after each request is obeyed.
 pub(crate) type Moments = Rc<dyn Fn() -> Fate>;
 
+/// What an answer is turned into, given its request.
+pub(crate) type Mangle = Rc<dyn Fn(&Request, Result<Answer, CallError>) -> Result<Answer, CallError>>;
+
 /// The accounts, and what was done to them.
+/// Decides, before a request is obeyed, whether it is answered with something else.
+pub(crate) type Refuse = Rc<dyn Fn(&Request) -> Option<Answer>>;
+
 #[derive(Default)]
 pub(crate) struct Accounts {
     pub(crate) by_id: BTreeMap<String, Value>,
     pub(crate) log: Vec<(String, String)>,
+    /// Each request that came, and when.
+    pub(crate) seen: Vec<(Method, String, tokio::time::Instant)>,
+    /// Requests that are refused, by what they are answered with.
+    pub(crate) refuse: Option<Refuse>,
+    /// A userName that is taken cannot be taken twice.
+    pub(crate) unique: bool,
     made_count: u32,
 }
 
@@ -52,6 +64,7 @@ impl Accounts {
         let id = path.strip_prefix("/Users/").map(str::to_owned);
         match (request.method, id) {
             (Method::Get, None) => (200, self.list(query)),
+            (Method::Post, None) if self.unique && self.named(&body["userName"]) => (409, json!({"detail": "taken"})),
             (Method::Post, None) => {
                 let account = self.add(body);
                 self.note("user_create_provision", account["id"].as_str().expect("an id"));
@@ -65,8 +78,25 @@ impl Accounts {
                 (204, Value::Null)
             }
             (Method::Patch, Some(id)) => self.patch(&id, &body),
+            (Method::Put, Some(id)) => {
+                let mut account = body;
+                account["id"] = id.clone().into();
+                let removed = account["active"] == false;
+                self.note(if removed { "user_deprovision" } else { "user_update_provision" }, &id);
+                if removed {
+                    self.by_id.remove(&id);
+                } else {
+                    self.by_id.insert(id, account.clone());
+                }
+                (200, account)
+            }
             (method, id) => panic!("unexpected {method:?} {id:?}"),
         }
+    }
+
+    fn named(&self, name: &Value) -> bool {
+        let folded = |name: &Value| name.as_str().unwrap_or_default().to_lowercase();
+        self.by_id.values().any(|account| folded(&account["userName"]) == folded(name))
     }
 
     fn patch(&mut self, id: &str, body: &Value) -> (u16, Value) {
@@ -114,6 +144,7 @@ impl Accounts {
 pub(crate) struct Wire {
     pub(crate) accounts: Rc<RefCell<Accounts>>,
     pub(crate) moments: Moments,
+    pub(crate) mangle: Mangle,
 }
 
 impl Transport for Wire {
@@ -125,18 +156,31 @@ impl Transport for Wire {
             Fate::Die => std::future::pending().await,
             Fate::Break => return Err(CallError::Lost("cut before".to_owned())),
         }
-        let (status, body) = self.accounts.borrow_mut().obey(request);
+        let now = tokio::time::Instant::now();
+        self.accounts.borrow_mut().seen.push((request.method, request.target.clone(), now));
+        let refuse = self.accounts.borrow().refuse.clone();
+        let answer = match refuse.and_then(|refuse| refuse(request)) {
+            Some(answer) => answer,
+            None => {
+                let (status, body) = self.accounts.borrow_mut().obey(request);
+                answer(status, if body.is_null() { "".to_owned() } else { body.to_string() }.as_str())
+            }
+        };
         tokio::task::yield_now().await;
         match (self.moments)() {
             Fate::GoOn => {}
             Fate::Die => std::future::pending().await,
             Fate::Break => return Err(CallError::Lost("cut after".to_owned())),
         }
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let body = match take {
-            Take::Stream(stream) if status == 200 => stream(&body).map(|()| Vec::new()),
-            Take::Stream(_) | Take::Whole => Ok(body),
-        };
-        Ok(Answer { status, body, retry_after: None, date: None })
+        let mut answer = (self.mangle)(request, Ok(answer))?;
+        if let (Take::Stream(stream), 200, Ok(body)) = (take, answer.status, answer.body.clone()) {
+            answer.body = stream(&body).map(|()| Vec::new());
+        }
+        Ok(answer)
     }
+}
+
+/// An answer with that status and body.
+pub(crate) fn answer(status: u16, body: &str) -> Answer {
+    Answer { status, body: Ok(body.as_bytes().to_vec()), retry_after: None, date: None }
 }

@@ -1,0 +1,435 @@
+//! An endpoint that is not to be trusted: each test is one oddity, and what must hold then (facts: failures, section E).
+
+#[path = "support/company.rs"]
+mod company;
+#[path = "support/rhombus.rs"]
+mod rhombus;
+mod support;
+
+use company::Company;
+use rhombus::answer;
+use rhombus_sync::http::{Method, Request};
+use rhombus_sync::model::{Duration, Removal, StandingKind};
+use rhombus_sync::outcome::{Answer, CallError, RetryAfter};
+use rhombus_sync::plan::Removals;
+use rhombus_sync::report::CycleReport;
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
+
+const THREE: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem";
+
+fn staff(count: usize, given: &str) -> String {
+    (0..count).map(|n| format!("u{n:03} u{n:03}@x.example {given}")).collect::<Vec<_>>().join("|")
+}
+
+/// Answers some requests with something else, instead of obeying them.
+fn refuse(company: &Company, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
+    company.accounts.borrow_mut().refuse = Some(Rc::new(decide));
+}
+
+/// Obeys all requests and changes some answers.
+fn mangle(company: &Company, change: impl Fn(&Request, Answer) -> Result<Answer, CallError> + 'static) {
+    *company.mangle.borrow_mut() = Rc::new(move |request, answer| change(request, answer?));
+}
+
+fn obey(company: &Company) {
+    company.accounts.borrow_mut().refuse = None;
+    mangle(company, |_, answer| Ok(answer));
+}
+
+fn is_read(request: &Request) -> bool {
+    request.method == Method::Get && request.target.starts_with("/Users/")
+}
+
+fn is_list(request: &Request) -> bool {
+    request.method == Method::Get && request.target.starts_with("/Users?")
+}
+
+#[track_caller]
+fn check(report: &CycleReport, exit: u8, kind: StandingKind, count: usize) {
+    assert_eq!((report.exit, report.count(kind)), (exit, count), "{report:?}");
+}
+
+#[test]
+fn row_88_a_created_account_whose_answer_is_torn_is_found_and_logged_once() {
+    for body in [Err("cut".to_owned()), Ok(Vec::new()), Ok(b"<html>".to_vec()), Ok(b"{}".to_vec())] {
+        let company = Company::new();
+        mangle(&company, move |request, answer| {
+            Ok(if request.method == Method::Post { Answer { body: body.clone(), ..answer } } else { answer })
+        });
+        let report = company.run_whole(THREE);
+        assert_eq!((report.exit, report.created_count), (0, 3), "{report:?}");
+        company.judge(THREE, "torn");
+    }
+}
+
+#[test]
+fn row_104_an_answer_of_somebody_else_is_not_believed() {
+    let company = Company::new();
+    mangle(&company, |request, answer| {
+        let other = json!({"id": "account-2", "userName": "stranger@x.example"}).to_string();
+        Ok(if request.method == Method::Post { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
+    });
+    let report = company.run_whole(THREE);
+    assert_eq!((report.exit, report.created_count), (0, 3), "{report:?}");
+    company.judge(THREE, "another's account");
+    mangle(&company, |request, answer| {
+        let other = json!({"id": "account-3", "userName": "stranger@x.example"}).to_string();
+        Ok(if is_read(request) { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
+    });
+    check(&company.run_whole("a a@x.example Ann|b b@x.example Ben"), 4, StandingKind::Held, 1);
+    obey(&company);
+    company.judge(THREE, "nobody was removed");
+}
+
+#[test]
+fn row_79_and_80_a_404_counts_only_at_the_right_endpoint() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    refuse(&company, |request| request.target.starts_with("/Users/").then(|| answer(404, "")));
+    let report = company.run_whole("a a@x.example Ann|b b@x.example Ben");
+    assert_eq!((report.exit, report.deleted_count), (1, 0), "{report:?}");
+    assert!(report.error[0].contains("not the endpoint of this state"), "{:?}", report.error);
+    obey(&company);
+    assert_eq!(company.run_whole(THREE).unchanged_count, 3);
+    company.judge(THREE, "nothing was forgotten");
+}
+
+#[test]
+fn accounts_that_are_gone_together_do_not_make_it_the_wrong_endpoint() {
+    let company = Company::new();
+    company.run_whole(&staff(150, "Pat"));
+    let newest: Vec<_> = company.accounts.borrow().by_id.keys().cloned().collect();
+    for id in
+        newest.iter().filter(|id| id.trim_start_matches("account-").parse::<u32>().is_ok_and(|number| number > 122))
+    {
+        company.accounts.borrow_mut().by_id.remove(id);
+    }
+    let report = company.run_whole(&staff(149, "Pat"));
+    assert_eq!((report.exit, report.deleted_count), (0, 1), "{report:?}");
+}
+
+#[test]
+fn row_100_an_account_that_shows_late_is_waited_for_and_its_name_is_reserved() {
+    let mut company = Company::new();
+    company.settings.settle_time = Duration::from_seconds(60);
+    company.run_whole("z z@x.example Zoe");
+    let hidden = |request: &Request, reply: Answer| {
+        Ok(match request.method {
+            Method::Post => return Err(CallError::Lost("cut".to_owned())),
+            Method::Get if is_list(request) => answer(200, r#"{"totalResults":0}"#),
+            Method::Get | Method::Patch | Method::Put | Method::Delete => reply,
+        })
+    };
+    mangle(&company, hidden);
+    check(&company.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, StandingKind::Waiting, 1);
+    let report = company.run_whole("z z@x.example Zoe|b a@x.example Bea");
+    check(&report, 3, StandingKind::Waiting, 2);
+    obey(&company);
+    company.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
+    company.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
+    company.judge("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem", "a reserved name");
+}
+
+#[test]
+fn row_81_a_409_after_a_lost_answer_is_our_own_account() {
+    let company = Company::new();
+    company.accounts.borrow_mut().unique = true;
+    let posts = Rc::new(Cell::new(0));
+    mangle(&company, move |request, reply| {
+        if request.method == Method::Post {
+            posts.set(posts.get() + 1);
+            return if posts.get() == 1 { Err(CallError::Lost("cut".to_owned())) } else { Ok(reply) };
+        }
+        // It shows only after the second try was refused.
+        Ok(if is_list(request) && posts.get() == 1 { answer(200, r#"{"totalResults":0}"#) } else { reply })
+    });
+    let report = company.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.created_count), (0, 1), "{report:?}");
+    company.judge("a a@x.example Ann", "409 after a lost answer");
+}
+
+#[test]
+fn row_81_a_username_that_is_taken_by_nobody_to_be_seen_is_refused() {
+    let company = Company::new();
+    refuse(&company, |request| (request.method == Method::Post).then(|| answer(409, "")));
+    check(&company.run_whole("a a@x.example Ann"), 0, StandingKind::Refused, 1);
+    let events = company.events().len();
+    company.run_whole("a a@x.example Ann");
+    assert_eq!(company.events().len(), events + 1, "a refusal is said once, and the cycle's end each time");
+}
+
+#[test]
+fn an_inactive_account_is_brought_back_however_often_that_fails() {
+    let company = Company::new();
+    company.accounts.borrow_mut().by_id.get_mut("account-1").expect("the account to link")["active"] = false.into();
+    let user = "k linked@x.example Old";
+    for (status, exit) in [(429, 3), (400, 3)] {
+        refuse(&company, move |request| (request.method == Method::Patch).then(|| answer(status, "")));
+        assert_eq!(company.run_whole(user).exit, exit);
+    }
+    obey(&company);
+    let report = company.run_whole("k linked@x.example Oldest");
+    assert_eq!((report.exit, report.updated_count), (0, 1), "{report:?}");
+    assert_eq!(company.accounts.borrow().by_id["account-1"]["active"], true);
+    company.judge("k linked@x.example Oldest", "reactivated");
+}
+
+#[test]
+fn row_103_what_three_accepted_updates_do_not_change_is_parked() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    let before = company.accounts.borrow().by_id.values().find(|a| a["userName"] == "a@x.example").cloned().expect("a");
+    refuse(&company, move |request| (request.method == Method::Patch).then(|| answer(200, &before.to_string())));
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    for _ in 0..3 {
+        check(&company.run_whole(moved), 3, StandingKind::Failed, 1);
+    }
+    let report = company.run_whole(moved);
+    check(&report, 3, StandingKind::Parked, 1);
+    assert_eq!(company.run_whole(moved).updated_count, 0);
+    obey(&company);
+    assert_eq!(company.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
+}
+
+#[test]
+fn row_106_a_removal_that_does_nothing_is_a_failure() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    refuse(&company, |request| (request.method == Method::Delete).then(|| answer(204, "")));
+    let report = company.run_whole("a a@x.example Ann|b b@x.example Ben");
+    check(&report, 3, StandingKind::Failed, 1);
+    assert_eq!(report.deleted_count, 0);
+}
+
+#[test]
+fn a_delete_that_is_not_supported_is_followed_by_active_false_and_patch_by_put() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    refuse(&company, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(501, "")));
+    let report = company.run_whole("a a@x.example Anna|b b@x.example Ben");
+    assert_eq!((report.exit, report.updated_count, report.deactivated_count), (0, 1, 1), "{report:?}");
+    company.judge("a a@x.example Anna|b b@x.example Ben", "by PUT");
+}
+
+#[test]
+fn row_78_a_refused_token_ends_the_cycle_at_once_and_blames_nobody() {
+    for status in [401, 403] {
+        let company = Company::new();
+        company.run_whole(THREE);
+        refuse(&company, move |_| Some(answer(status, "")));
+        let before = company.accounts.borrow().seen.len();
+        let report = company.run_whole(&staff(50, "Pat"));
+        assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+        let calls = company.accounts.borrow().seen.len() - before;
+        assert!(calls <= 10, "{calls} calls after {status}");
+        obey(&company);
+    }
+}
+
+#[test]
+fn a_403_to_one_user_is_that_users_failure() {
+    let company = Company::new();
+    refuse(&company, |request| {
+        let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
+        body.contains("b@x.example").then(|| answer(403, ""))
+    });
+    let report = company.run_whole(THREE);
+    check(&report, 3, StandingKind::Failed, 1);
+    assert_eq!(report.created_count, 2);
+}
+
+#[test]
+fn row_77_a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    refuse(&company, |request| (request.method == Method::Patch).then(|| answer(400, r#"{"detail":"bad value"}"#)));
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    let report = company.run_whole(moved);
+    check(&report, 3, StandingKind::Failed, 1);
+    assert_eq!(report.standings[0].reason, "Rhombus answered 400 Bad Request: bad value");
+    let calls = company.accounts.borrow().seen.len();
+    check(&company.run_whole(moved), 3, StandingKind::Failed, 1);
+    assert_eq!(company.accounts.borrow().seen.len(), calls, "it was not due");
+    company.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem");
+    assert_eq!(company.accounts.borrow().seen.len(), calls + 1, "another value is tried at once");
+    refuse(&company, |_| Some(answer(401, "")));
+    company.run_whole("a a@x.example Anja|b b@x.example Ben");
+    obey(&company);
+    company.clock.fetch_add(6 * 60_000, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(company.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
+}
+
+#[test]
+fn row_112_ten_users_without_an_answer_end_the_cycle() {
+    for target in [Method::Patch, Method::Post, Method::Delete] {
+        let company = Company::new();
+        company.run_whole(&staff(60, "Pat"));
+        refuse(&company, move |request| (request.method == target).then(|| answer(503, "<html>busy</html>")));
+        let export = match target {
+            Method::Patch => staff(60, "Quinn"),
+            Method::Post => {
+                format!("{}|{}", staff(60, "Pat"), staff(120, "Pat").split('|').skip(60).collect::<Vec<_>>().join("|"))
+            }
+            Method::Delete | Method::Get | Method::Put => staff(10, "Pat"),
+        };
+        let before = company.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count();
+        let report = company.run_whole(&export);
+        assert_eq!(report.exit, 1, "{target:?}: {:?}", report.error);
+        assert!(report.error[0].contains("does not answer"), "{:?}", report.error);
+        let sent = company.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count() - before;
+        assert!(sent <= 26 * 4, "{target:?}: {sent} requests");
+    }
+}
+
+#[test]
+fn row_86_without_any_answer_nobody_has_failed() {
+    let company = Company::new();
+    *company.mangle.borrow_mut() = Rc::new(|_, _| Err(CallError::NotSent("connection refused".to_owned())));
+    check(&company.run_whole("a a@x.example Ann"), 1, StandingKind::Failed, 0);
+    obey(&company);
+}
+
+#[test]
+fn row_84_retry_after_holds_every_request_also_across_a_restart() {
+    let company = Company::new();
+    company.run_whole(&staff(3, "Pat"));
+    let told = Rc::new(Cell::new(false));
+    let wait = |seconds, told: Rc<Cell<bool>>| {
+        move |request: &Request| {
+            let first = request.method == Method::Post && !told.replace(true);
+            first.then(|| Answer {
+                retry_after: Some(RetryAfter::Seconds(seconds)),
+                ..answer(429, "Enhance your calm.")
+            })
+        }
+    };
+    refuse(&company, wait(20, told.clone()));
+    let start = company.accounts.borrow().seen.len();
+    assert_eq!(company.run_whole(&staff(30, "Pat")).exit, 0);
+    let seen = company.accounts.borrow().seen[start..].to_vec();
+    let posts: Vec<_> = seen.iter().filter(|(method, ..)| *method == Method::Post).map(|(.., at)| *at).collect();
+    let soon = posts.iter().filter(|at| at.duration_since(posts[0]).as_secs() < 19).count();
+    assert!(soon <= 4, "{soon} requests left before the time");
+    told.set(false);
+    refuse(&company, wait(3600, told));
+    let report = company.run_whole(&staff(40, "Pat"));
+    assert_eq!(report.exit, 3);
+    assert!(report.standings.iter().any(|standing| standing.kind == StandingKind::Waiting && standing.until.is_some()));
+    let calls = company.accounts.borrow().seen.len();
+    assert_eq!(company.run_whole(&staff(41, "Pat")).exit, 3, "the next process keeps it too");
+    assert_eq!(company.accounts.borrow().seen.len(), calls);
+    company.clock.fetch_add(3_700_000, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(company.run_whole(&staff(41, "Pat")).exit, 0);
+}
+
+#[test]
+fn row_89_a_login_page_is_no_empty_list() {
+    let company = Company::new();
+    refuse(&company, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
+    let report = company.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.created_count), (1, 0), "{report:?}");
+    let said = |company: &Company| {
+        company.events().iter().filter(|event| event["event_type"] == "user_lookup_provision").count()
+    };
+    assert_eq!(said(&company), 1);
+    company.run_whole("a a@x.example Ann");
+    assert_eq!(said(&company), 1, "once per user and cause");
+    obey(&company);
+    company.run_whole("a a@x.example Ann");
+    company.judge("a a@x.example Ann", "after the login page");
+    refuse(&company, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
+    company.run_whole("a a@x.example Ann|b b@x.example Ben");
+    assert_eq!(said(&company), 2, "another user's trouble is said");
+}
+
+#[test]
+fn row_97_an_ignored_filter_makes_the_whole_list_decide() {
+    let company = Company::new();
+    company.run_whole(&staff(3, "Pat"));
+    company.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
+    let all: Vec<Value> = company.accounts.borrow().by_id.values().cloned().collect();
+    refuse(&company, move |request| {
+        request
+            .target
+            .contains("filter=")
+            .then(|| answer(200, &json!({"totalResults": all.len(), "Resources": all}).to_string()))
+    });
+    let report = company.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
+    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+}
+
+#[test]
+fn row_97_a_filter_that_cares_for_letter_case_is_not_trusted() {
+    let company = Company::new();
+    company.run_whole(&staff(3, "Pat"));
+    company.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
+    let all: Vec<Value> = company.accounts.borrow().by_id.values().cloned().collect();
+    refuse(&company, move |request| {
+        let filter = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy().into_owned();
+        let name = filter.split('"').nth(1)?.to_owned();
+        let found: Vec<_> = all.iter().filter(|account| account["userName"] == *name).collect();
+        Some(answer(200, &json!({"totalResults": found.len(), "Resources": found}).to_string()))
+    });
+    let report = company.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
+    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+}
+
+#[test]
+fn row_98_a_list_that_shows_too_few_does_not_prove_that_nobody_is_there() {
+    let company = Company::new();
+    company.accounts.borrow_mut().add(json!({"userName": "u002@x.example", "name": {"givenName": "Pat"}}));
+    refuse(&company, |request| {
+        (is_list(request) && !request.target.contains("filter="))
+            .then(|| answer(200, r#"{"totalResults":3,"Resources":[]}"#))
+    });
+    let report = company.run_whole(&staff(6, "Pat"));
+    assert_eq!((report.linked_count, report.created_count), (1, 5), "{report:?}");
+}
+
+#[test]
+fn row_92_a_redirect_is_a_wrong_endpoint() {
+    let company = Company::new();
+    refuse(&company, |_| Some(answer(307, "")));
+    let report = company.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+}
+
+#[test]
+fn row_96_two_accounts_with_one_username_are_refused() {
+    let company = Company::new();
+    for _ in 0..2 {
+        company.accounts.borrow_mut().add(json!({"userName": "a@x.example"}));
+    }
+    check(&company.run_whole("a a@x.example Ann"), 0, StandingKind::Refused, 1);
+}
+
+#[test]
+fn accounts_that_we_did_not_make_can_be_refused() {
+    let mut company = Company::new();
+    company.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Refuse;
+    check(&company.run_whole("k linked@x.example Kim"), 0, StandingKind::Refused, 1);
+    company.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Adopt;
+    let report = company.run_whole("k linked@x.example Kim");
+    assert_eq!((report.linked_count, report.updated_count), (1, 1), "{report:?}");
+}
+
+#[test]
+fn a_lost_create_of_somebody_who_left_is_waited_for_then_linked_and_removed() {
+    let mut company = Company::new();
+    company.settings.settle_time = Duration::from_seconds(60);
+    company.settings.policy.on_removed = Removals::By(Removal::Delete);
+    company.run_whole("z z@x.example Zoe");
+    mangle(&company, |request, reply| match request.method {
+        Method::Post => Err(CallError::Lost("cut".to_owned())),
+        Method::Get if is_list(request) => Ok(answer(200, r#"{"totalResults":0}"#)),
+        Method::Get | Method::Patch | Method::Put | Method::Delete => Ok(reply),
+    });
+    check(&company.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, StandingKind::Waiting, 1);
+    check(&company.run_whole("z z@x.example Zoe"), 3, StandingKind::Waiting, 1);
+    obey(&company);
+    let report = company.run_whole("z z@x.example Zoe");
+    assert_eq!((report.exit, report.created_count, report.deleted_count), (0, 1, 1), "{report:?}");
+    company.judge("z z@x.example Zoe", "who has left is linked, then removed");
+}

@@ -1,0 +1,244 @@
+//! One company over any number of processes: its state, its endpoint, its log, and the oracle that judges them.
+#![allow(dead_code, reason = "each test file uses its part of this")]
+
+use crate::rhombus::{Accounts, Fate, Mangle, Wire};
+use crate::support::{array, settings};
+use rhombus_sync::config::Settings;
+use rhombus_sync::cycle::{Clock, World, reconcile};
+use rhombus_sync::event::Sealed;
+use rhombus_sync::model::{CycleId, Moment, UpdateMethod};
+use rhombus_sync::report::CycleReport;
+use rhombus_sync::ship::ship;
+use rhombus_sync::sink::{FileSink, Sink, SinkError};
+use rhombus_sync::store::{self, Access, Fault, Journal};
+use rhombus_sync::target::{Pace, ScimTarget};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// A clock that moves with each look at it, and across restarts.
+struct TestClock(Arc<AtomicI64>);
+
+impl Clock for TestClock {
+    fn now(&self) -> Moment {
+        Moment(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+/// Counts steps and says what happens at the one that was chosen.
+#[derive(Clone)]
+pub(crate) struct Steps {
+    pub(crate) passed: Arc<AtomicU32>,
+    at: u32,
+    fate: Fate,
+    crash: CancellationToken,
+}
+
+impl Steps {
+    pub(crate) fn new(at: u32, fate: Fate) -> Self {
+        Self { passed: Arc::default(), at, fate, crash: CancellationToken::new() }
+    }
+
+    fn step(&self) -> Fate {
+        if self.crash.is_cancelled() {
+            return Fate::Die;
+        }
+        if self.passed.fetch_add(1, Ordering::SeqCst) + 1 != self.at {
+            return Fate::GoOn;
+        }
+        if self.fate == Fate::Die {
+            self.crash.cancel();
+        }
+        self.fate
+    }
+}
+
+/// A file that may be cut off in the middle of a line, or after it.
+struct CrashingSink {
+    inner: FileSink,
+    path: PathBuf,
+    steps: Steps,
+}
+
+impl Sink for CrashingSink {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
+        self.inner.resume(delivered)
+    }
+    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
+        let stopped = || SinkError { name: "stopped".to_owned(), cause: std::io::Error::other("stopped by the test") };
+        let before = std::fs::metadata(&self.path).expect("the sink's file").len();
+        self.inner.deliver(events)?;
+        if self.steps.step() == Fate::Die {
+            let file = std::fs::OpenOptions::new().write(true).open(&self.path).expect("the sink's file");
+            file.set_len(before + 17).expect("a torn line");
+            return Err(stopped());
+        }
+        if self.steps.step() == Fate::Die { Err(stopped()) } else { Ok(()) }
+    }
+}
+
+/// One company with one state, one endpoint and one log, over any number of processes.
+pub(crate) struct Company {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) accounts: Rc<RefCell<Accounts>>,
+    pub(crate) clock: Arc<AtomicI64>,
+    pub(crate) settings: Settings,
+    /// What the endpoint's answers are turned into.
+    pub(crate) mangle: RefCell<Mangle>,
+}
+
+impl Company {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(crate::support::state(folder.path(), "https://x.example"));
+        let mut settings = settings(folder.path());
+        settings.sink_names = vec!["file".to_owned()];
+        let company = Self {
+            settings,
+            folder,
+            accounts: Rc::default(),
+            clock: Arc::new(AtomicI64::new(1_800_000_000_000)),
+            mangle: RefCell::new(Rc::new(|_, answer| answer)),
+        };
+        company.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
+        company.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
+        company
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// One process: a cycle and its deliveries, until it ends or dies at the chosen step. None: it died.
+    pub(crate) fn run(&self, export: &str, steps: &Steps) -> Option<CycleReport> {
+        std::fs::write(self.path("directory.json"), array(export)).expect("an export");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+        let (alive, ended) = mpsc::channel::<()>();
+        let commits = steps.clone();
+        let faults = Box::new(move || {
+            let _alive = &alive;
+            // One step before each commit and one after it.
+            match commits.step() {
+                Fate::Die => Fault::Before,
+                Fate::GoOn | Fate::Break if commits.step() == Fate::Die => Fault::After,
+                Fate::GoOn | Fate::Break => Fault::None,
+            }
+        });
+        let writer = store::open(&self.path("state.db"), Access::Write).expect("the state opens");
+        let journal = Journal::start(writer, Some(faults)).expect("a journal");
+        let clock = TestClock(self.clock.clone());
+        let requests = steps.clone();
+        let report = runtime.block_on(async {
+            let mangle = self.mangle.borrow().clone();
+            let wire = Wire { accounts: self.accounts.clone(), moments: Rc::new(move || requests.step()), mangle };
+            let cycle = self.clock.fetch_add(1, Ordering::SeqCst);
+            let world = World {
+                settings: &self.settings,
+                target: ScimTarget::new(wire, Pace::new(4, None), UpdateMethod::Patch),
+                journal: journal.clone(),
+                reader: store::open(&self.path("state.db"), Access::Read).expect("the state opens"),
+                clock: &clock,
+                random: || 7,
+                stop: CancellationToken::new(),
+                deactivated: Cell::new(false),
+                cycle: CycleId::new(format!("cycle-{cycle}")),
+            };
+            let whole = async {
+                let report = reconcile(&world).await.ok()?;
+                let path = self.path("events.ndjson");
+                let inner = FileSink::new("file".to_owned(), path.clone());
+                let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(CrashingSink { inner, path, steps: steps.clone() })];
+                ship(&mut sinks, &world.reader, &world.journal).await.ok()?;
+                Some(report)
+            };
+            tokio::select! {
+                biased;
+                () = steps.crash.cancelled() => None,
+                report = whole => report.filter(|_| !steps.crash.is_cancelled()),
+            }
+        });
+        drop(journal);
+        // The journal's thread owns the sender: it has ended when the channel closes.
+        let _ = ended.recv();
+        report
+    }
+
+    pub(crate) fn run_whole(&self, export: &str) -> CycleReport {
+        self.run(export, &Steps::new(u32::MAX, Fate::GoOn)).expect("an undisturbed run ends")
+    }
+
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("events.ndjson")).expect("a log");
+        assert!(text.ends_with('\n'), "a torn line is left");
+        let mut lines: BTreeMap<i64, String> = BTreeMap::new();
+        for line in text.lines() {
+            let event: Value = serde_json::from_str(line).expect("a whole line");
+            let sequence = event["sequence"].as_i64().expect("a sequence");
+            let first = lines.entry(sequence).or_insert_with(|| line.to_owned());
+            assert_eq!(first, line, "event {sequence} was repeated with other bytes");
+        }
+        let mut chain = String::new();
+        for (place, (sequence, line)) in lines.iter().enumerate() {
+            assert_eq!(*sequence, place as i64 + 1, "the sequence has a gap");
+            let (body, found) = line.rsplit_once(",\"chain\":\"").expect("a chain");
+            let body = format!("{chain}\n{body}}}");
+            chain = rhombus_sync::model::hex(&Sha256::digest(body));
+            assert_eq!(found, format!("{chain}\"}}"), "the chain breaks at {sequence}");
+        }
+        lines.values().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// The oracle (one, for every way of stopping): what the endpoint did against what the log says and the export wants.
+    pub(crate) fn judge(&self, wanted: &str, how: &str) {
+        let accounts = self.accounts.borrow();
+        let mut names: Vec<_> = accounts
+            .by_id
+            .values()
+            .map(|account| account["userName"].as_str().expect("a name").to_lowercase())
+            .collect();
+        names.sort();
+        let unique: BTreeSet<_> = names.iter().cloned().collect();
+        assert_eq!(names.len(), unique.len(), "{how}: somebody was created twice: {names:?}");
+        let mut expected: BTreeSet<String> = ["stranger@x.example".to_owned(), "linked@x.example".to_owned()].into();
+        expected.extend(wanted.split('|').map(|user| user.trim().split(' ').nth(1).expect("a username").to_owned()));
+        assert_eq!(unique, expected, "{how}: the endpoint is not what the export wants");
+        for user in wanted.split('|').map(|user| user.trim().split(' ').collect::<Vec<_>>()) {
+            let account = accounts
+                .by_id
+                .values()
+                .find(|account| account["userName"].as_str().is_some_and(|name| name.to_lowercase() == user[1]));
+            let given = account.and_then(|account| account["name"]["givenName"].as_str()).unwrap_or_default();
+            assert_eq!(given, user[2], "{how}: the given name of {}", user[0]);
+        }
+        let mut accepted = accounts.log.clone();
+        let mut said: Vec<(String, String)> = self
+            .events()
+            .iter()
+            .filter(|event| event["success"] == true && event["resource"]["type"] == "user")
+            .filter(|event| event["message_chain"]["message_details"] != "linked")
+            .map(|event| {
+                (
+                    event["event_type"].as_str().unwrap_or_default().to_owned(),
+                    event["resource"]["target_id"].as_str().unwrap_or_default().to_owned(),
+                )
+            })
+            .collect();
+        accepted.sort();
+        said.sort();
+        assert_eq!(said, accepted, "{how}: success events are not the accepted changes");
+        let state = store::open(&self.path("state.db"), Access::Read).expect("the state opens");
+        assert_eq!(store::open_intents(&state).expect("intents").len(), 0, "{how}: an intent is left open");
+        let count = store::installation(&state).expect("the row").provisioned_count;
+        assert_eq!(count as usize, wanted.split('|').count(), "{how}: provisioned_count");
+    }
+}
