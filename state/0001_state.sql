@@ -72,7 +72,9 @@ CREATE TABLE intents (
     accepted     INTEGER CHECK (accepted IN (0, 1))  -- NULL: not known; 0: nothing was accepted, so no budget is spent
 ) STRICT;
 CREATE INDEX intents_open ON intents (id) WHERE ended_at IS NULL;
-CREATE INDEX intents_window ON intents (stored_at);
+CREATE INDEX intents_window ON intents (stored_at) WHERE kind <> '';
+CREATE INDEX intents_removals ON intents (stored_at) WHERE action IN ('deactivate', 'delete');
+CREATE INDEX intents_ended ON intents (stored_at) WHERE ended_at IS NOT NULL;
 
 -- Users whose wanted change is not done: held, waiting, refused, parked, failed, kept.
 CREATE TABLE standings (

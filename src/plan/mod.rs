@@ -1,7 +1,7 @@
 //! From records and snapshot to an approved plan. PURE: it reads no clock and calls nobody.
 //!
 //! [`Comparison`] takes records beside snapshot rows and becomes a [`Plan`] once the source has said "whole"; the
-//! [`guard`] alone makes an [`ApprovedPlan`] of it, and only that can be applied.
+//! guard alone ([`approve`]) makes an [`ApprovedPlan`] of it, and only that can be applied.
 
 pub mod desire;
 

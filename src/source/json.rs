@@ -53,7 +53,7 @@ impl<'de> Visitor<'de> for Record<'_> {
             if slot.is_some() {
                 return Err(A::Error::custom("doubled key"));
             }
-            *slot = Some(map.next_value_seed(LooseValue)?);
+            *slot = Some(map.next_value_seed(LooseValue { object: Object::Skip })?);
             Ok(())
         }
         let [
@@ -135,8 +135,19 @@ impl Visitor<'_> for KeyOf<'_> {
     }
 }
 
+/// What an object comes to where a plain value is looked for.
 #[derive(Clone, Copy)]
-struct LooseValue;
+enum Object {
+    /// Nothing of use.
+    Skip,
+    /// Its member `name`, as in the groups of some exports.
+    Name,
+}
+
+#[derive(Clone, Copy)]
+struct LooseValue {
+    object: Object,
+}
 
 impl<'de> DeserializeSeed<'de> for LooseValue {
     type Value = Loose<'de>;
@@ -177,8 +188,20 @@ impl<'de> Visitor<'de> for LooseValue {
         Ok(Loose::Other)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Loose::Other)
+        let mut name = Loose::Absent;
+        while let Some(key) = map.next_key_seed(KeyOf { id_attribute: "name" })? {
+            match (self.object, key) {
+                (Object::Name, Key::Id) if name != Loose::Absent => return Err(A::Error::custom("doubled key")),
+                (Object::Name, Key::Id) => name = map.next_value_seed(self)?,
+                (Object::Name | Object::Skip, _) => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(match self.object {
+            Object::Name => name,
+            Object::Skip => Loose::Other,
+        })
     }
 }
 
@@ -201,7 +224,7 @@ impl<'de> Visitor<'de> for GroupsValue {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut names = Vec::new();
         let mut usable = true;
-        while let Some(name) = seq.next_element_seed(GroupName)? {
+        while let Some(name) = seq.next_element_seed(LooseValue { object: Object::Name })? {
             match name {
                 Loose::Text(name) => names.push(name),
                 Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => usable = false,
@@ -230,69 +253,5 @@ impl<'de> Visitor<'de> for GroupsValue {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(LooseGroups::Other)
-    }
-}
-
-struct GroupName;
-
-impl<'de> DeserializeSeed<'de> for GroupName {
-    type Value = Loose<'de>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for GroupName {
-    type Value = Loose<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a group")
-    }
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Loose::Text(Cow::Borrowed(text)))
-    }
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Loose::Text(Cow::Owned(text.to_owned())))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut name = Loose::Absent;
-        while let Some(key) = map.next_key_seed(KeyOf { id_attribute: "name" })? {
-            match key {
-                Key::Id if name != Loose::Absent => return Err(A::Error::custom("doubled key")),
-                Key::Id => name = map.next_value_seed(LooseValue)?,
-                Key::SecondId
-                | Key::Username
-                | Key::Email
-                | Key::Firstname
-                | Key::Lastname
-                | Key::State
-                | Key::Activated
-                | Key::Suspended
-                | Key::Groups
-                | Key::Unknown => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(name)
-    }
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Loose::Null)
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Loose::Other)
-    }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Loose::Other)
-    }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Loose::Other)
-    }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Loose::Other)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Loose::Other)
     }
 }

@@ -111,6 +111,11 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
             .optional()?;
         shipped = shipped.min(delivered.unwrap_or(0));
     }
-    transaction.execute("DELETE FROM events WHERE sequence <= ?1 AND stored_at < ?2", (shipped, now.minus(keep).0))?;
+    // Events are stored in the order of their time: the first one that is kept ends the search.
+    transaction.execute(
+        "DELETE FROM events WHERE sequence <= ?1 AND sequence < ifnull(
+         (SELECT sequence FROM events WHERE stored_at >= ?2 ORDER BY sequence LIMIT 1), ?1 + 1)",
+        (shipped.min(i64::MAX - 1), now.minus(keep).0),
+    )?;
     Ok(())
 }
