@@ -111,11 +111,15 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
             .optional()?;
         shipped = shipped.min(delivered.unwrap_or(0));
     }
-    // Events are stored in the order of their time: the first one that is kept ends the search.
-    transaction.execute(
-        "DELETE FROM events WHERE sequence <= ?1 AND sequence < ifnull(
-         (SELECT sequence FROM events WHERE stored_at >= ?2 ORDER BY sequence LIMIT 1), ?1 + 1)",
-        (shipped.min(i64::MAX - 1), now.minus(keep).0),
-    )?;
+    // Events are stored in the order of their time: the first one that is young enough ends the search.
+    let first_kept: Option<i64> = transaction
+        .query_row(
+            "SELECT sequence FROM events WHERE stored_at >= ?1 ORDER BY sequence LIMIT 1",
+            [now.minus(keep).0],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let last = first_kept.map_or(shipped, |first_kept| shipped.min(first_kept - 1));
+    transaction.execute("DELETE FROM events WHERE sequence <= ?1", [last])?;
     Ok(())
 }
