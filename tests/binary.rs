@@ -317,3 +317,82 @@ fn files_are_closed_and_a_rehearsal_touches_nothing_real() {
     }
     assert_eq!(mode(&office.path("sandbox")), 0o700);
 }
+
+#[test]
+fn only_some_users_and_only_the_expected_plan() {
+    let office = Office::open("");
+    let mut users = people(0..20);
+    office.export(&users);
+    office.activate();
+    office.reconcile(0);
+    for user in &mut users[3..6] {
+        user["lastname"] = "Moved".into();
+    }
+    users[7]["username"] = "renamed@x.example".into();
+    office.export(&users);
+    let json = |arguments: &[&str], exit: i32| -> Value {
+        let output = office.run(arguments);
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one JSON document")
+    };
+    let plan = json(&["plan", "--json", "--only", "id-00003", "--only", "P4@X.example"], 0);
+    assert_eq!(plan["changes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json(&["--reconcile", "--json", "--only", "renamed@x.example"], 0)["refused"][0]["id"], "id-00007");
+    assert_eq!(json(&["--reconcile", "--json", "--only", "p3@x.example"], 0)["updated"], 1);
+    let status = json(&["status", "--json"], 0);
+    assert_eq!(status["refused"].as_array().map(Vec::len), Some(1), "what stands of others still stands");
+    json(&["--reconcile", "--json", "--only", "nobody@x.example"], 1);
+    let failed = json(&["--reconcile", "--json", "--expect", "0"], 7);
+    assert_eq!((failed["result"].as_str(), failed["exit"].as_u64()), (Some("failed"), Some(7)));
+    let digest = json(&["plan", "--json"], 0)["plan"].as_str().expect("a digest").to_owned();
+    assert_eq!(json(&["--reconcile", "--json", "--expect", &digest], 0)["updated"], 2);
+    assert_eq!(office.run(&["status", "--only", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_log_that_was_changed_cut_or_written_anew_does_not_verify() {
+    let office = Office::open("");
+    office.export(&people(0..10));
+    office.activate();
+    office.reconcile(0);
+    let path = office.path("events.ndjson");
+    let whole = std::fs::read_to_string(&path).expect("a log");
+    let lines: Vec<_> = whole.lines().collect();
+    let verify = |text: &str, words: &str| {
+        std::fs::write(&path, text).expect("written");
+        for arguments in [&["events", "verify"][..], &["events", "verify", path.to_str().expect("UTF-8")]] {
+            let output = office.run(arguments);
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            assert_eq!(output.status.code(), Some(if words.is_empty() { 0 } else { 1 }), "{said}");
+            assert!(said.contains(words), "{said}");
+        }
+    };
+    let of = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    verify(&whole, "");
+    verify(&of(&[&lines[..4], &lines[2..]].concat()), "");
+    verify(&of(&lines[5..]), "");
+    verify(&whole.replacen("p3@x.example", "p4@x.example", 1), "does not verify: event ");
+    verify(&of(&[&lines[..4], &lines[5..]].concat()), "event 5: events are missing");
+    verify(&of(&lines[..9]), "event 10: its end is cut off");
+    std::fs::write(&path, &whole).expect("written");
+    let tail = office.run(&["events", "tail", "-n", "3"]);
+    assert_eq!(String::from_utf8_lossy(&tail.stdout), of(&lines[lines.len() - 3..]));
+}
+
+#[test]
+fn check_online_proves_endpoint_token_and_export() {
+    let office = Office::open("");
+    office.export(&people(0..3));
+    let output = office.run(&["check", "--online", "--json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(
+        (output.status.code(), found["users"].as_u64(), found["accounts"].as_u64()),
+        (Some(0), Some(3), Some(0))
+    );
+    std::fs::write(office.path("sandbox/token"), "another").expect("written");
+    assert_eq!(office.run(&["check"]).status.code(), Some(0), "it reads no secret");
+    let output = office.run(&["check", "--online"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Rhombus answered 401"));
+}

@@ -3,7 +3,7 @@
 mod support;
 
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{compare, open_export};
+use rhombus_sync::cycle::{CompareError, compare, open_export};
 use rhombus_sync::model::{Change, Format, GuardKind, Moment, Removal, Standing};
 use rhombus_sync::plan::{ApprovedPlan, Limits, Removals, Scope};
 use rhombus_sync::store;
@@ -21,7 +21,8 @@ fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Settings)) -> 
     adjust(&mut settings);
     let installation = store::installation(&connection).expect("an installation");
     let planned = open_export(&settings, Moment(3_000), &installation)
-        .and_then(|mut export| compare(&connection, &settings, &mut export, BTreeMap::new(), Moment(3_000)));
+        .map_err(CompareError::from)
+        .and_then(|mut export| compare(&connection, &settings, &mut export, BTreeMap::new(), &[], Moment(3_000)));
     match planned {
         Ok(compared) => render(&compared.plan),
         Err(error) => format!("refused whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),

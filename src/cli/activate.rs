@@ -22,8 +22,8 @@ const WITNESSES_MAX: u32 = 20;
 
 /// What the endpoint holds.
 #[derive(Default)]
-struct Holdings {
-    accounts_count: u64,
+pub(super) struct Holdings {
+    pub(super) accounts_count: u64,
     directory_ids: HashSet<String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
 }
 
 /// Lists everything the endpoint holds: the proof that endpoint and token are good.
-async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Failure> {
+pub(super) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Failure> {
     let mut holdings = Holdings::default();
     let (mut seen, mut start) = (HashSet::new(), 1);
     loop {

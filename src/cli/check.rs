@@ -1,24 +1,35 @@
-//! `check`: is the configuration good? Reads no secret and calls nobody.
+//! `check`: is the configuration good? It reads no secret and calls nobody; with `--online` it proves endpoint, token and
+//! export too, by reading.
 
 use super::failure::Failure;
 use super::process::SystemClock;
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::Clock;
+use crate::cycle::{Clock, believable};
+use crate::model::Proof;
 use crate::schedule::Timetable;
+use crate::source::Export;
 use serde_json::json;
 use std::fmt::Write;
 
 /// How many of the coming runs are shown.
 const RUNS_SHOWN: usize = 3;
 
-pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
+pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
     scene.endpoint()?;
     let config = &scene.config;
+    let found = if online { Some(prove(&scene)?) } else { None };
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
-        return Ok(Said::done(format!("{}\n", json!({"result": "done", "exit": 0, "next_runs": runs}))));
+        return Ok(Said::done(format!(
+            "{}\n",
+            json!({
+                "result": "done", "exit": 0, "next_runs": runs,
+                "accounts": found.as_ref().map(|found| found.accounts_count),
+                "users": found.as_ref().map(|found| found.users_count),
+            })
+        )));
     }
     let mut text = format!("the configuration {} is good\n", arguments.config.display());
     let settings = &config.settings;
@@ -30,6 +41,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name());
     }
+    if let Some(Found { accounts_count, users_count, proof }) = found {
+        let _ = writeln!(
+            text,
+            "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
+        );
+        if proof == Proof::Unproven {
+            text.push_str("  the export cannot prove that it is whole: who is gone must be missing twice, or write a .sha256 beside it\n");
+        }
+    }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
     Ok(Said::done(text))
 }
@@ -38,4 +58,23 @@ fn next_runs(cron: &str, zone: &str) -> Vec<String> {
     let Ok(timetable) = Timetable::parse(cron, zone) else { return Vec::new() };
     let first = timetable.next_after(SystemClock.now());
     std::iter::successors(first, |run| timetable.next_after(*run)).take(RUNS_SHOWN).map(|run| run.to_string()).collect()
+}
+
+/// What endpoint and export were found to hold.
+struct Found {
+    accounts_count: u64,
+    users_count: u64,
+    proof: Proof,
+}
+
+fn prove(scene: &Scene) -> Result<Found, Failure> {
+    let target = scene.target()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let accounts_count = runtime.block_on(super::activate::holdings(&target))?.accounts_count;
+    let settings = &scene.config.settings;
+    let mut export = Export::open(&settings.export_path, settings.format, &settings.id_attribute)?;
+    export.check_age(SystemClock.now(), settings.max_age, None)?;
+    let read = export.read(&mut |_| {})?;
+    believable(settings, &export, &read)?;
+    Ok(Found { accounts_count, users_count: read.users_count, proof: read.proof })
 }

@@ -1,6 +1,7 @@
 //! How a command fails: one chain of causes, once, and a hint wherever the reader can mend it.
 
 use crate::config::ConfigError;
+use crate::cycle::CompareError;
 use crate::http::ClientError;
 use crate::model::chain;
 use crate::sandbox::SandboxError;
@@ -77,6 +78,12 @@ impl From<JournalError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
+        Self { exit: 1, hint: error.hint(), error: chain(&error) }
+    }
+}
+
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Self {
         Self { exit: 1, hint: error.hint(), error: chain(&error) }
     }
 }

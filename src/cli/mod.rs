@@ -3,6 +3,7 @@
 mod activate;
 mod check;
 mod deactivate;
+mod events;
 mod failure;
 mod plan;
 mod process;
@@ -34,6 +35,12 @@ struct Arguments {
     /// Run one cycle, then exit
     #[arg(long)]
     reconcile: bool,
+    /// Only this user: a directory id, a linked username, or a username of the export (repeatable)
+    #[arg(long, global = true, value_name = "USER")]
+    only: Vec<String>,
+    /// With --reconcile: only if the plan has exactly this digest, else exit 7
+    #[arg(long, value_name = "PLAN")]
+    expect: Option<String>,
     /// One JSON document on stdout and nothing else
     #[arg(long, global = true)]
     json: bool,
@@ -57,13 +64,22 @@ enum Command {
         expect_no_changes: bool,
     },
     /// Is the configuration good? Reads no secret
-    Check,
+    Check {
+        /// Prove endpoint, token and export too; changes nothing
+        #[arg(long)]
+        online: bool,
+    },
     /// Prove endpoint and token, make or re-bind the state, begin managing
     Activate,
     /// Stop managing, at once; users stay as they are
     Deactivate,
     /// What is provisioned, what waits for what, and how far the sinks are
     Status,
+    /// The audit log
+    Events {
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
     /// The Rhombus lookalike as a server; it keeps its accounts
     Sandbox {
         /// Where it listens; port 0 takes any that is free
@@ -72,6 +88,21 @@ enum Command {
         /// A JSON list of SCIM users to begin with, where it has none
         #[arg(long, value_name = "FILE")]
         users: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum EventsCommand {
+    /// The last events
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+        count: u32,
+    },
+    /// Is the log whole and unchanged? Without FILE: the state and every file sink
+    Verify {
+        /// A file of events, one a line
+        file: Option<PathBuf>,
     },
 }
 
@@ -126,12 +157,20 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Said, Failure> {
+    let takes_only = arguments.reconcile || matches!(arguments.command, Some(Command::Plan { .. }));
+    if (!arguments.only.is_empty() && !takes_only) || (arguments.expect.is_some() && !arguments.reconcile) {
+        return Err(Failure::usage("--only goes with --reconcile and plan, --expect with --reconcile"));
+    }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile stands alone, without a command")),
         (None, false) => Err(Failure::usage("say what to do: --reconcile for one cycle, or a command (see --help)")),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
-        (Some(Command::Check), false) => check::run(arguments),
+        (Some(Command::Check { online }), false) => check::run(arguments, *online),
+        (Some(Command::Events { command: EventsCommand::Tail { count } }), false) => events::tail(arguments, *count),
+        (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
+            events::verify(arguments, file.as_deref())
+        }
         (Some(Command::Activate), false) => activate::run(arguments),
         (Some(Command::Deactivate), false) => deactivate::run(arguments),
         (Some(Command::Status), false) => status::run(arguments),

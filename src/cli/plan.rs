@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
         })
         .filter(|(_, doubt)| doubt.until > now)
         .collect();
-    let compared = compare(&reader, settings, &mut export, in_doubt, now)?;
+    let compared = compare(&reader, settings, &mut export, in_doubt, &arguments.only, now)?;
     let standings = with_age(compared.plan.standings(), &store::standings(&reader)?);
     let changes = compared.plan.changes().count() + compared.plan.held().len();
     let text = if arguments.json {

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::{World, reconcile};
+use crate::cycle::{Wish, World, reconcile};
 use crate::report::{CycleReport, cycle_document, cycle_text};
 use crate::ship::ship;
 use crate::store::{self, Access, Journal, Lock, SinkPlace};
@@ -41,6 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             stop: stop.clone(),
             deactivated: Cell::new(false),
             cycle: cycle_id(),
+            wish: Wish { only: arguments.only.clone(), expect: arguments.expect.clone() },
         };
         let report = tokio::select! {
             biased;

@@ -1,12 +1,13 @@
 //! Export and snapshot joined, and the plan that comes of it. Nothing is written and nobody is called: `plan` uses it too.
 
+use super::selection::{Selection, narrow};
 use crate::config::Settings;
 use crate::model::{DirectoryId, InDoubt, Loose, Moment, Standing, StandingKind};
 use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Suspects, Whole};
-use crate::source::{Export, ExportRead, SourceError};
+use crate::source::{Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A wall clock further behind the last event than this stops removals, in milliseconds.
 const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
@@ -29,52 +30,85 @@ pub struct Compared {
     pub export: ExportRead,
     /// Users missing from an export that cannot prove that it is whole.
     pub sightings: Vec<DirectoryId>,
+    /// The users that `--only` means; none: everybody.
+    pub only: Option<BTreeSet<DirectoryId>>,
 }
 
-/// Reads the export beside the snapshot and lets the guard judge the plan.
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// The export cannot be read or is refused.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    State(#[from] rusqlite::Error),
+    /// `--only` names nobody.
+    #[error("nobody is known by `{0}`")]
+    UnknownUser(String),
+}
+
+impl CompareError {
+    /// How the reader can mend it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Source(error) => error.hint(),
+            Self::State(_) => Some("look at the state's disk; nothing was sent".to_owned()),
+            Self::UnknownUser(_) => {
+                Some("a user is a directory id, a linked username, or a username of the export".to_owned())
+            }
+        }
+    }
+}
+
+/// Reads the export beside the snapshot and lets the guard judge the plan; of all users, or of those in `only`.
 ///
 /// # Errors
-/// The export, or the state beside it, cannot be read or is refused: nothing follows from it.
+/// The export, or the state beside it, cannot be read or is refused: nothing follows from it. Or `only` names nobody.
 pub fn compare(
     reader: &Connection,
     settings: &Settings,
     export: &mut Export,
     in_doubt: BTreeMap<DirectoryId, InDoubt>,
+    only: &[String],
     now: Moment,
-) -> Result<Compared, SourceError> {
-    let state = |export: &Export, error: rusqlite::Error| {
-        export.refuse(
-            format!("the state beside it cannot be read: {error}"),
-            "look at the state's disk; nothing was sent",
-        )
-    };
+) -> Result<Compared, CompareError> {
     let mut inputs = Inputs {
         now,
         scope: settings.scope.clone(),
         policy: settings.policy,
-        failed: failed(reader).map_err(|error| state(export, error))?,
+        // Who is asked for by name is tried at once.
+        failed: if only.is_empty() { failed(reader)? } else { BTreeMap::new() },
         in_doubt,
-        absences: store::absences(reader).map_err(|error| state(export, error))?,
+        absences: store::absences(reader)?,
         doubled: Doubled::default(),
     };
     let mut suspects = Suspects::default();
-    let (mut plan, read) = join(reader, settings, export, inputs.clone(), Some(&mut suspects))?;
+    let mut selection = Selection::begin(only, reader)?;
+    let (mut plan, read) = join(reader, settings, export, inputs.clone(), &mut |user| {
+        suspects.note(user);
+        selection.look(user);
+    })?;
     if suspects.nominate() {
         export.read(&mut |user| suspects.look(user))?;
         inputs.doubled = suspects.doubled();
         if inputs.doubled != Doubled::default() {
-            (plan, _) = join(reader, settings, export, inputs, None)?;
+            (plan, _) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
+    let only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
+    if let Some(users) = &only {
+        narrow(&mut plan, users);
+    }
     let sightings = std::mem::take(&mut plan.sightings);
-    let mut ledger = store::ledger(reader, now, settings.window).map_err(|error| state(export, error))?;
+    let mut ledger = store::ledger(reader, now, settings.window)?;
     ledger.limits.clone_from(&settings.limits);
-    let head = store::head_of(reader).map_err(|error| state(export, error))?;
-    let behind_ms = head.timestamp.since_ms(now);
+    let behind_ms = store::head_of(reader)?.timestamp.since_ms(now);
     if behind_ms > CLOCK_BEHIND_MS_MAX {
         ledger.removals_stopped = Some(format!("the clock is {} s behind the last event", behind_ms / 1000));
     }
-    Ok(Compared { plan: plan::approve(plan, &ledger), export: read, sightings })
+    Ok(Compared { plan: plan::approve(plan, &ledger), export: read, sightings, only })
 }
 
 /// One reading of the export beside the snapshot.
@@ -83,19 +117,14 @@ fn join(
     settings: &Settings,
     export: &mut Export,
     inputs: Inputs,
-    mut suspects: Option<&mut Suspects>,
-) -> Result<(Plan, ExportRead), SourceError> {
+    beside: &mut TakeUser<'_>,
+) -> Result<(Plan, ExportRead), CompareError> {
     let mut fault: Option<rusqlite::Error> = None;
     let mut comparison = Comparison::new(inputs);
-    let mut ordered = match Snapshot::ordered(reader) {
-        Ok(ordered) => ordered,
-        Err(error) => return Err(unreadable(export, &error)),
-    };
-    let mut snapshot = Snapshot::begin(reader, &mut ordered).map_err(|error| unreadable(export, &error))?;
+    let mut ordered = Snapshot::ordered(reader)?;
+    let mut snapshot = Snapshot::begin(reader, &mut ordered)?;
     let read = export.read(&mut |user| {
-        if let Some(suspects) = &mut suspects {
-            suspects.note(user);
-        }
+        beside(user);
         let row = match &user.id {
             Loose::Text(id) if !id.is_empty() && fault.is_none() => snapshot.find(id),
             Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => Ok(None),
@@ -106,9 +135,10 @@ fn join(
         }
     })?;
     believable(settings, export, &read)?;
-    if fault.is_none() {
-        fault = snapshot.missing(&mut |row| comparison.missing(row)).err();
+    if let Some(error) = fault {
+        return Err(error.into());
     }
+    snapshot.missing(&mut |row| comparison.missing(row))?;
     let whole = Whole { proof: read.proof, written_at: read.written_at };
     let plan = comparison.finish(whole, &mut |folded| match store::link_of(reader, folded) {
         Ok(row) => row,
@@ -118,17 +148,16 @@ fn join(
         }
     });
     match fault {
-        Some(error) => Err(unreadable(export, &error)),
+        Some(error) => Err(error.into()),
         None => Ok((plan, read)),
     }
 }
 
-fn unreadable(export: &Export, error: &rusqlite::Error) -> SourceError {
-    export.refuse(format!("the state beside it cannot be read: {error}"), "look at the state's disk; nothing was sent")
-}
-
 /// What only the whole content shows: too few users, or a scope by groups over users without any.
-fn believable(settings: &Settings, export: &Export, read: &ExportRead) -> Result<(), SourceError> {
+///
+/// # Errors
+/// The export is refused whole.
+pub fn believable(settings: &Settings, export: &Export, read: &ExportRead) -> Result<(), SourceError> {
     if read.users_count < settings.users_count_min {
         return Err(export.refuse(
             format!("it holds {} users, min_users is {}", read.users_count, settings.users_count_min),

@@ -9,6 +9,7 @@ use crate::model::{Action, ChangeKey, DirectoryId, HoldId, Moment, Standing, Sta
 use crate::report::{CycleReport, CycleResult, cycle_document};
 use crate::source::{ExportRead, SourceError};
 use crate::store::{self, CycleEnd, JournalError, Quiet};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What is kept of a plan while it is applied.
@@ -19,6 +20,7 @@ pub(super) struct Planned {
     pub(super) digest: String,
     pub(super) unchanged_count: u64,
     pub(super) sightings: Vec<DirectoryId>,
+    pub(super) only: Option<BTreeSet<DirectoryId>>,
 }
 
 impl Planned {
@@ -31,6 +33,7 @@ impl Planned {
             digest: plan.digest().to_owned(),
             unchanged_count: plan.unchanged_count(),
             sightings: compared.sightings.clone(),
+            only: compared.only.clone(),
         }
     }
 }
@@ -104,7 +107,7 @@ pub(super) async fn fail<T: Transport>(
     report.error = failure.error;
     report.hint = failure.hint;
     keep_what_stands(world, &mut report)?;
-    write_end(world, report, None, None, Vec::new(), Vec::new(), None, true).await
+    write_end(world, report, Ending { creates_left: true, ..Ending::default() }).await
 }
 
 /// Without a plan, users stand as they stood, and what was held is held.
@@ -152,7 +155,8 @@ pub(super) async fn finish<T: Transport>(
     let Some(plan) = plan else {
         verdict(&mut report, end.as_ref(), accepted, false, silent);
         keep_what_stands(world, &mut report)?;
-        return write_end(world, report, None, written_at, Vec::new(), Vec::new(), None, true).await;
+        let ending = Ending { export_written_at: written_at, creates_left: true, ..Ending::default() };
+        return write_end(world, report, ending).await;
     };
     report.unchanged_count = plan.unchanged_count;
     report.plan = plan.digest;
@@ -172,8 +176,22 @@ pub(super) async fn finish<T: Transport>(
             standing.action == Some(Action::Create)
                 && matches!(standing.kind, StandingKind::Waiting | StandingKind::Held)
         });
-    let standings = std::mem::take(&mut report.standings);
-    write_end(world, report, Some(standings), written_at, plan.sightings, plan.held, quiet, creates_left).await
+    if plan.only.is_some() && report.hold.is_none() {
+        // What is held of others is still held.
+        report.hold = store::current_hold(&world.reader)
+            .map_err(|error| JournalError(error.to_string()))?
+            .map(|hold| hold.as_str().to_owned());
+    }
+    let ending = Ending {
+        standings: Some(std::mem::take(&mut report.standings)),
+        export_written_at: written_at,
+        sightings: plan.sightings,
+        held: plan.held,
+        quiet: quiet.filter(|_| plan.only.is_none()),
+        creates_left: creates_left || plan.only.is_some(),
+        only: plan.only,
+    };
+    write_end(world, report, ending).await
 }
 
 /// The exit code: 1 before 3 before 4 (CONTRACT section 1).
@@ -225,20 +243,39 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: boo
     };
 }
 
+/// A plan that is not the one that was expected: nothing was sent, and nothing is written.
+pub(super) fn unexpected<T>(world: &World<'_, T>, started: Instant, expected: &str, found: &str) -> CycleReport {
+    let mut report = blank(world, started);
+    report.result = CycleResult::Failed;
+    report.exit = 7;
+    report.plan = found.to_owned();
+    report.error = vec![format!("the plan is {found}, expected was {}", crate::model::clean(expected))];
+    report.hint = Some(
+        "look at `rhombus-sync plan` again: export, settings, window or state have changed; nothing was sent"
+            .to_owned(),
+    );
+    report
+}
+
+/// What the end of a cycle writes besides its report.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// Everybody whose change is not done; none: they stand as they stood.
+    pub(super) standings: Option<Vec<Standing>>,
+    /// The users that this cycle was about; none: everybody.
+    pub(super) only: Option<BTreeSet<DirectoryId>>,
+    pub(super) export_written_at: Option<Moment>,
+    pub(super) sightings: Vec<DirectoryId>,
+    pub(super) held: Vec<(ChangeKey, UserName)>,
+    pub(super) quiet: Option<Quiet>,
+    pub(super) creates_left: bool,
+}
+
 /// Writes the end of a cycle in one transaction, with the refusals that are new and its own event.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one fact of the end of a cycle, and all go into one transaction"
-)]
 pub(super) async fn write_end<T: Transport>(
     world: &World<'_, T>,
     mut report: CycleReport,
-    standings: Option<Vec<Standing>>,
-    export_written_at: Option<Moment>,
-    sightings: Vec<DirectoryId>,
-    held: Vec<(ChangeKey, UserName)>,
-    quiet: Option<Quiet>,
-    creates_left: bool,
+    ending: Ending,
 ) -> Result<CycleReport, JournalError> {
     let now = world.clock.now();
     let cycle = world.cycle.clone();
@@ -247,9 +284,10 @@ pub(super) async fn write_end<T: Transport>(
     world
         .journal
         .write(move |transaction| {
+            let Ending { standings, only, export_written_at, sightings, held, quiet, creates_left } = ending;
             if let Some(standings) = standings {
-                report.standings = store::replace_standings(transaction, standings, &cycle, now)?;
-                if let Some(written_at) = export_written_at {
+                report.standings = store::replace_standings(transaction, standings, only.as_ref(), &cycle, now)?;
+                if let (Some(written_at), None) = (export_written_at, &only) {
                     store::replace_absences(transaction, &sightings, written_at)?;
                 }
             }

@@ -13,20 +13,21 @@ mod lookup;
 mod record;
 mod recover;
 mod remove;
+mod selection;
 mod update;
 
-pub use compare::{Compared, compare, open_export};
+pub use compare::{CompareError, Compared, believable, compare, open_export};
 
 use crate::config::Settings;
 use crate::http::Transport;
-use crate::model::{CycleId, Moment};
+use crate::model::{CycleId, Moment, chain};
 use crate::plan::plan_digest;
 use crate::report::CycleReport;
 use crate::retry;
 use crate::store::{self, InstallationRow, Journal, JournalError, Quiet};
 use crate::target::ScimTarget;
 use apply::{Apply, Before};
-use end::{Finished, Planned, blank, fail, finish, source_failure, throttled, write_end};
+use end::{Ending, Failure, Finished, Planned, blank, fail, finish, source_failure, throttled, unexpected, write_end};
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::time::Instant;
@@ -58,6 +59,17 @@ pub struct World<'w, T> {
     pub deactivated: Cell<bool>,
     /// The id of this cycle.
     pub cycle: CycleId,
+    /// What was asked of it.
+    pub wish: Wish,
+}
+
+/// What is asked of one cycle, beyond the configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wish {
+    /// Only these users; empty: everybody.
+    pub only: Vec<String>,
+    /// Only if the plan has this digest.
+    pub expect: Option<String>,
 }
 
 /// Why a cycle ended before all was tried.
@@ -91,7 +103,9 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
         Ok(export) => export,
         Err(error) => return fail(world, started, None, source_failure(&error)).await,
     };
-    if let Some(read) = quiet(world, &installation, &mut export).map_err(unreadable)? {
+    if world.wish == Wish::default()
+        && let Some(read) = quiet(world, &installation, &mut export).map_err(unreadable)?
+    {
         return end_quietly(world, started, &installation, read, export.written_at()).await;
     }
     if let Some(until) = wait_for_retry_after(world, &installation).await {
@@ -109,13 +123,18 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
         let (tally, end, answered) = apply.into_end();
         return finish(world, started, Finished { tally, end, answered, plan: None, export: None }).await;
     }
-    let compared = match compare(&world.reader, world.settings, &mut export, in_doubt, world.clock.now()) {
+    let now = world.clock.now();
+    let compared = match compare(&world.reader, world.settings, &mut export, in_doubt, &world.wish.only, now) {
         Ok(compared) => compared,
         Err(error) => {
             let (tally, _, _) = apply.into_end();
-            return fail(world, started, Some(tally), source_failure(&error)).await;
+            let failure = Failure { exit: 1, error: chain(&error), hint: error.hint() };
+            return fail(world, started, Some(tally), failure).await;
         }
     };
+    if let Some(expected) = world.wish.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {
+        return Ok(unexpected(world, started, expected, compared.plan.digest()));
+    }
     let planned = Planned::of(&compared);
     if compared.plan.changes().next().is_some() {
         store::quick_check(&world.reader).map_err(JournalError)?;
@@ -161,7 +180,13 @@ async fn end_quietly<T: Transport>(
     report.export_digest.clone_from(&quiet.digest);
     report.unchanged_count = installation.provisioned_count.max(0).cast_unsigned().saturating_sub(not_as_wanted);
     report.plan = plan_digest(std::iter::empty(), std::iter::empty());
-    write_end(world, report, Some(standings), Some(written_at), Vec::new(), Vec::new(), Some(quiet), false).await
+    let ending = Ending {
+        standings: Some(standings),
+        export_written_at: Some(written_at),
+        quiet: Some(quiet),
+        ..Ending::default()
+    };
+    write_end(world, report, ending).await
 }
 
 /// Waits for a `Retry-After` that an earlier cycle was given; none where that is over.

@@ -4,9 +4,11 @@
 //! `group_*` events are deliberately absent: Rhombus has no groups.
 
 mod seal;
+mod verify;
 
 pub(crate) use seal::event_type_of;
 pub use seal::{Head, Installation, Sealed, seal};
+pub use verify::{Before, Flaw, Verifier, chain_of};
 
 use crate::model::{CycleId, DirectoryId, Field, ScimId, UserName};
 

@@ -3,7 +3,6 @@
 use super::{Draft, Initiator};
 use crate::model::{Action, Field, Moment, hex};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// Where the log ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,11 +104,7 @@ pub fn seal(draft: &Draft, head: &mut Head, installation: &Installation, now: Mo
     head.timestamp = head.timestamp.max(now);
     head.sequence += 1;
     let line = render(draft, head, installation, random);
-    let mut hash = Sha256::new();
-    hash.update(head.chain.as_bytes());
-    hash.update(b"\n");
-    hash.update(line.as_bytes());
-    head.chain = hex(&hash.finalize());
+    head.chain = super::verify::chained(&head.chain, &line);
     let body = &line[..line.len() - 1];
     Sealed { sequence: head.sequence, line: format!("{body},\"chain\":\"{}\"}}", head.chain) }
 }
@@ -190,6 +185,7 @@ mod tests {
     use super::*;
     use crate::event::{EventType, Resource, Response, Source};
     use crate::model::{CycleId, DirectoryId, FieldName, UserName};
+    use sha2::{Digest, Sha256};
 
     fn sealed(head: &mut Head, name: &str) -> Sealed {
         let draft = Draft {

@@ -123,3 +123,26 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
     transaction.execute("DELETE FROM events WHERE sequence <= ?1", [last])?;
     Ok(())
 }
+
+/// One event's line, where it is still in the state.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn event_line(connection: &Connection, sequence: i64) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT line FROM events WHERE sequence = ?1")?
+        .query_row([sequence], |row| row.get(0))
+        .optional()
+}
+
+/// The last events, oldest first.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn last_events(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Sealed>> {
+    let sql = "SELECT sequence, line FROM (SELECT sequence, line FROM events ORDER BY sequence DESC LIMIT ?1) ORDER BY sequence";
+    connection
+        .prepare(sql)?
+        .query_map([count], |row| Ok(Sealed { sequence: row.get(0)?, line: row.get(1)? }))?
+        .collect()
+}

@@ -21,7 +21,7 @@ pub use database::{Access, StateError, create, open, quick_check};
 pub use intents::{Intent, OpenIntent, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError};
-pub use log::{SinkPlace, append, head_of, note_sink, pending, prune, sink_places};
+pub use log::{SinkPlace, append, event_line, head_of, last_events, note_sink, pending, prune, sink_places};
 pub use snapshot::{Snapshot, link_by_id, link_by_scim_id, link_of, witnesses};
 pub use standings::{
     absences, current_hold, lookup_failed, lookup_succeeded, lookups_failed, replace_absences, replace_standings,

@@ -65,7 +65,7 @@ pub(super) fn since(connection: &Connection, standing: &Standing) -> rusqlite::R
         .map(|since| since.map(Moment))
 }
 
-/// Puts the standings of this cycle in the place of the last one's, says each new refusal and parking in the log, and
+/// Puts the standings of this cycle, of everybody or `only` of some, in the place of the last one's, says each new refusal and parking in the log, and
 /// hands them back with the time since when.
 ///
 /// # Errors
@@ -73,6 +73,7 @@ pub(super) fn since(connection: &Connection, standing: &Standing) -> rusqlite::R
 pub fn replace_standings(
     transaction: &Transaction<'_>,
     standings: Vec<Standing>,
+    only: Option<&BTreeSet<DirectoryId>>,
     cycle: &CycleId,
     now: Moment,
 ) -> rusqlite::Result<Vec<Standing>> {
@@ -81,7 +82,16 @@ pub fn replace_standings(
     for standing in self::standings(transaction)? {
         before.entry((standing.kind, standing.directory_id.clone())).or_default().push(standing);
     }
-    transaction.execute("DELETE FROM standings", [])?;
+    match only {
+        None => {
+            transaction.execute("DELETE FROM standings", [])?;
+        }
+        Some(users) => {
+            for id in users {
+                transaction.execute("DELETE FROM standings WHERE directory_id = ?1", [id.as_str()])?;
+            }
+        }
+    }
     let mut drafts = Vec::new();
     let mut stored = Vec::with_capacity(standings.len());
     for mut standing in standings {

@@ -4,7 +4,7 @@
 use crate::rhombus::{Accounts, Fate, Mangle, Wire};
 use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{Clock, World, reconcile};
+use rhombus_sync::cycle::{Clock, Wish, World, reconcile};
 use rhombus_sync::event::Sealed;
 use rhombus_sync::model::{CycleId, Moment, UpdateMethod};
 use rhombus_sync::report::CycleReport;
@@ -152,6 +152,7 @@ impl Company {
                 stop: CancellationToken::new(),
                 deactivated: Cell::new(false),
                 cycle: CycleId::new(format!("cycle-{cycle}")),
+                wish: Wish::default(),
             };
             let whole = async {
                 let report = reconcile(&world).await.ok()?;

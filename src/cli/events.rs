@@ -1,0 +1,177 @@
+//! `events`: the audit log as the state holds it, and whether it and what was shipped of it are whole and unchanged.
+
+use super::failure::Failure;
+use super::scene::Scene;
+use super::{Arguments, Said};
+use crate::config::SinkKind;
+use crate::event::{Before, Flaw, Verifier, chain_of};
+use crate::store::{self, Access};
+use rusqlite::Connection;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// How many events are read from the state at a time.
+const EVENTS_AT_A_TIME: u32 = 1_000;
+
+/// The last events of the log.
+pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Said, Failure> {
+    let scene = Scene::load(arguments)?;
+    let (reader, _) = scene.state(Access::Read)?;
+    let events = store::last_events(&reader, count)?;
+    let lines: Vec<_> = events.into_iter().map(|event| event.line).collect();
+    if arguments.json {
+        return Ok(Said::done(format!("[{}]\n", lines.join(","))));
+    }
+    Ok(Said::done(lines.iter().map(|line| format!("{line}\n")).collect::<String>()))
+}
+
+/// What was verified, and on what it rests.
+struct Verified {
+    what: String,
+    first: i64,
+    last: i64,
+    rests_on: &'static str,
+}
+
+/// The chain of a file, or of the state and every file sink.
+pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Said, Failure> {
+    let scene = Scene::load(arguments)?;
+    let verified = match file {
+        // A log may be verified anywhere; the state beside it only makes the proof stronger.
+        Some(file) => vec![of_file(
+            file,
+            scene.state(Access::Read).ok().map(|(reader, _)| reader).as_ref(),
+            place_of(&scene, file),
+        )?],
+        None => {
+            let (reader, _) = scene.state(Access::Read)?;
+            let mut verified = vec![of_state(&reader)?];
+            for sink in &scene.config.sinks {
+                if let (SinkKind::File, Some(path)) = (sink.kind, &sink.path)
+                    && path.exists()
+                {
+                    verified.push(of_file(path, Some(&reader), Some(sink.name()))?);
+                }
+            }
+            verified
+        }
+    };
+    if arguments.json {
+        let logs: Vec<_> = verified
+            .iter()
+            .map(|log| json!({"log": log.what, "first": log.first, "last": log.last, "rests_on": log.rests_on}))
+            .collect();
+        return Ok(Said::done(format!("{}\n", json!({"result": "done", "exit": 0, "logs": logs}))));
+    }
+    let text = verified.iter().map(|log| {
+        let Verified { what, first, last, rests_on } = log;
+        format!("{what}: events {first} to {last} are whole and unchanged ({rests_on})\n")
+    });
+    Ok(Said::done(text.collect::<String>()))
+}
+
+/// The sink that writes this file.
+fn place_of(scene: &Scene, file: &Path) -> Option<String> {
+    let same = |path: &Path| path == file || path.canonicalize().ok() == file.canonicalize().ok();
+    scene.config.sinks.iter().find(|sink| sink.path.as_deref().is_some_and(same)).map(crate::config::Sink::name)
+}
+
+fn of_state(reader: &Connection) -> Result<Verified, Failure> {
+    let head = store::head_of(reader)?;
+    let mut verifier: Option<Verifier> = None;
+    let (mut first, mut after) = (head.sequence + 1, 0);
+    loop {
+        let events = store::pending(reader, after, EVENTS_AT_A_TIME)?;
+        let Some(last) = events.last().map(|event| event.sequence) else { break };
+        let verifier = verifier.get_or_insert_with(|| {
+            first = events[0].sequence;
+            Verifier::begin(first, if first == 1 { Before::Nothing } else { Before::Trusted })
+        });
+        for event in &events {
+            verifier.take(&event.line).map_err(|flaw| broken("the state", &flaw))?;
+        }
+        after = last;
+    }
+    let end = verifier.as_ref().and_then(Verifier::last);
+    if end.is_some_and(|(sequence, chain)| (sequence, chain) != (head.sequence, head.chain.as_str())) {
+        return Err(broken(
+            "the state",
+            &Flaw { sequence: end.map_or(0, |(sequence, _)| sequence) + 1, what: "its end is cut off" },
+        ));
+    }
+    let rests_on = if first == 1 { "from the first event" } else { "its first event on trust: older ones were pruned" };
+    Ok(Verified { what: "the state".to_owned(), first, last: head.sequence, rests_on })
+}
+
+fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Result<Verified, Failure> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| Failure::new(1, format!("{name} cannot be read: {error}"), None))?;
+    let mut lines = BufReader::new(file).split(b'\n').map(|line| {
+        let line = line.map_err(|error| Failure::new(1, format!("{name} cannot be read: {error}"), None))?;
+        String::from_utf8(line).map_err(|_| Failure::new(1, format!("{name} is no UTF-8"), None))
+    });
+    let Some(first_line) = lines.next().transpose()? else {
+        return ended(name, None, state, sink.as_deref()).map(|()| Verified {
+            what: path.display().to_string(),
+            first: 1,
+            last: 0,
+            rests_on: "it is empty",
+        });
+    };
+    let first = Verifier::sequence_of(&first_line).unwrap_or(1);
+    let known = match state {
+        Some(reader) if first > 1 => {
+            store::event_line(reader, first - 1)?.and_then(|line| chain_of(&line).map(str::to_owned))
+        }
+        Some(_) | None => None,
+    };
+    let (before, rests_on) = match (first, known) {
+        (1, _) => (Before::Nothing, "from the first event"),
+        (_, Some(chain)) => (Before::Known(chain), "the chain before it is the state's"),
+        (_, None) => (Before::Trusted, "its first event on trust"),
+    };
+    let mut verifier = Verifier::begin(first, before);
+    verifier.take(&first_line).map_err(|flaw| broken(&name, &flaw))?;
+    for line in lines {
+        verifier.take(&line?).map_err(|flaw| broken(&name, &flaw))?;
+    }
+    let last = verifier.last().map_or(0, |(sequence, _)| sequence);
+    ended(name.clone(), verifier.last(), state, sink.as_deref())?;
+    Ok(Verified { what: name, first, last, rests_on })
+}
+
+/// Beside the state: the last event must be the state's too, and no event that the sink had may be missing.
+fn ended(
+    name: String,
+    last: Option<(i64, &str)>,
+    state: Option<&Connection>,
+    sink: Option<&str>,
+) -> Result<(), Failure> {
+    let Some(reader) = state else { return Ok(()) };
+    if let Some((sequence, chain)) = last
+        && let Some(line) = store::event_line(reader, sequence)?
+        && chain_of(&line) != Some(chain)
+    {
+        return Err(broken(
+            &name,
+            &Flaw { sequence, what: "the log was written anew: the state has another event there" },
+        ));
+    }
+    let places = store::sink_places(reader)?;
+    let delivered = places.iter().find(|place| Some(place.name.as_str()) == sink).map_or(0, |place| place.delivered);
+    let last = last.map_or(0, |(sequence, _)| sequence);
+    if last < delivered {
+        return Err(broken(&name, &Flaw { sequence: last + 1, what: "its end is cut off" }));
+    }
+    Ok(())
+}
+
+fn broken(name: &str, flaw: &Flaw) -> Failure {
+    Failure::new(
+        1,
+        format!("{name} does not verify: event {}: {}", flaw.sequence, flaw.what),
+        Some("compare it with another sink's copy; events before that one are whole and unchanged"),
+    )
+}
