@@ -88,6 +88,9 @@ enum Command {
         /// A JSON list of SCIM users to begin with, where it has none
         #[arg(long, value_name = "FILE")]
         users: Option<PathBuf>,
+        /// What goes wrong and how often, as `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`; also drop_before, torn, e429, lag_ms
+        #[arg(long, value_name = "FAULTS", default_value = "")]
+        faults: crate::sandbox::Faults,
     },
 }
 
@@ -174,7 +177,9 @@ fn run(arguments: &Arguments) -> Result<Said, Failure> {
         (Some(Command::Activate), false) => activate::run(arguments),
         (Some(Command::Deactivate), false) => deactivate::run(arguments),
         (Some(Command::Status), false) => status::run(arguments),
-        (Some(Command::Sandbox { listen, users }), false) => sandbox::run(arguments, *listen, users.clone()),
+        (Some(Command::Sandbox { listen, users, faults }), false) => {
+            sandbox::run(arguments, *listen, users.clone(), faults.clone())
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::scene::sandbox_folder;
 use super::{Arguments, Said, show};
 use crate::config::{Config, ConfigError};
 use crate::model::hex;
-use crate::sandbox::{Sandbox, Settings};
+use crate::sandbox::{Faults, Sandbox, Settings};
 use crate::secret::Token;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -15,7 +15,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(super) fn run(arguments: &Arguments, listen: SocketAddr, users: Option<PathBuf>) -> Result<Said, Failure> {
+pub(super) fn run(
+    arguments: &Arguments,
+    listen: SocketAddr,
+    users: Option<PathBuf>,
+    faults: Faults,
+) -> Result<Said, Failure> {
     let folder = match Config::load(&arguments.config) {
         Ok(config) => sandbox_folder(&config),
         Err(ConfigError::Missing(_)) => PathBuf::from("sandbox"),
@@ -25,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, listen: SocketAddr, users: Option<PathB
     let token_file = folder.join("token");
     let token = token(&token_file)?;
     let accounts = folder.join("accounts.db");
-    let sandbox = Sandbox::start(Settings { listen, token: token.expose().to_owned(), accounts, users })?;
+    let sandbox = Sandbox::start(Settings { listen, token: token.expose().to_owned(), accounts, users, faults })?;
     if arguments.json {
         let document = serde_json::json!({"base_url": sandbox.base_url(), "token_file": token_file});
         show(&format!("{document}\n"));

@@ -7,7 +7,7 @@ use crate::config::{Config, SinkKind, TokenPlace};
 use crate::cycle::Clock;
 use crate::http::{Client, ClientSettings};
 use crate::model::hex;
-use crate::sandbox::{Sandbox, Settings as SandboxSettings};
+use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::secret::{SecretError, Token};
 use crate::sink::{FileSink, Sink, StdoutSink};
 use crate::store::{self, Access, InstallationRow, StateError};
@@ -99,6 +99,7 @@ impl Scene {
                     token: secret.clone(),
                     accounts: sandbox_folder(&self.config).join("accounts.db"),
                     users: None,
+                    faults: Faults::default(),
                 })?;
                 let token = Token::from_text(&secret).ok_or(SecretError::NoCredentials)?;
                 (sandbox.base_url(), token, None, None)

@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
+
+/// Whether an account is old enough to be seen in lists and filters.
+const SHOWN: &str = "born_at <= unixepoch('subsec') - ?1";
 
 /// What an account's change came to.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,18 +42,21 @@ impl Accounts {
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS accounts
-             (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, folded TEXT NOT NULL UNIQUE, document TEXT NOT NULL)",
+             (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, folded TEXT NOT NULL UNIQUE, document TEXT NOT NULL,
+              born_at REAL NOT NULL DEFAULT (unixepoch('subsec')))",
         )?;
         Ok(Self { connection })
     }
 
-    /// How many there are.
+    /// How many lists show, when new ones show after `lag`.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn count(&self) -> rusqlite::Result<usize> {
+    pub fn count(&self, lag: Duration) -> rusqlite::Result<usize> {
         self.connection
-            .query_row("SELECT count(*) FROM accounts", [], |row| row.get::<_, i64>(0))
+            .query_row(&format!("SELECT count(*) FROM accounts WHERE {SHOWN}"), [lag.as_secs_f64()], |row| {
+                row.get::<_, i64>(0)
+            })
             .map(|count| count as usize)
     }
 
@@ -65,25 +72,27 @@ impl Accounts {
             .map(|text| text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Some accounts, oldest first.
+    /// Some accounts, oldest first, when new ones show after `lag`.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn page(&self, skip: usize, count: usize) -> rusqlite::Result<Vec<Value>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT document FROM accounts ORDER BY number LIMIT ?1 OFFSET ?2")?;
-        let rows = statement.query_map((count as i64, skip as i64), |row| row.get::<_, String>(0))?;
+    pub fn page(&self, skip: usize, count: usize, lag: Duration) -> rusqlite::Result<Vec<Value>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT document FROM accounts WHERE {SHOWN} ORDER BY number LIMIT ?2 OFFSET ?3"
+        ))?;
+        let rows =
+            statement.query_map((lag.as_secs_f64(), count as i64, skip as i64), |row| row.get::<_, String>(0))?;
         rows.map(|text| text.map(|text| serde_json::from_str(&text).unwrap_or_default())).collect()
     }
 
-    /// The account with a userName, whatever its letter case.
+    /// The account with a userName, whatever its letter case, when new ones show after `lag`.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn named(&self, name: &str) -> rusqlite::Result<Option<Value>> {
+    pub fn named(&self, name: &str, lag: Duration) -> rusqlite::Result<Option<Value>> {
         self.connection
-            .prepare_cached("SELECT document FROM accounts WHERE folded = ?1")?
-            .query_row([folded(name)], |row| row.get::<_, String>(0))
+            .prepare_cached(&format!("SELECT document FROM accounts WHERE folded = ?2 AND {SHOWN}"))?
+            .query_row((lag.as_secs_f64(), folded(name)), |row| row.get::<_, String>(0))
             .optional()
             .map(|text| text.and_then(|text| serde_json::from_str(&text).ok()))
     }
@@ -94,7 +103,7 @@ impl Accounts {
     /// The file cannot be written.
     pub fn create(&self, mut members: Map<String, Value>, random: [u8; 16]) -> rusqlite::Result<Option<Value>> {
         let name = members.get("userName").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if self.named(&name)?.is_some() {
+        if self.named(&name, Duration::ZERO)?.is_some() {
             return Ok(None);
         }
         let id = hex(&random);

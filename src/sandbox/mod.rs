@@ -5,7 +5,9 @@
 //! `active=false` removes the account; no groups; `userName eq` filters; paging. It keeps its accounts.
 
 mod accounts;
+mod faults;
 mod server;
 
 pub use accounts::Accounts;
+pub use faults::Faults;
 pub use server::{Sandbox, SandboxError, Settings};

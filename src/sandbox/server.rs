@@ -1,6 +1,7 @@
 //! The lookalike's HTTP side.
 
 use super::accounts::{Accounts, Changed};
+use super::faults::{Dice, Fault, Faults};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
@@ -8,11 +9,17 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
@@ -47,6 +54,8 @@ pub struct Settings {
     pub accounts: PathBuf,
     /// Accounts to begin with where it has none, as a JSON list of SCIM users.
     pub users: Option<PathBuf>,
+    /// What goes wrong.
+    pub faults: Faults,
 }
 
 /// A lookalike that runs until the process ends.
@@ -63,7 +72,7 @@ impl Sandbox {
     pub fn start(settings: Settings) -> Result<Self, SandboxError> {
         let accounts = Accounts::open(&settings.accounts)?;
         if let Some(path) = &settings.users
-            && accounts.count()? == 0
+            && accounts.count(Duration::ZERO)? == 0
         {
             let users: Vec<Map<String, Value>> = serde_json::from_slice(&std::fs::read(path)?)?;
             for user in users {
@@ -93,6 +102,7 @@ impl Sandbox {
 struct Shared {
     token: String,
     accounts: Mutex<Accounts>,
+    dice: Dice,
 }
 
 fn serve(
@@ -104,8 +114,19 @@ fn serve(
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(settings.listen).await?;
         let _ = started.send(listener.local_addr());
-        let shared = Arc::new(Shared { token: settings.token, accounts: Mutex::new(accounts) });
-        axum::serve(listener, router(shared)).await
+        let shared = Arc::new(Shared {
+            token: settings.token,
+            accounts: Mutex::new(accounts),
+            dice: Dice::new(settings.faults),
+        });
+        let router = router(shared.clone());
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let _ = stream.set_nodelay(true);
+            let service = Faulty { shared: shared.clone(), router: router.clone() };
+            // A connection that breaks is the client's matter, and often what was asked for.
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
     })
 }
 
@@ -116,15 +137,67 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/ServiceProviderConfig", get(provider));
     Router::new()
         .nest(BASE, users)
-        .fallback(async || fault(StatusCode::NOT_FOUND, None, "there is nothing here"))
+        .fallback(async || fault_answer(StatusCode::NOT_FOUND, None, "there is nothing here"))
         .layer(from_fn_with_state(shared.clone(), authorized))
         .with_state(shared)
+}
+
+/// The router behind the faults. An error of a hyper service breaks the connection, which no handler of axum can.
+struct Faulty {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl hyper::service::Service<hyper::Request<Incoming>> for Faulty {
+    type Response = Response;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, std::io::Error>> + Send>>;
+
+    fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
+        let (shared, router) = (self.shared.clone(), self.router.clone());
+        Box::pin(async move {
+            let broken = || std::io::Error::other("broken on request");
+            tokio::time::sleep(shared.dice.delay()).await;
+            let fault = shared.dice.draw();
+            match fault {
+                Fault::DropBefore => return Err(broken()),
+                Fault::TooMany => {
+                    let mut refused = fault_answer(StatusCode::TOO_MANY_REQUESTS, None, "too many requests");
+                    refused.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("0"));
+                    return Ok(refused);
+                }
+                Fault::Unavailable => {
+                    let page = "<html><body>Service Unavailable</body></html>";
+                    return Ok(
+                        (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "text/html")], page).into_response()
+                    );
+                }
+                Fault::None | Fault::DropAfter | Fault::Torn => {}
+            }
+            let Ok(answer) = TowerToHyperService::new(router).call(request).await;
+            match fault {
+                Fault::DropAfter => Err(broken()),
+                Fault::Torn => torn(answer).await,
+                Fault::None | Fault::DropBefore | Fault::TooMany | Fault::Unavailable => Ok(answer),
+            }
+        })
+    }
+}
+
+/// Half of an answer whose head announces all of it.
+async fn torn(answer: Response) -> Result<Response, std::io::Error> {
+    let (mut head, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.map_err(std::io::Error::other)?;
+    head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    let half = body.slice(..body.len() / 2);
+    let pieces = futures_util::stream::iter([Ok(half), Err(std::io::Error::other("torn on request"))]);
+    Ok(Response::from_parts(head, axum::body::Body::from_stream(pieces)))
 }
 
 async fn authorized(State(shared): State<Arc<Shared>>, headers: HeaderMap, request: Request, next: Next) -> Response {
     let wanted = format!("Bearer {}", shared.token);
     if headers.get(header::AUTHORIZATION).is_none_or(|given| given.as_bytes() != wanted.as_bytes()) {
-        return fault(StatusCode::UNAUTHORIZED, None, "the token is not valid");
+        return fault_answer(StatusCode::UNAUTHORIZED, None, "the token is not valid");
     }
     next.run(request).await
 }
@@ -146,14 +219,16 @@ async fn provider() -> Response {
 async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<HashMap<String, String>>) -> Response {
     let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (start, count) = (number("startIndex", 1).max(1), number("count", PAGE_COUNT_MAX).min(PAGE_COUNT_MAX));
-    let accounts = lock(&shared.accounts);
+    let (accounts, lag) = (lock(&shared.accounts), shared.dice.lag());
     let found = match query.get("filter") {
-        None => accounts.count().and_then(|total| Ok((total, accounts.page(start - 1, count)?))),
+        None => accounts.count(lag).and_then(|total| Ok((total, accounts.page(start - 1, count, lag)?))),
         Some(filter) => match user_name_of(filter) {
             Some(name) => {
-                accounts.named(&name).map(|found| (usize::from(found.is_some()), found.into_iter().collect()))
+                accounts.named(&name, lag).map(|found| (usize::from(found.is_some()), found.into_iter().collect()))
             }
-            None => return fault(StatusCode::BAD_REQUEST, Some("invalidFilter"), "only userName eq is supported"),
+            None => {
+                return fault_answer(StatusCode::BAD_REQUEST, Some("invalidFilter"), "only userName eq is supported");
+            }
         },
     };
     match found {
@@ -175,20 +250,20 @@ fn user_name_of(filter: &str) -> Option<String> {
 
 async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let Ok(Value::Object(members)) = serde_json::from_slice(&body) else {
-        return fault(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no user");
+        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no user");
     };
     if !has_schema(&members, USER) {
-        return fault(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "schemas lacks the User schema");
+        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "schemas lacks the User schema");
     }
     if members.get("userName").and_then(Value::as_str).is_none_or(|name| !name.contains('@')) {
-        return fault(StatusCode::BAD_REQUEST, Some("invalidValue"), "userName must be an e-mail address");
+        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidValue"), "userName must be an e-mail address");
     }
     if members.get("active") == Some(&Value::Bool(false)) {
-        return fault(StatusCode::BAD_REQUEST, Some("invalidValue"), "an account cannot be made inactive");
+        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidValue"), "an account cannot be made inactive");
     }
     match lock(&shared.accounts).create(members, random()) {
         Ok(Some(account)) => answer(StatusCode::CREATED, &account),
-        Ok(None) => fault(StatusCode::CONFLICT, Some("uniqueness"), "the userName is in use"),
+        Ok(None) => fault_answer(StatusCode::CONFLICT, Some("uniqueness"), "the userName is in use"),
         Err(error) => broken(&error),
     }
 }
@@ -203,7 +278,7 @@ async fn read(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Resp
 
 async fn put(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     let Ok(Value::Object(members)) = serde_json::from_slice(&body) else {
-        return fault(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no user");
+        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no user");
     };
     changed(lock(&shared.accounts).change(&id, |account| {
         let active = account.get("active").cloned();
@@ -214,11 +289,11 @@ async fn put(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: By
 
 async fn patch(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
     let Ok(Value::Object(message)) = serde_json::from_slice(&body) else {
-        return fault(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no PatchOp");
+        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no PatchOp");
     };
     let operations = message.get("Operations").and_then(Value::as_array);
     let (true, Some(operations)) = (has_schema(&message, PATCH), operations) else {
-        return fault(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no PatchOp");
+        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no PatchOp");
     };
     let understood = operations.iter().all(|operation| {
         matches!(operation["op"].as_str(), Some("replace" | "add"))
@@ -226,7 +301,7 @@ async fn patch(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: 
             && !operation["value"].is_null()
     });
     if !understood {
-        return fault(
+        return fault_answer(
             StatusCode::BAD_REQUEST,
             Some("invalidValue"),
             "only replace and add with a path and a value are supported",
@@ -265,7 +340,9 @@ fn changed(changed: rusqlite::Result<Changed>) -> Response {
     match changed {
         Ok(Changed::Kept(account) | Changed::Removed(account)) => answer(StatusCode::OK, &account),
         Ok(Changed::Missing) => missing(),
-        Ok(Changed::Immutable) => fault(StatusCode::BAD_REQUEST, Some("mutability"), "userName cannot be changed"),
+        Ok(Changed::Immutable) => {
+            fault_answer(StatusCode::BAD_REQUEST, Some("mutability"), "userName cannot be changed")
+        }
         Err(error) => broken(&error),
     }
 }
@@ -275,14 +352,14 @@ fn has_schema(members: &Map<String, Value>, schema: &str) -> bool {
 }
 
 fn missing() -> Response {
-    fault(StatusCode::NOT_FOUND, None, "there is no such user")
+    fault_answer(StatusCode::NOT_FOUND, None, "there is no such user")
 }
 
 fn broken(error: &rusqlite::Error) -> Response {
-    fault(StatusCode::INTERNAL_SERVER_ERROR, None, &error.to_string())
+    fault_answer(StatusCode::INTERNAL_SERVER_ERROR, None, &error.to_string())
 }
 
-fn fault(status: StatusCode, scim_type: Option<&str>, detail: &str) -> Response {
+fn fault_answer(status: StatusCode, scim_type: Option<&str>, detail: &str) -> Response {
     let mut body = json!({"schemas": [ERROR], "status": status.as_u16().to_string(), "detail": detail});
     if let Some(scim_type) = scim_type {
         body["scimType"] = scim_type.into();
