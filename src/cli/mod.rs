@@ -7,6 +7,7 @@ mod events;
 mod failure;
 mod plan;
 mod process;
+mod progress;
 mod reconcile;
 mod sandbox;
 mod scene;

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
+use super::progress::Progress;
 use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Wish, World, reconcile};
@@ -29,6 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let (reader, _) = scene.state(Access::Read)?;
     let journal = Journal::start(writer, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let progress = Progress::on_terminal(arguments.json);
     let (report, behind) = runtime.block_on(async {
         let stop = CancellationToken::new();
         let world = World {
@@ -41,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             stop: stop.clone(),
             deactivated: Cell::new(false),
             cycle: cycle_id(),
+            progress: &|done, all| progress.set(done, all),
             wish: Wish { only: arguments.only.clone(), expect: arguments.expect.clone() },
         };
         let report = tokio::select! {
@@ -52,6 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
         lock.note(store::head_of(&world.reader)?.sequence)?;
         Ok::<_, Failure>((report, behind))
     })?;
+    drop(progress);
     Ok(said(arguments, &report, &behind))
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Apply<'w, T> {
     pub(super) failed_before: BTreeMap<DirectoryId, Standing>,
     pub(super) lookups_failed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) planned_at: Moment,
+    /// Users done, of how many.
+    pub(super) done: Cell<(u64, u64)>,
     pub(super) end: RefCell<Option<End>>,
     pub(super) unanswered_in_a_row: Cell<u32>,
     pub(super) answered: Cell<bool>,
@@ -73,6 +75,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             failed_before: before.failed,
             lookups_failed: RefCell::new(before.lookups_failed),
             planned_at: world.clock.now(),
+            done: Cell::new((0, 0)),
             end: RefCell::default(),
             unanswered_in_a_row: Cell::new(0),
             answered: Cell::new(false),
@@ -100,6 +103,7 @@ impl<'w, T: Transport> Apply<'w, T> {
     pub(super) async fn plan(&self, plan: ApprovedPlan) {
         self.creates_are_free.set(plan.creates_are_free());
         let changes = plan.into_changes();
+        self.done.set((0, changes.len() as u64));
         self.removing
             .borrow_mut()
             .extend(changes.iter().filter(|(c, _)| c.action().removes()).filter_map(|(c, _)| c.scim_id().cloned()));
@@ -123,6 +127,9 @@ impl<'w, T: Transport> Apply<'w, T> {
             if running.next().await.is_none() {
                 break;
             }
+            let (done, all) = self.done.get();
+            self.done.set((done + 1, all));
+            (self.world.progress)(done + 1, all);
         }
         drop(running);
         for (change, _) in waiting {

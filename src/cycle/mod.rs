@@ -61,6 +61,8 @@ pub struct World<'w, T> {
     pub cycle: CycleId,
     /// What was asked of it.
     pub wish: Wish,
+    /// Told how many users of how many are done.
+    pub progress: &'w dyn Fn(u64, u64),
 }
 
 /// What is asked of one cycle, beyond the configuration.

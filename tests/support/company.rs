@@ -153,6 +153,7 @@ impl Company {
                 deactivated: Cell::new(false),
                 cycle: CycleId::new(format!("cycle-{cycle}")),
                 wish: Wish::default(),
+                progress: &|_, _| {},
             };
             let whole = async {
                 let report = reconcile(&world).await.ok()?;
