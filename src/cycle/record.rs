@@ -67,7 +67,11 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Queues what an outcome writes; nobody waits for it but the end of the cycle.
-    pub(super) fn settle(&self, settlement: Settlement) {
+    pub(super) fn settle(&self, mut settlement: Settlement) {
+        if settlement.failure == FailureEffect::Clear && !self.failed_before.contains_key(&settlement.directory_id) {
+            // Nothing is on record that could be cleared: a statement less for each user of a first load.
+            settlement.failure = FailureEffect::Keep;
+        }
         let (settings, now) = (self.settings, self.now());
         let queued =
             self.world.journal.queue(move |transaction| store::settle(transaction, &settlement, settings, now));

@@ -146,13 +146,13 @@ impl Comparison {
     }
 
     fn usable(&mut self, desire: &Desire<'_>, row: Option<&ProvisionedUser>) {
-        let name = UserName::of_account(desire.user_name);
-        if self.inputs.scope.protects(&name) || row.is_some_and(|row| self.inputs.scope.protects(&row.user_name)) {
+        let protects = |name: &str| self.inputs.scope.protects(name);
+        if protects(desire.user_name) || row.is_some_and(|row| protects(row.user_name.as_str())) {
             self.plan.unchanged_count += u64::from(row.is_some());
             return;
         }
         match (desire.ask, row) {
-            (Ask::Provision, Some(row)) => self.provisioned(desire, &name, row),
+            (Ask::Provision, Some(row)) => self.provisioned(desire, row),
             (Ask::Provision, None) => {
                 let user = desire.to_user();
                 self.change(Change::Create { user, after_removal_of: None });
@@ -166,14 +166,15 @@ impl Comparison {
         }
     }
 
-    fn provisioned(&mut self, desire: &Desire<'_>, name: &UserName, row: &ProvisionedUser) {
-        let renamed = !name.same_as(&row.user_name);
+    fn provisioned(&mut self, desire: &Desire<'_>, row: &ProvisionedUser) {
+        let same_name = desire.user_name == row.user_name.as_str();
+        let renamed = !same_name && !UserName::of_account(desire.user_name).same_as(&row.user_name);
         if renamed {
             self.renamed.insert(row.directory_id.clone());
             let field = Field {
                 name: FieldName::UserName,
                 from: Some(row.user_name.as_str().into()),
-                to: Some(name.as_str().into()),
+                to: Some(desire.user_name.into()),
             };
             self.plan.standings.push(
                 Standing::new(
@@ -184,16 +185,16 @@ impl Comparison {
                 )
                 .action(Action::Update)
                 .account(&row.scim_id)
-                .wanted(short_digest([name.folded().as_str()]))
+                .wanted(short_digest([crate::model::folded(desire.user_name).as_str()]))
                 .fields(vec![field]),
             );
         }
-        let wanted = desire.names();
-        let digest = wanted.digest(!row.active);
-        if row.active && !wanted.differ_from(&row.names) {
+        if row.active && !desire.differs_from(&row.names) {
             self.plan.unchanged_count += u64::from(!renamed);
             return;
         }
+        let wanted = desire.names();
+        let digest = wanted.digest(!row.active);
         let change = Change::Update {
             directory_id: row.directory_id.clone(),
             scim_id: row.scim_id.clone(),
@@ -236,7 +237,7 @@ impl Comparison {
         if claimed.contains(&row.directory_id) || self.inputs.in_doubt.contains_key(&row.directory_id) {
             return;
         }
-        if self.inputs.scope.protects(&row.user_name) {
+        if self.inputs.scope.protects(row.user_name.as_str()) {
             self.plan.unchanged_count += 1;
             return;
         }

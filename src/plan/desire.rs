@@ -31,8 +31,8 @@ impl Scope {
 
     /// Whether this username is never touched.
     #[must_use]
-    pub fn protects(&self, name: &UserName) -> bool {
-        !self.protected.is_empty() && self.protected.contains(&name.folded())
+    pub fn protects(&self, name: &str) -> bool {
+        !self.protected.is_empty() && self.protected.contains(&folded(name))
     }
 }
 
@@ -71,6 +71,15 @@ impl Desire<'_> {
             user_name: UserName::of_account(self.user_name),
             names: self.names(),
         }
+    }
+
+    /// Whether an account that carries these names is not as it should be.
+    #[must_use]
+    pub fn differs_from(&self, carried: &Names) -> bool {
+        let differs = |wanted: Option<&str>, carried: &Option<Box<str>>| {
+            wanted.is_some_and(|wanted| wanted != carried.as_deref().unwrap_or_default())
+        };
+        differs(self.given, &carried.given) || differs(self.family, &carried.family)
     }
 
     /// The names alone.

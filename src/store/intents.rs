@@ -198,7 +198,8 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
         IntentEnd::NotAccepted => (Some(false), None),
         IntentEnd::Unknown => (None, None),
     };
-    if accepted == Some(true) {
+    let approvals = || transaction.prepare_cached("SELECT 1 FROM approvals LIMIT 1")?.exists([]);
+    if accepted == Some(true) && approvals()? {
         transaction
             .prepare_cached(
                 "UPDATE approvals SET used = 1 WHERE (action, directory_id, scim_id) =

@@ -12,7 +12,13 @@ use tokio::sync::oneshot;
 /// How many writes share a commit at the most, so that one does not wait for ever.
 const WRITES_PER_COMMIT_MAX: usize = 512;
 
-type Write = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
+/// How long writes that nobody waits for may wait for one that somebody does, to share its fsync.
+const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
+
+struct Write {
+    run: Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>,
+    awaited: bool,
+}
 /// Tells a waiting caller that its write is on the disk.
 type Answer = Box<dyn FnOnce() + Send>;
 
@@ -68,7 +74,7 @@ impl Journal {
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let receiver = self.send(write)?;
+        let receiver = self.send(write, true)?;
         receiver.await.map_err(|_| self.ended())
     }
 
@@ -80,7 +86,7 @@ impl Journal {
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), JournalError> {
-        self.send(write).map(|_| ())
+        self.send(write, false).map(|_| ())
     }
 
     /// Writes from a place that has no runtime.
@@ -91,21 +97,22 @@ impl Journal {
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, JournalError> {
-        self.send(write)?.blocking_recv().map_err(|_| self.ended())
+        self.send(write, true)?.blocking_recv().map_err(|_| self.ended())
     }
 
     fn send<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        awaited: bool,
     ) -> Result<oneshot::Receiver<T>, JournalError> {
         let (answer, receiver) = oneshot::channel();
-        let write: Write = Box::new(move |transaction| {
+        let run: Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send> = Box::new(move |transaction| {
             let value = write(transaction)?;
             Ok(Box::new(move || {
                 let _ = answer.send(value);
             }))
         });
-        self.writes.send(write).map_err(|_| self.ended())?;
+        self.writes.send(Write { run, awaited }).map_err(|_| self.ended())?;
         Ok(receiver)
     }
 
@@ -130,18 +137,15 @@ impl Thread {
     }
 
     fn commit(&mut self, first: Write, queue: &mpsc::Receiver<Write>) -> Result<(), String> {
+        let writes = gather(first, queue);
         let fault = self.faults.as_mut().map_or(Fault::None, |faults| faults());
         if fault == Fault::Before {
             return Err("stopped by a test".to_owned());
         }
         let said = |error: rusqlite::Error| error.to_string();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(said)?;
-        let mut answers = vec![first(&transaction).map_err(said)?];
-        while answers.len() < WRITES_PER_COMMIT_MAX
-            && let Ok(write) = queue.try_recv()
-        {
-            answers.push(write(&transaction).map_err(said)?);
-        }
+        let answers: Vec<_> =
+            writes.into_iter().map(|write| (write.run)(&transaction)).collect::<Result<_, _>>().map_err(said)?;
         transaction.commit().map_err(said)?;
         if fault == Fault::After {
             return Err("stopped by a test".to_owned());
@@ -149,4 +153,22 @@ impl Thread {
         answers.into_iter().for_each(|answer| answer());
         Ok(())
     }
+}
+
+/// Everything that waits; and what comes within a moment, as long as nobody waits for an answer.
+fn gather(first: Write, queue: &mpsc::Receiver<Write>) -> Vec<Write> {
+    let until = std::time::Instant::now() + LINGER;
+    let mut writes = vec![first];
+    while writes.len() < WRITES_PER_COMMIT_MAX {
+        let write = match queue.try_recv() {
+            Ok(write) => Some(write),
+            Err(_) if writes.iter().any(|write| write.awaited) => None,
+            Err(_) => queue.recv_timeout(until.saturating_duration_since(std::time::Instant::now())).ok(),
+        };
+        match write {
+            Some(write) => writes.push(write),
+            None => break,
+        }
+    }
+    writes
 }

@@ -33,11 +33,12 @@ pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> r
     if drafts.is_empty() {
         return Ok(());
     }
-    let mut head = head_of(transaction)?;
-    let installation = transaction
-        .prepare_cached("SELECT installation_id, integration_id FROM installation")?
+    let (mut head, installation) = transaction
+        .prepare_cached("SELECT sequence, chain, timestamp, installation_id, integration_id FROM head, installation")?
         .query_row([], |row| {
-            Ok(Installation { installation_id: row.get(0)?, integration_id: row.get(1)?, organization: String::new() })
+            let head = Head { sequence: row.get(0)?, chain: row.get(1)?, timestamp: Moment(row.get(2)?) };
+            let (installation_id, integration_id) = (row.get(3)?, row.get(4)?);
+            Ok((head, Installation { installation_id, integration_id, organization: String::new() }))
         })?;
     let mut insert = transaction
         .prepare_cached("INSERT INTO events (sequence, stored_at, directory_id, line) VALUES (?1, ?2, ?3, ?4)")?;

@@ -14,6 +14,8 @@ pub struct Snapshot<'c> {
     by_id: Statement<'c>,
     connection: &'c Connection,
     next: Option<ProvisionedUser>,
+    count: u64,
+    found_count: u64,
     found: Vec<u64>,
 }
 
@@ -24,7 +26,16 @@ impl<'c> Snapshot<'c> {
     /// The state cannot be read.
     pub fn begin(connection: &'c Connection, ordered: &'c mut Statement<'_>) -> rusqlite::Result<Self> {
         let by_id = connection.prepare(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?;
-        let mut snapshot = Self { ordered: ordered.query([])?, by_id, connection, next: None, found: Vec::new() };
+        let count: i64 = connection.query_row("SELECT count(*) FROM links", [], |row| row.get(0))?;
+        let mut snapshot = Self {
+            ordered: ordered.query([])?,
+            by_id,
+            connection,
+            next: None,
+            count: count.max(0).cast_unsigned(),
+            found_count: 0,
+            found: Vec::new(),
+        };
         snapshot.next = snapshot.advance()?;
         Ok(snapshot)
     }
@@ -45,9 +56,13 @@ impl<'c> Snapshot<'c> {
         while self.next.as_ref().is_some_and(|next| next.directory_id.as_str() < id) {
             self.next = self.advance()?;
         }
-        let row = match &self.next {
-            Some(next) if next.directory_id.as_str() == id => Some(next.clone()),
-            Some(_) | None => self.by_id.query_row([id], read).optional()?,
+        let row = if self.next.as_ref().is_some_and(|next| next.directory_id.as_str() == id) {
+            let following = self.advance()?;
+            std::mem::replace(&mut self.next, following)
+        } else if self.count > 0 {
+            self.by_id.query_row([id], read).optional()?
+        } else {
+            None
         };
         if let Some(row) = &row {
             self.mark(row.row);
@@ -60,6 +75,9 @@ impl<'c> Snapshot<'c> {
     /// # Errors
     /// The state cannot be read.
     pub fn missing(self, each: &mut dyn FnMut(&ProvisionedUser)) -> rusqlite::Result<()> {
+        if self.found_count == self.count {
+            return Ok(());
+        }
         let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -80,6 +98,7 @@ impl<'c> Snapshot<'c> {
         if self.found.len() <= word {
             self.found.resize(word + 1, 0);
         }
+        self.found_count += u64::from(self.found[word] & bit == 0);
         self.found[word] |= bit;
     }
 
