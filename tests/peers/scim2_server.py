@@ -1,0 +1,312 @@
+"""Some days of joiners, movers and leavers through the real binary, against scim2-server, by PATCH and by PUT.
+
+Called by `run`: scim2_server.py BINARY SERVER FOLDER. What is wanted of the accounts is written down by hand beside each
+day, never computed from the export: a check that shares the program's idea of right would share its mistakes.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+TOKEN = "peer-0123456789abcdef"
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+# Three pages of the program's lists. The server lists by id, which is chance: of several accounts to adopt, some stand
+# behind the first page.
+STRANGERS = 210
+ADOPTED = range(10, 15)
+COUNTS = ("created", "updated", "linked", "deactivated", "deleted", "unchanged")
+# Proxies of the environment are not for loopback.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+passed = failed = 0
+
+
+def check(what, got, wanted):
+    """Counts one comparison; says what differs where it fails."""
+    global passed, failed
+    if got == wanted:
+        passed += 1
+        return
+    failed += 1
+    if isinstance(got, dict) and isinstance(wanted, dict):
+        keys = [key for key in {**got, **wanted} if got.get(key) != wanted.get(key)]
+        got, wanted = ({key: side.get(key) for key in keys} for side in (got, wanted))
+    got, wanted = (text if len(text) < 2000 else text[:2000] + "…" for text in (repr(got), repr(wanted)))
+    print(f"  FAILED {what}\n    got    {got}\n    wanted {wanted}", flush=True)
+
+
+class Peer:
+    """scim2-server in a process of its own, with nobody in it."""
+
+    def __init__(self, server, folder):
+        self.log = folder / "server.log"
+        for _ in range(5):  # between finding a port and taking it, another may take it
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            self.base_url = f"http://127.0.0.1:{port}/v2"
+            with self.log.open("wb") as log:
+                self.process = subprocess.Popen(
+                    [server, "--port", str(port), "--bearer-token", TOKEN], stdout=log, stderr=log, cwd=folder
+                )
+            if self.answers():
+                return
+            self.close()
+        sys.exit(f"scim2-server does not start: {self.log.read_text()}")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+    def answers(self):
+        end = time.monotonic() + 15
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                self.call("GET", "/ServiceProviderConfig")
+                return True
+            except OSError:
+                time.sleep(0.05)
+        return False
+
+    def call(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/scim+json"}
+        request = urllib.request.Request(self.base_url + path, data, headers, method=method)
+        with OPENER.open(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def all(self):
+        """Every account, whole."""
+        found = []
+        while True:
+            page = self.call("GET", f"/Users?startIndex={len(found) + 1}&count=100")
+            found += page.get("Resources", [])
+            if len(found) >= page["totalResults"] or not page.get("Resources"):
+                return found
+
+    def writes(self, wanted):
+        """How many writing requests it took and what it answered to them badly. Its log is a moment behind."""
+        end = time.monotonic() + 2
+        while True:
+            lines = re.findall(r'"(POST|PUT|PATCH|DELETE) (\S+) \S+" (\d+)', self.log.read_text())
+            if len(lines) == wanted or time.monotonic() > end:
+                return len(lines), [line for line in lines if int(line[2]) >= 400]
+            time.sleep(0.02)
+
+
+class Office:
+    """A fresh server, a fresh state, and a company's export."""
+
+    def __init__(self, binary, server, folder, method):
+        folder.mkdir()
+        self.binary, self.folder, self.method = binary, folder, method
+        self.peer = Peer(server, folder)
+        (folder / "token").write_text(TOKEN)
+        (folder / "token").chmod(0o600)
+        wide = "count_free = 100000\npercent_max = 100\ncount_max = 100000\n"
+        (folder / "config.toml").write_text(
+            '[directory]\npath = "directory.json"\n[scope]\ngroups = ["R"]\n'
+            f'[rhombus]\nbase_url = "{self.peer.base_url}"\ntoken_file = "token"\nupdate_method = "{method}"\n'
+            'on_suspended = "deactivate"\non_removed = "delete"\nexisting_accounts = "adopt"\n'
+            'settle_time = "0s"\nrequests_per_second_max = 100000\n'
+            '[state]\npath = "state.db"\n[[sinks]]\nkind = "file"\npath = "events.ndjson"\n'
+            + "".join(f"[guard.{kind}]\n{wide}" for kind in ("absent", "suspended", "create", "update"))
+        )
+        self.users = {}  # the export: id -> record
+        self.want = {}  # userName at the server -> (externalId, givenName, familyName, active)
+        self.strangers = {}  # id -> account, whole
+        self.sent = 0
+
+    def run(self, *arguments):
+        """Exit code, stdout and stderr of the program."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("RHOMBUS_SYNC")}
+        command = [self.binary, "-c", str(self.folder / "config.toml"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def succeeds(self, *arguments):
+        code, out, err = self.run(*arguments)
+        check(f"{' '.join(arguments)}: exit code ({(out + err).strip()[:500]})", code, 0)
+        return out
+
+    def export(self):
+        # Beside it, and renamed over: what the README asks of an export job.
+        (self.folder / "new.json").write_text(json.dumps(list(self.users.values())))
+        (self.folder / "new.json").rename(self.folder / "directory.json")
+
+    def write(self, method, path, body):
+        """What somebody else does at the server."""
+        self.sent += 1
+        return self.peer.call(method, path, body)
+
+    def hire(self, number, **other):
+        """A new record, wanted as an active account of the same names."""
+        record = {
+            "_id": f"id-{number:03}", "username": f"p{number}@x.example", "firstname": "Pat",
+            "lastname": f"Doe{number}", "state": "ACTIVATED", "groups": ["R"], **other,
+        }  # fmt: skip
+        self.users[number] = record
+        self.want[record["username"]] = (record["_id"], record["firstname"], record["lastname"], True)
+        return record
+
+    def change(self, number, **members):
+        """Changes a record; names are wanted at the account too."""
+        record = self.users[number]
+        record.update(members)
+        if members.keys() & {"firstname", "lastname"}:
+            names = (record["firstname"] or None, record["lastname"] or None)
+            self.want[record["username"]] = (record["_id"], *names, True)
+        return record
+
+    def day(self, title, refused=(), **counts):
+        """One run; then report, server and log are compared with what is wanted."""
+        before = failed
+        self.export()
+        code, out, err = self.run("--reconcile", "--json")
+        check(f"exit code ({err.strip()[:500]})", code, 0)
+        report = json.loads(out or "{}")
+        check("result", (report.get("result"), report.get("exit")), ("done", 0))
+        check("counts", {key: report.get(key) for key in COUNTS}, {key: counts.get(key, 0) for key in COUNTS})
+        check("refused", [user.get("id") for user in report.get("refused", [])], list(refused))
+        rest = {key: report.get(key) for key in ("held", "waiting", "parked", "failed", "kept", "drift", "hold")}
+        check("nothing else is open", {key: value for key, value in rest.items() if value}, {})
+
+        # Each change is one writing request, none of them is refused; a quiet day sends none.
+        self.sent += sum(counts.get(key, 0) for key in ("created", "updated", "deactivated", "deleted"))
+        check("writing requests, and those refused", self.peer.writes(self.sent), (self.sent, []))
+
+        accounts = self.peer.all()
+        names = [account["userName"].casefold() for account in accounts]
+        check("no userName twice", sorted(name for name in set(names) if names.count(name) > 1), [])
+        strangers = {account["id"]: account for account in accounts if account["id"] in self.strangers}
+        check("strangers, with their versions", strangers, self.strangers)
+        ours = {account["userName"]: shown(account) for account in accounts if account["id"] not in strangers}
+        check("accounts", ours, self.want)
+
+        status = json.loads(self.succeeds("status", "--json"))
+        check("provisioned", status.get("provisioned"), sum(active for *_, active in self.want.values()))
+        self.succeeds("events", "verify")
+        self.succeeds("plan", "--expect-no-changes")
+        said = ", ".join(f"{count} {key}" for key, count in counts.items())
+        print(f"{self.method}, {title}: {said}: {'ok' if failed == before else 'FAILED'}", flush=True)
+
+
+def shown(account):
+    """What we manage of an account; an empty text is no value (RFC 7643, section 2.5)."""
+    name = account.get("name") or {}
+    parts = (account.get("externalId"), name.get("givenName"), name.get("familyName"))
+    return *(part or None for part in parts), account.get("active", True)
+
+
+def days(office):
+    # Accounts that nobody asked us to manage, and some that are ours to adopt: the same username in other letter case.
+    for number in range(STRANGERS):
+        stranger = {"schemas": [USER], "userName": f"s{number}@y.example", "active": number % 2 == 0}
+        account = office.write("POST", "/Users", stranger)
+        office.strangers[account["id"]] = account
+    for number in ADOPTED:
+        name = {"givenName": "Patricia", "familyName": f"Doe{number}"}
+        office.write("POST", "/Users", {"schemas": [USER], "userName": f"P{number}@X.example", "name": name})
+
+    for number in range(60):
+        office.hire(number)
+    office.hire(5, firstname="Zoë", lastname="Łukasiewicz-Ñandú")
+    office.hire(6, firstname="李", lastname="小龍")
+    office.hire(7, firstname="Amélie \"Mél\"", lastname="O’Brien \\ Ødegård 🗝")
+    office.hire(8, firstname="علي", lastname="Ἀθηνᾶ")
+    # Names that a filter must quote and encode.
+    for number, username in ((34, "o'neil+door&34@x.example"), (50, "jürgen.groß@x.example")):
+        del office.want[office.users[number]["username"]]
+        office.hire(number, username=username)
+    del office.users[4]["lastname"]
+    office.want["p4@x.example"] = ("id-004", "Pat", None, True)
+    for number, other in ((1, {"groups": ["Other"]}), (2, {"state": "SUSPENDED"}), (3, {"state": "STAGED"})):
+        office.change(number, **other)
+        del office.want[f"p{number}@x.example"]
+    # Adopted: it keeps the userName that it has, and no externalId is put upon it. It is active unless it says otherwise.
+    for number in ADOPTED:
+        del office.want[f"p{number}@x.example"]
+        office.want[f"P{number}@X.example"] = (None, "Pat", f"Doe{number}", True)
+    office.export()
+    office.succeeds("check", "--online")
+    office.succeeds("activate")
+    office.day("day 1, the first load", created=52, linked=5, updated=5)
+    office.day("day 2, a quiet one", unchanged=57)
+
+    # Somebody gives a mover and the one to be suspended more than we manage: an update must leave it there.
+    more = {
+        "title": "Keyholder", "nickName": "Zo", "preferredLanguage": "fr-CH",
+        "emails": [{"value": "zoe@x.example", "type": "work", "primary": True}],
+        "phoneNumbers": [{"value": "tel:+41-1", "type": "mobile"}],
+    }  # fmt: skip
+    ids = {account["userName"]: account["id"] for account in office.peer.all()}
+    rich = [ids["p5@x.example"], ids["o'neil+door&34@x.example"]]
+    for scim_id in rich:
+        operations = [{"op": "add", "path": key, "value": value} for key, value in more.items()]
+        schema = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+        office.write("PATCH", f"/Users/{scim_id}", {"schemas": [schema], "Operations": operations})
+
+    def check_more():
+        for scim_id in rich:
+            account = office.peer.call("GET", f"/Users/{scim_id}")
+            check("what others set is still there", {key: account.get(key) for key in more}, more)
+
+    for number in range(100, 105):
+        office.hire(number)
+    office.hire(101, firstname="Jürgen", lastname="Çelik")
+    office.hire(2)  # was suspended when we first heard of him
+    for number in range(20, 24):
+        office.change(number, lastname="Moved")
+    office.change(5, firstname="Zoé", lastname="Łuk")
+    office.change(24, lastname=None)
+    office.change(25, firstname="", lastname="Cher")
+    for number in (30, 31, 32):
+        del office.users[number]
+    office.change(33, groups=["Other"])
+    for number in (30, 31, 32, 33):
+        del office.want[f"p{number}@x.example"]
+    # This server keeps whom we deactivate; the link ends all the same.
+    for number, state in ((34, "SUSPENDED"), (35, "STAGED")):
+        record = office.change(number, state=state)
+        office.want[record["username"]] = (record["_id"], "Pat", f"Doe{number}", False)
+    office.change(40, username="renamed@x.example")
+    office.day("day 3, everything happens", ["id-040"], created=6, updated=7, deactivated=2, deleted=4, unchanged=43)
+    check_more()
+
+    # Two creates are looked up by filter, many by the list: this day and the first one take both ways.
+    office.change(34, state="ACTIVATED", lastname="Returned")
+    office.change(40, username="p40@x.example")
+    name = office.users.pop(50)["username"]
+    left = next(account["id"] for account in office.peer.all() if account["userName"] == name)
+    office.hire(900, username=name, firstname="Heir", lastname="Apparent")
+    office.day("day 4, a returner and an heir", linked=1, updated=1, created=1, deleted=1, unchanged=56)
+    check_more()
+    accounts = {account["userName"]: account["id"] for account in office.peer.all()}
+    check("the returner has his old account", accounts["o'neil+door&34@x.example"], rich[1])
+    check("the heir has an account of his own", accounts[name] != left, True)
+    office.day("day 5, a quiet one", unchanged=58)
+
+
+def main():
+    binary, server, folder = sys.argv[1:]
+    for method in ("patch", "put"):
+        office = Office(binary, server, Path(folder) / method, method)
+        try:
+            days(office)
+        except Exception as error:  # one method's trouble does not hide the other's
+            check(f"{method} goes to its end", repr(error), None)
+        finally:
+            office.peer.close()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
