@@ -130,7 +130,7 @@ fn join(
             Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => Ok(None),
         };
         match row {
-            Ok(row) => comparison.record(user, row.as_ref()),
+            Ok(row) => comparison.record(user, row),
             Err(error) => fault = Some(error),
         }
     })?;

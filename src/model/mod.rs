@@ -15,7 +15,9 @@ pub use policy::{ExistingAccounts, Format, UpdateMethod};
 pub use standing::{InDoubt, Standing, StandingKind};
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Duration, Moment};
-pub use user::{DesiredUser, DirectoryUser, Loose, LooseGroups, Names, Proof, ProvisionedUser, Unusable, UserState};
+pub use user::{
+    DesiredUser, DirectoryUser, Loose, LooseGroups, Names, Proof, ProvisionedRef, ProvisionedUser, Unusable, UserState,
+};
 
 use std::fmt;
 
@@ -85,7 +87,11 @@ impl UserName {
         if text.len() > USER_NAME_BYTES_MAX {
             return Err("username is longer than 254 bytes");
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let unfit = match text.is_ascii() {
+            true => text.bytes().any(|byte| byte <= b' ' || byte == 0x7f),
+            false => text.chars().any(|c| c.is_whitespace() || c.is_control()),
+        };
+        if unfit {
             return Err("username has a space or a control character");
         }
         match text.split_once('@') {
@@ -131,6 +137,12 @@ impl fmt::Display for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a text has a control character (C0, DEL, C1).
+#[must_use]
+pub fn has_control(text: &str) -> bool {
+    text.bytes().any(|byte| byte < b' ' || byte == 0x7f) || (!text.is_ascii() && text.chars().any(char::is_control))
 }
 
 /// Folds a username that may not be one, for lists of protected names and claims of unusable records.

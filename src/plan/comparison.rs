@@ -6,8 +6,8 @@
 use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
 use super::{Doubled, Plan};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Moment, Proof, ProvisionedUser,
-    Removal, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
+    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Moment, Proof, ProvisionedRef,
+    ProvisionedUser, Removal, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,24 +92,27 @@ impl Comparison {
     }
 
     /// Takes one record, with the row of its id where there is one.
-    pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
+    pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<ProvisionedRef<'_>>) {
         let verdict = judge(user, &self.inputs.scope);
-        match (self.doubled(user), verdict) {
+        let doubled = self.doubled(user);
+        if let (None, Ok(desire), Some(row)) = (&doubled, &verdict, &row)
+            && desire.is_met_by(row)
+        {
+            self.plan.unchanged_count += 1;
+            return;
+        }
+        let row = row.map(ProvisionedRef::to_user);
+        match (doubled, verdict) {
             (Some((id, reason)), verdict) => {
                 let could_be_in_scope = match &verdict {
                     Ok(desire) => desire.ask != Ask::OutOfScope,
                     Err(reject) => reject.could_be_in_scope,
                 };
-                self.unusable(
-                    Reject {
-                        unusable: Unusable { id: Some(id), username: username_of(user), reason },
-                        could_be_in_scope,
-                    },
-                    row,
-                );
+                let unusable = Unusable { id: Some(id), username: username_of(user), reason };
+                self.unusable(Reject { unusable, could_be_in_scope }, row.as_ref());
             }
-            (None, Ok(desire)) => self.usable(&desire, row),
-            (None, Err(reject)) => self.unusable(reject, row),
+            (None, Ok(desire)) => self.usable(&desire, row.as_ref()),
+            (None, Err(reject)) => self.unusable(reject, row.as_ref()),
         }
     }
 
@@ -134,6 +137,10 @@ impl Comparison {
     }
 
     fn doubled(&self, user: &DirectoryUser<'_>) -> Option<(DirectoryId, &'static str)> {
+        let doubled = &self.inputs.doubled;
+        if doubled.ids.is_empty() && doubled.by_name.is_empty() {
+            return None;
+        }
         let id = valid_id(&user.id).ok()?;
         let reason = if self.inputs.doubled.ids.contains(id) {
             "two records with this id"

@@ -2,7 +2,7 @@
 
 use crate::model::{
     DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, Loose, LooseGroups, NAME_BYTES_MAX, Names,
-    Unusable, UserName, UserState, folded,
+    ProvisionedRef, Unusable, UserName, UserState, folded, has_control,
 };
 use std::collections::BTreeSet;
 
@@ -71,6 +71,19 @@ impl Desire<'_> {
             user_name: UserName::of_account(self.user_name),
             names: self.names(),
         }
+    }
+
+    /// Whether nothing at all is to be done about this row: the same username to the letter, the same names, active.
+    #[must_use]
+    pub fn is_met_by(&self, row: &ProvisionedRef<'_>) -> bool {
+        let met = |wanted: Option<&str>, carried: Option<&str>| {
+            wanted.is_none_or(|wanted| wanted == carried.unwrap_or_default())
+        };
+        self.ask == Ask::Provision
+            && row.active
+            && self.user_name == row.user_name
+            && met(self.given, row.given)
+            && met(self.family, row.family)
     }
 
     /// Whether an account that carries these names is not as it should be.
@@ -165,7 +178,7 @@ fn name<'a>(value: &'a Loose<'_>, no_text: &'static str, unfit: &'static str) ->
     match value {
         Loose::Absent => Ok(None),
         Loose::Null => Ok(Some("")),
-        Loose::Text(text) if text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) => Err(unfit),
+        Loose::Text(text) if text.len() > NAME_BYTES_MAX || has_control(text) => Err(unfit),
         Loose::Text(text) => Ok(Some(text)),
         Loose::Flag(_) | Loose::Other => Err(no_text),
     }

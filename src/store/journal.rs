@@ -15,8 +15,10 @@ const WRITES_PER_COMMIT_MAX: usize = 512;
 /// How long writes that nobody waits for may wait for one that somebody does, to share its fsync.
 const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
 
+type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
+
 struct Write {
-    run: Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>,
+    run: Run,
     awaited: bool,
 }
 /// Tells a waiting caller that its write is on the disk.
@@ -106,7 +108,7 @@ impl Journal {
         awaited: bool,
     ) -> Result<oneshot::Receiver<T>, JournalError> {
         let (answer, receiver) = oneshot::channel();
-        let run: Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send> = Box::new(move |transaction| {
+        let run: Run = Box::new(move |transaction| {
             let value = write(transaction)?;
             Ok(Box::new(move || {
                 let _ = answer.send(value);

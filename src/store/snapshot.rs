@@ -1,19 +1,22 @@
 //! The snapshot beside a stream of records: a row for each id, and in the end the rows that no id named.
 
-use crate::model::{DirectoryId, Names, ProvisionedUser, ScimId, UserName};
+use crate::model::{DirectoryId, ProvisionedRef, ProvisionedUser, ScimId};
+use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement};
+use std::cmp::Ordering;
 
 const COLUMNS: &str =
     "row, directory_id, scim_id, user_name, given_name, family_name, futile_count, futile_wanted, active";
 
 /// Finds rows for ids, fast where the ids ascend, and remembers which rows were found (a bit for each).
 ///
-/// An export in id order is joined as a merge of two sorted streams; an id that is out of order costs one select.
+/// An export in id order is joined as a merge of two sorted streams, whose rows are looked at where they lie; an id that
+/// is out of order costs one select.
 pub struct Snapshot<'c> {
     ordered: Rows<'c>,
     by_id: Statement<'c>,
     connection: &'c Connection,
-    next: Option<ProvisionedUser>,
+    looked_up: Option<ProvisionedUser>,
     count: u64,
     found_count: u64,
     found: Vec<u64>,
@@ -27,17 +30,10 @@ impl<'c> Snapshot<'c> {
     pub fn begin(connection: &'c Connection, ordered: &'c mut Statement<'_>) -> rusqlite::Result<Self> {
         let by_id = connection.prepare(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?;
         let count: i64 = connection.query_row("SELECT count(*) FROM links", [], |row| row.get(0))?;
-        let mut snapshot = Self {
-            ordered: ordered.query([])?,
-            by_id,
-            connection,
-            next: None,
-            count: count.max(0).cast_unsigned(),
-            found_count: 0,
-            found: Vec::new(),
-        };
-        snapshot.next = snapshot.advance()?;
-        Ok(snapshot)
+        let mut ordered = ordered.query([])?;
+        ordered.advance()?;
+        let count = count.max(0).cast_unsigned();
+        Ok(Self { ordered, by_id, connection, looked_up: None, count, found_count: 0, found: Vec::new() })
     }
 
     /// The statement that walks through the snapshot in id order.
@@ -52,22 +48,32 @@ impl<'c> Snapshot<'c> {
     ///
     /// # Errors
     /// The state cannot be read.
-    pub fn find(&mut self, id: &str) -> rusqlite::Result<Option<ProvisionedUser>> {
-        while self.next.as_ref().is_some_and(|next| next.directory_id.as_str() < id) {
-            self.next = self.advance()?;
-        }
-        let row = if self.next.as_ref().is_some_and(|next| next.directory_id.as_str() == id) {
-            let following = self.advance()?;
-            std::mem::replace(&mut self.next, following)
-        } else if self.count > 0 {
-            self.by_id.query_row([id], read).optional()?
-        } else {
-            None
+    pub fn find(&mut self, id: &str) -> rusqlite::Result<Option<ProvisionedRef<'_>>> {
+        let here = loop {
+            match self.ordered.get() {
+                Some(row) => match row.get_ref(1)?.as_str()?.cmp(id) {
+                    Ordering::Less => self.ordered.advance()?,
+                    Ordering::Equal => break true,
+                    Ordering::Greater => break false,
+                },
+                None => break false,
+            }
         };
-        if let Some(row) = &row {
-            self.mark(row.row);
+        if !here {
+            self.looked_up = match self.count {
+                0 => None,
+                _ => self.by_id.query_row([id], read).optional()?,
+            };
+            if let Some(row) = self.looked_up.as_ref().map(|user| user.row) {
+                self.mark(row);
+            }
+            return Ok(self.looked_up.as_ref().map(ProvisionedUser::by_ref));
         }
-        Ok(row)
+        if let Some(row) = self.ordered.get() {
+            let number = row.get(0)?;
+            self.mark(number);
+        }
+        self.ordered.get().map(view).transpose()
     }
 
     /// Hands on every row that was not found.
@@ -87,10 +93,6 @@ impl<'c> Snapshot<'c> {
             }
         }
         Ok(())
-    }
-
-    fn advance(&mut self) -> rusqlite::Result<Option<ProvisionedUser>> {
-        self.ordered.next()?.map(read).transpose()
     }
 
     fn mark(&mut self, row: i64) {
@@ -147,17 +149,19 @@ pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Pr
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
-    let text = |column| -> rusqlite::Result<Box<str>> { Ok(row.get_ref(column)?.as_str()?.into()) };
-    let maybe =
-        |column| -> rusqlite::Result<Option<Box<str>>> { Ok(row.get_ref(column)?.as_str_or_null()?.map(Into::into)) };
-    Ok(ProvisionedUser {
+    view(row).map(ProvisionedRef::to_user)
+}
+
+fn view<'r>(row: &'r Row<'_>) -> rusqlite::Result<ProvisionedRef<'r>> {
+    Ok(ProvisionedRef {
         row: row.get(0)?,
-        directory_id: DirectoryId::new(text(1)?),
-        scim_id: ScimId::new(text(2)?),
-        user_name: UserName::of_account(&text(3)?),
-        names: Names { given: maybe(4)?, family: maybe(5)? },
+        directory_id: row.get_ref(1)?.as_str()?,
+        scim_id: row.get_ref(2)?.as_str()?,
+        user_name: row.get_ref(3)?.as_str()?,
+        given: row.get_ref(4)?.as_str_or_null()?,
+        family: row.get_ref(5)?.as_str_or_null()?,
         futile_count: row.get(6)?,
-        futile_wanted: maybe(7)?,
+        futile_wanted: row.get_ref(7)?.as_str_or_null()?,
         active: row.get(8)?,
     })
 }
