@@ -3,6 +3,7 @@
 //!
 //! Baselines are this program again: `--hash FILE` reads, computes xxh3-128 and does one fsync; `--parse FILE` parses
 //! records sliced and borrowed; the bare HTTP loop posts and stores nothing.
+#![allow(clippy::print_stdout, reason = "its table is what it is for")]
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::body::Incoming;
