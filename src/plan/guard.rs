@@ -6,9 +6,8 @@ use super::{Plan, digest};
 use crate::model::{Change, ChangeKey, GuardKind, HoldId, Standing, StandingKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Why removals are held after which nobody would be left. It stays so until they are approved or wanted again: strangers
-/// that the same export created meanwhile are nobody's colleagues.
-pub const EVERYBODY: &str = "everybody would be removed";
+/// Why removals are held after which nobody would be left.
+const EVERYBODY: &str = "everybody would be removed";
 
 /// The limits of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +42,6 @@ pub struct Ledger {
     pub spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>>,
     /// Changes that an administrator released.
     pub approved: BTreeSet<ChangeKey>,
-    /// Changes that were held because nobody would be left.
-    pub held_as_everybody: BTreeSet<ChangeKey>,
     /// Creates are free until one cycle has ended with none left.
     pub first_load: bool,
     /// Why no removal may be sent at all, where that is so (a clock that cannot be right).
@@ -163,9 +160,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     let passes =
         |change: &Change| ledger.approved.contains(&change.key()) || !reasons.contains_key(&change.guard_kind());
     let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
-    let still = |key: &ChangeKey| ledger.held_as_everybody.contains(key) && !ledger.approved.contains(key);
-    let still_everybody = plan.changes.iter().any(|change| still(&change.key()));
-    if going > 0 && (going >= ledger.provisioned_count || still_everybody) {
+    if going > 0 && going >= ledger.provisioned_count {
         for kind in [GuardKind::Absent, GuardKind::Suspended] {
             reasons.entry(kind).or_insert_with(|| EVERYBODY.to_owned());
         }

@@ -15,7 +15,7 @@ pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
 pub use desire::Scope;
 pub use digest::{hold_id, plan_digest};
 pub use doubles::{Doubled, Suspects};
-pub use guard::{ApprovedPlan, EVERYBODY, Ledger, Limits, Tripped, approve};
+pub use guard::{ApprovedPlan, Ledger, Limits, Tripped, approve};
 
 use crate::model::{Change, DirectoryId, Standing};
 

@@ -4,7 +4,7 @@ use super::log;
 use crate::model::{
     Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, ScimId, Standing, StandingKind, UserName,
 };
-use crate::plan::{EVERYBODY, Ledger};
+use crate::plan::Ledger;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -246,12 +246,7 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
         )?
         .query_map([now.0], |row| key(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
-    let held_as_everybody = connection
-        .prepare("SELECT action, directory_id, scim_id FROM standings WHERE kind = 'held' AND instr(reason, ?1)")?
-        .query_map([EVERYBODY], |row| key(row, 0))?
-        .collect::<rusqlite::Result<_>>()?;
     Ok(Ledger {
-        held_as_everybody,
         provisioned_count: provisioned_count.max(0) as u64,
         removed_count: removed_count.max(0) as u64,
         spent,

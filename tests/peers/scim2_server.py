@@ -1,7 +1,7 @@
 """Some days of joiners, movers and leavers through the real binary, against scim2-server, by PATCH and by PUT.
 
-Called by `run`: scim2_server.py BINARY SERVER FOLDER. What is wanted of the accounts is written down by hand beside each
-day, never computed from the export: a check that shares the program's idea of right would share its mistakes.
+Called by `run`: scim2_server.py BINARY SERVER FOLDER. What is wanted of the accounts is written down beside each
+change, by hand, and not worked out of the export: a check that shares the program's rules would share its mistakes.
 """
 
 import json
@@ -178,8 +178,9 @@ class Office:
         sent = self.peer.requests()[asked:]
         writes = [line for line in sent if line[0] != "GET"]
         wanted = dict.fromkeys(("POST", "PATCH", "PUT", "DELETE"), 0)
-        for key, verb in (("created", "POST"), ("updated", self.method), ("deactivated", self.method), ("deleted", "DELETE")):
-            wanted[verb.upper()] += counts.get(key, 0)
+        update = self.method.upper()
+        for key, verb in (("created", "POST"), ("updated", update), ("deactivated", update), ("deleted", "DELETE")):
+            wanted[verb] += counts.get(key, 0)
         check("writing requests", {verb: sum(line[0] == verb for line in writes) for verb in wanted}, wanted)
         check("writing requests refused", [line for line in writes if int(line[2]) >= 400], [])
         if not any(wanted.values()):
@@ -202,7 +203,7 @@ class Office:
 
 
 def shown(account):
-    """What we manage of an account; an empty text is no value (RFC 7643, section 2.5)."""
+    """What we manage of an account; an empty text is no value, and who does not say otherwise is active."""
     name = account.get("name") or {}
     parts = (account.get("externalId"), name.get("givenName"), name.get("familyName"))
     return *(part or None for part in parts), account.get("active", True)
@@ -233,7 +234,7 @@ def days(office):
     for number, other in ((1, {"groups": ["Other"]}), (2, {"state": "SUSPENDED"}), (3, {"state": "STAGED"})):
         office.change(number, **other)
         del office.want[f"p{number}@x.example"]
-    # Adopted: it keeps the userName that it has, and no externalId is put upon it. It is active unless it says otherwise.
+    # Adopted: it keeps the userName that it has, and no externalId is put upon it.
     for number in ADOPTED:
         del office.want[f"p{number}@x.example"]
         office.want[f"P{number}@X.example"] = (None, "Pat", f"Doe{number}", True)
