@@ -470,3 +470,77 @@ fn check_online_proves_endpoint_token_and_export() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Rhombus answered 401"));
 }
+
+#[test]
+fn what_is_held_is_released_by_its_id_once_and_nothing_else() {
+    let office = Office::open("");
+    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let wide = "[guard.absent]\ncount_free = 100000\npercent_max = 100\ncount_max = 100000\n";
+    assert!(text.contains(wide));
+    std::fs::write(office.path("config.toml"), text.replace(wide, "")).expect("the default limits");
+    office.export(&people(0..20));
+    office.activate();
+    office.reconcile(0);
+    office.export(&people(0..14));
+    let report = office.reconcile(4);
+    let hold = report["hold"].as_str().expect("a hold").to_owned();
+    assert_eq!((report["held"].as_array().map(Vec::len), report["deleted"].as_u64()), (Some(6), Some(0)));
+    assert!(
+        report["held"][0]["reason"].as_str().is_some_and(|reason| reason.contains("6 wanted and 0 spent")),
+        "{report}"
+    );
+    assert_eq!(office.run(&["approve", "0000"]).status.code(), Some(1), "a hold that no cycle stored");
+    assert_eq!(office.run(&["approve", &hold, "--only", "p3@x.example"]).status.code(), Some(1), "not held");
+    let shown = String::from_utf8_lossy(&office.run(&["approve"]).stdout).into_owned();
+    assert!(shown.contains(&hold) && shown.contains("p19@x.example"), "{shown}");
+
+    assert!(office.run(&["approve", &hold, "--only", "p15@x.example"]).status.success());
+    let report = office.reconcile(4);
+    assert_eq!((report["deleted"].as_u64(), report["held"].as_array().map(Vec::len)), (Some(1), Some(5)));
+    assert!(office.run(&["approve", &hold]).status.success(), "of an older hold what is still held");
+    // Who is wanted again drops out, and who is held newly is not covered.
+    let mut users = people(0..13);
+    users.push(person(17));
+    office.export(&users);
+    let report = office.reconcile(0);
+    assert_eq!(report["deleted"], 5, "four that were approved, and one that the window allows: {report}");
+    let admin =
+        office.events().into_iter().find(|event| event["event_type"] == "reconcile_approved").expect("it is logged");
+    assert_eq!(
+        (admin["initiated_by"]["type"].as_str(), admin["initiated_by"]["source"].as_str()),
+        (Some("admin"), Some("approve"))
+    );
+    assert_eq!(office.accounts().len(), 14);
+}
+
+#[test]
+fn a_backup_takes_the_place_of_a_lost_state_and_history_tells_of_one_user() {
+    let office = Office::open("");
+    let mut users = people(0..5);
+    office.export(&users);
+    office.activate();
+    office.reconcile(0);
+    let backup = office.path("backup.db");
+    let backup = backup.to_str().expect("UTF-8");
+    assert!(office.run(&["backup", backup]).status.success());
+    assert_eq!(office.run(&["backup", backup]).status.code(), Some(1), "never over another file");
+    assert_eq!(std::fs::metadata(backup).expect("it is there").permissions().mode() & 0o777, 0o600);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(office.path(file));
+    }
+    std::fs::copy(backup, office.path("state.db")).expect("put back");
+    assert_eq!(office.reconcile(0)["unchanged"], 5);
+    users[2]["firstname"] = "Quinn".into();
+    office.export(&users);
+    office.reconcile(0);
+    for user in ["id-00002", "P2@x.example"] {
+        let output = office.run(&["history", user, "--json"]);
+        let events: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+        let types: Vec<_> =
+            events.as_array().expect("a list").iter().map(|event| event["event_type"].as_str()).collect();
+        assert_eq!(types, [Some("user_create_provision"), Some("user_update_provision")]);
+    }
+    let said = String::from_utf8_lossy(&office.run(&["history", "id-00002"]).stdout).into_owned();
+    assert!(said.contains("name.givenName → \"Quinn\""), "{said}");
+    assert_eq!(office.run(&["history", "nobody"]).status.code(), Some(1));
+}

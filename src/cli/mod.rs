@@ -1,10 +1,13 @@
 //! The command line: what is asked, and how it ends. One file a command.
 
 mod activate;
+mod approve;
+mod backup;
 mod check;
 mod deactivate;
 mod events;
 mod failure;
+mod history;
 mod plan;
 mod process;
 mod progress;
@@ -64,6 +67,11 @@ enum Command {
         #[arg(long)]
         expect_no_changes: bool,
     },
+    /// Show what the guard holds; with a hold's id, release exactly that, for one hour
+    Approve {
+        /// The id that the report shows
+        hold: Option<String>,
+    },
     /// Is the configuration good? Reads no secret
     Check {
         /// Prove endpoint, token and export too; changes nothing
@@ -76,6 +84,16 @@ enum Command {
     Deactivate,
     /// What is provisioned, what waits for what, and how far the sinks are
     Status,
+    /// What the log says of one user
+    History {
+        /// A directory id, or the username of a linked user
+        user: String,
+    },
+    /// A consistent copy of the state, also while another process writes
+    Backup {
+        /// A file that is not there yet
+        file: PathBuf,
+    },
     /// The audit log
     Events {
         #[command(subcommand)]
@@ -161,16 +179,20 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let takes_only = arguments.reconcile || matches!(arguments.command, Some(Command::Plan { .. }));
+    let takes_only = arguments.reconcile
+        || matches!(arguments.command, Some(Command::Plan { .. } | Command::Approve { hold: Some(_) }));
     if (!arguments.only.is_empty() && !takes_only) || (arguments.expect.is_some() && !arguments.reconcile) {
-        return Err(Failure::usage("--only goes with --reconcile and plan, --expect with --reconcile"));
+        return Err(Failure::usage("--only goes with --reconcile, plan and approve HOLD, --expect with --reconcile"));
     }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile stands alone, without a command")),
         (None, false) => Err(Failure::usage("say what to do: --reconcile for one cycle, or a command (see --help)")),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
+        (Some(Command::Approve { hold }), false) => approve::run(arguments, hold.as_deref()),
         (Some(Command::Check { online }), false) => check::run(arguments, *online),
+        (Some(Command::History { user }), false) => history::run(arguments, user),
+        (Some(Command::Backup { file }), false) => backup::run(arguments, file),
         (Some(Command::Events { command: EventsCommand::Tail { count } }), false) => events::tail(arguments, *count),
         (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
             events::verify(arguments, file.as_deref())

@@ -35,6 +35,8 @@ pub enum EventType {
     ReconcileHeld,
     /// A cycle ended with exit 1.
     ReconcileFailed,
+    /// An administrator released what was held.
+    ReconcileApproved,
 }
 
 impl EventType {
@@ -52,6 +54,7 @@ impl EventType {
             Self::ReconcileCompleted => "reconcile_completed",
             Self::ReconcileHeld => "reconcile_held",
             Self::ReconcileFailed => "reconcile_failed",
+            Self::ReconcileApproved => "reconcile_approved",
         }
     }
 }
@@ -74,6 +77,8 @@ pub enum Source {
     Recovery,
     /// The commands `activate` and `deactivate`.
     Activate,
+    /// The command `approve`.
+    Approve,
 }
 
 impl Source {
@@ -82,6 +87,7 @@ impl Source {
             Self::Reconcile => "reconcile",
             Self::Recovery => "recovery",
             Self::Activate => "activate",
+            Self::Approve => "approve",
         }
     }
 }

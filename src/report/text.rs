@@ -33,7 +33,10 @@ pub fn cycle_text(report: &CycleReport) -> String {
     let _ = writeln!(out, "  {said} (export: {} users)", report.export_users_count);
     standings_text(&mut out, &report.standings);
     if let Some(hold) = &report.hold {
-        let _ = writeln!(out, "  next: look at what is held (`rhombus-sync approve {hold}` will release exactly that)");
+        let _ = writeln!(
+            out,
+            "  next: look at what is held; `rhombus-sync approve {hold}` releases exactly that, for one hour"
+        );
     }
     out
 }

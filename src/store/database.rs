@@ -194,3 +194,13 @@ pub fn quick_check(connection: &Connection) -> Result<(), String> {
         Err(error) => Err(format!("the state is damaged: {error}")),
     }
 }
+
+/// A consistent copy of the state into a new file of mode 0600, by SQLite's backup API.
+///
+/// # Errors
+/// The file is there already, or cannot be written.
+pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    connection.backup("main", file, None::<fn(rusqlite::backup::Progress)>)?;
+    Ok(())
+}

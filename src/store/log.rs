@@ -1,7 +1,7 @@
 //! The audit log in the state, and each sink's place in it.
 
 use crate::event::{Draft, Head, Installation, Sealed, seal};
-use crate::model::{Duration, Moment};
+use crate::model::{DirectoryId, Duration, Moment};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 /// How far a sink is.
@@ -145,5 +145,16 @@ pub fn last_events(connection: &Connection, count: u32) -> rusqlite::Result<Vec<
     connection
         .prepare(sql)?
         .query_map([count], |row| Ok(Sealed { sequence: row.get(0)?, line: row.get(1)? }))?
+        .collect()
+}
+
+/// The lines of one user's events, oldest first.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn history(connection: &Connection, id: &DirectoryId) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT line FROM events WHERE directory_id = ?1 ORDER BY sequence")?
+        .query_map([id.as_str()], |row| row.get(0))?
         .collect()
 }

@@ -2,8 +2,8 @@
 
 use super::log;
 use crate::event::{Draft, EventType, Resource, Source};
-use crate::model::{Action, ChangeKey, CycleId, DirectoryId, HoldId, Moment, ScimId, Standing, StandingKind, UserName};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use crate::model::{Action, CycleId, DirectoryId, Moment, ScimId, Standing, StandingKind, UserName};
+use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
 const COLUMNS: &str = "kind, directory_id, username, scim_id, reason, action, wanted, since, until, attempts";
@@ -175,46 +175,6 @@ pub fn replace_absences(
         insert.execute((id.as_str(), before.get(id).copied().unwrap_or(written_at).0))?;
     }
     Ok(())
-}
-
-/// Stores what the guard holds, under its id. Older holds stay: what is still held of them can be approved.
-///
-/// # Errors
-/// The state cannot be written.
-pub fn store_hold(
-    transaction: &Transaction<'_>,
-    id: &HoldId,
-    changes: &[(ChangeKey, UserName)],
-    now: Moment,
-) -> rusqlite::Result<()> {
-    let new = transaction
-        .execute("INSERT INTO holds (id, stored_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (id.as_str(), now.0))?;
-    if new == 0 {
-        return Ok(());
-    }
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO hold_changes (hold_id, action, directory_id, scim_id, username) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for (key, name) in changes {
-        let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
-        insert.execute((id.as_str(), key.action.as_str(), key.directory_id.as_str(), scim_id, name.as_str()))?;
-    }
-    Ok(())
-}
-
-/// The newest hold, where its changes are still held.
-///
-/// # Errors
-/// The state cannot be read.
-pub fn current_hold(connection: &Connection) -> rusqlite::Result<Option<HoldId>> {
-    connection
-        .query_row(
-            "SELECT json_extract(last_cycle, '$.hold') FROM installation WHERE last_cycle IS NOT NULL",
-            [],
-            |row| Ok(row.get_ref(0)?.as_str_or_null()?.map(HoldId::new)),
-        )
-        .optional()
-        .map(Option::flatten)
 }
 
 /// Remembers that a look-up went wrong; true where the log has not said it since the last one that went well.

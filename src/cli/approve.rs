@@ -1,0 +1,83 @@
+//! `approve`: look at what the guard holds; with a hold's id, release exactly that, for one hour. A running sender sees it
+//! with its next cycle.
+
+use super::failure::Failure;
+use super::process::{SystemClock, user};
+use super::scene::Scene;
+use super::{Arguments, Said};
+use crate::cycle::Clock;
+use crate::event::{Draft, EventType, Initiator, Source};
+use crate::model::{ChangeKey, HoldId, StandingKind, UserName, folded};
+use crate::report::{standings_text, users_of};
+use crate::store::{self, Access};
+use serde_json::json;
+
+pub(super) fn run(arguments: &Arguments, hold: Option<&str>) -> Result<Said, Failure> {
+    let scene = Scene::load(arguments)?;
+    match hold {
+        None => show(arguments, &scene),
+        Some(hold) => release(arguments, &scene, &HoldId::new(hold)),
+    }
+}
+
+fn show(arguments: &Arguments, scene: &Scene) -> Result<Said, Failure> {
+    let (reader, _) = scene.state(Access::Read)?;
+    let hold = store::current_hold(&reader)?;
+    let mut standings = store::standings(&reader)?;
+    standings.retain(|standing| standing.kind == StandingKind::Held);
+    if arguments.json {
+        let hold = hold.as_ref().map(HoldId::as_str);
+        let document = json!({"hold": hold, "held": users_of(&standings, StandingKind::Held)});
+        return Ok(Said::done(format!("{document}\n")));
+    }
+    let mut text = String::new();
+    standings_text(&mut text, &standings);
+    match hold {
+        Some(hold) => {
+            text.push_str(&format!("  next: `rhombus-sync approve {hold}` releases exactly these, for one hour\n"))
+        }
+        None if standings.is_empty() => text.push_str("nothing is held\n"),
+        None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
+    }
+    Ok(Said::done(text))
+}
+
+fn release(arguments: &Arguments, scene: &Scene, hold: &HoldId) -> Result<Said, Failure> {
+    let (mut connection, _) = scene.state(Access::Write)?;
+    let now = SystemClock.now();
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let Some(held) = store::held_of(&transaction, hold)? else {
+        let hint = "`rhombus-sync approve` shows what is held; what only `plan` showed cannot be approved before a cycle held it";
+        return Err(Failure::new(1, "no cycle stored a hold with this id", Some(hint)));
+    };
+    let chosen = choose(held, &arguments.only)?;
+    let by = user();
+    store::approve(&transaction, hold, &chosen, &by, now)?;
+    let mut draft = Draft::new(EventType::ReconcileApproved, true, Source::Approve);
+    draft.initiator = Initiator::Admin(by);
+    draft.response.details = format!("hold={hold} changes={}", chosen.len());
+    store::append(&transaction, &[draft], now)?;
+    transaction.commit()?;
+    let count = chosen.len();
+    if arguments.json {
+        let document = json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count});
+        return Ok(Said::done(format!("{document}\n")));
+    }
+    let what = if count == 1 { "1 change is".to_owned() } else { format!("{count} changes are") };
+    Ok(Said::done(format!("{what} released for one hour; the next cycle sends them\n")))
+}
+
+/// Of what is held, what was asked for; each user asked for must be among it.
+fn choose(held: Vec<(ChangeKey, UserName)>, only: &[String]) -> Result<Vec<(ChangeKey, UserName)>, Failure> {
+    if only.is_empty() {
+        return Ok(held);
+    }
+    let means = |(key, name): &(ChangeKey, UserName), text: &String| {
+        key.directory_id.as_str() == text || name.folded() == folded(text)
+    };
+    if let Some(unknown) = only.iter().find(|text| !held.iter().any(|change| means(change, text))) {
+        let unknown = crate::model::clean(unknown).into_owned();
+        return Err(Failure::new(1, format!("nothing of `{unknown}` is held under this id"), None));
+    }
+    Ok(held.into_iter().filter(|change| only.iter().any(|text| means(change, text))).collect())
+}
