@@ -10,7 +10,7 @@ use crate::http::Client;
 use crate::model::{Loose, Moment, ProvisionedUser};
 use crate::outcome::Outcome;
 use crate::source::Export;
-use crate::store::{self, Access, StateError};
+use crate::store::{self, Access, Lock, StateError};
 use crate::target::ScimTarget;
 use rusqlite::Connection;
 use serde_json::json;
@@ -120,6 +120,11 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<(Connection, Option<PathB
     match store::open(path, Access::Write) {
         Ok(connection) => Ok((connection, None)),
         Err(StateError::Missing(_)) => Ok((store::create(path, endpoint, now, random())?, None)),
+        Err(StateError::Older { .. }) => {
+            let _lock = Lock::take(path)?;
+            store::upgrade(path, now)?;
+            Ok((store::open(path, Access::Write)?, None))
+        }
         Err(StateError::Empty(_) | StateError::Foreign(_) | StateError::Damaged { .. }) => {
             let aside = put_aside(path, now)?;
             Ok((store::create(path, endpoint, now, random())?, Some(aside)))

@@ -3,12 +3,12 @@
 use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
 use super::progress::Progress;
-use super::scene::Scene;
+use super::scene::{Scene, inactive};
 use super::{Arguments, Said};
 use crate::cycle::{Wish, World, reconcile};
 use crate::report::{CycleReport, cycle_document, cycle_text};
 use crate::ship::ship;
-use crate::store::{self, Access, Journal, Lock, SinkPlace};
+use crate::store::{self, Access, Journal, SinkPlace};
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::path::Path;
@@ -21,11 +21,7 @@ const ORDERS_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
-    let (writer, installation) = scene.state(Access::Write)?;
-    if !installation.active {
-        return Err(inactive());
-    }
-    let mut lock = Lock::take(&scene.state_path)?;
+    let (mut lock, writer, _) = scene.sender()?;
     let target = scene.target()?;
     let (reader, _) = scene.state(Access::Read)?;
     let journal = Journal::start(writer, None)?;
@@ -57,10 +53,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     })?;
     drop(progress);
     Ok(said(arguments, &report, &behind))
-}
-
-fn inactive() -> Failure {
-    Failure::new(6, "deactivated: no user is managed", Some("run `rhombus-sync activate` to begin again"))
 }
 
 /// Stops the cycle on a signal, or when another process deactivates the integration. It never ends by itself.

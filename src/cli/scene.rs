@@ -10,7 +10,7 @@ use crate::model::hex;
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::secret::{SecretError, Token};
 use crate::sink::{FileSink, Sink, StdoutSink};
-use crate::store::{self, Access, InstallationRow, StateError};
+use crate::store::{self, Access, InstallationRow, Lock, StateError};
 use crate::target::{Pace, ScimTarget};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -71,6 +71,24 @@ impl Scene {
         Ok((connection, installation))
     }
 
+    /// Everything that a process needs to send: the lock, and the state, brought to this program's schema. What is wrong
+    /// with the state is said before who has the lock.
+    pub(super) fn sender(&self) -> Result<(Lock, Connection, InstallationRow), Failure> {
+        match store::open(&self.state_path, Access::Read) {
+            Err(StateError::Missing(_)) if self.rehearsal => drop(self.state(Access::Write)?),
+            Err(StateError::Older { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(reader) if !store::installation(&reader)?.active => return Err(inactive()),
+            Ok(_) => {}
+        }
+        let lock = Lock::take(&self.state_path)?;
+        if let Some(copy) = store::upgrade(&self.state_path, SystemClock.now())? {
+            tracing::warn!(backup = %copy.display(), "the state was upgraded to this program's schema");
+        }
+        let (writer, installation) = self.state(Access::Write)?;
+        if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
+    }
+
     /// The token of the real endpoint.
     pub(super) fn token(&self) -> Result<Token, Failure> {
         let Some(rhombus) = &self.config.rhombus else { return Err(Failure::new(78, "[rhombus] is missing", None)) };
@@ -127,6 +145,11 @@ impl Scene {
         }
         sinks
     }
+}
+
+/// Nobody is managed.
+pub(super) fn inactive() -> Failure {
+    Failure::new(6, "deactivated: no user is managed", Some("run `rhombus-sync activate` to begin again"))
 }
 
 /// Where a rehearsal keeps everything.

@@ -2,7 +2,7 @@
 
 use super::selection::{Selection, narrow};
 use crate::config::Settings;
-use crate::model::{DirectoryId, InDoubt, Loose, Moment, Standing, StandingKind};
+use crate::model::{DirectoryId, DirectoryUser, InDoubt, Loose, Moment, Standing, StandingKind};
 use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Suspects, Whole};
 use crate::source::{Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -125,13 +125,10 @@ fn join(
     let mut snapshot = Snapshot::begin(reader, &mut ordered)?;
     let read = export.read(&mut |user| {
         beside(user);
-        let row = match &user.id {
-            Loose::Text(id) if !id.is_empty() && fault.is_none() => snapshot.find(id),
-            Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => Ok(None),
-        };
-        match row {
-            Ok(row) => comparison.record(user, row),
-            Err(error) => fault = Some(error),
+        if fault.is_none()
+            && let Err(error) = beside_its_row(user, &mut snapshot, &mut comparison)
+        {
+            fault = Some(error);
         }
     })?;
     believable(settings, export, &read)?;
@@ -151,6 +148,27 @@ fn join(
         Some(error) => Err(error.into()),
         None => Ok((plan, read)),
     }
+}
+
+/// One record and the row of its id, which is read whole only where a glance does not do.
+fn beside_its_row(
+    user: &DirectoryUser<'_>,
+    snapshot: &mut Snapshot<'_>,
+    comparison: &mut Comparison,
+) -> rusqlite::Result<()> {
+    let id = match &user.id {
+        Loose::Text(id) if !id.is_empty() => id,
+        Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => {
+            comparison.record(user, None);
+            return Ok(());
+        }
+    };
+    match snapshot.glance(id)? {
+        Some(row) if comparison.is_met(user, &row) => {}
+        Some(_) => comparison.record(user, snapshot.whole(id)?),
+        None => comparison.record(user, None),
+    }
+    Ok(())
 }
 
 /// What only the whole content shows: too few users, or a scope by groups over users without any.

@@ -144,9 +144,10 @@ pub(super) async fn finish<T: Transport>(
     let mut quiet = None;
     if let Some((read, length)) = &export {
         report.export_users_count = read.users_count;
-        report.export_digest.clone_from(&read.digest);
+        report.export_digest.clone_from(&read.digest.whole);
         quiet = Some(Quiet {
-            digest: read.digest.clone(),
+            digest: read.digest.whole.clone(),
+            head: read.digest.head.clone(),
             length: length.cast_signed(),
             settings: world.settings.number(),
         });

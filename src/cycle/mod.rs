@@ -24,6 +24,7 @@ use crate::model::{CycleId, Moment, chain};
 use crate::plan::plan_digest;
 use crate::report::CycleReport;
 use crate::retry;
+use crate::source::FileDigest;
 use crate::store::{self, InstallationRow, Journal, JournalError, Quiet};
 use crate::target::ScimTarget;
 use apply::{Apply, Before};
@@ -163,7 +164,8 @@ fn quiet<T>(
         return Ok(None);
     }
     // A file that changes while its digest is taken is read, and then refused, by the long way.
-    Ok(export.digest().is_ok_and(|digest| digest == quiet.digest).then(|| quiet.clone()))
+    let known = FileDigest { head: quiet.head.clone(), whole: quiet.digest.clone() };
+    Ok(export.is_same_as(&known).is_ok_and(|same| same).then(|| quiet.clone()))
 }
 
 async fn end_quietly<T: Transport>(

@@ -16,7 +16,7 @@ pub use standing::{InDoubt, Standing, StandingKind};
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Duration, Moment};
 pub use user::{
-    DesiredUser, DirectoryUser, Loose, LooseGroups, Names, Proof, ProvisionedRef, ProvisionedUser, Unusable, UserState,
+    DesiredUser, DirectoryUser, Glance, Loose, LooseGroups, Names, Proof, ProvisionedUser, Unusable, UserState,
 };
 
 use std::fmt;

@@ -112,21 +112,17 @@ pub struct ProvisionedUser {
     pub names: Names,
     /// Whether the account is active; one that was found inactive is brought back.
     pub active: bool,
+    /// The `[directory]` and `[scope]` settings under which it was last wanted.
+    pub settings: i64,
     /// How many accepted updates in a row did not change the account (CONTRACT section 4, parked).
     pub futile_count: u32,
     /// The digest of the names that those updates wanted.
     pub futile_wanted: Option<Box<str>>,
 }
 
-/// A row of the snapshot where it lies: most users are as they should be, and of those nothing is kept.
+/// What of a snapshot row is looked at where it lies: most users are as they should be, and of those nothing is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ProvisionedRef<'r> {
-    /// The row's number.
-    pub row: i64,
-    /// Whose account it is.
-    pub directory_id: &'r str,
-    /// Which account it is.
-    pub scim_id: &'r str,
+pub struct Glance<'r> {
     /// The userName that the account carries.
     pub user_name: &'r str,
     /// The given name that the account carries.
@@ -135,43 +131,20 @@ pub struct ProvisionedRef<'r> {
     pub family: Option<&'r str>,
     /// Whether the account is active.
     pub active: bool,
-    /// How many accepted updates in a row did not change the account.
-    pub futile_count: u32,
-    /// The digest of the names that those updates wanted.
-    pub futile_wanted: Option<&'r str>,
-}
-
-impl ProvisionedRef<'_> {
-    /// A row of its own.
-    #[must_use]
-    pub fn to_user(self) -> ProvisionedUser {
-        ProvisionedUser {
-            row: self.row,
-            directory_id: DirectoryId::new(self.directory_id),
-            scim_id: ScimId::new(self.scim_id),
-            user_name: UserName::of_account(self.user_name),
-            names: Names { given: self.given.map(Into::into), family: self.family.map(Into::into) },
-            active: self.active,
-            futile_count: self.futile_count,
-            futile_wanted: self.futile_wanted.map(Into::into),
-        }
-    }
+    /// The `[directory]` and `[scope]` settings under which it was last wanted.
+    pub settings: i64,
 }
 
 impl ProvisionedUser {
-    /// The same, borrowed.
+    /// What an export is compared with.
     #[must_use]
-    pub fn by_ref(&self) -> ProvisionedRef<'_> {
-        ProvisionedRef {
-            row: self.row,
-            directory_id: self.directory_id.as_str(),
-            scim_id: self.scim_id.as_str(),
+    pub fn glance(&self) -> Glance<'_> {
+        Glance {
             user_name: self.user_name.as_str(),
             given: self.names.given.as_deref(),
             family: self.names.family.as_deref(),
             active: self.active,
-            futile_count: self.futile_count,
-            futile_wanted: self.futile_wanted.as_deref(),
+            settings: self.settings,
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
 use super::{Doubled, Plan};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Moment, Proof, ProvisionedRef,
+    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Glance, Moment, Proof,
     ProvisionedUser, Removal, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,17 +91,18 @@ impl Comparison {
         }
     }
 
-    /// Takes one record, with the row of its id where there is one.
-    pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<ProvisionedRef<'_>>) {
+    /// Whether a record is met by the row of its id as it stands; then nothing else is to be done about it.
+    pub fn is_met(&mut self, user: &DirectoryUser<'_>, row: &Glance<'_>) -> bool {
+        let met = self.doubled(user).is_none()
+            && judge(user, &self.inputs.scope).is_ok_and(|desire| desire.is_met_by(row));
+        self.plan.unchanged_count += u64::from(met);
+        met
+    }
+
+    /// Takes one record that is not met as it stands, with the row of its id where there is one.
+    pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
         let verdict = judge(user, &self.inputs.scope);
         let doubled = self.doubled(user);
-        if let (None, Ok(desire), Some(row)) = (&doubled, &verdict, &row)
-            && desire.is_met_by(row)
-        {
-            self.plan.unchanged_count += 1;
-            return;
-        }
-        let row = row.map(ProvisionedRef::to_user);
         match (doubled, verdict) {
             (Some((id, reason)), verdict) => {
                 let could_be_in_scope = match &verdict {
@@ -109,10 +110,10 @@ impl Comparison {
                     Err(reject) => reject.could_be_in_scope,
                 };
                 let unusable = Unusable { id: Some(id), username: username_of(user), reason };
-                self.unusable(Reject { unusable, could_be_in_scope }, row.as_ref());
+                self.unusable(Reject { unusable, could_be_in_scope }, row);
             }
-            (None, Ok(desire)) => self.usable(&desire, row.as_ref()),
-            (None, Err(reject)) => self.unusable(reject, row.as_ref()),
+            (None, Ok(desire)) => self.usable(&desire, row),
+            (None, Err(reject)) => self.unusable(reject, row),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What one record asks for: usable or not, in scope or not, and which names. The whole of the mapping stands here.
 
 use crate::model::{
-    DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, Loose, LooseGroups, NAME_BYTES_MAX, Names,
-    ProvisionedRef, Unusable, UserName, UserState, folded, has_control,
+    DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, Glance, Loose, LooseGroups, NAME_BYTES_MAX, Names,
+    Unusable, UserName, UserState, folded, has_control,
 };
 use std::collections::BTreeSet;
 
@@ -75,7 +75,7 @@ impl Desire<'_> {
 
     /// Whether nothing at all is to be done about this row: the same username to the letter, the same names, active.
     #[must_use]
-    pub fn is_met_by(&self, row: &ProvisionedRef<'_>) -> bool {
+    pub fn is_met_by(&self, row: &Glance<'_>) -> bool {
         let met = |wanted: Option<&str>, carried: Option<&str>| {
             wanted.is_none_or(|wanted| wanted == carried.unwrap_or_default())
         };

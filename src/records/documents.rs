@@ -220,6 +220,7 @@ impl Documents {
             return Err("a record that is no object".into());
         }
         match record(rest) {
+            Ok(count) if count > super::RECORD_BYTES_MAX => Err(super::TOO_LONG.into()),
             Ok(count) => {
                 self.records_count += 1;
                 Ok(Step::Advanced(skipped + count))

@@ -1,7 +1,7 @@
 //! Cuts records out of a byte stream, whatever carries it: an export file or a SCIM list as it arrives. PURE.
 //!
-//! A [`Window`] of 1 MiB holds what has arrived and is not yet used; [`Documents`] walks through JSON arrays and
-//! pages, [`lines`] through NDJSON. Both call back for each record with the text from its first byte on, and are told
+//! A [`Window`] holds what has arrived and is not yet used, filled in place or block by block; [`Documents`] walks through
+//! JSON arrays and pages, [`lines`] through NDJSON. Both call back for each record with the text from its first byte on, and are told
 //! how much of it the record was: so serde_json parses each byte once, and nothing is held but the window
 //! (the figures are in the benchmark). What a record means is left to the caller.
 
@@ -11,8 +11,22 @@ pub use documents::{Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, SCIM_LI
 
 use std::borrow::Cow;
 
-/// The longest record, in bytes, and so the size of the window.
+/// The longest record, in bytes.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// So many bytes at the start of a block are left free: the rest of the block before it is laid there.
+pub const BLOCK_HEADROOM_BYTES: usize = RECORD_BYTES_MAX;
+
+/// The length of a block: its free start, and what is read at a time, which fits a core's own cache.
+pub const BLOCK_BYTES: usize = BLOCK_HEADROOM_BYTES + (1 << 19);
+
+/// A block that nothing was read into yet.
+#[must_use]
+pub fn new_block() -> Vec<u8> {
+    vec![0; BLOCK_BYTES]
+}
+
+const TOO_LONG: &str = "a record is longer than 1 MiB";
 
 /// Why a stream was refused. The text never repeats what the stream held.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +55,12 @@ impl Default for Window {
 }
 
 impl Window {
+    /// A window that is filled by [`Window::exchange`].
+    #[must_use]
+    pub fn of_blocks() -> Self {
+        Self { buffer: new_block(), ..Self::default() }
+    }
+
     /// The room for more bytes; fill some of it, then call [`Window::filled`].
     ///
     /// # Errors
@@ -52,7 +72,7 @@ impl Window {
             self.start = 0;
         }
         if self.end == self.buffer.len() {
-            return Err(self.error("a record is longer than 1 MiB"));
+            return Err(self.error(TOO_LONG));
         }
         Ok(&mut self.buffer[self.end..])
     }
@@ -61,6 +81,27 @@ impl Window {
     pub fn filled(&mut self, count: usize) {
         self.end += count;
         self.ended = count == 0;
+    }
+
+    /// Takes a block whose bytes from [`BLOCK_HEADROOM_BYTES`] on were filled, `count` of them; none means that the stream
+    /// ended. Hands back the block before it, to be filled again.
+    ///
+    /// # Errors
+    /// What is not yet used has no room before it: one record is longer than it may be.
+    pub fn exchange(&mut self, mut block: Vec<u8>, count: usize) -> Result<Vec<u8>, RecordsError> {
+        let left = self.end - self.start;
+        let Some(start) = BLOCK_HEADROOM_BYTES.checked_sub(left) else { return Err(self.error(TOO_LONG)) };
+        block[start..BLOCK_HEADROOM_BYTES].copy_from_slice(&self.buffer[self.start..self.end]);
+        (self.start, self.end) = (start, BLOCK_HEADROOM_BYTES + count);
+        self.ended = count == 0;
+        Ok(std::mem::replace(&mut self.buffer, block))
+    }
+
+    /// Passes over a byte order mark at the start of the stream.
+    pub fn skip_byte_order_mark(&mut self) {
+        if self.buffer[self.start..self.end].starts_with(b"\xef\xbb\xbf") {
+            self.take(3);
+        }
     }
 
     /// The first byte that is no white space.
@@ -128,7 +169,9 @@ pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<
     while let Some(length) = text[used..].find('\n') {
         let line = text[used..used + length].trim_matches([' ', '\t', '\r']);
         *line_count += 1;
-        if !line.is_empty() {
+        if length > RECORD_BYTES_MAX {
+            fault = Some(TOO_LONG.into());
+        } else if !line.is_empty() {
             match record(line) {
                 Ok(count) if line[count..].trim().is_empty() => {}
                 Ok(_) => fault = Some(format!("line {line_count}: something follows the record").into()),

@@ -2,6 +2,7 @@
 //! file, because everything behind it would be swallowed into one field and its users would look absent.
 
 use crate::model::{DirectoryUser, Loose, LooseGroups};
+use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -54,6 +55,9 @@ impl Reader {
                 return (used, if whole { Ok(()) } else { Err("nothing in it".into()) });
             }
             let count = match self.cut(rest) {
+                Ok(Row::Whole(count)) if count > RECORD_BYTES_MAX => {
+                    return (used, Err(self.at_row("it is longer than 1 MiB")));
+                }
                 Ok(Row::Whole(count)) => count,
                 Ok(Row::Cut) if ended => {
                     return (used, Err("the last line has no line end, or a quote is never closed".into()));

@@ -1,15 +1,15 @@
 //! An export file: one open handle, proven not to have changed while it was read.
 
+use super::blocks::{FileDigest, Hash, READ_BYTES, blocks, read_block};
 use super::{Doubt, ExportRead, SourceError, TakeUser, csv, json};
 use crate::model::{DirectoryUser, Duration, Format, LooseGroups, Moment, Proof, hex};
-use crate::records::{self, Documents, DocumentsRead, JUMPCLOUD_PAGE, Progress, RecordsError, Window};
+use crate::records::{self, Documents, DocumentsRead, JUMPCLOUD_PAGE, RecordsError, Window};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration as StdDuration, Instant};
-use xxhash_rust::xxh3::Xxh3Default;
 
 /// How long a checksum that does not fit yet is read again: the export job writes one file after the other.
 const CHECKSUM_PATIENCE: StdDuration = StdDuration::from_secs(5);
@@ -25,7 +25,7 @@ pub struct Export {
     opened: Metadata,
     format: Format,
     id_attribute: String,
-    first_digest: Option<String>,
+    first_digest: Option<FileDigest>,
     checked: bool,
 }
 
@@ -108,16 +108,23 @@ impl Export {
         Ok(())
     }
 
-    /// xxh3-128 of the file, without parsing it.
+    /// Whether the file is byte for byte the one of this digest; one that differs in its head is not read to its end.
     ///
     /// # Errors
     /// The file cannot be read, or changed meanwhile.
-    pub fn digest(&mut self) -> Result<String, SourceError> {
-        let mut hash = Xxh3Default::new();
-        self.pass(&mut |bytes| hash.update(bytes))?;
-        let digest = hex(&hash.digest128().to_be_bytes());
+    pub fn is_same_as(&mut self, known: &FileDigest) -> Result<bool, SourceError> {
+        let mut hash = Hash::default();
+        let mut same = true;
+        self.pass(&mut |bytes| {
+            same = hash.take(bytes) == known.head;
+            same
+        })?;
+        if !same {
+            return Ok(false);
+        }
+        let digest = hash.finish();
         self.settle_digest(&digest)?;
-        Ok(digest)
+        Ok(digest == *known)
     }
 
     /// Hands on every record, then says whether the file was whole.
@@ -126,13 +133,11 @@ impl Export {
     /// Anything that leaves a doubt: nothing may be concluded from the records then.
     pub fn read(&mut self, take: &mut TakeUser<'_>) -> Result<ExportRead, SourceError> {
         let mut reading = Reading { users_count: 0, with_groups_count: 0 };
-        let mut hash = Xxh3Default::new();
-        let closed = self.parse(&mut hash, &mut |user: &DirectoryUser<'_>| {
+        let (closed, digest) = self.parse(&mut |user: &DirectoryUser<'_>| {
             reading.users_count += 1;
             reading.with_groups_count += u64::from(user.groups != LooseGroups::Absent);
             take(user);
         })?;
-        let digest = hex(&hash.digest128().to_be_bytes());
         self.settle_digest(&digest)?;
         let proof = if closed || self.checked { Proof::Whole } else { Proof::Unproven };
         let Reading { users_count, with_groups_count } = reading;
@@ -147,22 +152,17 @@ impl Export {
     }
 
     /// Parses the whole file; true where it closed by itself.
-    fn parse(&mut self, hash: &mut Xxh3Default, take: &mut TakeUser<'_>) -> Result<bool, SourceError> {
+    fn parse(&mut self, take: &mut TakeUser<'_>) -> Result<(bool, FileDigest), SourceError> {
         self.rewind()?;
-        let mut window = Window::default();
-        let id_attribute = self.id_attribute.clone();
+        let mut window = Window::of_blocks();
         let mut walk = None;
         let mut line_count = 0;
         let mut read_bytes = 0;
-        loop {
-            let room = window.spare().map_err(|error| self.malformed(&error))?;
-            let count = read_some(&mut self.file, room).map_err(|cause| self.unreadable(cause))?;
-            hash.update(&room[..count]);
-            if read_bytes == 0 && room[..count].starts_with(b"\xef\xbb\xbf") {
-                room.copy_within(3..count, 0);
-                window.filled((count - 3).max(1));
-            } else {
-                window.filled(count);
+        let id_attribute = &self.id_attribute;
+        let digest = blocks(&self.file, |block, count| {
+            let emptied = window.exchange(block, count).map_err(|error| self.malformed(&error))?;
+            if walk.is_none() {
+                window.skip_byte_order_mark();
             }
             read_bytes += count as u64;
             let walk = match &mut walk {
@@ -170,7 +170,7 @@ impl Export {
                 none => none.insert(self.begin(&window, read_bytes == 0)?),
             };
             let mut parse_record = |text: &str| {
-                let (user, count) = json::parse(text, &id_attribute)?;
+                let (user, count) = json::parse(text, id_attribute)?;
                 take(&user);
                 Ok(count)
             };
@@ -179,16 +179,19 @@ impl Export {
                 Walk::Lines => records::lines(&mut window, &mut line_count, &mut parse_record),
                 Walk::Rows(reader) => records::rows(&mut window, &mut |text, ended| reader.rows(text, ended, take)),
             };
-            // After its end a document still reads to the end of the file, so that the digest covers all of it.
-            if progress.map_err(|error| self.malformed(&error))? == Progress::Done {
-                break;
-            }
-        }
+            progress.map_err(|error| self.malformed(&error))?;
+            Ok::<_, Stop>(emptied)
+        });
+        let digest = digest.map_err(|stop| match stop {
+            Stop::Unreadable(cause) => self.unreadable(cause),
+            Stop::Refused(error) => error,
+        })?;
         self.unchanged(read_bytes)?;
-        match walk {
-            Some(Walk::Documents(documents)) => self.totals(&documents.finish()),
-            Some(Walk::Lines | Walk::Rows(_)) | None => Ok(false),
-        }
+        let closed = match walk {
+            Some(Walk::Documents(documents)) => self.totals(&documents.finish())?,
+            Some(Walk::Lines | Walk::Rows(_)) | None => false,
+        };
+        Ok((closed, digest))
     }
 
     fn begin(&self, window: &Window, empty: bool) -> Result<Walk, SourceError> {
@@ -238,21 +241,27 @@ impl Export {
 
     fn sha256(&mut self) -> Result<String, SourceError> {
         let mut hash = Sha256::new();
-        self.pass(&mut |bytes| hash.update(bytes))?;
+        self.pass(&mut |bytes| {
+            hash.update(bytes);
+            true
+        })?;
         Ok(hex(&hash.finalize()))
     }
 
-    fn pass(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
+    /// Reads the whole file, as long as `each` wants more.
+    fn pass(&mut self, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), SourceError> {
         self.rewind()?;
-        let mut buffer = vec![0; records::RECORD_BYTES_MAX];
+        let mut buffer = vec![0; READ_BYTES];
         let mut read_bytes = 0;
         loop {
-            let count = read_some(&mut self.file, &mut buffer).map_err(|cause| self.unreadable(cause))?;
+            let count = read_block(&self.file, &mut buffer).map_err(|cause| self.unreadable(cause))?;
             if count == 0 {
                 return self.unchanged(read_bytes);
             }
             read_bytes += count as u64;
-            each(&buffer[..count]);
+            if !each(&buffer[..count]) {
+                return Ok(());
+            }
         }
     }
 
@@ -261,12 +270,12 @@ impl Export {
     }
 
     /// All readings of one export must see the same bytes.
-    fn settle_digest(&mut self, digest: &str) -> Result<(), SourceError> {
+    fn settle_digest(&mut self, digest: &FileDigest) -> Result<(), SourceError> {
         match &self.first_digest {
             Some(first) if first != digest => Err(self.changed()),
             Some(_) => Ok(()),
             None => {
-                self.first_digest = Some(digest.to_owned());
+                self.first_digest = Some(digest.clone());
                 Ok(())
             }
         }
@@ -309,11 +318,20 @@ enum Walk {
     Rows(csv::Reader),
 }
 
-fn read_some(file: &mut File, room: &mut [u8]) -> std::io::Result<usize> {
-    loop {
-        match file.read(room) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
-        }
+/// Why a parse ended early.
+enum Stop {
+    Unreadable(std::io::Error),
+    Refused(SourceError),
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(cause: std::io::Error) -> Self {
+        Self::Unreadable(cause)
+    }
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        Self::Refused(error)
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! A read ends with "whole" or allows no conclusion at all: every doubt is an error that refuses the export.
 
+mod blocks;
 mod csv;
 mod file;
 mod json;
 
+pub use blocks::FileDigest;
 pub use file::Export;
 
 use crate::model::{DirectoryUser, Moment, Proof};
@@ -20,8 +22,8 @@ pub struct ExportRead {
     pub users_count: u64,
     /// How many of them said anything about groups.
     pub with_groups_count: u64,
-    /// xxh3-128 of all its bytes, as hex: "the same file as last time", never a proof.
-    pub digest: String,
+    /// What "the same file as last time" goes by; never a proof.
+    pub digest: FileDigest,
     /// Whether an absence counts.
     pub proof: Proof,
     /// When it was written.

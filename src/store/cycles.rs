@@ -9,6 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 pub struct Quiet {
     /// xxh3-128 of the export, as hex.
     pub digest: String,
+    /// That of its first block.
+    pub head: String,
     /// Its length in bytes: another length needs no digest to be another file.
     pub length: i64,
     /// A digest of the settings that a plan depends on.
@@ -45,11 +47,13 @@ pub struct InstallationRow {
 pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
-         last_cycle, last_good_cycle_at, provisioned_count FROM installation",
+         last_cycle, last_good_cycle_at, provisioned_count, quiet_head FROM installation",
         [],
         |row| {
-            let quiet = match (row.get::<_, Option<String>>(5)?, row.get(6)?, row.get(7)?) {
-                (Some(digest), Some(length), Some(settings)) => Some(Quiet { digest, length, settings }),
+            let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
+                (Some(digest), Some(head), Some(length), Some(settings)) => {
+                    Some(Quiet { digest, head, length, settings })
+                }
                 _ => None,
             };
             Ok(InstallationRow {
@@ -115,7 +119,7 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
     transaction.execute(
         "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
          export_written_at = ifnull(?3, export_written_at), first_load = first_load AND ?4,
-         quiet_digest = ?5, quiet_length = ?6, quiet_settings = ?7",
+         quiet_digest = ?5, quiet_length = ?6, quiet_settings = ?7, quiet_head = ?8",
         (
             &end.report,
             end.good_at.map(|at| at.0),
@@ -124,6 +128,7 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
             end.quiet.as_ref().map(|quiet| &quiet.digest),
             end.quiet.as_ref().map(|quiet| quiet.length),
             end.quiet.as_ref().map(|quiet| quiet.settings),
+            end.quiet.as_ref().map(|quiet| &quiet.head),
         ),
     )?;
     intents::prune(transaction, end.now, end.window)

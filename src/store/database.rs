@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// `RHSY`, so that another application's database is not taken for ours.
 const APPLICATION_ID: i32 = 0x5248_5359;
 /// Each migration brings the schema from its place in this list to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("../../state/0001_state.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../state/0001_state.sql"), include_str!("../../state/0002_links_in_id_order.sql")];
 /// How long a connection waits for another one's write.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -31,6 +32,14 @@ pub enum StateError {
         /// The schema of the state.
         found: i32,
         /// The newest schema of this program.
+        known: i32,
+    },
+    /// An older program wrote it.
+    #[error("the state has schema {found}, this program needs {known}")]
+    Older {
+        /// The schema of the state.
+        found: i32,
+        /// The schema of this program.
         known: i32,
     },
     /// SQLite finds it damaged.
@@ -68,6 +77,9 @@ impl StateError {
         Some(match self {
             Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways.to_owned(),
             Self::Newer { .. } => format!("start the newer program again; or {ways}"),
+            Self::Older { .. } => {
+                "start the service, or run `rhombus-sync --reconcile`: it upgrades the state, after a backup beside it".to_owned()
+            }
             Self::Exposed(path) => format!("chmod o-w {}", path.display()),
             Self::OtherEndpoint { .. } => {
                 "set base_url back, or run `rhombus-sync activate` to bind the state to the new endpoint".to_owned()
@@ -95,19 +107,52 @@ pub enum Access {
 pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
     check_rights(path)?;
     let connection = connect(path)?;
-    let application_id = pragma(&connection, path, "application_id")?;
-    let schema = pragma(&connection, path, "user_version")?;
-    let known = MIGRATIONS.len() as i32;
-    if application_id != APPLICATION_ID || schema == 0 {
-        return Err(StateError::Foreign(path.to_owned()));
-    }
-    if schema > known {
-        return Err(StateError::Newer { found: schema, known });
+    let (found, known) = (schema(&connection, path)?, MIGRATIONS.len() as i32);
+    if found < known {
+        return Err(StateError::Older { found, known });
     }
     if access == Access::Read {
         connection.pragma_update(None, "query_only", true)?;
     }
     Ok(connection)
+}
+
+/// The schema of a state of ours.
+fn schema(connection: &Connection, path: &Path) -> Result<i32, StateError> {
+    let application_id = pragma(connection, path, "application_id")?;
+    let (found, known) = (pragma(connection, path, "user_version")?, MIGRATIONS.len() as i32);
+    match found {
+        0 => Err(StateError::Foreign(path.to_owned())),
+        _ if application_id != APPLICATION_ID => Err(StateError::Foreign(path.to_owned())),
+        _ if found > known => Err(StateError::Newer { found, known }),
+        _ => Ok(found),
+    }
+}
+
+/// Brings a state of an older program to this one's schema, in one transaction, after a backup beside it. Only the process
+/// that may send calls it. The answer is the backup, where one was needed.
+///
+/// # Errors
+/// It cannot be read or written, or is none of ours; then it is as it was.
+pub fn upgrade(path: &Path, now: Moment) -> Result<Option<PathBuf>, StateError> {
+    check_rights(path)?;
+    let mut connection = connect(path)?;
+    let found = schema(&connection, path)?;
+    let missing = MIGRATIONS.get(usize::try_from(found).unwrap_or(0)..).unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(format!(".schema-{found}-{}", now.0));
+    let copy = PathBuf::from(copy);
+    backup(&connection, &copy)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    for migration in missing {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
+    transaction.commit()?;
+    Ok(Some(copy))
 }
 
 /// Makes a new state, in one transaction. `random` becomes its two ids.

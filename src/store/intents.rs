@@ -139,25 +139,20 @@ pub fn settle(
     match &settlement.link {
         LinkEffect::None => {}
         LinkEffect::Made { scim_id, user_name, names, active } => {
+            let row: i64 = transaction
+                .prepare_cached(
+                    "UPDATE installation SET provisioned_count = provisioned_count + 1, links_made = links_made + 1
+                     RETURNING links_made",
+                )?
+                .query_row([], |row| row.get(0))?;
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO links (directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?;
             let (given, family) = (names.given.as_deref(), names.family.as_deref());
-            insert.execute((
-                id,
-                scim_id.as_str(),
-                user_name.as_str(),
-                user_name.folded(),
-                given,
-                family,
-                settings,
-                now.0,
-                active,
-            ))?;
-            transaction
-                .prepare_cached("UPDATE installation SET provisioned_count = provisioned_count + 1")?
-                .execute([])?;
+            let folded = user_name.folded();
+            let (scim_id, name) = (scim_id.as_str(), user_name.as_str());
+            insert.execute((id, row, scim_id, name, folded, given, family, settings, now.0, active))?;
         }
         LinkEffect::Seen { names, active, futile } => {
             transaction

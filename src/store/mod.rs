@@ -18,7 +18,7 @@ mod standings;
 pub use cycles::{
     CycleEnd, InstallationRow, Quiet, finish_cycle, installation, reserve_settings, set_active, set_not_before,
 };
-pub use database::{Access, StateError, backup, create, open, quick_check};
+pub use database::{Access, StateError, backup, create, open, quick_check, upgrade};
 pub use holds::{approve, current_hold, held_of, store_hold};
 pub use intents::{Intent, OpenIntent, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};

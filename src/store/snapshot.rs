@@ -1,12 +1,14 @@
 //! The snapshot beside a stream of records: a row for each id, and in the end the rows that no id named.
 
-use crate::model::{DirectoryId, ProvisionedRef, ProvisionedUser, ScimId};
+use crate::model::{DirectoryId, Glance, Names, ProvisionedUser, ScimId, UserName};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement};
 use std::cmp::Ordering;
 
 const COLUMNS: &str =
-    "row, directory_id, scim_id, user_name, given_name, family_name, futile_count, futile_wanted, active";
+    "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted";
+/// The first of them, by which an export is compared; the rest is read of who differs.
+const GLANCE: &str = "directory_id, row, user_name, given_name, family_name, active, settings";
 
 /// Finds rows for ids, fast where the ids ascend, and remembers which rows were found (a bit for each).
 ///
@@ -41,17 +43,18 @@ impl<'c> Snapshot<'c> {
     /// # Errors
     /// The state cannot be read.
     pub fn ordered(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
-        connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))
+        connection.prepare(&format!("SELECT {GLANCE} FROM links ORDER BY directory_id"))
     }
 
-    /// The row of an id.
+    /// A glance at the row of an id.
     ///
     /// # Errors
     /// The state cannot be read.
-    pub fn find(&mut self, id: &str) -> rusqlite::Result<Option<ProvisionedRef<'_>>> {
+    pub fn glance(&mut self, id: &str) -> rusqlite::Result<Option<Glance<'_>>> {
+        self.looked_up = None;
         let here = loop {
             match self.ordered.get() {
-                Some(row) => match row.get_ref(1)?.as_str()?.cmp(id) {
+                Some(row) => match row.get_ref(0)?.as_str()?.cmp(id) {
                     Ordering::Less => self.ordered.advance()?,
                     Ordering::Equal => break true,
                     Ordering::Greater => break false,
@@ -60,20 +63,26 @@ impl<'c> Snapshot<'c> {
             }
         };
         if !here {
-            self.looked_up = match self.count {
-                0 => None,
-                _ => self.by_id.query_row([id], read).optional()?,
-            };
-            if let Some(row) = self.looked_up.as_ref().map(|user| user.row) {
-                self.mark(row);
-            }
-            return Ok(self.looked_up.as_ref().map(ProvisionedUser::by_ref));
+            let row = self.whole(id)?.map(|user| user.row);
+            row.into_iter().for_each(|row| self.mark(row));
+            return Ok(self.looked_up.as_ref().map(ProvisionedUser::glance));
         }
         if let Some(row) = self.ordered.get() {
-            let number = row.get(0)?;
+            let number = row.get(1)?;
             self.mark(number);
         }
-        self.ordered.get().map(view).transpose()
+        self.ordered.get().map(glance).transpose()
+    }
+
+    /// The whole row of the id that was last glanced at.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn whole(&mut self, id: &str) -> rusqlite::Result<Option<&ProvisionedUser>> {
+        if self.looked_up.is_none() && self.count > 0 {
+            self.looked_up = self.by_id.query_row([id], read).optional()?;
+        }
+        Ok(self.looked_up.as_ref())
     }
 
     /// Hands on every row that was not found.
@@ -87,7 +96,7 @@ impl<'c> Snapshot<'c> {
         let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let number: i64 = row.get(0)?;
+            let number: i64 = row.get(1)?;
             if !self.was_found(number) {
                 each(&read(row)?);
             }
@@ -121,13 +130,13 @@ fn place(row: i64) -> (usize, u64) {
 /// The state cannot be read.
 pub fn link_of(connection: &Connection, folded: &str) -> rusqlite::Result<Option<ProvisionedUser>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE folded = ?1 ORDER BY row LIMIT 1"))?
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE folded = ?1 ORDER BY directory_id LIMIT 1"))?
         .query_row([folded], read)
         .optional()
 }
 
-/// Accounts of ours by which the endpoint can be told from a wrong one: `count` of the oldest and of the newest, taken
-/// in turn, because whoever lost accounts by hand lost neighbours.
+/// Accounts of ours by which the endpoint can be told from a wrong one: `count` from either end of the directory's ids,
+/// taken in turn, because whoever lost accounts by hand lost neighbours.
 ///
 /// # Errors
 /// The state cannot be read.
@@ -136,11 +145,11 @@ pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Pr
     let mut ends = ["ASC", "DESC"].map(|order| (order, Vec::new()));
     for (order, users) in &mut ends {
         let mut statement =
-            connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY row {order} LIMIT ?1"))?;
+            connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id {order} LIMIT ?1"))?;
         *users = statement.query_map([count], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
     }
-    let [(_, oldest), (_, newest)] = ends;
-    for user in newest.iter().zip(&oldest).flat_map(|(newest, oldest)| [newest, oldest]) {
+    let [(_, first), (_, last)] = ends;
+    for user in last.iter().zip(&first).flat_map(|(last, first)| [last, first]) {
         if !found.iter().any(|known| known.row == user.row) {
             found.push(user.clone());
         }
@@ -149,20 +158,27 @@ pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Pr
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
-    view(row).map(ProvisionedRef::to_user)
+    let Glance { user_name, given, family, active, settings } = glance(row)?;
+    Ok(ProvisionedUser {
+        row: row.get(1)?,
+        directory_id: DirectoryId::new(row.get_ref(0)?.as_str()?),
+        scim_id: ScimId::new(row.get_ref(7)?.as_str()?),
+        user_name: UserName::of_account(user_name),
+        names: Names { given: given.map(Into::into), family: family.map(Into::into) },
+        active,
+        settings,
+        futile_count: row.get(8)?,
+        futile_wanted: row.get_ref(9)?.as_str_or_null()?.map(Into::into),
+    })
 }
 
-fn view<'r>(row: &'r Row<'_>) -> rusqlite::Result<ProvisionedRef<'r>> {
-    Ok(ProvisionedRef {
-        row: row.get(0)?,
-        directory_id: row.get_ref(1)?.as_str()?,
-        scim_id: row.get_ref(2)?.as_str()?,
-        user_name: row.get_ref(3)?.as_str()?,
-        given: row.get_ref(4)?.as_str_or_null()?,
-        family: row.get_ref(5)?.as_str_or_null()?,
-        futile_count: row.get(6)?,
-        futile_wanted: row.get_ref(7)?.as_str_or_null()?,
-        active: row.get(8)?,
+fn glance<'r>(row: &'r Row<'_>) -> rusqlite::Result<Glance<'r>> {
+    Ok(Glance {
+        user_name: row.get_ref(2)?.as_str()?,
+        given: row.get_ref(3)?.as_str_or_null()?,
+        family: row.get_ref(4)?.as_str_or_null()?,
+        active: row.get(5)?,
+        settings: row.get(6)?,
     })
 }
 

@@ -1,0 +1,26 @@
+-- The snapshot lies in the order in which it is read; what an export is compared with stands first in a row.
+CREATE TABLE links_in_id_order (
+    directory_id  TEXT    PRIMARY KEY,
+    row           INTEGER NOT NULL,                  -- dense: a bit for each tells who was in the export
+    user_name     TEXT    NOT NULL,
+    given_name    TEXT,
+    family_name   TEXT,
+    active        INTEGER NOT NULL DEFAULT 1,        -- 0: found inactive, to be brought back
+    settings      INTEGER NOT NULL REFERENCES settings (id), -- under which it was last wanted
+    scim_id       TEXT    NOT NULL UNIQUE,
+    folded        TEXT    NOT NULL,
+    linked_at     INTEGER NOT NULL,
+    futile_count  INTEGER NOT NULL DEFAULT 0,
+    futile_wanted TEXT
+) STRICT, WITHOUT ROWID;
+INSERT INTO links_in_id_order
+SELECT directory_id, row, user_name, given_name, family_name, active, settings, scim_id, folded, linked_at, futile_count,
+       futile_wanted FROM links;
+DROP TABLE links;
+ALTER TABLE links_in_id_order RENAME TO links;
+CREATE INDEX links_by_folded ON links (folded);
+
+ALTER TABLE installation ADD COLUMN links_made INTEGER NOT NULL DEFAULT 0;  -- the highest row that a link was given
+UPDATE installation SET links_made = (SELECT ifnull(max(row), 0) FROM links);
+ALTER TABLE installation ADD COLUMN quiet_head TEXT;                        -- of the quiet export's first block
+UPDATE installation SET quiet_digest = NULL;
