@@ -3,7 +3,7 @@
 use super::selection::{Selection, narrow};
 use crate::config::Settings;
 use crate::model::{DirectoryId, DirectoryUser, InDoubt, Loose, Moment, Standing, StandingKind};
-use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Suspects, Whole};
+use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Regime, Regimes, Suspects, Whole};
 use crate::source::{Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
@@ -32,6 +32,8 @@ pub struct Compared {
     pub sightings: Vec<DirectoryId>,
     /// The users that `--only` means; none: everybody.
     pub only: Option<BTreeSet<DirectoryId>>,
+    /// Where users are wanted now who were last wanted under earlier settings: whoever of those is not.
+    pub left_behind: Option<Vec<DirectoryId>>,
 }
 
 /// Why there is no plan.
@@ -83,6 +85,7 @@ pub fn compare(
         in_doubt,
         absences: store::absences(reader)?,
         doubled: Doubled::default(),
+        regimes: regimes(reader, settings)?,
     };
     let mut suspects = Suspects::default();
     let mut selection = Selection::begin(only, reader)?;
@@ -102,13 +105,30 @@ pub fn compare(
         narrow(&mut plan, users);
     }
     let sightings = std::mem::take(&mut plan.sightings);
+    let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
     let mut ledger = store::ledger(reader, now, settings.window)?;
     ledger.limits.clone_from(&settings.limits);
     let behind_ms = store::head_of(reader)?.timestamp.since_ms(now);
     if behind_ms > CLOCK_BEHIND_MS_MAX {
         ledger.removals_stopped = Some(format!("the clock is {} s behind the last event", behind_ms / 1000));
     }
-    Ok(Compared { plan: plan::approve(plan, &ledger), export: read, sightings, only })
+    Ok(Compared { plan: plan::approve(plan, &ledger), export: read, sightings, only, left_behind: moved_on })
+}
+
+/// The settings under which users were last wanted, the present ones among them.
+fn regimes(reader: &Connection, settings: &Settings) -> rusqlite::Result<Regimes> {
+    let mut regimes = Regimes::default();
+    for (number, json) in store::settings(reader)? {
+        if json == settings.wanted_under {
+            regimes.present = number;
+        }
+        regimes.known.extend(Regime::from_json(&json).map(|regime| (number, regime)));
+    }
+    // `plan` may be asked before a cycle has stored the present ones.
+    if let (0, Some(regime)) = (regimes.present, Regime::from_json(&settings.wanted_under)) {
+        regimes.known.insert(0, regime);
+    }
+    Ok(regimes)
 }
 
 /// One reading of the export beside the snapshot.

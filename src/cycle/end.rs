@@ -21,6 +21,7 @@ pub(super) struct Planned {
     pub(super) unchanged_count: u64,
     pub(super) sightings: Vec<DirectoryId>,
     pub(super) only: Option<BTreeSet<DirectoryId>>,
+    pub(super) left_behind: Option<Vec<DirectoryId>>,
 }
 
 impl Planned {
@@ -34,6 +35,7 @@ impl Planned {
             unchanged_count: plan.unchanged_count(),
             sightings: compared.sightings.clone(),
             only: compared.only.clone(),
+            left_behind: compared.left_behind.clone(),
         }
     }
 }
@@ -191,6 +193,7 @@ pub(super) async fn finish<T: Transport>(
         quiet: quiet.filter(|_| plan.only.is_none()),
         creates_left: creates_left || plan.only.is_some(),
         only: plan.only,
+        left_behind: plan.left_behind,
     };
     write_end(world, report, ending).await
 }
@@ -270,6 +273,8 @@ pub(super) struct Ending {
     pub(super) held: Vec<(ChangeKey, UserName)>,
     pub(super) quiet: Option<Quiet>,
     pub(super) creates_left: bool,
+    /// Where settings move on: who does not move with them.
+    pub(super) left_behind: Option<Vec<DirectoryId>>,
 }
 
 /// Writes the end of a cycle in one transaction, with the refusals that are new and its own event.
@@ -281,11 +286,17 @@ pub(super) async fn write_end<T: Transport>(
     let now = world.clock.now();
     let cycle = world.cycle.clone();
     let window = world.settings.window;
+    let wanted_under = world.settings.wanted_under.clone();
     let keep = (world.settings.sink_names.clone(), world.settings.keep_history);
     world
         .journal
         .write(move |transaction| {
-            let Ending { standings, only, export_written_at, sightings, held, quiet, creates_left } = ending;
+            let Ending { standings, only, export_written_at, sightings, held, quiet, creates_left, left_behind } =
+                ending;
+            if let Some(left_behind) = left_behind {
+                let settings = store::reserve_settings(transaction, &wanted_under)?;
+                store::move_settings_on(transaction, settings, &left_behind)?;
+            }
             if let Some(standings) = standings {
                 report.standings = store::replace_standings(transaction, standings, only.as_ref(), &cycle, now)?;
                 if let (Some(written_at), None) = (export_written_at, &only) {

@@ -85,6 +85,10 @@ pub enum Cause {
     Suspended,
     /// The export says this user is staged.
     Staged,
+    /// `[scope]` was changed: the settings under which this user was last wanted would not ask for it.
+    ScopeChanged,
+    /// `[directory]` was changed since this user was last wanted, and the new source lacks it.
+    SourceChanged,
 }
 
 impl Cause {
@@ -98,6 +102,17 @@ impl Cause {
             Self::OutOfGroups => "out of the scoped groups",
             Self::Suspended => "suspended in the directory",
             Self::Staged => "staged in the directory",
+            Self::ScopeChanged => "the configuration: [scope] was changed and no longer wants this user",
+            Self::SourceChanged => "the configuration: [directory] was changed and the new source lacks this user",
+        }
+    }
+
+    /// Whether an edit of our own configuration asks for it, not the directory.
+    #[must_use]
+    pub const fn is_configuration(self) -> bool {
+        match self {
+            Self::ScopeChanged | Self::SourceChanged => true,
+            Self::Wanted | Self::NameChanged | Self::Gone | Self::OutOfGroups | Self::Suspended | Self::Staged => false,
         }
     }
 }
@@ -282,7 +297,7 @@ impl Change {
         match self.cause() {
             Cause::Wanted => GuardKind::Create,
             Cause::NameChanged => GuardKind::Update,
-            Cause::Gone | Cause::OutOfGroups => GuardKind::Absent,
+            Cause::Gone | Cause::OutOfGroups | Cause::ScopeChanged | Cause::SourceChanged => GuardKind::Absent,
             Cause::Suspended | Cause::Staged => GuardKind::Suspended,
         }
     }

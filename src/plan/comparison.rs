@@ -4,9 +4,9 @@
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
 use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
-use super::{Doubled, Plan};
+use super::{Doubled, Plan, Regimes};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Glance, Moment, Proof,
+    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Glance, InDoubt, Moment, Proof,
     ProvisionedUser, Removal, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +49,8 @@ pub struct Inputs {
     pub absences: BTreeMap<DirectoryId, Moment>,
     /// What a second reading found.
     pub doubled: Doubled,
+    /// The settings under which users were last wanted.
+    pub regimes: Regimes,
 }
 
 /// What the end of a reading tells.
@@ -93,7 +95,8 @@ impl Comparison {
 
     /// Whether a record is met by the row of its id as it stands; then nothing else is to be done about it.
     pub fn is_met(&mut self, user: &DirectoryUser<'_>, row: &Glance<'_>) -> bool {
-        let met = self.doubled(user).is_none()
+        let met = !self.inputs.regimes.is_earlier(row.settings)
+            && self.doubled(user).is_none()
             && judge(user, &self.inputs.scope).is_ok_and(|desire| desire.is_met_by(row));
         self.plan.unchanged_count += u64::from(met);
         met
@@ -103,6 +106,13 @@ impl Comparison {
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
         let verdict = judge(user, &self.inputs.scope);
         let doubled = self.doubled(user);
+        if let Some(row) = row.filter(|row| self.inputs.regimes.is_earlier(row.settings)) {
+            let wanted = doubled.is_none() && verdict.as_ref().is_ok_and(|desire| desire.ask == Ask::Provision);
+            self.plan.settings_move_on |= wanted;
+            if !wanted {
+                self.plan.left_behind.push(row.directory_id.clone());
+            }
+        }
         match (doubled, verdict) {
             (Some((id, reason)), verdict) => {
                 let could_be_in_scope = match &verdict {
@@ -112,13 +122,16 @@ impl Comparison {
                 let unusable = Unusable { id: Some(id), username: username_of(user), reason };
                 self.unusable(Reject { unusable, could_be_in_scope }, row);
             }
-            (None, Ok(desire)) => self.usable(&desire, row),
+            (None, Ok(desire)) => self.usable(user, &desire, row),
             (None, Err(reject)) => self.unusable(reject, row),
         }
     }
 
     /// Takes a row that no record named by id.
     pub fn missing(&mut self, row: &ProvisionedUser) {
+        if self.inputs.regimes.is_earlier(row.settings) {
+            self.plan.left_behind.push(row.directory_id.clone());
+        }
         self.missing.push(row.clone());
     }
 
@@ -153,7 +166,7 @@ impl Comparison {
         Some((DirectoryId::new(id), reason))
     }
 
-    fn usable(&mut self, desire: &Desire<'_>, row: Option<&ProvisionedUser>) {
+    fn usable(&mut self, user: &DirectoryUser<'_>, desire: &Desire<'_>, row: Option<&ProvisionedUser>) {
         let protects = |name: &str| self.inputs.scope.protects(name);
         if protects(desire.user_name) || row.is_some_and(|row| protects(row.user_name.as_str())) {
             self.plan.unchanged_count += u64::from(row.is_some());
@@ -167,9 +180,13 @@ impl Comparison {
             }
             (Ask::Withhold(state), Some(row)) => {
                 let cause = if state == UserState::Staged { Cause::Staged } else { Cause::Suspended };
+                let cause = self.inputs.regimes.cause_of_record(user, row, cause);
                 self.remove(row, self.inputs.policy.on_suspended, cause);
             }
-            (Ask::OutOfScope, Some(row)) => self.remove(row, self.inputs.policy.on_removed, Cause::OutOfGroups),
+            (Ask::OutOfScope, Some(row)) => {
+                let cause = self.inputs.regimes.cause_of_record(user, row, Cause::OutOfGroups);
+                self.remove(row, self.inputs.policy.on_removed, cause);
+            }
             (Ask::Withhold(_) | Ask::OutOfScope, None) => {}
         }
     }
@@ -254,9 +271,9 @@ impl Comparison {
                 .action(removal.action())
                 .account(&row.scim_id)
         };
-        let policy = self.inputs.policy.on_removed;
+        let (policy, cause) = (self.inputs.policy.on_removed, self.inputs.regimes.cause_of_absence(row));
         let Removals::By(removal) = policy else {
-            self.remove(row, policy, Cause::Gone);
+            self.remove(row, policy, cause);
             return;
         };
         if self.nobody_in_scope {
@@ -275,7 +292,7 @@ impl Comparison {
         if whole.proof == Proof::Unproven {
             self.plan.sightings.push(row.directory_id.clone());
         }
-        self.remove(row, policy, Cause::Gone);
+        self.remove(row, policy, cause);
     }
 
     /// Plans a change, unless its last try is in doubt, or failed and is not due again.

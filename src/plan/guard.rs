@@ -6,6 +6,8 @@ use super::{Plan, digest};
 use crate::model::{Change, ChangeKey, GuardKind, HoldId, Standing, StandingKind};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Why a removal is held that our own configuration asks for.
+const CONFIGURATION: &str = "held until it is approved, because the directory did not ask for it";
 /// Why removals are held after which nobody would be left.
 const EVERYBODY: &str = "everybody would be removed";
 
@@ -157,8 +159,10 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         reasons.insert(GuardKind::Absent, reason.clone());
         reasons.insert(GuardKind::Suspended, reason.clone());
     }
-    let passes =
-        |change: &Change| ledger.approved.contains(&change.key()) || !reasons.contains_key(&change.guard_kind());
+    let passes = |change: &Change| {
+        ledger.approved.contains(&change.key())
+            || !(change.cause().is_configuration() || reasons.contains_key(&change.guard_kind()))
+    };
     let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
     if going > 0 && going >= ledger.provisioned_count {
         for kind in [GuardKind::Absent, GuardKind::Suspended] {
@@ -168,7 +172,8 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     let (mut changes, mut held, mut standings) = (Vec::new(), Vec::new(), plan.standings);
     for change in plan.changes {
         let approved = ledger.approved.contains(&change.key());
-        match reasons.get(&change.guard_kind()) {
+        let asked_by_us = change.cause().is_configuration().then_some(CONFIGURATION);
+        match reasons.get(&change.guard_kind()).map(String::as_str).or(asked_by_us) {
             Some(reason) if !approved || (change.action().removes() && ledger.removals_stopped.is_some()) => {
                 standings.push(held_standing(&change, format!("{}; {reason}", change.cause().as_str())));
                 held.push(change);
@@ -200,7 +205,8 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<Tripped> 
     let wanted: BTreeSet<_> = plan
         .changes
         .iter()
-        .filter(|change| change.guard_kind() == kind)
+        // What the configuration asks for is held by itself, and must not hold what the directory says.
+        .filter(|change| change.guard_kind() == kind && !change.cause().is_configuration())
         .map(Change::key)
         .filter(|key| !ledger.approved.contains(key) && !spent.contains(key))
         .collect();

@@ -10,12 +10,14 @@ mod comparison;
 mod digest;
 mod doubles;
 mod guard;
+mod regime;
 
 pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
 pub use desire::Scope;
 pub use digest::{hold_id, plan_digest};
 pub use doubles::{Doubled, Suspects};
 pub use guard::{ApprovedPlan, Ledger, Limits, Tripped, approve};
+pub use regime::{Regime, Regimes};
 
 use crate::model::{Change, DirectoryId, Standing};
 
@@ -30,4 +32,8 @@ pub struct Plan {
     pub sightings: Vec<DirectoryId>,
     /// Users who are as they should be.
     pub unchanged_count: u64,
+    /// Whether users are wanted now who were last wanted under earlier settings.
+    pub settings_move_on: bool,
+    /// Users last wanted under earlier settings, and not wanted now.
+    pub left_behind: Vec<DirectoryId>,
 }

@@ -1,7 +1,7 @@
 //! The installation's one row: what it is, whether it is active, and what its last cycle left.
 
 use super::intents;
-use crate::model::{Duration, Moment};
+use crate::model::{DirectoryId, Duration, Moment};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 /// The export after which nothing was left to do: the same bytes under the same settings end a cycle early.
@@ -109,6 +109,39 @@ pub fn reserve_settings(transaction: &Transaction<'_>, json: &str) -> rusqlite::
     }
     transaction.execute("INSERT INTO settings (json) VALUES (?1)", [json])?;
     Ok(transaction.last_insert_rowid())
+}
+
+/// All settings under which users were ever wanted, by their number.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn settings(connection: &Connection) -> rusqlite::Result<Vec<(i64, String)>> {
+    connection
+        .prepare("SELECT id, json FROM settings ORDER BY id")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Notes that everybody is wanted under these settings now, but for whom the plan left behind.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn move_settings_on(
+    transaction: &Transaction<'_>,
+    settings: i64,
+    left_behind: &[DirectoryId],
+) -> rusqlite::Result<()> {
+    transaction.execute_batch("CREATE TEMP TABLE left_behind (directory_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")?;
+    let mut insert = transaction.prepare("INSERT INTO temp.left_behind VALUES (?1) ON CONFLICT DO NOTHING")?;
+    for id in left_behind {
+        insert.execute([id.as_str()])?;
+    }
+    drop(insert);
+    transaction.execute(
+        "UPDATE links SET settings = ?1 WHERE settings <> ?1 AND directory_id NOT IN (SELECT directory_id FROM temp.left_behind)",
+        [settings],
+    )?;
+    transaction.execute_batch("DROP TABLE temp.left_behind")
 }
 
 /// Writes down the end of a cycle.

@@ -78,7 +78,8 @@ impl StateError {
             Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways.to_owned(),
             Self::Newer { .. } => format!("start the newer program again; or {ways}"),
             Self::Older { .. } => {
-                "start the service, or run `rhombus-sync --reconcile`: it upgrades the state, after a backup beside it".to_owned()
+                "start the service, or run `rhombus-sync --reconcile`: it upgrades the state, after a backup beside it"
+                    .to_owned()
             }
             Self::Exposed(path) => format!("chmod o-w {}", path.display()),
             Self::OtherEndpoint { .. } => {

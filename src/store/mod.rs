@@ -16,7 +16,8 @@ mod snapshot;
 mod standings;
 
 pub use cycles::{
-    CycleEnd, InstallationRow, Quiet, finish_cycle, installation, reserve_settings, set_active, set_not_before,
+    CycleEnd, InstallationRow, Quiet, finish_cycle, installation, move_settings_on, reserve_settings, set_active,
+    set_not_before, settings,
 };
 pub use database::{Access, StateError, backup, create, open, quick_check, upgrade};
 pub use holds::{approve, current_hold, held_of, store_hold};

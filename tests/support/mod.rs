@@ -15,6 +15,10 @@ use std::path::Path;
 /// A number that is far beyond every limit.
 const WIDE: Limits = Limits { count_free: 1_000_000, percent_max: 100, count_max: 1_000_000 };
 
+/// The `[directory]` and `[scope]` of [`settings`], as the state remembers them.
+pub(crate) const WANTED_UNDER: &str =
+    r#"{"directory":{"path":"directory.json"},"scope":{"groups":["R"],"protected":["root@x.example"]}}"#;
+
 /// Settings of a cycle that holds nothing back and reads `directory.json` in a folder.
 pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
@@ -33,7 +37,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         settle_time: Duration::from_seconds(0),
         keep_history: Duration::from_seconds(86_400),
         sink_names: Vec::new(),
-        wanted_under: "{}".to_owned(),
+        wanted_under: WANTED_UNDER.to_owned(),
     }
 }
 
@@ -45,7 +49,7 @@ pub(crate) fn state(folder: &Path, base_url: &str) -> Connection {
 /// Links accounts, in the shorthand of [`record`], as earlier cycles would have.
 pub(crate) fn link(connection: &mut Connection, users: &str) {
     let transaction = connection.transaction().expect("a transaction");
-    let settings = store::reserve_settings(&transaction, "{}").expect("settings");
+    let settings = store::reserve_settings(&transaction, WANTED_UNDER).expect("settings");
     for user in users.split('|').map(str::trim).filter(|user| !user.is_empty()) {
         let mut words = user.split(' ');
         let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
