@@ -30,7 +30,7 @@ fn check(whole: &str) -> usize {
         let planned = open_export(&settings, Moment(3_000), &installation)
             .map_err(CompareError::from)
             .and_then(|mut export| compare(&connection, &settings, &mut export, BTreeMap::new(), &[], Moment(3_000)));
-        planned.ok().map(|compared| compared.plan.into_changes().into_iter().map(|(change, _)| change).collect())
+        planned.ok().map(|compared| compared.plan.into_changes().0)
     };
     let caused: BTreeSet<String> =
         plan(whole.as_bytes()).expect("the whole file is good").iter().map(|c| format!("{c:?}")).collect();

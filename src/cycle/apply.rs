@@ -5,13 +5,13 @@ use super::lookup::Directory;
 use super::record::standing_of;
 use super::{End, World};
 use crate::http::Transport;
-use crate::model::{Action, Change, DirectoryId, Moment, ScimId, Standing, StandingKind};
+use crate::model::{Action, Change, ChangeKey, DirectoryId, Moment, ScimId, Standing, StandingKind};
 use crate::plan::ApprovedPlan;
 use crate::retry::UNANSWERED_IN_A_ROW_MAX;
 use crate::target::{ScimTarget, Update};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// How many intents may wait for each request under way; more would be a debt after a crash without being faster.
 const WINDOW_PER_REQUEST: u32 = 4;
@@ -49,7 +49,8 @@ pub(super) struct Apply<'w, T> {
     pub(super) directory: Directory,
     pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) removing: RefCell<BTreeSet<ScimId>>,
-    pub(super) made: RefCell<BTreeSet<ScimId>>,
+    /// Hashes of the accounts that became ours in this cycle: the snapshot may not show them yet.
+    pub(super) made: RefCell<HashSet<u64>>,
     pub(super) failed_before: BTreeMap<DirectoryId, Standing>,
     pub(super) lookups_failed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) planned_at: Moment,
@@ -102,26 +103,26 @@ impl<'w, T: Transport> Apply<'w, T> {
     /// Sends everything that the guard let through.
     pub(super) async fn plan(&self, plan: ApprovedPlan) {
         self.creates_are_free.set(plan.creates_are_free());
-        let changes = plan.into_changes();
+        let (changes, approved) = plan.into_changes();
         self.done.set((0, changes.len() as u64));
-        self.removing
-            .borrow_mut()
-            .extend(changes.iter().filter(|(c, _)| c.action().removes()).filter_map(|(c, _)| c.scim_id().cloned()));
-        let (removals, rest): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(change, _)| change.action().removes());
-        self.phase(removals).await;
+        let removals_count = changes.iter().filter(|change| change.action().removes()).count();
+        let removing = changes[..removals_count].iter().filter_map(|change| change.scim_id().cloned());
+        self.removing.borrow_mut().extend(removing);
+        let mut changes = changes.into_iter();
+        self.phase(&mut changes.by_ref().take(removals_count), &approved).await;
         // What the removals wrote is read by the look-ups of the creates.
         let written = self.world.journal.write(|_| Ok(())).await;
         self.state(written);
-        self.directory.prepare(self, &rest).await;
-        self.phase(rest).await;
+        self.directory.prepare(self, changes.as_slice()).await;
+        self.phase(&mut changes, &approved).await;
     }
 
-    async fn phase(&self, changes: Vec<(Change, bool)>) {
-        let mut waiting = changes.into_iter();
+    async fn phase(&self, waiting: &mut dyn Iterator<Item = Change>, approved: &BTreeSet<ChangeKey>) {
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < self.window() && !self.ended() {
-                let Some((change, approved)) = waiting.next() else { break };
+                let Some(change) = waiting.next() else { break };
+                let approved = !approved.is_empty() && approved.contains(&change.key());
                 running.push(self.one(change, approved));
             }
             if running.next().await.is_none() {
@@ -132,7 +133,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             (self.world.progress)(done + 1, all);
         }
         drop(running);
-        for (change, _) in waiting {
+        for change in waiting {
             self.leave(&change);
         }
     }

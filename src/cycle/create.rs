@@ -2,7 +2,7 @@
 
 use super::answers::{After, Trouble};
 use super::apply::Apply;
-use super::lookup::{self, Freshness, look_up, look_up_in_list};
+use super::lookup::{self, Freshness, hash_of, look_up, look_up_in_list};
 use super::record::{Sent, standing_of};
 use crate::event::{EventType, Source};
 use crate::http::Transport;
@@ -153,7 +153,7 @@ impl<T: Transport> Apply<'_, T> {
         let Some(scim_id) = &account.id else {
             return Found::Forbidden("the account at Rhombus with this username has no usable id");
         };
-        let made = self.made.borrow().contains(scim_id);
+        let made = self.made.borrow().contains(&hash_of(scim_id.as_str()));
         match self.state(store::link_by_scim_id(&self.world.reader, scim_id)) {
             Some(Some(other)) if other != user.id => {
                 return Found::Forbidden("the account at Rhombus with this username is linked to another user");
@@ -184,7 +184,7 @@ impl<T: Transport> Apply<'_, T> {
     ) {
         let (Some(scim_id), Change::Create { user, .. }) = (account.id.clone(), change) else { return };
         let linked = self.state(store::link_by_scim_id(&self.world.reader, &scim_id)).flatten();
-        if linked.is_some() || !self.made.borrow_mut().insert(scim_id.clone()) {
+        if linked.is_some() || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
             return self.refuse(
                 change,
                 intent.as_ref(),
@@ -211,7 +211,7 @@ impl<T: Transport> Apply<'_, T> {
     /// An account that was there becomes ours; what differs about it is set afterwards, as an update of its own.
     async fn link(&self, change: &Change, user: &DesiredUser, intent: Option<&(IntentId, Moment)>, account: Account) {
         let Some(scim_id) = account.id.clone() else { return };
-        self.made.borrow_mut().insert(scim_id.clone());
+        self.made.borrow_mut().insert(hash_of(scim_id.as_str()));
         let user_name = account.user_name.clone().unwrap_or_else(|| user.user_name.clone());
         let mut settlement = Settlement::of(change.directory_id(), Action::Link);
         settlement.intent = intent.map(|(id, _)| (*id, IntentEnd::NotAccepted));
@@ -228,7 +228,8 @@ impl<T: Transport> Apply<'_, T> {
         self.settle(settlement);
         self.settled();
         self.tally.borrow_mut().linked_count += 1;
-        let (wanted, carried, reactivate) = (user.names.clone(), account.names.clone(), !account.active);
+        let (wanted, carried, reactivate) =
+            (Box::new(user.names.clone()), Box::new(account.names.clone()), !account.active);
         if !reactivate && !wanted.differ_from(&carried) {
             return;
         }
@@ -327,7 +328,7 @@ impl<T: Transport> Apply<'_, T> {
 pub(super) fn intent_of(change: &Change, approved: bool) -> Intent {
     let (names, reactivate) = match change {
         Change::Create { user, .. } => (user.names.clone(), false),
-        Change::Update { wanted, reactivate, .. } => (wanted.clone(), *reactivate),
+        Change::Update { wanted, reactivate, .. } => (wanted.as_ref().clone(), *reactivate),
         Change::Remove { .. } => Default::default(),
     };
     let ChangeKey { action, directory_id, scim_id } = change.key();

@@ -42,11 +42,11 @@ pub(super) enum Freshness {
 
 impl Directory {
     /// Decides how the creates of a plan are looked up, and lists the accounts where that is fewer calls.
-    pub(super) async fn prepare<T: Transport>(&self, apply: &Apply<'_, T>, changes: &[(Change, bool)]) {
-        let names: HashSet<String> = changes
+    pub(super) async fn prepare<T: Transport>(&self, apply: &Apply<'_, T>, changes: &[Change]) {
+        let names: HashSet<u64> = changes
             .iter()
-            .filter_map(|(change, _)| match change {
-                Change::Create { user, .. } => Some(user.user_name.folded()),
+            .filter_map(|change| match change {
+                Change::Create { user, .. } => Some(hash_of(&user.user_name.folded())),
                 Change::Update { .. } | Change::Remove { .. } => None,
             })
             .collect();
@@ -109,7 +109,7 @@ pub(super) async fn look_up<T: Transport>(
 
 /// The accounts that carry a username, by reading the whole list.
 pub(super) async fn look_up_in_list<T: Transport>(apply: &Apply<'_, T>, folded: &str) -> Result<Vec<Account>, Trouble> {
-    let names = HashSet::from([folded.to_owned()]);
+    let names = HashSet::from([hash_of(folded)]);
     let mut listed = list(apply, &names, None).await?.unwrap_or_default();
     match listed.by_name.remove(folded) {
         Some(found) => Ok(found),
@@ -135,10 +135,10 @@ async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Ac
     }
 }
 
-/// Lists all accounts and keeps those whose folded name is wanted. None: it would take more calls than `calls_max`.
+/// Lists all accounts and keeps those whose folded name may be wanted, by its hash. None: it would take more calls than `calls_max`.
 async fn list<T: Transport>(
     apply: &Apply<'_, T>,
-    names: &HashSet<String>,
+    names: &HashSet<u64>,
     calls_max: Option<usize>,
 ) -> Result<Option<Listed>, Trouble> {
     let mut listed = Listed::default();
@@ -153,13 +153,13 @@ async fn list<T: Transport>(
                 let mut new_count = 0;
                 for account in of_page {
                     // An account without a usable id still carries its name; the ids alone say where the list ends.
-                    let is_new = account.id.as_ref().is_none_or(|id| seen.insert(xxh3_64(id.as_str().as_bytes())));
+                    let is_new = account.id.as_ref().is_none_or(|id| seen.insert(hash_of(id.as_str())));
                     new_count += usize::from(is_new && account.id.is_some());
                     if !is_new {
                         continue;
                     }
                     let folded = account.user_name.as_ref().map(UserName::folded).unwrap_or_default();
-                    if names.contains(&folded) {
+                    if names.contains(&hash_of(&folded)) {
                         listed.by_name.entry(folded).or_default().push(account);
                     }
                 }
@@ -179,6 +179,10 @@ async fn list<T: Transport>(
             (After::Ended, _) => return Err(Trouble::Ended),
         }
     }
+}
+
+pub(super) fn hash_of(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
 }
 
 fn swap_case(c: char) -> char {

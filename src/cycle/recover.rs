@@ -91,8 +91,8 @@ impl<T: Transport> Apply<'_, T> {
             directory_id: intent.key.directory_id.clone(),
             scim_id: scim_id.clone(),
             user_name: intent.user_name.clone(),
-            carried: link.names,
-            wanted: intent.names.clone(),
+            carried: Box::new(link.names),
+            wanted: Box::new(intent.names.clone()),
             reactivate: intent.reactivate,
         };
         let met =

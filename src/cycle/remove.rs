@@ -3,6 +3,7 @@
 use super::answers::{After, Trouble, Witness};
 use super::apply::Apply;
 use super::create::intent_of;
+use super::lookup::hash_of;
 use super::record::{Sent, standing_of};
 use crate::event::Source;
 use crate::http::Transport;
@@ -185,7 +186,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.events.push(event);
         self.settle(settlement);
         self.settled();
-        self.made.borrow_mut().remove(scim_id);
+        self.made.borrow_mut().remove(&hash_of(scim_id.as_str()));
         self.removed.borrow_mut().insert(change.directory_id().clone());
         let mut tally = self.tally.borrow_mut();
         match action {

@@ -222,9 +222,9 @@ pub enum Change {
         /// The userName it carries.
         user_name: UserName,
         /// The names it carries.
-        carried: Names,
+        carried: Box<Names>,
         /// The names it should carry.
-        wanted: Names,
+        wanted: Box<Names>,
         /// Whether the account was found inactive and is brought back.
         reactivate: bool,
     },

@@ -92,46 +92,37 @@ impl Comparison {
             .collect();
         let in_doubt: BTreeMap<_, _> =
             self.inputs.in_doubt.values().map(|doubt| (doubt.user_name.folded(), doubt.until)).collect();
-        let (mut kept, mut standings) = (Vec::with_capacity(self.plan.changes.len()), Vec::new());
-        for change in std::mem::take(&mut self.plan.changes) {
-            let Change::Create { user, .. } = change else {
-                kept.push(change);
-                continue;
-            };
+        let mut changes = std::mem::take(&mut self.plan.changes);
+        let mut standings = Vec::new();
+        changes.retain_mut(|change| {
+            let Change::Create { user, after_removal_of } = change else { return true };
             let folded = user.user_name.folded();
             if let Some(until) = in_doubt.get(&folded) {
                 let reason = "an earlier create with this username got no answer; it is looked up";
-                let change = Change::Create { user, after_removal_of: None };
-                let standing =
-                    Standing::new(StandingKind::Waiting, Some(change.directory_id()), Some(change.user_name()), reason);
-                standings.push(standing.action(Action::Create).wanted(change.wanted()).until(*until));
-                continue;
+                standings.push(not_created(change, StandingKind::Waiting, reason).until(*until));
+                return false;
             }
-            let Some(row) = holder(&folded) else {
-                kept.push(Change::Create { user, after_removal_of: None });
-                continue;
-            };
+            let Some(row) = holder(&folded) else { return true };
             if removed.contains(&row.directory_id) {
-                kept.push(Change::Create { user, after_removal_of: Some(row.directory_id) });
-                continue;
+                *after_removal_of = Some(row.directory_id);
+                return true;
             }
             let (kind, reason) = if self.renamed.contains(&row.directory_id) {
-                (
-                    StandingKind::Refused,
-                    "the username belongs to the account of a user who was renamed in the directory",
-                )
+                let reason = "the username belongs to the account of a user who was renamed in the directory";
+                (StandingKind::Refused, reason)
             } else {
                 (StandingKind::Waiting, "the username is still carried by another user's account")
             };
-            let change = Change::Create { user, after_removal_of: None };
-            standings.push(
-                Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
-                    .action(Action::Create)
-                    .wanted(change.wanted())
-                    .fields(change.fields()),
-            );
-        }
-        self.plan.changes = kept;
+            standings.push(not_created(change, kind, reason).fields(change.fields()));
+            false
+        });
+        self.plan.changes = changes;
         self.plan.standings.append(&mut standings);
     }
+}
+
+fn not_created(change: &Change, kind: StandingKind, reason: &str) -> Standing {
+    Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
+        .action(Action::Create)
+        .wanted(change.wanted())
 }

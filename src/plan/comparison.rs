@@ -224,8 +224,8 @@ impl Comparison {
             directory_id: row.directory_id.clone(),
             scim_id: row.scim_id.clone(),
             user_name: row.user_name.clone(),
-            carried: row.names.clone(),
-            wanted,
+            carried: Box::new(row.names.clone()),
+            wanted: Box::new(wanted),
             reactivate: !row.active,
         };
         if row.futile_count >= FUTILE_UPDATES_MAX && row.futile_wanted.as_deref() == Some(digest.as_str()) {

@@ -3,13 +3,14 @@
 use crate::model::{Change, ChangeKey, HoldId, hex};
 use sha2::{Digest, Sha256};
 
-/// SHA-256 over the sorted lines (action, directory id, SCIM id, fields, cause, held or not), as hex.
+/// SHA-256 over the lines (action, directory id, SCIM id, fields, cause, held or not), sorted by action and id, as hex. A
+/// line is made when its turn comes: a first load has a million.
 #[must_use]
 pub fn plan_digest<'a>(applied: impl Iterator<Item = &'a Change>, held: impl Iterator<Item = &'a Change>) -> String {
-    let mut lines: Vec<_> =
-        applied.map(|change| line(change, "apply")).chain(held.map(|change| line(change, "held"))).collect();
-    lines.sort_unstable();
-    of_lines(&lines)
+    let mut changes: Vec<_> =
+        applied.map(|change| (change, "apply")).chain(held.map(|change| (change, "held"))).collect();
+    changes.sort_unstable_by_key(|(change, _)| (change.action().as_str(), change.directory_id()));
+    of_lines(changes.into_iter().map(|(change, verdict)| line(change, verdict)))
 }
 
 /// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id), as hex; none where nothing is held.
@@ -22,7 +23,7 @@ pub fn hold_id<'a>(keys: impl Iterator<Item = &'a ChangeKey>) -> Option<HoldId> 
         })
         .collect();
     lines.sort_unstable();
-    (!lines.is_empty()).then(|| HoldId::new(of_lines(&lines)))
+    (!lines.is_empty()).then(|| HoldId::new(of_lines(lines.into_iter())))
 }
 
 fn line(change: &Change, verdict: &str) -> String {
@@ -40,7 +41,7 @@ fn line(change: &Change, verdict: &str) -> String {
     .to_string()
 }
 
-fn of_lines(lines: &[String]) -> String {
+fn of_lines(lines: impl Iterator<Item = String>) -> String {
     let mut hash = Sha256::new();
     for line in lines {
         hash.update(line.as_bytes());

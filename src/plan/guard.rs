@@ -79,7 +79,8 @@ impl std::fmt::Display for Tripped {
 /// A plan that may be applied. Only [`approve`] makes one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ApprovedPlan {
-    changes: Vec<(Change, bool)>,
+    changes: Vec<Change>,
+    approved: BTreeSet<ChangeKey>,
     held: Vec<Change>,
     standings: Vec<Standing>,
     hold: Option<HoldId>,
@@ -92,13 +93,13 @@ pub struct ApprovedPlan {
 impl ApprovedPlan {
     /// What may be sent, removals first.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.changes.iter().map(|(change, _)| change)
+        self.changes.iter()
     }
 
-    /// What may be sent, each with whether an administrator released it.
+    /// What may be sent, and what of it an administrator released.
     #[must_use]
-    pub fn into_changes(self) -> Vec<(Change, bool)> {
-        self.changes
+    pub fn into_changes(self) -> (Vec<Change>, BTreeSet<ChangeKey>) {
+        (self.changes, self.approved)
     }
 
     /// What the guard holds.
@@ -169,23 +170,24 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
             reasons.entry(kind).or_insert_with(|| EVERYBODY.to_owned());
         }
     }
-    let (mut changes, mut held, mut standings) = (Vec::new(), Vec::new(), plan.standings);
-    for change in plan.changes {
-        let approved = ledger.approved.contains(&change.key());
+    let reason_to_hold = |change: &Change| {
         let asked_by_us = change.cause().is_configuration().then_some(CONFIGURATION);
-        match reasons.get(&change.guard_kind()).map(String::as_str).or(asked_by_us) {
-            Some(reason) if !approved || (change.action().removes() && ledger.removals_stopped.is_some()) => {
-                standings.push(held_standing(&change, format!("{}; {reason}", change.cause().as_str())));
-                held.push(change);
-            }
-            Some(_) | None => changes.push((change, approved)),
-        }
+        let reason = reasons.get(&change.guard_kind()).map(String::as_str).or(asked_by_us)?;
+        let approved = ledger.approved.contains(&change.key());
+        (!approved || (change.action().removes() && ledger.removals_stopped.is_some())).then_some(reason)
+    };
+    let (mut changes, mut standings) = (plan.changes, plan.standings);
+    let held: Vec<_> = changes.extract_if(.., |change| reason_to_hold(change).is_some()).collect();
+    for change in &held {
+        let reason = reason_to_hold(change).unwrap_or_default();
+        standings.push(held_standing(change, format!("{}; {reason}", change.cause().as_str())));
     }
     wait_for_held_removals(&mut changes, &held, &mut standings);
     let keys: Vec<_> = held.iter().map(Change::key).collect();
-    let digest = digest::plan_digest(changes.iter().map(|(change, _)| change), held.iter());
+    let digest = digest::plan_digest(changes.iter(), held.iter());
     ApprovedPlan {
         changes,
+        approved: ledger.approved.clone(),
         hold: digest::hold_id(keys.iter()),
         held,
         standings,
@@ -217,9 +219,9 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<Tripped> 
 }
 
 /// A create that comes after a removal waits where that removal is held.
-fn wait_for_held_removals(changes: &mut Vec<(Change, bool)>, held: &[Change], standings: &mut Vec<Standing>) {
+fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], standings: &mut Vec<Standing>) {
     let held: BTreeSet<_> = held.iter().filter(|change| change.action().removes()).map(Change::directory_id).collect();
-    changes.retain(|(change, _)| {
+    changes.retain(|change| {
         let Change::Create { user, after_removal_of: Some(holder) } = change else { return true };
         if !held.contains(holder) {
             return true;

@@ -47,7 +47,7 @@ pub struct InstallationRow {
 pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
-         last_cycle, last_good_cycle_at, provisioned_count, quiet_head FROM installation",
+         last_cycle, last_good_cycle_at, provisioned, quiet_head FROM installation, counts",
         [],
         |row| {
             let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {

@@ -141,8 +141,7 @@ pub fn settle(
         LinkEffect::Made { scim_id, user_name, names, active } => {
             let row: i64 = transaction
                 .prepare_cached(
-                    "UPDATE installation SET provisioned_count = provisioned_count + 1, links_made = links_made + 1
-                     RETURNING links_made",
+                    "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made",
                 )?
                 .query_row([], |row| row.get(0))?;
             let mut insert = transaction.prepare_cached(
@@ -165,9 +164,7 @@ pub fn settle(
         }
         LinkEffect::Ended => {
             let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;
-            transaction
-                .prepare_cached("UPDATE installation SET provisioned_count = provisioned_count - ?1")?
-                .execute([ended as i64])?;
+            transaction.prepare_cached("UPDATE counts SET provisioned = provisioned - ?1")?.execute([ended as i64])?;
         }
     }
     let forget = "DELETE FROM standings WHERE kind = 'failed' AND directory_id = ?1";
@@ -215,7 +212,7 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
 pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlite::Result<Ledger> {
     let since = now.minus(window).0;
     let (provisioned_count, first_load) =
-        connection.query_row("SELECT provisioned_count, first_load FROM installation", [], |row| {
+        connection.query_row("SELECT provisioned, first_load FROM installation, counts", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get(1)?))
         })?;
     let mut spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>> = BTreeMap::new();
