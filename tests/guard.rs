@@ -239,3 +239,25 @@ fn the_window_is_refilled_by_neither_a_restart_nor_a_clock_nor_a_return() {
     let action = held.standings.iter().find_map(|standing| standing.action);
     assert_eq!(action, None::<Action>);
 }
+
+#[test]
+fn an_export_without_proof_must_lack_a_user_twice_and_at_different_times() {
+    let company = Company::new();
+    company.run_whole(STAFF);
+    let ndjson = support::ndjson("a a@x.example A|b b@x.example B|c c@x.example C|d d@x.example D|e e@x.example E");
+    let written = |second: u64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000 + second);
+    let run = |text: &str, second: u64| {
+        std::fs::write(company.path("directory.json"), text).expect("an export");
+        let file = std::fs::File::options().write(true).open(company.path("directory.json")).expect("it is there");
+        file.set_modified(written(second)).expect("a time");
+        company.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("an undisturbed run ends")
+    };
+    let waits = |report: &CycleReport| (report.exit, report.deleted_count, report.count(StandingKind::Waiting));
+    company.clock.store(1_800_000_100_000, Ordering::SeqCst);
+    assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1));
+    assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1), "the same file is no second sighting");
+    let back = format!("{ndjson}{}", support::ndjson("f f@x.example F"));
+    assert_eq!(waits(&run(&back, 2)), (0, 0, 0));
+    assert_eq!(waits(&run(&ndjson, 3)), (0, 0, 1), "who reappears starts anew");
+    assert_eq!(waits(&run(&ndjson, 4)), (0, 1, 0), "the same content written anew is a second sighting");
+}

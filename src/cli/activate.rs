@@ -4,12 +4,11 @@ use super::failure::Failure;
 use super::process::{SystemClock, random, user};
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::Clock;
+use crate::cycle::{Clock, open_file};
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Client;
 use crate::model::{Loose, Moment, ProvisionedUser};
 use crate::outcome::Outcome;
-use crate::source::Export;
 use crate::store::{self, Access, Lock, StateError};
 use crate::target::ScimTarget;
 use rusqlite::Connection;
@@ -153,7 +152,7 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
 fn said(arguments: &Arguments, scene: &Scene, holdings: &Holdings, aside: Option<PathBuf>) -> Said {
     let settings = &scene.config.settings;
     let mut unknown = holdings.directory_ids.clone();
-    let export = Export::open(&settings.export_path, settings.format, &settings.id_attribute).and_then(|mut export| {
+    let export = open_file(settings).and_then(|mut export| {
         export.read(&mut |user| {
             if let Loose::Text(id) = &user.id {
                 unknown.remove(id.as_ref());

@@ -31,7 +31,7 @@ fn show(arguments: &Arguments, scene: &Scene) -> Result<Said, Failure> {
         return Ok(Said::done(format!("{document}\n")));
     }
     let mut text = String::new();
-    standings_text(&mut text, &standings);
+    standings_text(&mut text, &standings, SystemClock.now());
     match hold {
         Some(hold) => {
             text.push_str(&format!("  next: `rhombus-sync approve {hold}` releases exactly these, for one hour\n"))

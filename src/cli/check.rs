@@ -5,10 +5,9 @@ use super::failure::Failure;
 use super::process::SystemClock;
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, believable};
+use crate::cycle::{Clock, believable, open_file};
 use crate::model::Proof;
 use crate::schedule::Timetable;
-use crate::source::Export;
 use serde_json::json;
 use std::fmt::Write;
 
@@ -72,7 +71,7 @@ fn prove(scene: &Scene) -> Result<Found, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let accounts_count = runtime.block_on(super::activate::holdings(&target))?.accounts_count;
     let settings = &scene.config.settings;
-    let mut export = Export::open(&settings.export_path, settings.format, &settings.id_attribute)?;
+    let mut export = open_file(settings)?;
     export.check_age(SystemClock.now(), settings.max_age, None)?;
     let read = export.read(&mut |_| {})?;
     believable(settings, &export, &read)?;

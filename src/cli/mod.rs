@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod deactivate;
 mod events;
+mod explain;
 mod failure;
 mod history;
 mod plan;
@@ -84,9 +85,14 @@ enum Command {
     Deactivate,
     /// What is provisioned, what waits for what, and how far the sinks are
     Status,
+    /// Why this user is, or is not, in Rhombus, step by step; changes nothing
+    Explain {
+        /// A directory id, a linked username, or a username of the export
+        user: String,
+    },
     /// What the log says of one user
     History {
-        /// A directory id, or the username of a linked user
+        /// A directory id, a linked username, or a username of the export
         user: String,
     },
     /// A consistent copy of the state, also while another process writes
@@ -191,6 +197,7 @@ fn run(arguments: &Arguments) -> Result<Said, Failure> {
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
         (Some(Command::Approve { hold }), false) => approve::run(arguments, hold.as_deref()),
         (Some(Command::Check { online }), false) => check::run(arguments, *online),
+        (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
         (Some(Command::Events { command: EventsCommand::Tail { count } }), false) => events::tail(arguments, *count),

@@ -4,10 +4,12 @@ use super::failure::Failure;
 use super::process::SystemClock;
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, compare, open_export};
+use crate::cycle::{Clock, Compared, compare, open_export};
 use crate::model::{Action, InDoubt, Standing};
 use crate::report::{plan_document, plan_text};
+use crate::source::Export;
 use crate::store::{self, Access};
+use rusqlite::Connection;
 
 /// The plan is not what was expected.
 const EXIT_UNEXPECTED: u8 = 7;
@@ -15,11 +17,27 @@ const EXIT_UNEXPECTED: u8 = 7;
 pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
     let (reader, installation) = scene.state(Access::Read)?;
-    let settings = &scene.config.settings;
-    let now = SystemClock.now();
-    let mut export = open_export(settings, now, &installation)?;
+    let mut export = open_export(&scene.config.settings, SystemClock.now(), &installation)?;
+    let (compared, standings) = plan_of(&scene, &reader, &mut export, &arguments.only)?;
+    let changes = compared.plan.changes().count() + compared.plan.held().len();
+    let text = if arguments.json {
+        format!("{}\n", plan_document(&compared.plan, &standings))
+    } else {
+        plan_text(&compared.plan, &standings, SystemClock.now())
+    };
+    Ok(Said { exit: if expect_no_changes && changes > 0 { EXIT_UNEXPECTED } else { 0 }, text })
+}
+
+/// What a cycle would do now, and everybody who would stand in a list, with since when.
+pub(super) fn plan_of(
+    scene: &Scene,
+    reader: &Connection,
+    export: &mut Export,
+    only: &[String],
+) -> Result<(Compared, Vec<Standing>), Failure> {
+    let (settings, now) = (&scene.config.settings, SystemClock.now());
     // Only a create must wait; the look-up that other open intents need would come before the real plan.
-    let in_doubt = store::open_intents(&reader)?
+    let in_doubt = store::open_intents(reader)?
         .into_iter()
         .filter(|intent| intent.key.action == Action::Create)
         .map(|intent| {
@@ -28,15 +46,9 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
         })
         .filter(|(_, doubt)| doubt.until > now)
         .collect();
-    let compared = compare(&reader, settings, &mut export, in_doubt, &arguments.only, now)?;
-    let standings = with_age(compared.plan.standings(), &store::standings(&reader)?);
-    let changes = compared.plan.changes().count() + compared.plan.held().len();
-    let text = if arguments.json {
-        format!("{}\n", plan_document(&compared.plan, &standings))
-    } else {
-        plan_text(&compared.plan, &standings)
-    };
-    Ok(Said { exit: if expect_no_changes && changes > 0 { EXIT_UNEXPECTED } else { 0 }, text })
+    let compared = compare(reader, settings, export, in_doubt, only, now)?;
+    let standings = with_age(compared.plan.standings(), &store::standings(reader)?);
+    Ok((compared, standings))
 }
 
 /// Since when each stands so, where a cycle has stored it.

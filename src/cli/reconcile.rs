@@ -5,7 +5,7 @@ use super::process::{SystemClock, chance, cycle_id};
 use super::progress::Progress;
 use super::scene::{Scene, inactive};
 use super::{Arguments, Said};
-use crate::cycle::{Wish, World, reconcile};
+use crate::cycle::{Clock, Wish, World, reconcile};
 use crate::report::{CycleReport, cycle_document, cycle_text};
 use crate::ship::ship;
 use crate::store::{self, Access, Journal, SinkPlace};
@@ -95,7 +95,7 @@ fn said(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace]) -> Sa
     if !report.error.is_empty() {
         failure_of(report).show();
     }
-    Said { exit: report.exit, text: cycle_text(report) }
+    Said { exit: report.exit, text: cycle_text(report, SystemClock.now()) }
 }
 
 fn failure_of(report: &CycleReport) -> Failure {

@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             "last_cycle": last_cycle,
             "last_good_cycle": installation.last_good_cycle_at.map(|at| at.to_string()),
             "next_cycle": next_cycle.map(|at| at.to_string()),
-            "hold": hold.map(|hold| hold.as_str().to_owned()),
+            "hold": hold.as_ref().map(|hold| hold.as_str()),
             "sinks": sinks,
         });
         for kind in StandingKind::ALL {
@@ -56,7 +56,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     if let Some(result) = last_cycle["result"].as_str() {
         let _ = writeln!(text, "  last cycle: {result} ({})", last_cycle["cycle"].as_str().unwrap_or_default());
     }
-    standings_text(&mut text, &standings);
+    standings_text(&mut text, &standings, SystemClock.now());
+    if let Some(hold) = &hold {
+        let _ = writeln!(text, "  next: `rhombus-sync approve {hold}` releases exactly what is held, for one hour");
+    }
     for sink in sinks {
         let (kind, delivered, pending) = (&sink["kind"], &sink["delivered"], &sink["pending"]);
         let error = sink["error"].as_str().map(|error| format!(", {error}")).unwrap_or_default();

@@ -68,6 +68,9 @@ pub struct Schedule {
     pub watch: bool,
 }
 
+/// How long a checksum that does not fit yet is read again (CONTRACT section 3).
+const CHECKSUM_PATIENCE: Duration = Duration::from_seconds(5);
+
 /// `[[sinks]]`: where events go.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sink {
@@ -121,6 +124,7 @@ impl Config {
                 raw::RawFormat::Csv => Format::Csv,
             },
             id_attribute: raw.directory.id_attribute.clone(),
+            checksum_patience: CHECKSUM_PATIENCE,
             users_count_min: raw.directory.min_users,
             max_age: raw.directory.max_age,
             scope: Scope::new(&raw.scope.groups, &raw.scope.protected),

@@ -14,6 +14,8 @@ pub struct Settings {
     pub format: Format,
     /// The immutable key of a user.
     pub id_attribute: String,
+    /// How long a checksum that does not fit yet is read again.
+    pub checksum_patience: Duration,
     /// An export with fewer users is refused whole.
     pub users_count_min: u64,
     /// An export older than this is refused whole.

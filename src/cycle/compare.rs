@@ -12,12 +12,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A wall clock further behind the last event than this stops removals, in milliseconds.
 const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
 
+/// Opens the export, whatever its age.
+///
+/// # Errors
+/// It cannot be read, or its checksum does not fit.
+pub fn open_file(settings: &Settings) -> Result<Export, SourceError> {
+    Export::open(&settings.export_path, settings.format, &settings.id_attribute, settings.checksum_patience)
+}
+
 /// Opens the export, where its age allows it.
 ///
 /// # Errors
 /// It cannot be read, or is refused.
 pub fn open_export(settings: &Settings, now: Moment, installation: &InstallationRow) -> Result<Export, SourceError> {
-    let export = Export::open(&settings.export_path, settings.format, &settings.id_attribute)?;
+    let export = open_file(settings)?;
     export.check_age(now, settings.max_age, installation.export_written_at)?;
     Ok(export)
 }

@@ -16,7 +16,8 @@ mod remove;
 mod selection;
 mod update;
 
-pub use compare::{CompareError, Compared, believable, compare, open_export};
+pub use compare::{CompareError, Compared, believable, compare, open_export, open_file};
+pub use selection::look_for;
 
 use crate::config::Settings;
 use crate::http::Transport;

@@ -1,7 +1,12 @@
-//! `--only`: which users are meant. A text is a directory id, else the linked username, else the directory's username.
+//! `--only`, `explain`: which users are meant. A text is a directory id, else the linked username, else the directory's username.
 
-use crate::model::{Change, DirectoryId, DirectoryUser, Loose, folded};
+use super::compare::CompareError;
+use crate::config::Settings;
+use crate::model::{Change, DirectoryId, DirectoryUser, Loose, LooseGroups, folded};
 use crate::plan::Plan;
+use crate::plan::desire::{Desire, judge, username_of};
+use crate::report::{ExportFacts, RecordFacts};
+use crate::source::{Export, ExportRead};
 use crate::store;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
@@ -71,6 +76,46 @@ impl Selection {
     pub(super) fn users(self) -> Result<BTreeSet<DirectoryId>, String> {
         self.wanted.into_iter().map(|one| one.found.map(|(_, id)| id).ok_or(one.text)).collect()
     }
+}
+
+/// What an export says of the user that a text means; none where nobody is meant.
+///
+/// # Errors
+/// The export or the state cannot be read.
+pub fn look_for(
+    text: &str,
+    reader: &Connection,
+    settings: &Settings,
+    export: &mut Export,
+) -> Result<(Option<DirectoryId>, ExportFacts), CompareError> {
+    let mut selection = Selection::begin(&[text.to_owned()], reader)?;
+    let read = export.read(&mut |user| selection.look(user))?;
+    let id = selection.users().ok().and_then(|users| users.into_iter().next());
+    let mut records = Vec::new();
+    if let Some(id) = &id {
+        export.read(&mut |user| {
+            if matches!(&user.id, Loose::Text(text) if **text == *id.as_str()) {
+                records.push(record_facts(user, settings));
+            }
+        })?;
+    }
+    let mut record = records.pop();
+    if let (Some(record), false) = (&mut record, records.is_empty()) {
+        record.ask = Err("two records with this id".to_owned());
+    }
+    let ExportRead { users_count, proof, written_at, .. } = read;
+    Ok((id, ExportFacts { written_at, users_count, proof, record }))
+}
+
+fn record_facts(user: &DirectoryUser<'_>, settings: &Settings) -> RecordFacts {
+    let groups = match &user.groups {
+        LooseGroups::Listed(names) => Some(names.iter().map(ToString::to_string).collect()),
+        LooseGroups::Absent | LooseGroups::Other => None,
+    };
+    let verdict = judge(user, &settings.scope);
+    let names = verdict.as_ref().map(Desire::names).unwrap_or_default();
+    let ask = verdict.map(|desire| desire.ask).map_err(|reject| reject.unusable.reason.to_owned());
+    RecordFacts { username: username_of(user), groups, names, ask }
 }
 
 /// Leaves only these users in a plan.

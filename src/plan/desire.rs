@@ -29,6 +29,11 @@ impl Scope {
         !self.groups.is_empty()
     }
 
+    /// The groups by which users are chosen.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(String::as_str)
+    }
+
     /// Whether this username is never touched.
     #[must_use]
     pub fn protects(&self, name: &str) -> bool {

@@ -172,9 +172,11 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     }
     let reason_to_hold = |change: &Change| {
         let asked_by_us = change.cause().is_configuration().then_some(CONFIGURATION);
-        let reason = reasons.get(&change.guard_kind()).map(String::as_str).or(asked_by_us)?;
+        let clock = ledger.removals_stopped.as_deref().filter(|_| change.action().removes());
+        let limit = reasons.get(&change.guard_kind()).map(String::as_str);
+        let reason = clock.or(asked_by_us).or(limit)?;
         let approved = ledger.approved.contains(&change.key());
-        (!approved || (change.action().removes() && ledger.removals_stopped.is_some())).then_some(reason)
+        (!approved || clock.is_some()).then_some(reason)
     };
     let (mut changes, mut standings) = (plan.changes, plan.standings);
     let held: Vec<_> = changes.extract_if(.., |change| reason_to_hold(change).is_some()).collect();

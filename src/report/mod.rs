@@ -1,9 +1,11 @@
 //! What a cycle and a plan tell: JSON documents (CONTRACT section 7) and text for people. PURE.
 
 mod document;
+mod explain;
 mod text;
 
 pub use document::{cycle_document, failure_document, plan_document, users_of};
+pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
 pub use text::{cycle_text, plan_text, standings_text};
 
 use crate::model::{CycleId, Standing, StandingKind};

@@ -1,8 +1,9 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
 use super::{CycleReport, CycleResult};
-use crate::model::{Change, Standing, StandingKind};
+use crate::model::{Change, Moment, Standing, StandingKind};
 use crate::plan::ApprovedPlan;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// How many users of a list are shown; `--json` has all of them.
@@ -10,7 +11,7 @@ const USERS_SHOWN_MAX: usize = 20;
 
 /// The end of a cycle.
 #[must_use]
-pub fn cycle_text(report: &CycleReport) -> String {
+pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     let mut out = String::new();
     let verdict = match report.result {
         CycleResult::Done => "done",
@@ -31,7 +32,7 @@ pub fn cycle_text(report: &CycleReport) -> String {
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let said = if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") };
     let _ = writeln!(out, "  {said} (export: {} users)", report.export_users_count);
-    standings_text(&mut out, &report.standings);
+    standings_text(&mut out, &report.standings, now);
     if let Some(hold) = &report.hold {
         let _ = writeln!(
             out,
@@ -43,7 +44,7 @@ pub fn cycle_text(report: &CycleReport) -> String {
 
 /// A plan.
 #[must_use]
-pub fn plan_text(plan: &ApprovedPlan, standings: &[Standing]) -> String {
+pub fn plan_text(plan: &ApprovedPlan, standings: &[Standing], now: Moment) -> String {
     let mut out = String::new();
     let changes: Vec<_> = plan.changes().collect();
     if changes.is_empty() {
@@ -68,7 +69,7 @@ pub fn plan_text(plan: &ApprovedPlan, standings: &[Standing]) -> String {
     for numbers in plan.tripped() {
         let _ = writeln!(out, "  {numbers}");
     }
-    standings_text(&mut out, standings);
+    standings_text(&mut out, standings, now);
     let _ = writeln!(out, "plan {}", plan.digest());
     out
 }
@@ -87,22 +88,43 @@ fn fields(change: &Change) -> String {
     }
 }
 
-/// Everybody whose wanted change is not done, list by list.
-pub fn standings_text(out: &mut String, standings: &[Standing]) {
+/// Everybody whose wanted change is not done, list by list and reason by reason, the longest wait first.
+pub fn standings_text(out: &mut String, standings: &[Standing], now: Moment) {
     for kind in StandingKind::ALL {
         let users: Vec<_> = standings.iter().filter(|standing| standing.kind == kind).collect();
         if users.is_empty() {
             continue;
         }
         let _ = writeln!(out, "  {}: {}", kind.as_str(), count(users.len(), "user"));
-        for user in users.iter().take(USERS_SHOWN_MAX) {
-            let name = user.username.as_ref().map_or("(nobody)", |name| name.as_str());
-            let until = user.until.map(|until| format!(", until {until}")).unwrap_or_default();
-            let _ = writeln!(out, "    {}: {}{until}", crate::model::clean(name), user.reason);
+        let mut by_reason: BTreeMap<(&str, Option<Moment>), Vec<&Standing>> = BTreeMap::new();
+        for user in users {
+            by_reason.entry((&user.reason, user.until)).or_default().push(user);
         }
-        if users.len() > USERS_SHOWN_MAX {
-            let _ = writeln!(out, "    … and {} more (--json has all)", users.len() - USERS_SHOWN_MAX);
+        for ((reason, until), users) in by_reason {
+            let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
+            let since = users.iter().filter_map(|user| user.since).min();
+            let _ = writeln!(out, "    {reason}{until}{}", age(since, now));
+            let names: Vec<_> = users.iter().take(USERS_SHOWN_MAX).map(|user| name(user)).collect();
+            let more = users.len().saturating_sub(USERS_SHOWN_MAX);
+            let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };
+            let _ = writeln!(out, "      {}{more}", names.join(", "));
         }
+    }
+}
+
+fn name(user: &Standing) -> String {
+    user.username.as_ref().map_or("(nobody)".into(), |name| crate::model::clean(name.as_str())).into_owned()
+}
+
+/// For how long, in the largest unit that it fills; nothing where it is new.
+fn age(since: Option<Moment>, now: Moment) -> String {
+    let Some(since) = since else { return String::new() };
+    let minutes = now.since_ms(since) / 60_000;
+    match minutes {
+        ..1 => String::new(),
+        1..120 => format!(", for {minutes} min"),
+        120..2_880 => format!(", for {} h", minutes / 60),
+        _ => format!(", for {} days", minutes / 1_440),
     }
 }
 

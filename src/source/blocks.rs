@@ -49,8 +49,12 @@ type Filled = std::io::Result<(Vec<u8>, usize)>;
 /// The file cannot be read, or `each` ended it.
 pub(super) fn blocks<E: From<std::io::Error>>(
     file: &File,
+    length_bytes: u64,
     mut each: impl FnMut(Vec<u8>, usize) -> Result<Vec<u8>, E>,
 ) -> Result<FileDigest, E> {
+    if length_bytes <= READ_BYTES as u64 {
+        return one_after_another(file, &mut each);
+    }
     std::thread::scope(|scope| {
         let (give_back, empty) = channel();
         let (fill, filled) = sync_channel(BLOCKS_AHEAD);
@@ -63,6 +67,21 @@ pub(super) fn blocks<E: From<std::io::Error>>(
         drop(give_back);
         reader.join().map_err(|_| std::io::Error::other("the reading thread ended").into())
     })
+}
+
+/// Without a thread, which a small file is not worth.
+fn one_after_another<E: From<std::io::Error>>(
+    file: &File,
+    each: &mut impl FnMut(Vec<u8>, usize) -> Result<Vec<u8>, E>,
+) -> Result<FileDigest, E> {
+    let (mut hash, mut block) = (Hash::default(), new_block());
+    loop {
+        let count = fill_and_hash(file, &mut block, &mut hash)?;
+        block = each(block, count)?;
+        if count == 0 {
+            return Ok(hash.finish());
+        }
+    }
 }
 
 fn take<E: From<std::io::Error>>(
@@ -85,18 +104,22 @@ fn take<E: From<std::io::Error>>(
 fn read(file: &File, empty: &Receiver<Vec<u8>>, fill: &SyncSender<Filled>) -> FileDigest {
     let mut hash = Hash::default();
     while let Ok(mut block) = empty.recv() {
-        let next = read_block(file, &mut block[BLOCK_HEADROOM_BYTES..]).map(|count| {
-            if count > 0 {
-                hash.take(&block[BLOCK_HEADROOM_BYTES..BLOCK_HEADROOM_BYTES + count]);
-            }
-            (block, count)
-        });
+        let next = fill_and_hash(file, &mut block, &mut hash).map(|count| (block, count));
         let ended = !matches!(&next, Ok((_, count)) if *count > 0);
         if fill.send(next).is_err() || ended {
             break;
         }
     }
     hash.finish()
+}
+
+fn fill_and_hash(file: &File, block: &mut [u8], hash: &mut Hash) -> std::io::Result<usize> {
+    let room = &mut block[BLOCK_HEADROOM_BYTES..];
+    let count = read_block(file, room)?;
+    if count > 0 {
+        hash.take(&room[..count]);
+    }
+    Ok(count)
 }
 
 /// Fills a block; less than its length only at the end of the file.

@@ -11,8 +11,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration as StdDuration, Instant};
 
-/// How long a checksum that does not fit yet is read again: the export job writes one file after the other.
-const CHECKSUM_PATIENCE: StdDuration = StdDuration::from_secs(5);
 /// How often within that time.
 const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(250);
 /// The longest checksum file that is looked at, in bytes.
@@ -30,11 +28,17 @@ pub struct Export {
 }
 
 impl Export {
-    /// Opens the file and proves its checksum, where one lies beside it.
+    /// Opens the file and proves its checksum, where one lies beside it. One that does not fit yet is read again for
+    /// `checksum_patience`: the export job writes one file after the other.
     ///
     /// # Errors
-    /// It cannot be opened, or the checksum does not fit for 5 s.
-    pub fn open(path: &Path, format: Format, id_attribute: &str) -> Result<Self, SourceError> {
+    /// It cannot be opened, or the checksum does not fit for so long.
+    pub fn open(
+        path: &Path,
+        format: Format,
+        id_attribute: &str,
+        checksum_patience: Duration,
+    ) -> Result<Self, SourceError> {
         let started = Instant::now();
         loop {
             let mut export = Self::open_once(path, format, id_attribute)?;
@@ -44,7 +48,7 @@ impl Export {
                 export.checked = true;
                 return Ok(export);
             }
-            if started.elapsed() >= CHECKSUM_PATIENCE {
+            if started.elapsed() >= checksum_patience.std() {
                 return Err(export.refuse(
                     "its checksum does not fit",
                     "write the .sha256 file after the export, or remove it; nothing was sent",
@@ -159,7 +163,7 @@ impl Export {
         let mut line_count = 0;
         let mut read_bytes = 0;
         let id_attribute = &self.id_attribute;
-        let digest = blocks(&self.file, |block, count| {
+        let digest = blocks(&self.file, self.opened.len(), |block, count| {
             let emptied = window.exchange(block, count).map_err(|error| self.malformed(&error))?;
             if walk.is_none() {
                 window.skip_byte_order_mark();

@@ -121,6 +121,11 @@ impl Company {
     /// One process: a cycle and its deliveries, until it ends or dies at the chosen step. None: it died.
     pub(crate) fn run(&self, export: &str, steps: &Steps) -> Option<CycleReport> {
         std::fs::write(self.path("directory.json"), array(export)).expect("an export");
+        self.run_export(steps)
+    }
+
+    /// The same, with the export that lies there.
+    pub(crate) fn run_export(&self, steps: &Steps) -> Option<CycleReport> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
         let (alive, ended) = mpsc::channel::<()>();

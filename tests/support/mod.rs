@@ -25,6 +25,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         export_path: folder.join("directory.json"),
         format: Format::Auto,
         id_attribute: "_id".to_owned(),
+        checksum_patience: Duration::from_seconds(0),
         users_count_min: 1,
         max_age: None,
         scope: Scope::new(&["R".to_owned()], &["root@x.example".to_owned()]),

@@ -1,0 +1,91 @@
+//! `explain USER`: why this user is, or is not, in Rhombus, step by step. Off line; it changes nothing.
+
+use super::failure::Failure;
+use super::plan::plan_of;
+use super::process::SystemClock;
+use super::scene::Scene;
+use super::{Arguments, Said};
+use crate::cycle::{Clock, CompareError, look_for, open_export};
+use crate::model::{DirectoryId, chain, folded};
+use crate::report::{ExportFacts, Facts, explain, explain_document};
+use crate::store::{self, Access, InstallationRow};
+use rusqlite::Connection;
+
+pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
+    let scene = Scene::load(arguments)?;
+    let (reader, installation) = scene.state(Access::Read)?;
+    let facts = gather(&scene, &reader, &installation, user)?;
+    if arguments.json {
+        return Ok(Said::done(format!("{}\n", explain_document(&facts))));
+    }
+    let explanation = explain(&facts);
+    let name = facts.username.as_ref().map_or("(no username)", |name| name.as_str());
+    let mut text = format!("{} ({})\n", crate::model::clean(name), crate::model::clean(facts.id.as_str()));
+    for (step, says) in explanation.steps {
+        text.push_str(&format!("  {step:<9}{says}\n"));
+    }
+    text.push_str(&format!("  {:<9}{}\n", "next", explanation.next));
+    Ok(Said::done(text))
+}
+
+fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, user: &str) -> Result<Facts, Failure> {
+    let settings = &scene.config.settings;
+    let opened = open_export(settings, SystemClock.now(), installation).map_err(CompareError::from);
+    let looked = opened.and_then(|mut export| {
+        let (id, facts) = look_for(user, reader, settings, &mut export)?;
+        Ok((id, facts, export))
+    });
+    let (id, export, planned) = match looked {
+        Ok((id, facts, mut export)) => match (id, plan_of(scene, reader, &mut export, &[])) {
+            (Some(id), Ok(planned)) => (Some(id), Ok(facts), Some(planned)),
+            (id, Err(failure)) => (id, Err(failure.error.join(": ")), None),
+            (None, Ok(_)) => (None, Ok(facts), None),
+        },
+        Err(error) => (None, Err(chain(&error).join(": ")), None),
+    };
+    let id = match id {
+        Some(id) => id,
+        None => known(reader, user)?,
+    };
+    let link = store::link_by_id(reader, &id)?;
+    let (mut change, mut standings, mut hold) = (None, Vec::new(), None);
+    if let Some((compared, of_plan)) = planned {
+        change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
+        standings = of_plan.into_iter().filter(|standing| standing.directory_id.as_ref() == Some(&id)).collect();
+        // What only a plan showed cannot be approved.
+        let current = store::current_hold(reader)?;
+        hold = compared.plan.hold().cloned().filter(|hold| current.as_ref() == Some(hold));
+    }
+    let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
+    let last_event = store::history(reader, &id)?.pop().map(|line| super::history::said(&line).trim_end().to_owned());
+    let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
+    let protects = |name: &crate::model::UserName| settings.scope.protects(name.as_str());
+    let names = [link.as_ref().map(|link| link.user_name.clone()), directory_name];
+    Ok(Facts {
+        protected: names.iter().flatten().any(protects),
+        username: names.into_iter().flatten().next(),
+        id,
+        export,
+        groups: settings.scope.groups().map(str::to_owned).collect(),
+        link,
+        change,
+        standings,
+        hold,
+        in_doubt_since: in_doubt.map(|intent| intent.stored_at),
+        last_event,
+        active: installation.active,
+    })
+}
+
+/// Who is meant where the export cannot tell, or has no such user: the snapshot and the log know some.
+fn known(reader: &Connection, user: &str) -> Result<DirectoryId, Failure> {
+    if let Some(link) = store::link_of(reader, &folded(user))? {
+        return Ok(link.directory_id);
+    }
+    let id = DirectoryId::new(user);
+    if store::link_by_id(reader, &id)?.is_some() || !store::history(reader, &id)?.is_empty() {
+        return Ok(id);
+    }
+    let hint = "a user is a directory id, a linked username, or a username of the export";
+    Err(Failure::new(1, format!("nobody is known by `{}`", crate::model::clean(user)), Some(hint)))
+}

@@ -1,0 +1,256 @@
+//! The story of one user, step by step: what the export says, what follows, what stands in the way, what comes next.
+
+use crate::model::{
+    Change, DirectoryId, Field, HoldId, Moment, Names, Proof, ProvisionedUser, Standing, StandingKind, UserName, clean,
+};
+use crate::plan::desire::Ask;
+use serde_json::{Value, json};
+
+/// Everything that is known of one user.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Facts {
+    /// Who.
+    pub id: DirectoryId,
+    /// By the link's username, else the directory's.
+    pub username: Option<UserName>,
+    /// What the export says, or why it says nothing.
+    pub export: Result<ExportFacts, String>,
+    /// `[scope] groups`.
+    pub groups: Vec<String>,
+    /// Whether a username of this user is in `[scope] protected`.
+    pub protected: bool,
+    /// The account that we hold for this user.
+    pub link: Option<ProvisionedUser>,
+    /// What the next cycle would send.
+    pub change: Option<Change>,
+    /// Why it would not send what is wanted.
+    pub standings: Vec<Standing>,
+    /// The hold by which it can be approved.
+    pub hold: Option<HoldId>,
+    /// When a request left whose answer is not known.
+    pub in_doubt_since: Option<Moment>,
+    /// The last event of this user, in words.
+    pub last_event: Option<String>,
+    /// Whether users are managed.
+    pub active: bool,
+}
+
+/// What one reading of the export tells of one user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExportFacts {
+    /// When it was written.
+    pub written_at: Moment,
+    /// How many users it holds.
+    pub users_count: u64,
+    /// Whether an absence from it counts.
+    pub proof: Proof,
+    /// The user's record.
+    pub record: Option<RecordFacts>,
+}
+
+/// One record, as far as it decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordFacts {
+    /// Its username.
+    pub username: Option<UserName>,
+    /// Its groups; none where it has no such key.
+    pub groups: Option<Vec<String>>,
+    /// The names that it asks for.
+    pub names: Names,
+    /// What it asks for, or why it cannot be used.
+    pub ask: Result<Ask, String>,
+}
+
+/// The story, and what would have to happen for it to change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// Steps by name, in their order.
+    pub steps: Vec<(&'static str, String)>,
+    /// What comes next, or what would have to.
+    pub next: String,
+}
+
+/// Tells the story.
+#[must_use]
+pub fn explain(facts: &Facts) -> Explanation {
+    let mut steps = vec![("export", export_says(facts)), ("scope", scope_says(facts))];
+    if let Some(record) = record(facts)
+        && record.ask.is_ok()
+    {
+        steps.push(("mapping", mapping_says(facts, record)));
+    }
+    steps.push(("snapshot", snapshot_says(facts)));
+    steps.push(("guard", guard_says(facts)));
+    steps.push(("target", target_says(facts)));
+    Explanation { steps, next: next(facts) }
+}
+
+/// `explain --json`.
+#[must_use]
+pub fn explain_document(facts: &Facts) -> Value {
+    let Explanation { steps, next } = explain(facts);
+    let steps: Vec<_> = steps.into_iter().map(|(step, says)| json!({"step": step, "says": says})).collect();
+    let username = facts.username.as_ref().map(UserName::as_str);
+    json!({"id": facts.id.as_str(), "username": username, "steps": steps, "next": next})
+}
+
+fn record(facts: &Facts) -> Option<&RecordFacts> {
+    facts.export.as_ref().ok().and_then(|export| export.record.as_ref())
+}
+
+fn export_says(facts: &Facts) -> String {
+    let export = match &facts.export {
+        Ok(export) => export,
+        Err(error) => return format!("nothing: {error}"),
+    };
+    let proof = match export.proof {
+        Proof::Whole => "proven whole",
+        Proof::Unproven => "which cannot prove that it is whole",
+    };
+    let of = format!("the export of {} ({} users, {proof})", export.written_at, export.users_count);
+    match &export.record {
+        None => format!("{of} has no record with this id"),
+        Some(RecordFacts { ask: Err(reason), .. }) => {
+            format!("{of} has a record that cannot be used: {reason}; so the user counts as present")
+        }
+        Some(RecordFacts { ask: Ok(Ask::Withhold(state)), .. }) => {
+            format!("{of} says {}", format!("{state:?}").to_uppercase())
+        }
+        Some(RecordFacts { ask: Ok(Ask::Provision | Ask::OutOfScope), .. }) => format!("{of} says ACTIVATED"),
+    }
+}
+
+fn scope_says(facts: &Facts) -> String {
+    if facts.protected {
+        return "in [scope] protected: never created, changed or removed".to_owned();
+    }
+    let Some(record) = record(facts) else { return "without a record, nobody is in scope".to_owned() };
+    if facts.groups.is_empty() {
+        return "[scope] groups is empty: everyone in the export is in scope".to_owned();
+    }
+    let wanted = facts.groups.iter().map(|group| clean(group)).collect::<Vec<_>>().join(", ");
+    match &record.groups {
+        None => format!("the record has no groups, and the scope is {wanted}"),
+        Some(groups) => match groups.iter().find(|group| facts.groups.contains(group)) {
+            Some(group) => format!("in scope, as a member of {}", clean(group)),
+            None => format!("out of scope: a member of {} groups, none of which is {wanted}", groups.len()),
+        },
+    }
+}
+
+fn mapping_says(facts: &Facts, record: &RecordFacts) -> String {
+    let name = |value: &Option<Box<str>>, path: &str, key: &str| match value.as_deref() {
+        None => format!("{path} is left as it is ({key} is absent)"),
+        Some("") => format!("{path} is cleared"),
+        Some(value) => format!("{path} = {:?}", clean(value)),
+    };
+    let given = name(&record.names.given, "name.givenName", "firstname");
+    let family = name(&record.names.family, "name.familyName", "lastname");
+    let wanted = record.username.as_ref().map_or_else(String::new, |name| clean(name.as_str()).into_owned());
+    format!("userName = {wanted:?}, {given}, {family}, externalId = {:?}", clean(facts.id.as_str()))
+}
+
+fn snapshot_says(facts: &Facts) -> String {
+    match &facts.link {
+        None => "no account of ours".to_owned(),
+        Some(link) => {
+            let name = |value: &Option<Box<str>>| format!("{:?}", clean(value.as_deref().unwrap_or_default()));
+            let active = if link.active { "" } else { ", found inactive" };
+            format!(
+                "account {} with userName {:?}, names {} {}{active}",
+                clean(link.scim_id.as_str()),
+                clean(link.user_name.as_str()),
+                name(&link.names.given),
+                name(&link.names.family)
+            )
+        }
+    }
+}
+
+fn guard_says(facts: &Facts) -> String {
+    let held = facts.standings.iter().find(|standing| standing.kind == StandingKind::Held);
+    match (held, &facts.change) {
+        (Some(held), _) => format!("held{}: {}", age(held), held.reason),
+        (None, Some(change)) => {
+            let fields: Vec<_> = change.fields().iter().map(field).collect();
+            let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+            format!("lets through: {}{fields}, {}", change.action().as_str(), change.cause().as_str())
+        }
+        (None, None) => "nothing is to be sent".to_owned(),
+    }
+}
+
+fn field(field: &Field) -> String {
+    format!("{} → {:?}", field.name.as_str(), clean(field.to.as_deref().unwrap_or_default()))
+}
+
+fn target_says(facts: &Facts) -> String {
+    let mut said: Vec<String> = Vec::new();
+    if let Some(since) = facts.in_doubt_since {
+        said.push(format!("a request of {since} was not answered; it is looked up first"));
+    }
+    for standing in facts.standings.iter().filter(|standing| standing.kind != StandingKind::Held) {
+        said.push(format!("{}{}: {}", standing.kind.as_str(), age(standing), standing.reason));
+    }
+    said.push(match &facts.last_event {
+        Some(event) => format!("last in the log: {event}"),
+        None => "the log says nothing of this user".to_owned(),
+    });
+    said.join("; ")
+}
+
+fn age(standing: &Standing) -> String {
+    standing.since.map(|since| format!(" since {since}")).unwrap_or_default()
+}
+
+fn next(facts: &Facts) -> String {
+    if let Err(error) = &facts.export {
+        return format!("nothing, before the export can be read: {error}");
+    }
+    if !facts.active {
+        return "nothing, before `rhombus-sync activate`: the integration is deactivated".to_owned();
+    }
+    if facts.protected {
+        return "nothing, as long as the username stands in [scope] protected".to_owned();
+    }
+    if let Some(standing) = facts.standings.first() {
+        return after_standing(facts, standing);
+    }
+    if let Some(change) = &facts.change {
+        return format!("the next cycle sends it: {}", change.action().as_str());
+    }
+    match (&facts.link, record(facts).map(|record| &record.ask)) {
+        (Some(_), _) => {
+            "nothing; it changes when the directory says other names, another state or other groups".to_owned()
+        }
+        (None, Some(Ok(Ask::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
+        (None, Some(Ok(Ask::OutOfScope))) => "an account, once the user is in a group of [scope]".to_owned(),
+        (None, _) => "an account, once the export has a usable record of this user".to_owned(),
+    }
+}
+
+fn after_standing(facts: &Facts, standing: &Standing) -> String {
+    let id = clean(facts.id.as_str());
+    match (standing.kind, standing.until) {
+        (StandingKind::Held, _) => match &facts.hold {
+            Some(hold) => format!("`rhombus-sync approve {hold} --only {id}`, or the directory wants the user again"),
+            None => {
+                "a cycle must hold it before it can be approved; or settle the account at Rhombus by hand".to_owned()
+            }
+        },
+        (StandingKind::Waiting | StandingKind::Failed, Some(until)) => {
+            format!("it goes on at {until}; at once with `rhombus-sync --reconcile --only {id}`")
+        }
+        (StandingKind::Waiting | StandingKind::Failed, None) => "it goes on with a coming cycle".to_owned(),
+        (StandingKind::Refused, _) if standing.scim_id.is_some() => {
+            "mend the record in the directory, or settle the account at Rhombus by hand".to_owned()
+        }
+        (StandingKind::Refused, _) => "mend the record in the directory".to_owned(),
+        (StandingKind::Parked, _) => {
+            format!("set it at Rhombus by hand, then `rhombus-sync forget {id}`; or the record changes")
+        }
+        (StandingKind::Kept, _) => {
+            "nothing, as long as the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()
+        }
+    }
+}
