@@ -232,6 +232,8 @@ fn protected_users_are_never_touched() {
     check("", "a root@x.example Root", "1 unchanged");
     check("a root@x.example Root", "a root@x.example Changed", "2 unchanged");
     check("a Root@x.example Root", "a root@x.example Root +suspended", "2 unchanged");
+    check("a Root@x.example Root", "a ROOT@x.example Root +suspended", "2 unchanged");
+    check("", "a ROOT@x.example Root", "1 unchanged");
     check("a root@x.example Root", "", "2 unchanged");
     check("a root@x.example Root", "a other@x.example Root +out", "2 unchanged");
 }

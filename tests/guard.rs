@@ -9,8 +9,8 @@ mod support;
 use company::{Company, Steps};
 use rhombus::Fate;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Action, GuardKind, HoldId, Moment, StandingKind};
-use rhombus_sync::plan::{Limits, Scope};
+use rhombus_sync::model::{Action, GuardKind, HoldId, Moment, Removal, StandingKind};
+use rhombus_sync::plan::{Limits, Removals, Scope};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::store::{self, Access};
 use std::sync::atomic::Ordering;
@@ -140,6 +140,22 @@ fn a_lay_off_is_two_steps_look_and_approve() {
     // Used up: the same people come back, leave again, and are held again.
     company.run_whole(STAFF);
     assert_eq!(said(&company.run_whole(FOUR_LEFT)), (4, 0, 4));
+}
+
+#[test]
+fn an_approval_is_used_up_even_where_the_same_account_comes_back() {
+    let mut company = Company::new();
+    strict(&mut company);
+    company.settings.policy.on_removed = Removals::By(Removal::Deactivate);
+    company.accounts.borrow_mut().keeps_inactive = true;
+    company.run_whole(STAFF);
+    let held = company.run_whole(FOUR_LEFT);
+    approve(&company, held.hold.as_deref().expect("a hold"));
+    assert_eq!(company.run_whole(FOUR_LEFT).deactivated_count, 4);
+    let back = company.run_whole(STAFF);
+    assert_eq!((back.exit, back.linked_count), (0, 4), "the inactive accounts are brought back: {back:?}");
+    let again = company.run_whole(FOUR_LEFT);
+    assert_eq!((again.exit, again.deactivated_count, again.count(StandingKind::Held)), (4, 0, 4), "{again:?}");
 }
 
 #[test]

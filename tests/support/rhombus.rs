@@ -40,6 +40,8 @@ pub(crate) struct Accounts {
     pub(crate) refuse: Option<Refuse>,
     /// A userName that is taken cannot be taken twice.
     pub(crate) unique: bool,
+    /// A deactivated account stays, inactive.
+    pub(crate) keeps_inactive: bool,
     made_count: u32,
 }
 
@@ -109,7 +111,11 @@ impl Accounts {
             }
         }
         if account["active"] == false {
-            self.by_id.remove(id);
+            if self.keeps_inactive {
+                self.by_id.insert(id.to_owned(), account.clone());
+            } else {
+                self.by_id.remove(id);
+            }
             self.note("user_deprovision", id);
         } else {
             self.by_id.insert(id.to_owned(), account.clone());
