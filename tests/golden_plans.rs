@@ -3,11 +3,10 @@
 mod support;
 
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{CompareError, compare, open_export};
+use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
 use rhombus_sync::model::{Change, Format, GuardKind, Moment, Removal, Standing};
 use rhombus_sync::plan::{ApprovedPlan, Limits, Removals, Scope};
 use rhombus_sync::store;
-use std::collections::BTreeMap;
 use std::error::Error;
 use support::{array, link, ndjson, settings, state};
 
@@ -22,7 +21,7 @@ fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Settings)) -> 
     let installation = store::installation(&connection).expect("an installation");
     let planned = open_export(&settings, Moment(3_000), &installation)
         .map_err(CompareError::from)
-        .and_then(|mut export| compare(&connection, &settings, &mut export, BTreeMap::new(), &[], Moment(3_000)));
+        .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), Moment(3_000)));
     match planned {
         Ok(compared) => render(&compared.plan),
         Err(error) => format!("refused whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),

@@ -5,12 +5,12 @@
 mod support;
 
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{CompareError, compare, open_export};
+use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
 use rhombus_sync::model::{Change, Moment, hex};
 use rhombus_sync::store;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use support::{link, settings, state};
 
 const USERS_COUNT: usize = 200;
@@ -72,7 +72,7 @@ impl Bench {
         let installation = store::installation(&self.connection).expect("an installation");
         let planned = open_export(settings, now, &installation)
             .map_err(CompareError::from)
-            .and_then(|mut export| compare(&self.connection, settings, &mut export, BTreeMap::new(), &[], now));
+            .and_then(|mut export| compare(&self.connection, settings, &mut export, Known::default(), now));
         planned.ok().map(|compared| compared.plan.into_changes().0)
     }
 }

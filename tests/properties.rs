@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
     Action, Cause, Change, ChangeKey, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Loose, LooseGroups,
-    Moment, Names, Proof, ProvisionedUser, Removal, ScimId, UserName,
+    Moment, Names, OnDrift, Proof, ProvisionedUser, Removal, ScimId, UserName,
 };
 use rhombus_sync::plan::{
     ApprovedPlan, Comparison, Doubled, Inputs, Ledger, Limits, Policy, Regime, Regimes, Removals, Scope, Suspects,
@@ -209,6 +209,7 @@ impl Case {
             policy: Policy {
                 on_suspended: removal(self.keeps.0, Removal::Deactivate),
                 on_removed: removal(self.keeps.1, Removal::Delete),
+                on_drift: OnDrift::Repair,
             },
             failed: BTreeMap::new(),
             in_doubt: ids(self.in_doubt)
@@ -218,6 +219,7 @@ impl Case {
                     (DirectoryId::new(id), InDoubt { action: Action::Create, user_name, until: Moment(2_000_000) })
                 })
                 .collect(),
+            seen: BTreeMap::new(),
             absences: ids(self.absent_before).map(|id| (DirectoryId::new(id), Moment(1))).collect(),
             doubled,
             regimes: Regimes {
@@ -356,7 +358,7 @@ impl Oracle<'_> {
                     .ok_or(format!("P9: {id} is protected"))?;
             }
             match change {
-                Change::Create { user, after_removal_of } => {
+                Change::Create { user, after_removal_of, .. } => {
                     row.is_none().then_some(()).ok_or(format!("{id} is linked and created"))?;
                     records
                         .iter()

@@ -10,6 +10,7 @@ use crate::model::{DirectoryId, chain, folded};
 use crate::report::{ExportFacts, Facts, explain, explain_document};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
+use std::collections::BTreeMap;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
@@ -36,7 +37,7 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
         Ok((id, facts, export))
     });
     let (id, export, planned) = match looked {
-        Ok((id, facts, mut export)) => match (id, plan_of(scene, reader, &mut export, &[])) {
+        Ok((id, facts, mut export)) => match (id, plan_of(scene, reader, &mut export, &[], BTreeMap::new())) {
             (Some(id), Ok(planned)) => (Some(id), Ok(facts), Some(planned)),
             (id, Err(failure)) => (id, Err(failure.error.join(": ")), None),
             (None, Ok(_)) => (None, Ok(facts), None),

@@ -43,6 +43,9 @@ struct Arguments {
     /// Only this user: a directory id, a linked username, or a username of the export (repeatable)
     #[arg(long, global = true, value_name = "USER")]
     only: Vec<String>,
+    /// With --reconcile and plan: first compare the snapshot with what Rhombus really holds
+    #[arg(long, global = true)]
+    refresh: bool,
     /// With --reconcile: only if the plan has exactly this digest, else exit 7
     #[arg(long, value_name = "PLAN")]
     expect: Option<String>,
@@ -189,6 +192,9 @@ fn run(arguments: &Arguments) -> Result<Said, Failure> {
         || matches!(arguments.command, Some(Command::Plan { .. } | Command::Approve { hold: Some(_) }));
     if (!arguments.only.is_empty() && !takes_only) || (arguments.expect.is_some() && !arguments.reconcile) {
         return Err(Failure::usage("--only goes with --reconcile, plan and approve HOLD, --expect with --reconcile"));
+    }
+    if arguments.refresh && !arguments.reconcile && !matches!(arguments.command, Some(Command::Plan { .. })) {
+        return Err(Failure::usage("--refresh goes with --reconcile and plan"));
     }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile stands alone, without a command")),

@@ -1,15 +1,20 @@
-//! `plan`: what a cycle would do. It makes no call and writes nothing, so a create in it may become a link.
+//! `plan`: what a cycle would do. It writes nothing, and makes no call unless `--refresh` asks for it, so a create in it may
+//! become a link.
 
 use super::failure::Failure;
-use super::process::SystemClock;
+use super::process::{SystemClock, chance, cycle_id};
+use super::reconcile::failure_of;
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, Compared, compare, open_export};
-use crate::model::{Action, InDoubt, Standing};
+use crate::cycle::{Clock, Compared, Known, Wish, World, compare, look, open_export};
+use crate::model::{Action, DirectoryId, InDoubt, Seen, Standing};
 use crate::report::{plan_document, plan_text};
 use crate::source::Export;
-use crate::store::{self, Access};
+use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use tokio_util::sync::CancellationToken;
 
 /// The plan is not what was expected.
 const EXIT_UNEXPECTED: u8 = 7;
@@ -18,7 +23,8 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
     let scene = Scene::load(arguments)?;
     let (reader, installation) = scene.state(Access::Read)?;
     let mut export = open_export(&scene.config.settings, SystemClock.now(), &installation)?;
-    let (compared, standings) = plan_of(&scene, &reader, &mut export, &arguments.only)?;
+    let seen = if arguments.refresh { look_at_rhombus(&scene)? } else { BTreeMap::new() };
+    let (compared, standings) = plan_of(&scene, &reader, &mut export, &arguments.only, seen)?;
     let changes = compared.plan.changes().count() + compared.plan.held().len();
     let text = if arguments.json {
         format!("{}\n", plan_document(&compared.plan, &standings))
@@ -28,12 +34,38 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
     Ok(Said { exit: if expect_no_changes && changes > 0 { EXIT_UNEXPECTED } else { 0 }, text })
 }
 
+/// What Rhombus holds other than the snapshot has it, by reading; whatever else a cycle would note goes to a state in
+/// memory that is thrown away.
+fn look_at_rhombus(scene: &Scene) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
+    let target = scene.target()?;
+    let (reader, _) = scene.state(Access::Read)?;
+    let journal = Journal::start(store::scratch(SystemClock.now())?, None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let world = World {
+            settings: &scene.config.settings,
+            target,
+            journal,
+            reader,
+            clock: &SystemClock,
+            random: chance,
+            stop: CancellationToken::new(),
+            deactivated: Cell::new(false),
+            cycle: cycle_id(),
+            progress: &|_, _| {},
+            wish: Wish::default(),
+        };
+        look(&world).await.map_err(|report| failure_of(&report))
+    })
+}
+
 /// What a cycle would do now, and everybody who would stand in a list, with since when.
 pub(super) fn plan_of(
     scene: &Scene,
     reader: &Connection,
     export: &mut Export,
     only: &[String],
+    seen: BTreeMap<DirectoryId, Seen>,
 ) -> Result<(Compared, Vec<Standing>), Failure> {
     let (settings, now) = (&scene.config.settings, SystemClock.now());
     // Only a create must wait; the look-up that other open intents need would come before the real plan.
@@ -46,7 +78,7 @@ pub(super) fn plan_of(
         })
         .filter(|(_, doubt)| doubt.until > now)
         .collect();
-    let compared = compare(reader, settings, export, in_doubt, only, now)?;
+    let compared = compare(reader, settings, export, Known { in_doubt, seen, only }, now)?;
     let standings = with_age(compared.plan.standings(), &store::standings(reader)?);
     Ok((compared, standings))
 }

@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             deactivated: Cell::new(false),
             cycle: cycle_id(),
             progress: &|done, all| progress.set(done, all),
-            wish: Wish { only: arguments.only.clone(), expect: arguments.expect.clone() },
+            wish: Wish { only: arguments.only.clone(), expect: arguments.expect.clone(), refresh: arguments.refresh },
         };
         let report = tokio::select! {
             biased;
@@ -98,6 +98,6 @@ fn said(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace]) -> Sa
     Said { exit: report.exit, text: cycle_text(report, SystemClock.now()) }
 }
 
-fn failure_of(report: &CycleReport) -> Failure {
+pub(super) fn failure_of(report: &CycleReport) -> Failure {
     Failure { exit: report.exit, error: report.error.clone(), hint: report.hint.clone() }
 }

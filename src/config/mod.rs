@@ -10,7 +10,7 @@ pub use error::ConfigError;
 pub use raw::{Retention, SinkKind};
 pub use settings::Settings;
 
-use crate::model::{Duration, ExistingAccounts, Format, GuardKind, Removal, UpdateMethod};
+use crate::model::{Duration, ExistingAccounts, Format, GuardKind, OnDrift, Removal, UpdateMethod};
 use crate::plan::{Limits, Policy, Removals, Scope};
 use std::path::{Path, PathBuf};
 
@@ -128,7 +128,14 @@ impl Config {
             users_count_min: raw.directory.min_users,
             max_age: raw.directory.max_age,
             scope: Scope::new(&raw.scope.groups, &raw.scope.protected),
-            policy: Policy { on_suspended: removals(rhombus.on_suspended), on_removed: removals(rhombus.on_removed) },
+            policy: Policy {
+                on_suspended: removals(rhombus.on_suspended),
+                on_removed: removals(rhombus.on_removed),
+                on_drift: match rhombus.on_drift {
+                    raw::RawDrift::Repair => OnDrift::Repair,
+                    raw::RawDrift::Report => OnDrift::Report,
+                },
+            },
             existing_accounts: match rhombus.existing_accounts {
                 raw::RawExisting::Adopt => ExistingAccounts::Adopt,
                 raw::RawExisting::Refuse => ExistingAccounts::Refuse,

@@ -34,6 +34,7 @@ impl Tally {
 }
 
 /// What earlier cycles left that this one must know.
+#[derive(Default)]
 pub(super) struct Before {
     /// Failures, by user.
     pub(super) failed: BTreeMap<DirectoryId, Standing>,
@@ -140,7 +141,7 @@ impl<'w, T: Transport> Apply<'w, T> {
 
     async fn one(&self, change: Change, approved: bool) {
         match &change {
-            Change::Create { user, after_removal_of } => {
+            Change::Create { user, after_removal_of, .. } => {
                 if let Some(holder) = after_removal_of
                     && !self.removed.borrow().contains(holder)
                 {
@@ -174,6 +175,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             Some(End::Unauthorized(_)) => ("Rhombus refuses the token", None),
             Some(End::WrongEndpoint(_)) => ("the endpoint seems to be the wrong one", None),
             Some(End::Unanswered(_)) => ("Rhombus does not answer", None),
+            Some(End::NotRefreshed(_)) => ("what Rhombus holds could not be read", None),
             Some(End::Stopped) => ("stopped before its turn", None),
             Some(End::Deactivated) => ("deactivated before its turn", None),
             Some(End::State(_)) | None => ("not tried in this cycle", None),

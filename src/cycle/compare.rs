@@ -2,7 +2,7 @@
 
 use super::selection::{Selection, narrow};
 use crate::config::Settings;
-use crate::model::{DirectoryId, DirectoryUser, InDoubt, Loose, Moment, Standing, StandingKind};
+use crate::model::{DirectoryId, DirectoryUser, InDoubt, Loose, Moment, Seen, Standing, StandingKind};
 use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Regime, Regimes, Suspects, Whole};
 use crate::source::{Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -40,6 +40,8 @@ pub struct Compared {
     pub sightings: Vec<DirectoryId>,
     /// The users that `--only` means; none: everybody.
     pub only: Option<BTreeSet<DirectoryId>>,
+    /// Wanted users whose accounts are gone: their links end before they are made again.
+    pub vanished: Vec<DirectoryId>,
     /// Where users are wanted now who were last wanted under earlier settings: whoever of those is not.
     pub left_behind: Option<Vec<DirectoryId>>,
 }
@@ -72,6 +74,17 @@ impl CompareError {
     }
 }
 
+/// What a comparison knows beside export and snapshot.
+#[derive(Default)]
+pub struct Known<'k> {
+    /// Users whose last request got no answer.
+    pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
+    /// Accounts that a refresh found other than the snapshot has them.
+    pub seen: BTreeMap<DirectoryId, Seen>,
+    /// Only these users; empty: everybody.
+    pub only: &'k [String],
+}
+
 /// Reads the export beside the snapshot and lets the guard judge the plan; of all users, or of those in `only`.
 ///
 /// # Errors
@@ -80,10 +93,10 @@ pub fn compare(
     reader: &Connection,
     settings: &Settings,
     export: &mut Export,
-    in_doubt: BTreeMap<DirectoryId, InDoubt>,
-    only: &[String],
+    known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
+    let Known { in_doubt, seen, only } = known;
     let mut inputs = Inputs {
         now,
         scope: settings.scope.clone(),
@@ -94,6 +107,7 @@ pub fn compare(
         absences: store::absences(reader)?,
         doubled: Doubled::default(),
         regimes: regimes(reader, settings)?,
+        seen,
     };
     let mut suspects = Suspects::default();
     let mut selection = Selection::begin(only, reader)?;
@@ -120,7 +134,8 @@ pub fn compare(
     if behind_ms > CLOCK_BEHIND_MS_MAX {
         ledger.removals_stopped = Some(format!("the clock is {} s behind the last event", behind_ms / 1000));
     }
-    Ok(Compared { plan: plan::approve(plan, &ledger), export: read, sightings, only, left_behind: moved_on })
+    let vanished = std::mem::take(&mut plan.vanished);
+    Ok(Compared { vanished, plan: plan::approve(plan, &ledger), export: read, sightings, only, left_behind: moved_on })
 }
 
 /// The settings under which users were last wanted, the present ones among them.

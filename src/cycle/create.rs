@@ -6,7 +6,7 @@ use super::lookup::{self, Freshness, hash_of, look_up, look_up_in_list};
 use super::record::{Sent, standing_of};
 use crate::event::{EventType, Source};
 use crate::http::Transport;
-use crate::model::{Action, Change, ChangeKey, DesiredUser, ExistingAccounts, Moment, StandingKind, UserName};
+use crate::model::{Action, Cause, Change, ChangeKey, DesiredUser, ExistingAccounts, Moment, StandingKind, UserName};
 use crate::outcome::{Judged, Outcome};
 use crate::retry;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
@@ -155,7 +155,7 @@ impl<T: Transport> Apply<'_, T> {
         };
         let made = self.made.borrow().contains(&hash_of(scim_id.as_str()));
         match self.state(store::link_by_scim_id(&self.world.reader, scim_id)) {
-            Some(Some(other)) if other != user.id => {
+            Some(Some(other)) if other.directory_id != user.id => {
                 return Found::Forbidden("the account at Rhombus with this username is linked to another user");
             }
             None => return Found::Forbidden("the state cannot be read"),
@@ -202,6 +202,9 @@ impl<T: Transport> Apply<'_, T> {
         settlement.failure = FailureEffect::Clear;
         let mut event = self.draft(Action::Create, change, Some(&scim_id), judged, change.fields());
         event.source = source;
+        if change.cause() == Cause::Vanished {
+            event.response.details = "made again, because the account was gone".to_owned();
+        }
         settlement.events.push(event);
         self.settle(settlement);
         self.settled();

@@ -5,7 +5,8 @@ use super::compare::Compared;
 use super::{End, World};
 use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
-use crate::model::{Action, ChangeKey, DirectoryId, HoldId, Moment, Standing, StandingKind, UserName, chain};
+use crate::model::{Action, ChangeKey, DirectoryId, HoldId, Moment, OnDrift, Standing, StandingKind, UserName, chain};
+use crate::plan::FOREIGN;
 use crate::report::{CycleReport, CycleResult, cycle_document};
 use crate::source::{ExportRead, SourceError};
 use crate::store::{self, CycleEnd, JournalError, Quiet};
@@ -166,6 +167,9 @@ pub(super) async fn finish<T: Transport>(
     report.hold = plan.hold.as_ref().map(|hold| hold.as_str().to_owned());
     let mut standings = plan.standings;
     standings.append(&mut tally.standings);
+    if !world.wish.refresh {
+        standings.extend(unrepaired_drift(world)?);
+    }
     standings.sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
     report.standings = standings;
     let settling =
@@ -198,6 +202,15 @@ pub(super) async fn finish<T: Transport>(
     write_end(world, report, ending).await
 }
 
+/// What the last refresh found and does not repair: it stands until the next one.
+fn unrepaired_drift<T>(world: &World<'_, T>) -> Result<Vec<Standing>, JournalError> {
+    let stored = store::standings(&world.reader).map_err(|error| JournalError(error.to_string()))?;
+    let report = world.settings.policy.on_drift == OnDrift::Report;
+    let unrepaired =
+        |standing: &Standing| standing.kind == StandingKind::Drift && (report || standing.reason == FOREIGN);
+    Ok(stored.into_iter().filter(unrepaired).collect())
+}
+
 /// The exit code: 1 before 3 before 4 (CONTRACT section 1).
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: bool, settling: bool, silent: bool) {
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
@@ -216,6 +229,11 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: boo
             if accepted { 3 } else { 1 },
             format!("Rhombus does not answer: {said}"),
             Some("the rest was neither tried nor marked failed; the next cycle goes on"),
+        ),
+        Some(End::NotRefreshed(said)) => ended(
+            1,
+            format!("what Rhombus holds could not be read: {said}"),
+            Some("nothing was sent; a cycle without --refresh goes on without it"),
         ),
         Some(End::Throttled(until)) => ended(3, format!("Rhombus asked not to be called before {until}"), None),
         Some(End::Deactivated) => ended(

@@ -135,13 +135,44 @@ async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Ac
     }
 }
 
-/// Lists all accounts and keeps those whose folded name may be wanted, by its hash. None: it would take more calls than `calls_max`.
+/// Lists all accounts and keeps those whose folded name may be wanted, by its hash. None: it would take more calls than
+/// `calls_max`.
 async fn list<T: Transport>(
     apply: &Apply<'_, T>,
     names: &HashSet<u64>,
     calls_max: Option<usize>,
 ) -> Result<Option<Listed>, Trouble> {
-    let mut listed = Listed::default();
+    let mut by_name: HashMap<String, Vec<Account>> = HashMap::new();
+    let mut keep = |account: Account| {
+        let folded = account.user_name.as_ref().map(UserName::folded).unwrap_or_default();
+        if names.contains(&hash_of(&folded)) {
+            by_name.entry(folded).or_default().push(account);
+        }
+    };
+    Ok(match walk(apply, calls_max, &mut keep).await? {
+        Walked::Whole => Some(Listed { by_name, short: false }),
+        Walked::Short => Some(Listed { by_name, short: true }),
+        Walked::TooLong => None,
+    })
+}
+
+/// How a list ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Walked {
+    /// It showed as many accounts as it said there are.
+    Whole,
+    /// It showed fewer.
+    Short,
+    /// It would have taken more calls than it was worth.
+    TooLong,
+}
+
+/// Hands on every account of the endpoint once, page by page, as long as pages bring new ones.
+pub(super) async fn walk<T: Transport>(
+    apply: &Apply<'_, T>,
+    calls_max: Option<usize>,
+    each: &mut dyn FnMut(Account),
+) -> Result<Walked, Trouble> {
     let (mut seen, mut start, mut tries) = (HashSet::new(), 1, 0);
     loop {
         let mut of_page = Vec::new();
@@ -155,21 +186,17 @@ async fn list<T: Transport>(
                     // An account without a usable id still carries its name; the ids alone say where the list ends.
                     let is_new = account.id.as_ref().is_none_or(|id| seen.insert(hash_of(id.as_str())));
                     new_count += usize::from(is_new && account.id.is_some());
-                    if !is_new {
-                        continue;
-                    }
-                    let folded = account.user_name.as_ref().map(UserName::folded).unwrap_or_default();
-                    if names.contains(&hash_of(&folded)) {
-                        listed.by_name.entry(folded).or_default().push(account);
+                    if is_new {
+                        each(account);
                     }
                 }
                 let Some(next) = ScimTarget::<T>::next_start(start, &page, new_count) else {
-                    listed.short = page.total.is_some_and(|total| total > seen.len() as u64);
-                    return Ok(Some(listed));
+                    let short = page.total.is_some_and(|total| total > seen.len() as u64);
+                    return Ok(if short { Walked::Short } else { Walked::Whole });
                 };
                 let pages = page.total.unwrap_or(0) as usize / page.count.max(1);
                 if start == 1 && calls_max.is_some_and(|calls_max| pages > calls_max) {
-                    return Ok(None);
+                    return Ok(Walked::TooLong);
                 }
                 start = next;
             }

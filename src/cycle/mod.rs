@@ -12,11 +12,13 @@ mod end;
 mod lookup;
 mod record;
 mod recover;
+mod refresh;
 mod remove;
 mod selection;
 mod update;
 
-pub use compare::{CompareError, Compared, believable, compare, open_export, open_file};
+pub use compare::{CompareError, Compared, Known, believable, compare, open_export, open_file};
+pub use refresh::look;
 pub use selection::look_for;
 
 use crate::config::Settings;
@@ -74,6 +76,8 @@ pub struct Wish {
     pub only: Vec<String>,
     /// Only if the plan has this digest.
     pub expect: Option<String>,
+    /// First compare the snapshot with what Rhombus really holds.
+    pub refresh: bool,
 }
 
 /// Why a cycle ended before all was tried.
@@ -83,6 +87,8 @@ enum End {
     Unauthorized(String),
     /// None of our accounts is there, or it redirects.
     WrongEndpoint(String),
+    /// The list of a refresh could not be read.
+    NotRefreshed(String),
     /// Ten users in a row got no answer.
     Unanswered(String),
     /// It asked to be left alone for longer than we wait.
@@ -123,12 +129,15 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
 
     let in_doubt = apply.recover().await;
     world.journal.write(|_| Ok(())).await?;
+    let seen = if world.wish.refresh && !apply.ended() { apply.refresh().await } else { None };
     if apply.ended() {
         let (tally, end, answered) = apply.into_end();
         return finish(world, started, Finished { tally, end, answered, plan: None, export: None }).await;
     }
     let now = world.clock.now();
-    let compared = match compare(&world.reader, world.settings, &mut export, in_doubt, &world.wish.only, now) {
+    let seen = seen.unwrap_or_default();
+    let known = Known { in_doubt, seen: seen.clone(), only: &world.wish.only };
+    let compared = match compare(&world.reader, world.settings, &mut export, known, now) {
         Ok(compared) => compared,
         Err(error) => {
             let (tally, _, _) = apply.into_end();
@@ -140,6 +149,8 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
         return Ok(unexpected(world, started, expected, compared.plan.digest()));
     }
     let planned = Planned::of(&compared);
+    apply.remember(seen, &compared.vanished);
+    world.journal.write(|_| Ok(())).await?;
     if compared.plan.changes().next().is_some() {
         store::quick_check(&world.reader).map_err(JournalError)?;
     }

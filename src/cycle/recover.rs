@@ -62,7 +62,7 @@ impl<T: Transport> Apply<'_, T> {
             user_name: intent.user_name.clone(),
             names: intent.names.clone(),
         };
-        let change = Change::Create { user: user.clone(), after_removal_of: None };
+        let change = Change::Create { user: user.clone(), after_removal_of: None, vanished: false };
         let stored = (intent.id, intent.stored_at);
         let until = intent.stored_at.plus(self.world.settings.settle_time);
         let open = Some(until.max(self.now()));

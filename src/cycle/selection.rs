@@ -123,6 +123,7 @@ pub(super) fn narrow(plan: &mut Plan, users: &BTreeSet<DirectoryId>) {
     plan.changes.retain(|change| users.contains(change.directory_id()));
     plan.standings.retain(|standing| standing.directory_id.as_ref().is_some_and(|id| users.contains(id)));
     plan.sightings.clear();
+    plan.vanished.retain(|id| users.contains(id));
     let changed: BTreeSet<_> = plan.changes.iter().map(Change::directory_id).collect();
     let standing: BTreeSet<_> = plan.standings.iter().filter_map(|standing| standing.directory_id.as_ref()).collect();
     plan.unchanged_count = users.iter().filter(|id| !changed.contains(id) && !standing.contains(id)).count() as u64;

@@ -87,6 +87,8 @@ pub enum Cause {
     Staged,
     /// `[scope]` was changed: the settings under which this user was last wanted would not ask for it.
     ScopeChanged,
+    /// The account was gone at Rhombus, and the directory still wants the user.
+    Vanished,
     /// `[directory]` was changed since this user was last wanted, and the new source lacks it.
     SourceChanged,
 }
@@ -102,6 +104,7 @@ impl Cause {
             Self::OutOfGroups => "out of the scoped groups",
             Self::Suspended => "suspended in the directory",
             Self::Staged => "staged in the directory",
+            Self::Vanished => "wanted by the directory, and gone at Rhombus",
             Self::ScopeChanged => "the configuration: [scope] was changed and no longer wants this user",
             Self::SourceChanged => "the configuration: [directory] was changed and the new source lacks this user",
         }
@@ -112,7 +115,13 @@ impl Cause {
     pub const fn is_configuration(self) -> bool {
         match self {
             Self::ScopeChanged | Self::SourceChanged => true,
-            Self::Wanted | Self::NameChanged | Self::Gone | Self::OutOfGroups | Self::Suspended | Self::Staged => false,
+            Self::Wanted
+            | Self::NameChanged
+            | Self::Gone
+            | Self::OutOfGroups
+            | Self::Suspended
+            | Self::Staged
+            | Self::Vanished => false,
         }
     }
 }
@@ -212,6 +221,8 @@ pub enum Change {
         user: DesiredUser,
         /// The link whose removal must be confirmed first, because its account carries this username.
         after_removal_of: Option<DirectoryId>,
+        /// Whether the user had an account that is gone at Rhombus.
+        vanished: bool,
     },
     /// Set names.
     Update {
@@ -285,7 +296,8 @@ impl Change {
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
-            Self::Create { .. } => Cause::Wanted,
+            Self::Create { vanished: true, .. } => Cause::Vanished,
+            Self::Create { vanished: false, .. } => Cause::Wanted,
             Self::Update { .. } => Cause::NameChanged,
             Self::Remove { cause, .. } => *cause,
         }
@@ -295,7 +307,7 @@ impl Change {
     #[must_use]
     pub fn guard_kind(&self) -> GuardKind {
         match self.cause() {
-            Cause::Wanted => GuardKind::Create,
+            Cause::Wanted | Cause::Vanished => GuardKind::Create,
             Cause::NameChanged => GuardKind::Update,
             Cause::Gone | Cause::OutOfGroups | Cause::ScopeChanged | Cause::SourceChanged => GuardKind::Absent,
             Cause::Suspended | Cause::Staged => GuardKind::Suspended,

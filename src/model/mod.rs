@@ -11,12 +11,12 @@ mod time;
 mod user;
 
 pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
-pub use policy::{ExistingAccounts, Format, UpdateMethod};
+pub use policy::{ExistingAccounts, Format, OnDrift, UpdateMethod};
 pub use standing::{InDoubt, Standing, StandingKind};
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Duration, Moment};
 pub use user::{
-    DesiredUser, DirectoryUser, Glance, Loose, LooseGroups, Names, Proof, ProvisionedUser, Unusable, UserState,
+    DesiredUser, DirectoryUser, Glance, Loose, LooseGroups, Names, Proof, ProvisionedUser, Seen, Unusable, UserState,
 };
 
 use std::fmt;

@@ -30,3 +30,12 @@ pub enum ExistingAccounts {
     /// Refused.
     Refuse,
 }
+
+/// What a refresh does about names changed and accounts gone at Rhombus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnDrift {
+    /// Sets the names again, and makes the account again.
+    Repair,
+    /// Lists it.
+    Report,
+}

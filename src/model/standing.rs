@@ -17,11 +17,14 @@ pub enum StandingKind {
     Failed,
     /// The policy says that this user stays.
     Kept,
+    /// The account was changed at Rhombus, not by us.
+    Drift,
 }
 
 impl StandingKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Held, Self::Waiting, Self::Refused, Self::Parked, Self::Failed, Self::Kept];
+    pub const ALL: [Self; 7] =
+        [Self::Held, Self::Waiting, Self::Refused, Self::Parked, Self::Failed, Self::Kept, Self::Drift];
 
     /// Its name in reports and in the state.
     #[must_use]
@@ -33,6 +36,7 @@ impl StandingKind {
             Self::Parked => "parked",
             Self::Failed => "failed",
             Self::Kept => "kept",
+            Self::Drift => "drift",
         }
     }
 

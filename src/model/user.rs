@@ -149,6 +149,17 @@ impl ProvisionedUser {
     }
 }
 
+/// How an account was found that is not as the snapshot has it; each was read by its id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// It is gone, at an endpoint that shows others of ours.
+    Gone,
+    /// It carries these names, and is active or not.
+    Carries(Names, bool),
+    /// It carries another userName: it may be somebody else's by now.
+    Foreign,
+}
+
 impl Names {
     /// What differs between these wanted names and those an account carries: absent, `null` and `""` are equal.
     #[must_use]

@@ -95,14 +95,14 @@ impl Comparison {
         let mut changes = std::mem::take(&mut self.plan.changes);
         let mut standings = Vec::new();
         changes.retain_mut(|change| {
-            let Change::Create { user, after_removal_of } = change else { return true };
+            let Change::Create { user, after_removal_of, .. } = change else { return true };
             let folded = user.user_name.folded();
             if let Some(until) = in_doubt.get(&folded) {
                 let reason = "an earlier create with this username got no answer; it is looked up";
                 standings.push(not_created(change, StandingKind::Waiting, reason).until(*until));
                 return false;
             }
-            let Some(row) = holder(&folded) else { return true };
+            let Some(row) = holder(&folded).filter(|row| row.directory_id != user.id) else { return true };
             if removed.contains(&row.directory_id) {
                 *after_removal_of = Some(row.directory_id);
                 return true;

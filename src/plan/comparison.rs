@@ -6,8 +6,8 @@
 use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
 use super::{Doubled, Plan, Regimes};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Glance, InDoubt, Moment, Proof,
-    ProvisionedUser, Removal, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
+    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Glance, InDoubt, Loose, Moment, OnDrift,
+    Proof, ProvisionedUser, Removal, Seen, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,8 @@ pub struct Policy {
     pub on_suspended: Removals,
     /// For users gone from the export or from its groups.
     pub on_removed: Removals,
+    /// For accounts changed or gone at Rhombus.
+    pub on_drift: OnDrift,
 }
 
 /// Everything a comparison depends on besides records and rows.
@@ -51,6 +53,8 @@ pub struct Inputs {
     pub doubled: Doubled,
     /// The settings under which users were last wanted.
     pub regimes: Regimes,
+    /// Accounts that a refresh found other than the snapshot has them.
+    pub seen: BTreeMap<DirectoryId, Seen>,
 }
 
 /// What the end of a reading tells.
@@ -95,7 +99,12 @@ impl Comparison {
 
     /// Whether a record is met by the row of its id as it stands; then nothing else is to be done about it.
     pub fn is_met(&mut self, user: &DirectoryUser<'_>, row: &Glance<'_>) -> bool {
-        let met = !self.inputs.regimes.is_earlier(row.settings)
+        let drifted = match &user.id {
+            Loose::Text(id) if !self.inputs.seen.is_empty() => self.inputs.seen.contains_key(&DirectoryId::new(&**id)),
+            Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => false,
+        };
+        let met = !drifted
+            && !self.inputs.regimes.is_earlier(row.settings)
             && self.doubled(user).is_none()
             && judge(user, &self.inputs.scope).is_ok_and(|desire| desire.is_met_by(row));
         self.plan.unchanged_count += u64::from(met);
@@ -173,10 +182,13 @@ impl Comparison {
             return;
         }
         match (desire.ask, row) {
-            (Ask::Provision, Some(row)) => self.provisioned(desire, row),
+            (Ask::Provision, Some(row)) => match self.inputs.seen.get(&row.directory_id).cloned() {
+                Some(seen) => self.drifted(desire, row, seen),
+                None => self.provisioned(desire, row),
+            },
             (Ask::Provision, None) => {
                 let user = desire.to_user();
-                self.change(Change::Create { user, after_removal_of: None });
+                self.change(Change::Create { user, after_removal_of: None, vanished: false });
             }
             (Ask::Withhold(state), Some(row)) => {
                 let cause = if state == UserState::Staged { Cause::Staged } else { Cause::Suspended };
@@ -191,7 +203,7 @@ impl Comparison {
         }
     }
 
-    fn provisioned(&mut self, desire: &Desire<'_>, row: &ProvisionedUser) {
+    pub(super) fn provisioned(&mut self, desire: &Desire<'_>, row: &ProvisionedUser) {
         let same_name = desire.user_name == row.user_name.as_str();
         let renamed = !same_name && !UserName::of_account(desire.user_name).same_as(&row.user_name);
         if renamed {
@@ -296,7 +308,7 @@ impl Comparison {
     }
 
     /// Plans a change, unless its last try is in doubt, or failed and is not due again.
-    fn change(&mut self, change: Change) {
+    pub(super) fn change(&mut self, change: Change) {
         let id = change.directory_id();
         if self.inputs.in_doubt.contains_key(id) {
             return;

@@ -224,7 +224,7 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<Tripped> 
 fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], standings: &mut Vec<Standing>) {
     let held: BTreeSet<_> = held.iter().filter(|change| change.action().removes()).map(Change::directory_id).collect();
     changes.retain(|change| {
-        let Change::Create { user, after_removal_of: Some(holder) } = change else { return true };
+        let Change::Create { user, after_removal_of: Some(holder), .. } = change else { return true };
         if !held.contains(holder) {
             return true;
         }

@@ -9,6 +9,7 @@ mod claims;
 mod comparison;
 mod digest;
 mod doubles;
+mod drift;
 mod guard;
 mod regime;
 
@@ -16,6 +17,7 @@ pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
 pub use desire::Scope;
 pub use digest::{hold_id, plan_digest};
 pub use doubles::{Doubled, Suspects};
+pub use drift::FOREIGN;
 pub use guard::{ApprovedPlan, Ledger, Limits, Tripped, approve};
 pub use regime::{Regime, Regimes};
 
@@ -32,6 +34,8 @@ pub struct Plan {
     pub sightings: Vec<DirectoryId>,
     /// Users who are as they should be.
     pub unchanged_count: u64,
+    /// Wanted users whose accounts are gone: their links end before they are made again.
+    pub vanished: Vec<DirectoryId>,
     /// Whether users are wanted now who were last wanted under earlier settings.
     pub settings_move_on: bool,
     /// Users last wanted under earlier settings, and not wanted now.

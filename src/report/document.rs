@@ -19,7 +19,6 @@ pub fn cycle_document(report: &CycleReport) -> Value {
         "deactivated": report.deactivated_count,
         "deleted": report.deleted_count,
         "unchanged": report.unchanged_count,
-        "drift": [],
         "hold": report.hold,
         "plan": report.plan,
         "took_ms": report.took_ms,
@@ -41,7 +40,6 @@ pub fn plan_document(plan: &ApprovedPlan, standings: &[Standing]) -> Value {
     let mut document = json!({
         "plan": plan.digest(),
         "changes": changes,
-        "drift": [],
         "hold": plan.hold().map(|hold| hold.as_str()),
         "unchanged": plan.unchanged_count(),
     });

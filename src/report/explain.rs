@@ -249,6 +249,9 @@ fn after_standing(facts: &Facts, standing: &Standing) -> String {
         (StandingKind::Parked, _) => {
             format!("set it at Rhombus by hand, then `rhombus-sync forget {id}`; or the record changes")
         }
+        (StandingKind::Drift, _) => {
+            format!("set it right at Rhombus, or `rhombus-sync forget {id}` and let it be linked anew")
+        }
         (StandingKind::Kept, _) => {
             "nothing, as long as the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()
         }

@@ -182,6 +182,22 @@ pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Res
     Ok(connection)
 }
 
+/// A state in memory that nobody keeps, for a look that must write nothing.
+///
+/// # Errors
+/// No memory.
+pub fn scratch(now: Moment) -> Result<Connection, StateError> {
+    let connection = Connection::open_in_memory()?;
+    for migration in MIGRATIONS {
+        connection.execute_batch(migration)?;
+    }
+    connection.execute(
+        "INSERT INTO installation (one, installation_id, integration_id, base_url, active, created_at) VALUES (1, '', '', '', 1, ?1)",
+        [now.0],
+    )?;
+    Ok(connection)
+}
+
 fn check_rights(path: &Path) -> Result<(), StateError> {
     let file = match std::fs::metadata(path) {
         Ok(file) => file,

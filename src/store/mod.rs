@@ -19,13 +19,13 @@ pub use cycles::{
     CycleEnd, InstallationRow, Quiet, finish_cycle, installation, move_settings_on, reserve_settings, set_active,
     set_not_before, settings,
 };
-pub use database::{Access, StateError, backup, create, open, quick_check, upgrade};
+pub use database::{Access, StateError, backup, create, open, quick_check, scratch, upgrade};
 pub use holds::{approve, current_hold, held_of, store_hold};
 pub use intents::{Intent, OpenIntent, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError};
 pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};
-pub use snapshot::{Snapshot, link_by_id, link_by_scim_id, link_of, witnesses};
+pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
 pub use standings::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, replace_absences, replace_standings, standings,
 };

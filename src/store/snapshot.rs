@@ -182,15 +182,28 @@ fn glance<'r>(row: &'r Row<'_>) -> rusqlite::Result<Glance<'r>> {
     })
 }
 
-/// Whose account this is, where it is linked.
+/// The link of an account.
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn link_by_scim_id(connection: &Connection, scim_id: &ScimId) -> rusqlite::Result<Option<DirectoryId>> {
+pub fn link_by_scim_id(connection: &Connection, scim_id: &ScimId) -> rusqlite::Result<Option<ProvisionedUser>> {
     connection
-        .prepare_cached("SELECT directory_id FROM links WHERE scim_id = ?1")?
-        .query_row([scim_id.as_str()], |row| Ok(DirectoryId::new(row.get_ref(0)?.as_str()?)))
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE scim_id = ?1"))?
+        .query_row([scim_id.as_str()], read)
         .optional()
+}
+
+/// Hands on every link, in id order.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn each_link(connection: &Connection, each: &mut dyn FnMut(ProvisionedUser)) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        each(read(row)?);
+    }
+    Ok(())
 }
 
 /// The link of a directory id.

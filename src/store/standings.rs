@@ -134,7 +134,11 @@ fn say_once(transaction: &Transaction<'_>, standing: &Standing) -> rusqlite::Res
 fn draft_of(standing: &Standing, cycle: &CycleId) -> Option<Draft> {
     match standing.kind {
         StandingKind::Refused | StandingKind::Parked => {}
-        StandingKind::Held | StandingKind::Waiting | StandingKind::Failed | StandingKind::Kept => return None,
+        StandingKind::Held
+        | StandingKind::Waiting
+        | StandingKind::Failed
+        | StandingKind::Kept
+        | StandingKind::Drift => return None,
     }
     let id = standing.directory_id.clone()?;
     let event_type =

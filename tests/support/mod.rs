@@ -3,7 +3,8 @@
 
 use rhombus_sync::config::Settings;
 use rhombus_sync::model::{
-    Action, DirectoryId, Duration, ExistingAccounts, Format, GuardKind, Moment, Names, Removal, ScimId, UserName,
+    Action, DirectoryId, Duration, ExistingAccounts, Format, GuardKind, Moment, Names, OnDrift, Removal, ScimId,
+    UserName,
 };
 use rhombus_sync::plan::{Limits, Policy, Removals, Scope};
 use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
@@ -29,7 +30,11 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         users_count_min: 1,
         max_age: None,
         scope: Scope::new(&["R".to_owned()], &["root@x.example".to_owned()]),
-        policy: Policy { on_suspended: Removals::By(Removal::Deactivate), on_removed: Removals::By(Removal::Delete) },
+        policy: Policy {
+            on_suspended: Removals::By(Removal::Deactivate),
+            on_removed: Removals::By(Removal::Delete),
+            on_drift: OnDrift::Repair,
+        },
         existing_accounts: ExistingAccounts::Adopt,
         limits: GuardKind::ALL.into_iter().map(|kind| (kind, WIDE)).collect(),
         window: Duration::from_seconds(86_400),

@@ -1,0 +1,118 @@
+//! What Rhombus really holds, beside the snapshot. A list only raises doubts: whoever it lacks, or shows otherwise, is read
+//! by id, and only that counts.
+
+use super::answers::{Trouble, Witness};
+use super::apply::{Apply, Before};
+use super::end::{blank, verdict};
+use super::lookup::{hash_of, walk, words};
+use super::{End, World};
+use crate::http::Transport;
+use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen};
+use crate::report::CycleReport;
+use crate::settlement::{LinkEffect, Settlement};
+use crate::store;
+use crate::target::{Account, carries};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+/// Reads what Rhombus holds other than the snapshot has it, and writes nothing.
+///
+/// # Errors
+/// The report of a cycle that ended for this reason: it could not be read.
+pub async fn look<T: Transport>(world: &World<'_, T>) -> Result<BTreeMap<DirectoryId, Seen>, Box<CycleReport>> {
+    let apply = Apply::new(world, 0, Before::default());
+    if let Some(seen) = apply.refresh().await {
+        return Ok(seen);
+    }
+    let (_, end, _) = apply.into_end();
+    let mut report = blank(world, Instant::now());
+    verdict(&mut report, end.as_ref(), false, false, true);
+    Err(Box::new(report))
+}
+
+impl<T: Transport> Apply<'_, T> {
+    /// Everybody of ours whose account is not as the snapshot has it. None: the cycle has ended.
+    pub(super) async fn refresh(&self) -> Option<BTreeMap<DirectoryId, Seen>> {
+        // Accounts by a hash of their id: as remembered, or not.
+        let (mut as_remembered, mut otherwise) = (HashSet::new(), HashSet::new());
+        let mut sort = |account: Account| {
+            let Some(id) = &account.id else { return };
+            if let Some(Some(link)) = self.state(store::link_by_scim_id(&self.world.reader, id)) {
+                let into = if seen(&account, &link).is_none() { &mut as_remembered } else { &mut otherwise };
+                into.insert(hash_of(id.as_str()));
+            }
+        };
+        match walk(self, None, &mut sort).await {
+            Ok(_) => {}
+            Err(Trouble::Ended) => return None,
+            Err(trouble) => {
+                let said = words(&trouble).map(|(judged, _)| judged.reason).unwrap_or_default();
+                self.finish(End::NotRefreshed(said));
+                return None;
+            }
+        }
+        let mut suspects = Vec::new();
+        let walked = store::each_link(&self.world.reader, &mut |link| {
+            let hash = hash_of(link.scim_id.as_str());
+            if !as_remembered.contains(&hash) || otherwise.contains(&hash) {
+                suspects.push(link);
+            }
+        });
+        self.state(walked)?;
+        let (mut found, mut waiting, mut running) = (BTreeMap::new(), suspects.into_iter(), FuturesUnordered::new());
+        loop {
+            while running.len() < self.window() && !self.ended() {
+                let Some(link) = waiting.next() else { break };
+                running.push(async move { (self.confirm(&link).await, link.directory_id) });
+            }
+            match running.next().await {
+                Some((Some(seen), id)) => drop(found.insert(id, seen)),
+                Some((None, _)) => {}
+                None => break,
+            }
+        }
+        if self.ended() { None } else { Some(found) }
+    }
+
+    /// Reads one account by its id. None: it is as the snapshot has it, or nothing is known of it.
+    async fn confirm(&self, link: &ProvisionedUser) -> Option<Seen> {
+        match self.read(&link.scim_id).await {
+            Ok((Some(account), _)) => seen(&account, link),
+            Ok((None, _)) => (self.witness(&link.scim_id).await == Witness::Seen).then_some(Seen::Gone),
+            Err(Trouble::Unanswered(judged)) => {
+                self.gave_up(&judged.reason);
+                None
+            }
+            Err(Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => None,
+        }
+    }
+
+    /// Writes down what was seen, where it is to be repaired: from then on the snapshot is what Rhombus holds.
+    pub(super) fn remember(&self, seen: BTreeMap<DirectoryId, Seen>, vanished: &[DirectoryId]) {
+        if self.world.settings.policy.on_drift == OnDrift::Report {
+            return;
+        }
+        for (id, seen) in seen {
+            let link = match seen {
+                Seen::Carries(names, active) => LinkEffect::Seen { names, active, futile: None },
+                Seen::Gone if vanished.contains(&id) => LinkEffect::Ended,
+                Seen::Gone | Seen::Foreign => continue,
+            };
+            let mut settlement = Settlement::of(&id, Action::Update);
+            settlement.link = link;
+            self.settle(settlement);
+        }
+    }
+}
+
+/// How an account differs from its row.
+fn seen(account: &Account, link: &ProvisionedUser) -> Option<Seen> {
+    if !carries(account, &link.user_name) {
+        return Some(Seen::Foreign);
+    }
+    let text = |name: &Option<Box<str>>| name.as_deref().unwrap_or_default().to_owned();
+    let same = |a: &Names, b: &Names| text(&a.given) == text(&b.given) && text(&a.family) == text(&b.family);
+    let as_remembered = account.active == link.active && same(&account.names, &link.names);
+    (!as_remembered).then(|| Seen::Carries(account.names.clone(), account.active))
+}
