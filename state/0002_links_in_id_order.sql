@@ -31,3 +31,10 @@ ALTER TABLE installation DROP COLUMN provisioned_count;
 
 ALTER TABLE installation ADD COLUMN quiet_head TEXT;                        -- of the quiet export's first block
 UPDATE installation SET quiet_digest = NULL;
+
+-- A state behind its log was put back from a copy: its sequences go on after the log's.
+ALTER TABLE installation ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;    -- 1: until a refresh ended without a removal held for it
+CREATE TABLE restorations (
+    first        INTEGER PRIMARY KEY,                -- the first event after the gap
+    chain_before TEXT    NOT NULL
+) STRICT;

@@ -1,128 +1,16 @@
 //! The real binary over real HTTP against the sandbox server: a company's days, kills at random, exit codes, secrets.
 
-mod support;
+#[path = "support/office.rs"]
+mod office;
 
+use office::{Office, people, person};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Output, Stdio};
 use std::time::Duration;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_rhombus-sync");
-
-/// A folder with a configuration, and a Rhombus that runs until the end of the test.
-struct Office {
-    folder: tempfile::TempDir,
-    rhombus: Child,
-    base_url: String,
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        let _ = self.rhombus.kill();
-        let _ = self.rhombus.wait();
-    }
-}
-
-impl Office {
-    fn open(rhombus_keys: &str) -> Self {
-        Self::open_with_faults(rhombus_keys, "")
-    }
-
-    fn open_with_faults(rhombus_keys: &str, faults: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let nothing = folder.path().join("none.toml");
-        let mut rhombus = Command::new(BINARY)
-            .args(["sandbox", "--listen", "127.0.0.1:0", "--json", "--faults", faults, "-c"])
-            .arg(nothing)
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the sandbox starts");
-        let mut line = String::new();
-        BufReader::new(rhombus.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let said: Value = serde_json::from_str(&line).expect("one JSON document");
-        let base_url = said["base_url"].as_str().expect("an address").to_owned();
-        let office = Self { folder, rhombus, base_url };
-        office.configure(rhombus_keys);
-        office
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn configure(&self, rhombus_keys: &str) {
-        let wide = "count_free = 100000\npercent_max = 100\ncount_max = 100000\n";
-        let mut text = format!(
-            "[directory]\npath = \"directory.json\"\n[scope]\ngroups = [\"R\"]\n[rhombus]\nbase_url = \"{}\"\n\
-             token_file = \"sandbox/token\"\nrequests_per_second_max = 100000\nsettle_time = \"0s\"\n{rhombus_keys}\n\
-             [state]\npath = \"state.db\"\n[[sinks]]\nkind = \"file\"\npath = \"events.ndjson\"\n",
-            self.base_url
-        );
-        for kind in ["absent", "suspended", "create", "update"] {
-            let _ = write!(text, "[guard.{kind}]\n{wide}");
-        }
-        std::fs::write(self.path("config.toml"), text).expect("a configuration");
-    }
-
-    fn export(&self, users: &[Value]) {
-        std::fs::write(self.path("new.json"), Value::from(users.to_vec()).to_string()).expect("an export");
-        std::fs::rename(self.path("new.json"), self.path("directory.json")).expect("renamed over");
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
-        command.arg("-c").arg(self.path("config.toml")).args(arguments).env("NO_COLOR", "1").current_dir("/");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("it runs")
-    }
-
-    #[track_caller]
-    fn reconcile(&self, exit: i32) -> Value {
-        let output = self.run(&["--reconcile", "--json"]);
-        assert_eq!(output.status.code(), Some(exit), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("one JSON document")
-    }
-
-    fn activate(&self) {
-        let output = self.run(&["activate"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// The accounts by userName, read where the sandbox keeps them.
-    fn accounts(&self) -> BTreeMap<String, Value> {
-        let accounts = rhombus_sync::sandbox::Accounts::open(&self.path("sandbox/accounts.db")).expect("its accounts");
-        let all = accounts.page(0, 100_000, Duration::ZERO).expect("readable");
-        all.into_iter().map(|account| (account["userName"].as_str().expect("a name").to_owned(), account)).collect()
-    }
-
-    fn events(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.path("events.ndjson")).expect("a log");
-        let by_sequence: BTreeMap<i64, Value> = text
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("whole lines"))
-            .map(|event| (event["sequence"].as_i64().expect("a number"), event))
-            .collect();
-        assert_eq!(by_sequence.keys().copied().collect::<Vec<_>>(), (1..=by_sequence.len() as i64).collect::<Vec<_>>());
-        by_sequence.into_values().collect()
-    }
-}
-
-fn person(number: usize) -> Value {
-    json!({"_id": format!("id-{number:05}"), "username": format!("p{number}@x.example"), "firstname": "Pat",
-        "lastname": format!("Doe{number}"), "state": "ACTIVATED", "groups": ["R"]})
-}
-
-fn people(numbers: std::ops::Range<usize>) -> Vec<Value> {
-    numbers.map(person).collect()
-}
 
 fn three_days(rhombus_keys: &str) {
     let office = Office::open(rhombus_keys);

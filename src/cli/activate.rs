@@ -9,7 +9,7 @@ use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Client;
 use crate::model::{Loose, Moment, ProvisionedUser};
 use crate::outcome::Outcome;
-use crate::store::{self, Access, Lock, StateError};
+use crate::store::{self, Access, JournalError, Lock, StateError};
 use crate::target::ScimTarget;
 use rusqlite::Connection;
 use serde_json::json;
@@ -34,13 +34,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
         |id: &str| if scene.rehearsal { Ok(None) } else { scene.token().map(|token| Some(token.fingerprint(id))) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let holdings = runtime.block_on(holdings(&target))?;
-    let (mut connection, aside) = open_or_make(&scene.state_path, &endpoint)?;
+    let Opened { mut connection, aside, made } = open_or_make(&scene.state_path, &endpoint)?;
     let installation = store::installation(&connection)?;
     if installation.base_url != endpoint {
         let linked = store::witnesses(&connection, WITNESSES_MAX)?;
         runtime.block_on(recognise(&target, &linked))?;
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    store::go_on_after(&transaction, made.as_ref().and_then(Lock::noted))?;
     let fingerprint = fingerprint_of(&installation.installation_id)?;
     store::set_active(&transaction, true, &endpoint, fingerprint.as_deref())?;
     let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
@@ -48,6 +49,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     draft.response.details = format!("accounts={}", holdings.accounts_count);
     store::append(&transaction, &[draft], SystemClock.now())?;
     transaction.commit()?;
+    match made {
+        Some(mut lock) => lock.note(&connection).map_err(JournalError)?,
+        None => store::note_beside(&scene.state_path, &connection)?,
+    }
     Ok(said(arguments, &scene, &holdings, aside))
 }
 
@@ -113,20 +118,36 @@ async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> R
     ))
 }
 
+/// A state that is ready to be activated.
+struct Opened {
+    connection: Connection,
+    /// Where the old one lies, which could not be used.
+    aside: Option<PathBuf>,
+    /// The lock, where the state was made: its log goes on after the one that was noted there.
+    made: Option<Lock>,
+}
+
 /// The state, made where there is none. One that cannot be used is put aside, never overwritten.
-fn open_or_make(path: &Path, endpoint: &str) -> Result<(Connection, Option<PathBuf>), Failure> {
+fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     let now = SystemClock.now();
+    let make = |aside| -> Result<Opened, Failure> {
+        if let Some(folder) = path.parent() {
+            crate::folder::create(folder)?;
+        }
+        let lock = Lock::take(path)?;
+        let connection = store::create(path, endpoint, now, random())?;
+        Ok(Opened { connection, aside, made: Some(lock) })
+    };
     match store::open(path, Access::Write) {
-        Ok(connection) => Ok((connection, None)),
-        Err(StateError::Missing(_)) => Ok((store::create(path, endpoint, now, random())?, None)),
+        Ok(connection) => Ok(Opened { connection, aside: None, made: None }),
+        Err(StateError::Missing(_)) => make(None),
         Err(StateError::Older { .. }) => {
             let _lock = Lock::take(path)?;
             store::upgrade(path, now)?;
-            Ok((store::open(path, Access::Write)?, None))
+            Ok(Opened { connection: store::open(path, Access::Write)?, aside: None, made: None })
         }
         Err(StateError::Empty(_) | StateError::Foreign(_) | StateError::Damaged { .. }) => {
-            let aside = put_aside(path, now)?;
-            Ok((store::create(path, endpoint, now, random())?, Some(aside)))
+            make(Some(put_aside(path, now)?))
         }
         Err(other) => Err(other.into()),
     }

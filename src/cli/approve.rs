@@ -58,6 +58,7 @@ fn release(arguments: &Arguments, scene: &Scene, hold: &HoldId) -> Result<Said, 
     draft.response.details = format!("hold={hold} changes={}", chosen.len());
     store::append(&transaction, &[draft], now)?;
     transaction.commit()?;
+    store::note_beside(&scene.state_path, &connection)?;
     let count = chosen.len();
     if arguments.json {
         let document = json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count});

@@ -19,6 +19,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
         draft.initiator = Initiator::Admin(user());
         store::append(&transaction, &[draft], SystemClock.now())?;
         transaction.commit()?;
+        store::note_beside(&scene.state_path, &connection)?;
     }
     let count = installation.provisioned_count;
     if arguments.json {

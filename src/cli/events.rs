@@ -90,6 +90,10 @@ fn of_state(reader: &Connection) -> Result<Verified, Failure> {
             Verifier::begin(first, if first == 1 { Before::Nothing } else { Before::Trusted })
         });
         for event in &events {
+            // Where the state was put back from a copy, its own events have a gap.
+            if let Some(chain) = store::chain_before(reader, event.sequence)? {
+                *verifier = Verifier::begin(event.sequence, Before::Known(chain));
+            }
             verifier.take(&event.line).map_err(|flaw| broken("the state", &flaw))?;
         }
         after = last;

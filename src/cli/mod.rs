@@ -8,6 +8,7 @@ mod deactivate;
 mod events;
 mod explain;
 mod failure;
+mod forget;
 mod history;
 mod plan;
 mod process;
@@ -95,6 +96,11 @@ enum Command {
     },
     /// What the log says of one user
     History {
+        /// A directory id, a linked username, or a username of the export
+        user: String,
+    },
+    /// Drop our link to an account, leave the account alone
+    Forget {
         /// A directory id, a linked username, or a username of the export
         user: String,
     },
@@ -203,6 +209,7 @@ fn run(arguments: &Arguments) -> Result<Said, Failure> {
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
         (Some(Command::Approve { hold }), false) => approve::run(arguments, hold.as_deref()),
         (Some(Command::Check { online }), false) => check::run(arguments, *online),
+        (Some(Command::Forget { user }), false) => forget::run(arguments, user),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),

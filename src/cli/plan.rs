@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
 fn look_at_rhombus(scene: &Scene) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
     let target = scene.target()?;
     let (reader, _) = scene.state(Access::Read)?;
-    let journal = Journal::start(store::scratch(SystemClock.now())?, None)?;
+    let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let world = World {

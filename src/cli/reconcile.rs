@@ -21,10 +21,10 @@ const ORDERS_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
-    let (mut lock, writer, _) = scene.sender()?;
+    let (lock, writer, _) = scene.sender()?;
     let target = scene.target()?;
     let (reader, _) = scene.state(Access::Read)?;
-    let journal = Journal::start(writer, None)?;
+    let journal = Journal::start(writer, Some(lock), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let progress = Progress::on_terminal(arguments.json);
     let (report, behind) = runtime.block_on(async {
@@ -48,7 +48,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             stopped = obey(&world.deactivated, &stop, &scene.state_path) => return Err(stopped.err().unwrap_or_else(inactive)),
         };
         let behind = ship(&mut scene.sinks(arguments.json), &world.reader, &journal).await?;
-        lock.note(store::head_of(&world.reader)?.sequence)?;
         Ok::<_, Failure>((report, behind))
     })?;
     drop(progress);

@@ -81,11 +81,17 @@ impl Scene {
             Ok(reader) if !store::installation(&reader)?.active => return Err(inactive()),
             Ok(_) => {}
         }
-        let lock = Lock::take(&self.state_path)?;
+        let mut lock = Lock::take(&self.state_path)?;
         if let Some(copy) = store::upgrade(&self.state_path, SystemClock.now())? {
             tracing::warn!(backup = %copy.display(), "the state was upgraded to this program's schema");
         }
-        let (writer, installation) = self.state(Access::Write)?;
+        let (mut writer, _) = self.state(Access::Write)?;
+        if let Some(said) = store::continue_log(&mut writer, &mut lock, SystemClock.now())? {
+            tracing::warn!(
+                "the state was put back from a copy: {said}; this cycle is a refresh, and its removals are held"
+            );
+        }
+        let installation = store::installation(&writer)?;
         if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
     }
 

@@ -36,6 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     if arguments.json {
         let mut document = json!({
             "active": installation.active,
+            "restored": installation.restored,
             "provisioned": installation.provisioned_count,
             "last_cycle": last_cycle,
             "last_good_cycle": installation.last_good_cycle_at.map(|at| at.to_string()),
@@ -51,6 +52,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let mut text = String::new();
     let state = if installation.active { "active" } else { "deactivated" };
     let _ = writeln!(text, "{state}; {} users provisioned", installation.provisioned_count);
+    if installation.restored {
+        text.push_str("  the state was put back from a copy: the next cycle is a refresh, and its removals are held until they are approved\n");
+    }
     let last_good = installation.last_good_cycle_at.map_or("none yet".to_owned(), |at| at.to_string());
     let _ = writeln!(text, "  last good cycle: {last_good}");
     if let Some(result) = last_cycle["result"].as_str() {

@@ -2,6 +2,7 @@
 
 use super::apply::Tally;
 use super::compare::Compared;
+use super::verdict::verdict;
 use super::{End, World};
 use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
@@ -23,6 +24,7 @@ pub(super) struct Planned {
     pub(super) sightings: Vec<DirectoryId>,
     pub(super) only: Option<BTreeSet<DirectoryId>>,
     pub(super) left_behind: Option<Vec<DirectoryId>>,
+    pub(super) holds_restored: bool,
 }
 
 impl Planned {
@@ -37,6 +39,7 @@ impl Planned {
             sightings: compared.sightings.clone(),
             only: compared.only.clone(),
             left_behind: compared.left_behind.clone(),
+            holds_restored: plan.holds_restored(),
         }
     }
 }
@@ -47,6 +50,8 @@ pub(super) struct Finished {
     pub(super) answered: bool,
     pub(super) plan: Option<Planned>,
     pub(super) export: Option<(ExportRead, u64)>,
+    /// Whether it began with a refresh.
+    pub(super) refreshed: bool,
 }
 
 /// A chain of causes with a hint.
@@ -126,7 +131,7 @@ pub(super) async fn finish<T: Transport>(
     started: Instant,
     finished: Finished,
 ) -> Result<CycleReport, JournalError> {
-    let Finished { mut tally, end, answered, plan, export } = finished;
+    let Finished { mut tally, end, answered, plan, export, refreshed } = finished;
     if let Some(End::State(error)) = &end {
         return Err(JournalError(error.clone()));
     }
@@ -167,7 +172,7 @@ pub(super) async fn finish<T: Transport>(
     report.hold = plan.hold.as_ref().map(|hold| hold.as_str().to_owned());
     let mut standings = plan.standings;
     standings.append(&mut tally.standings);
-    if !world.wish.refresh {
+    if !refreshed {
         standings.extend(unrepaired_drift(world)?);
     }
     standings.sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
@@ -189,13 +194,18 @@ pub(super) async fn finish<T: Transport>(
             .map_err(|error| JournalError(error.to_string()))?
             .map(|hold| hold.as_str().to_owned());
     }
+    let mut standings = std::mem::take(&mut report.standings);
+    let report_drift = world.settings.policy.on_drift == OnDrift::Report;
+    let repaired = |standing: &mut Standing| standing.kind == StandingKind::Drift && !stays(standing, report_drift);
     let ending = Ending {
-        standings: Some(std::mem::take(&mut report.standings)),
+        repaired: standings.extract_if(.., repaired).collect(),
+        standings: Some(standings),
         export_written_at: written_at,
         sightings: plan.sightings,
         held: plan.held,
         quiet: quiet.filter(|_| plan.only.is_none()),
         creates_left: creates_left || plan.only.is_some(),
+        restored_over: refreshed && end.is_none() && plan.only.is_none() && !plan.holds_restored,
         only: plan.only,
         left_behind: plan.left_behind,
     };
@@ -206,63 +216,13 @@ pub(super) async fn finish<T: Transport>(
 fn unrepaired_drift<T>(world: &World<'_, T>) -> Result<Vec<Standing>, JournalError> {
     let stored = store::standings(&world.reader).map_err(|error| JournalError(error.to_string()))?;
     let report = world.settings.policy.on_drift == OnDrift::Report;
-    let unrepaired =
-        |standing: &Standing| standing.kind == StandingKind::Drift && (report || standing.reason == FOREIGN);
+    let unrepaired = |standing: &Standing| standing.kind == StandingKind::Drift && stays(standing, report);
     Ok(stored.into_iter().filter(unrepaired).collect())
 }
 
-/// The exit code: 1 before 3 before 4 (CONTRACT section 1).
-pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: bool, settling: bool, silent: bool) {
-    let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
-    let (exit, error, hint) = match end {
-        Some(End::Unauthorized(said)) => ended(
-            1,
-            format!("Rhombus refuses the token: {said}"),
-            Some("put a valid token into the token file; nobody was marked failed, and the next cycle goes on"),
-        ),
-        Some(End::WrongEndpoint(said)) => ended(
-            1,
-            format!("this is not the endpoint of this state: {said}"),
-            Some("compare [rhombus] base_url with the Rhombus console"),
-        ),
-        Some(End::Unanswered(said)) => ended(
-            if accepted { 3 } else { 1 },
-            format!("Rhombus does not answer: {said}"),
-            Some("the rest was neither tried nor marked failed; the next cycle goes on"),
-        ),
-        Some(End::NotRefreshed(said)) => ended(
-            1,
-            format!("what Rhombus holds could not be read: {said}"),
-            Some("nothing was sent; a cycle without --refresh goes on without it"),
-        ),
-        Some(End::Throttled(until)) => ended(3, format!("Rhombus asked not to be called before {until}"), None),
-        Some(End::Deactivated) => ended(
-            6,
-            "deactivated while the cycle ran".to_owned(),
-            Some("run `rhombus-sync activate` to manage users again"),
-        ),
-        Some(End::State(said)) => ended(1, said.clone(), None),
-        Some(End::Stopped) => (0, Vec::new(), None),
-        None if silent => ended(
-            1,
-            "Rhombus does not answer".to_owned(),
-            Some("look at the network and at [rhombus] base_url; nobody was marked failed"),
-        ),
-        None if report.count(StandingKind::Failed) + report.count(StandingKind::Parked) > 0 || settling => {
-            (3, Vec::new(), None)
-        }
-        None if report.count(StandingKind::Held) > 0 => (4, Vec::new(), None),
-        None => (0, Vec::new(), None),
-    };
-    report.exit = exit;
-    report.error = error;
-    report.hint = hint;
-    report.result = match exit {
-        0 => CycleResult::Done,
-        3 => CycleResult::Partial,
-        4 => CycleResult::Held,
-        _ => CycleResult::Failed,
-    };
+/// Whether a drift is still there after the cycle that found it.
+fn stays(drift: &Standing, report: bool) -> bool {
+    report || drift.reason == FOREIGN
 }
 
 /// A plan that is not the one that was expected: nothing was sent, and nothing is written.
@@ -291,6 +251,9 @@ pub(super) struct Ending {
     pub(super) held: Vec<(ChangeKey, UserName)>,
     pub(super) quiet: Option<Quiet>,
     pub(super) creates_left: bool,
+    pub(super) restored_over: bool,
+    /// Drift that this cycle repaired: reported, and stored no more.
+    pub(super) repaired: Vec<Standing>,
     /// Where settings move on: who does not move with them.
     pub(super) left_behind: Option<Vec<DirectoryId>>,
 }
@@ -309,14 +272,25 @@ pub(super) async fn write_end<T: Transport>(
     world
         .journal
         .write(move |transaction| {
-            let Ending { standings, only, export_written_at, sightings, held, quiet, creates_left, left_behind } =
-                ending;
+            let Ending {
+                standings,
+                only,
+                export_written_at,
+                sightings,
+                held,
+                quiet,
+                creates_left,
+                restored_over,
+                repaired,
+                left_behind,
+            } = ending;
             if let Some(left_behind) = left_behind {
                 let settings = store::reserve_settings(transaction, &wanted_under)?;
                 store::move_settings_on(transaction, settings, &left_behind)?;
             }
             if let Some(standings) = standings {
                 report.standings = store::replace_standings(transaction, standings, only.as_ref(), &cycle, now)?;
+                report.standings.extend(repaired);
                 if let (Some(written_at), None) = (export_written_at, &only) {
                     store::replace_absences(transaction, &sightings, written_at)?;
                 }
@@ -331,6 +305,7 @@ pub(super) async fn write_end<T: Transport>(
                 // A file from the future must not make every later one look old.
                 export_written_at: export_written_at.map(|written_at| written_at.min(now)),
                 creates_left,
+                restored_over,
                 quiet,
                 now,
                 window,

@@ -16,6 +16,7 @@ mod refresh;
 mod remove;
 mod selection;
 mod update;
+mod verdict;
 
 pub use compare::{CompareError, Compared, Known, believable, compare, open_export, open_file};
 pub use refresh::look;
@@ -129,10 +130,11 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
 
     let in_doubt = apply.recover().await;
     world.journal.write(|_| Ok(())).await?;
-    let seen = if world.wish.refresh && !apply.ended() { apply.refresh().await } else { None };
+    let refreshed = world.wish.refresh || installation.restored;
+    let seen = if refreshed && !apply.ended() { apply.refresh().await } else { None };
     if apply.ended() {
         let (tally, end, answered) = apply.into_end();
-        return finish(world, started, Finished { tally, end, answered, plan: None, export: None }).await;
+        return finish(world, started, Finished { tally, end, answered, plan: None, export: None, refreshed }).await;
     }
     let now = world.clock.now();
     let seen = seen.unwrap_or_default();
@@ -159,7 +161,14 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
     finish(
         world,
         started,
-        Finished { tally, end, answered, plan: Some(planned), export: Some((compared.export, export.length_bytes())) },
+        Finished {
+            tally,
+            end,
+            answered,
+            plan: Some(planned),
+            export: Some((compared.export, export.length_bytes())),
+            refreshed,
+        },
     )
     .await
 }

@@ -3,8 +3,9 @@
 
 use super::answers::{Trouble, Witness};
 use super::apply::{Apply, Before};
-use super::end::{blank, verdict};
+use super::end::blank;
 use super::lookup::{hash_of, walk, words};
+use super::verdict::verdict;
 use super::{End, World};
 use crate::http::Transport;
 use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen};

@@ -27,6 +27,8 @@ pub enum EventType {
     UserLookupProvision,
     /// The integration was activated.
     IdmIntegrationActivate,
+    /// Its settings were changed, its state was restored, or a link was ended by hand.
+    IdmIntegrationUpdate,
     /// The integration was deactivated; users stay.
     IdmIntegrationDelete,
     /// A cycle ended with exit 0 or 3.
@@ -50,6 +52,7 @@ impl EventType {
             Self::UserDeleteProvision => "user_delete_provision",
             Self::UserLookupProvision => "user_lookup_provision",
             Self::IdmIntegrationActivate => "idm_integration_activate",
+            Self::IdmIntegrationUpdate => "idm_integration_update",
             Self::IdmIntegrationDelete => "idm_integration_delete",
             Self::ReconcileCompleted => "reconcile_completed",
             Self::ReconcileHeld => "reconcile_held",

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a removal is held that our own configuration asks for.
 const CONFIGURATION: &str = "held until it is approved, because the directory did not ask for it";
+/// Why removals are held that a restored state asks for.
+const RESTORED: &str = "held until it is approved, because the state was put back from a copy";
 /// Why removals are held after which nobody would be left.
 const EVERYBODY: &str = "everybody would be removed";
 
@@ -46,6 +48,8 @@ pub struct Ledger {
     pub approved: BTreeSet<ChangeKey>,
     /// Creates are free until one cycle has ended with none left.
     pub first_load: bool,
+    /// The state was put back from a copy: whom it does not know to be gone may be wanted, so no removal goes unseen.
+    pub restored: bool,
     /// Why no removal may be sent at all, where that is so (a clock that cannot be right).
     pub removals_stopped: Option<String>,
 }
@@ -88,6 +92,7 @@ pub struct ApprovedPlan {
     digest: String,
     unchanged_count: u64,
     creates_are_free: bool,
+    holds_restored: bool,
 }
 
 impl ApprovedPlan {
@@ -132,6 +137,12 @@ impl ApprovedPlan {
         &self.digest
     }
 
+    /// Whether removals are held because the state was put back from a copy.
+    #[must_use]
+    pub fn holds_restored(&self) -> bool {
+        self.holds_restored
+    }
+
     /// Whether creates spend no budget: no cycle has ended yet without any left.
     #[must_use]
     pub fn creates_are_free(&self) -> bool {
@@ -162,7 +173,9 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     }
     let passes = |change: &Change| {
         ledger.approved.contains(&change.key())
-            || !(change.cause().is_configuration() || reasons.contains_key(&change.guard_kind()))
+            || !(change.cause().is_configuration()
+                || (ledger.restored && change.action().removes())
+                || reasons.contains_key(&change.guard_kind()))
     };
     let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
     if going > 0 && going >= ledger.provisioned_count {
@@ -173,8 +186,9 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     let reason_to_hold = |change: &Change| {
         let asked_by_us = change.cause().is_configuration().then_some(CONFIGURATION);
         let clock = ledger.removals_stopped.as_deref().filter(|_| change.action().removes());
+        let restored = (ledger.restored && change.action().removes()).then_some(RESTORED);
         let limit = reasons.get(&change.guard_kind()).map(String::as_str);
-        let reason = clock.or(asked_by_us).or(limit)?;
+        let reason = clock.or(restored).or(asked_by_us).or(limit)?;
         let approved = ledger.approved.contains(&change.key());
         (!approved || clock.is_some()).then_some(reason)
     };
@@ -191,6 +205,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         changes,
         approved: ledger.approved.clone(),
         hold: digest::hold_id(keys.iter()),
+        holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
         standings,
         tripped,

@@ -184,6 +184,19 @@ pub fn settle(
     log::append(transaction, &settlement.events, now)
 }
 
+/// Ends a link by hand: the account stays as it is, and what was said of the user is resolved.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Result<()> {
+    let ended = transaction.execute("DELETE FROM links WHERE directory_id = ?1", [id.as_str()])?;
+    transaction.execute("UPDATE counts SET provisioned = provisioned - ?1", [ended as i64])?;
+    transaction.execute("DELETE FROM standings WHERE directory_id = ?1", [id.as_str()])?;
+    transaction.execute("DELETE FROM absences WHERE directory_id = ?1", [id.as_str()])?;
+    transaction.execute("UPDATE installation SET quiet_digest = NULL", [])?;
+    Ok(())
+}
+
 fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, now: Moment) -> rusqlite::Result<()> {
     let (accepted, scim_id) = match end {
         IntentEnd::Accepted(scim_id) => (Some(true), scim_id.as_ref().map(ScimId::as_str)),
@@ -211,9 +224,9 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
 /// The state cannot be read.
 pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlite::Result<Ledger> {
     let since = now.minus(window).0;
-    let (provisioned_count, first_load) =
-        connection.query_row("SELECT provisioned, first_load FROM installation, counts", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?))
+    let (provisioned_count, first_load, restored) =
+        connection.query_row("SELECT provisioned, first_load, restored FROM installation, counts", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
         })?;
     let mut spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>> = BTreeMap::new();
     let mut statement = connection.prepare(
@@ -244,6 +257,7 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
         spent,
         approved,
         first_load,
+        restored,
         ..Ledger::default()
     })
 }

@@ -4,7 +4,7 @@
 //! An answer of [`Journal::write`] means: committed and on the disk. After the first error nothing is written any more
 //! and every call fails; fsync is never tried again on that handle (Rebello et al., ATC'20).
 
-use super::StateError;
+use super::{Lock, StateError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
@@ -51,16 +51,16 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the thread.
+    /// Starts the thread. A lock is held until it ends, and told how far the log is after each commit.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(connection: Connection, faults: Option<FaultPlan>) -> Result<Self, StateError> {
+    pub fn start(connection: Connection, lock: Option<Lock>, faults: Option<FaultPlan>) -> Result<Self, StateError> {
         let (writes, queue) = mpsc::channel();
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
         let told = failure.clone();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            let mut thread = Thread { connection, faults };
+            let mut thread = Thread { connection, lock, faults };
             if let Err(error) = thread.run(&queue) {
                 let _ = told.set(error);
             }
@@ -125,6 +125,7 @@ impl Journal {
 
 struct Thread {
     connection: Connection,
+    lock: Option<Lock>,
     faults: Option<FaultPlan>,
 }
 
@@ -149,6 +150,9 @@ impl Thread {
         let answers: Vec<_> =
             writes.into_iter().map(|write| (write.run)(&transaction)).collect::<Result<_, _>>().map_err(said)?;
         transaction.commit().map_err(said)?;
+        if let Some(lock) = &mut self.lock {
+            lock.note(&self.connection)?;
+        }
         if fault == Fault::After {
             return Err("stopped by a test".to_owned());
         }

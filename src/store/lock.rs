@@ -1,9 +1,16 @@
-//! One process sends. The lock file lies beside the state and names its holder.
+//! One process sends. The lock file lies beside the state, names its holder, and says how far the log is: a state behind that
+//! was put back from a copy.
 
+use super::log;
+use crate::event::Head;
+use rusqlite::Connection;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// The longest lock file that is read, in bytes.
+const BYTES_MAX: u64 = 256;
 
 /// The lock was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +29,20 @@ pub enum LockError {
     },
 }
 
+/// How far the log was when that was last noted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Noted {
+    /// The last event's number.
+    pub sequence: i64,
+    /// Its chain.
+    pub chain: String,
+}
+
 /// The right to send, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    noted: Option<Noted>,
 }
 
 impl Lock {
@@ -34,9 +51,9 @@ impl Lock {
     /// # Errors
     /// Another process has it, or the file cannot be used.
     pub fn take(state: &Path) -> Result<Self, LockError> {
-        let path = state.with_extension("lock");
+        let path = beside(state);
         let io = |cause| LockError::Io { path: path.clone(), cause };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -44,41 +61,90 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(io)?;
+        let text = read(&file).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let _ = file.read_to_string(&mut text);
                 let holder = text.split_whitespace().next().map(|pid| format!(" (process {pid})"));
                 return Err(LockError::Held(holder.unwrap_or_default()));
             }
             Err(TryLockError::Error(cause)) => return Err(io(cause)),
         }
-        let mut lock = Self { file };
-        let sequence = lock.sequence().map_err(io)?;
-        lock.note(sequence).map_err(io)?;
+        let mut lock = Self { file, noted: parse(&read_again(&path).map_err(io)?) };
+        lock.write().map_err(io)?;
         Ok(lock)
     }
 
-    /// The highest event sequence that was noted: a state behind it was restored from an old copy.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn sequence(&mut self) -> std::io::Result<i64> {
-        let mut text = String::new();
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.read_to_string(&mut text)?;
-        Ok(text.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0))
+    /// How far the log was; none where nobody ever noted it.
+    #[must_use]
+    pub fn noted(&self) -> Option<&Noted> {
+        self.noted.as_ref()
     }
 
-    /// Writes down the holder and the sequence.
+    /// Notes where the log ends, where that is news.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn note(&mut self, sequence: i64) -> std::io::Result<()> {
-        let text = format!("{} {sequence}\n", std::process::id());
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(text.as_bytes())?;
-        self.file.set_len(text.len() as u64)
+    /// The state cannot be read, or the file written.
+    pub fn note(&mut self, connection: &Connection) -> Result<(), String> {
+        let Head { sequence, chain, .. } = log::head_of(connection).map_err(|error| error.to_string())?;
+        if self.noted.as_ref().is_some_and(|noted| noted.sequence == sequence) {
+            return Ok(());
+        }
+        self.noted = Some(Noted { sequence, chain });
+        self.write().map_err(|error| format!("the lock file cannot be written: {error}"))
+    }
+
+    /// One line of the same length each time, so that one write replaces it.
+    fn write(&mut self) -> std::io::Result<()> {
+        self.file.write_all_at(line(self.noted.as_ref()).as_bytes(), 0)
+    }
+}
+
+/// Notes where the log ends for a command that writes beside a sender; the sender's own note may come between.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()> {
+    let head = log::head_of(connection)?;
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(beside(state)) else { return Ok(()) };
+    let Ok(text) = read(&file) else { return Ok(()) };
+    if let Some(noted) = parse(&text).filter(|noted| noted.sequence < head.sequence) {
+        let pid = text.split_whitespace().next().unwrap_or_default();
+        let noted =
+            Noted { sequence: head.sequence, chain: if head.chain.is_empty() { noted.chain } else { head.chain } };
+        // Whoever cannot write it leaves it to the next cycle.
+        let _ = file.write_all_at(line_of(pid, Some(&noted)).as_bytes(), 0);
+    }
+    Ok(())
+}
+
+fn beside(state: &Path) -> PathBuf {
+    state.with_extension("lock")
+}
+
+fn read(file: &File) -> std::io::Result<String> {
+    let mut text = String::new();
+    file.take(BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn read_again(path: &Path) -> std::io::Result<String> {
+    read(&File::open(path)?)
+}
+
+fn parse(text: &str) -> Option<Noted> {
+    let mut words = text.split_whitespace().skip(1);
+    let sequence = words.next()?.parse().ok()?;
+    Some(Noted { sequence, chain: words.next().unwrap_or_default().to_owned() })
+}
+
+fn line(noted: Option<&Noted>) -> String {
+    line_of(&std::process::id().to_string(), noted)
+}
+
+fn line_of(pid: &str, noted: Option<&Noted>) -> String {
+    match noted {
+        Some(Noted { sequence, chain }) => format!("{pid:<10} {sequence:<20} {chain:<64}\n"),
+        None => format!("{pid:<96}\n"),
     }
 }

@@ -12,6 +12,7 @@ mod intents;
 mod journal;
 mod lock;
 mod log;
+mod restored;
 mod snapshot;
 mod standings;
 
@@ -21,10 +22,11 @@ pub use cycles::{
 };
 pub use database::{Access, StateError, backup, create, open, quick_check, scratch, upgrade};
 pub use holds::{approve, current_hold, held_of, store_hold};
-pub use intents::{Intent, OpenIntent, ledger, open_intents, restore_intent, settle, store_intents};
+pub use intents::{Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
-pub use lock::{Lock, LockError};
+pub use lock::{Lock, LockError, Noted, note_beside};
 pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};
+pub use restored::{chain_before, continue_log, go_on_after};
 pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
 pub use standings::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, replace_absences, replace_standings, standings,

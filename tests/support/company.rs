@@ -92,6 +92,8 @@ pub(crate) struct Company {
     pub(crate) accounts: Rc<RefCell<Accounts>>,
     pub(crate) clock: Arc<AtomicI64>,
     pub(crate) settings: Settings,
+    /// Whether cycles begin with a refresh.
+    pub(crate) refresh: Cell<bool>,
     /// What the endpoint's answers are turned into.
     pub(crate) mangle: RefCell<Mangle>,
 }
@@ -106,6 +108,7 @@ impl Company {
             settings,
             folder,
             accounts: Rc::default(),
+            refresh: Cell::new(false),
             clock: Arc::new(AtomicI64::new(1_800_000_000_000)),
             mangle: RefCell::new(Rc::new(|_, answer| answer)),
         };
@@ -140,7 +143,7 @@ impl Company {
             }
         });
         let writer = store::open(&self.path("state.db"), Access::Write).expect("the state opens");
-        let journal = Journal::start(writer, Some(faults)).expect("a journal");
+        let journal = Journal::start(writer, None, Some(faults)).expect("a journal");
         let clock = TestClock(self.clock.clone());
         let requests = steps.clone();
         let report = runtime.block_on(async {
@@ -157,7 +160,7 @@ impl Company {
                 stop: CancellationToken::new(),
                 deactivated: Cell::new(false),
                 cycle: CycleId::new(format!("cycle-{cycle}")),
-                wish: Wish::default(),
+                wish: Wish { refresh: self.refresh.get(), ..Wish::default() },
                 progress: &|_, _| {},
             };
             let whole = async {

@@ -1,0 +1,59 @@
+//! What a cycle's end comes to: its result, its exit code, and what the reader can do about it.
+
+use super::End;
+use crate::model::StandingKind;
+use crate::report::{CycleReport, CycleResult};
+
+/// The exit code: 1 before 3 before 4 (CONTRACT section 1).
+pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: bool, settling: bool, silent: bool) {
+    let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
+    let (exit, error, hint) = match end {
+        Some(End::Unauthorized(said)) => ended(
+            1,
+            format!("Rhombus refuses the token: {said}"),
+            Some("put a valid token into the token file; nobody was marked failed, and the next cycle goes on"),
+        ),
+        Some(End::WrongEndpoint(said)) => ended(
+            1,
+            format!("this is not the endpoint of this state: {said}"),
+            Some("compare [rhombus] base_url with the Rhombus console"),
+        ),
+        Some(End::Unanswered(said)) => ended(
+            if accepted { 3 } else { 1 },
+            format!("Rhombus does not answer: {said}"),
+            Some("the rest was neither tried nor marked failed; the next cycle goes on"),
+        ),
+        Some(End::NotRefreshed(said)) => ended(
+            1,
+            format!("what Rhombus holds could not be read: {said}"),
+            Some("nothing was sent; a cycle without --refresh goes on without it"),
+        ),
+        Some(End::Throttled(until)) => ended(3, format!("Rhombus asked not to be called before {until}"), None),
+        Some(End::Deactivated) => ended(
+            6,
+            "deactivated while the cycle ran".to_owned(),
+            Some("run `rhombus-sync activate` to manage users again"),
+        ),
+        Some(End::State(said)) => ended(1, said.clone(), None),
+        Some(End::Stopped) => (0, Vec::new(), None),
+        None if silent => ended(
+            1,
+            "Rhombus does not answer".to_owned(),
+            Some("look at the network and at [rhombus] base_url; nobody was marked failed"),
+        ),
+        None if report.count(StandingKind::Failed) + report.count(StandingKind::Parked) > 0 || settling => {
+            (3, Vec::new(), None)
+        }
+        None if report.count(StandingKind::Held) > 0 => (4, Vec::new(), None),
+        None => (0, Vec::new(), None),
+    };
+    report.exit = exit;
+    report.error = error;
+    report.hint = hint;
+    report.result = match exit {
+        0 => CycleResult::Done,
+        3 => CycleResult::Partial,
+        4 => CycleResult::Held,
+        _ => CycleResult::Failed,
+    };
+}

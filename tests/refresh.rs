@@ -1,0 +1,202 @@
+//! What a refresh concludes of an endpoint that was edited by hand, shows too little, lies, or is another one.
+
+#[path = "support/company.rs"]
+mod company;
+#[path = "support/rhombus.rs"]
+mod rhombus;
+mod support;
+
+use company::{Company, Steps};
+use rhombus::{Fate, answer};
+use rhombus_sync::http::{Method, Request};
+use rhombus_sync::model::{GuardKind, OnDrift, StandingKind};
+use rhombus_sync::plan::Limits;
+use rhombus_sync::report::CycleReport;
+use serde_json::{Value, json};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+const STAFF: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan";
+
+fn refreshed(company: &Company, export: &str) -> CycleReport {
+    company.refresh.set(true);
+    let report = company.run_whole(export);
+    company.refresh.set(false);
+    report
+}
+
+/// A company whose first day is over.
+fn settled() -> Company {
+    let company = Company::new();
+    assert_eq!(company.run_whole(STAFF).exit, 0);
+    company
+}
+
+fn id_of(company: &Company, name: &str) -> String {
+    let accounts = company.accounts.borrow();
+    let found = accounts.by_id.iter().find(|(_, account)| account["userName"] == name);
+    found.expect("an account").0.clone()
+}
+
+fn edit(company: &Company, name: &str, change: impl FnOnce(&mut Value)) {
+    let id = id_of(company, name);
+    change(company.accounts.borrow_mut().by_id.get_mut(&id).expect("an account"));
+}
+
+fn remove(company: &Company, name: &str) {
+    let id = id_of(company, name);
+    company.accounts.borrow_mut().by_id.remove(&id);
+}
+
+/// What stands in a list, as `id: reason`.
+fn listed(report: &CycleReport, kind: StandingKind) -> Vec<String> {
+    let of_kind = report.standings.iter().filter(|standing| standing.kind == kind);
+    of_kind.map(|one| format!("{}: {}", one.directory_id.as_ref().expect("an id"), one.reason)).collect()
+}
+
+fn is_list(request: &Request) -> bool {
+    request.method == Method::Get && request.target.starts_with("/Users?")
+}
+
+/// Answers each request for the list with this body, as if it were the whole of it.
+fn lists(company: &Company, body: impl Fn(&Request) -> Value + 'static) {
+    let decide = move |request: &Request| is_list(request).then(|| answer(200, &body(request).to_string()));
+    company.accounts.borrow_mut().refuse = Some(Rc::new(decide));
+}
+
+fn sent(company: &Company) -> usize {
+    company.accounts.borrow().log.len()
+}
+
+#[test]
+fn row_103_names_that_were_changed_are_set_again_or_reported() {
+    let mut company = settled();
+    edit(&company, "a@x.example", |account| account["name"] = json!({"givenName": "Hand"}));
+    edit(&company, "b@x.example", |account| account["active"] = false.into());
+    assert_eq!(company.run_whole(STAFF).updated_count, 0, "a plain cycle does not look");
+
+    company.settings.policy.on_drift = OnDrift::Report;
+    let before = sent(&company);
+    let report = refreshed(&company, STAFF);
+    let expected = ["a: the names were changed at Rhombus", "b: the account is inactive at Rhombus"];
+    assert_eq!((report.exit, listed(&report, StandingKind::Drift)), (0, expected.map(str::to_owned).to_vec()));
+    let later = company.run_whole(STAFF);
+    assert_eq!(listed(&later, StandingKind::Drift), expected, "it stands until the next refresh");
+    assert_eq!(sent(&company), before, "reported is not repaired");
+
+    company.settings.policy.on_drift = OnDrift::Repair;
+    let report = refreshed(&company, STAFF);
+    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    assert_eq!(listed(&company.run_whole(STAFF), StandingKind::Drift), Vec::<String>::new());
+    company.judge(STAFF, "repaired");
+}
+
+#[test]
+fn row_102_an_account_that_is_gone_is_made_again_and_counts_as_a_create() {
+    let mut company = settled();
+    remove(&company, "c@x.example");
+    let none = Limits { count_free: 0, percent_max: 0, count_max: 0 };
+    company.settings.limits.insert(GuardKind::Create, none);
+    let report = refreshed(&company, STAFF);
+    assert_eq!((report.exit, report.created_count), (4, 0), "{report:?}");
+    assert_eq!(listed(&report, StandingKind::Drift), ["c: the account is gone at Rhombus"]);
+    assert_eq!(company.run_whole(STAFF).exit, 4, "it is held for as long as it is so");
+    let wide = Limits { count_free: 9, percent_max: 0, count_max: 9 };
+    company.settings.limits.insert(GuardKind::Create, wide);
+    assert_eq!(company.run_whole(STAFF).created_count, 1);
+
+    remove(&company, "d@x.example");
+    let report = refreshed(&company, STAFF);
+    assert_eq!((report.exit, report.created_count, report.unchanged_count), (0, 1, 3), "{report:?}");
+    let said = company.events();
+    let why = said.iter().rev().find(|event| event["event_type"] == "user_create_provision").expect("a create");
+    assert_eq!(why["message_chain"]["message_details"], "made again, because the account was gone");
+}
+
+#[test]
+fn whoever_left_and_is_gone_already_is_removed_by_name() {
+    let company = settled();
+    remove(&company, "d@x.example");
+    let report = refreshed(&company, "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem");
+    assert_eq!((report.exit, report.deleted_count, report.created_count), (0, 1, 0), "{report:?}");
+}
+
+#[test]
+fn row_98_a_list_that_loops_shifts_repeats_or_shows_too_few_proves_nothing() {
+    let account =
+        |id: &str| json!({"id": id, "userName": "a@x.example", "name": {"givenName": "Somebody"}, "active": true});
+    let bodies: [Value; 4] = [
+        json!({"totalResults": 0, "Resources": []}),
+        json!({"totalResults": 0}),
+        json!({"totalResults": 900, "Resources": [account("account-3")]}),
+        json!({"totalResults": 1, "Resources": [account("account-3"), account("account-3"), account("account-4")]}),
+    ];
+    for body in bodies {
+        let company = settled();
+        let (before, said) = (sent(&company), body.to_string());
+        lists(&company, move |_| body.clone());
+        let report = refreshed(&company, STAFF);
+        assert_eq!((report.exit, report.unchanged_count), (0, 4), "{said}: {report:?}");
+        assert_eq!((sent(&company), listed(&report, StandingKind::Drift)), (before, Vec::new()), "{said}");
+    }
+}
+
+#[test]
+fn row_79_an_empty_endpoint_is_the_wrong_one() {
+    let company = settled();
+    company.accounts.borrow_mut().by_id.clear();
+    let report = refreshed(&company, STAFF);
+    assert_eq!((report.exit, report.created_count), (1, 0), "{report:?}");
+    assert!(report.error[0].contains("not the endpoint of this state"), "{report:?}");
+    company.accounts.borrow_mut().by_id.clear();
+    assert_eq!(company.run_whole(STAFF).unchanged_count, 4, "no link has ended");
+}
+
+#[test]
+fn row_89_a_list_that_cannot_be_read_ends_the_cycle_and_nothing_is_sent() {
+    for (status, body) in
+        [(200, "<html>sign in</html>"), (500, "{}"), (400, "{}"), (200, "[]"), (200, "{\"totalResults\": 4, \"Resou")]
+    {
+        let company = settled();
+        let decide = move |request: &Request| is_list(request).then(|| answer(status, body));
+        company.accounts.borrow_mut().refuse = Some(Rc::new(decide));
+        let before = sent(&company);
+        let report = refreshed(&company, "a a@x.example Anna");
+        assert_eq!((report.exit, sent(&company)), (1, before), "{status} {body}: {report:?}");
+        company.accounts.borrow_mut().refuse = None;
+        assert_eq!(company.run_whole(STAFF).unchanged_count, 4, "{status} {body}");
+    }
+}
+
+#[test]
+fn row_104_an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
+    let company = settled();
+    edit(&company, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
+    let before = sent(&company);
+    let report = refreshed(&company, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
+    let reason = "a: the account carries another userName at Rhombus than the one that was linked";
+    assert_eq!((report.exit, listed(&report, StandingKind::Drift)), (0, vec![reason.to_owned()]), "{report:?}");
+    assert_eq!(sent(&company), before, "no name of ours goes to somebody else's account");
+    let report = company.run_whole("b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
+    assert_eq!((report.exit, sent(&company)), (4, before), "and it is not removed: {report:?}");
+}
+
+#[test]
+fn a_kill_at_any_step_of_a_refresh_loses_nothing() {
+    for step in 1.. {
+        let company = settled();
+        edit(&company, "a@x.example", |account| account["name"] = json!({"givenName": "Hand"}));
+        remove(&company, "b@x.example");
+        let steps = Steps::new(step, Fate::Die);
+        company.refresh.set(true);
+        company.run(STAFF, &steps);
+        let report = company.run_whole(STAFF);
+        assert_eq!(report.exit, 0, "step {step}: {report:?}");
+        company.refresh.set(false);
+        company.judge(STAFF, &format!("step {step}"));
+        if steps.passed.load(Ordering::SeqCst) < step {
+            assert!(step > 20, "only {step} steps were walked");
+            return;
+        }
+    }
+}
