@@ -114,6 +114,8 @@ pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
     }
     if access == Access::Read {
         connection.pragma_update(None, "query_only", true)?;
+        // Whoever only reads leaves even the log of the last writer as it is.
+        connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }
     Ok(connection)
 }

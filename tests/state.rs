@@ -1,0 +1,375 @@
+//! The state's faults (failures, part B), each against the real binary: refused with the way out, never made anew by itself,
+//! and no request leaves after one.
+
+#[path = "support/office.rs"]
+mod office;
+
+use office::{BINARY, Office, people, person};
+use rusqlite::Connection;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A company of so many whose first day is over.
+fn settled(count: usize) -> Office {
+    let office = Office::open("");
+    office.export(&people(0..count));
+    office.activate();
+    office.reconcile(0);
+    office
+}
+
+#[track_caller]
+fn refused(office: &Office, says: &[&str]) {
+    let before = office.accounts();
+    for arguments in [&["--reconcile"][..], &["plan"], &["status"], &["explain", "id-00001"]] {
+        let output = office.run(arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(says.iter().all(|text| said.contains(text)), "{arguments:?}: {said}");
+    }
+    assert_eq!(office.accounts(), before, "nothing was sent");
+}
+
+const WAYS_OUT: [&str; 3] = ["hint:", "rhombus-sync activate", "backup"];
+
+/// Each account has exactly one success event, and each person one account.
+fn judge(office: &Office, count: usize) {
+    let accounts = office.accounts();
+    assert_eq!(accounts.len(), count, "{:?}", accounts.keys());
+    let made: Vec<_> = office
+        .events()
+        .into_iter()
+        .filter(|event| event["event_type"] == "user_create_provision" && event["success"] == true)
+        .map(|event| event["resource"]["target_id"].as_str().expect("an account").to_owned())
+        .collect();
+    let unique: BTreeSet<_> = made.iter().cloned().collect();
+    let ids: BTreeSet<_> = accounts.values().map(|account| account["id"].as_str().expect("an id").to_owned()).collect();
+    assert_eq!((made.len(), unique), (ids.len(), ids), "accepted creates and their events, one to one");
+}
+
+#[test]
+fn row_19_a_full_disk_stops_it_before_the_request_and_the_next_run_loses_nothing() {
+    const PEOPLE: usize = 120;
+    let mut stopped = 0;
+    for blocks in [200, 300, 400, 500, 600, 800, 1_000] {
+        let office = Office::open("");
+        office.export(&people(0..PEOPLE));
+        office.activate();
+        // A file may not grow past so many blocks of 512 bytes: the same error of a write as on a full disk.
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let output = Command::new("sh")
+            .args(["-c", &script, BINARY, "-c"])
+            .arg(office.path("config.toml"))
+            .arg("--reconcile")
+            .output()
+            .expect("it runs");
+        let said = stderr(&output);
+        if output.status.code() == Some(1) {
+            stopped += 1;
+            assert!(said.contains("the state cannot be written") && said.contains("hint:"), "{blocks}: {said}");
+            assert!(office.accounts().len() < PEOPLE, "{blocks}: it went on after the error");
+        } else {
+            assert_eq!(output.status.code(), Some(0), "{blocks}: {said}");
+        }
+        office.reconcile(0);
+        judge(&office, PEOPLE);
+    }
+    assert!(stopped >= 3, "only {stopped} of the runs met the limit");
+}
+
+#[test]
+fn row_23_a_state_that_others_can_write_is_refused() {
+    let office = settled(3);
+    let (file, folder) = (office.path("state.db"), office.path("."));
+    let set = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("modes");
+    set(&file, 0o666);
+    refused(&office, &["can be written by others", "chmod o-w"]);
+    set(&file, 0o600);
+    set(&folder, 0o777);
+    refused(&office, &["can be written by others", "chmod o-w"]);
+    set(&folder, 0o700);
+    assert_eq!(office.reconcile(0)["unchanged"], 3);
+}
+
+#[test]
+fn row_24_a_damaged_state_changes_nobody_and_is_kept() {
+    const PAGE_BYTES: usize = 4096;
+    let office = settled(30);
+    let whole = std::fs::read(office.path("state.db")).expect("a state");
+    let mut users = people(0..30);
+    users[3]["firstname"] = "Quinn".into();
+    office.export(&users);
+    let before = office.accounts();
+    let mut refused = 0;
+    for page in 0..whole.len() / PAGE_BYTES {
+        let start = page * PAGE_BYTES;
+        let damages: [&dyn Fn(&mut Vec<u8>); 3] = [
+            &|bytes| bytes[start..start + PAGE_BYTES].fill(0),
+            &|bytes| bytes[start..start + 12].iter_mut().for_each(|byte| *byte ^= 0xff),
+            &|bytes| bytes.truncate(start + 100),
+        ];
+        for (kind, damage) in damages.iter().enumerate() {
+            let mut bytes = whole.clone();
+            damage(&mut bytes);
+            for companion in ["state.db-wal", "state.db-shm"] {
+                let _ = std::fs::remove_file(office.path(companion));
+            }
+            std::fs::write(office.path("state.db"), &bytes).expect("a damaged state");
+            let output = office.run(&["--reconcile"]);
+            let (exit, said) = (output.status.code(), stderr(&output));
+            if exit == Some(1) {
+                refused += 1;
+                assert!(said.contains("hint:"), "page {page}, damage {kind}: {said}");
+                assert_eq!(office.accounts(), before, "page {page}, damage {kind}");
+            } else {
+                // A page that nothing reads: then what is done is right, and is taken back for the next round.
+                assert_eq!(exit, Some(0), "page {page}, damage {kind}: {said}");
+                assert_eq!(
+                    office.accounts().len(),
+                    before.len(),
+                    "page {page}, damage {kind}: nobody is gone or doubled"
+                );
+                std::fs::write(office.path("state.db"), &whole).expect("as it was");
+                office.export(&people(0..30));
+                office.run(&["--reconcile", "--refresh"]);
+                office.export(&users);
+            }
+        }
+    }
+    assert!(refused > whole.len() / PAGE_BYTES, "only {refused} damages were noticed");
+}
+
+#[test]
+fn row_25_what_is_no_state_of_ours_is_refused_and_kept() {
+    let office = settled(3);
+    let path = office.path("state.db");
+    for companion in ["state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(office.path(companion));
+    }
+    std::fs::write(&path, "a note, not a database, but longer than a header of one would be: 0123456789")
+        .expect("written");
+    refused(&office, &WAYS_OUT);
+    std::fs::remove_file(&path).expect("removed");
+    let other = Connection::open(&path).expect("another application's");
+    other
+        .execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (7); PRAGMA user_version = 3;")
+        .expect("made");
+    drop(other);
+    let theirs = std::fs::read(&path).expect("theirs");
+    refused(&office, &WAYS_OUT);
+    let now = Connection::open(&path).expect("still theirs");
+    let kept: i64 = now.query_row("SELECT x FROM theirs", [], |row| row.get(0)).expect("still there");
+    assert_eq!((kept, theirs.len() > 100), (7, true));
+    drop(now);
+    std::fs::write(&path, "").expect("emptied");
+    refused(&office, &[&WAYS_OUT[..], &["is empty"]].concat());
+    assert_eq!(std::fs::metadata(&path).expect("still there").len(), 0, "0 bytes are no new state");
+}
+
+#[test]
+fn row_26_a_lost_state_is_no_first_run_and_activate_goes_on_with_its_log() {
+    let office = settled(5);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(office.path(file));
+    }
+    office.export(&people(0..3));
+    refused(&office, &WAYS_OUT);
+    assert!(!office.path("state.db").exists(), "nobody but `activate` makes one");
+    let output = office.run(&["activate"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("holds 5 accounts") && said.contains("2 of them carry a directory id that the export lacks"),
+        "{said}"
+    );
+    let report = office.reconcile(0);
+    assert_eq!(
+        (report["linked"].as_u64(), report["created"].as_u64(), report["deleted"].as_u64()),
+        (Some(3), Some(0), Some(0))
+    );
+    assert_eq!(office.accounts().len(), 5, "whom nobody asked us to manage stays");
+    let events = office.events();
+    assert!(
+        events
+            .iter()
+            .any(|event| event["event_type"] == "idm_integration_activate" && event["sequence"].as_i64() > Some(5))
+    );
+    let output = office.run(&["events", "verify"]);
+    assert!(output.status.success(), "one log over both states: {}", stderr(&output));
+}
+
+#[test]
+fn row_27_a_newer_state_names_both_versions() {
+    let office = settled(2);
+    let state = Connection::open(office.path("state.db")).expect("opens");
+    state.pragma_update(None, "user_version", 99).expect("a newer schema");
+    drop(state);
+    refused(&office, &["schema 99", "knows up to", "hint:"]);
+}
+
+#[test]
+fn an_older_state_is_upgraded_by_the_sender_alone_after_a_backup() {
+    let office = settled(4);
+    let first = include_str!("../state/0001_state.sql");
+    let new = Connection::open(office.path("state.db")).expect("opens");
+    let old = office.path("old.db");
+    let made = Connection::open(&old).expect("a state of the first schema");
+    made.execute_batch(first).expect("the first schema");
+    made.pragma_update(None, "application_id", 0x5248_5359).expect("ours");
+    made.pragma_update(None, "user_version", 1).expect("the first");
+    made.execute("ATTACH ?1 AS new", [office.path("state.db").to_str().expect("UTF-8")]).expect("both");
+    made.execute_batch(
+        "INSERT INTO installation (one, installation_id, integration_id, base_url, active, created_at, first_load, provisioned_count)
+         SELECT 1, installation_id, integration_id, base_url, 1, created_at, 0, 4 FROM new.installation;
+         INSERT INTO settings SELECT * FROM new.settings;
+         INSERT INTO links (row, directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at)
+         SELECT row, directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at FROM new.links;
+         INSERT INTO events SELECT * FROM new.events; UPDATE head SET (sequence, chain, timestamp) =
+         (SELECT sequence, chain, timestamp FROM new.head); INSERT INTO sinks SELECT * FROM new.sinks; DETACH new;",
+    )
+    .expect("the same company");
+    drop((made, new));
+    std::fs::rename(&old, office.path("state.db")).expect("put in its place");
+    std::fs::set_permissions(office.path("state.db"), PermissionsExt::from_mode(0o600)).expect("closed");
+    let output = office.run(&["status"]);
+    assert!(
+        output.status.code() == Some(1) && stderr(&output).contains("it upgrades the state"),
+        "{}",
+        stderr(&output)
+    );
+    let report = office.reconcile(0);
+    assert_eq!((report["unchanged"].as_u64(), report["created"].as_u64()), (Some(4), Some(0)), "{report}");
+    let copies = std::fs::read_dir(office.path(".")).expect("a folder").filter_map(Result::ok);
+    let copies: Vec<_> = copies.filter(|file| file.file_name().to_string_lossy().contains(".schema-1-")).collect();
+    assert_eq!(copies.len(), 1, "one backup lies beside it");
+    let copy = Connection::open(copies[0].path()).expect("a whole state");
+    assert_eq!(copy.query_row("SELECT count(*) FROM links", [], |row| row.get(0)), Ok(4));
+    assert!(office.run(&["events", "verify"]).status.success());
+}
+
+#[test]
+fn row_28_a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
+    for lost_lock in [false, true] {
+        let office = settled(6);
+        let backup = office.path("backup.db");
+        assert!(office.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+        // After the backup: 6 joined, 5 left, 2 is called otherwise.
+        let mut users = people(0..5);
+        users.push(person(6));
+        users[2]["firstname"] = "Quinn".into();
+        office.export(&users);
+        office.reconcile(0);
+        let last = office.events().len();
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            let _ = std::fs::remove_file(office.path(file));
+        }
+        std::fs::copy(&backup, office.path("state.db")).expect("put back");
+        if lost_lock {
+            std::fs::remove_file(office.path("state.lock")).expect("another machine");
+        }
+        // 1 leaves now.
+        users.remove(1);
+        office.export(&users);
+        let report = office.reconcile(4);
+        let held: Vec<_> = report["held"].as_array().expect("a list").iter().map(|user| user["id"].clone()).collect();
+        assert_eq!(held, ["id-00001", "id-00005"], "whatever it would remove waits: {report}");
+        assert!(
+            report["held"][0]["reason"].as_str().is_some_and(|reason| reason.contains("put back from a copy")),
+            "{report}"
+        );
+        assert_eq!((report["created"].as_u64(), report["linked"].as_u64()), (Some(0), Some(1)), "6 is not made twice");
+        assert_eq!(office.accounts().len(), 6);
+        let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("JSON");
+        assert_eq!(status["restored"], true);
+        let hold = report["hold"].as_str().expect("a hold");
+        assert!(office.run(&["approve", hold]).status.success());
+        let report = office.reconcile(0);
+        assert_eq!(report["deleted"], 2, "5 was gone already, which is success: {report}");
+        office.reconcile(0);
+        let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("JSON");
+        assert_eq!(status["restored"], false);
+        if !lost_lock {
+            let output = office.run(&["events", "verify"]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            let events = office.events();
+            assert!(events.len() > last, "no sequence is used twice");
+            assert_eq!(events.iter().filter(|event| event["event_type"] == "idm_integration_update").count(), 1);
+        }
+    }
+}
+
+#[test]
+fn row_31_of_fifty_starts_at_once_one_sends() {
+    let office = Office::open("");
+    office.export(&people(0..200));
+    office.activate();
+    let spawn =
+        || office.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let exits: Vec<_> = (0..50)
+        .map(|_| spawn())
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|mut child| child.wait().expect("ends").code())
+        .collect();
+    assert!(exits.iter().all(|exit| matches!(exit, Some(0 | 5))), "{exits:?}");
+    assert!(exits.contains(&Some(0)));
+    judge(&office, 200);
+}
+
+#[test]
+fn forget_ends_a_link_and_leaves_the_account_alone() {
+    let office = settled(4);
+    let before = office.accounts();
+    assert_eq!(office.run(&["forget", "nobody@x.example"]).status.code(), Some(1));
+    let output = office.run(&["forget", "P2@x.example", "--json"]);
+    let said: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(said["id"], "id-00002");
+    assert_eq!(office.accounts(), before);
+    office.export(&people(0..2));
+    assert_eq!(office.reconcile(0)["deleted"], 1, "3 is gone, 2 is nobody of ours");
+    assert_eq!(office.accounts().len(), 3);
+    office.export(&people(0..3));
+    let report = office.reconcile(0);
+    assert_eq!((report["linked"].as_u64(), report["created"].as_u64()), (Some(1), Some(0)), "{report}");
+    let logged =
+        office.events().into_iter().find(|event| event["event_type"] == "idm_integration_update").expect("logged");
+    assert_eq!(
+        (logged["initiated_by"]["type"].as_str(), logged["resource"]["id"].as_str()),
+        (Some("admin"), Some("id-00002"))
+    );
+}
+
+#[test]
+fn plan_with_refresh_reads_and_writes_nothing() {
+    let office = settled(3);
+    let accounts = rhombus_sync::sandbox::Accounts::open(&office.path("sandbox/accounts.db")).expect("its accounts");
+    let all = accounts.page(0, 100, std::time::Duration::ZERO).expect("readable");
+    let id = all[0]["id"].as_str().expect("an id");
+    let by_hand = |members: &mut serde_json::Map<String, Value>| {
+        drop(members.insert("name".to_owned(), serde_json::json!({"givenName": "Hand"})))
+    };
+    accounts.change(id, by_hand).expect("edited by hand");
+    drop(accounts);
+    let state = |name: &str| std::fs::read(office.path(name)).unwrap_or_default();
+    let before = (office.accounts(), state("state.db"), state("events.ndjson"));
+    let output = office.run(&["plan", "--refresh", "--json"]);
+    let plan: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(
+        (plan["changes"][0]["action"].as_str(), plan["drift"].as_array().map(Vec::len)),
+        (Some("update"), Some(1)),
+        "{plan}"
+    );
+    assert!((office.accounts(), state("state.db"), state("events.ndjson")) == before, "it wrote something");
+    let report: Value =
+        serde_json::from_slice(&office.run(&["--reconcile", "--refresh", "--json"]).stdout).expect("JSON");
+    assert_eq!(
+        (report["updated"].as_u64(), report["drift"].as_array().map(Vec::len), report["plan"].clone()),
+        (Some(1), Some(1), plan["plan"].clone())
+    );
+}
