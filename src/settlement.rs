@@ -73,6 +73,8 @@ pub struct Settlement {
     pub failure: FailureEffect,
     /// What the log says.
     pub events: Vec<Draft>,
+    /// The settings under which the user was wanted, where those are not the present ones.
+    pub settings: Option<i64>,
 }
 
 impl Settlement {
@@ -86,6 +88,7 @@ impl Settlement {
             link: LinkEffect::None,
             failure: FailureEffect::Keep,
             events: Vec::new(),
+            settings: None,
         }
     }
 }

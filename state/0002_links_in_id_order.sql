@@ -32,6 +32,11 @@ ALTER TABLE installation DROP COLUMN provisioned_count;
 ALTER TABLE installation ADD COLUMN quiet_head TEXT;                        -- of the quiet export's first block
 UPDATE installation SET quiet_digest = NULL;
 
+-- Under which settings it was wanted, and by which approval it was released (that one's `expires_at`).
+ALTER TABLE intents ADD COLUMN settings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE intents ADD COLUMN approval INTEGER;
+CREATE INDEX intents_approved ON intents (directory_id) WHERE approval IS NOT NULL;
+
 -- A state behind its log was put back from a copy: its sequences go on after the log's.
 ALTER TABLE installation ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;    -- 1: until a refresh ended without a removal held for it
 CREATE TABLE restorations (

@@ -6,7 +6,6 @@ mod office;
 use office::{Office, people, person};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -381,6 +380,15 @@ fn what_is_held_is_released_by_its_id_once_and_nothing_else() {
     assert_eq!(office.run(&["approve", &hold, "--only", "p3@x.example"]).status.code(), Some(1), "not held");
     let shown = String::from_utf8_lossy(&office.run(&["approve"]).stdout).into_owned();
     assert!(shown.contains(&hold) && shown.contains("p19@x.example"), "{shown}");
+
+    let only = office.run(&["--reconcile", "--only", "p16@x.example", "--json"]);
+    let only: Value = serde_json::from_slice(&only.stdout).expect("one JSON document");
+    assert_eq!(
+        (only["exit"].as_u64(), only["deleted"].as_u64()),
+        (Some(4), Some(0)),
+        "--only is no way around: {only}"
+    );
+    assert_eq!(only["hold"].as_str(), Some(hold.as_str()), "what is held of others is held with it: {only}");
 
     assert!(office.run(&["approve", &hold, "--only", "p15@x.example"]).status.success());
     let report = office.reconcile(4);

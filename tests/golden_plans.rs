@@ -1,57 +1,14 @@
 //! Golden plans: snapshot and export in, plan out, one line a case. Everything from the file to the guard is the real code.
 
+#[path = "support/plans.rs"]
+mod plans;
 mod support;
 
+use plans::plan_of;
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
-use rhombus_sync::model::{Change, Format, GuardKind, Moment, Removal, Standing};
-use rhombus_sync::plan::{ApprovedPlan, Limits, Removals, Scope};
-use rhombus_sync::store;
-use std::error::Error;
-use support::{array, link, ndjson, settings, state};
-
-/// Plans with settings that the case may change first; a bystander keeps removals from being everybody.
-fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Settings)) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut connection = state(folder.path(), "https://x.example");
-    link(&mut connection, snapshot);
-    std::fs::write(folder.path().join("directory.json"), export).expect("an export");
-    let mut settings = settings(folder.path());
-    adjust(&mut settings);
-    let installation = store::installation(&connection).expect("an installation");
-    let planned = open_export(&settings, Moment(3_000), &installation)
-        .map_err(CompareError::from)
-        .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), Moment(3_000)));
-    match planned {
-        Ok(compared) => render(&compared.plan),
-        Err(error) => format!("refused whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),
-    }
-}
-
-fn render(plan: &ApprovedPlan) -> String {
-    let mut lines: Vec<_> = plan.changes().map(change).collect();
-    lines.extend(plan.standings().iter().map(standing));
-    if lines.is_empty() { format!("{} unchanged", plan.unchanged_count()) } else { lines.join(" | ") }
-}
-
-fn change(change: &Change) -> String {
-    let fields: String = match change {
-        Change::Update { .. } => change
-            .fields()
-            .iter()
-            .map(|field| format!(" {}={}", field.name.as_str(), field.to.as_deref().unwrap_or_default()))
-            .collect(),
-        Change::Create { after_removal_of: Some(holder), .. } => format!(" after {holder}"),
-        Change::Create { .. } => String::new(),
-        Change::Remove { cause, .. } => format!(" ({})", cause.as_str()),
-    };
-    format!("{} {}{fields}", change.action().as_str(), change.directory_id())
-}
-
-fn standing(standing: &Standing) -> String {
-    let id = standing.directory_id.as_ref().map_or("-", |id| id.as_str());
-    format!("{} {id}: {}", standing.kind.as_str(), standing.reason)
-}
+use rhombus_sync::model::{Format, GuardKind, Removal};
+use rhombus_sync::plan::{Limits, Removals, Scope};
+use support::{array, ndjson};
 
 #[track_caller]
 fn check(snapshot: &str, export: &str, expected: &str) {

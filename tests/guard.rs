@@ -277,3 +277,124 @@ fn an_export_without_proof_must_lack_a_user_twice_and_at_different_times() {
     assert_eq!(waits(&run(&ndjson, 3)), (0, 0, 1), "who reappears starts anew");
     assert_eq!(waits(&run(&ndjson, 4)), (0, 1, 0), "the same content written anew is a second sighting");
 }
+
+/// The settings as an administrator would edit them, member by member.
+fn set(company: &mut Company, directory: serde_json::Value, groups: &[&str]) {
+    let groups: Vec<_> = groups.iter().map(|text| (*text).to_owned()).collect();
+    company.settings.scope = Scope::new(&groups, &[]);
+    company.settings.id_attribute = directory["id_attribute"].as_str().unwrap_or("_id").to_owned();
+    company.settings.users_count_min = directory["min_users"].as_u64().unwrap_or(1);
+    let scope = serde_json::json!({"groups": groups, "protected": []});
+    company.settings.wanted_under = serde_json::json!({"directory": directory, "scope": scope}).to_string();
+}
+
+#[test]
+fn another_id_attribute_removes_nobody_and_gives_nobody_anothers_names() {
+    let mut company = Company::new();
+    let person = |number: usize, state: &str| {
+        format!(
+            "{{\"_id\":\"{number}\",\"id\":\"{}\",\"username\":\"p{number}@x.example\",\"firstname\":\"N{number}\",\"groups\":[\"R\"],\"state\":\"{state}\"}}",
+            number + 1
+        )
+    };
+    let staff = |suspended| {
+        (1..8).map(|n| person(n, if n == suspended { "SUSPENDED" } else { "ACTIVATED" })).collect::<Vec<_>>().join("|")
+    };
+    set(&mut company, serde_json::json!({"id_attribute": "_id"}), &["R"]);
+    company.run_whole(&staff(0));
+    let before = company.accounts.borrow().log.len();
+    set(&mut company, serde_json::json!({"id_attribute": "id"}), &["R"]);
+    let report = company.run_whole(&staff(1));
+    assert_eq!((report.exit, report.deactivated_count, report.updated_count), (4, 0, 0), "{report:?}");
+    let held = reasons(&report, StandingKind::Held);
+    assert!(held.iter().all(|reason| reason.contains("[directory] was changed")), "{held:?}");
+    company.run_whole(&staff(1));
+    let log = company.accounts.borrow().log.clone();
+    assert!(log[before..].iter().all(|(event, _)| event == "user_create_provision"), "{log:?}");
+}
+
+#[test]
+fn an_edit_that_lets_a_smaller_export_pass_is_the_cause_of_what_it_lacks() {
+    let mut company = Company::new();
+    set(&mut company, serde_json::json!({"min_users": 6}), &["R"]);
+    company.run_whole(STAFF);
+    assert_eq!(company.run_whole(FOUR_LEFT).exit, 1, "it is refused whole");
+    set(&mut company, serde_json::json!({"min_users": 2}), &["R"]);
+    let report = company.run_whole(FOUR_LEFT);
+    assert_eq!(said(&report), (4, 0, 4), "{report:?}");
+    set(&mut company, serde_json::json!({"min_users": 1}), &["R"]);
+    let report = company.run_whole("a a@x.example A|c c@x.example C|d d@x.example D|e e@x.example E|f f@x.example F");
+    assert_eq!(
+        (report.exit, report.count(StandingKind::Held)),
+        (0, 0),
+        "b was wanted by what would have taken this export: {report:?}"
+    );
+}
+
+#[test]
+fn a_record_that_named_nobody_under_the_old_scope_is_not_explained_away_by_the_new_one() {
+    let mut company = Company::new();
+    let both = |text: &str| support::array(text).replace("[\"R\",\"Everyone\"]", "[\"R\",\"S\"]");
+    let run = |company: &Company, text: String| {
+        std::fs::write(company.path("directory.json"), text).expect("an export");
+        company.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("an undisturbed run ends")
+    };
+    set(&mut company, serde_json::json!({}), &["R"]);
+    run(&company, both(STAFF));
+    let nobody = format!("{}|{{\"_id\":null,\"groups\":[\"R\"]}}", STAFF.replace("|f f@x.example F", ""));
+    assert_eq!(run(&company, both(&nobody)).count(StandingKind::Waiting), 1);
+    set(&mut company, serde_json::json!({}), &["S"]);
+    assert_eq!(said(&run(&company, both(&nobody))), (4, 0, 1));
+}
+
+#[test]
+fn where_a_record_stands_twice_another_may_be_missing_for_it() {
+    let company = Company::new();
+    company.run_whole(STAFF);
+    let shifted = STAFF.replace("f f@x.example F", "e e@x.example E");
+    let report = company.run_whole(&shifted);
+    assert_eq!((report.exit, report.deleted_count, report.count(StandingKind::Waiting)), (0, 0, 1), "{report:?}");
+}
+
+#[test]
+fn whoever_is_wanted_again_needs_another_approval_when_leaving_again() {
+    let mut company = Company::new();
+    strict(&mut company);
+    company.run_whole(STAFF);
+    let held = company.run_whole(FOUR_LEFT);
+    approve(&company, held.hold.as_deref().expect("a hold"));
+    assert_eq!(company.run_whole(STAFF).unchanged_count, 6);
+    assert_eq!(said(&company.run_whole(FOUR_LEFT)), (4, 0, 4), "the same absence is another one");
+}
+
+#[test]
+fn a_create_whose_answer_was_lost_is_linked_under_the_settings_that_wanted_it() {
+    let mut company = Company::new();
+    company.run_whole(STAFF);
+    let lost = std::rc::Rc::new(
+        |request: &Request, answer: Result<rhombus_sync::outcome::Answer, rhombus_sync::outcome::CallError>| {
+            match request.method {
+                Method::Post => Err(rhombus_sync::outcome::CallError::Lost("cut".to_owned())),
+                Method::Get | Method::Patch | Method::Put | Method::Delete => answer,
+            }
+        },
+    );
+    company.settings.settle_time = rhombus_sync::model::Duration::from_seconds(600);
+    *company.mangle.borrow_mut() = lost;
+    let hidden = |request: &Request| {
+        (request.method == Method::Get && request.target.starts_with("/Users?"))
+            .then(|| rhombus::answer(200, "{\"totalResults\":0,\"Resources\":[]}"))
+    };
+    company.accounts.borrow_mut().refuse = Some(std::rc::Rc::new(hidden));
+    let report = company.run_whole(&format!("{STAFF}|n n@x.example N"));
+    assert_eq!(report.exit, 3, "{report:?}");
+    *company.mangle.borrow_mut() = std::rc::Rc::new(|_, answer| answer);
+    company.accounts.borrow_mut().refuse = None;
+    edit(&mut company, &["Other"], &["root@x.example"], "directory.json");
+    let report = company.run_whole(&format!("{STAFF}|n n@x.example N"));
+    assert_eq!(
+        (report.exit, report.created_count, report.deleted_count, report.count(StandingKind::Held)),
+        (4, 1, 0, 7),
+        "{report:?}"
+    );
+}

@@ -251,9 +251,10 @@ impl Case {
             comparison.missing(&self.row(row));
         }
         let proof = if self.proof { Proof::Whole } else { Proof::Unproven };
-        let plan = comparison.finish(Whole { proof, written_at: Moment(9) }, &mut |folded| {
-            self.rows.iter().map(|row| self.row(row)).find(|row| row.user_name.folded() == folded)
-        });
+        let plan = comparison
+            .finish(Whole { proof, written_at: Moment(9), users_count: records.len() as u64 }, &mut |folded| {
+                self.rows.iter().map(|row| self.row(row)).find(|row| row.user_name.folded() == folded)
+            });
         approve(plan, &self.ledger())
     }
 

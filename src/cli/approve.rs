@@ -11,6 +11,7 @@ use crate::model::{ChangeKey, HoldId, StandingKind, UserName, folded};
 use crate::report::{standings_text, users_of};
 use crate::store::{self, Access};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 pub(super) fn run(arguments: &Arguments, hold: Option<&str>) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
@@ -51,6 +52,9 @@ fn release(arguments: &Arguments, scene: &Scene, hold: &HoldId) -> Result<Said, 
         return Err(Failure::new(1, "no cycle stored a hold with this id", Some(hint)));
     };
     let chosen = choose(held, &arguments.only)?;
+    if chosen.is_empty() {
+        return Err(Failure::new(1, "nothing of this hold is held any more", None));
+    }
     let by = user();
     store::approve(&transaction, hold, &chosen, &by, now)?;
     let mut draft = Draft::new(EventType::ReconcileApproved, true, Source::Approve);
@@ -68,17 +72,24 @@ fn release(arguments: &Arguments, scene: &Scene, hold: &HoldId) -> Result<Said, 
     Ok(Said::done(format!("{what} released for one hour; the next cycle sends them\n")))
 }
 
-/// Of what is held, what was asked for; each user asked for must be among it.
+/// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,
+/// else the username of a newcomer.
 fn choose(held: Vec<(ChangeKey, UserName)>, only: &[String]) -> Result<Vec<(ChangeKey, UserName)>, Failure> {
     if only.is_empty() {
         return Ok(held);
     }
-    let means = |(key, name): &(ChangeKey, UserName), text: &String| {
-        key.directory_id.as_str() == text || name.folded() == folded(text)
-    };
-    if let Some(unknown) = only.iter().find(|text| !held.iter().any(|change| means(change, text))) {
-        let unknown = crate::model::clean(unknown).into_owned();
-        return Err(Failure::new(1, format!("nothing of `{unknown}` is held under this id"), None));
+    let mut chosen = BTreeSet::new();
+    for text in only {
+        let by_id = held.iter().find(|(key, _)| key.directory_id.as_str() == text);
+        let named = || held.iter().filter(|(_, name)| name.folded() == folded(text));
+        let by_name = || named().find(|(key, _)| key.scim_id.is_some()).or_else(|| named().next());
+        match by_id.or_else(by_name) {
+            Some((key, _)) => drop(chosen.insert(key.directory_id.clone())),
+            None => {
+                let unknown = crate::model::clean(text);
+                return Err(Failure::new(1, format!("nothing of `{unknown}` is held under this id"), None));
+            }
+        }
     }
-    Ok(held.into_iter().filter(|change| only.iter().any(|text| means(change, text))).collect())
+    Ok(held.into_iter().filter(|(key, _)| chosen.contains(&key.directory_id)).collect())
 }

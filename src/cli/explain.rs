@@ -6,7 +6,7 @@ use super::process::SystemClock;
 use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, CompareError, look_for, open_export};
-use crate::model::{DirectoryId, chain, folded};
+use crate::model::{Change, DirectoryId, chain, folded};
 use crate::report::{ExportFacts, Facts, explain, explain_document};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
@@ -54,8 +54,11 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
         standings = of_plan.into_iter().filter(|standing| standing.directory_id.as_ref() == Some(&id)).collect();
         // What only a plan showed cannot be approved.
-        let current = store::current_hold(reader)?;
-        hold = compared.plan.hold().cloned().filter(|hold| current.as_ref() == Some(hold));
+        let held = compared.plan.held().iter().find(|change| *change.directory_id() == id).map(Change::key);
+        if let (Some(key), Some(current)) = (held, store::current_hold(reader)?) {
+            let stored = store::held_of(reader, &current)?.unwrap_or_default();
+            hold = stored.iter().any(|(stored, _)| *stored == key).then_some(current);
+        }
     }
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
     let last_event = store::history(reader, &id)?.pop().map(|line| super::history::said(&line).trim_end().to_owned());
@@ -80,12 +83,12 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
 
 /// Who is meant where the export cannot tell, or has no such user: the snapshot and the log know some.
 fn known(reader: &Connection, user: &str) -> Result<DirectoryId, Failure> {
-    if let Some(link) = store::link_of(reader, &folded(user))? {
-        return Ok(link.directory_id);
-    }
     let id = DirectoryId::new(user);
     if store::link_by_id(reader, &id)?.is_some() || !store::history(reader, &id)?.is_empty() {
         return Ok(id);
+    }
+    if let Some(link) = store::link_of(reader, &folded(user))? {
+        return Ok(link.directory_id);
     }
     let hint = "a user is a directory id, a linked username, or a username of the export";
     Err(Failure::new(1, format!("nobody is known by `{}`", crate::model::clean(user)), Some(hint)))

@@ -85,13 +85,13 @@ pub(super) fn plan_of(
 
 /// Since when each stands so, where a cycle has stored it.
 fn with_age(planned: &[Standing], stored: &[Standing]) -> Vec<Standing> {
+    let mut by_user: BTreeMap<_, Vec<&Standing>> = BTreeMap::new();
+    for standing in stored {
+        by_user.entry(standing.directory_id.as_ref()).or_default().push(standing);
+    }
     let age = |planned: &Standing| {
-        let same = |stored: &&Standing| {
-            stored.kind == planned.kind
-                && stored.directory_id == planned.directory_id
-                && (stored.reason == planned.reason || stored.action.is_some())
-        };
-        stored.iter().find(same).and_then(|stored| stored.since)
+        let stored = by_user.get(&planned.directory_id.as_ref()).map_or(&[][..], Vec::as_slice);
+        stored.iter().find(|stored| stored.goes_on_as(planned)).and_then(|stored| stored.since)
     };
     planned.iter().map(|standing| Standing { since: age(standing), ..standing.clone() }).collect()
 }

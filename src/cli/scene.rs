@@ -62,6 +62,12 @@ impl Scene {
             Err(StateError::Missing(path)) if self.rehearsal => {
                 store::create(&path, &endpoint, SystemClock.now(), random())?
             }
+            Err(StateError::Older { .. }) if access == Access::Write => {
+                // Whoever may write upgrades it, unless an older program still sends.
+                let _lock = Lock::take(&self.state_path)?;
+                store::upgrade(&self.state_path, SystemClock.now())?;
+                store::open(&self.state_path, access)?
+            }
             opened => opened?,
         };
         let installation = store::installation(&connection)?;

@@ -33,9 +33,7 @@ pub(super) struct RawDirectory {
     pub(super) path: PathBuf,
     pub(super) format: RawFormat,
     pub(super) id_attribute: String,
-    #[serde(skip_serializing)]
     pub(super) min_users: u64,
-    #[serde(skip_serializing)]
     pub(super) max_age: Option<Duration>,
 }
 

@@ -1,8 +1,8 @@
 //! Export and snapshot joined, and the plan that comes of it. Nothing is written and nobody is called: `plan` uses it too.
 
-use super::selection::{Selection, narrow};
+use super::selection::Selection;
 use crate::config::Settings;
-use crate::model::{DirectoryId, DirectoryUser, InDoubt, Loose, Moment, Seen, Standing, StandingKind};
+use crate::model::{DirectoryId, DirectoryUser, InDoubt, Loose, Moment, Proof, Seen, Standing, StandingKind};
 use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Regime, Regimes, Suspects, Whole};
 use crate::source::{Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -122,11 +122,8 @@ pub fn compare(
             (plan, _) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
-    let only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
-    if let Some(users) = &only {
-        narrow(&mut plan, users);
-    }
     let sightings = std::mem::take(&mut plan.sightings);
+    let only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
     let mut ledger = store::ledger(reader, now, settings.window)?;
     ledger.limits.clone_from(&settings.limits);
@@ -134,8 +131,13 @@ pub fn compare(
     if behind_ms > CLOCK_BEHIND_MS_MAX {
         ledger.removals_stopped = Some(format!("the clock is {} s behind the last event", behind_ms / 1000));
     }
-    let vanished = std::mem::take(&mut plan.vanished);
-    Ok(Compared { vanished, plan: plan::approve(plan, &ledger), export: read, sightings, only, left_behind: moved_on })
+    let mut vanished = std::mem::take(&mut plan.vanished);
+    let mut plan = plan::approve(plan, &ledger);
+    if let Some(users) = &only {
+        vanished.retain(|id| users.contains(id));
+        plan = plan.only(users);
+    }
+    Ok(Compared { plan, export: read, sightings, only, vanished, left_behind: moved_on })
 }
 
 /// The settings under which users were last wanted, the present ones among them.
@@ -163,6 +165,8 @@ fn join(
     beside: &mut TakeUser<'_>,
 ) -> Result<(Plan, ExportRead), CompareError> {
     let mut fault: Option<rusqlite::Error> = None;
+    // Where a record stands twice, another may be missing for it: pages shift while they are read.
+    let shifted = !inputs.doubled.ids.is_empty();
     let mut comparison = Comparison::new(inputs);
     let mut ordered = Snapshot::ordered(reader)?;
     let mut snapshot = Snapshot::begin(reader, &mut ordered)?;
@@ -179,7 +183,8 @@ fn join(
         return Err(error.into());
     }
     snapshot.missing(&mut |row| comparison.missing(row))?;
-    let whole = Whole { proof: read.proof, written_at: read.written_at };
+    let proof = if shifted { Proof::Unproven } else { read.proof };
+    let whole = Whole { proof, written_at: read.written_at, users_count: read.users_count };
     let plan = comparison.finish(whole, &mut |folded| match store::link_of(reader, folded) {
         Ok(row) => row,
         Err(error) => {
@@ -219,7 +224,8 @@ fn beside_its_row(
 /// # Errors
 /// The export is refused whole.
 pub fn believable(settings: &Settings, export: &Export, read: &ExportRead) -> Result<(), SourceError> {
-    if read.users_count < settings.users_count_min {
+    // An export without anybody is never right, whatever min_users says.
+    if read.users_count < settings.users_count_min.max(1) {
         return Err(export.refuse(
             format!("it holds {} users, min_users is {}", read.users_count, settings.users_count_min),
             "look at the export job; set [directory] min_users lower only if so few users are right; nothing was sent",

@@ -35,6 +35,29 @@ pub(super) enum Doubt {
     Lost,
 }
 
+/// When the request left that made an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Made {
+    /// Just now, and it was answered.
+    Now,
+    /// In this cycle, and its answer was lost.
+    Unanswered,
+    /// By an earlier run, which wanted it under these settings.
+    Earlier {
+        /// Their number.
+        settings: i64,
+    },
+}
+
+impl Made {
+    fn source(self) -> Source {
+        match self {
+            Self::Now => Source::Reconcile,
+            Self::Unanswered | Self::Earlier { .. } => Source::Recovery,
+        }
+    }
+}
+
 impl Doubt {
     fn sent(self) -> Sent {
         match self {
@@ -56,7 +79,7 @@ impl<T: Transport> Apply<'_, T> {
             };
             match self.judge_found(user, found, doubt) {
                 Found::Ours(account) => {
-                    return self.created(change, intent, account, &Judged::accepted(), Source::Recovery);
+                    return self.created(change, intent, account, &Judged::accepted(), Made::Unanswered);
                 }
                 Found::Linkable(account) => return self.link(change, user, intent.as_ref(), account).await,
                 Found::Forbidden(reason) => return self.refuse(change, intent.as_ref(), reason),
@@ -78,7 +101,7 @@ impl<T: Transport> Apply<'_, T> {
                 }
             }
             if intent.is_none() {
-                let mut new = intent_of(change, approved);
+                let mut new = intent_of(change, approved, self.settings);
                 new.kind = new.kind.filter(|_| !self.creates_are_free.get());
                 intent = self.intend(new).await;
             }
@@ -99,7 +122,7 @@ impl<T: Transport> Apply<'_, T> {
             let stored = *stored;
             match (self.after(&read.judged, &mut tries).await, read.value) {
                 (After::Settled, Some(account)) => {
-                    return self.created(change, intent, account, &read.judged, Source::Reconcile);
+                    return self.created(change, intent, account, &read.judged, Made::Now);
                 }
                 (After::Settled, None) if read.judged.outcome == Outcome::Conflict => {
                     return self.exists(change, user, stored, doubt, &read.judged).await;
@@ -180,8 +203,9 @@ impl<T: Transport> Apply<'_, T> {
         intent: Option<(IntentId, Moment)>,
         account: Account,
         judged: &Judged,
-        source: Source,
+        made: Made,
     ) {
+        let source = made.source();
         let (Some(scim_id), Change::Create { user, .. }) = (account.id.clone(), change) else { return };
         let linked = self.state(store::link_by_scim_id(&self.world.reader, &scim_id)).flatten();
         if linked.is_some() || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
@@ -200,6 +224,9 @@ impl<T: Transport> Apply<'_, T> {
             active: account.active,
         };
         settlement.failure = FailureEffect::Clear;
+        if let Made::Earlier { settings } = made {
+            settlement.settings = Some(settings);
+        }
         let mut event = self.draft(Action::Create, change, Some(&scim_id), judged, change.fields());
         event.source = source;
         if change.cause() == Cause::Vanished {
@@ -263,7 +290,7 @@ impl<T: Transport> Apply<'_, T> {
             Err(trouble) => return self.lookup_trouble(change, Some(&stored), doubt, &trouble),
         };
         match self.judge_found(user, found, doubt) {
-            Found::Ours(account) => self.created(change, Some(stored), account, &Judged::accepted(), Source::Recovery),
+            Found::Ours(account) => self.created(change, Some(stored), account, &Judged::accepted(), Made::Unanswered),
             Found::Linkable(account) => self.link(change, user, Some(&stored), account).await,
             Found::Forbidden(reason) => self.refuse(change, Some(&stored), reason),
             // The account of a lost create may show later than the refusal of the next one.
@@ -328,7 +355,7 @@ impl<T: Transport> Apply<'_, T> {
 }
 
 /// What is stored before a change is sent.
-pub(super) fn intent_of(change: &Change, approved: bool) -> Intent {
+pub(super) fn intent_of(change: &Change, approved: bool, settings: i64) -> Intent {
     let (names, reactivate) = match change {
         Change::Create { user, .. } => (user.names.clone(), false),
         Change::Update { wanted, reactivate, .. } => (wanted.as_ref().clone(), *reactivate),
@@ -343,5 +370,6 @@ pub(super) fn intent_of(change: &Change, approved: bool) -> Intent {
         reactivate,
         cause: change.cause().as_str(),
         approved,
+        settings,
     }
 }

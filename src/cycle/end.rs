@@ -7,7 +7,7 @@ use super::{End, World};
 use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
 use crate::model::{Action, ChangeKey, DirectoryId, HoldId, Moment, OnDrift, Standing, StandingKind, UserName, chain};
-use crate::plan::FOREIGN;
+use crate::plan::{FOREIGN, hold_id};
 use crate::report::{CycleReport, CycleResult, cycle_document};
 use crate::source::{ExportRead, SourceError};
 use crate::store::{self, CycleEnd, JournalError, Quiet};
@@ -25,6 +25,7 @@ pub(super) struct Planned {
     pub(super) only: Option<BTreeSet<DirectoryId>>,
     pub(super) left_behind: Option<Vec<DirectoryId>>,
     pub(super) holds_restored: bool,
+    pub(super) approved: Vec<ChangeKey>,
 }
 
 impl Planned {
@@ -40,6 +41,7 @@ impl Planned {
             only: compared.only.clone(),
             left_behind: compared.left_behind.clone(),
             holds_restored: plan.holds_restored(),
+            approved: plan.approved(),
         }
     }
 }
@@ -188,12 +190,6 @@ pub(super) async fn finish<T: Transport>(
             standing.action == Some(Action::Create)
                 && matches!(standing.kind, StandingKind::Waiting | StandingKind::Held)
         });
-    if plan.only.is_some() && report.hold.is_none() {
-        // What is held of others is still held.
-        report.hold = store::current_hold(&world.reader)
-            .map_err(|error| JournalError(error.to_string()))?
-            .map(|hold| hold.as_str().to_owned());
-    }
     let mut standings = std::mem::take(&mut report.standings);
     let report_drift = world.settings.policy.on_drift == OnDrift::Report;
     let repaired = |standing: &mut Standing| standing.kind == StandingKind::Drift && !stays(standing, report_drift);
@@ -206,8 +202,9 @@ pub(super) async fn finish<T: Transport>(
         quiet: quiet.filter(|_| plan.only.is_none()),
         creates_left: creates_left || plan.only.is_some(),
         restored_over: refreshed && end.is_none() && plan.only.is_none() && !plan.holds_restored,
-        only: plan.only,
+        approved: plan.only.is_none().then_some(plan.approved),
         left_behind: plan.left_behind,
+        only: plan.only,
     };
     write_end(world, report, ending).await
 }
@@ -252,6 +249,8 @@ pub(super) struct Ending {
     pub(super) quiet: Option<Quiet>,
     pub(super) creates_left: bool,
     pub(super) restored_over: bool,
+    /// What an administrator released and the plan still had; none: this cycle was not about everybody.
+    pub(super) approved: Option<Vec<ChangeKey>>,
     /// Drift that this cycle repaired: reported, and stored no more.
     pub(super) repaired: Vec<Standing>,
     /// Where settings move on: who does not move with them.
@@ -282,6 +281,7 @@ pub(super) async fn write_end<T: Transport>(
                 creates_left,
                 restored_over,
                 repaired,
+                approved,
                 left_behind,
             } = ending;
             if let Some(left_behind) = left_behind {
@@ -291,12 +291,22 @@ pub(super) async fn write_end<T: Transport>(
             if let Some(standings) = standings {
                 report.standings = store::replace_standings(transaction, standings, only.as_ref(), &cycle, now)?;
                 report.standings.extend(repaired);
-                if let (Some(written_at), None) = (export_written_at, &only) {
+                if let Some(written_at) = export_written_at {
                     store::replace_absences(transaction, &sightings, written_at)?;
                 }
             }
+            let held = match &only {
+                Some(users) => store::held_beside(transaction, users, held)?,
+                None => held,
+            };
+            if only.is_some() {
+                report.hold = hold_id(held.iter().map(|(key, _)| key)).map(|hold| hold.as_str().to_owned());
+            }
             if let Some(hold) = report.hold.as_ref().filter(|_| !held.is_empty()) {
                 store::store_hold(transaction, &HoldId::new(hold.as_str()), &held, now)?;
+            }
+            if let Some(approved) = approved {
+                store::drop_approvals(transaction, &approved, now)?;
             }
             store::append(transaction, &[cycle_event(&report)], now)?;
             let end = CycleEnd {

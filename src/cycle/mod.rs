@@ -137,7 +137,7 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
         return finish(world, started, Finished { tally, end, answered, plan: None, export: None, refreshed }).await;
     }
     let now = world.clock.now();
-    let seen = seen.unwrap_or_default();
+    let mut seen = seen.unwrap_or_default();
     let known = Known { in_doubt, seen: seen.clone(), only: &world.wish.only };
     let compared = match compare(&world.reader, world.settings, &mut export, known, now) {
         Ok(compared) => compared,
@@ -148,9 +148,15 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
         }
     };
     if let Some(expected) = world.wish.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {
+        // Nothing is sent; but who was seen in this export starts anew when missing again.
+        let (sightings, written_at) = (compared.sightings.clone(), compared.export.written_at);
+        world.journal.write(move |transaction| store::replace_absences(transaction, &sightings, written_at)).await?;
         return Ok(unexpected(world, started, expected, compared.plan.digest()));
     }
     let planned = Planned::of(&compared);
+    if let Some(only) = &compared.only {
+        seen.retain(|id, _| only.contains(id));
+    }
     apply.remember(seen, &compared.vanished);
     world.journal.write(|_| Ok(())).await?;
     if compared.plan.changes().next().is_some() {

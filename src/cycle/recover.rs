@@ -3,7 +3,7 @@
 
 use super::answers::{Trouble, Witness};
 use super::apply::Apply;
-use super::create::{Doubt, Found};
+use super::create::{Doubt, Found, Made};
 use super::lookup::Freshness;
 use super::update::Carried;
 use crate::event::Source;
@@ -69,7 +69,8 @@ impl<T: Transport> Apply<'_, T> {
         let Ok(found) = self.look_up_for(&change, &user.user_name, Freshness::Now).await else { return open };
         match self.judge_found(&user, found, Doubt::Lost) {
             Found::Ours(account) => {
-                self.created(&change, Some(stored), account, &Judged::accepted(), Source::Recovery);
+                let made = Made::Earlier { settings: intent.settings };
+                self.created(&change, Some(stored), account, &Judged::accepted(), made);
                 None
             }
             Found::Nothing if self.now() < until => open,

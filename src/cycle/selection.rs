@@ -2,8 +2,7 @@
 
 use super::compare::CompareError;
 use crate::config::Settings;
-use crate::model::{Change, DirectoryId, DirectoryUser, Loose, LooseGroups, folded};
-use crate::plan::Plan;
+use crate::model::{DirectoryId, DirectoryUser, Loose, LooseGroups, folded};
 use crate::plan::desire::{Desire, judge, username_of};
 use crate::report::{ExportFacts, RecordFacts};
 use crate::source::{Export, ExportRead};
@@ -116,15 +115,4 @@ fn record_facts(user: &DirectoryUser<'_>, settings: &Settings) -> RecordFacts {
     let names = verdict.as_ref().map(Desire::names).unwrap_or_default();
     let ask = verdict.map(|desire| desire.ask).map_err(|reject| reject.unusable.reason.to_owned());
     RecordFacts { username: username_of(user), groups, names, ask }
-}
-
-/// Leaves only these users in a plan.
-pub(super) fn narrow(plan: &mut Plan, users: &BTreeSet<DirectoryId>) {
-    plan.changes.retain(|change| users.contains(change.directory_id()));
-    plan.standings.retain(|standing| standing.directory_id.as_ref().is_some_and(|id| users.contains(id)));
-    plan.sightings.clear();
-    plan.vanished.retain(|id| users.contains(id));
-    let changed: BTreeSet<_> = plan.changes.iter().map(Change::directory_id).collect();
-    let standing: BTreeSet<_> = plan.standings.iter().filter_map(|standing| standing.directory_id.as_ref()).collect();
-    plan.unchanged_count = users.iter().filter(|id| !changed.contains(id) && !standing.contains(id)).count() as u64;
 }

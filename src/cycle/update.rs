@@ -26,7 +26,7 @@ impl Carried {
 
 impl<T: Transport> Apply<'_, T> {
     pub(super) async fn update(&self, change: &Change, update: Update<'_>, kind: Option<GuardKind>, approved: bool) {
-        let mut intent = intent_of(change, approved);
+        let mut intent = intent_of(change, approved, self.settings);
         intent.kind = kind;
         let Some(mut stored) = self.intend(intent).await else { return };
         let (mut tries, mut doubt) = (0, Sent::NotDone);

@@ -120,6 +120,17 @@ impl Standing {
         self
     }
 
+    /// Whether another standing of the same user is this one, still: what failed or is held may be so for another reason
+    /// by now, as long as it is the same change.
+    #[must_use]
+    pub fn goes_on_as(&self, other: &Self) -> bool {
+        let same_change = self.action == other.action && self.scim_id == other.scim_id;
+        let by_change = matches!(self.kind, StandingKind::Failed | StandingKind::Held);
+        self.kind == other.kind
+            && self.directory_id == other.directory_id
+            && if by_change { same_change } else { self.reason == other.reason }
+    }
+
     /// The same, with the time at which it goes on.
     #[must_use]
     pub fn until(mut self, until: Moment) -> Self {

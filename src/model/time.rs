@@ -1,7 +1,7 @@
 //! Time as the program counts it: milliseconds since 1970, UTC, and whole seconds of duration.
 
-use serde::Deserialize;
 use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An instant: milliseconds since the Unix epoch, UTC.
@@ -95,6 +95,12 @@ impl fmt::Display for Duration {
             _ if seconds.is_multiple_of(60) => write!(f, "{}m", seconds / 60),
             _ => write!(f, "{seconds}s"),
         }
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

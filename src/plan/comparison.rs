@@ -64,6 +64,8 @@ pub struct Whole {
     pub proof: Proof,
     /// When the export was written.
     pub written_at: Moment,
+    /// How many records it held.
+    pub users_count: u64,
 }
 
 /// A comparison under way.
@@ -78,6 +80,10 @@ pub struct Comparison {
     pub(super) named: Vec<String>,
     pub(super) nobody: BTreeMap<&'static str, u64>,
     pub(super) nobody_in_scope: bool,
+    /// Earlier settings under which a record that names nobody could be a user in scope.
+    doubtful: BTreeSet<i64>,
+    /// Rows of earlier settings that are not wanted now, with those settings.
+    left_under: BTreeMap<DirectoryId, i64>,
 }
 
 impl Comparison {
@@ -94,6 +100,8 @@ impl Comparison {
             named: Vec::new(),
             nobody: BTreeMap::new(),
             nobody_in_scope: false,
+            doubtful: BTreeSet::new(),
+            left_under: BTreeMap::new(),
         }
     }
 
@@ -116,11 +124,17 @@ impl Comparison {
         let verdict = judge(user, &self.inputs.scope);
         let doubled = self.doubled(user);
         if let Some(row) = row.filter(|row| self.inputs.regimes.is_earlier(row.settings)) {
-            let wanted = doubled.is_none() && verdict.as_ref().is_ok_and(|desire| desire.ask == Ask::Provision);
+            let same_person =
+                |desire: &Desire<'_>| !self.inputs.regimes.may_be_another(row, &UserName::of_account(desire.user_name));
+            let wanted = doubled.is_none()
+                && verdict.as_ref().is_ok_and(|desire| desire.ask == Ask::Provision && same_person(desire));
             self.plan.settings_move_on |= wanted;
             if !wanted {
-                self.plan.left_behind.push(row.directory_id.clone());
+                self.leave_behind(row);
             }
+        }
+        if verdict.as_ref().is_err_and(|reject| reject.unusable.id.is_none()) {
+            self.doubtful.extend(self.inputs.regimes.could_want(user));
         }
         match (doubled, verdict) {
             (Some((id, reason)), verdict) => {
@@ -139,7 +153,7 @@ impl Comparison {
     /// Takes a row that no record named by id.
     pub fn missing(&mut self, row: &ProvisionedUser) {
         if self.inputs.regimes.is_earlier(row.settings) {
-            self.plan.left_behind.push(row.directory_id.clone());
+            self.leave_behind(row);
         }
         self.missing.push(row.clone());
     }
@@ -150,6 +164,7 @@ impl Comparison {
         for row in std::mem::take(&mut self.missing) {
             self.absent(&row, whole, &claimed);
         }
+        self.question_whole_export(&whole);
         self.settle_user_names(holder);
         self.list_in_doubt();
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
@@ -157,6 +172,22 @@ impl Comparison {
             .standings
             .sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
         self.plan
+    }
+
+    fn leave_behind(&mut self, row: &ProvisionedUser) {
+        self.plan.left_behind.push(row.directory_id.clone());
+        self.left_under.insert(row.directory_id.clone(), row.settings);
+    }
+
+    /// Removals from an export that the earlier settings would have refused whole are not the directory's word either.
+    fn question_whole_export(&mut self, whole: &Whole) {
+        for change in &mut self.plan.changes {
+            let Change::Remove { directory_id, cause, .. } = change else { continue };
+            let settings = self.left_under.get(directory_id).copied().unwrap_or(self.inputs.regimes.present);
+            if !cause.is_configuration() && self.inputs.regimes.would_refuse(settings, whole, self.inputs.now) {
+                *cause = Cause::SourceChanged;
+            }
+        }
     }
 
     fn doubled(&self, user: &DirectoryUser<'_>) -> Option<(DirectoryId, &'static str)> {
@@ -226,6 +257,9 @@ impl Comparison {
                 .fields(vec![field]),
             );
         }
+        if renamed && self.inputs.regimes.may_be_another(row, &UserName::of_account(desire.user_name)) {
+            return;
+        }
         if row.active && !desire.differs_from(&row.names) {
             self.plan.unchanged_count += u64::from(!renamed);
             return;
@@ -283,7 +317,8 @@ impl Comparison {
                 .action(removal.action())
                 .account(&row.scim_id)
         };
-        let (policy, cause) = (self.inputs.policy.on_removed, self.inputs.regimes.cause_of_absence(row));
+        let (policy, cause) =
+            (self.inputs.policy.on_removed, self.inputs.regimes.cause_of_absence(row, &self.doubtful));
         let Removals::By(removal) = policy else {
             self.remove(row, policy, cause);
             return;

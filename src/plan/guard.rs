@@ -3,7 +3,7 @@
 //! It alone makes an [`ApprovedPlan`]. What it holds is listed with the numbers that tripped it.
 
 use super::{Plan, digest};
-use crate::model::{Change, ChangeKey, GuardKind, HoldId, Standing, StandingKind};
+use crate::model::{Change, ChangeKey, DirectoryId, GuardKind, HoldId, Standing, StandingKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a removal is held that our own configuration asks for.
@@ -105,6 +105,32 @@ impl ApprovedPlan {
     #[must_use]
     pub fn into_changes(self) -> (Vec<Change>, BTreeSet<ChangeKey>) {
         (self.changes, self.approved)
+    }
+
+    /// The same for some users only. What the guard holds of everybody's plan, it holds of theirs.
+    #[must_use]
+    pub fn only(mut self, users: &BTreeSet<DirectoryId>) -> Self {
+        let theirs = |change: &Change| users.contains(change.directory_id());
+        self.changes.retain(theirs);
+        self.held.retain(theirs);
+        self.standings.retain(|standing| standing.directory_id.as_ref().is_some_and(|id| users.contains(id)));
+        let changed = self.changes.iter().map(Change::directory_id);
+        let standing = self.standings.iter().filter_map(|standing| standing.directory_id.as_ref());
+        let spoken_of: BTreeSet<_> = changed.chain(standing).collect();
+        self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
+        self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
+        self.hold = digest::hold_id(self.held.iter().map(Change::key).collect::<Vec<_>>().iter());
+        self
+    }
+
+    /// What an administrator released and the plan still has.
+    #[must_use]
+    pub fn approved(&self) -> Vec<ChangeKey> {
+        if self.approved.is_empty() {
+            return Vec::new();
+        }
+        let keys = self.changes.iter().chain(&self.held).map(Change::key);
+        keys.filter(|key| self.approved.contains(key)).collect()
     }
 
     /// What the guard holds.

@@ -2,7 +2,10 @@
 
 use crate::model::{Action, ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
+use std::collections::BTreeSet;
 
+/// How many holds are kept, the newest ones; each change of what is held makes another.
+const HOLDS_KEPT_MAX: u32 = 20;
 /// How long an approval holds.
 const APPROVAL: Duration = Duration::from_seconds(3_600);
 
@@ -71,6 +74,53 @@ pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Optio
         })?
         .collect::<rusqlite::Result<_>>()
         .map(Some)
+}
+
+/// What is held after a cycle that was about some users only: of the hold before, what is about others, and what it held.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn held_beside(
+    transaction: &Transaction<'_>,
+    users: &BTreeSet<DirectoryId>,
+    mut held: Vec<(ChangeKey, UserName)>,
+) -> rusqlite::Result<Vec<(ChangeKey, UserName)>> {
+    if let Some(before) = current_hold(transaction)? {
+        let before = held_of(transaction, &before)?.unwrap_or_default();
+        held.extend(before.into_iter().filter(|(key, _)| !users.contains(&key.directory_id)));
+    }
+    Ok(held)
+}
+
+/// Drops approvals of what is not planned any more: who is wanted again must be looked at anew when he leaves again. What
+/// was begun keeps its approval. Used and expired ones go too, and holds of which nothing is held any more.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn drop_approvals(transaction: &Transaction<'_>, planned: &[ChangeKey], now: Moment) -> rusqlite::Result<()> {
+    let planned: BTreeSet<_> = planned.iter().collect();
+    let begun = "EXISTS (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
+         AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1)";
+    transaction
+        .execute(&format!("DELETE FROM approvals AS a WHERE used OR (expires_at <= ?1 AND NOT {begun})"), [now.0])?;
+    let left: Vec<ChangeKey> = transaction
+        .prepare(&format!("SELECT action, directory_id, scim_id FROM approvals a WHERE NOT {begun}"))?
+        .query_map([], |row| super::intents::key(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for key in left.into_iter().filter(|key| !planned.contains(key)) {
+        let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
+        transaction.execute(
+            "DELETE FROM approvals WHERE action = ?1 AND directory_id = ?2 AND scim_id = ?3",
+            (key.action.as_str(), key.directory_id.as_str(), scim_id),
+        )?;
+    }
+    transaction.execute(
+        "DELETE FROM holds WHERE id NOT IN (SELECT id FROM holds ORDER BY stored_at DESC LIMIT ?1) OR NOT EXISTS
+         (SELECT 1 FROM hold_changes c JOIN standings s ON s.directory_id = c.directory_id AND s.kind = 'held'
+          AND s.action = c.action WHERE c.hold_id = holds.id)",
+        [HOLDS_KEPT_MAX],
+    )?;
+    Ok(())
 }
 
 /// Releases changes of a hold, each once, for one hour.

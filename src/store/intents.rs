@@ -29,6 +29,8 @@ pub struct Intent {
     pub cause: &'static str,
     /// Whether an administrator released it.
     pub approved: bool,
+    /// The `[directory]` and `[scope]` settings under which it is wanted.
+    pub settings: i64,
 }
 
 /// An intent whose outcome nobody knows.
@@ -48,6 +50,8 @@ pub struct OpenIntent {
     pub reactivate: bool,
     /// When it was stored.
     pub stored_at: Moment,
+    /// The settings under which it was wanted.
+    pub settings: i64,
 }
 
 /// Stores an intent.
@@ -57,8 +61,9 @@ pub struct OpenIntent {
 pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment) -> rusqlite::Result<IntentId> {
     transaction
         .prepare_cached(
-            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, cause, approved, stored_at, reactivate)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, cause, approved, stored_at, reactivate, settings, approval)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, CASE WHEN ?9 THEN (SELECT expires_at FROM approvals
+             WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '')) END)",
         )?
         .execute((
             intent.key.action.as_str(),
@@ -72,6 +77,7 @@ pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment
             intent.approved,
             now.0,
             intent.reactivate,
+            intent.settings,
         ))?;
     Ok(IntentId(transaction.last_insert_rowid()))
 }
@@ -92,7 +98,7 @@ pub fn restore_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) 
 pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
     connection
         .prepare(
-            "SELECT id, action, directory_id, scim_id, kind, user_name, given_name, family_name, stored_at, reactivate
+            "SELECT id, action, directory_id, scim_id, kind, user_name, given_name, family_name, stored_at, reactivate, settings
              FROM intents WHERE ended_at IS NULL ORDER BY id",
         )?
         .query_map([], |row| {
@@ -107,13 +113,14 @@ pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>
                 },
                 stored_at: Moment(row.get(8)?),
                 reactivate: row.get(9)?,
+                settings: row.get(10)?,
             })
         })?
         .collect()
 }
 
 /// Reads action, directory id and SCIM id from three columns.
-fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
+pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
     let scim_id = row.get_ref(first + 2)?.as_str_or_null()?.filter(|id| !id.is_empty()).map(ScimId::new);
     Ok(ChangeKey {
         action: Action::from_name(row.get_ref(first)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?,
@@ -133,6 +140,7 @@ pub fn settle(
     now: Moment,
 ) -> rusqlite::Result<()> {
     let id = settlement.directory_id.as_str();
+    let settings = settlement.settings.unwrap_or(settings);
     if let Some((intent, end)) = &settlement.intent {
         end_intent(transaction, *intent, end, now)?;
     }
@@ -246,8 +254,8 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
     let approved = connection
         .prepare(
             "SELECT action, directory_id, scim_id FROM approvals a WHERE NOT used AND (expires_at > ?1 OR EXISTS
-             (SELECT 1 FROM intents i WHERE i.approved AND i.action = a.action AND i.directory_id = a.directory_id
-              AND i.accepted IS NOT 1 AND i.stored_at < a.expires_at))",
+             (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
+              AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1))",
         )?
         .query_map([now.0], |row| key(row, 0))?
         .collect::<rusqlite::Result<_>>()?;

@@ -96,11 +96,7 @@ pub fn replace_standings(
     let mut stored = Vec::with_capacity(standings.len());
     for mut standing in standings {
         let earlier = before.get(&(standing.kind, standing.directory_id.clone())).map_or(&[][..], Vec::as_slice);
-        let same = earlier.iter().find(|earlier| {
-            earlier.reason == standing.reason
-                || standing.kind == StandingKind::Failed
-                || standing.kind == StandingKind::Held
-        });
+        let same = earlier.iter().find(|earlier| earlier.goes_on_as(&standing));
         standing.since = Some(same.and_then(|same| same.since).unwrap_or(now));
         if let Some(draft) = draft_of(&standing, cycle)
             && say_once(transaction, &standing)?
