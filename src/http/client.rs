@@ -126,6 +126,11 @@ fn without_secret(body: Vec<u8>, secret: &str) -> Vec<u8> {
 }
 
 impl Transport for Client {
+    fn without_secret(&self, record: &str) -> Option<String> {
+        let secret = self.settings.token.expose();
+        record.contains(secret).then(|| record.replace(secret, "[secret]"))
+    }
+
     async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
         let client = self.inner().map_err(|what| CallError::NotSent(what.to_owned()))?;
         let method = match request.method {

@@ -52,4 +52,9 @@ pub trait Transport {
     /// # Errors
     /// There was no answer.
     fn call(&self, request: &Request, take: Take<'_>) -> impl Future<Output = Result<Answer, CallError>>;
+
+    /// A record of a streamed body without the secrets of this transport; none where it holds none.
+    fn without_secret(&self, _record: &str) -> Option<String> {
+        None
+    }
 }

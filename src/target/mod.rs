@@ -136,10 +136,13 @@ impl<T: Transport> ScimTarget<T> {
             let mut values =
                 serde_json::Deserializer::from_str(text).into_iter::<serde_json::Map<String, serde_json::Value>>();
             let Some(value) = values.next() else { return Ok(0) };
-            let used = (Account::from_members(value?), values.byte_offset());
+            let (mut members, used) = (value?, values.byte_offset());
+            if let Some(cleaned) = self.transport.without_secret(&text[..used]) {
+                members = serde_json::from_str(&cleaned)?;
+            }
             count += 1;
-            each(used.0);
-            Ok(used.1)
+            each(Account::from_members(members));
+            Ok(used)
         };
         let mut stream = |mut bytes: &[u8]| -> Result<(), String> {
             while !bytes.is_empty() {
