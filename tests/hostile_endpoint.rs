@@ -436,3 +436,76 @@ fn a_lost_create_of_somebody_who_left_is_waited_for_then_linked_and_removed() {
     assert_eq!((report.exit, report.created_count, report.deleted_count), (0, 1, 1), "{report:?}");
     company.judge("z z@x.example Zoe", "who has left is linked, then removed");
 }
+
+#[test]
+fn row_85_a_5xx_that_follows_the_commit_of_a_create_makes_one_account_and_one_event() {
+    for status in [500, 502, 503, 504] {
+        let company = Company::new();
+        mangle(&company, move |request, given| {
+            Ok(if request.method == Method::Post { answer(status, "<html>gateway</html>") } else { given })
+        });
+        let report = company.run_whole("a a@x.example Ann");
+        assert_eq!((report.exit, report.created_count), (0, 1), "{status}: {report:?}");
+        obey(&company);
+        assert_eq!(company.run_whole("a a@x.example Ann").unchanged_count, 1);
+        company.judge("a a@x.example Ann", &format!("{status}"));
+        let made = company
+            .events()
+            .into_iter()
+            .find(|event| event["event_type"] == "user_create_provision" && event["success"] == true);
+        assert_eq!(made.expect("an event")["initiated_by"]["source"], "recovery", "{status}");
+    }
+}
+
+#[test]
+fn row_101_accounts_whose_ids_changed_are_linked_again_not_doubled() {
+    let company = Company::new();
+    company.run_whole(&staff(3, "Pat"));
+    let mut accounts = company.accounts.borrow_mut();
+    let moved: Vec<_> = accounts.by_id.keys().filter(|id| id.as_str() == "account-3").cloned().collect();
+    for id in moved {
+        let mut account = accounts.by_id.remove(&id).expect("an account");
+        account["id"] = format!("new-{id}").into();
+        accounts.by_id.insert(format!("new-{id}"), account);
+    }
+    let before = accounts.by_id.len();
+    drop(accounts);
+    company.refresh.set(true);
+    let report = company.run_whole(&staff(3, "Pat"));
+    assert_eq!((report.exit, report.linked_count, report.created_count), (0, 1, 0), "{report:?}");
+    assert_eq!(company.accounts.borrow().by_id.len(), before);
+}
+
+#[test]
+fn row_107_a_create_that_is_answered_with_somebodys_account_is_refused() {
+    let company = Company::new();
+    company.run_whole(&staff(2, "Pat"));
+    let theirs = company.accounts.borrow().by_id["account-3"].clone();
+    mangle(&company, move |request, given| {
+        let mut account = theirs.clone();
+        account["userName"] = "n@x.example".into();
+        Ok(if request.method == Method::Post { answer(200, &account.to_string()) } else { given })
+    });
+    let report = company.run_whole(&format!("{}|n n@x.example New", staff(2, "Pat")));
+    check(&report, 0, StandingKind::Refused, 1);
+    let reason = "Rhombus answered with an account that is linked to another user";
+    assert!(report.standings.iter().any(|standing| standing.reason == reason), "{report:?}");
+}
+
+#[test]
+fn row_113_a_token_that_is_revoked_and_good_again_loses_nothing() {
+    let company = Company::new();
+    let revoked = std::rc::Rc::new(std::cell::Cell::new(false));
+    let (asked, seen) = (revoked.clone(), std::rc::Rc::new(std::cell::Cell::new(0)));
+    refuse(&company, move |_| {
+        seen.set(seen.get() + 1);
+        asked.set(asked.get() || seen.get() == 7);
+        asked.get().then(|| answer(401, "{}"))
+    });
+    let report = company.run_whole(&staff(12, "Pat"));
+    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+    company.accounts.borrow_mut().refuse = None;
+    let report = company.run_whole(&staff(12, "Pat"));
+    assert_eq!(report.exit, 0, "{report:?}");
+    company.judge(&staff(12, "Pat"), "it goes on by itself");
+}

@@ -98,6 +98,9 @@ fn row_23_a_state_that_others_can_write_is_refused() {
     assert_eq!(office.reconcile(0)["unchanged"], 3);
 }
 
+/// What becomes of the bytes of a state.
+type Damage<'d> = &'d dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn row_24_a_damaged_state_changes_nobody_and_is_kept() {
     const PAGE_BYTES: usize = 4096;
@@ -110,7 +113,7 @@ fn row_24_a_damaged_state_changes_nobody_and_is_kept() {
     let mut refused = 0;
     for page in 0..whole.len() / PAGE_BYTES {
         let start = page * PAGE_BYTES;
-        let damages: [&dyn Fn(&mut Vec<u8>); 3] = [
+        let damages: [Damage<'_>; 3] = [
             &|bytes| bytes[start..start + PAGE_BYTES].fill(0),
             &|bytes| bytes[start..start + 12].iter_mut().for_each(|byte| *byte ^= 0xff),
             &|bytes| bytes.truncate(start + 100),
