@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod config;
 pub mod cycle;
+pub mod daemon;
 pub mod event;
 pub mod folder;
 pub mod http;

@@ -47,6 +47,38 @@ impl Timetable {
     }
 }
 
+/// When something is due next, asked again and again. Many instants that were missed are one run; a clock that was set back
+/// brings the next one forward.
+pub struct Due {
+    timetable: Timetable,
+    next: Option<Moment>,
+}
+
+impl Due {
+    /// The first one after `now`.
+    #[must_use]
+    pub fn after(timetable: Timetable, now: Moment) -> Self {
+        Self { next: timetable.next_after(now), timetable }
+    }
+
+    /// When it is due next; none where it never is.
+    #[must_use]
+    pub fn next(&self) -> Option<Moment> {
+        self.next
+    }
+
+    /// Whether it is due; once for each instant.
+    pub fn is_due(&mut self, now: Moment) -> bool {
+        let Some(next) = self.next else { return false };
+        let due = now >= next;
+        let coming = self.timetable.next_after(now);
+        if due || coming.is_some_and(|coming| coming < next) {
+            self.next = coming;
+        }
+        due
+    }
+}
+
 /// jiff 1's instant for croner, whose own bridge is for jiff 0.2.
 #[derive(Clone)]
 struct Instant(ZonedDateTime);
@@ -108,6 +140,18 @@ mod tests {
             let found = timetable.next_after(Moment(now.as_millisecond())).map(|next| next.to_string());
             assert_eq!(found.as_deref(), Some(next), "{cron} after {now}");
         }
+    }
+
+    #[test]
+    fn missed_instants_are_one_run_and_a_clock_set_back_waits_for_no_hour() {
+        let at = |text: &str| Moment(text.parse::<Timestamp>().expect("an instant").as_millisecond());
+        let timetable = Timetable::parse("0 */5 * * * *", "UTC").expect("good");
+        let mut due = Due::after(timetable, at("2026-01-01T00:01:00Z"));
+        assert!(!due.is_due(at("2026-01-01T00:04:59Z")));
+        assert!(due.is_due(at("2026-01-01T03:00:01Z")), "three hours of sleep");
+        assert!(!due.is_due(at("2026-01-01T03:00:02Z")), "one run, not thirty-six");
+        assert!(!due.is_due(at("2026-01-01T02:01:00Z")), "set back");
+        assert!(due.is_due(at("2026-01-01T02:05:00Z")), "and due as that clock says");
     }
 
     #[test]

@@ -48,6 +48,7 @@ impl SecretError {
 }
 
 /// A bearer token.
+#[derive(Clone)]
 pub struct Token(SecretString);
 
 impl Token {

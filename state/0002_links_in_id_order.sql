@@ -43,3 +43,7 @@ CREATE TABLE restorations (
     first        INTEGER PRIMARY KEY,                -- the first event after the gap
     chain_before TEXT    NOT NULL
 ) STRICT;
+
+-- What the log must say once: other settings than the last cycle's, and where it stands, daily.
+ALTER TABLE installation ADD COLUMN settings_seen INTEGER;
+ALTER TABLE installation ADD COLUMN checkpoint_at INTEGER NOT NULL DEFAULT 0;

@@ -10,7 +10,7 @@ const BASE: [&str; 4] = ["secret", "folder", "http", "config"];
 /// Rooms that meet the world. They never use each other.
 const EDGES: [&str; 4] = ["source", "target", "store", "sink"];
 /// Rooms that put the others together.
-const SHELL: [&str; 4] = ["cycle", "ship", "sandbox", "cli"];
+const SHELL: [&str; 5] = ["cycle", "ship", "daemon", "sandbox", "cli"];
 /// A file past this wants to be two.
 const LINES_MAX: usize = 400;
 
@@ -70,6 +70,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     }
     table.insert("cycle", all(&[&PURE, &BASE, &EDGES]));
     table.insert("ship", all(&[&PURE, &BASE, &EDGES]));
+    table.insert("daemon", all(&[&PURE, &BASE, &EDGES, &["ship"]]));
     table.insert("sandbox", all(&[&PURE, &BASE]));
     table.insert("cli", all(&[&PURE, &BASE, &EDGES, &SHELL]));
     table.insert("main", vec![]);

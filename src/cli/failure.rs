@@ -28,6 +28,12 @@ impl Failure {
         Self::new(2, what, None)
     }
 
+    /// The chain and the hint in one line, for a log or a status.
+    pub(super) fn in_one_line(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}{hint}", self.error.join(": "))
+    }
+
     pub(super) fn show(&self) {
         let mut out = anstream::stderr().lock();
         let red = anstyle::AnsiColor::Red.on_default().effects(anstyle::Effects::BOLD);

@@ -4,18 +4,22 @@ mod activate;
 mod approve;
 mod backup;
 mod check;
+mod daemon;
 mod deactivate;
 mod events;
 mod explain;
 mod failure;
 mod forget;
 mod history;
+mod logs;
 mod plan;
 mod process;
 mod progress;
 mod reconcile;
+mod reload;
 mod sandbox;
 mod scene;
+mod sending;
 mod status;
 
 use clap::{Parser, Subcommand};
@@ -24,7 +28,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Makes Rhombus Systems equal to a directory of users, over SCIM 2.0.
+/// Makes Rhombus Systems equal to a directory of users, over SCIM 2.0. Without a command it is the daemon: schedule and file
+/// watch, until SIGTERM.
 #[derive(Parser, Debug)]
 #[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
 struct Arguments {
@@ -56,6 +61,9 @@ struct Arguments {
     /// A rehearsal: against a Rhombus lookalike inside the process, with a state of its own
     #[arg(long, global = true)]
     sandbox: bool,
+    /// How logs are written to stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "auto")]
+    log_format: logs::LogFormat,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -163,7 +171,8 @@ pub fn main() -> ExitCode {
         Err(error) => return misunderstood(&error),
     };
     process::harden();
-    process::log_to_stderr();
+    let is_daemon = arguments.command.is_none() && !arguments.reconcile;
+    logs::begin(arguments.log_format, if is_daemon { tracing::Level::INFO } else { tracing::Level::WARN });
     let said = run(&arguments);
     match said {
         Ok(said) => {
@@ -204,7 +213,7 @@ fn run(arguments: &Arguments) -> Result<Said, Failure> {
     }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile stands alone, without a command")),
-        (None, false) => Err(Failure::usage("say what to do: --reconcile for one cycle, or a command (see --help)")),
+        (None, false) => daemon::run(arguments),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
         (Some(Command::Approve { hold }), false) => approve::run(arguments, hold.as_deref()),

@@ -7,13 +7,14 @@ use super::reconcile::failure_of;
 use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, Compared, Known, Wish, World, compare, look, open_export};
+use crate::event::Source;
 use crate::model::{Action, DirectoryId, InDoubt, Seen, Standing};
 use crate::report::{plan_document, plan_text};
 use crate::source::Export;
 use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
-use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use tokio_util::sync::CancellationToken;
 
 /// The plan is not what was expected.
@@ -50,8 +51,10 @@ fn look_at_rhombus(scene: &Scene) -> Result<BTreeMap<DirectoryId, Seen>, Failure
             clock: &SystemClock,
             random: chance,
             stop: CancellationToken::new(),
-            deactivated: Cell::new(false),
+            deactivated: Rc::default(),
             cycle: cycle_id(),
+            source: Source::Reconcile,
+            token_fingerprint: None,
             progress: &|_, _| {},
             wish: Wish::default(),
         };

@@ -1,26 +1,14 @@
-//! What the process is to the system: no core dump, logs on stderr, who runs it, chance, the clock.
+//! What the process is to the system: no core dump, who runs it, chance, the clock.
 
 use crate::cycle::Clock;
 use crate::model::{CycleId, Moment, hex};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// No core dump, by either way: a token would be in it.
 pub(super) fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(Resource::Core, none);
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
-}
-
-/// Logs for operators: ids and counts. `RUST_LOG` takes `level` and `target=level`.
-pub(super) fn log_to_stderr() {
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(tracing::Level::WARN));
-    // It fails only where a subscriber is there already, and then that one logs.
-    let _ = tracing_subscriber::registry().with(layer).with(filter).try_init();
 }
 
 /// The operating system's name of whoever runs this, else the number.

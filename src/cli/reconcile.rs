@@ -4,14 +4,16 @@ use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
 use super::progress::Progress;
 use super::scene::{Scene, inactive};
+use super::sending::data_version;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, Wish, World, reconcile};
+use crate::event::Source;
 use crate::report::{CycleReport, cycle_document, cycle_text};
 use crate::ship::ship;
 use crate::store::{self, Access, Journal, SinkPlace};
-use rusqlite::Connection;
 use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,8 +23,10 @@ const ORDERS_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
-    let (lock, writer, _) = scene.sender()?;
-    let target = scene.target()?;
+    let (lock, writer, installation) = scene.sender()?;
+    let token = if scene.rehearsal { None } else { Some(scene.token()?) };
+    let fingerprint = token.as_ref().map(|token| token.fingerprint(&installation.installation_id));
+    let target = scene.target_with(token)?;
     let (reader, _) = scene.state(Access::Read)?;
     let journal = Journal::start(writer, Some(lock), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -37,8 +41,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             clock: &SystemClock,
             random: chance,
             stop: stop.clone(),
-            deactivated: Cell::new(false),
+            deactivated: Rc::default(),
             cycle: cycle_id(),
+            source: Source::Reconcile,
+            token_fingerprint: fingerprint,
             progress: &|done, all| progress.set(done, all),
             wish: Wish { only: arguments.only.clone(), expect: arguments.expect.clone(), refresh: arguments.refresh },
         };
@@ -73,11 +79,6 @@ async fn obey(deactivated: &Cell<bool>, stop: &CancellationToken, state: &Path) 
             }
         }
     }
-}
-
-/// Changes whenever another connection has committed.
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 fn said(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace]) -> Said {

@@ -114,15 +114,21 @@ impl Scene {
         Ok(Token::read(&path)?)
     }
 
-    /// The endpoint, real or rehearsed.
+    /// The endpoint, real or rehearsed, with the token that lies there now.
     pub(super) fn target(&self) -> Result<ScimTarget<Client>, Failure> {
+        let token = if self.rehearsal { None } else { Some(self.token()?) };
+        self.target_with(token)
+    }
+
+    /// The endpoint, real or rehearsed, with this token.
+    pub(super) fn target_with(&self, token: Option<Token>) -> Result<ScimTarget<Client>, Failure> {
         let settings = &self.config.settings;
-        let (base_url, token, ca_file, proxy) = match (&self.config.rhombus, self.rehearsal) {
-            (Some(rhombus), false) => {
-                (rhombus.base_url.clone(), self.token()?, rhombus.ca_file.clone(), rhombus.proxy.clone())
+        let (base_url, token, ca_file, proxy) = match (&self.config.rhombus, token) {
+            (Some(rhombus), Some(token)) => {
+                (rhombus.base_url.clone(), token, rhombus.ca_file.clone(), rhombus.proxy.clone())
             }
-            (None, false) => return Err(Failure::new(78, "[rhombus] is missing", None)),
-            (_, true) => {
+            (None, Some(_)) => return Err(Failure::new(78, "[rhombus] is missing", None)),
+            (_, None) => {
                 let secret = hex(&random());
                 let sandbox = Sandbox::start(SandboxSettings {
                     listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -147,16 +153,21 @@ impl Scene {
 
     /// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.
     pub(super) fn sinks(&self, json: bool) -> Vec<Box<dyn Sink>> {
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        for sink in &self.config.sinks {
-            match (&sink.kind, &sink.path) {
-                (SinkKind::File, Some(path)) => sinks.push(Box::new(FileSink::new(sink.name(), path.clone()))),
-                (SinkKind::Stdout, _) if !json => sinks.push(Box::new(StdoutSink)),
-                (SinkKind::File, None) | (SinkKind::Stdout, _) => {}
-            }
-        }
-        sinks
+        sinks_of(&self.config, json)
     }
+}
+
+/// The sinks of a configuration.
+pub(super) fn sinks_of(config: &Config, json: bool) -> Vec<Box<dyn Sink>> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    for sink in &config.sinks {
+        match (&sink.kind, &sink.path) {
+            (SinkKind::File, Some(path)) => sinks.push(Box::new(FileSink::new(sink.name(), path.clone()))),
+            (SinkKind::Stdout, _) if !json => sinks.push(Box::new(StdoutSink)),
+            (SinkKind::File, None) | (SinkKind::Stdout, _) => {}
+        }
+    }
+    sinks
 }
 
 /// Nobody is managed.

@@ -25,6 +25,8 @@ pub(super) struct Tally {
     pub(super) deleted_count: u64,
     pub(super) standings: Vec<Standing>,
     pub(super) creates_left: bool,
+    /// An account was gone: the next plan makes it again.
+    pub(super) vanished: bool,
 }
 
 impl Tally {

@@ -50,9 +50,9 @@ pub(super) enum Made {
 }
 
 impl Made {
-    fn source(self) -> Source {
+    fn source(self, of_cycle: Source) -> Source {
         match self {
-            Self::Now => Source::Reconcile,
+            Self::Now => of_cycle,
             Self::Unanswered | Self::Earlier { .. } => Source::Recovery,
         }
     }
@@ -205,7 +205,7 @@ impl<T: Transport> Apply<'_, T> {
         judged: &Judged,
         made: Made,
     ) {
-        let source = made.source();
+        let source = made.source(self.world.source);
         let (Some(scim_id), Change::Create { user, .. }) = (account.id.clone(), change) else { return };
         let linked = self.state(store::link_by_scim_id(&self.world.reader, &scim_id)).flatten();
         if linked.is_some() || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {

@@ -8,7 +8,7 @@ use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
 use crate::model::{Action, ChangeKey, DirectoryId, HoldId, Moment, OnDrift, Standing, StandingKind, UserName, chain};
 use crate::plan::{FOREIGN, hold_id};
-use crate::report::{CycleReport, CycleResult, cycle_document};
+use crate::report::{CycleReport, CycleResult, Resume, TokenProof, cycle_document};
 use crate::source::{ExportRead, SourceError};
 use crate::store::{self, CycleEnd, JournalError, Quiet};
 use std::collections::BTreeSet;
@@ -87,6 +87,8 @@ pub(super) fn blank<T>(world: &World<'_, T>, started: Instant) -> CycleReport {
         standings: Vec::new(),
         hold: None,
         plan: String::new(),
+        token: TokenProof::Unknown,
+        resume: Resume::WithTheNext,
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         error: Vec::new(),
         hint: None,
@@ -140,6 +142,8 @@ pub(super) async fn finish<T: Transport>(
     if let Some(End::Throttled(until)) = end {
         world.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
     }
+    let refused = matches!(end, Some(End::Unauthorized(_)));
+    let vanished = tally.vanished;
     let accepted = tally.accepted_count() > 0;
     let called = !tally.standings.is_empty() || accepted;
     let silent = called && !answered && tally.standings.iter().any(|standing| standing.kind == StandingKind::Failed);
@@ -151,6 +155,19 @@ pub(super) async fn finish<T: Transport>(
     }
     let mut report = blank(world, started);
     count(&mut report, &tally);
+    report.token = match (refused, answered) {
+        (true, _) => TokenProof::Refused,
+        (false, true) => TokenProof::Proven,
+        (false, false) => TokenProof::Unknown,
+    };
+    let no_answer = silent || matches!(end, Some(End::Unanswered(_)));
+    report.resume = if no_answer {
+        Resume::AfterPause
+    } else if vanished {
+        Resume::AtOnce
+    } else {
+        Resume::WithTheNext
+    };
     let mut quiet = None;
     if let Some((read, length)) = &export {
         report.export_users_count = read.users_count;
@@ -267,6 +284,8 @@ pub(super) async fn write_end<T: Transport>(
     let cycle = world.cycle.clone();
     let window = world.settings.window;
     let wanted_under = world.settings.wanted_under.clone();
+    let (source, number) = (world.source, world.settings.number());
+    let proven = world.token_fingerprint.clone().filter(|_| report.token == TokenProof::Proven);
     let keep = (world.settings.sink_names.clone(), world.settings.keep_history);
     world
         .journal
@@ -289,7 +308,8 @@ pub(super) async fn write_end<T: Transport>(
                 store::move_settings_on(transaction, settings, &left_behind)?;
             }
             if let Some(standings) = standings {
-                report.standings = store::replace_standings(transaction, standings, only.as_ref(), &cycle, now)?;
+                report.standings =
+                    store::replace_standings(transaction, standings, only.as_ref(), (&cycle, source), now)?;
                 report.standings.extend(repaired);
                 if let Some(written_at) = export_written_at {
                     store::replace_absences(transaction, &sightings, written_at)?;
@@ -308,7 +328,11 @@ pub(super) async fn write_end<T: Transport>(
             if let Some(approved) = approved {
                 store::drop_approvals(transaction, &approved, now)?;
             }
-            store::append(transaction, &[cycle_event(&report)], now)?;
+            store::append(transaction, &[cycle_event(&report, source)], now)?;
+            store::note_settings(transaction, number, source, now)?;
+            if let Some(fingerprint) = proven {
+                store::note_token(transaction, &fingerprint, source, now)?;
+            }
             let end = CycleEnd {
                 report: cycle_document(&report).to_string(),
                 good_at: matches!(report.exit, 0 | 3 | 4).then_some(now),
@@ -327,13 +351,13 @@ pub(super) async fn write_end<T: Transport>(
         .await
 }
 
-pub(super) fn cycle_event(report: &CycleReport) -> Draft {
+pub(super) fn cycle_event(report: &CycleReport, source: Source) -> Draft {
     let event_type = match report.result {
         CycleResult::Done | CycleResult::Partial => EventType::ReconcileCompleted,
         CycleResult::Held => EventType::ReconcileHeld,
         CycleResult::Failed => EventType::ReconcileFailed,
     };
-    let mut draft = Draft::new(event_type, report.result != CycleResult::Failed, Source::Reconcile);
+    let mut draft = Draft::new(event_type, report.result != CycleResult::Failed, source);
     draft.response.details = report.counts();
     draft.error_message = report.error.join(": ");
     draft.cycle = Some(report.cycle.clone());

@@ -23,6 +23,7 @@ pub use refresh::look;
 pub use selection::look_for;
 
 use crate::config::Settings;
+use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{CycleId, Moment, chain};
 use crate::plan::plan_digest;
@@ -35,6 +36,7 @@ use apply::{Apply, Before};
 use end::{Ending, Failure, Finished, Planned, blank, fail, finish, source_failure, throttled, unexpected, write_end};
 use rusqlite::Connection;
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -61,9 +63,13 @@ pub struct World<'w, T> {
     /// No request is sent after this is cancelled.
     pub stop: CancellationToken,
     /// Set before `stop`, where an administrator deactivated the integration.
-    pub deactivated: Cell<bool>,
+    pub deactivated: Rc<Cell<bool>>,
     /// The id of this cycle.
     pub cycle: CycleId,
+    /// What started it.
+    pub source: Source,
+    /// The fingerprint of the token in use, to notice a new one; none in a rehearsal.
+    pub token_fingerprint: Option<String>,
     /// What was asked of it.
     pub wish: Wish,
     /// Told how many users of how many are done.

@@ -2,7 +2,7 @@
 
 use super::End;
 use super::apply::Apply;
-use crate::event::{Draft, Resource, Response, Source, event_type_of};
+use crate::event::{Draft, Resource, Response, event_type_of};
 use crate::http::Transport;
 use crate::model::{Action, Change, DirectoryId, Field, Moment, ScimId, Standing, StandingKind, UserName};
 use crate::outcome::Judged;
@@ -178,7 +178,7 @@ impl<T: Transport> Apply<'_, T> {
         account: Option<&ScimId>,
         response: &Response,
     ) -> Draft {
-        let mut draft = Draft::new(event_type_of(action), true, Source::Reconcile);
+        let mut draft = Draft::new(event_type_of(action), true, self.world.source);
         draft.resource = Some(Resource { id: id.clone(), username: Some(name.clone()), target_id: account.cloned() });
         draft.response.clone_from(response);
         draft.cycle = Some(self.world.cycle.clone());

@@ -42,7 +42,7 @@ impl<T: Transport> Apply<'_, T> {
         }
         if !before.active && removal == Removal::Deactivate {
             let judged = Judged::said("the account was inactive already");
-            return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, Source::Reconcile);
+            return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, self.world.source);
         }
         let Some(mut stored) = self.intend(intent_of(change, approved, self.settings)).await else { return };
         let (mut tries, mut action, mut doubt) = (0, removal.action(), Sent::NotDone);
@@ -137,7 +137,7 @@ impl<T: Transport> Apply<'_, T> {
                 let reason = "Rhombus accepted the removal, and the account is still there and active".to_owned();
                 self.fail(change, Some((stored.0, IntentEnd::Unknown)), &Judged { reason, ..judged.clone() });
             }
-            Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, Source::Reconcile),
+            Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, self.world.source),
             Err(trouble) => self.remove_trouble(change, Some(&stored), Sent::MaybeDone, trouble),
         }
     }
@@ -162,7 +162,7 @@ impl<T: Transport> Apply<'_, T> {
                 None => return self.leave(change),
             },
         }
-        let source = if stored.is_some() { Source::Recovery } else { Source::Reconcile };
+        let source = if stored.is_some() { Source::Recovery } else { self.world.source };
         let said = Judged { reason: String::new(), ..judged.clone() };
         self.settle_removal(change, scim_id, action, stored, &said, source);
     }

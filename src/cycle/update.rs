@@ -103,7 +103,7 @@ impl<T: Transport> Apply<'_, T> {
         let carried = account.map_or(promised, Carried::of);
         let inactive = !carried.active;
         let futile = (!met).then(|| update.wanted.digest(update.reactivate));
-        self.settle_update(change, stored, carried, futile, judged, Source::Reconcile);
+        self.settle_update(change, stored, carried, futile, judged, self.world.source);
         let reason = match (met, inactive) {
             (false, _) => "Rhombus accepted the update, and the account is as it was",
             (true, true) => "the account was found inactive; the next cycle brings it back",
@@ -156,6 +156,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.events.push(self.draft(Action::Update, change, Some(scim_id), &gone, change.fields()));
         self.settle(settlement);
         self.settled();
+        self.tally.borrow_mut().vanished = true;
         let reason = "the account is gone at Rhombus; the next cycle makes it again";
         self.stand(standing_of(change, StandingKind::Failed, reason));
     }

@@ -29,6 +29,8 @@ pub enum EventType {
     IdmIntegrationActivate,
     /// Its settings were changed, its state was restored, or a link was ended by hand.
     IdmIntegrationUpdate,
+    /// A new token was proven.
+    IdmIntegrationReauth,
     /// The integration was deactivated; users stay.
     IdmIntegrationDelete,
     /// A cycle ended with exit 0 or 3.
@@ -39,6 +41,8 @@ pub enum EventType {
     ReconcileFailed,
     /// An administrator released what was held.
     ReconcileApproved,
+    /// Where the log stands, once a day.
+    LogCheckpoint,
 }
 
 impl EventType {
@@ -52,12 +56,14 @@ impl EventType {
             Self::UserDeleteProvision => "user_delete_provision",
             Self::UserLookupProvision => "user_lookup_provision",
             Self::IdmIntegrationActivate => "idm_integration_activate",
+            Self::IdmIntegrationReauth => "idm_integration_reauth",
             Self::IdmIntegrationUpdate => "idm_integration_update",
             Self::IdmIntegrationDelete => "idm_integration_delete",
             Self::ReconcileCompleted => "reconcile_completed",
             Self::ReconcileHeld => "reconcile_held",
             Self::ReconcileFailed => "reconcile_failed",
             Self::ReconcileApproved => "reconcile_approved",
+            Self::LogCheckpoint => "log_checkpoint",
         }
     }
 }
@@ -76,6 +82,14 @@ pub enum Initiator {
 pub enum Source {
     /// A cycle by `--reconcile`.
     Reconcile,
+    /// A cycle of the daemon's schedule.
+    Schedule,
+    /// A cycle because the export changed.
+    Watch,
+    /// A cycle asked for by SIGUSR1, or what a SIGHUP brought.
+    Signal,
+    /// The first cycle of the daemon.
+    Startup,
     /// The answer to a request of an earlier, interrupted try.
     Recovery,
     /// The commands `activate` and `deactivate`.
@@ -88,6 +102,10 @@ impl Source {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Reconcile => "reconcile",
+            Self::Schedule => "schedule",
+            Self::Watch => "watch",
+            Self::Signal => "signal",
+            Self::Startup => "startup",
             Self::Recovery => "recovery",
             Self::Activate => "activate",
             Self::Approve => "approve",

@@ -36,6 +36,28 @@ impl CycleResult {
     }
 }
 
+/// What a cycle showed of the token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenProof {
+    /// Rhombus was not asked, or did not answer.
+    Unknown,
+    /// Rhombus answered with it.
+    Proven,
+    /// Rhombus refuses it.
+    Refused,
+}
+
+/// When the next cycle should begin, beyond the schedule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resume {
+    /// With the next one that is due.
+    WithTheNext,
+    /// At once: an account was gone, and is made again by the next plan.
+    AtOnce,
+    /// After a pause that doubles: nobody answered.
+    AfterPause,
+}
+
 /// What a cycle did.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CycleReport {
@@ -67,6 +89,10 @@ pub struct CycleReport {
     pub hold: Option<String>,
     /// The plan's digest; empty where there was none.
     pub plan: String,
+    /// What it showed of the token.
+    pub token: TokenProof,
+    /// When the next one should begin, beyond the schedule.
+    pub resume: Resume,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// Why it ended early, as a chain of causes; empty where it did not.

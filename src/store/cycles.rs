@@ -1,8 +1,12 @@
 //! The installation's one row: what it is, whether it is active, and what its last cycle left.
 
-use super::intents;
+use super::{intents, log};
+use crate::event::{Draft, EventType, Source};
 use crate::model::{DirectoryId, Duration, Moment};
 use rusqlite::{Connection, OptionalExtension, Transaction};
+
+/// A day, in milliseconds.
+const DAY_MS: i64 = 86_400_000;
 
 /// The export after which nothing was left to do: the same bytes under the same settings end a cycle early.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,6 +101,62 @@ pub fn set_active(
 /// The state cannot be written.
 pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite::Result<()> {
     transaction.execute("UPDATE installation SET not_before = ?1", [until.0])?;
+    Ok(())
+}
+
+/// Notes the settings of a cycle; other ones than the last cycle's are said in the log.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn note_settings(transaction: &Transaction<'_>, number: i64, source: Source, now: Moment) -> rusqlite::Result<()> {
+    let before: Option<i64> = transaction.query_row("SELECT settings_seen FROM installation", [], |row| row.get(0))?;
+    if before == Some(number) {
+        return Ok(());
+    }
+    transaction.execute("UPDATE installation SET settings_seen = ?1", [number])?;
+    if before.is_some() {
+        let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, source);
+        draft.response.details = "settings changed".to_owned();
+        log::append(transaction, &[draft], now)?;
+    }
+    Ok(())
+}
+
+/// Notes a token that Rhombus answered to; a new one is said in the log.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn note_token(
+    transaction: &Transaction<'_>,
+    fingerprint: &str,
+    source: Source,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let before: String = transaction.query_row("SELECT token_fingerprint FROM installation", [], |row| row.get(0))?;
+    if before == fingerprint {
+        return Ok(());
+    }
+    transaction.execute("UPDATE installation SET token_fingerprint = ?1", [fingerprint])?;
+    if !before.is_empty() {
+        log::append(transaction, &[Draft::new(EventType::IdmIntegrationReauth, true, source)], now)?;
+    }
+    Ok(())
+}
+
+/// Writes down where the log stands, where that was not done for a day.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn checkpoint(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<()> {
+    let last: i64 = transaction.query_row("SELECT checkpoint_at FROM installation", [], |row| row.get(0))?;
+    if (0..DAY_MS).contains(&now.since_ms(Moment(last))) {
+        return Ok(());
+    }
+    let head = log::head_of(transaction)?;
+    let mut draft = Draft::new(EventType::LogCheckpoint, true, Source::Schedule);
+    draft.response.details = format!("sequence={} chain={}", head.sequence, head.chain);
+    log::append(transaction, &[draft], now)?;
+    transaction.execute("UPDATE installation SET checkpoint_at = ?1", [now.0])?;
     Ok(())
 }
 

@@ -17,11 +17,11 @@ mod snapshot;
 mod standings;
 
 pub use cycles::{
-    CycleEnd, InstallationRow, Quiet, finish_cycle, installation, move_settings_on, reserve_settings, set_active,
-    set_not_before, settings,
+    CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_settings,
+    note_token, reserve_settings, set_active, set_not_before, settings,
 };
 pub use database::{Access, StateError, backup, create, open, quick_check, scratch, upgrade};
-pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, store_hold};
+pub use holds::{approvals_count, approve, current_hold, drop_approvals, held_beside, held_of, store_hold};
 pub use intents::{Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError, Noted, note_beside};

@@ -74,7 +74,7 @@ pub fn replace_standings(
     transaction: &Transaction<'_>,
     standings: Vec<Standing>,
     only: Option<&BTreeSet<DirectoryId>>,
-    cycle: &CycleId,
+    cycle: (&CycleId, Source),
     now: Moment,
 ) -> rusqlite::Result<Vec<Standing>> {
     type Who = (StandingKind, Option<DirectoryId>);
@@ -127,7 +127,7 @@ fn say_once(transaction: &Transaction<'_>, standing: &Standing) -> rusqlite::Res
 }
 
 /// A refusal and a parking are said once per id, reason and wanted value; a record that names nobody never.
-fn draft_of(standing: &Standing, cycle: &CycleId) -> Option<Draft> {
+fn draft_of(standing: &Standing, (cycle, source): (&CycleId, Source)) -> Option<Draft> {
     match standing.kind {
         StandingKind::Refused | StandingKind::Parked => {}
         StandingKind::Held
@@ -139,7 +139,7 @@ fn draft_of(standing: &Standing, cycle: &CycleId) -> Option<Draft> {
     let id = standing.directory_id.clone()?;
     let event_type =
         if standing.scim_id.is_some() { EventType::UserUpdateProvision } else { EventType::UserCreateProvision };
-    let mut draft = Draft::new(event_type, false, Source::Reconcile);
+    let mut draft = Draft::new(event_type, false, source);
     draft.resource = Some(Resource { id, username: standing.username.clone(), target_id: standing.scim_id.clone() });
     draft.changes.clone_from(&standing.fields);
     draft.response.details = standing.kind.as_str().to_owned();

@@ -5,7 +5,7 @@ use crate::rhombus::{Accounts, Fate, Mangle, Wire};
 use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{Clock, Wish, World, reconcile};
-use rhombus_sync::event::Sealed;
+use rhombus_sync::event::{Sealed, Source};
 use rhombus_sync::model::{CycleId, Moment, UpdateMethod};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::ship::ship;
@@ -158,8 +158,10 @@ impl Company {
                 clock: &clock,
                 random: || 7,
                 stop: CancellationToken::new(),
-                deactivated: Cell::new(false),
+                deactivated: Rc::default(),
                 cycle: CycleId::new(format!("cycle-{cycle}")),
+                source: Source::Reconcile,
+                token_fingerprint: None,
                 wish: Wish { refresh: self.refresh.get(), ..Wish::default() },
                 progress: &|_, _| {},
             };

@@ -1,0 +1,127 @@
+//! Logs for operators, on stderr: ids and counts, never names, addresses or tokens. Pretty on a terminal, else `key=value`; JSON
+//! on request; with journald's priorities where it listens.
+
+use clap::ValueEnum;
+use serde_json::{Map, Value};
+use std::fmt::{self, Debug, Write as _};
+use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How logs are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Pretty on a terminal, else text
+    Auto,
+    /// For people
+    Pretty,
+    /// `key=value`
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Logs from `level` on; `RUST_LOG` (`level` or `target=level`) says otherwise.
+pub(super) fn begin(format: LogFormat, level: Level) {
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(Level::WARN).with_target("rhombus_sync", level));
+    let journal = stderr_is_the_journal();
+    let pretty = match format {
+        LogFormat::Pretty => true,
+        LogFormat::Auto => std::io::stderr().is_terminal() && !journal,
+        LogFormat::Text | LogFormat::Json => false,
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match pretty {
+        true => {
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            layer.with_target(false).with_ansi(!plain && std::io::stderr().is_terminal()).boxed()
+        }
+        false => layer.event_format(Lines { json: format == LogFormat::Json, journal }).boxed(),
+    };
+    // It fails only where a subscriber is there already, and then that one logs.
+    let _ = tracing_subscriber::registry().with(layer).with(filter).try_init();
+}
+
+/// `JOURNAL_STREAM` names the device and inode that systemd connected; a redirected stderr is another one.
+fn stderr_is_the_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = std::fs::metadata("/proc/self/fd/2").ok();
+    named.zip(stderr).is_some_and(|(named, file)| named == format!("{}:{}", file.dev(), file.ino()))
+}
+
+struct Lines {
+    json: bool,
+    journal: bool,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'w> FormatFields<'w> + 'static> FormatEvent<S, N> for Lines {
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = *event.metadata().level();
+        if self.journal {
+            write!(out, "<{}>", priority(level))?;
+        }
+        let at = jiff::Timestamp::now();
+        if self.json {
+            let mut line = Map::new();
+            line.insert("timestamp".to_owned(), format!("{at:.3}").into());
+            line.insert("level".to_owned(), level.as_str().into());
+            line.insert("message".to_owned(), fields.message.into());
+            line.extend(fields.others.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))));
+            return writeln!(out, "{}", Value::from(line));
+        }
+        if !self.journal {
+            write!(out, "{at:.3} {level} ")?;
+        }
+        // One event is one line, whatever it says.
+        write!(out, "{}", crate::model::clean(&fields.message))?;
+        for (key, value) in fields.others {
+            match value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') && !value.is_empty() {
+                true => write!(out, " {key}={value}")?,
+                false => write!(out, " {key}={value:?}")?,
+            }
+        }
+        writeln!(out)
+    }
+}
+
+/// syslog(3)'s numbers, as journald reads them from the start of a line.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, String)>,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.others.push((field.name(), value.to_owned()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let mut text = String::new();
+        let _ = write!(text, "{value:?}");
+        match field.name() {
+            "message" => self.message = text,
+            name => self.others.push((name, text)),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! How long to wait before an endpoint that did not answer is tried again: 1 s, doubling to 1 min (CONTRACT section 4).
+
+use std::time::Duration;
+
+/// The first pause.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest one.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The pauses of one outage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Pauses {
+    last: Option<Duration>,
+}
+
+impl Pauses {
+    /// The next pause.
+    pub fn longer(&mut self) -> Duration {
+        let next = self.last.map_or(FIRST, |last| (last * 2).min(LONGEST));
+        self.last = Some(next);
+        next
+    }
+
+    /// It answers again.
+    pub fn over(&mut self) {
+        self.last = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_to_a_minute_and_begin_anew() {
+        let mut pauses = Pauses::default();
+        let seconds: Vec<_> = (0..8).map(|_| pauses.longer().as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
+        pauses.over();
+        assert_eq!(pauses.longer(), FIRST);
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether the export has changed and is quiet again. It is looked at, each second: that sees a rename over it, a folder that
+//! appears later, and what lies behind a link, all of which a watch on a file or a folder loses.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a changed export must be quiet (CONTRACT section 2, `watch`).
+const QUIET: Duration = Duration::from_secs(1);
+
+/// What a file looks like from outside: device, inode, length, times of its content and of its inode.
+type Look = Option<(u64, u64, u64, i64, i64, i64, i64)>;
+
+/// A watch of one export and the checksum beside it.
+#[derive(Debug)]
+pub struct Watch {
+    path: PathBuf,
+    checksum: PathBuf,
+    known: [Look; 2],
+    changed_at: Option<Instant>,
+}
+
+impl Watch {
+    /// Watches from now on: the file as it is counts as known.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        let mut checksum = path.as_os_str().to_owned();
+        checksum.push(".sha256");
+        let mut watch =
+            Self { path: path.to_owned(), checksum: checksum.into(), known: [None, None], changed_at: None };
+        watch.known = watch.look();
+        watch
+    }
+
+    /// Whether the export has changed and has been quiet for a second since; once for each change.
+    pub fn has_settled(&mut self, now: Instant) -> bool {
+        let look = self.look();
+        if look != self.known {
+            self.known = look;
+            self.changed_at = Some(now);
+            return false;
+        }
+        let settled = self.changed_at.is_some_and(|at| now.duration_since(at) >= QUIET) && self.known[0].is_some();
+        if settled {
+            self.changed_at = None;
+        }
+        settled
+    }
+
+    fn look(&self) -> [Look; 2] {
+        [&self.path, &self.checksum].map(|path| {
+            let file = std::fs::metadata(path).ok()?;
+            let (size, dev, ino) = (file.size(), file.dev(), file.ino());
+            // The inode's own time changes when the file is linked or unlinked, so a rename over it shows twice: harmless.
+            Some((dev, ino, size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_seen_once_whatever_way_it_was_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, later) =
+            (folder.path().join("later/d.json"), |seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut watch = Watch::new(&path);
+        assert!(!watch.has_settled(later(0)) && !watch.has_settled(later(9)), "nothing is there");
+        std::fs::create_dir(folder.path().join("later")).expect("a folder that appears later");
+        std::fs::write(&path, "1").expect("written");
+        assert!(!watch.has_settled(later(10)), "it is not quiet yet");
+        assert!(watch.has_settled(later(12)) && !watch.has_settled(later(14)), "once");
+        std::fs::write(folder.path().join("new"), "2").expect("written");
+        std::fs::rename(folder.path().join("new"), &path).expect("renamed over");
+        assert!(!watch.has_settled(later(20)) && watch.has_settled(later(22)));
+        std::fs::write(path.with_extension("json.sha256"), "x").expect("a checksum");
+        assert!(!watch.has_settled(later(30)) && watch.has_settled(later(32)));
+        std::fs::remove_file(&path).expect("removed");
+        assert!(!watch.has_settled(later(40)) && !watch.has_settled(later(42)), "who is gone is no export");
+    }
+
+    #[test]
+    fn a_link_is_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (link, of) = (folder.path().join("link"), |name: &str| folder.path().join(name));
+        std::fs::write(of("one"), "1").expect("written");
+        std::fs::write(of("two"), "22").expect("written");
+        std::os::unix::fs::symlink(of("one"), &link).expect("a link");
+        let mut watch = Watch::new(&link);
+        std::os::unix::fs::symlink(of("two"), of("next")).expect("a link");
+        std::fs::rename(of("next"), &link).expect("renamed over");
+        let now = Instant::now();
+        assert!(!watch.has_settled(now) && watch.has_settled(now + Duration::from_secs(2)));
+    }
+}
