@@ -1,0 +1,436 @@
+//! The daemon as its users meet it: the real binary, real signals, a real endpoint that goes away, a token that is revoked and
+//! replaced, and a socket where a service manager would listen.
+
+#[path = "support/endpoint.rs"]
+mod endpoint;
+#[path = "support/office.rs"]
+mod office;
+
+use endpoint::{Asked, EMPTY_LIST, Endpoint};
+use office::{BINARY, Office, people};
+use serde_json::{Value, json};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The longest that anything here may take before it counts as never.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A daemon that is killed when the test ends.
+struct Daemon {
+    child: Child,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Daemon {
+    /// Starts it in an office; its log goes to `daemon.log` there.
+    fn start(office: &Office, environment: &[(&str, &str)]) -> Self {
+        let log = std::fs::File::create(office.path("daemon.log")).expect("a log");
+        let mut command = office.command(&["--log-format", "text"]);
+        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
+        Self { child: command.spawn().expect("it starts") }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    /// Waits for its end.
+    fn exit(&mut self) -> Option<i32> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status.code();
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Waits until something is so; how long that took.
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    started.elapsed()
+}
+
+/// A quiet schedule, so that only what a test does starts a cycle.
+fn rarely(office: &Office) {
+    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let schedule = "[schedule]\ncron = \"0 0 0 1 1 *\"\nrefresh_cron = \"\"\n";
+    std::fs::write(office.path("config.toml"), format!("{text}{schedule}")).expect("written");
+}
+
+fn log(office: &Office) -> String {
+    std::fs::read_to_string(office.path("daemon.log")).unwrap_or_default()
+}
+
+/// The sources of the cycles so far, in their order.
+fn cycles(office: &Office) -> Vec<String> {
+    let text = std::fs::read_to_string(office.path("events.ndjson")).unwrap_or_default();
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let of_cycles =
+        events.filter(|event| event["event_type"].as_str().is_some_and(|kind| kind.starts_with("reconcile_")));
+    of_cycles.map(|event| event["initiated_by"]["source"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn it_runs_at_its_start_on_a_changed_export_on_a_signal_and_until_it_is_told_to_stop() {
+    let office = Office::open("");
+    rarely(&office);
+    office.export(&people(0..3));
+    office.activate();
+    let mut daemon = Daemon::start(&office, &[]);
+    until("the first cycle", || cycles(&office) == ["startup"]);
+    assert_eq!(office.accounts().len(), 3);
+    assert_eq!(office.run(&["--reconcile"]).status.code(), Some(5), "one process sends");
+    office.export(&people(0..4));
+    until("a cycle for the export that was renamed over", || {
+        cycles(&office).last().is_some_and(|last| last == "watch")
+    });
+    assert_eq!(office.accounts().len(), 4);
+    std::fs::write(office.path("directory.json"), Value::from(people(0..5)).to_string()).expect("written in place");
+    until("and one for the export that was written in place", || office.accounts().len() == 5);
+    daemon.signal("USR1");
+    until("a cycle that was asked for", || cycles(&office).last().is_some_and(|last| last == "signal"));
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit(), Some(0));
+    assert!(log(&office).contains("stopped by a signal"), "{}", log(&office));
+    assert_eq!(office.reconcile(0)["unchanged"], 5, "the lock is free again");
+    let said = log(&office);
+    assert!(!said.contains("@x.example") && !said.contains("Doe"), "ids and counts only: {said}");
+}
+
+#[test]
+fn a_schedule_runs_and_a_process_that_slept_catches_up_once() {
+    let office = Office::open("");
+    office.export(&people(0..2));
+    office.activate();
+    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    std::fs::write(office.path("config.toml"), format!("{text}[schedule]\ncron = \"*/2 * * * * *\"\n"))
+        .expect("written");
+    let daemon = Daemon::start(&office, &[]);
+    until("three cycles of the schedule", || {
+        cycles(&office).iter().filter(|source| *source == "schedule").count() >= 3
+    });
+    daemon.signal("STOP");
+    let before = cycles(&office).len();
+    std::thread::sleep(Duration::from_secs(7));
+    assert_eq!(cycles(&office).len(), before);
+    daemon.signal("CONT");
+    until("it goes on", || cycles(&office).len() > before);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert!(cycles(&office).len() <= before + 2, "one run for all that were missed, and perhaps the next one");
+}
+
+#[test]
+fn without_a_state_it_is_idle_and_says_so_until_it_is_activated_and_again_when_deactivated() {
+    let office = Office::open("");
+    rarely(&office);
+    office.export(&people(0..3));
+    let mut daemon = Daemon::start(&office, &[]);
+    until("it says why it is idle", || log(&office).contains("there is no state yet; run `rhombus-sync activate`"));
+    office.activate();
+    assert!(until("it begins", || office.accounts().len() == 3) < Duration::from_secs(6));
+    assert!(office.run(&["deactivate"]).status.success());
+    until("it lets go", || log(&office).contains("idle: deactivated"));
+    office.export(&people(0..1));
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(office.accounts().len(), 3, "users stay as they are");
+    office.activate();
+    until("it goes on", || office.accounts().len() == 1);
+    daemon.signal("INT");
+    assert_eq!(daemon.exit(), Some(0));
+}
+
+#[test]
+fn what_is_approved_beside_it_is_sent_within_seconds() {
+    let office = Office::open("");
+    rarely(&office);
+    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let wide = "[guard.absent]\ncount_free = 100000\npercent_max = 100\ncount_max = 100000\n";
+    std::fs::write(office.path("config.toml"), text.replace(wide, "")).expect("the default limits");
+    office.export(&people(0..20));
+    office.activate();
+    let _daemon = Daemon::start(&office, &[]);
+    until("the first load", || office.accounts().len() == 20);
+    office.export(&people(0..10));
+    let hold = std::cell::RefCell::new(None);
+    until("it is held", || {
+        let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).unwrap_or_default();
+        *hold.borrow_mut() = status["hold"].as_str().map(str::to_owned);
+        hold.borrow().is_some()
+    });
+    assert!(office.run(&["approve", &hold.take().expect("a hold")]).status.success());
+    assert!(until("it is sent", || office.accounts().len() == 10) < Duration::from_secs(6));
+    assert!(cycles(&office).contains(&"approve".to_owned()));
+    assert!(office.run(&["forget", "id-00003"]).status.success(), "forget works beside it too");
+}
+
+/// An endpoint whose good token can be changed, and that can be away; and an office that points there.
+struct Elsewhere {
+    office: Office,
+    good: Arc<Mutex<String>>,
+    away: Arc<AtomicBool>,
+    accounts: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Elsewhere {
+    fn open() -> Self {
+        let (good, away) = (Arc::new(Mutex::new("first".to_owned())), Arc::new(AtomicBool::new(false)));
+        let accounts: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let (token, gone, kept) = (good.clone(), away.clone(), accounts.clone());
+        let endpoint = Endpoint::start(move |asked: &mut Asked<'_>| {
+            if gone.load(Ordering::SeqCst) {
+                return asked.answer(503, "", "");
+            }
+            let wanted = format!("bearer {}", token.lock().expect("whole"));
+            if !asked.head.to_lowercase().contains(&wanted) {
+                return asked.answer(401, "", "{}");
+            }
+            let mut accounts = kept.lock().expect("whole");
+            if asked.is_list() {
+                let list = json!({"totalResults": accounts.len(), "Resources": *accounts});
+                return asked.answer(
+                    200,
+                    "",
+                    if accounts.is_empty() { EMPTY_LIST.to_owned() } else { list.to_string() }.as_str(),
+                );
+            }
+            if let Some(id) = asked.line.split(' ').nth(1).and_then(|path| path.strip_prefix("/scim/v2/Users/")) {
+                let place = accounts.iter().position(|account| account["id"] == id);
+                return match (place, asked.line.starts_with("DELETE")) {
+                    (None, _) => asked.answer(404, "", "{}"),
+                    (Some(place), true) => {
+                        accounts.remove(place);
+                        asked.answer(204, "", "");
+                    }
+                    (Some(place), false) => asked.answer(200, "", &accounts[place].to_string()),
+                };
+            }
+            let mut account: Value = serde_json::from_str(&asked.body).expect("an account");
+            account["id"] = format!("account-{}", accounts.len()).into();
+            accounts.push(account.clone());
+            asked.answer(201, "", &account.to_string());
+        });
+        let office = Office::open("");
+        let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+        let text = text.replace(&office.base_url, &endpoint.base_url).replace("sandbox/token", "token");
+        std::fs::write(office.path("config.toml"), text).expect("written");
+        rarely(&office);
+        let elsewhere = Self { office, good, away, accounts };
+        elsewhere.put_token("first");
+        elsewhere
+    }
+
+    fn put_token(&self, token: &str) {
+        let path = self.office.path("token.new");
+        std::fs::write(&path, token).expect("a token");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closed");
+        std::fs::rename(path, self.office.path("token")).expect("put");
+    }
+
+    fn count(&self) -> usize {
+        self.accounts.lock().expect("whole").len()
+    }
+
+    fn event_types(&self) -> Vec<String> {
+        let events = self.office.events();
+        events.iter().map(|event| event["event_type"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+#[test]
+fn a_token_that_is_revoked_and_replaced_on_disk_is_proven_and_taken_up_by_itself() {
+    let elsewhere = Elsewhere::open();
+    let office = &elsewhere.office;
+    office.export(&people(0..5));
+    office.activate();
+    let mut daemon = Daemon::start(office, &[]);
+    until("the first load", || elsewhere.count() == 5);
+    "second".clone_into(&mut elsewhere.good.lock().expect("whole"));
+    office.export(&people(0..4));
+    until("the refusal is said", || log(office).contains("Rhombus refuses the token"));
+    until("who waits is named by id", || log(office).contains("removals wait for a valid token count=1 ids=id-00004"));
+    let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("JSON");
+    assert_eq!(status["failed"], json!([]), "nobody is to blame");
+    elsewhere.put_token("wrong");
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(elsewhere.count(), 5, "another bad token is not taken");
+    elsewhere.put_token("second");
+    until("it goes on by itself", || elsewhere.count() == 4);
+    until("a new token is said once", || {
+        elsewhere.event_types().iter().filter(|kind| *kind == "idm_integration_reauth").count() == 1
+    });
+    // A replacement while the old one is good is taken by SIGHUP.
+    "third".clone_into(&mut elsewhere.good.lock().expect("whole"));
+    elsewhere.put_token("third");
+    daemon.signal("HUP");
+    until("the reload", || {
+        elsewhere.event_types().iter().filter(|kind| *kind == "idm_integration_reauth").count() == 2
+    });
+    office.export(&people(0..3));
+    until("it is used", || elsewhere.count() == 3);
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit(), Some(0));
+    assert_eq!(elsewhere.event_types().iter().filter(|kind| *kind == "idm_integration_reauth").count(), 2);
+    let said = log(office);
+    assert!(["first", "second", "third"].iter().all(|token| !said.contains(&format!("earer {token}"))), "{said}");
+}
+
+#[test]
+fn an_endpoint_that_goes_away_is_tried_again_without_waiting_for_a_tick() {
+    let elsewhere = Elsewhere::open();
+    let office = &elsewhere.office;
+    office.export(&people(0..2));
+    office.activate();
+    elsewhere.away.store(true, Ordering::SeqCst);
+    let _daemon = Daemon::start(office, &[]);
+    until("the outage is said", || log(office).contains("Rhombus does not answer"));
+    elsewhere.away.store(false, Ordering::SeqCst);
+    until("it goes on by itself", || elsewhere.count() == 2);
+    let failed = office
+        .events()
+        .iter()
+        .filter(|event| event["event_type"] == "user_create_provision" && event["success"] == false)
+        .count();
+    assert!(failed <= 2, "nobody is blamed for an outage again and again");
+}
+
+#[test]
+fn a_reload_is_all_or_nothing() {
+    let office = Office::open("");
+    rarely(&office);
+    office.export(&people(0..3));
+    office.activate();
+    let mut daemon = Daemon::start(&office, &[]);
+    until("the first load", || office.accounts().len() == 3);
+    let good = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    for (broken, said) in [
+        (good.replace("[scope]", "[scoop]"), "unknown key"),
+        (good.replace("path = \"state.db\"", "path = \"other.db\""), "need a restart"),
+        (good.replace("sandbox/token", "nowhere"), "cannot be read"),
+        (good.replace(&office.base_url, "http://127.0.0.1:9/scim/v2"), "need a restart"),
+    ] {
+        std::fs::write(office.path("config.toml"), &broken).expect("written");
+        daemon.signal("HUP");
+        until(said, || {
+            let log = log(&office);
+            log.lines().last().is_some_and(|last| last.contains("the old configuration stays") && last.contains(said))
+        });
+    }
+    // Another export takes effect with the next cycle, and the watch follows it at once.
+    std::fs::write(office.path("config.toml"), good.replace("directory.json", "other.json")).expect("written");
+    daemon.signal("HUP");
+    until("it is in force", || log(&office).contains("is in force"));
+    std::fs::write(office.path("other.json"), Value::from(people(0..4)).to_string()).expect("another export");
+    until("the watch follows", || office.accounts().len() == 4);
+    let updates = office.events().into_iter().filter(|event| event["event_type"] == "idm_integration_update");
+    assert_eq!(updates.count(), 1, "settings changed, said once");
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit(), Some(0));
+}
+
+#[test]
+fn a_service_manager_hears_when_it_is_ready_how_it_is_and_that_it_lives() {
+    let office = Office::open("");
+    rarely(&office);
+    office.export(&people(0..3));
+    office.activate();
+    let path = office.path("notify");
+    let socket = UnixDatagram::bind(&path).expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let path = path.to_string_lossy().into_owned();
+    let mut daemon = Daemon::start(&office, &[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "30000000")]);
+    let mut heard = String::new();
+    let mut hear = |what: &str, is_so: &dyn Fn(&str) -> bool| {
+        let mut text = [0; 4096];
+        while !is_so(&heard) {
+            let count = socket.recv(&mut text).unwrap_or_else(|error| panic!("never {what}: {error}; heard {heard}"));
+            heard.push_str(&String::from_utf8_lossy(&text[..count]));
+            heard.push('\n');
+        }
+    };
+    hear("ready", &|heard| heard.contains("READY=1"));
+    hear("a status", &|heard| heard.contains("STATUS=done: 3 provisioned"));
+    hear("two signs of life", &|heard| heard.matches("WATCHDOG=1").count() >= 2);
+    daemon.signal("TERM");
+    hear("that it ends", &|heard| heard.contains("STOPPING=1"));
+    assert_eq!(daemon.exit(), Some(0));
+}
+
+#[test]
+fn what_cannot_pass_by_itself_ends_it_with_its_own_exit_code() {
+    let office = Office::open("");
+    rarely(&office);
+    office.export(&people(0..3));
+    let exit = |office: &Office| Daemon::start(office, &[]).exit();
+    let good = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    std::fs::write(office.path("config.toml"), "[directory]\npaht = 1\n").expect("written");
+    assert_eq!(exit(&office), Some(78), "{}", log(&office));
+    std::fs::write(office.path("config.toml"), &good).expect("written");
+    std::fs::write(office.path("state.db"), "").expect("an empty state");
+    assert_eq!(exit(&office), Some(1), "an empty state is no new one: {}", log(&office));
+    assert!(log(&office).contains("hint:"), "{}", log(&office));
+    std::fs::remove_file(office.path("state.db")).expect("removed");
+    office.activate();
+    let first = Daemon::start(&office, &[]);
+    until("it sends", || office.accounts().len() == 3);
+    assert_eq!(exit(&office), Some(5));
+    drop(first);
+    let other = good.replace(&office.base_url, "https://elsewhere.example/scim/v2");
+    std::fs::write(office.path("config.toml"), other).expect("written");
+    assert_eq!(exit(&office), Some(78), "the state belongs to another endpoint: {}", log(&office));
+}
+
+#[test]
+fn logs_are_for_the_journal_or_for_machines_where_they_are_asked_to_be() {
+    let office = Office::open("");
+    rarely(&office);
+    office.export(&people(0..2));
+    office.activate();
+    let run = |format: &str, journal: bool| {
+        let path: PathBuf = office.path("daemon.log");
+        let file = std::fs::File::create(&path).expect("a log");
+        let metadata = file.metadata().expect("a file");
+        let mut command = Command::new(BINARY);
+        command
+            .arg("-c")
+            .arg(office.path("config.toml"))
+            .args(["--log-format", format])
+            .stdout(Stdio::null())
+            .stderr(file);
+        if journal {
+            command.env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino()));
+        }
+        let mut daemon = Daemon { child: command.spawn().expect("it starts") };
+        until("a cycle", || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("a cycle ended")));
+        daemon.signal("TERM");
+        daemon.exit();
+        std::fs::read_to_string(&path).expect("a log")
+    };
+    for line in run("json", false).lines() {
+        let line: Value = serde_json::from_str(line).expect("one JSON object a line");
+        assert!(line["level"] == "INFO" && line["timestamp"].is_string() && line["message"].is_string(), "{line}");
+    }
+    let text = run("text", false);
+    assert!(text.lines().all(|line| line.contains(" INFO ")) && text.contains(" result=done "), "{text}");
+    let journal = run("auto", true);
+    assert!(journal.lines().all(|line| line.starts_with("<6>")) && !journal.contains("INFO"), "{journal}");
+}
