@@ -43,6 +43,17 @@ pub enum LinkEffect {
         /// The digest of the names that an accepted update wanted and did not get; none where it got them.
         futile: Option<String>,
     },
+    /// The account carries another userName than the linked one: it is left alone until it is seen as it was.
+    Foreign,
+    /// The account carries by now the userName that the directory wants.
+    Renamed {
+        /// That one.
+        user_name: UserName,
+        /// The names it carries.
+        names: Names,
+        /// Whether it is active.
+        active: bool,
+    },
     /// The account is gone, or not ours any more.
     Ended,
 }

@@ -5,7 +5,7 @@ CREATE TABLE links_in_id_order (
     user_name     TEXT    NOT NULL,
     given_name    TEXT,
     family_name   TEXT,
-    active        INTEGER NOT NULL DEFAULT 1,        -- 0: found inactive, to be brought back
+    active        INTEGER NOT NULL DEFAULT 1,        -- 0: found inactive, to be brought back; 2: seen with another userName, left alone
     settings      INTEGER NOT NULL REFERENCES settings (id), -- under which it was last wanted
     scim_id       TEXT    NOT NULL UNIQUE,
     folded        TEXT    NOT NULL,
@@ -47,3 +47,4 @@ CREATE TABLE restorations (
 -- What the log must say once: other settings than the last cycle's, and where it stands, daily.
 ALTER TABLE installation ADD COLUMN settings_seen INTEGER;
 ALTER TABLE installation ADD COLUMN checkpoint_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE installation ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;  -- how often commands wrote beside a sender

@@ -398,3 +398,72 @@ fn a_create_whose_answer_was_lost_is_linked_under_the_settings_that_wanted_it() 
         "{report:?}"
     );
 }
+
+/// What a command does beside a cycle: it writes to the state when the endpoint is first asked for something.
+fn beside(
+    company: &Company,
+    asked: impl Fn(&Request) -> bool + 'static,
+    write: impl Fn(&rusqlite::Transaction<'_>) + 'static,
+) {
+    let (path, done) = (company.path("state.db"), std::cell::Cell::new(false));
+    let hook = move |request: &Request| {
+        if asked(request) && !done.replace(true) {
+            let mut state = store::open(&path, Access::Write).expect("the state opens");
+            let transaction =
+                state.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("a transaction");
+            write(&transaction);
+            transaction.commit().expect("a commit");
+        }
+        None
+    };
+    company.accounts.borrow_mut().refuse = Some(std::rc::Rc::new(hook));
+}
+
+#[test]
+fn what_is_approved_while_a_cycle_runs_is_the_next_ones() {
+    let mut company = Company::new();
+    strict(&mut company);
+    company.run_whole(STAFF);
+    let held = company.run_whole(FOUR_LEFT);
+    let (hold, clock) = (HoldId::new(held.hold.expect("a hold")), company.clock.clone());
+    beside(
+        &company,
+        |request| request.method == Method::Patch,
+        move |transaction| {
+            let held = store::held_of(transaction, &hold).expect("the state").expect("a known hold");
+            let now = Moment(clock.load(Ordering::SeqCst));
+            store::approve(transaction, &hold, &held, "root", now).expect("approved");
+        },
+    );
+    let report = company.run_whole("a a@x.example Anna|b b@x.example B");
+    assert_eq!((report.updated_count, report.deleted_count), (1, 0), "{report:?}");
+    assert_eq!(said(&company.run_whole("a a@x.example Anna|b b@x.example B")), (0, 4, 0));
+}
+
+#[test]
+fn who_is_forgotten_while_a_cycle_runs_is_left_alone_and_linked_anew() {
+    let company = Company::new();
+    company.run_whole(STAFF);
+    // The account of f is read before it is removed; then f is forgotten.
+    beside(
+        &company,
+        |request| request.target == "/Users/account-8",
+        |transaction| {
+            store::forget(transaction, &rhombus_sync::model::DirectoryId::new("f")).expect("forgotten");
+        },
+    );
+    let report = company.run_whole(&STAFF.replace("|f f@x.example F", ""));
+    assert_eq!((report.deleted_count, report.count(StandingKind::Waiting)), (0, 1), "{report:?}");
+    assert!(company.accounts.borrow().by_id.contains_key("account-8"), "the account stays as it is");
+    company.run_whole(STAFF);
+    beside(
+        &company,
+        |request| request.method == Method::Patch,
+        |transaction| {
+            store::forget(transaction, &rhombus_sync::model::DirectoryId::new("e")).expect("forgotten");
+        },
+    );
+    let changed = STAFF.replace("a@x.example A", "a@x.example Anna");
+    company.run_whole(&changed);
+    assert_eq!(company.run_whole(&changed).linked_count, 1, "a cycle that ended beside it is not the last word");
+}

@@ -392,6 +392,25 @@ fn row_98_a_list_that_shows_too_few_does_not_prove_that_nobody_is_there() {
 }
 
 #[test]
+fn row_98_a_list_that_repeats_and_lies_about_its_total_makes_nobody_twice() {
+    let company = Company::new();
+    for number in 0..150 {
+        company
+            .accounts
+            .borrow_mut()
+            .add(json!({"userName": format!("p{number}@x.example"), "name": {"givenName": "Pat"}}));
+    }
+    let first: Vec<Value> = company.accounts.borrow().by_id.values().take(100).cloned().collect();
+    refuse(&company, move |request| {
+        let lies = is_list(request) && !request.target.contains("filter=");
+        lies.then(|| answer(200, &json!({"totalResults": 100, "Resources": first}).to_string()))
+    });
+    let everybody: Vec<_> = (0..150).map(|number| format!("i{number:03} p{number}@x.example Pat")).collect();
+    let report = company.run_whole(&everybody.join("|"));
+    assert_eq!((report.linked_count, report.created_count), (150, 0), "{:?}", report.counts());
+}
+
+#[test]
 fn row_92_a_redirect_is_a_wrong_endpoint() {
     let company = Company::new();
     refuse(&company, |_| Some(answer(307, "")));

@@ -149,6 +149,7 @@ impl Case {
             user_name: UserName::of_account(NAMES[row.name]),
             names: Names { given: GIVEN[row.given].map(Into::into), family: None },
             active: row.active,
+            foreign: false,
             settings: if row.earlier { 1 } else { 2 },
             futile_count: 0,
             futile_wanted: None,

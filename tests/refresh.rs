@@ -177,8 +177,53 @@ fn row_104_an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
     let reason = "a: the account carries another userName at Rhombus than the one that was linked";
     assert_eq!((report.exit, listed(&report, StandingKind::Drift)), (0, vec![reason.to_owned()]), "{report:?}");
     assert_eq!(sent(&company), before, "no name of ours goes to somebody else's account");
+    let plain = company.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
+    assert_eq!((sent(&company), listed(&plain, StandingKind::Drift)), (before, vec![reason.to_owned()]), "nor later");
+    edit(&company, "somebody@x.example", |account| account["userName"] = "a@x.example".into());
+    let back = refreshed(&company, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
+    assert_eq!((back.exit, back.updated_count), (0, 1), "it carries its name again: {back:?}");
+    edit(&company, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
+    let before = sent(&company);
     let report = company.run_whole("b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
     assert_eq!((report.exit, sent(&company)), (4, before), "and it is not removed: {report:?}");
+}
+
+#[test]
+fn a_rename_that_was_settled_by_hand_ends_the_refusal() {
+    let company = settled();
+    let renamed = STAFF.replace("d@x.example", "new@x.example");
+    assert_eq!(listed(&company.run_whole(&renamed), StandingKind::Refused).len(), 1);
+    edit(&company, "d@x.example", |account| account["userName"] = "New@x.example".into());
+    let report = refreshed(&company, &renamed);
+    assert_eq!((report.exit, report.unchanged_count), (0, 4), "{report:?}");
+    assert_eq!(listed(&company.run_whole(&renamed), StandingKind::Refused), Vec::<String>::new());
+    let report = company.run_whole("a a@x.example Ann|b b@x.example Ben|c c@x.example Cem");
+    assert_eq!((report.exit, report.deleted_count), (0, 1), "and who leaves can be removed: {report:?}");
+}
+
+#[test]
+fn an_update_that_another_account_answers_to_is_the_last_one() {
+    let company = settled();
+    edit(&company, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
+    let report = company.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
+    assert_eq!((report.updated_count, listed(&report, StandingKind::Drift).len()), (1, 1), "{report:?}");
+    let before = sent(&company);
+    company.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
+    assert_eq!(sent(&company), before);
+}
+
+#[test]
+fn drift_of_others_is_listed_once_however_often_some_are_looked_at() {
+    let mut company = settled();
+    company.settings.policy.on_drift = OnDrift::Report;
+    edit(&company, "a@x.example", |account| account["name"] = json!({"givenName": "Hand"}));
+    refreshed(&company, STAFF);
+    for _ in 0..3 {
+        company.only.replace(vec!["b".to_owned()]);
+        company.run_whole(STAFF);
+    }
+    company.only.replace(Vec::new());
+    assert_eq!(listed(&company.run_whole(STAFF), StandingKind::Drift).len(), 1);
 }
 
 #[test]

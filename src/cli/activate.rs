@@ -9,7 +9,7 @@ use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Client;
 use crate::model::{Loose, Moment, ProvisionedUser};
 use crate::outcome::Outcome;
-use crate::store::{self, Access, JournalError, Lock, StateError};
+use crate::store::{self, Access, JournalError, Lock, StateError, Unnoted};
 use crate::target::ScimTarget;
 use rusqlite::Connection;
 use serde_json::json;
@@ -130,26 +130,54 @@ struct Opened {
 /// The state, made where there is none. One that cannot be used is put aside, never overwritten.
 fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     let now = SystemClock.now();
-    let make = |aside| -> Result<Opened, Failure> {
-        if let Some(folder) = path.parent() {
-            crate::folder::create(folder)?;
+    match usable(path) {
+        Ok(mut connection) => {
+            store::continue_log(&mut connection, store::noted_beside(path).as_ref(), Unnoted::IsUnknown, now)?;
+            return Ok(Opened { connection, aside: None, made: None });
         }
-        let lock = Lock::take(path)?;
-        let connection = store::create(path, endpoint, now, random())?;
-        Ok(Opened { connection, aside, made: Some(lock) })
-    };
-    match store::open(path, Access::Write) {
-        Ok(connection) => Ok(Opened { connection, aside: None, made: None }),
-        Err(StateError::Missing(_)) => make(None),
         Err(StateError::Older { .. }) => {
             let _lock = Lock::take(path)?;
             store::upgrade(path, now)?;
-            Ok(Opened { connection: store::open(path, Access::Write)?, aside: None, made: None })
+            return Ok(Opened { connection: usable(path)?, aside: None, made: None });
         }
-        Err(StateError::Empty(_) | StateError::Foreign(_) | StateError::Damaged { .. }) => {
-            make(Some(put_aside(path, now)?))
-        }
-        Err(other) => Err(other.into()),
+        Err(error) if !can_be_replaced(&error) => return Err(error.into()),
+        Err(_) => {}
+    }
+    if let Some(folder) = path.parent() {
+        crate::folder::create(folder)?;
+    }
+    // Looked at again under the lock: two of us must not put each other's new state aside.
+    let lock = Lock::take(path)?;
+    let aside = match usable(path) {
+        Ok(connection) => return Ok(Opened { connection, aside: None, made: None }),
+        Err(StateError::Missing(_)) => None,
+        Err(error) if can_be_replaced(&error) => Some(put_aside(path, now)?),
+        Err(error) => return Err(error.into()),
+    };
+    let connection = store::create(path, endpoint, now, random())?;
+    Ok(Opened { connection, aside, made: Some(lock) })
+}
+
+/// The state, where it is whole too.
+fn usable(path: &Path) -> Result<Connection, StateError> {
+    let connection = store::open(path, Access::Write)?;
+    store::quick_check(&connection)?;
+    Ok(connection)
+}
+
+/// Whether a new state may take its place; the old one is kept aside.
+fn can_be_replaced(error: &StateError) -> bool {
+    match error {
+        StateError::Missing(_)
+        | StateError::Empty(_)
+        | StateError::Foreign(_)
+        | StateError::Newer { .. }
+        | StateError::Damaged { .. } => true,
+        StateError::Older { .. }
+        | StateError::Exposed(_)
+        | StateError::OtherEndpoint { .. }
+        | StateError::Io(_)
+        | StateError::Sqlite(_) => false,
     }
 }
 
@@ -160,10 +188,12 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
         PathBuf::from(name)
     };
     let aside = beside(&format!(".unusable-{}", now.0 / 1000));
-    std::fs::rename(path, &aside)?;
-    for companion in ["-wal", "-shm"] {
-        match std::fs::remove_file(beside(companion)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+    // Its log and its index go with it: what was committed may be in them.
+    for suffix in ["-wal", "-shm", ""] {
+        let mut to = aside.as_os_str().to_owned();
+        to.push(suffix);
+        match std::fs::rename(beside(suffix), to) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound || suffix.is_empty() => return Err(error),
             Ok(()) | Err(_) => {}
         }
     }

@@ -44,7 +44,7 @@ fn show(arguments: &Arguments, scene: &Scene) -> Result<Said, Failure> {
 }
 
 fn release(arguments: &Arguments, scene: &Scene, hold: &HoldId) -> Result<Said, Failure> {
-    let (mut connection, _) = scene.state(Access::Write)?;
+    let (mut connection, _) = scene.orders()?;
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let Some(held) = store::held_of(&transaction, hold)? else {

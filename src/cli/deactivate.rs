@@ -6,12 +6,12 @@ use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::Clock;
 use crate::event::{Draft, EventType, Initiator, Source};
-use crate::store::{self, Access};
+use crate::store;
 use serde_json::json;
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
-    let (mut connection, installation) = scene.state(Access::Write)?;
+    let (mut connection, installation) = scene.orders()?;
     if installation.active {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         store::set_active(&transaction, false, &installation.base_url, None)?;

@@ -139,7 +139,16 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
     let mut verifier = Verifier::begin(first, before);
     verifier.take(&first_line).map_err(|flaw| broken(&name, &flaw))?;
     for line in lines {
-        verifier.take(&line?).map_err(|flaw| broken(&name, &flaw))?;
+        let line = line?;
+        // Events that went with a lost state, and that this file never had.
+        let sequence = Verifier::sequence_of(&line).unwrap_or(0);
+        let expected = verifier.last().map_or(0, |(last, _)| last) + 1;
+        if sequence > expected
+            && let Some(chain) = state.map(|reader| store::chain_before(reader, sequence)).transpose()?.flatten()
+        {
+            verifier = Verifier::begin(sequence, Before::Known(chain));
+        }
+        verifier.take(&line).map_err(|flaw| broken(&name, &flaw))?;
     }
     let last = verifier.last().map_or(0, |(sequence, _)| sequence);
     ended(name.clone(), verifier.last(), state, sink.as_deref())?;

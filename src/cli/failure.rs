@@ -77,6 +77,9 @@ impl From<LockError> for Failure {
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
+        if let Some(hint) = error.ways_out() {
+            return Self { exit: 1, hint: Some(hint), error: chain(&error) };
+        }
         let hint = "nothing was sent after it; look at the disk's space and rights, then run again: what is in doubt is looked up";
         Self { exit: 1, hint: Some(hint.to_owned()), error: chain(&error) }
     }

@@ -8,13 +8,13 @@ use super::{Arguments, Said};
 use crate::cycle::{Clock, look_for, open_file};
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
 use crate::model::{DirectoryId, ProvisionedUser, folded};
-use crate::store::{self, Access};
+use crate::store;
 use rusqlite::Connection;
 use serde_json::json;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
-    let (mut connection, _) = scene.state(Access::Write)?;
+    let (mut connection, _) = scene.orders()?;
     let link = find(&scene, &connection, user)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::forget(&transaction, &link.directory_id)?;

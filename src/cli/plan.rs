@@ -39,7 +39,12 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
 /// memory that is thrown away.
 fn look_at_rhombus(scene: &Scene) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
     let target = scene.target()?;
-    let (reader, _) = scene.state(Access::Read)?;
+    let (reader, installation) = scene.state(Access::Read)?;
+    if installation.not_before > SystemClock.now() {
+        let hint = "a plan without --refresh calls nobody";
+        let said = format!("Rhombus asked not to be called before {}", installation.not_before);
+        return Err(Failure::new(1, said, Some(hint)));
+    }
     let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

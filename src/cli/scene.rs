@@ -10,7 +10,7 @@ use crate::model::hex;
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::secret::{SecretError, Token};
 use crate::sink::{FileSink, Sink, StdoutSink};
-use crate::store::{self, Access, InstallationRow, Lock, StateError};
+use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unnoted};
 use crate::target::{Pace, ScimTarget};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -77,6 +77,16 @@ impl Scene {
         Ok((connection, installation))
     }
 
+    /// The state for a command that writes a row of its own, beside a sender or not. A state that was put back from a copy is
+    /// noticed first.
+    pub(super) fn orders(&self) -> Result<(Connection, InstallationRow), Failure> {
+        let (mut connection, _) = self.state(Access::Write)?;
+        let noted = store::noted_beside(&self.state_path);
+        store::continue_log(&mut connection, noted.as_ref(), Unnoted::IsUnknown, SystemClock.now())?;
+        let installation = store::installation(&connection)?;
+        Ok((connection, installation))
+    }
+
     /// Everything that a process needs to send: the lock, and the state, brought to this program's schema. What is wrong
     /// with the state is said before who has the lock.
     pub(super) fn sender(&self) -> Result<(Lock, Connection, InstallationRow), Failure> {
@@ -92,11 +102,13 @@ impl Scene {
             tracing::warn!(backup = %copy.display(), "the state was upgraded to this program's schema");
         }
         let (mut writer, _) = self.state(Access::Write)?;
-        if let Some(said) = store::continue_log(&mut writer, &mut lock, SystemClock.now())? {
+        let noted = lock.noted().cloned();
+        if let Some(said) = store::continue_log(&mut writer, noted.as_ref(), Unnoted::IsRestored, SystemClock.now())? {
             tracing::warn!(
                 "the state was put back from a copy: {said}; this cycle is a refresh, and its removals are held"
             );
         }
+        lock.note(&writer).map_err(JournalError)?;
         let installation = store::installation(&writer)?;
         if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
     }

@@ -40,6 +40,10 @@ pub struct Compared {
     pub sightings: Vec<DirectoryId>,
     /// The users that `--only` means; none: everybody.
     pub only: Option<BTreeSet<DirectoryId>>,
+    /// When the plan was made.
+    pub planned_at: Moment,
+    /// Accounts that carry by now the username that the directory wants.
+    pub renamed_there: Vec<DirectoryId>,
     /// Wanted users whose accounts are gone: their links end before they are made again.
     pub vanished: Vec<DirectoryId>,
     /// Where users are wanted now who were last wanted under earlier settings: whoever of those is not.
@@ -131,13 +135,22 @@ pub fn compare(
     if behind_ms > CLOCK_BEHIND_MS_MAX {
         ledger.removals_stopped = Some(format!("the clock is {} s behind the last event", behind_ms / 1000));
     }
-    let mut vanished = std::mem::take(&mut plan.vanished);
+    let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let mut plan = plan::approve(plan, &ledger);
     if let Some(users) = &only {
         vanished.retain(|id| users.contains(id));
         plan = plan.only(users);
     }
-    Ok(Compared { plan, export: read, sightings, only, vanished, left_behind: moved_on })
+    Ok(Compared {
+        plan,
+        export: read,
+        sightings,
+        only,
+        vanished,
+        renamed_there,
+        planned_at: now,
+        left_behind: moved_on,
+    })
 }
 
 /// The settings under which users were last wanted, the present ones among them.

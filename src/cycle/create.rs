@@ -103,7 +103,7 @@ impl<T: Transport> Apply<'_, T> {
             if intent.is_none() {
                 let mut new = intent_of(change, approved, self.settings);
                 new.kind = new.kind.filter(|_| !self.creates_are_free.get());
-                intent = self.intend(new).await;
+                intent = self.intend(change, new).await;
             }
             let Some(stored) = intent.as_mut() else { return };
             let Some(turn) = self.turn(stored).await else { return self.interrupted(change, stored, doubt.sent()) };

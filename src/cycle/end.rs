@@ -26,6 +26,7 @@ pub(super) struct Planned {
     pub(super) left_behind: Option<Vec<DirectoryId>>,
     pub(super) holds_restored: bool,
     pub(super) approved: Vec<ChangeKey>,
+    pub(super) planned_at: Moment,
 }
 
 impl Planned {
@@ -42,6 +43,7 @@ impl Planned {
             left_behind: compared.left_behind.clone(),
             holds_restored: plan.holds_restored(),
             approved: plan.approved(),
+            planned_at: compared.planned_at,
         }
     }
 }
@@ -54,6 +56,8 @@ pub(super) struct Finished {
     pub(super) export: Option<(ExportRead, u64)>,
     /// Whether it began with a refresh.
     pub(super) refreshed: bool,
+    /// How often commands had written when it began.
+    pub(super) generation: i64,
 }
 
 /// A chain of causes with a hint.
@@ -135,7 +139,7 @@ pub(super) async fn finish<T: Transport>(
     started: Instant,
     finished: Finished,
 ) -> Result<CycleReport, JournalError> {
-    let Finished { mut tally, end, answered, plan, export, refreshed } = finished;
+    let Finished { mut tally, end, answered, plan, export, refreshed, generation } = finished;
     if let Some(End::State(error)) = &end {
         return Err(JournalError(error.clone()));
     }
@@ -192,7 +196,7 @@ pub(super) async fn finish<T: Transport>(
     let mut standings = plan.standings;
     standings.append(&mut tally.standings);
     if !refreshed {
-        standings.extend(unrepaired_drift(world)?);
+        standings.extend(unrepaired_drift(world, plan.only.as_ref())?);
     }
     standings.sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
     report.standings = standings;
@@ -209,6 +213,9 @@ pub(super) async fn finish<T: Transport>(
         });
     let mut standings = std::mem::take(&mut report.standings);
     let report_drift = world.settings.policy.on_drift == OnDrift::Report;
+    let removals_left = standings.iter().any(|one| {
+        one.action.is_some_and(Action::removes) && one.kind != StandingKind::Kept && one.kind != StandingKind::Drift
+    });
     let repaired = |standing: &mut Standing| standing.kind == StandingKind::Drift && !stays(standing, report_drift);
     let ending = Ending {
         repaired: standings.extract_if(.., repaired).collect(),
@@ -217,9 +224,10 @@ pub(super) async fn finish<T: Transport>(
         sightings: plan.sightings,
         held: plan.held,
         quiet: quiet.filter(|_| plan.only.is_none()),
+        generation,
         creates_left: creates_left || plan.only.is_some(),
-        restored_over: refreshed && end.is_none() && plan.only.is_none() && !plan.holds_restored,
-        approved: plan.only.is_none().then_some(plan.approved),
+        restored_over: refreshed && end.is_none() && plan.only.is_none() && !plan.holds_restored && !removals_left,
+        approved: plan.only.is_none().then_some((plan.approved, plan.planned_at)),
         left_behind: plan.left_behind,
         only: plan.only,
     };
@@ -227,11 +235,28 @@ pub(super) async fn finish<T: Transport>(
 }
 
 /// What the last refresh found and does not repair: it stands until the next one.
-fn unrepaired_drift<T>(world: &World<'_, T>) -> Result<Vec<Standing>, JournalError> {
-    let stored = store::standings(&world.reader).map_err(|error| JournalError(error.to_string()))?;
+fn unrepaired_drift<T>(
+    world: &World<'_, T>,
+    only: Option<&BTreeSet<DirectoryId>>,
+) -> Result<Vec<Standing>, JournalError> {
+    let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
     let report = world.settings.policy.on_drift == OnDrift::Report;
-    let unrepaired = |standing: &Standing| standing.kind == StandingKind::Drift && stays(standing, report);
-    Ok(stored.into_iter().filter(unrepaired).collect())
+    let mut stay = Vec::new();
+    for standing in store::standings(&world.reader).map_err(unreadable)? {
+        let Some(id) = standing.directory_id.as_ref().filter(|_| standing.kind == StandingKind::Drift) else {
+            continue;
+        };
+        let asked = only.is_none_or(|only| only.contains(id));
+        // A foreign account is said by the plan itself.
+        if asked
+            && report
+            && standing.reason != FOREIGN
+            && store::link_by_id(&world.reader, id).map_err(unreadable)?.is_some()
+        {
+            stay.push(standing);
+        }
+    }
+    Ok(stay)
 }
 
 /// Whether a drift is still there after the cycle that found it.
@@ -266,8 +291,10 @@ pub(super) struct Ending {
     pub(super) quiet: Option<Quiet>,
     pub(super) creates_left: bool,
     pub(super) restored_over: bool,
-    /// What an administrator released and the plan still had; none: this cycle was not about everybody.
-    pub(super) approved: Option<Vec<ChangeKey>>,
+    /// How often commands had written when it began.
+    pub(super) generation: i64,
+    /// What an administrator released and the plan still had, and when it was made; none: this cycle was not about everybody.
+    pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
     /// Drift that this cycle repaired: reported, and stored no more.
     pub(super) repaired: Vec<Standing>,
     /// Where settings move on: who does not move with them.
@@ -299,6 +326,7 @@ pub(super) async fn write_end<T: Transport>(
                 quiet,
                 creates_left,
                 restored_over,
+                generation,
                 repaired,
                 approved,
                 left_behind,
@@ -325,8 +353,8 @@ pub(super) async fn write_end<T: Transport>(
             if let Some(hold) = report.hold.as_ref().filter(|_| !held.is_empty()) {
                 store::store_hold(transaction, &HoldId::new(hold.as_str()), &held, now)?;
             }
-            if let Some(approved) = approved {
-                store::drop_approvals(transaction, &approved, now)?;
+            if let Some((approved, planned_at)) = approved {
+                store::drop_approvals(transaction, &approved, planned_at, now)?;
             }
             store::append(transaction, &[cycle_event(&report, source)], now)?;
             store::note_settings(transaction, number, source, now)?;
@@ -340,6 +368,7 @@ pub(super) async fn write_end<T: Transport>(
                 export_written_at: export_written_at.map(|written_at| written_at.min(now)),
                 creates_left,
                 restored_over,
+                generation,
                 quiet,
                 now,
                 window,

@@ -29,6 +29,8 @@ struct Listed {
     by_name: HashMap<String, Vec<Account>>,
     /// It showed fewer accounts than it said there are: who is not in it may be there all the same.
     short: bool,
+    /// It showed accounts twice, or did not say how many there are: whoever is not in it is better asked for.
+    repeats: bool,
 }
 
 /// How fresh a look-up must be.
@@ -93,7 +95,7 @@ pub(super) async fn look_up<T: Transport>(
     {
         match listed.by_name.get(&folded) {
             Some(found) => return Ok(found.clone()),
-            None if !listed.short => return Ok(Vec::new()),
+            None if !listed.short && !listed.repeats => return Ok(Vec::new()),
             None => {}
         }
     }
@@ -150,8 +152,9 @@ async fn list<T: Transport>(
         }
     };
     Ok(match walk(apply, calls_max, &mut keep).await? {
-        Walked::Whole => Some(Listed { by_name, short: false }),
-        Walked::Short => Some(Listed { by_name, short: true }),
+        Walked::Whole => Some(Listed { by_name, short: false, repeats: false }),
+        Walked::Repeated => Some(Listed { by_name, short: false, repeats: true }),
+        Walked::Short => Some(Listed { by_name, short: true, repeats: false }),
         Walked::TooLong => None,
     })
 }
@@ -161,6 +164,8 @@ async fn list<T: Transport>(
 pub(super) enum Walked {
     /// It showed as many accounts as it said there are.
     Whole,
+    /// As many, but some of them twice; or it does not say how many there are.
+    Repeated,
     /// It showed fewer.
     Short,
     /// It would have taken more calls than it was worth.
@@ -174,6 +179,7 @@ pub(super) async fn walk<T: Transport>(
     each: &mut dyn FnMut(Account),
 ) -> Result<Walked, Trouble> {
     let (mut seen, mut start, mut tries) = (HashSet::new(), 1, 0);
+    let (mut total, mut repeats) = (None, false);
     loop {
         let mut of_page = Vec::new();
         let Some(turn) = apply.any_turn().await else { return Err(Trouble::Ended) };
@@ -182,17 +188,23 @@ pub(super) async fn walk<T: Transport>(
             (After::Settled, Some(page)) => {
                 tries = 0;
                 let mut new_count = 0;
+                // Totals that change are of a list that shifts: the highest one is what it would have to show.
+                total = total.max(page.total);
                 for account in of_page {
                     // An account without a usable id still carries its name; the ids alone say where the list ends.
                     let is_new = account.id.as_ref().is_none_or(|id| seen.insert(hash_of(id.as_str())));
                     new_count += usize::from(is_new && account.id.is_some());
+                    repeats |= !is_new;
                     if is_new {
                         each(account);
                     }
                 }
                 let Some(next) = ScimTarget::<T>::next_start(start, &page, new_count) else {
-                    let short = page.total.is_some_and(|total| total > seen.len() as u64);
-                    return Ok(if short { Walked::Short } else { Walked::Whole });
+                    return Ok(match total {
+                        Some(total) if total > seen.len() as u64 => Walked::Short,
+                        Some(_) if !repeats => Walked::Whole,
+                        Some(_) | None => Walked::Repeated,
+                    });
                 };
                 let pages = page.total.unwrap_or(0) as usize / page.count.max(1);
                 if start == 1 && calls_max.is_some_and(|calls_max| pages > calls_max) {

@@ -136,11 +136,17 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
 
     let in_doubt = apply.recover().await;
     world.journal.write(|_| Ok(())).await?;
+    let generation = installation.generation;
     let refreshed = world.wish.refresh || installation.restored;
     let seen = if refreshed && !apply.ended() { apply.refresh().await } else { None };
     if apply.ended() {
         let (tally, end, answered) = apply.into_end();
-        return finish(world, started, Finished { tally, end, answered, plan: None, export: None, refreshed }).await;
+        return finish(
+            world,
+            started,
+            Finished { tally, end, answered, plan: None, export: None, refreshed, generation },
+        )
+        .await;
     }
     let now = world.clock.now();
     let mut seen = seen.unwrap_or_default();
@@ -163,10 +169,13 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
     if let Some(only) = &compared.only {
         seen.retain(|id, _| only.contains(id));
     }
-    apply.remember(seen, &compared.vanished);
+    apply.remember(seen, &compared.vanished, &compared.renamed_there);
     world.journal.write(|_| Ok(())).await?;
     if compared.plan.changes().next().is_some() {
-        store::quick_check(&world.reader).map_err(JournalError)?;
+        let damaged = |error: store::StateError| JournalError(chain(&error).join(": "));
+        store::quick_check(&world.reader).map_err(damaged)?;
+        let removals = compared.plan.changes().filter(|change| change.action().removes());
+        store::check_links(&world.reader, removals).map_err(damaged)?;
     }
     apply.plan(compared.plan).await;
     let (tally, end, answered) = apply.into_end();
@@ -180,6 +189,7 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
             plan: Some(planned),
             export: Some((compared.export, export.length_bytes())),
             refreshed,
+            generation,
         },
     )
     .await
@@ -221,6 +231,7 @@ async fn end_quietly<T: Transport>(
         standings: Some(standings),
         export_written_at: Some(written_at),
         quiet: Some(quiet),
+        generation: installation.generation,
         ..Ending::default()
     };
     write_end(world, report, ending).await

@@ -33,11 +33,19 @@ pub(super) enum Sent {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    /// Stores an intent and answers once it is on the disk.
-    pub(super) async fn intend(&self, intent: Intent) -> Option<(IntentId, Moment)> {
+    /// Stores an intent and answers once it is on the disk. None: the state cannot be written, or the link was ended by hand.
+    pub(super) async fn intend(&self, change: &Change, intent: Intent) -> Option<(IntentId, Moment)> {
         let now = self.now();
         let stored = self.world.journal.write(move |transaction| store::store_intents(transaction, &intent, now)).await;
-        self.state(stored).map(|id| (id, now))
+        let stored = self.state(stored)?;
+        if stored.is_none() {
+            self.stand(standing_of(
+                change,
+                StandingKind::Waiting,
+                "the link was ended by hand; the next cycle plans anew",
+            ));
+        }
+        stored.map(|id| (id, now))
     }
 
     /// Waits for the turn of a change; its intent is stored anew where that took long. None: the cycle has ended.

@@ -12,7 +12,7 @@ use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Mom
 use crate::outcome::Judged;
 use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
-use crate::target::Account;
+use crate::target::{Account, carries};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 
@@ -69,7 +69,9 @@ impl<T: Transport> Apply<'_, T> {
         let Ok(found) = self.look_up_for(&change, &user.user_name, Freshness::Now).await else { return open };
         match self.judge_found(&user, found, Doubt::Lost) {
             Found::Ours(account) => {
-                let made = Made::Earlier { settings: intent.settings };
+                // An intent of the first schema does not know: then the present ones count.
+                let settings = if intent.settings == 0 { self.settings } else { intent.settings };
+                let made = Made::Earlier { settings };
                 self.created(&change, Some(stored), account, &Judged::accepted(), made);
                 None
             }
@@ -99,6 +101,10 @@ impl<T: Transport> Apply<'_, T> {
         let met =
             |account: &Account| !intent.names.differ_from(&account.names) && (account.active || !intent.reactivate);
         match self.read(&scim_id).await {
+            Ok((Some(account), _)) if !carries(&account, &intent.user_name) => {
+                self.leave_alone(&change);
+                return self.drop_intent(intent);
+            }
             Ok((Some(account), judged)) if met(&account) => {
                 let carried = Carried { names: account.names, active: account.active };
                 let stored = (intent.id, intent.stored_at);

@@ -8,7 +8,7 @@ use super::lookup::{hash_of, walk, words};
 use super::verdict::verdict;
 use super::{End, World};
 use crate::http::Transport;
-use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen};
+use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen, UserName};
 use crate::report::CycleReport;
 use crate::settlement::{LinkEffect, Settlement};
 use crate::store;
@@ -79,7 +79,10 @@ impl<T: Transport> Apply<'_, T> {
     /// Reads one account by its id. None: it is as the snapshot has it, or nothing is known of it.
     async fn confirm(&self, link: &ProvisionedUser) -> Option<Seen> {
         match self.read(&link.scim_id).await {
-            Ok((Some(account), _)) => seen(&account, link),
+            Ok((Some(account), _)) => {
+                self.settled();
+                seen(&account, link)
+            }
             Ok((None, _)) => (self.witness(&link.scim_id).await == Witness::Seen).then_some(Seen::Gone),
             Err(Trouble::Unanswered(judged)) => {
                 self.gave_up(&judged.reason);
@@ -89,16 +92,28 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// Writes down what was seen, where it is to be repaired: from then on the snapshot is what Rhombus holds.
-    pub(super) fn remember(&self, seen: BTreeMap<DirectoryId, Seen>, vanished: &[DirectoryId]) {
-        if self.world.settings.policy.on_drift == OnDrift::Report {
-            return;
-        }
+    /// Writes down what was seen: whose account carries another userName, always; the rest where it is to be repaired. From
+    /// then on the snapshot is what Rhombus holds.
+    pub(super) fn remember(
+        &self,
+        seen: BTreeMap<DirectoryId, Seen>,
+        vanished: &[DirectoryId],
+        renamed: &[DirectoryId],
+    ) {
+        let repair = self.world.settings.policy.on_drift == OnDrift::Repair;
         for (id, seen) in seen {
+            let was_foreign =
+                || self.state(store::link_by_id(&self.world.reader, &id)).flatten().is_some_and(|l| l.foreign);
             let link = match seen {
-                Seen::Carries(names, active) => LinkEffect::Seen { names, active, futile: None },
-                Seen::Gone if vanished.contains(&id) => LinkEffect::Ended,
-                Seen::Gone | Seen::Foreign => continue,
+                Seen::Foreign(user_name, names, active) if renamed.contains(&id) => {
+                    LinkEffect::Renamed { user_name, names, active }
+                }
+                Seen::Foreign(..) => LinkEffect::Foreign,
+                Seen::Carries(names, active) if repair || was_foreign() => {
+                    LinkEffect::Seen { names, active, futile: None }
+                }
+                Seen::Gone if repair && vanished.contains(&id) => LinkEffect::Ended,
+                Seen::Carries(..) | Seen::Gone => continue,
             };
             let mut settlement = Settlement::of(&id, Action::Update);
             settlement.link = link;
@@ -110,10 +125,13 @@ impl<T: Transport> Apply<'_, T> {
 /// How an account differs from its row.
 fn seen(account: &Account, link: &ProvisionedUser) -> Option<Seen> {
     if !carries(account, &link.user_name) {
-        return Some(Seen::Foreign);
+        let theirs = account.external_id.as_ref().is_some_and(|external_id| *external_id != link.directory_id);
+        // With somebody else's externalId it is nobody's rename.
+        let name = account.user_name.clone().filter(|_| !theirs).unwrap_or_else(|| UserName::of_account(""));
+        return Some(Seen::Foreign(name, account.names.clone(), account.active));
     }
     let text = |name: &Option<Box<str>>| name.as_deref().unwrap_or_default().to_owned();
     let same = |a: &Names, b: &Names| text(&a.given) == text(&b.given) && text(&a.family) == text(&b.family);
-    let as_remembered = account.active == link.active && same(&account.names, &link.names);
+    let as_remembered = !link.foreign && account.active == link.active && same(&account.names, &link.names);
     (!as_remembered).then(|| Seen::Carries(account.names.clone(), account.active))
 }

@@ -44,7 +44,7 @@ impl<T: Transport> Apply<'_, T> {
             let judged = Judged::said("the account was inactive already");
             return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, self.world.source);
         }
-        let Some(mut stored) = self.intend(intent_of(change, approved, self.settings)).await else { return };
+        let Some(mut stored) = self.intend(change, intent_of(change, approved, self.settings)).await else { return };
         let (mut tries, mut action, mut doubt) = (0, removal.action(), Sent::NotDone);
         loop {
             let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };

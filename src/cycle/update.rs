@@ -9,6 +9,7 @@ use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{Action, Change, GuardKind, Moment, Names, StandingKind};
 use crate::outcome::{Judged, Outcome};
+use crate::plan::FOREIGN;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use crate::target::{Account, Update, carries};
 
@@ -28,7 +29,7 @@ impl<T: Transport> Apply<'_, T> {
     pub(super) async fn update(&self, change: &Change, update: Update<'_>, kind: Option<GuardKind>, approved: bool) {
         let mut intent = intent_of(change, approved, self.settings);
         intent.kind = kind;
-        let Some(mut stored) = self.intend(intent).await else { return };
+        let Some(mut stored) = self.intend(change, intent).await else { return };
         let (mut tries, mut doubt) = (0, Sent::NotDone);
         loop {
             let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
@@ -90,26 +91,38 @@ impl<T: Transport> Apply<'_, T> {
         update: Update<'_>,
         judged: &Judged,
     ) {
-        let is_meant =
-            |account: &Account| account.id.as_ref() == Some(update.id) && carries(account, change.user_name());
-        let mut account = shown.filter(is_meant).filter(|account| update.is_met_by(account));
-        if account.is_none()
-            && let Ok((Some(read), _)) = self.read(update.id).await
-        {
-            account = Some(read).filter(is_meant);
+        let mut account = shown.filter(|account| account.id.as_ref() == Some(update.id));
+        if !account.as_ref().is_some_and(|account| carries(account, change.user_name()) && update.is_met_by(account)) {
+            account = match self.read(update.id).await {
+                Ok((read, _)) => read,
+                // Accepted, and nobody shows what became of it: it is looked up.
+                Err(_) => return self.unanswered(change, Some(&stored), Sent::MaybeDone, judged),
+            };
         }
+        let foreign = account.as_ref().is_some_and(|account| !carries(account, change.user_name()));
         let met = account.as_ref().is_none_or(|account| update.is_met_by(account));
         let promised = Carried { names: update.wanted.laid_over(update.carried), active: true };
         let carried = account.map_or(promised, Carried::of);
         let inactive = !carried.active;
         let futile = (!met).then(|| update.wanted.digest(update.reactivate));
         self.settle_update(change, stored, carried, futile, judged, self.world.source);
+        if foreign {
+            return self.leave_alone(change);
+        }
         let reason = match (met, inactive) {
             (false, _) => "Rhombus accepted the update, and the account is as it was",
             (true, true) => "the account was found inactive; the next cycle brings it back",
             (true, false) => return,
         };
         self.stand(standing_of(change, StandingKind::Failed, reason));
+    }
+
+    /// The account carries another userName than the linked one: nothing of ours goes there any more.
+    pub(super) fn leave_alone(&self, change: &Change) {
+        let mut settlement = Settlement::of(change.directory_id(), Action::Update);
+        settlement.link = LinkEffect::Foreign;
+        self.settle(settlement);
+        self.stand(standing_of(change, StandingKind::Drift, FOREIGN));
     }
 
     pub(super) fn settle_update(

@@ -112,6 +112,8 @@ pub struct ProvisionedUser {
     pub names: Names,
     /// Whether the account is active; one that was found inactive is brought back.
     pub active: bool,
+    /// Whether it was seen with another userName: it may be somebody else's by now, and is left alone.
+    pub foreign: bool,
     /// The `[directory]` and `[scope]` settings under which it was last wanted.
     pub settings: i64,
     /// How many accepted updates in a row did not change the account (CONTRACT section 4, parked).
@@ -129,7 +131,7 @@ pub struct Glance<'r> {
     pub given: Option<&'r str>,
     /// The family name that the account carries.
     pub family: Option<&'r str>,
-    /// Whether the account is active.
+    /// Whether the account is active, and ours as far as is known.
     pub active: bool,
     /// The `[directory]` and `[scope]` settings under which it was last wanted.
     pub settings: i64,
@@ -143,7 +145,7 @@ impl ProvisionedUser {
             user_name: self.user_name.as_str(),
             given: self.names.given.as_deref(),
             family: self.names.family.as_deref(),
-            active: self.active,
+            active: self.active && !self.foreign,
             settings: self.settings,
         }
     }
@@ -156,8 +158,9 @@ pub enum Seen {
     Gone,
     /// It carries these names, and is active or not.
     Carries(Names, bool),
-    /// It carries another userName: it may be somebody else's by now.
-    Foreign,
+    /// It carries another userName, with these names, active or not: it may be somebody else's by now; or was renamed there,
+    /// as the directory wants it. An `externalId` that is shown is ours.
+    Foreign(UserName, Names, bool),
 }
 
 impl Names {

@@ -4,6 +4,7 @@
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
 use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
+use super::drift::FOREIGN;
 use super::{Doubled, Plan, Regimes};
 use crate::model::{
     Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Glance, InDoubt, Loose, Moment, OnDrift,
@@ -235,6 +236,11 @@ impl Comparison {
     }
 
     pub(super) fn provisioned(&mut self, desire: &Desire<'_>, row: &ProvisionedUser) {
+        if row.foreign {
+            let standing = Standing::new(StandingKind::Drift, Some(&row.directory_id), Some(&row.user_name), FOREIGN);
+            self.plan.standings.push(standing.account(&row.scim_id));
+            return;
+        }
         let same_name = desire.user_name == row.user_name.as_str();
         let renamed = !same_name && !UserName::of_account(desire.user_name).same_as(&row.user_name);
         if renamed {

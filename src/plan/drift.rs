@@ -2,7 +2,7 @@
 
 use super::comparison::Comparison;
 use super::desire::Desire;
-use crate::model::{Change, OnDrift, ProvisionedUser, Seen, Standing, StandingKind};
+use crate::model::{Change, OnDrift, ProvisionedUser, Seen, Standing, StandingKind, UserName};
 
 /// Why an account is left alone that carries another userName than it did.
 pub const FOREIGN: &str = "the account carries another userName at Rhombus than the one that was linked";
@@ -16,7 +16,12 @@ impl Comparison {
             self.plan.standings.push(standing.account(&row.scim_id));
         };
         match seen {
-            Seen::Foreign => drift(FOREIGN),
+            Seen::Foreign(user_name, names, active) if user_name.same_as(&UserName::of_account(desire.user_name)) => {
+                // Somebody settled the rename by hand: the refusal ends, and it is the account that the directory wants.
+                self.plan.renamed_there.push(row.directory_id.clone());
+                self.provisioned(desire, &ProvisionedUser { user_name, names, active, foreign: false, ..row.clone() });
+            }
+            Seen::Foreign(..) => drift(FOREIGN),
             Seen::Gone => {
                 drift("the account is gone at Rhombus");
                 if repair {
@@ -32,7 +37,7 @@ impl Comparison {
                     (false, true) => {}
                 }
                 if repair || (active && !desire.differs_from(&names)) {
-                    self.provisioned(desire, &ProvisionedUser { names, active, ..row.clone() });
+                    self.provisioned(desire, &ProvisionedUser { names, active, foreign: false, ..row.clone() });
                 }
             }
         }

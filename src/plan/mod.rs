@@ -36,6 +36,8 @@ pub struct Plan {
     pub unchanged_count: u64,
     /// Wanted users whose accounts are gone: their links end before they are made again.
     pub vanished: Vec<DirectoryId>,
+    /// Accounts that carry by now the username that the directory wants.
+    pub renamed_there: Vec<DirectoryId>,
     /// Whether users are wanted now who were last wanted under earlier settings.
     pub settings_move_on: bool,
     /// Users last wanted under earlier settings, and not wanted now.

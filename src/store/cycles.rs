@@ -42,6 +42,8 @@ pub struct InstallationRow {
     pub last_good_cycle_at: Option<Moment>,
     /// How many users are provisioned.
     pub provisioned_count: i64,
+    /// How often commands have written since it was made.
+    pub generation: i64,
     /// Whether the state was put back from a copy, and no refresh has ended well since.
     pub restored: bool,
 }
@@ -53,7 +55,7 @@ pub struct InstallationRow {
 pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
-         last_cycle, last_good_cycle_at, provisioned, quiet_head, restored FROM installation, counts",
+         last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation FROM installation, counts",
         [],
         |row| {
             let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
@@ -73,6 +75,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 last_good_cycle_at: row.get::<_, Option<i64>>(9)?.map(Moment),
                 provisioned_count: row.get(10)?,
                 restored: row.get(12)?,
+                generation: row.get(13)?,
             })
         },
     )
@@ -89,7 +92,8 @@ pub fn set_active(
     fingerprint: Option<&str>,
 ) -> rusqlite::Result<()> {
     transaction.execute(
-        "UPDATE installation SET active = ?1, base_url = ?2, token_fingerprint = ifnull(?3, token_fingerprint), quiet_digest = NULL",
+        "UPDATE installation SET active = ?1, base_url = ?2, token_fingerprint = ifnull(?3, token_fingerprint), quiet_digest = NULL,
+         generation = generation + 1",
         (active, base_url, fingerprint),
     )?;
     Ok(())
@@ -215,7 +219,7 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
     transaction.execute(
         "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
          export_written_at = ifnull(?3, export_written_at), first_load = first_load AND ?4,
-         quiet_digest = ?5, quiet_length = ?6, quiet_settings = ?7, quiet_head = ?8,
+         quiet_digest = CASE WHEN generation = ?10 THEN ?5 END, quiet_length = ?6, quiet_settings = ?7, quiet_head = ?8,
          restored = restored AND NOT ?9",
         (
             &end.report,
@@ -227,6 +231,7 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
             end.quiet.as_ref().map(|quiet| quiet.settings),
             end.quiet.as_ref().map(|quiet| &quiet.head),
             end.restored_over,
+            end.generation,
         ),
     )?;
     intents::prune(transaction, end.now, end.window)
@@ -243,6 +248,8 @@ pub struct CycleEnd {
     pub export_written_at: Option<Moment>,
     /// Whether creates are left that only wait.
     pub creates_left: bool,
+    /// How often commands had written when it began: one that wrote since wants another cycle.
+    pub generation: i64,
     /// Whether it was the refresh after which a restored state is believed again.
     pub restored_over: bool,
     /// Its export, where nothing was left to do.

@@ -1,6 +1,6 @@
 //! Opening the state: where it lies, who may touch it, whether it is ours, and its schema.
 
-use crate::model::{Moment, hex};
+use crate::model::{Change, Moment, ProvisionedUser, hex};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -13,6 +13,9 @@ const MIGRATIONS: [&str; 2] =
     [include_str!("../../state/0001_state.sql"), include_str!("../../state/0002_links_in_id_order.sql")];
 /// How long a connection waits for another one's write.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// One thread uses a connection.
+const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,10 +76,11 @@ impl StateError {
     /// How the reader can mend it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let ways = "run `rhombus-sync activate` if this is a first run, or put the backup back (made with `rhombus-sync backup`)";
+        let ways = "run `rhombus-sync activate` if this is a first run, or put the backup back (made with `rhombus-sync backup`; \
+                    remove the `-wal` and `-shm` files beside it first)";
         Some(match self {
             Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways.to_owned(),
-            Self::Newer { .. } => format!("start the newer program again; or {ways}"),
+            Self::Newer { .. } => format!("start the newer program again; or {ways} (`activate` puts this one aside)"),
             Self::Older { .. } => {
                 "start the service, or run `rhombus-sync --reconcile`: it upgrades the state, after a backup beside it"
                     .to_owned()
@@ -167,7 +171,9 @@ pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Res
         crate::folder::create(folder)?;
     }
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let mut connection = connect(path)?;
+    let mut connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    prepare(&connection, path)?;
     let second = (now.0.max(0) / 1000) as u32;
     let id = |random: &[u8]| format!("{second:08x}{}", hex(random));
     let transaction = connection.transaction()?;
@@ -219,9 +225,16 @@ fn check_rights(path: &Path) -> Result<(), StateError> {
 }
 
 fn connect(path: &Path) -> Result<Connection, StateError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything that writes: another application's file stays as it is.
+    schema(&connection, path)?;
+    prepare(&connection, path)?;
+    Ok(connection)
+}
+
+/// How every connection works, reading ones too.
+fn prepare(connection: &Connection, path: &Path) -> Result<(), StateError> {
     let begun = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
     begun.map_err(|error| damaged(path, error))?;
     for (name, value) in
@@ -230,7 +243,7 @@ fn connect(path: &Path) -> Result<Connection, StateError> {
         connection.pragma_update(None, name, value)?;
     }
     connection.pragma_update(None, "mmap_size", 0)?;
-    Ok(connection)
+    Ok(())
 }
 
 fn pragma(connection: &Connection, path: &Path, name: &str) -> Result<i32, StateError> {
@@ -250,13 +263,37 @@ fn damaged(path: &Path, error: rusqlite::Error) -> StateError {
 ///
 /// # Errors
 /// The state is damaged.
-pub fn quick_check(connection: &Connection) -> Result<(), String> {
+pub fn quick_check(connection: &Connection) -> Result<(), StateError> {
+    let path = PathBuf::from(connection.path().unwrap_or_default());
     let said: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match said {
         Ok(said) if said == "ok" => Ok(()),
-        Ok(said) => Err(format!("the state is damaged: {said}")),
-        Err(error) => Err(format!("the state is damaged: {error}")),
+        Ok(what) => Err(StateError::Damaged { path, what }),
+        Err(error) => Err(StateError::Damaged { path, what: error.to_string() }),
     }
+}
+
+/// Our own check of what SQLite's does not see: each account that is about to be removed must be found by its id, its owner
+/// and its username alike, or a row has changed by itself.
+///
+/// # Errors
+/// The state is damaged.
+pub fn check_links<'c>(connection: &Connection, removals: impl Iterator<Item = &'c Change>) -> Result<(), StateError> {
+    for change in removals {
+        let (id, name) = (change.directory_id(), change.user_name());
+        let by_account =
+            change.scim_id().map(|account| super::link_by_scim_id(connection, account)).transpose()?.flatten();
+        let by_name = super::link_of(connection, &name.folded())?;
+        let by_id = super::link_by_id(connection, id)?;
+        let same = |found: Option<ProvisionedUser>| {
+            found.is_some_and(|found| found.directory_id == *id && Some(&found.scim_id) == change.scim_id())
+        };
+        if !same(by_account) || !same(by_id) || by_name.is_none() {
+            let path = PathBuf::from(connection.path().unwrap_or_default());
+            return Err(StateError::Damaged { path, what: format!("the link of {id} has changed by itself") });
+        }
+    }
+    Ok(())
 }
 
 /// A consistent copy of the state into a new file of mode 0600, by SQLite's backup API.
@@ -265,6 +302,11 @@ pub fn quick_check(connection: &Connection) -> Result<(), String> {
 /// The file is there already, or cannot be written.
 pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    connection.backup("main", file, None::<fn(rusqlite::backup::Progress)>)?;
-    Ok(())
+    let copied = quick_check(connection)
+        .and_then(|()| Ok(connection.backup("main", file, None::<fn(rusqlite::backup::Progress)>)?));
+    if copied.is_err() {
+        // What is not whole must not be there when it is needed.
+        let _ = std::fs::remove_file(file);
+    }
+    copied
 }

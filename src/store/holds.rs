@@ -105,15 +105,23 @@ pub fn held_beside(
 ///
 /// # Errors
 /// The state cannot be written.
-pub fn drop_approvals(transaction: &Transaction<'_>, planned: &[ChangeKey], now: Moment) -> rusqlite::Result<()> {
+pub fn drop_approvals(
+    transaction: &Transaction<'_>,
+    planned: &[ChangeKey],
+    planned_at: Moment,
+    now: Moment,
+) -> rusqlite::Result<()> {
     let planned: BTreeSet<_> = planned.iter().collect();
     let begun = "EXISTS (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
          AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1)";
     transaction
         .execute(&format!("DELETE FROM approvals AS a WHERE used OR (expires_at <= ?1 AND NOT {begun})"), [now.0])?;
     let left: Vec<ChangeKey> = transaction
-        .prepare(&format!("SELECT action, directory_id, scim_id FROM approvals a WHERE NOT {begun}"))?
-        .query_map([], |row| super::intents::key(row, 0))?
+        .prepare(&format!(
+            "SELECT action, directory_id, scim_id FROM approvals a WHERE expires_at <= ?1 AND NOT {begun}"
+        ))?
+        // One that came while the cycle ran is the next one's.
+        .query_map([planned_at.plus(APPROVAL).0], |row| super::intents::key(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     for key in left.into_iter().filter(|key| !planned.contains(key)) {
         let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);

@@ -54,11 +54,20 @@ pub struct OpenIntent {
     pub settings: i64,
 }
 
-/// Stores an intent.
+/// Stores an intent. None: the link that it is about has been ended by hand meanwhile.
 ///
 /// # Errors
 /// The state cannot be written.
-pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment) -> rusqlite::Result<IntentId> {
+pub fn store_intents(
+    transaction: &Transaction<'_>,
+    intent: &Intent,
+    now: Moment,
+) -> rusqlite::Result<Option<IntentId>> {
+    if let Some(scim_id) = &intent.key.scim_id
+        && !is_linked(transaction, &intent.key.directory_id, scim_id)?
+    {
+        return Ok(None);
+    }
     transaction
         .prepare_cached(
             "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, cause, approved, stored_at, reactivate, settings, approval)
@@ -79,7 +88,13 @@ pub fn store_intents(transaction: &Transaction<'_>, intent: &Intent, now: Moment
             intent.reactivate,
             intent.settings,
         ))?;
-    Ok(IntentId(transaction.last_insert_rowid()))
+    Ok(Some(IntentId(transaction.last_insert_rowid())))
+}
+
+fn is_linked(connection: &Connection, id: &DirectoryId, scim_id: &ScimId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM links WHERE directory_id = ?1 AND scim_id = ?2")?
+        .exists((id.as_str(), scim_id.as_str()))
 }
 
 /// Stores an intent anew, because its turn came late or its request is sent once more.
@@ -170,6 +185,24 @@ pub fn settle(
                 )?
                 .execute((id, names.given.as_deref(), names.family.as_deref(), futile, active))?;
         }
+        LinkEffect::Foreign => {
+            transaction.prepare_cached("UPDATE links SET active = 2 WHERE directory_id = ?1")?.execute([id])?;
+        }
+        LinkEffect::Renamed { user_name, names, active } => {
+            transaction
+                .prepare_cached(
+                    "UPDATE links SET user_name = ?2, folded = ?3, given_name = ?4, family_name = ?5, active = ?6
+                     WHERE directory_id = ?1",
+                )?
+                .execute((
+                    id,
+                    user_name.as_str(),
+                    user_name.folded(),
+                    names.given.as_deref(),
+                    names.family.as_deref(),
+                    active,
+                ))?;
+        }
         LinkEffect::Ended => {
             let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;
             transaction.prepare_cached("UPDATE counts SET provisioned = provisioned - ?1")?.execute([ended as i64])?;
@@ -201,7 +234,7 @@ pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Resu
     transaction.execute("UPDATE counts SET provisioned = provisioned - ?1", [ended as i64])?;
     transaction.execute("DELETE FROM standings WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("DELETE FROM absences WHERE directory_id = ?1", [id.as_str()])?;
-    transaction.execute("UPDATE installation SET quiet_digest = NULL", [])?;
+    transaction.execute("UPDATE installation SET quiet_digest = NULL, generation = generation + 1", [])?;
     Ok(())
 }
 

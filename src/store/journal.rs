@@ -26,8 +26,18 @@ type Answer = Box<dyn FnOnce() + Send>;
 
 /// The journal has ended; the first error says why.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the state cannot be written: {0}")]
+#[error("the state cannot be used: {0}")]
 pub struct JournalError(pub String);
+
+impl JournalError {
+    /// The ways out of a damaged state; none where it is something else.
+    #[must_use]
+    pub fn ways_out(&self) -> Option<String> {
+        let damaged = self.0.contains("is damaged") || self.0.contains("malformed");
+        let state = StateError::Damaged { path: std::path::PathBuf::new(), what: String::new() };
+        damaged.then(|| state.hint()).flatten()
+    }
+}
 
 /// What a test makes of a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,9 +71,7 @@ impl Journal {
         let told = failure.clone();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             let mut thread = Thread { connection, lock, faults };
-            if let Err(error) = thread.run(&queue) {
-                let _ = told.set(error);
-            }
+            thread.run(&queue, &told);
         })?;
         Ok(Self { writes, failure })
     }
@@ -130,34 +138,54 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(&mut self, queue: &mpsc::Receiver<Write>) -> Result<(), String> {
+    fn run(&mut self, queue: &mpsc::Receiver<Write>, told: &std::sync::OnceLock<String>) {
         while let Ok(first) = queue.recv() {
-            self.commit(first, queue)?;
+            let writes = gather(first, queue);
+            // Whoever waits hears why before the channels close.
+            let mut ended = |error: String| drop(told.set(error));
+            if self.commit(writes, &mut ended).is_none() {
+                return;
+            }
         }
         // Readers beside us may hold the log open; what stays in it is taken up by the next checkpoint.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        Ok(())
     }
 
-    fn commit(&mut self, first: Write, queue: &mpsc::Receiver<Write>) -> Result<(), String> {
-        let writes = gather(first, queue);
+    fn commit(&mut self, writes: Vec<Write>, ended: &mut dyn FnMut(String)) -> Option<()> {
         let fault = self.faults.as_mut().map_or(Fault::None, |faults| faults());
         if fault == Fault::Before {
-            return Err("stopped by a test".to_owned());
+            return None;
         }
-        let said = |error: rusqlite::Error| error.to_string();
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(said)?;
-        let answers: Vec<_> =
-            writes.into_iter().map(|write| (write.run)(&transaction)).collect::<Result<_, _>>().map_err(said)?;
-        transaction.commit().map_err(said)?;
-        if let Some(lock) = &mut self.lock {
-            lock.note(&self.connection)?;
+        if let Err(error) = self.lock.as_ref().map_or(Ok(()), Lock::is_still_held) {
+            ended(error);
+            return None;
+        }
+        let mut said = |error: rusqlite::Error| ended(error.to_string());
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&mut said).ok()?;
+        let mut answers = Vec::with_capacity(writes.len());
+        for write in writes {
+            match (write.run)(&transaction) {
+                Ok(answer) => answers.push(answer),
+                Err(error) => {
+                    said(error);
+                    return None;
+                }
+            }
+        }
+        if let Err(error) = transaction.commit() {
+            said(error);
+            return None;
         }
         if fault == Fault::After {
-            return Err("stopped by a test".to_owned());
+            return None;
+        }
+        if let Some(Err(error)) = self.lock.as_mut().map(|lock| lock.note(&self.connection)) {
+            ended(error);
+            return None;
         }
         answers.into_iter().for_each(|answer| answer());
-        Ok(())
+        Some(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::Head;
 use rusqlite::Connection;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The longest lock file that is read, in bytes.
@@ -41,6 +41,7 @@ pub struct Noted {
 /// The right to send, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
+    path: PathBuf,
     file: File,
     noted: Option<Noted>,
 }
@@ -70,9 +71,28 @@ impl Lock {
             }
             Err(TryLockError::Error(cause)) => return Err(io(cause)),
         }
-        let mut lock = Self { file, noted: parse(&read_again(&path).map_err(io)?) };
+        let mut lock = Self { path: path.clone(), file, noted: None };
+        if lock.is_still_held().is_err() {
+            // It was replaced between opening and locking: whoever made the new one may have it.
+            return Err(LockError::Held(String::new()));
+        }
+        lock.noted = parse(&read_again(&path).map_err(io)?);
         lock.write().map_err(io)?;
         Ok(lock)
+    }
+
+    /// Whether the file is still the one that lies beside the state: where it was removed, another process may have made
+    /// and locked its own.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn is_still_held(&self) -> Result<(), String> {
+        let here = self.file.metadata().map(|file| (file.dev(), file.ino()));
+        let there = std::fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
+        match (here, there) {
+            (Ok(here), Ok(there)) if here == there => Ok(()),
+            _ => Err(format!("the lock file {} was removed or replaced", self.path.display())),
+        }
     }
 
     /// How far the log was; none where nobody ever noted it.
@@ -100,6 +120,12 @@ impl Lock {
     }
 }
 
+/// How far the log was when that was last noted, for a command that writes beside a sender.
+#[must_use]
+pub fn noted_beside(state: &Path) -> Option<Noted> {
+    parse(&read_again(&beside(state)).ok()?)
+}
+
 /// Notes where the log ends for a command that writes beside a sender; the sender's own note may come between.
 ///
 /// # Errors
@@ -123,9 +149,10 @@ fn beside(state: &Path) -> PathBuf {
 }
 
 fn read(file: &File) -> std::io::Result<String> {
-    let mut text = String::new();
-    file.take(BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    // What is no text notes nothing.
+    Ok(String::from_utf8(bytes).unwrap_or_default())
 }
 
 fn read_again(path: &Path) -> std::io::Result<String> {

@@ -20,13 +20,13 @@ pub use cycles::{
     CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_settings,
     note_token, reserve_settings, set_active, set_not_before, settings,
 };
-pub use database::{Access, StateError, backup, create, open, quick_check, scratch, upgrade};
+pub use database::{Access, StateError, backup, check_links, create, open, quick_check, scratch, upgrade};
 pub use holds::{approvals_count, approve, current_hold, drop_approvals, held_beside, held_of, store_hold};
 pub use intents::{Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
-pub use lock::{Lock, LockError, Noted, note_beside};
+pub use lock::{Lock, LockError, Noted, note_beside, noted_beside};
 pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};
-pub use restored::{chain_before, continue_log, go_on_after};
+pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
 pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
 pub use standings::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, replace_absences, replace_standings, standings,

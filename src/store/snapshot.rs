@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 
 const COLUMNS: &str =
     "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted";
+/// In the column `active`: the account was seen with another userName.
+const FOREIGN: i64 = 2;
 /// The first of them, by which an export is compared; the rest is read of who differs.
 const GLANCE: &str = "directory_id, row, user_name, given_name, family_name, active, settings";
 
@@ -158,14 +160,16 @@ pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Pr
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
-    let Glance { user_name, given, family, active, settings } = glance(row)?;
+    let Glance { user_name, given, family, settings, active: _ } = glance(row)?;
+    let active: i64 = row.get(5)?;
     Ok(ProvisionedUser {
         row: row.get(1)?,
         directory_id: DirectoryId::new(row.get_ref(0)?.as_str()?),
         scim_id: ScimId::new(row.get_ref(7)?.as_str()?),
         user_name: UserName::of_account(user_name),
         names: Names { given: given.map(Into::into), family: family.map(Into::into) },
-        active,
+        active: active != 0,
+        foreign: active == FOREIGN,
         settings,
         futile_count: row.get(8)?,
         futile_wanted: row.get_ref(9)?.as_str_or_null()?.map(Into::into),
@@ -177,7 +181,7 @@ fn glance<'r>(row: &'r Row<'_>) -> rusqlite::Result<Glance<'r>> {
         user_name: row.get_ref(2)?.as_str()?,
         given: row.get_ref(3)?.as_str_or_null()?,
         family: row.get_ref(4)?.as_str_or_null()?,
-        active: row.get(5)?,
+        active: row.get::<_, i64>(5)? == 1,
         settings: row.get(6)?,
     })
 }

@@ -94,6 +94,8 @@ pub(crate) struct Company {
     pub(crate) settings: Settings,
     /// Whether cycles begin with a refresh.
     pub(crate) refresh: Cell<bool>,
+    /// Whom cycles are about; empty: everybody.
+    pub(crate) only: RefCell<Vec<String>>,
     /// What the endpoint's answers are turned into.
     pub(crate) mangle: RefCell<Mangle>,
 }
@@ -109,6 +111,7 @@ impl Company {
             folder,
             accounts: Rc::default(),
             refresh: Cell::new(false),
+            only: RefCell::default(),
             clock: Arc::new(AtomicI64::new(1_800_000_000_000)),
             mangle: RefCell::new(Rc::new(|_, answer| answer)),
         };
@@ -162,7 +165,7 @@ impl Company {
                 cycle: CycleId::new(format!("cycle-{cycle}")),
                 source: Source::Reconcile,
                 token_fingerprint: None,
-                wish: Wish { refresh: self.refresh.get(), ..Wish::default() },
+                wish: Wish { refresh: self.refresh.get(), only: self.only.borrow().clone(), ..Wish::default() },
                 progress: &|_, _| {},
             };
             let whole = async {
