@@ -426,6 +426,11 @@ fn row_31_of_fifty_starts_at_once_one_sends() {
 }
 
 #[test]
+fn row_34_the_library_inside_is_past_the_bug_that_damaged_logs() {
+    assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
+}
+
+#[test]
 fn forget_ends_a_link_and_leaves_the_account_alone() {
     let office = settled(4);
     let before = office.accounts();

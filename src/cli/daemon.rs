@@ -3,7 +3,7 @@
 
 use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
-use super::scene::Scene;
+use super::scene::{Scene, inactive};
 use super::sending::Sending;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, Wish, World, reconcile};
@@ -104,8 +104,11 @@ impl<'a> Daemon<'a> {
         let refresh_cron = &config.schedule.refresh_cron;
         let (cron, refresh) =
             (due(&config.schedule.cron)?, if refresh_cron.is_empty() { None } else { Some(due(refresh_cron)?) });
-        let watch = config.schedule.watch.then(|| Watch::new(&config.settings.export_path));
-        (self.cron, self.refresh_cron, self.watch) = (Some(cron), refresh, watch);
+        // A watch of the same file goes on: it may have seen a change that is not quiet yet.
+        let same = self.watch.take().filter(|watch| watch.is_of(&config.settings.export_path));
+        let watch = same.or_else(|| Some(Watch::new(&config.settings.export_path)));
+        self.watch = watch.filter(|_| config.schedule.watch);
+        (self.cron, self.refresh_cron) = (Some(cron), refresh);
         Ok(())
     }
 
@@ -242,8 +245,10 @@ impl<'a> Daemon<'a> {
     }
 
     fn start_cycle(&mut self, wanted: Wanted) {
-        if let Err(failure) = self.try_start_cycle(wanted) {
-            self.say(&format!("no cycle: {}", failure.in_one_line()));
+        match self.try_start_cycle(wanted) {
+            Ok(()) => {}
+            Err(failure) if matches!(failure.exit, 6 | 78) => self.rest(&format!("idle: {}", failure.in_one_line())),
+            Err(failure) => self.say(&format!("no cycle: {}", failure.in_one_line())),
         }
     }
 
@@ -254,7 +259,10 @@ impl<'a> Daemon<'a> {
         }
         let fingerprint = self.token.as_ref().map(|token| token.fingerprint(&sending.installation_id));
         let target = self.scene.target_with(self.token.clone())?;
-        let (reader, _) = self.scene.state(store::Access::Read)?;
+        let (reader, installation) = self.scene.state(store::Access::Read)?;
+        if !installation.active {
+            return Err(inactive());
+        }
         let (stop, deactivated) = (CancellationToken::new(), Rc::new(Cell::new(false)));
         let (settings, journal) = (self.scene.config.settings.clone(), sending.journal.clone());
         let (stopped, off) = (stop.clone(), deactivated.clone());
@@ -305,10 +313,7 @@ impl<'a> Daemon<'a> {
         match report.resume {
             Resume::AfterPause => self.wake_at = Some(Instant::now() + self.pauses.longer()),
             Resume::AtOnce => self.want(Source::Schedule, false),
-            Resume::WithTheNext => {
-                self.pauses.over();
-                self.wake_at = self.wakes_at(&report);
-            }
+            Resume::WithTheNext => self.wake_at = self.wakes_at(&report),
         }
         let line = self.status_line(&report);
         self.say(&line);
@@ -316,13 +321,18 @@ impl<'a> Daemon<'a> {
     }
 
     /// When somebody's wait is over: a create that settles, a failure that is tried again, or what Rhombus asked for.
-    fn wakes_at(&self, report: &CycleReport) -> Option<Instant> {
+    fn wakes_at(&mut self, report: &CycleReport) -> Option<Instant> {
         let waits = [StandingKind::Waiting, StandingKind::Failed];
         let of_users = report.standings.iter().filter(|one| waits.contains(&one.kind)).filter_map(|one| one.until);
         let asked = self.sending.as_ref().and_then(|sending| sending.not_before(SystemClock.now()));
-        let until = of_users.chain(asked).min()?;
-        let wait_ms = until.since_ms(SystemClock.now()).max(1_000);
-        Some(Instant::now() + Duration::from_millis(wait_ms.unsigned_abs()))
+        let Some(until) = of_users.chain(asked).min() else {
+            self.pauses.over();
+            return None;
+        };
+        let wait_ms = until.since_ms(SystemClock.now());
+        // What could go on at once and did not, cannot: it is tried less and less often.
+        let wait = if wait_ms <= 1_000 { self.pauses.longer() } else { Duration::from_millis(wait_ms.unsigned_abs()) };
+        Some(Instant::now() + wait)
     }
 
     fn status_line(&self, report: &CycleReport) -> String {

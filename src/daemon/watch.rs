@@ -32,6 +32,12 @@ impl Watch {
         watch
     }
 
+    /// Whether it watches this file.
+    #[must_use]
+    pub fn is_of(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
     /// Whether the export has changed and has been quiet for a second since; once for each change.
     pub fn has_settled(&mut self, now: Instant) -> bool {
         let look = self.look();
