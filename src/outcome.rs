@@ -163,6 +163,15 @@ fn detail(answer: &Answer) -> String {
 }
 
 impl Judged {
+    /// Why it is not accepted, without the endpoint's own words: those may name a person, and logs must not.
+    #[must_use]
+    pub fn bare(&self) -> String {
+        if self.response.code.is_empty() {
+            return self.reason.clone();
+        }
+        format!("Rhombus answered {} {}", self.response.code, self.response.message).trim_end().to_owned()
+    }
+
     /// Accepted, seen without an answer of its own.
     #[must_use]
     pub fn accepted() -> Self {

@@ -179,7 +179,7 @@ fn what_is_approved_beside_it_is_sent_within_seconds() {
     });
     assert!(office.run(&["approve", &hold.take().expect("a hold")]).status.success());
     assert!(until("it is sent", || office.accounts().len() == 10) < Duration::from_secs(6));
-    assert!(cycles(&office).contains(&"approve".to_owned()));
+    until("its cycle says so", || cycles(&office).contains(&"approve".to_owned()));
     assert!(office.run(&["forget", "id-00003"]).status.success(), "forget works beside it too");
 }
 
@@ -341,10 +341,73 @@ fn a_reload_is_all_or_nothing() {
     until("it is in force", || log(&office).contains("is in force"));
     std::fs::write(office.path("other.json"), Value::from(people(0..4)).to_string()).expect("another export");
     until("the watch follows", || office.accounts().len() == 4);
-    let updates = office.events().into_iter().filter(|event| event["event_type"] == "idm_integration_update");
-    assert_eq!(updates.count(), 1, "settings changed, said once");
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
+    let updates = office.events().into_iter().filter(|event| event["event_type"] == "idm_integration_update");
+    assert_eq!(updates.count(), 1, "settings changed, said once");
+}
+
+#[test]
+fn a_state_that_is_removed_or_replaced_under_it_is_let_go_of() {
+    let office = Office::open("");
+    rarely(&office);
+    office.export(&people(0..3));
+    office.activate();
+    let mut daemon = Daemon::start(&office, &[]);
+    until("the first load", || office.accounts().len() == 3 && cycles(&office) == ["startup"]);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(office.path(file));
+    }
+    until("it says so", || log(&office).contains("there is no state yet"));
+    office.activate();
+    office.export(&people(0..4));
+    until("it begins with the new one", || office.accounts().len() == 4);
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit(), Some(0));
+    assert!(office.run(&["events", "verify"]).status.success(), "one log over both states");
+}
+
+#[test]
+fn a_sink_and_a_log_that_nobody_reads_stop_neither_cycles_nor_the_end() {
+    let office = Office::open("");
+    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let sink = "[[sinks]]\nkind = \"stdout\"\n[schedule]\ncron = \"* * * * * *\"\n";
+    std::fs::write(office.path("config.toml"), format!("{text}{sink}")).expect("written");
+    office.export(&people(0..200));
+    office.activate();
+    let child = office.command(&[]).env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut daemon = Daemon { child: child.expect("it starts") };
+    until("the first load", || office.accounts().len() == 200);
+    office.export(&people(0..201));
+    until("it goes on", || office.accounts().len() == 201);
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit(), Some(0));
+}
+
+#[test]
+fn a_token_that_others_can_read_is_refused_at_the_start() {
+    let elsewhere = Elsewhere::open();
+    elsewhere.office.export(&people(0..1));
+    elsewhere.office.activate();
+    std::fs::set_permissions(elsewhere.office.path("token"), PermissionsExt::from_mode(0o644)).expect("open");
+    assert_eq!(Daemon::start(&elsewhere.office, &[]).exit(), Some(78), "{}", log(&elsewhere.office));
+}
+
+#[test]
+fn a_wait_that_is_over_makes_no_cycle_after_cycle() {
+    let elsewhere = Elsewhere::open();
+    let office = &elsewhere.office;
+    office.export(&people(0..3));
+    office.activate();
+    let _daemon = Daemon::start(office, &[]);
+    until("the first load", || elsewhere.count() == 3);
+    "second".clone_into(&mut elsewhere.good.lock().expect("whole"));
+    office.export(&people(0..2));
+    until("the refusal is said", || log(office).contains("Rhombus refuses the token"));
+    std::fs::remove_file(office.path("directory.json")).expect("removed");
+    let before = log(office).matches("a cycle").count();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(log(office).matches("a cycle").count() <= before + 3, "{}", log(office));
 }
 
 #[test]

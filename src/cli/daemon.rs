@@ -3,14 +3,15 @@
 
 use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
+use super::reload::{Proving, proven};
 use super::scene::{Scene, inactive};
 use super::sending::Sending;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, Wish, World, reconcile};
 use crate::daemon::{FALLBACK, Manager, Pauses, Watch, start};
 use crate::event::Source;
-use crate::model::{Moment, StandingKind};
-use crate::report::{CycleReport, Resume, TokenProof};
+use crate::model::Moment;
+use crate::report::CycleReport;
 use crate::schedule::{Due, Timetable};
 use crate::secret::Token;
 use crate::store::{self, JournalError};
@@ -25,14 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the log is asked whether its daily checkpoint is due.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(600);
-/// How many users are named in one line of the log.
-const IDS_SHOWN_MAX: usize = 20;
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let scene = Scene::load(arguments)?;
     scene.endpoint()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async { Daemon::new(arguments, scene)?.live().await })?;
+    LocalSet::new().block_on(&runtime, async { Daemon::new(arguments, scene).live().await })?;
     Ok(Said::done(""))
 }
 
@@ -44,10 +43,11 @@ struct Wanted {
 }
 
 /// A cycle under way.
-struct Running {
+pub(super) struct Running {
     cycle: JoinHandle<Result<CycleReport, JournalError>>,
     stop: CancellationToken,
     deactivated: Rc<Cell<bool>>,
+    pub(super) refresh: bool,
 }
 
 pub(super) struct Daemon<'a> {
@@ -60,17 +60,25 @@ pub(super) struct Daemon<'a> {
     pub(super) watch: Option<Watch>,
     /// None: idle, with nothing to send to or by.
     pub(super) sending: Option<Sending>,
-    running: Option<Running>,
+    pub(super) running: Option<Running>,
     wanted: Option<Wanted>,
-    wake_at: Option<Instant>,
-    pauses: Pauses,
+    pub(super) wake_at: Option<Instant>,
+    pub(super) pauses: Pauses,
     checkpoint_at: Instant,
-    token_is_refused: bool,
+    /// A refresh was due and has not been done.
+    pub(super) refresh_is_owed: bool,
+    /// The last cycle was started at once after another: once is enough.
+    pub(super) was_at_once: bool,
+    pub(super) token_is_refused: bool,
+    /// The last token on disk that was no good either.
+    pub(super) refused_token: Option<Token>,
+    /// A reload, or a new token, being proven.
+    pub(super) proving: Option<Proving>,
     stopping: bool,
 }
 
 impl<'a> Daemon<'a> {
-    fn new(arguments: &'a Arguments, scene: Scene) -> Result<Self, Failure> {
+    fn new(arguments: &'a Arguments, scene: Scene) -> Self {
         let mut daemon = Self {
             arguments,
             scene,
@@ -85,31 +93,32 @@ impl<'a> Daemon<'a> {
             wake_at: None,
             pauses: Pauses::default(),
             checkpoint_at: Instant::now(),
+            refresh_is_owed: false,
+            was_at_once: false,
             token_is_refused: false,
+            refused_token: None,
+            proving: None,
             stopping: false,
         };
-        daemon.keep_time()?;
-        Ok(daemon)
+        daemon.keep_time(None);
+        daemon
     }
 
-    /// Schedule and watch of the present configuration.
-    pub(super) fn keep_time(&mut self) -> Result<(), Failure> {
+    /// Schedule and watch of the present configuration; what has not changed since `before` goes on as it was.
+    pub(super) fn keep_time(&mut self, before: Option<&Scene>) {
         let (config, now) = (&self.scene.config, SystemClock.now());
+        // The configuration was checked: both expressions can be read.
         let due = |cron: &str| {
-            let timetable = Timetable::parse(cron, &config.schedule.time_zone);
-            timetable
-                .map(|timetable| Due::after(timetable, now))
-                .map_err(|error| Failure::new(78, format!("[schedule] cannot be read: {error:?}"), None))
+            Timetable::parse(cron, &config.schedule.time_zone).ok().map(|timetable| Due::after(timetable, now))
         };
-        let refresh_cron = &config.schedule.refresh_cron;
-        let (cron, refresh) =
-            (due(&config.schedule.cron)?, if refresh_cron.is_empty() { None } else { Some(due(refresh_cron)?) });
-        // A watch of the same file goes on: it may have seen a change that is not quiet yet.
+        if before.is_none_or(|before| before.config.schedule != config.schedule) {
+            self.cron = due(&config.schedule.cron);
+            self.refresh_cron = due(&config.schedule.refresh_cron).filter(|_| !config.schedule.refresh_cron.is_empty());
+        }
+        // It may have seen a change that is not quiet yet.
         let same = self.watch.take().filter(|watch| watch.is_of(&config.settings.export_path));
-        let watch = same.or_else(|| Some(Watch::new(&config.settings.export_path)));
-        self.watch = watch.filter(|_| config.schedule.watch);
-        (self.cron, self.refresh_cron) = (Some(cron), refresh);
-        Ok(())
+        let watch = same.unwrap_or_else(|| Watch::new(&config.settings.export_path));
+        self.watch = Some(watch).filter(|_| config.schedule.watch);
     }
 
     async fn live(mut self) -> Result<(), Failure> {
@@ -124,23 +133,20 @@ impl<'a> Daemon<'a> {
         fallback.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.begin(Source::Startup)?;
         self.manager.ready();
-        let mut reload = false;
         while !(self.stopping && self.running.is_none()) {
             tokio::select! {
                 biased;
                 _ = terminate.recv() => self.stop(),
                 _ = interrupt.recv() => self.stop(),
-                _ = hangup.recv() => reload = true,
+                _ = hangup.recv() => self.reload(),
                 _ = now.recv() => self.want(Source::Signal, false),
                 ended = ended(&mut self.running) => self.after(ended)?,
+                proven = proven(&mut self.proving) => self.take(proven).await,
                 Some(()) = beats.recv() => self.beat().await?,
                 _ = fallback.tick() => self.beat().await?,
             }
             if self.running.is_some() || self.stopping {
                 continue;
-            }
-            if std::mem::take(&mut reload) {
-                self.reload().await;
             }
             if let Some(wanted) = self.wanted.take().filter(|_| self.sending.is_some()) {
                 self.start_cycle(wanted);
@@ -161,7 +167,8 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    fn want(&mut self, source: Source, refresh: bool) {
+    pub(super) fn want(&mut self, source: Source, refresh: bool) {
+        let refresh = refresh || self.refresh_is_owed;
         let wanted = self.wanted.get_or_insert(Wanted { source, refresh });
         wanted.refresh |= refresh;
     }
@@ -174,9 +181,9 @@ impl<'a> Daemon<'a> {
             self.say("idle: there is no state yet; run `rhombus-sync activate`, or put the backup back");
             return Ok(());
         }
-        match Sending::begin(&self.scene) {
-            Ok(sending) => {
-                self.sending = Some(sending);
+        match self.token().and_then(|token| Ok((token, Sending::begin(&self.scene)?))) {
+            Ok((token, sending)) => {
+                (self.token, self.sending) = (token, Some(sending));
                 self.want(source, false);
                 self.say("active");
                 Ok(())
@@ -191,6 +198,15 @@ impl<'a> Daemon<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// The token that lies on the disk, and a client that can be made with it. One that others can read is never used.
+    fn token(&self) -> Result<Option<Token>, Failure> {
+        let token = if self.scene.rehearsal { None } else { Some(self.scene.token()?) };
+        if token.is_some() {
+            self.scene.target_with(token.clone())?;
+        }
+        Ok(token)
     }
 
     /// Once a second: everything that nobody signals.
@@ -213,6 +229,23 @@ impl<'a> Daemon<'a> {
         }
         let Some(sending) = &mut self.sending else { return self.begin(Source::Activate) };
         let orders = sending.orders(&self.scene)?;
+        let another = |token: &Token| {
+            orders
+                .token_fingerprint
+                .as_ref()
+                .is_some_and(|proven| *proven != token.fingerprint(&sending.installation_id))
+        };
+        if self.running.is_none() && self.token.as_ref().is_some_and(another) {
+            // `activate` proved another one.
+            self.token = None;
+        }
+        if orders.moved {
+            match &self.running {
+                Some(running) => running.stop.cancel(),
+                None => self.rest("idle: the state was removed or replaced; it is looked at anew"),
+            }
+            return Ok(());
+        }
         if orders.deactivated {
             match &self.running {
                 Some(running) => {
@@ -231,15 +264,14 @@ impl<'a> Daemon<'a> {
             sending.journal.write(move |transaction| store::checkpoint(transaction, now)).await?;
             sending.shipping.knock();
         }
-        if self.token_is_refused && self.running.is_none() && self.take_up_new_token().await {
-            self.token_is_refused = false;
-            self.want(Source::Schedule, false);
+        if self.token_is_refused && self.running.is_none() && self.proving.is_none() {
+            self.look_for_new_token();
         }
         Ok(())
     }
 
     /// Lets go of lock and state, and says why.
-    fn rest(&mut self, why: &str) {
+    pub(super) fn rest(&mut self, why: &str) {
         self.sending = None;
         self.say(why);
     }
@@ -248,7 +280,11 @@ impl<'a> Daemon<'a> {
         match self.try_start_cycle(wanted) {
             Ok(()) => {}
             Err(failure) if matches!(failure.exit, 6 | 78) => self.rest(&format!("idle: {}", failure.in_one_line())),
-            Err(failure) => self.say(&format!("no cycle: {}", failure.in_one_line())),
+            Err(failure) => {
+                self.say(&format!("no cycle: {}", failure.in_one_line()));
+                self.refresh_is_owed |= wanted.refresh;
+                self.wake_at = Some(Instant::now() + self.pauses.longer());
+            }
         }
     }
 
@@ -284,75 +320,17 @@ impl<'a> Daemon<'a> {
             };
             reconcile(&world).await
         });
-        self.running = Some(Running { cycle, stop, deactivated });
+        self.running = Some(Running { cycle, stop, deactivated, refresh: wanted.refresh });
         Ok(())
     }
 
-    /// What follows from a cycle. A state that cannot be written, and a bug, end the process.
-    fn after(&mut self, ended: Result<CycleReport, Failure>) -> Result<(), Failure> {
-        self.running = None;
-        let report = ended?;
-        if let Some(sending) = &self.sending {
-            sending.shipping.knock();
-        }
-        let (cycle, counts, took_ms) = (report.cycle.as_str(), report.counts(), report.took_ms);
-        match report.error.is_empty() {
-            true => tracing::info!(cycle, result = report.result.as_str(), counts, took_ms, "a cycle ended"),
-            false => {
-                tracing::warn!(cycle, error = report.error.join(": "), hint = report.hint, counts, "a cycle failed")
-            }
-        }
-        if report.exit == 6 {
-            self.rest("idle: deactivated; run `rhombus-sync activate` to manage users again");
-            return Ok(());
-        }
-        self.token_is_refused = report.token == TokenProof::Refused;
-        if self.token_is_refused {
-            name_waiting_removals(&report);
-        }
-        match report.resume {
-            Resume::AfterPause => self.wake_at = Some(Instant::now() + self.pauses.longer()),
-            Resume::AtOnce => self.want(Source::Schedule, false),
-            Resume::WithTheNext => self.wake_at = self.wakes_at(&report),
-        }
-        let line = self.status_line(&report);
-        self.say(&line);
-        Ok(())
-    }
-
-    /// When somebody's wait is over: a create that settles, a failure that is tried again, or what Rhombus asked for.
-    fn wakes_at(&mut self, report: &CycleReport) -> Option<Instant> {
-        let waits = [StandingKind::Waiting, StandingKind::Failed];
-        let of_users = report.standings.iter().filter(|one| waits.contains(&one.kind)).filter_map(|one| one.until);
-        let asked = self.sending.as_ref().and_then(|sending| sending.not_before(SystemClock.now()));
-        let Some(until) = of_users.chain(asked).min() else {
-            self.pauses.over();
-            return None;
-        };
-        let wait_ms = until.since_ms(SystemClock.now());
-        // What could go on at once and did not, cannot: it is tried less and less often.
-        let wait = if wait_ms <= 1_000 { self.pauses.longer() } else { Duration::from_millis(wait_ms.unsigned_abs()) };
-        Some(Instant::now() + wait)
-    }
-
-    fn status_line(&self, report: &CycleReport) -> String {
-        let provisioned = self.sending.as_ref().map_or(0, Sending::provisioned);
-        let next = self.cron.as_ref().and_then(Due::next).map(|at| format!("; next cycle {at}")).unwrap_or_default();
-        if report.error.is_empty() {
-            let lists = StandingKind::ALL.map(|kind| (kind, report.count(kind)));
-            let lists = lists.iter().filter(|(_, count)| *count > 0);
-            let lists: String = lists.map(|(kind, count)| format!(", {count} {}", kind.as_str())).collect();
-            return format!("{}: {provisioned} provisioned{lists}{next}", report.result.as_str());
-        }
-        let hint = report.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        format!("{}: {}{hint}{next}", report.result.as_str(), report.error.join(": "))
-    }
-
-    /// One line for the service manager, and for the log where it is news.
-    pub(super) fn say(&mut self, line: &str) {
-        if self.manager.status(line) {
+    /// One line for the service manager, and for the log where it is news; whether it was.
+    pub(super) fn say(&mut self, line: &str) -> bool {
+        let news = self.manager.status(line);
+        if news {
             tracing::info!("{line}");
         }
+        news
     }
 }
 
@@ -362,20 +340,6 @@ async fn ended(running: &mut Option<Running>) -> Result<CycleReport, Failure> {
     match (&mut running.cycle).await {
         Ok(report) => Ok(report?),
         Err(error) => Err(Failure::new(1, format!("a cycle came to an end of its own: {error}"), None)),
-    }
-}
-
-/// Leavers who still have a door key because of a refused token, by id.
-fn name_waiting_removals(report: &CycleReport) {
-    let removals: Vec<_> = report
-        .standings
-        .iter()
-        .filter(|one| one.action.is_some_and(|action| action.removes()))
-        .filter_map(|one| one.directory_id.as_ref())
-        .collect();
-    if !removals.is_empty() {
-        let ids: Vec<_> = removals.iter().take(IDS_SHOWN_MAX).map(ToString::to_string).collect();
-        tracing::warn!(count = removals.len(), ids = ids.join(","), "removals wait for a valid token");
     }
 }
 

@@ -3,9 +3,10 @@
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
-use std::fmt::{self, Debug, Write as _};
-use std::io::IsTerminal;
+use std::fmt::{self, Debug};
+use std::io::{IsTerminal, Write as _};
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::Ordering;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -31,7 +32,8 @@ pub(super) enum LogFormat {
 
 /// Logs from `level` on; `RUST_LOG` (`level` or `target=level`) says otherwise.
 pub(super) fn begin(format: LogFormat, level: Level) {
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
+    let wanted = wanted.and_then(|text| text.parse::<Targets>().ok());
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(Level::WARN).with_target("rhombus_sync", level));
     let journal = stderr_is_the_journal();
     let pretty = match format {
@@ -39,7 +41,7 @@ pub(super) fn begin(format: LogFormat, level: Level) {
         LogFormat::Auto => std::io::stderr().is_terminal() && !journal,
         LogFormat::Text | LogFormat::Json => false,
     };
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(Lossy::start);
     let layer = match pretty {
         true => {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -56,6 +58,60 @@ fn stderr_is_the_journal() -> bool {
     let named = std::env::var("JOURNAL_STREAM").ok();
     let stderr = std::fs::metadata("/proc/self/fd/2").ok();
     named.zip(stderr).is_some_and(|(named, file)| named == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// Lines on their way to stderr. Nobody waits for a reader that does not read: what does not fit is lost, the work goes on.
+struct Lossy;
+
+/// How many lines wait for a slow reader.
+const LINES_WAITING_MAX: usize = 1_024;
+/// How long the end of the process waits for them.
+const LAST_LINES: std::time::Duration = std::time::Duration::from_millis(200);
+
+static LINES: std::sync::OnceLock<Option<std::sync::mpsc::SyncSender<Vec<u8>>>> = std::sync::OnceLock::new();
+static WAITING: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+impl Lossy {
+    fn start() -> Self {
+        LINES.get_or_init(|| {
+            let (lines, waiting) = std::sync::mpsc::sync_channel::<Vec<u8>>(LINES_WAITING_MAX);
+            let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+                for line in waiting {
+                    let _ = std::io::stderr().write_all(&line);
+                    WAITING.fetch_sub(1, Ordering::SeqCst);
+                }
+            });
+            writer.ok().map(|_| lines)
+        });
+        Self
+    }
+}
+
+impl std::io::Write for Lossy {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        match LINES.get().and_then(Option::as_ref) {
+            Some(lines) => {
+                WAITING.fetch_add(1, Ordering::SeqCst);
+                if lines.try_send(line.to_vec()).is_err() {
+                    WAITING.fetch_sub(1, Ordering::SeqCst);
+                }
+                Ok(line.len())
+            }
+            None => std::io::stderr().write(line),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets the last lines out, for a moment.
+pub(super) fn end() {
+    let started = std::time::Instant::now();
+    while WAITING.load(Ordering::SeqCst) > 0 && started.elapsed() < LAST_LINES {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 struct Lines {
@@ -117,8 +173,7 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut text = String::new();
-        let _ = write!(text, "{value:?}");
+        let text = format!("{value:?}");
         match field.name() {
             "message" => self.message = text,
             name => self.others.push((name, text)),

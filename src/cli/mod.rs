@@ -1,6 +1,7 @@
 //! The command line: what is asked, and how it ends. One file a command.
 
 mod activate;
+mod aftermath;
 mod approve;
 mod backup;
 mod check;
@@ -174,6 +175,8 @@ pub fn main() -> ExitCode {
     let is_daemon = arguments.command.is_none() && !arguments.reconcile;
     logs::begin(arguments.log_format, if is_daemon { tracing::Level::INFO } else { tracing::Level::WARN });
     let said = run(&arguments);
+    // Before anything else is said on stderr.
+    logs::end();
     match said {
         Ok(said) => {
             show(&said.text);
@@ -237,6 +240,10 @@ fn run(arguments: &Arguments) -> Result<Said, Failure> {
 
 /// A reader that has gone away is no failure of ours.
 fn show(text: &str) {
+    if text.is_empty() {
+        // A sink that blocks may hold it, and there is nothing to say.
+        return;
+    }
     let mut out = anstream::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -1,4 +1,5 @@
 //! A daemon's configuration and token, read again: all or nothing, and proven by one read at Rhombus before they are taken.
+//! The proof is a task of its own; the loop goes on, and a signal to stop does not wait for it.
 
 use super::daemon::{Daemon, now};
 use super::failure::Failure;
@@ -10,91 +11,141 @@ use crate::outcome::Outcome;
 use crate::secret::Token;
 use crate::store;
 use crate::target::ScimTarget;
+use tokio::task::JoinHandle;
+
+/// A proof under way, and what is taken when it succeeds.
+pub(super) struct Proving {
+    task: JoinHandle<Result<(), Failure>>,
+    /// None: only the token.
+    scene: Option<Box<Scene>>,
+    token: Option<Token>,
+}
+
+/// The end of the proof under way; never, where none is.
+pub(super) async fn proven(proving: &mut Option<Proving>) -> Result<(), Failure> {
+    let Some(proving) = proving else { return std::future::pending().await };
+    match (&mut proving.task).await {
+        Ok(result) => result,
+        Err(error) => Err(Failure::new(1, format!("the proof came to an end of its own: {error}"), None)),
+    }
+}
 
 impl Daemon<'_> {
     /// SIGHUP. What cannot be taken leaves the old in force, and is said.
-    pub(super) async fn reload(&mut self) {
-        match self.try_reload().await {
-            Ok(()) => tracing::info!("the configuration was read again and is in force"),
-            Err(failure) => {
-                self.say(&format!("the reload was refused, the old configuration stays: {}", failure.in_one_line()))
-            }
+    pub(super) fn reload(&mut self) {
+        if let Err(failure) = self.begin_reload() {
+            self.refuse_reload(&failure);
         }
     }
 
-    async fn try_reload(&mut self) -> Result<(), Failure> {
-        let scene = Scene::load(self.arguments)?;
-        if scene.state_path != self.scene.state_path || scene.endpoint()? != self.scene.endpoint()? {
+    fn refuse_reload(&mut self, failure: &Failure) {
+        let said = format!("the reload was refused, the old configuration stays: {}", failure.in_one_line());
+        if !self.say(&said) {
+            tracing::info!("{said}");
+        }
+    }
+
+    fn begin_reload(&mut self) -> Result<(), Failure> {
+        let scene = Scene::load(self.arguments)?.with_lookalike_of(&self.scene);
+        let state = |scene: &Scene| (scene.state_path.clone(), scene.config.settings.keep_history);
+        if state(&scene) != state(&self.scene) || scene.endpoint()? != self.scene.endpoint()? {
             let hint = "restart the service; for another endpoint run `rhombus-sync activate` first";
-            return Err(Failure::new(78, "[state] path and [rhombus] base_url need a restart", Some(hint)));
+            return Err(Failure::new(78, "[state] and [rhombus] base_url need a restart", Some(hint)));
         }
         let place = scene.config.rhombus.as_ref().map(|rhombus| &rhombus.token);
         if matches!(place, Some(TokenPlace::Credential(_))) {
             tracing::info!("systemd credentials do not change on a reload; restart the service for a new token");
         }
         let token = if scene.rehearsal { None } else { Some(scene.token()?) };
-        if let Some(token) = &token {
-            prove(&scene, token).await?;
-        }
-        let sinks_changed = scene.config.sinks != self.scene.config.sinks;
-        let before = std::mem::replace(&mut self.scene, scene);
-        if let Err(failure) = self.keep_time() {
-            self.scene = before;
-            return Err(failure);
-        }
-        self.token = token;
-        let Some(sending) = &mut self.sending else { return Ok(()) };
-        if sinks_changed {
-            sending.ship_anew(&self.scene)?;
-        }
-        self.note_token(Source::Signal).await
-    }
-
-    /// A token that was replaced on disk, while Rhombus refuses the one in use. True where a new one was proven.
-    pub(super) async fn take_up_new_token(&mut self) -> bool {
-        let Ok(token) = self.scene.token() else { return false };
-        if self.token.as_ref().is_some_and(|used| used.expose() == token.expose()) {
-            return false;
-        }
-        if let Err(failure) = prove(&self.scene, &token).await {
-            self.say(&format!("another token lies there, and is not good either: {}", failure.in_one_line()));
-            return false;
-        }
-        self.token = Some(token);
-        tracing::info!("a new token was proven and is in use");
-        if let Err(failure) = self.note_token(Source::Schedule).await {
-            self.say(&failure.in_one_line());
-        }
-        true
-    }
-
-    async fn note_token(&mut self, source: Source) -> Result<(), Failure> {
-        let (Some(sending), Some(token)) = (&self.sending, &self.token) else { return Ok(()) };
-        let (fingerprint, number) = (token.fingerprint(&sending.installation_id), self.scene.config.settings.number());
-        sending
-            .journal
-            .write(move |transaction| {
-                store::note_token(transaction, &fingerprint, source, now())?;
-                store::note_settings(transaction, number, source, now())
-            })
-            .await?;
-        sending.shipping.knock();
+        let target = scene.target_with(token.clone())?;
+        let task = tokio::task::spawn_local(prove(target));
+        self.proving = Some(Proving { task, scene: Some(Box::new(scene)), token });
         Ok(())
+    }
+
+    /// A token that was replaced on disk, while Rhombus refuses the one in use: it is proven once, and taken if it is good.
+    pub(super) fn look_for_new_token(&mut self) {
+        let token = match self.scene.token() {
+            Ok(token) => token,
+            Err(error) => {
+                self.say(&format!(
+                    "Rhombus refuses the token, and another cannot be read: {}",
+                    Failure::from(error).in_one_line()
+                ));
+                return;
+            }
+        };
+        let known = [&self.token, &self.refused_token];
+        if known.iter().any(|known| known.as_ref().is_some_and(|known| known.expose() == token.expose())) {
+            return;
+        }
+        match self.scene.target_with(Some(token.clone())) {
+            Ok(target) => {
+                let task = tokio::task::spawn_local(prove(target));
+                self.proving = Some(Proving { task, scene: None, token: Some(token) });
+            }
+            Err(failure) => drop(self.say(&failure.in_one_line())),
+        }
+    }
+
+    /// The proof has ended: what was proven is in force from now on, for the next cycle.
+    pub(super) async fn take(&mut self, result: Result<(), Failure>) {
+        let Some(Proving { scene, token, .. }) = self.proving.take() else { return };
+        match (result, scene) {
+            (Ok(()), Some(scene)) => {
+                let sinks_changed = scene.config.sinks != self.scene.config.sinks;
+                let before = std::mem::replace(&mut self.scene, *scene);
+                self.keep_time(Some(&before));
+                self.token = token;
+                if sinks_changed && let Some(Err(failure)) = self.sending.as_mut().map(|s| s.ship_anew(&self.scene)) {
+                    tracing::error!("the new sinks cannot be used: {}", failure.in_one_line());
+                }
+                self.note_token(Source::Signal).await;
+                if !self.say("the configuration was read again and is in force") {
+                    tracing::info!("the configuration was read again and is in force");
+                }
+            }
+            (Ok(()), None) => {
+                self.token = token;
+                self.token_is_refused = false;
+                tracing::info!("a new token was proven and is in use");
+                self.note_token(Source::Schedule).await;
+                self.want(Source::Schedule, false);
+            }
+            (Err(failure), Some(_)) => self.refuse_reload(&failure),
+            (Err(failure), None) => {
+                self.refused_token = token;
+                self.say(&format!("another token lies there, and is not good either: {}", failure.in_one_line()));
+            }
+        }
+    }
+
+    async fn note_token(&mut self, source: Source) {
+        let Some(sending) = &self.sending else { return };
+        let fingerprint = self.token.as_ref().map(|token| token.fingerprint(&sending.installation_id));
+        let number = self.scene.config.settings.number();
+        let noted = sending.journal.write(move |transaction| {
+            if let Some(fingerprint) = fingerprint {
+                store::note_token(transaction, &fingerprint, source, now())?;
+            }
+            store::note_settings(transaction, number, source, now())
+        });
+        // The next cycle meets the same error, and ends the process with it.
+        if let Err(error) = noted.await {
+            tracing::error!(error = %error, "it is not in the log");
+        }
+        sending.shipping.knock();
     }
 }
 
 /// One read, by which endpoint and token are good.
-async fn prove(scene: &Scene, token: &Token) -> Result<(), Failure> {
-    let target: ScimTarget<Client> = scene.target_with(Some(token.clone()))?;
+async fn prove(target: ScimTarget<Client>) -> Result<(), Failure> {
     let turn = target.turn().await;
     let page = target.list_page(1, &mut |_| {}, turn).await;
     if page.judged.outcome == Outcome::Accepted && page.value.is_some() {
         return Ok(());
     }
     let hint = "put a valid token into the token file, or look at the network; nothing was changed";
-    Err(Failure {
-        exit: 1,
-        error: vec!["Rhombus cannot be read with it".to_owned(), page.judged.reason],
-        hint: Some(hint.to_owned()),
-    })
+    let error = vec!["Rhombus cannot be read with it".to_owned(), page.judged.bare()];
+    Err(Failure { exit: 1, error, hint: Some(hint.to_owned()) })
 }

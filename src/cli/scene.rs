@@ -13,6 +13,7 @@ use crate::sink::{FileSink, Sink, StdoutSink};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unnoted};
 use crate::target::{Pace, ScimTarget};
 use rusqlite::Connection;
+use std::cell::OnceCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub(super) struct Scene {
     pub(super) config: Config,
     pub(super) state_path: PathBuf,
     pub(super) rehearsal: bool,
+    /// The lookalike of a rehearsal, once it runs: its address and its token.
+    lookalike: OnceCell<(String, Token)>,
 }
 
 impl Scene {
@@ -39,7 +42,7 @@ impl Scene {
             config.settings.sink_names = vec![sink.name()];
             config.sinks = vec![sink];
         }
-        Ok(Self { config, state_path, rehearsal: arguments.sandbox })
+        Ok(Self { config, state_path, rehearsal: arguments.sandbox, lookalike: OnceCell::new() })
     }
 
     /// What the state is bound to.
@@ -141,16 +144,8 @@ impl Scene {
             }
             (None, Some(_)) => return Err(Failure::new(78, "[rhombus] is missing", None)),
             (_, None) => {
-                let secret = hex(&random());
-                let sandbox = Sandbox::start(SandboxSettings {
-                    listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-                    token: secret.clone(),
-                    accounts: sandbox_folder(&self.config).join("accounts.db"),
-                    users: None,
-                    faults: Faults::default(),
-                })?;
-                let token = Token::from_text(&secret).ok_or(SecretError::NoCredentials)?;
-                (sandbox.base_url(), token, None, None)
+                let (base_url, token) = self.lookalike()?;
+                (base_url, token, None, None)
             }
         };
         let client = Client::new(ClientSettings { base_url, token, ca_file, proxy, timeout: self.config.timeout });
@@ -161,6 +156,29 @@ impl Scene {
         }
         let pace = Pace::new(settings.concurrency_max, settings.requests_per_second_max);
         Ok(ScimTarget::new(client, pace, self.config.update_method))
+    }
+
+    /// The lookalike inside the process; one for all cycles.
+    fn lookalike(&self) -> Result<(String, Token), Failure> {
+        if let Some(running) = self.lookalike.get() {
+            return Ok(running.clone());
+        }
+        let secret = hex(&random());
+        let sandbox = Sandbox::start(SandboxSettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            token: secret.clone(),
+            accounts: sandbox_folder(&self.config).join("accounts.db"),
+            users: None,
+            faults: Faults::default(),
+        })?;
+        let token = Token::from_text(&secret).ok_or(SecretError::NoCredentials)?;
+        Ok(self.lookalike.get_or_init(|| (sandbox.base_url(), token)).clone())
+    }
+
+    /// The same lookalike for a configuration that was read again.
+    pub(super) fn with_lookalike_of(mut self, before: &Self) -> Self {
+        self.lookalike.clone_from(&before.lookalike);
+        self
     }
 
     /// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.

@@ -13,17 +13,30 @@ pub(super) struct Sending {
     pub(super) shipping: Shipping,
     pub(super) installation_id: String,
     orders: Connection,
+    identity: Option<(u64, u64)>,
     seen: i64,
     approvals: i64,
 }
 
+impl Drop for Sending {
+    /// Lets go of the lock, whatever a sink that blocks still holds.
+    fn drop(&mut self) {
+        self.shipping.end();
+        self.journal.end();
+    }
+}
+
 /// What another process wrote since the last look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Orders {
     /// Nobody is managed any more, or the state was bound to another endpoint.
     pub(super) deactivated: bool,
     /// Something that was held is released.
     pub(super) approved: bool,
+    /// The state was removed or replaced: what is held is of the old one.
+    pub(super) moved: bool,
+    /// Another token than this one was proven by a command.
+    pub(super) token_fingerprint: Option<String>,
 }
 
 impl Sending {
@@ -32,10 +45,12 @@ impl Sending {
         let (lock, writer, installation) = scene.sender()?;
         let (orders, _) = scene.state(Access::Read)?;
         let (reader, _) = scene.state(Access::Read)?;
+        store::quick_check(&writer)?;
+        let identity = store::identity(&orders);
         let journal = Journal::start(writer, Some(lock), None)?;
         let shipping = Self::ship(scene, reader, &journal)?;
         let (seen, approvals) = (data_version(&orders)?, store::approvals_count(&orders)?);
-        Ok(Self { journal, shipping, installation_id: installation.installation_id, orders, seen, approvals })
+        Ok(Self { journal, shipping, installation_id: installation.installation_id, orders, identity, seen, approvals })
     }
 
     fn ship(scene: &Scene, reader: Connection, journal: &Journal) -> Result<Shipping, Failure> {
@@ -46,12 +61,22 @@ impl Sending {
     /// Ships to the sinks of another configuration from now on.
     pub(super) fn ship_anew(&mut self, scene: &Scene) -> Result<(), Failure> {
         let (reader, _) = scene.state(Access::Read)?;
+        // One thread at a time writes to a file.
+        self.shipping.end();
         self.shipping = Self::ship(scene, reader, &self.journal)?;
         Ok(())
     }
 
+    /// Whether another file, or none, lies where the state was.
+    pub(super) fn has_moved(&self) -> bool {
+        store::identity(&self.orders) != self.identity
+    }
+
     /// What other commands wrote.
     pub(super) fn orders(&mut self, scene: &Scene) -> Result<Orders, Failure> {
+        if self.has_moved() {
+            return Ok(Orders { moved: true, ..Orders::default() });
+        }
         let version = data_version(&self.orders)?;
         if std::mem::replace(&mut self.seen, version) == version {
             return Ok(Orders::default());
@@ -61,7 +86,8 @@ impl Sending {
         let approved = approvals > self.approvals;
         self.approvals = approvals;
         let elsewhere = installation.base_url != scene.endpoint()?;
-        Ok(Orders { deactivated: !installation.active || elsewhere, approved })
+        let token_fingerprint = Some(installation.token_fingerprint).filter(|print| !print.is_empty());
+        Ok(Orders { deactivated: !installation.active || elsewhere, approved, moved: false, token_fingerprint })
     }
 
     /// Before this, Rhombus asked not to be called; none where that is over.

@@ -55,16 +55,19 @@ impl<T: Transport> Apply<'_, T> {
         let retry_after = match &judged.outcome {
             Outcome::Accepted | Outcome::NotFound | Outcome::Conflict | Outcome::Rejected | Outcome::NotSupported => {
                 self.heard();
+                if judged.outcome == Outcome::Accepted {
+                    self.token_is_good.set(true);
+                }
                 return After::Settled;
             }
             Outcome::Unauthorized => {
                 self.heard();
-                self.finish(End::Unauthorized(judged.reason.clone()));
+                self.finish(End::Unauthorized(judged.bare()));
                 return After::Ended;
             }
             Outcome::Redirected => {
                 self.heard();
-                self.finish(End::WrongEndpoint(format!("{}; a SCIM endpoint does not redirect", judged.reason)));
+                self.finish(End::WrongEndpoint(format!("{}; a SCIM endpoint does not redirect", judged.bare())));
                 return After::Ended;
             }
             Outcome::Forbidden => {
@@ -107,7 +110,7 @@ impl<T: Transport> Apply<'_, T> {
         let page = self.target().list_page(1, &mut |_| {}, turn).await;
         let refused = matches!(page.judged.outcome, Outcome::Unauthorized | Outcome::Forbidden);
         if refused {
-            self.finish(End::Unauthorized(page.judged.reason));
+            self.finish(End::Unauthorized(page.judged.bare()));
         }
         refused
     }

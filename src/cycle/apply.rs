@@ -35,6 +35,15 @@ impl Tally {
     }
 }
 
+/// What was heard of the endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Heard {
+    /// Anything at all.
+    pub(super) answered: bool,
+    /// That it accepted a request.
+    pub(super) token_is_good: bool,
+}
+
 /// What earlier cycles left that this one must know.
 #[derive(Default)]
 pub(super) struct Before {
@@ -62,6 +71,8 @@ pub(super) struct Apply<'w, T> {
     pub(super) end: RefCell<Option<End>>,
     pub(super) unanswered_in_a_row: Cell<u32>,
     pub(super) answered: Cell<bool>,
+    /// Rhombus accepted a request: the token is proven.
+    pub(super) token_is_good: Cell<bool>,
     pub(super) witnessed: Cell<bool>,
     pub(super) creates_are_free: Cell<bool>,
 }
@@ -83,6 +94,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             end: RefCell::default(),
             unanswered_in_a_row: Cell::new(0),
             answered: Cell::new(false),
+            token_is_good: Cell::new(false),
             witnessed: Cell::new(false),
             creates_are_free: Cell::new(false),
         }
@@ -207,8 +219,9 @@ impl<'w, T: Transport> Apply<'w, T> {
         self.end.borrow().is_some()
     }
 
-    pub(super) fn into_end(self) -> (Tally, Option<End>, bool) {
-        (self.tally.into_inner(), self.end.into_inner(), self.answered.get())
+    pub(super) fn into_end(self) -> (Tally, Option<End>, Heard) {
+        let heard = Heard { answered: self.answered.get(), token_is_good: self.token_is_good.get() };
+        (self.tally.into_inner(), self.end.into_inner(), heard)
     }
 
     /// The endpoint answered.

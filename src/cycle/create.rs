@@ -326,7 +326,7 @@ impl<T: Transport> Apply<'_, T> {
         }
         let words = lookup::words(trouble);
         if let Some((judged, _)) = &words {
-            self.gave_up(&judged.reason);
+            self.gave_up(&judged.bare());
         }
         match (doubt, intent, words) {
             (Doubt::Lost, Some((_, stored_at)), _) => {

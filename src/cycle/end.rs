@@ -1,6 +1,6 @@
 //! How a cycle ends: its counts, its exit code, and the one transaction that writes all of it down.
 
-use super::apply::Tally;
+use super::apply::{Heard, Tally};
 use super::compare::Compared;
 use super::verdict::verdict;
 use super::{End, World};
@@ -51,7 +51,7 @@ impl Planned {
 pub(super) struct Finished {
     pub(super) tally: Tally,
     pub(super) end: Option<End>,
-    pub(super) answered: bool,
+    pub(super) heard: Heard,
     pub(super) plan: Option<Planned>,
     pub(super) export: Option<(ExportRead, u64)>,
     /// Whether it began with a refresh.
@@ -139,7 +139,7 @@ pub(super) async fn finish<T: Transport>(
     started: Instant,
     finished: Finished,
 ) -> Result<CycleReport, JournalError> {
-    let Finished { mut tally, end, answered, plan, export, refreshed, generation } = finished;
+    let Finished { mut tally, end, heard, plan, export, refreshed, generation } = finished;
     if let Some(End::State(error)) = &end {
         return Err(JournalError(error.clone()));
     }
@@ -150,7 +150,8 @@ pub(super) async fn finish<T: Transport>(
     let vanished = tally.vanished;
     let accepted = tally.accepted_count() > 0;
     let called = !tally.standings.is_empty() || accepted;
-    let silent = called && !answered && tally.standings.iter().any(|standing| standing.kind == StandingKind::Failed);
+    let silent =
+        called && !heard.answered && tally.standings.iter().any(|standing| standing.kind == StandingKind::Failed);
     if silent {
         // Nothing was heard of the endpoint at all: no user is to blame.
         for standing in tally.standings.iter_mut().filter(|standing| standing.kind == StandingKind::Failed) {
@@ -159,12 +160,12 @@ pub(super) async fn finish<T: Transport>(
     }
     let mut report = blank(world, started);
     count(&mut report, &tally);
-    report.token = match (refused, answered) {
+    report.token = match (refused, heard.token_is_good) {
         (true, _) => TokenProof::Refused,
         (false, true) => TokenProof::Proven,
         (false, false) => TokenProof::Unknown,
     };
-    let no_answer = silent || matches!(end, Some(End::Unanswered(_)));
+    let no_answer = silent || matches!(end, Some(End::Unanswered(_) | End::NotRefreshed(_)));
     report.resume = if no_answer {
         Resume::AfterPause
     } else if vanished {

@@ -140,13 +140,9 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
     let refreshed = world.wish.refresh || installation.restored;
     let seen = if refreshed && !apply.ended() { apply.refresh().await } else { None };
     if apply.ended() {
-        let (tally, end, answered) = apply.into_end();
-        return finish(
-            world,
-            started,
-            Finished { tally, end, answered, plan: None, export: None, refreshed, generation },
-        )
-        .await;
+        let (tally, end, heard) = apply.into_end();
+        return finish(world, started, Finished { tally, end, heard, plan: None, export: None, refreshed, generation })
+            .await;
     }
     let now = world.clock.now();
     let mut seen = seen.unwrap_or_default();
@@ -178,14 +174,14 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
         store::check_links(&world.reader, removals).map_err(damaged)?;
     }
     apply.plan(compared.plan).await;
-    let (tally, end, answered) = apply.into_end();
+    let (tally, end, heard) = apply.into_end();
     finish(
         world,
         started,
         Finished {
             tally,
             end,
-            answered,
+            heard,
             plan: Some(planned),
             export: Some((compared.export, export.length_bytes())),
             refreshed,

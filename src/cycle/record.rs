@@ -146,7 +146,7 @@ impl<T: Transport> Apply<'_, T> {
             settlement.events.push(event);
         }
         self.settle(settlement);
-        self.gave_up(&judged.reason);
+        self.gave_up(&judged.bare());
         let mut standing = standing_of(change, StandingKind::Failed, &judged.reason);
         if sent == Sent::MaybeDone
             && let (Action::Create, Some((_, stored_at))) = (change.action(), intent)

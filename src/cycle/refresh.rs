@@ -48,7 +48,7 @@ impl<T: Transport> Apply<'_, T> {
             Ok(_) => {}
             Err(Trouble::Ended) => return None,
             Err(trouble) => {
-                let said = words(&trouble).map(|(judged, _)| judged.reason).unwrap_or_default();
+                let said = words(&trouble).map(|(judged, _)| judged.bare()).unwrap_or_default();
                 self.finish(End::NotRefreshed(said));
                 return None;
             }
@@ -85,7 +85,7 @@ impl<T: Transport> Apply<'_, T> {
             }
             Ok((None, _)) => (self.witness(&link.scim_id).await == Witness::Seen).then_some(Seen::Gone),
             Err(Trouble::Unanswered(judged)) => {
-                self.gave_up(&judged.reason);
+                self.gave_up(&judged.bare());
                 None
             }
             Err(Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => None,

@@ -65,9 +65,9 @@ async fn ship_once(sinks: &mut [Box<dyn Sink>], reader: &Connection, journal: &J
     Ok(())
 }
 
-impl Drop for Shipping {
-    /// Ships what is left, for as long as a one-shot run would wait.
-    fn drop(&mut self) {
+impl Shipping {
+    /// Ships what is left, for as long as a one-shot run would wait; a sink that blocks longer is left behind.
+    pub fn end(&mut self) {
         self.knock = None;
         let started = Instant::now();
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && started.elapsed() < PATIENCE {
@@ -76,5 +76,11 @@ impl Drop for Shipping {
         if let Some(thread) = self.thread.take().filter(std::thread::JoinHandle::is_finished) {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Shipping {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -30,6 +30,8 @@ pub struct InstallationRow {
     pub base_url: String,
     /// Whether users are managed.
     pub active: bool,
+    /// HMAC of the token that was last proven; empty before the first.
+    pub token_fingerprint: String,
     /// Before this, Rhombus asked not to be called.
     pub not_before: Moment,
     /// When the last export that was read was written.
@@ -55,7 +57,8 @@ pub struct InstallationRow {
 pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
-         last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation FROM installation, counts",
+         last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint
+         FROM installation, counts",
         [],
         |row| {
             let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
@@ -76,6 +79,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 provisioned_count: row.get(10)?,
                 restored: row.get(12)?,
                 generation: row.get(13)?,
+                token_fingerprint: row.get(14)?,
             })
         },
     )

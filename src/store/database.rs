@@ -259,6 +259,12 @@ fn damaged(path: &Path, error: rusqlite::Error) -> StateError {
     }
 }
 
+/// Device and inode of the file by the name of which a state was opened; none where nothing lies there.
+pub fn identity(connection: &Connection) -> Option<(u64, u64)> {
+    let file = std::fs::metadata(connection.path().filter(|path| !path.is_empty())?).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
 /// SQLite's own check of the whole file; made before the first change of a cycle, not in a quiet one.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! An answer of [`Journal::write`] means: committed and on the disk. After the first error nothing is written any more
 //! and every call fails; fsync is never tried again on that handle (Rebello et al., ATC'20).
 
-use super::{Lock, StateError};
+use super::{Lock, StateError, database};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
@@ -18,7 +18,8 @@ const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
 type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
 
 struct Write {
-    run: Run,
+    /// None: the last one.
+    run: Option<Run>,
     awaited: bool,
 }
 /// Tells a waiting caller that its write is on the disk.
@@ -70,7 +71,8 @@ impl Journal {
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
         let told = failure.clone();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            let mut thread = Thread { connection, lock, faults };
+            let identity = database::identity(&connection);
+            let mut thread = Thread { connection, lock, faults, identity };
             thread.run(&queue, &told);
         })?;
         Ok(Self { writes, failure })
@@ -110,6 +112,11 @@ impl Journal {
         self.send(write, true)?.blocking_recv().map_err(|_| self.ended())
     }
 
+    /// Ends the thread after what was queued before, and lets go of the lock, whoever else still holds a handle.
+    pub fn end(&self) {
+        let _ = self.writes.send(Write { run: None, awaited: true });
+    }
+
     fn send<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -122,7 +129,7 @@ impl Journal {
                 let _ = answer.send(value);
             }))
         });
-        self.writes.send(Write { run, awaited }).map_err(|_| self.ended())?;
+        self.writes.send(Write { run: Some(run), awaited }).map_err(|_| self.ended())?;
         Ok(receiver)
     }
 
@@ -135,6 +142,8 @@ struct Thread {
     connection: Connection,
     lock: Option<Lock>,
     faults: Option<FaultPlan>,
+    /// Device and inode of the state; none in memory.
+    identity: Option<(u64, u64)>,
 }
 
 impl Thread {
@@ -151,12 +160,23 @@ impl Thread {
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
+    /// What is written to a file that was removed or replaced is lost: nothing may be sent on the strength of it.
+    fn is_still_there(&self) -> Result<(), String> {
+        match self.identity {
+            Some(identity) if database::identity(&self.connection) != Some(identity) => {
+                Err("the state was removed or replaced while it was in use".to_owned())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn commit(&mut self, writes: Vec<Write>, ended: &mut dyn FnMut(String)) -> Option<()> {
         let fault = self.faults.as_mut().map_or(Fault::None, |faults| faults());
         if fault == Fault::Before {
             return None;
         }
-        if let Err(error) = self.lock.as_ref().map_or(Ok(()), Lock::is_still_held) {
+        let held = self.lock.as_ref().map_or(Ok(()), Lock::is_still_held);
+        if let Err(error) = held.and_then(|()| self.is_still_there()) {
             ended(error);
             return None;
         }
@@ -164,8 +184,9 @@ impl Thread {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&mut said).ok()?;
         let mut answers = Vec::with_capacity(writes.len());
-        for write in writes {
-            match (write.run)(&transaction) {
+        let last = writes.iter().any(|write| write.run.is_none());
+        for run in writes.into_iter().map_while(|write| write.run) {
+            match run(&transaction) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     said(error);
@@ -185,7 +206,7 @@ impl Thread {
             return None;
         }
         answers.into_iter().for_each(|answer| answer());
-        Some(())
+        (!last).then_some(())
     }
 }
 

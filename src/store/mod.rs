@@ -20,7 +20,7 @@ pub use cycles::{
     CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_settings,
     note_token, reserve_settings, set_active, set_not_before, settings,
 };
-pub use database::{Access, StateError, backup, check_links, create, open, quick_check, scratch, upgrade};
+pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
 pub use holds::{approvals_count, approve, current_hold, drop_approvals, held_beside, held_of, store_hold};
 pub use intents::{Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
