@@ -68,10 +68,7 @@ impl Daemon<'_> {
         let token = match self.scene.token() {
             Ok(token) => token,
             Err(error) => {
-                self.say(&format!(
-                    "Rhombus refuses the token, and another cannot be read: {}",
-                    Failure::from(error).in_one_line()
-                ));
+                self.say(&format!("Rhombus refuses the token, and another cannot be read: {}", error.in_one_line()));
                 return;
             }
         };
