@@ -15,7 +15,7 @@ pub(super) struct Sending {
     orders: Connection,
     identity: Option<(u64, u64)>,
     seen: i64,
-    approvals: i64,
+    approval_ends: i64,
 }
 
 impl Drop for Sending {
@@ -49,8 +49,16 @@ impl Sending {
         let identity = store::identity(&orders);
         let journal = Journal::start(writer, Some(lock), None)?;
         let shipping = Self::ship(scene, reader, &journal)?;
-        let (seen, approvals) = (data_version(&orders)?, store::approvals_count(&orders)?);
-        Ok(Self { journal, shipping, installation_id: installation.installation_id, orders, identity, seen, approvals })
+        let (seen, approval_ends) = (data_version(&orders)?, store::last_approval_ends(&orders)?);
+        Ok(Self {
+            journal,
+            shipping,
+            installation_id: installation.installation_id,
+            orders,
+            identity,
+            seen,
+            approval_ends,
+        })
     }
 
     fn ship(scene: &Scene, reader: Connection, journal: &Journal) -> Result<Shipping, Failure> {
@@ -82,9 +90,9 @@ impl Sending {
             return Ok(Orders::default());
         }
         let installation = store::installation(&self.orders)?;
-        let approvals = store::approvals_count(&self.orders)?;
-        let approved = approvals > self.approvals;
-        self.approvals = approvals;
+        let approval_ends = store::last_approval_ends(&self.orders)?;
+        let approved = approval_ends > self.approval_ends;
+        self.approval_ends = approval_ends;
         let elsewhere = installation.base_url != scene.endpoint()?;
         let token_fingerprint = Some(installation.token_fingerprint).filter(|print| !print.is_empty());
         Ok(Orders { deactivated: !installation.active || elsewhere, approved, moved: false, token_fingerprint })

@@ -76,12 +76,12 @@ pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Optio
         .map(Some)
 }
 
-/// How many changes are released and not yet done.
+/// When the last approval ends: a later one is a new one. 0: there is none.
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn approvals_count(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT count(*) FROM approvals WHERE NOT used", [], |row| row.get(0))
+pub fn last_approval_ends(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT ifnull(max(expires_at), 0) FROM approvals WHERE NOT used", [], |row| row.get(0))
 }
 
 /// What is held after a cycle that was about some users only: of the hold before, what is about others, and what it held.

@@ -21,7 +21,7 @@ pub use cycles::{
     note_token, reserve_settings, set_active, set_not_before, settings,
 };
 pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
-pub use holds::{approvals_count, approve, current_hold, drop_approvals, held_beside, held_of, store_hold};
+pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
 pub use intents::{Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError, Noted, note_beside, noted_beside};
