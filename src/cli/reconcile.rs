@@ -56,6 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
         let behind = ship(&mut scene.sinks(arguments.json), &world.reader, &journal).await?;
         Ok::<_, Failure>((report, behind))
     })?;
+    journal.end();
     drop(progress);
     Ok(said(arguments, &report, &behind))
 }

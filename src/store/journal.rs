@@ -15,6 +15,9 @@ const WRITES_PER_COMMIT_MAX: usize = 512;
 /// How long writes that nobody waits for may wait for one that somebody does, to share its fsync.
 const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
 
+/// How long the end of a process waits for the last checkpoint.
+const LAST_CHECKPOINT: std::time::Duration = std::time::Duration::from_secs(5);
+
 type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
 
 struct Write {
@@ -59,6 +62,7 @@ pub type FaultPlan = Box<dyn FnMut() -> Fault + Send>;
 pub struct Journal {
     writes: mpsc::Sender<Write>,
     failure: std::sync::Arc<std::sync::OnceLock<String>>,
+    thread_ended: std::sync::Arc<std::sync::Mutex<mpsc::Receiver<()>>>,
 }
 
 impl Journal {
@@ -70,12 +74,16 @@ impl Journal {
         let (writes, queue) = mpsc::channel();
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
         let told = failure.clone();
+        let (alive, thread_ended) = mpsc::channel();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             let identity = database::identity(&connection);
             let mut thread = Thread { connection, lock, faults, identity };
             thread.run(&queue, &told);
+            drop(thread);
+            drop::<mpsc::Sender<()>>(alive);
         })?;
-        Ok(Self { writes, failure })
+        let thread_ended = std::sync::Arc::new(std::sync::Mutex::new(thread_ended));
+        Ok(Self { writes, failure, thread_ended })
     }
 
     /// Writes, and answers once it is on the disk.
@@ -112,9 +120,14 @@ impl Journal {
         self.send(write, true)?.blocking_recv().map_err(|_| self.ended())
     }
 
-    /// Ends the thread after what was queued before, and lets go of the lock, whoever else still holds a handle.
+    /// Ends the thread after what was queued before, and waits until the log of the state is taken up and the lock is free,
+    /// whoever else still holds a handle.
     pub fn end(&self) {
         let _ = self.writes.send(Write { run: None, awaited: true });
+        if let Ok(ended) = self.thread_ended.lock() {
+            // The thread sends nothing: its end closes the channel.
+            let _ = ended.recv_timeout(LAST_CHECKPOINT);
+        }
     }
 
     fn send<T: Send + 'static>(
@@ -153,8 +166,11 @@ impl Thread {
             // Whoever waits hears why before the channels close.
             let mut ended = |error: String| drop(told.set(error));
             if self.commit(writes, &mut ended).is_none() {
-                return;
+                break;
             }
+        }
+        if told.get().is_some() {
+            return;
         }
         // Readers beside us may hold the log open; what stays in it is taken up by the next checkpoint.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
