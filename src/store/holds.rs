@@ -1,6 +1,6 @@
 //! What the guard holds, by digest, and what an administrator released of it.
 
-use crate::model::{Action, ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, UserName};
+use crate::model::{ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
 
@@ -65,12 +65,7 @@ pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Optio
              AND ifnull(s.scim_id, '') = c.scim_id WHERE c.hold_id = ?1 ORDER BY c.action, c.directory_id",
         )?
         .query_map([hold.as_str()], |row| {
-            let key = ChangeKey {
-                action: Action::from_name(row.get_ref(0)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?,
-                directory_id: DirectoryId::new(row.get_ref(1)?.as_str()?),
-                scim_id: Some(row.get_ref(2)?.as_str()?).filter(|id| !id.is_empty()).map(ScimId::new),
-            };
-            Ok((key, UserName::of_account(row.get_ref(3)?.as_str()?)))
+            Ok((super::intents::key(row, 0)?, UserName::of_account(row.get_ref(3)?.as_str()?)))
         })?
         .collect::<rusqlite::Result<_>>()
         .map(Some)
