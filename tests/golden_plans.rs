@@ -353,3 +353,24 @@ fn an_export_out_of_order_gives_the_same_plan() {
     );
     assert_eq!(shuffled, ordered);
 }
+
+#[test]
+fn a_snapshot_that_a_thread_reads_gives_the_plan_that_a_small_one_gives() {
+    let users: Vec<_> = (0..12_000).map(|n| format!("u{n:05} u{n:05}@x.example Ann Lee")).collect();
+    let mut export = users.clone();
+    export[5_000] = "u05000 u05000@x.example Anna Lee".to_owned();
+    export[11_999].push_str(" +out");
+    for gone in [9_000, 511, 0] {
+        export.remove(gone);
+    }
+    export.push("v v@x.example".to_owned());
+    let plan = |export: &[String]| plan_of(&users.join("|"), &array(&export.join("|")), |_| {});
+    let expected = "delete u00000 (gone from the export) | delete u00511 (gone from the export) | \
+                    delete u09000 (gone from the export) | delete u11999 (out of the scoped groups) | \
+                    update u05000 name.givenName=Anna | create v";
+    assert_eq!(plan(&export), expected);
+    export.reverse();
+    assert_eq!(plan(&export), expected);
+    export.rotate_left(7_000);
+    assert_eq!(plan(&export), expected);
+}

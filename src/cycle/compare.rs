@@ -177,38 +177,38 @@ fn join(
     inputs: Inputs,
     beside: &mut TakeUser<'_>,
 ) -> Result<(Plan, ExportRead), CompareError> {
-    let mut fault: Option<rusqlite::Error> = None;
-    // Where a record stands twice, another may be missing for it: pages shift while they are read.
-    let shifted = !inputs.doubled.ids.is_empty();
-    let mut comparison = Comparison::new(inputs);
-    let mut ordered = Snapshot::ordered(reader)?;
-    let mut snapshot = Snapshot::begin(reader, &mut ordered)?;
-    let read = export.read(&mut |user| {
-        beside(user);
-        if fault.is_none()
-            && let Err(error) = beside_its_row(user, &mut snapshot, &mut comparison)
-        {
-            fault = Some(error);
+    Snapshot::open(reader, |mut snapshot| {
+        let mut fault: Option<rusqlite::Error> = None;
+        // Where a record stands twice, another may be missing for it: pages shift while they are read.
+        let shifted = !inputs.doubled.ids.is_empty();
+        let mut comparison = Comparison::new(inputs);
+        let read = export.read(&mut |user| {
+            beside(user);
+            if fault.is_none()
+                && let Err(error) = beside_its_row(user, &mut snapshot, &mut comparison)
+            {
+                fault = Some(error);
+            }
+        })?;
+        believable(settings, export, &read)?;
+        if let Some(error) = fault {
+            return Err(error.into());
         }
-    })?;
-    believable(settings, export, &read)?;
-    if let Some(error) = fault {
-        return Err(error.into());
-    }
-    snapshot.missing(&mut |row| comparison.missing(row))?;
-    let proof = if shifted { Proof::Unproven } else { read.proof };
-    let whole = Whole { proof, written_at: read.written_at, users_count: read.users_count };
-    let plan = comparison.finish(whole, &mut |folded| match store::link_of(reader, folded) {
-        Ok(row) => row,
-        Err(error) => {
-            fault = Some(error);
-            None
+        snapshot.missing(&mut |row| comparison.missing(row))?;
+        let proof = if shifted { Proof::Unproven } else { read.proof };
+        let whole = Whole { proof, written_at: read.written_at, users_count: read.users_count };
+        let plan = comparison.finish(whole, &mut |folded| match store::link_of(reader, folded) {
+            Ok(row) => row,
+            Err(error) => {
+                fault = Some(error);
+                None
+            }
+        });
+        match fault {
+            Some(error) => Err(error.into()),
+            None => Ok((plan, read)),
         }
-    });
-    match fault {
-        Some(error) => Err(error.into()),
-        None => Ok((plan, read)),
-    }
+    })
 }
 
 /// One record and the row of its id, which is read whole only where a glance does not do.

@@ -127,10 +127,10 @@ pub struct ProvisionedUser {
 pub struct Glance<'r> {
     /// The userName that the account carries.
     pub user_name: &'r str,
-    /// The given name that the account carries.
-    pub given: Option<&'r str>,
-    /// The family name that the account carries.
-    pub family: Option<&'r str>,
+    /// The given name that the account carries; empty where it carries none.
+    pub given: &'r str,
+    /// The family name, likewise.
+    pub family: &'r str,
     /// Whether the account is active, and ours as far as is known.
     pub active: bool,
     /// The `[directory]` and `[scope]` settings under which it was last wanted.
@@ -143,8 +143,8 @@ impl ProvisionedUser {
     pub fn glance(&self) -> Glance<'_> {
         Glance {
             user_name: self.user_name.as_str(),
-            given: self.names.given.as_deref(),
-            family: self.names.family.as_deref(),
+            given: self.names.given.as_deref().unwrap_or_default(),
+            family: self.names.family.as_deref().unwrap_or_default(),
             active: self.active && !self.foreign,
             settings: self.settings,
         }

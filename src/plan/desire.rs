@@ -81,9 +81,7 @@ impl Desire<'_> {
     /// Whether nothing at all is to be done about this row: the same username to the letter, the same names, active.
     #[must_use]
     pub fn is_met_by(&self, row: &Glance<'_>) -> bool {
-        let met = |wanted: Option<&str>, carried: Option<&str>| {
-            wanted.is_none_or(|wanted| wanted == carried.unwrap_or_default())
-        };
+        let met = |wanted: Option<&str>, carried: &str| wanted.is_none_or(|wanted| wanted == carried);
         self.ask == Ask::Provision
             && row.active
             && self.user_name == row.user_name

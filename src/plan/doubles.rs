@@ -12,6 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Debug, Default)]
 pub struct Suspects {
     ids: Vec<u64>,
+    /// Ids that ascended so far, as most exports write them, double nobody.
+    last_id: String,
+    ids_out_of_order: bool,
     names: Vec<u64>,
     found: Option<Found>,
 }
@@ -38,6 +41,11 @@ impl Suspects {
     pub fn note(&mut self, user: &DirectoryUser<'_>) {
         let Ok(id) = valid_id(&user.id) else { return };
         self.ids.push(xxh3_64(id.as_bytes()));
+        if !self.ids_out_of_order {
+            self.ids_out_of_order = *id <= *self.last_id;
+            self.last_id.clear();
+            self.last_id.push_str(id);
+        }
         if let Loose::Text(name) = &user.username {
             self.names.push(hash_of_name(name));
         }
@@ -45,7 +53,8 @@ impl Suspects {
 
     /// Whether a second reading is needed; then give each record to [`Suspects::look`].
     pub fn nominate(&mut self) -> bool {
-        let ids = repeated(std::mem::take(&mut self.ids));
+        let ids = std::mem::take(&mut self.ids);
+        let ids = if self.ids_out_of_order { repeated(ids) } else { HashSet::new() };
         let names = repeated(std::mem::take(&mut self.names));
         let needed = !ids.is_empty() || !names.is_empty();
         self.found = Some(Found { ids, names, ..Found::default() });

@@ -120,6 +120,9 @@ impl Window {
     /// Everything that is here, as text; a character cut at the end waits for its rest.
     fn text(&self) -> Result<&str, RecordsError> {
         let bytes = &self.buffer[self.start..self.end];
+        if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+            return Ok(text);
+        }
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text),
             Err(error) if error.error_len().is_none() && !self.ended => {

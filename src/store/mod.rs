@@ -15,6 +15,7 @@ mod log;
 mod restored;
 mod snapshot;
 mod standings;
+mod walk;
 
 pub use cycles::{
     CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_settings,

@@ -1,51 +1,44 @@
 //! The snapshot beside a stream of records: a row for each id, and in the end the rows that no id named.
 
+use super::walk::Walk;
 use crate::model::{DirectoryId, Glance, Names, ProvisionedUser, ScimId, UserName};
-use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement};
-use std::cmp::Ordering;
+use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
 const COLUMNS: &str =
     "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted";
 /// In the column `active`: the account was seen with another userName.
 const FOREIGN: i64 = 2;
-/// The first of them, by which an export is compared; the rest is read of who differs.
-const GLANCE: &str = "directory_id, row, user_name, given_name, family_name, active, settings";
 
 /// Finds rows for ids, fast where the ids ascend, and remembers which rows were found (a bit for each).
 ///
-/// An export in id order is joined as a merge of two sorted streams, whose rows are looked at where they lie; an id that
-/// is out of order costs one select.
-pub struct Snapshot<'c> {
-    ordered: Rows<'c>,
-    by_id: Statement<'c>,
-    connection: &'c Connection,
+/// An export in id order is joined as a merge of two sorted streams; an id that is out of order costs one select.
+pub struct Snapshot<'w> {
+    walk: Walk<'w>,
+    by_id: Statement<'w>,
+    connection: &'w Connection,
     looked_up: Option<ProvisionedUser>,
-    count: u64,
+    is_empty: bool,
     found_count: u64,
     found: Vec<u64>,
 }
 
-impl<'c> Snapshot<'c> {
-    /// Begins a join. `ordered` is a statement prepared by [`Snapshot::ordered`].
+impl Snapshot<'_> {
+    /// Opens the snapshot as it is at this moment, for as long as `join` takes.
     ///
     /// # Errors
-    /// The state cannot be read.
-    pub fn begin(connection: &'c Connection, ordered: &'c mut Statement<'_>) -> rusqlite::Result<Self> {
-        let by_id = connection.prepare(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?;
-        let count: i64 = connection.query_row("SELECT count(*) FROM links", [], |row| row.get(0))?;
-        let mut ordered = ordered.query([])?;
-        ordered.advance()?;
-        let count = count.max(0).cast_unsigned();
-        Ok(Self { ordered, by_id, connection, looked_up: None, count, found_count: 0, found: Vec::new() })
-    }
-
-    /// The statement that walks through the snapshot in id order.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub fn ordered(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
-        connection.prepare(&format!("SELECT {GLANCE} FROM links ORDER BY directory_id"))
+    /// The state cannot be read, or `join` failed.
+    pub fn open<V, E: From<rusqlite::Error>>(
+        connection: &Connection,
+        join: impl FnOnce(Snapshot<'_>) -> Result<V, E>,
+    ) -> Result<V, E> {
+        let _one_commit = connection.unchecked_transaction()?;
+        let mut ordered = Walk::statement(connection)?;
+        std::thread::scope(|scope| {
+            let by_id = connection.prepare(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?;
+            let walk = Walk::begin(connection, &mut ordered, scope)?;
+            let is_empty = walk.here().is_none();
+            join(Snapshot { walk, by_id, connection, looked_up: None, is_empty, found_count: 0, found: Vec::new() })
+        })
     }
 
     /// A glance at the row of an id.
@@ -54,26 +47,19 @@ impl<'c> Snapshot<'c> {
     /// The state cannot be read.
     pub fn glance(&mut self, id: &str) -> rusqlite::Result<Option<Glance<'_>>> {
         self.looked_up = None;
-        let here = loop {
-            match self.ordered.get() {
-                Some(row) => match row.get_ref(0)?.as_str()?.cmp(id) {
-                    Ordering::Less => self.ordered.advance()?,
-                    Ordering::Equal => break true,
-                    Ordering::Greater => break false,
-                },
-                None => break false,
-            }
+        while self.walk.here().is_some_and(|here| here.directory_id < id) {
+            self.walk.advance()?;
+        }
+        let here = self.walk.here().filter(|here| here.directory_id == id).map(|here| here.row);
+        let row = match here {
+            Some(row) => Some(row),
+            None => self.whole(id)?.map(|user| user.row),
         };
-        if !here {
-            let row = self.whole(id)?.map(|user| user.row);
-            row.into_iter().for_each(|row| self.mark(row));
-            return Ok(self.looked_up.as_ref().map(ProvisionedUser::glance));
-        }
-        if let Some(row) = self.ordered.get() {
-            let number = row.get(1)?;
-            self.mark(number);
-        }
-        self.ordered.get().map(glance).transpose()
+        row.into_iter().for_each(|row| self.mark(row));
+        Ok(match here {
+            Some(_) => self.walk.here().map(|here| here.glance),
+            None => self.looked_up.as_ref().map(ProvisionedUser::glance),
+        })
     }
 
     /// The whole row of the id that was last glanced at.
@@ -81,7 +67,7 @@ impl<'c> Snapshot<'c> {
     /// # Errors
     /// The state cannot be read.
     pub fn whole(&mut self, id: &str) -> rusqlite::Result<Option<&ProvisionedUser>> {
-        if self.looked_up.is_none() && self.count > 0 {
+        if self.looked_up.is_none() && !self.is_empty {
             self.looked_up = self.by_id.query_row([id], read).optional()?;
         }
         Ok(self.looked_up.as_ref())
@@ -91,8 +77,11 @@ impl<'c> Snapshot<'c> {
     ///
     /// # Errors
     /// The state cannot be read.
-    pub fn missing(self, each: &mut dyn FnMut(&ProvisionedUser)) -> rusqlite::Result<()> {
-        if self.found_count == self.count {
+    pub fn missing(mut self, each: &mut dyn FnMut(&ProvisionedUser)) -> rusqlite::Result<()> {
+        while self.walk.here().is_some() {
+            self.walk.advance()?;
+        }
+        if self.found_count == self.walk.passed_count() {
             return Ok(());
         }
         let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))?;
@@ -160,29 +149,19 @@ pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Pr
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
-    let Glance { user_name, given, family, settings, active: _ } = glance(row)?;
+    let name = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.map(Into::into));
     let active: i64 = row.get(5)?;
     Ok(ProvisionedUser {
         row: row.get(1)?,
         directory_id: DirectoryId::new(row.get_ref(0)?.as_str()?),
         scim_id: ScimId::new(row.get_ref(7)?.as_str()?),
-        user_name: UserName::of_account(user_name),
-        names: Names { given: given.map(Into::into), family: family.map(Into::into) },
+        user_name: UserName::of_account(row.get_ref(2)?.as_str()?),
+        names: Names { given: name(3)?, family: name(4)? },
         active: active != 0,
         foreign: active == FOREIGN,
-        settings,
-        futile_count: row.get(8)?,
-        futile_wanted: row.get_ref(9)?.as_str_or_null()?.map(Into::into),
-    })
-}
-
-fn glance<'r>(row: &'r Row<'_>) -> rusqlite::Result<Glance<'r>> {
-    Ok(Glance {
-        user_name: row.get_ref(2)?.as_str()?,
-        given: row.get_ref(3)?.as_str_or_null()?,
-        family: row.get_ref(4)?.as_str_or_null()?,
-        active: row.get::<_, i64>(5)? == 1,
         settings: row.get(6)?,
+        futile_count: row.get(8)?,
+        futile_wanted: name(9)?,
     })
 }
 
