@@ -4,6 +4,9 @@ use super::{Draft, Initiator};
 use crate::model::{Action, Field, Moment, hex};
 use serde::Serialize;
 
+/// Room for most lines, chain included.
+const LINE_BYTES: usize = 1024;
+
 /// Where the log ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
@@ -103,10 +106,11 @@ struct Correlation<'a> {
 pub fn seal(draft: &Draft, head: &mut Head, installation: &Installation, now: Moment, random: [u8; 8]) -> Sealed {
     head.timestamp = head.timestamp.max(now);
     head.sequence += 1;
-    let line = render(draft, head, installation, random);
+    let mut line = render(draft, head, installation, random);
     head.chain = super::verify::chained(&head.chain, &line);
-    let body = &line[..line.len() - 1];
-    Sealed { sequence: head.sequence, line: format!("{body},\"chain\":\"{}\"}}", head.chain) }
+    line.pop();
+    line.extend([",\"chain\":\"", &head.chain, "\"}"]);
+    Sealed { sequence: head.sequence, line }
 }
 
 fn render(draft: &Draft, head: &Head, installation: &Installation, random: [u8; 8]) -> String {
@@ -146,7 +150,8 @@ fn render(draft: &Draft, head: &Head, installation: &Installation, random: [u8; 
         correlation: Correlation { id: draft.cycle.as_ref().map_or("", |id| id.as_str()), r#type: "reconcile" },
         sequence: head.sequence,
     };
-    escape(serde_json::to_string(&line).unwrap_or_default())
+    let mut json = Vec::with_capacity(LINE_BYTES);
+    serde_json::to_writer(&mut json, &line).map(|()| escape(json)).unwrap_or_default()
 }
 
 fn change_out(field: &Field) -> ChangeOut<'_> {
@@ -154,9 +159,10 @@ fn change_out(field: &Field) -> ChangeOut<'_> {
 }
 
 /// serde_json escapes what JSON demands; a log also must not carry DEL, C1 controls and the two line separators.
-fn escape(json: String) -> String {
+fn escape(json: Vec<u8>) -> String {
     let harmful = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
-    if !json.chars().any(harmful) {
+    let json = String::from_utf8(json).unwrap_or_default();
+    if !json.bytes().any(|byte| byte >= 0x7f) || !json.chars().any(harmful) {
         return json;
     }
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {

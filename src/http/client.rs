@@ -5,7 +5,7 @@ use super::{ANSWER_BYTES_MAX, Method, Request, Take, Transport};
 use crate::model::{Duration, Moment};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::secret::Token;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use std::cell::OnceCell;
 use std::error::Error;
@@ -140,10 +140,7 @@ impl Transport for Client {
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut builder = client
-            .request(method, format!("{}{}", self.settings.base_url, request.target))
-            .bearer_auth(self.settings.token.expose())
-            .header(ACCEPT, MEDIA_TYPE);
+        let mut builder = client.request(method, format!("{}{}", self.settings.base_url, request.target));
         if let Some(body) = &request.body {
             builder = builder.header(CONTENT_TYPE, MEDIA_TYPE).body(body.clone());
         }
@@ -160,8 +157,13 @@ impl Transport for Client {
 }
 
 fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
+    let mut authorization = HeaderValue::try_from(format!("Bearer {}", settings.token.expose()))
+        .map_err(|_| "the token has a character that no header can carry".to_owned())?;
+    authorization.set_sensitive(true);
+    let headers = [(AUTHORIZATION, authorization), (ACCEPT, HeaderValue::from_static(MEDIA_TYPE))];
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
+        .default_headers(headers.into_iter().collect())
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()

@@ -2,7 +2,6 @@
 
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::fmt::Write;
 use unicode_normalization::UnicodeNormalization;
 
 /// What a text of the endpoint is cut to, in bytes, before it goes anywhere (CONTRACT section 5).
@@ -25,10 +24,8 @@ pub(super) fn casefold(text: &str) -> String {
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// SHA-256 over the parts, each with its length before it, as hex; two lists of parts never share one.

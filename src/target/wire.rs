@@ -4,6 +4,7 @@ use super::Update;
 use super::account::member;
 use crate::model::{DesiredUser, Names, ScimId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -25,23 +26,41 @@ pub(super) fn filter(name: &str, count: usize) -> String {
     format!("/Users?filter={}&startIndex=1&count={count}", utf8_percent_encode(&filter, ENCODED))
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewUser<'u> {
+    schemas: [&'static str; 1],
+    user_name: &'u str,
+    external_id: &'u str,
+    active: bool,
+    #[serde(skip_serializing_if = "NewName::is_empty")]
+    name: NewName<'u>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewName<'u> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    given_name: &'u str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    family_name: &'u str,
+}
+
+impl NewName<'_> {
+    fn is_empty(&self) -> bool {
+        self.given_name.is_empty() && self.family_name.is_empty()
+    }
+}
+
 pub(super) fn new_user(user: &DesiredUser) -> Vec<u8> {
-    let mut body = json!({
-        "schemas": [USER_SCHEMA],
-        "userName": user.user_name.as_str(),
-        "externalId": user.id.as_str(),
-        "active": true,
-    });
-    let mut name = Map::new();
-    for (key, value) in [("givenName", &user.names.given), ("familyName", &user.names.family)] {
-        if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
-            name.insert(key.to_owned(), value.into());
-        }
-    }
-    if !name.is_empty() {
-        body["name"] = name.into();
-    }
-    body.to_string().into_bytes()
+    let Names { given, family } = &user.names;
+    let name = NewName {
+        given_name: given.as_deref().unwrap_or_default(),
+        family_name: family.as_deref().unwrap_or_default(),
+    };
+    let (user_name, external_id) = (user.user_name.as_str(), user.id.as_str());
+    let body = NewUser { schemas: [USER_SCHEMA], user_name, external_id, active: true, name };
+    serde_json::to_vec(&body).unwrap_or_default()
 }
 
 pub(super) fn patch_names(update: &Update<'_>) -> Vec<u8> {
