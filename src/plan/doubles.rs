@@ -12,8 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Debug, Default)]
 pub struct Suspects {
     ids: Vec<u64>,
-    /// Ids that ascended so far, as most exports write them, double nobody.
+    /// The id before, as long as each was greater than the one before it: then none stands twice.
     last_id: String,
+    /// Whether one was not.
     ids_out_of_order: bool,
     names: Vec<u64>,
     found: Option<Found>,

@@ -1,6 +1,6 @@
 //! The snapshot beside a stream of records: a row for each id, and in the end the rows that no id named.
 
-use super::walk::Walk;
+use super::walk::{Ahead, Walk};
 use crate::model::{DirectoryId, Glance, Names, ProvisionedUser, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
@@ -31,11 +31,16 @@ impl Snapshot<'_> {
         connection: &Connection,
         join: impl FnOnce(Snapshot<'_>) -> Result<V, E>,
     ) -> Result<V, E> {
-        let _one_commit = connection.unchecked_transaction()?;
-        let mut ordered = Walk::statement(connection)?;
         std::thread::scope(|scope| {
+            let ahead = Ahead::begin(connection, scope)?;
+            let _one_commit = connection.unchecked_transaction()?;
+            let ahead = match ahead {
+                Some(ahead) if ahead.sees_what(connection)? => Some(ahead),
+                Some(_) | None => None,
+            };
+            let mut ordered = Walk::statement(connection)?;
             let by_id = connection.prepare(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?;
-            let walk = Walk::begin(connection, &mut ordered, scope)?;
+            let walk = Walk::begin(ahead, &mut ordered)?;
             let is_empty = walk.here().is_none();
             join(Snapshot { walk, by_id, connection, looked_up: None, is_empty, found_count: 0, found: Vec::new() })
         })

@@ -2,28 +2,28 @@
 //! export is parsed.
 //!
 //! # Guarantees
-//! The thread's connection sees the very commit that the caller's read transaction sees, or is not used.
+//! The thread's connection sees the very commit that the caller's read transaction sees, or is not used: it begins before
+//! the caller does, and `PRAGMA data_version` tells the caller whether anybody committed meanwhile.
 
 use super::{Access, open};
 use crate::model::Glance;
-use rusqlite::{Connection, Rows, Statement};
+use rusqlite::{Connection, Rows, Statement, ffi};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread::Scope;
+use std::thread::{Scope, ScopedJoinHandle};
 
 /// Fewer rows than this are read before a thread has opened the state.
 const WORTH_A_THREAD_ROWS: i64 = 10_000;
-/// How many rows are handed on at once: about 32 KiB of text.
+/// How many rows are handed on at once.
 const BATCH_ROWS: usize = 512;
+/// And how much text: a row ends a batch that is longer. Most rows have 80 bytes; what an endpoint shows is not cut.
+const BATCH_BYTES: usize = 1 << 16;
 /// How many batches are under way beside the one that is looked at.
 const BATCHES_AHEAD: usize = 4;
 
 /// What an export is compared with, in the order of a row.
 const SQL: &str =
     "SELECT directory_id, row, user_name, given_name, family_name, active, settings FROM links ORDER BY directory_id";
-
-/// Which commit a connection sees: whatever changes a link moves one of the two on.
-type Version = (i64, i64);
 
 /// A row as it is compared.
 pub(super) struct Here<'w> {
@@ -54,6 +54,7 @@ impl Batch {
         self.text.clear();
         self.rows.clear();
         while self.rows.len() < BATCH_ROWS
+            && self.text.len() < BATCH_BYTES
             && let Some(row) = rows.next()?
         {
             let start = self.text.len();
@@ -95,28 +96,19 @@ pub(super) struct Walk<'w> {
 enum Source<'w> {
     /// Read by the caller, when it needs more.
     Called(Rows<'w>),
-    /// Read ahead by a thread.
-    Ahead { filled: Receiver<rusqlite::Result<Batch>>, empty: Sender<Batch> },
+    /// Read by a thread.
+    Ahead(Ahead<'w>),
 }
 
 impl<'w> Walk<'w> {
-    /// Begins one. The caller is inside a read transaction on `connection`; `ordered` is [`Walk::statement`] of it.
+    /// Begins one. The caller is inside a read transaction, to which `ordered` ([`Walk::statement`]) belongs, and which sees
+    /// the commit that a thread sees.
     ///
     /// # Errors
     /// The state cannot be read.
-    pub(super) fn begin<'scope>(
-        connection: &Connection,
-        ordered: &'w mut Statement<'_>,
-        scope: &'scope Scope<'scope, '_>,
-    ) -> rusqlite::Result<Self> {
-        let ahead = match connection.path() {
-            Some(path) if !path.is_empty() && rows_count(connection)? >= WORTH_A_THREAD_ROWS => {
-                ahead(Path::new(path).to_owned(), version(connection)?, scope)
-            }
-            Some(_) | None => None,
-        };
+    pub(super) fn begin(ahead: Option<Ahead<'w>>, ordered: &'w mut Statement<'_>) -> rusqlite::Result<Self> {
         let rows = match ahead {
-            Some(ahead) => ahead,
+            Some(ahead) => Source::Ahead(ahead),
             None => Source::Called(ordered.query([])?),
         };
         let mut walk = Self { rows, batch: Batch::default(), at: 0, passed_count: 0 };
@@ -140,7 +132,7 @@ impl<'w> Walk<'w> {
     /// Goes on to the next row.
     ///
     /// # Errors
-    /// The state cannot be read.
+    /// The state cannot be read. Nothing follows from where it stands then.
     pub(super) fn advance(&mut self) -> rusqlite::Result<()> {
         self.at += 1;
         self.passed_count += 1;
@@ -156,49 +148,76 @@ impl<'w> Walk<'w> {
         self.at = 0;
         match &mut self.rows {
             Source::Called(rows) => self.batch.fill(rows),
-            Source::Ahead { filled, empty } => {
-                // A thread that ended without an empty batch has not read everything.
-                let next = filled.recv().unwrap_or(Err(rusqlite::Error::InvalidQuery))?;
-                // Once it has read everything, nobody waits for an empty one.
-                let _ = empty.send(std::mem::replace(&mut self.batch, next));
-                Ok(())
-            }
+            Source::Ahead(ahead) => ahead.exchange(&mut self.batch),
         }
     }
 }
 
-/// Has a thread read ahead; none where it cannot see what the caller sees.
-fn ahead<'w, 'scope>(
-    path: std::path::PathBuf,
-    wanted: Version,
-    scope: &'scope Scope<'scope, '_>,
-) -> Option<Source<'w>> {
-    let (give_back, empty) = channel();
-    let (fill, filled) = sync_channel(BATCHES_AHEAD);
-    let (say, same) = channel();
-    for _ in 0..BATCHES_AHEAD {
-        let _ = give_back.send(Batch::default());
-    }
-    let thread = std::thread::Builder::new().name("snapshot".to_owned());
-    thread.spawn_scoped(scope, move || read(&path, wanted, &say, &empty, &fill)).ok()?;
-    same.recv().is_ok_and(|same: bool| same).then_some(Source::Ahead { filled, empty: give_back })
+/// A thread that reads ahead.
+pub(super) struct Ahead<'scope> {
+    filled: Receiver<rusqlite::Result<Batch>>,
+    empty: Sender<Batch>,
+    thread: Option<ScopedJoinHandle<'scope, ()>>,
+    /// The caller's, before the thread began.
+    data_version: i64,
 }
 
-fn read(
-    path: &Path,
-    wanted: Version,
-    same: &Sender<bool>,
-    empty: &Receiver<Batch>,
-    fill: &SyncSender<rusqlite::Result<Batch>>,
-) {
-    let walk = |connection: &Connection| -> rusqlite::Result<()> {
-        let _snapshot = connection.unchecked_transaction()?;
-        let is_same = version(connection)? == wanted;
-        let _ = same.send(is_same);
-        let mut statement = Walk::statement(connection)?;
+impl<'scope> Ahead<'scope> {
+    /// Has a thread begin to read what a connection outside of any transaction would see now. None: so few rows are not worth
+    /// it, it is a state in memory, or the thread cannot read, and the caller will meet the same error or none.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub(super) fn begin(connection: &Connection, scope: &'scope Scope<'scope, '_>) -> rusqlite::Result<Option<Self>> {
+        let Some(path) = connection.path().filter(|path| !path.is_empty()) else { return Ok(None) };
+        let rows_count: i64 = connection.query_row("SELECT provisioned FROM counts", [], |row| row.get(0))?;
+        if rows_count < WORTH_A_THREAD_ROWS {
+            return Ok(None);
+        }
+        let (path, data_version) = (Path::new(path).to_owned(), data_version(connection)?);
+        let (give_back, empty) = channel();
+        let (fill, filled) = sync_channel(BATCHES_AHEAD);
+        let (began, begun) = channel();
+        for _ in 0..BATCHES_AHEAD {
+            let _ = give_back.send(Batch::default());
+        }
+        let thread = std::thread::Builder::new().name("snapshot".to_owned());
+        let Ok(thread) = thread.spawn_scoped(scope, move || read(&path, began, &empty, &fill)) else { return Ok(None) };
+        Ok(begun.recv().ok().map(|()| Self { filled, empty: give_back, thread: Some(thread), data_version }))
+    }
+
+    /// Whether it sees what the caller's transaction, begun after it, sees.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub(super) fn sees_what(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        Ok(data_version(connection)? == self.data_version)
+    }
+
+    fn exchange(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
+        let next = self.filled.recv().unwrap_or_else(|_| {
+            // It panicked: it ends with an empty batch or an error else.
+            let _ = self.thread.take().map(ScopedJoinHandle::join);
+            let what = "the thread that reads the snapshot ended in the middle".to_owned();
+            Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERNAL), Some(what)))
+        })?;
+        // Once it has read everything nobody waits for an empty one.
+        let _ = self.empty.send(std::mem::replace(batch, next));
+        Ok(())
+    }
+}
+
+fn read(path: &Path, began: Sender<()>, empty: &Receiver<Batch>, fill: &SyncSender<rusqlite::Result<Batch>>) {
+    let Ok(connection) = open(path, Access::Read) else { return };
+    let walk = || -> rusqlite::Result<()> {
+        let _one_commit = connection.unchecked_transaction()?;
+        let mut statement = Walk::statement(&connection)?;
         let mut rows = statement.query([])?;
-        while is_same && let Ok(mut batch) = empty.recv() {
+        let mut began = Some(began);
+        while let Ok(mut batch) = empty.recv() {
+            // The first row begins the transaction.
             batch.fill(&mut rows)?;
+            began.take().map(|began| began.send(()));
             let ended = batch.rows.is_empty();
             if fill.send(Ok(batch)).is_err() || ended {
                 break;
@@ -206,21 +225,14 @@ fn read(
         }
         Ok(())
     };
-    // Where it cannot be opened nothing is said: the caller reads by itself, and meets the same error or none.
-    if let Ok(connection) = open(path, Access::Read)
-        && let Err(error) = walk(&connection)
-    {
+    if let Err(error) = walk() {
         let _ = fill.send(Err(error));
     }
 }
 
-fn rows_count(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT provisioned FROM counts", [], |row| row.get(0))
-}
-
-fn version(connection: &Connection) -> rusqlite::Result<Version> {
-    connection
-        .query_row("SELECT sequence, generation FROM head, installation", [], |row| Ok((row.get(0)?, row.get(1)?)))
+/// Another one than before, where any other connection has committed since.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
 #[cfg(test)]
@@ -228,9 +240,7 @@ mod tests {
     use super::*;
     use crate::model::Moment;
 
-    /// A state of so many links, and how a walk through it reads: by a thread or not, and how many rows.
-    fn walk(links_count: i64, write_meanwhile: &str) -> (bool, u64) {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn state(folder: &tempfile::TempDir, links_count: i64) -> (std::path::PathBuf, Connection) {
         let path = folder.path().join("state.db");
         let connection = crate::store::create(&path, "https://x.example", Moment(0), [7; 16]).expect("a state");
         let fill = format!(
@@ -241,28 +251,50 @@ mod tests {
              UPDATE counts SET provisioned = {links_count}"
         );
         connection.execute_batch(&fill).expect("links");
-        let reading = open(&path, Access::Read).expect("a state");
-        let _one_commit = reading.unchecked_transaction().expect("a transaction");
-        assert_eq!(rows_count(&reading), Ok(links_count));
-        connection.execute_batch(write_meanwhile).expect("written");
-        let mut ordered = Walk::statement(&reading).expect("a statement");
+        (path, connection)
+    }
+
+    /// Walks to the end, or to an error: whether a thread read, and how many rows.
+    fn walk(path: &Path, before_the_caller_begins: impl FnOnce()) -> rusqlite::Result<(bool, u64)> {
+        let connection = open(path, Access::Read).expect("a state");
         std::thread::scope(|scope| {
-            let mut walk = Walk::begin(&reading, &mut ordered, scope).expect("a walk");
+            let ahead = Ahead::begin(&connection, scope)?;
+            before_the_caller_begins();
+            let _one_commit = connection.unchecked_transaction()?;
+            let ahead = match ahead {
+                Some(ahead) if ahead.sees_what(&connection)? => Some(ahead),
+                Some(_) | None => None,
+            };
+            let mut ordered = Walk::statement(&connection)?;
+            let mut walk = Walk::begin(ahead, &mut ordered)?;
             let mut last = String::new();
             while let Some(here) = walk.here() {
                 assert!(*here.directory_id > *last && here.glance.user_name.parse() == Ok(here.row));
                 last = here.directory_id.to_owned();
-                walk.advance().expect("a row");
+                walk.advance()?;
             }
-            (matches!(walk.rows, Source::Ahead { .. }), walk.passed_count())
+            Ok((matches!(walk.rows, Source::Ahead(_)), walk.passed_count()))
         })
     }
 
     #[test]
     fn many_rows_are_read_by_a_thread_where_it_sees_the_same_commit() {
-        assert_eq!(walk(WORTH_A_THREAD_ROWS, ""), (true, 10_000));
-        assert_eq!(walk(WORTH_A_THREAD_ROWS - 1, ""), (false, 9_999));
-        let forgotten = "DELETE FROM links WHERE row = 7; UPDATE installation SET generation = generation + 1";
-        assert_eq!(walk(WORTH_A_THREAD_ROWS, forgotten), (false, 10_000));
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, connection) = state(&folder, WORTH_A_THREAD_ROWS);
+        assert_eq!(walk(&path, || {}), Ok((true, 10_000)));
+        let written = || connection.execute_batch("DELETE FROM links WHERE row = 7").expect("written");
+        assert_eq!(walk(&path, written), Ok((false, 9_999)));
+        assert_eq!(walk(&path, || {}), Ok((true, 9_999)));
+        connection.execute_batch("UPDATE counts SET provisioned = 9999").expect("written");
+        assert_eq!(walk(&path, || {}), Ok((false, 9_999)));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_an_error_and_never_the_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, connection) = state(&folder, WORTH_A_THREAD_ROWS);
+        let damage = "UPDATE links SET user_name = CAST(x'80' AS TEXT) WHERE row = 8000";
+        connection.execute_batch(damage).expect("no UTF-8 in it any more");
+        assert!(walk(&path, || {}).is_err());
     }
 }
