@@ -4,10 +4,11 @@
 use super::End;
 use super::apply::Apply;
 use crate::http::Transport;
-use crate::model::ScimId;
-use crate::outcome::{Judged, Outcome};
+use crate::model::{ProvisionedUser, ScimId};
+use crate::outcome::{Judged, Outcome, RetryAfter};
 use crate::retry;
 use crate::store;
+use crate::target::{Account, carries};
 
 /// How many other accounts are read, from either end of the snapshot, before an endpoint counts as the wrong one.
 const WITNESSES_MAX: usize = 100;
@@ -22,6 +23,16 @@ pub(super) enum After {
     /// There was none, often enough.
     GiveUp,
     /// The cycle has ended.
+    Ended,
+}
+
+/// What the list call after a 403 says.
+enum Probe {
+    /// It is this user alone.
+    Answered,
+    /// Nothing.
+    Unanswered(Option<RetryAfter>),
+    /// It is the token; or the cycle has ended.
     Ended,
 }
 
@@ -72,7 +83,11 @@ impl<T: Transport> Apply<'_, T> {
             }
             Outcome::Forbidden => {
                 self.heard();
-                return if self.list_is_refused().await { After::Ended } else { After::Settled };
+                match self.probe().await {
+                    Probe::Answered => return After::Settled,
+                    Probe::Ended => return After::Ended,
+                    Probe::Unanswered(retry_after) => retry_after,
+                }
             }
             Outcome::Throttled(retry_after) => {
                 self.answered.set(true);
@@ -105,18 +120,27 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// A 403 to one user is followed by one list call: refused too, it is the token.
-    async fn list_is_refused(&self) -> bool {
-        let Some(turn) = self.any_turn().await else { return true };
+    async fn probe(&self) -> Probe {
+        let Some(turn) = self.any_turn().await else { return Probe::Ended };
         let page = self.target().list_page(1, &mut |_| {}, turn).await;
-        let refused = matches!(page.judged.outcome, Outcome::Unauthorized | Outcome::Forbidden);
-        if refused {
-            self.finish(End::Unauthorized(page.judged.bare()));
+        match page.judged.outcome {
+            Outcome::Unauthorized | Outcome::Forbidden => {
+                self.finish(End::Unauthorized(page.judged.bare()));
+                Probe::Ended
+            }
+            Outcome::Throttled(retry_after) | Outcome::Unknown(retry_after) => Probe::Unanswered(retry_after),
+            Outcome::NotSent => Probe::Unanswered(None),
+            Outcome::Accepted
+            | Outcome::NotFound
+            | Outcome::Conflict
+            | Outcome::NotSupported
+            | Outcome::Rejected
+            | Outcome::Redirected => Probe::Answered,
         }
-        refused
     }
 
     /// Reads an account, with retries. None: it is gone.
-    pub(super) async fn read(&self, id: &ScimId) -> Result<(Option<crate::target::Account>, Judged), Trouble> {
+    pub(super) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), Trouble> {
         let mut tries = 0;
         loop {
             let Some(turn) = self.any_turn().await else { return Err(Trouble::Ended) };
@@ -158,11 +182,12 @@ impl<T: Transport> Apply<'_, T> {
         }
         for other in others {
             match self.read(&other.scim_id).await {
-                Ok((Some(_), _)) => {
+                Ok((Some(account), _)) if is_ours(&account, &other) => {
                     self.witnessed.set(true);
                     return Witness::Seen;
                 }
-                Ok((None, _)) | Err(Trouble::Doubtful(_) | Trouble::Rejected(_)) => {}
+                // Short ids are found anywhere: a stranger's account bears no witness.
+                Ok((Some(_) | None, _)) | Err(Trouble::Doubtful(_) | Trouble::Rejected(_)) => {}
                 Err(Trouble::Unanswered(_)) => return Witness::Unanswered,
                 Err(Trouble::Ended) => return Witness::Ended,
             }
@@ -170,4 +195,9 @@ impl<T: Transport> Apply<'_, T> {
         self.finish(End::WrongEndpoint("none of our accounts can be read there".to_owned()));
         Witness::Ended
     }
+}
+
+/// Whether an account is the one that was linked: it carries our username, or our directory id.
+fn is_ours(account: &Account, link: &ProvisionedUser) -> bool {
+    carries(account, &link.user_name) || account.external_id.as_ref() == Some(&link.directory_id)
 }

@@ -165,8 +165,8 @@ impl<'w, T: Transport> Apply<'w, T> {
                 }
                 self.create(&change, user, approved).await;
             }
-            Change::Update { scim_id, wanted, carried, reactivate, .. } => {
-                let update = Update { id: scim_id, wanted, carried, reactivate: *reactivate };
+            Change::Update { scim_id, user_name, wanted, carried, reactivate, .. } => {
+                let update = Update { id: scim_id, user_name, wanted, carried, reactivate: *reactivate };
                 self.update(&change, update, Some(change.guard_kind()), approved).await;
             }
             Change::Remove { scim_id, removal, user_name, directory_id, .. } => {
@@ -207,9 +207,13 @@ impl<'w, T: Transport> Apply<'w, T> {
         tally.standings.push(standing);
     }
 
-    /// Ends the cycle; the first reason stays.
+    /// Ends the cycle; the first reason stays, and the longest wait.
     pub(super) fn finish(&self, end: End) {
-        self.end.borrow_mut().get_or_insert(end);
+        let mut first = self.end.borrow_mut();
+        let first = first.get_or_insert_with(|| end.clone());
+        if let (End::Throttled(until), End::Throttled(later)) = (first, end) {
+            *until = later.max(*until);
+        }
     }
 
     pub(super) fn ended(&self) -> bool {

@@ -71,11 +71,12 @@ impl<T: Transport> Apply<'_, T> {
     pub(super) async fn create(&self, change: &Change, user: &DesiredUser, approved: bool) {
         let mut intent: Option<(IntentId, Moment)> = None;
         let (mut tries, mut doubt) = (0, Doubt::None);
+        let mut last: Option<Judged> = None;
         loop {
             let freshness = if doubt == Doubt::None { Freshness::OfThisCycle } else { Freshness::Now };
             let found = match self.look_up_for(change, &user.user_name, freshness).await {
                 Ok(found) => found,
-                Err(trouble) => return self.lookup_trouble(change, intent.as_ref(), doubt, &trouble),
+                Err(trouble) => return self.lookup_trouble(change, intent.as_ref(), last.as_ref(), &trouble),
             };
             match self.judge_found(user, found, doubt) {
                 Found::Ours(account) => {
@@ -90,7 +91,8 @@ impl<T: Transport> Apply<'_, T> {
                 let until = stored.1.plus(self.world.settings.settle_time);
                 if self.now() < until {
                     if tries >= retry::RETRIES_MAX || self.ended() {
-                        return self.await_settling(change, until);
+                        let lost = last.unwrap_or_else(Judged::accepted);
+                        return self.unanswered(change, intent.as_ref(), Sent::MaybeDone, &lost);
                     }
                     tokio::time::sleep(retry::pause(tries, (self.world.random)())).await;
                     tries += 1;
@@ -118,6 +120,7 @@ impl<T: Transport> Apply<'_, T> {
             if matches!(read.judged.outcome, Outcome::Unknown(_)) {
                 // It stays so: a later answer to another try says nothing about this one.
                 doubt = Doubt::Lost;
+                last = Some(read.judged.clone());
             }
             let stored = *stored;
             match (self.after(&read.judged, &mut tries).await, read.value) {
@@ -143,14 +146,8 @@ impl<T: Transport> Apply<'_, T> {
         freshness: Freshness,
     ) -> Result<Vec<Account>, Trouble> {
         let found = look_up(self, name, freshness).await;
-        let id = change.directory_id();
         match &found {
-            Ok(_) if self.lookups_failed.borrow_mut().remove(id) => {
-                let id = id.clone();
-                let queued = self.world.journal.queue(move |transaction| store::lookup_succeeded(transaction, &id));
-                self.state(queued);
-            }
-            Ok(_) => {}
+            Ok(_) => self.lookup_went_well(change),
             Err(trouble) => {
                 if let Some((judged, cause)) = lookup::words(trouble) {
                     self.say_lookup_failed(change, &judged, cause);
@@ -158,6 +155,16 @@ impl<T: Transport> Apply<'_, T> {
             }
         }
         found
+    }
+
+    /// The next failure of this user's look-up is said again.
+    pub(super) fn lookup_went_well(&self, change: &Change) {
+        let id = change.directory_id();
+        if self.lookups_failed.borrow_mut().remove(id) {
+            let id = id.clone();
+            let queued = self.world.journal.queue(move |transaction| store::lookup_succeeded(transaction, &id));
+            self.state(queued);
+        }
     }
 
     /// What the accounts that carry the wanted username mean.
@@ -264,11 +271,13 @@ impl<T: Transport> Apply<'_, T> {
             return;
         }
         let directory_id = user.id.clone();
+        let name = user_name.clone();
         let change = Change::Update { directory_id, scim_id: scim_id.clone(), user_name, carried, wanted, reactivate };
         if self.ended() {
             return self.leave(&change);
         }
-        let update = Update { id: &scim_id, wanted: &user.names, carried: &account.names, reactivate };
+        let update =
+            Update { id: &scim_id, user_name: &name, wanted: &user.names, carried: &account.names, reactivate };
         self.update(&change, update, None, false).await;
     }
 
@@ -287,7 +296,12 @@ impl<T: Transport> Apply<'_, T> {
         }
         let found = match found {
             Ok(found) => found,
-            Err(trouble) => return self.lookup_trouble(change, Some(&stored), doubt, &trouble),
+            // It is there, since the create was refused for it: what cannot be seen is no reason to ask again.
+            Err(Trouble::Doubtful(_)) => Vec::new(),
+            Err(trouble) => {
+                let last = (doubt == Doubt::Lost).then_some(judged);
+                return self.lookup_trouble(change, Some(&stored), last, &trouble);
+            }
         };
         match self.judge_found(user, found, doubt) {
             Found::Ours(account) => self.created(change, Some(stored), account, &Judged::accepted(), Made::Unanswered),
@@ -295,7 +309,7 @@ impl<T: Transport> Apply<'_, T> {
             Found::Forbidden(reason) => self.refuse(change, Some(&stored), reason),
             // The account of a lost create may show later than the refusal of the next one.
             Found::Nothing if doubt == Doubt::Lost => {
-                self.await_settling(change, stored.1.plus(self.world.settings.settle_time));
+                self.unanswered(change, Some(&stored), Sent::MaybeDone, judged);
             }
             Found::Nothing => {
                 tracing::warn!(status = %judged.response.code, "a username is taken at Rhombus by an account that it does not show");
@@ -314,33 +328,33 @@ impl<T: Transport> Apply<'_, T> {
         self.stand(standing_of(change, StandingKind::Refused, reason).fields(change.fields()));
     }
 
-    pub(super) fn await_settling(&self, change: &Change, until: Moment) {
-        let reason = "the answer to the create was lost; it is looked up, and sent again when it stays unseen";
-        self.stand(standing_of(change, StandingKind::Waiting, reason).until(until));
-    }
-
-    /// A look-up went wrong: nothing is concluded.
-    fn lookup_trouble(&self, change: &Change, intent: Option<&(IntentId, Moment)>, doubt: Doubt, trouble: &Trouble) {
-        if doubt == Doubt::None {
-            self.withdraw(change, intent);
+    /// A look-up went wrong: nothing is concluded. `lost` is the last answer to a create that may have been obeyed.
+    fn lookup_trouble(
+        &self,
+        change: &Change,
+        intent: Option<&(IntentId, Moment)>,
+        lost: Option<&Judged>,
+        trouble: &Trouble,
+    ) {
+        if let Some(lost) = lost {
+            return self.unanswered(change, intent, Sent::MaybeDone, lost);
         }
-        let words = lookup::words(trouble);
-        if let Some((judged, _)) = &words {
-            self.gave_up(&judged.bare());
+        self.withdraw(change, intent);
+        match trouble {
+            Trouble::Unanswered(judged) => self.gave_up(&judged.bare()),
+            Trouble::Rejected(_) | Trouble::Doubtful(_) => self.settled(),
+            Trouble::Ended => {}
         }
-        match (doubt, intent, words) {
-            (Doubt::Lost, Some((_, stored_at)), _) => {
-                self.await_settling(change, stored_at.plus(self.world.settings.settle_time));
-            }
-            (_, _, Some((judged, _))) => self.stand(standing_of(change, StandingKind::Failed, &judged.reason)),
-            (_, _, None) => self.leave(change),
+        match lookup::words(trouble) {
+            Some((judged, _)) => self.stand(standing_of(change, StandingKind::Failed, &judged.reason)),
+            None => self.leave(change),
         }
     }
 
     /// Said once per user and cause.
-    fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
+    pub(super) fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
         self.lookups_failed.borrow_mut().insert(change.directory_id().clone());
-        let mut draft = self.draft(Action::Create, change, None, judged, Vec::new());
+        let mut draft = self.draft(change.action(), change, change.scim_id(), judged, Vec::new());
         draft.event_type = EventType::UserLookupProvision;
         draft.success = false;
         let (id, now) = (change.directory_id().clone(), self.now());

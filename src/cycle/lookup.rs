@@ -14,12 +14,26 @@ use xxhash_rust::xxh3::xxh3_64;
 /// From so many creates on, the first page of a list is worth a look: it may answer all of them.
 const CREATES_WORTH_A_LISTING: usize = 3;
 
+/// The longest list that is read, in accounts: 75 MiB of hashes.
+const LIST_ACCOUNTS_MAX: usize = 5_000_000;
+
 /// What is known of the endpoint's accounts in this cycle.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     /// Accounts by folded userName, of the names that are wanted, where one listing answered for all.
     listed: RefCell<Option<Listed>>,
-    filter_trusted: Cell<Option<bool>>,
+    filter_trust: Cell<Option<FilterTrust>>,
+}
+
+/// What a filter that brings nothing proves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum FilterTrust {
+    /// That nobody carries the name.
+    AnyCase,
+    /// That nobody carries it in these letters.
+    SameCase,
+    /// Nothing.
+    None,
 }
 
 /// What a listing showed.
@@ -56,7 +70,7 @@ impl Directory {
             return;
         }
         let calls_max = if names.len() >= CREATES_WORTH_A_LISTING { Some(names.len()) } else { None };
-        if calls_max.is_some() || !self.trusts_filter(apply).await {
+        if calls_max.is_some() || self.filter_trust(apply).await != FilterTrust::AnyCase {
             // Where it cannot be listed either, each user is looked up and each failure said by name.
             if let Ok(Some(listed)) = list(apply, &names, calls_max).await {
                 *self.listed.borrow_mut() = Some(listed);
@@ -64,22 +78,30 @@ impl Directory {
         }
     }
 
-    /// Whether the filter finds a linked account that is asked for in other letter case.
-    async fn trusts_filter<T: Transport>(&self, apply: &Apply<'_, T>) -> bool {
-        if let Some(trusted) = self.filter_trusted.get() {
-            return trusted;
+    /// Whether the filter finds a linked account, asked for in other letter case, or at least in its own.
+    async fn filter_trust<T: Transport>(&self, apply: &Apply<'_, T>) -> FilterTrust {
+        if let Some(trust) = self.filter_trust.get() {
+            return trust;
         }
         let witness = apply.state(store::witnesses(&apply.world.reader, 1)).and_then(|mut found| found.pop());
-        let trusted = match witness {
-            None => true,
+        let trust = match witness {
+            None => FilterTrust::AnyCase,
             Some(witness) => {
-                let other_case: String = witness.user_name.as_str().chars().map(swap_case).collect();
-                let found = filter(apply, &other_case).await;
-                found.is_ok_and(|found| found.iter().any(|account| account.id.as_ref() == Some(&witness.scim_id)))
+                let same_case = witness.user_name.as_str();
+                let other_case: String = same_case.chars().map(swap_case).collect();
+                let mut trust = FilterTrust::None;
+                for (name, proves) in [(&*other_case, FilterTrust::AnyCase), (same_case, FilterTrust::SameCase)] {
+                    let found = filter(apply, name).await.unwrap_or_default();
+                    if found.iter().any(|account| account.id.as_ref() == Some(&witness.scim_id)) {
+                        trust = proves;
+                        break;
+                    }
+                }
+                trust
             }
         };
-        self.filter_trusted.set(Some(trusted));
-        trusted
+        self.filter_trust.set(Some(trust));
+        trust
     }
 }
 
@@ -90,23 +112,56 @@ pub(super) async fn look_up<T: Transport>(
     freshness: Freshness,
 ) -> Result<Vec<Account>, Trouble> {
     let folded = name.folded();
+    let mut listed_short = false;
     if freshness == Freshness::OfThisCycle
         && let Some(listed) = apply.directory.listed.borrow().as_ref()
     {
         match listed.by_name.get(&folded) {
             Some(found) => return Ok(found.clone()),
             None if !listed.short && !listed.repeats => return Ok(Vec::new()),
-            None => {}
+            None => listed_short = listed.short,
         }
     }
-    if apply.directory.trusts_filter(apply).await {
+    let trust = apply.directory.filter_trust(apply).await;
+    if trust == FilterTrust::AnyCase {
         match filter(apply, name.as_str()).await {
             Ok(found) if found.iter().all(|account| carries(account, name)) => return Ok(found),
-            Ok(_) | Err(Trouble::Rejected(_)) => {}
+            Ok(_) | Err(Trouble::Rejected(_) | Trouble::Doubtful(_)) => {}
+            // Some endpoints answer 500 to a filter that they cannot read.
+            Err(Trouble::Unanswered(judged)) if judged.response.code.starts_with('5') => {}
             Err(trouble) => return Err(trouble),
         }
     }
-    look_up_in_list(apply, &folded).await
+    let in_list = if listed_short { Err(too_short()) } else { look_up_in_list(apply, &folded).await };
+    match in_list {
+        Err(Trouble::Doubtful(_)) if trust == FilterTrust::SameCase => by_letters(apply, name, &folded).await,
+        in_list => in_list,
+    }
+}
+
+/// The accounts that carry a username as it is wanted, or all in lower case: all that an endpoint shows whose filter tells
+/// letters apart and whose list is short. Who carries it in yet other letters is left to the answer to the create.
+async fn by_letters<T: Transport>(
+    apply: &Apply<'_, T>,
+    name: &UserName,
+    folded: &str,
+) -> Result<Vec<Account>, Trouble> {
+    let mut found: Vec<Account> = Vec::new();
+    for letters in [name.as_str(), folded] {
+        for account in filter(apply, letters).await? {
+            if !carries(&account, name) {
+                return Err(too_short());
+            }
+            if !found.contains(&account) {
+                found.push(account);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn too_short() -> Trouble {
+    Trouble::Doubtful("the list shows fewer accounts than it says there are".to_owned())
 }
 
 /// The accounts that carry a username, by reading the whole list.
@@ -115,9 +170,7 @@ pub(super) async fn look_up_in_list<T: Transport>(apply: &Apply<'_, T>, folded: 
     let mut listed = list(apply, &names, None).await?.unwrap_or_default();
     match listed.by_name.remove(folded) {
         Some(found) => Ok(found),
-        None if listed.short => {
-            Err(Trouble::Doubtful("the list shows fewer accounts than it says there are".to_owned()))
-        }
+        None if listed.short => Err(too_short()),
         None => Ok(Vec::new()),
     }
 }
@@ -128,7 +181,8 @@ async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Ac
         let Some(turn) = apply.any_turn().await else { return Err(Trouble::Ended) };
         let read = apply.target().filter(name, turn).await;
         match (apply.after(&read.judged, &mut tries).await, read.value) {
-            (After::Settled, Some(found)) => return Ok(found),
+            (After::Settled, Some((found, true))) => return Ok(found),
+            (After::Settled, Some((_, false))) => return Err(Trouble::Doubtful("the filter shows a part".to_owned())),
             (After::Settled, None) => return Err(Trouble::Rejected(read.judged)),
             (After::Again, _) => {}
             (After::GiveUp, _) => return Err(Trouble::Unanswered(read.judged)),
@@ -179,26 +233,32 @@ pub(super) async fn walk<T: Transport>(
     each: &mut dyn FnMut(Account),
 ) -> Result<Walked, Trouble> {
     let (mut seen, mut start, mut tries) = (HashSet::new(), 1, 0);
-    let (mut total, mut repeats) = (None, false);
+    let (mut total, mut repeats, mut new_count) = (None, false, 0);
     loop {
-        let mut of_page = Vec::new();
+        // What a page shows is looked at as it comes, even if the page is asked for again: an endpoint may send without end.
+        let mut take = |account: Account| {
+            if seen.len() >= LIST_ACCOUNTS_MAX {
+                return;
+            }
+            // An account without a usable id still carries its name; the ids alone say where the list ends.
+            let is_new = account.id.as_ref().is_none_or(|id| seen.insert(hash_of(id.as_str())));
+            new_count += usize::from(is_new && account.id.is_some());
+            repeats |= !is_new;
+            if is_new {
+                each(account);
+            }
+        };
         let Some(turn) = apply.any_turn().await else { return Err(Trouble::Ended) };
-        let read = apply.target().list_page(start, &mut |account| of_page.push(account), turn).await;
+        let read = apply.target().list_page(start, &mut take, turn).await;
         match (apply.after(&read.judged, &mut tries).await, read.value) {
+            (After::Settled, Some(_)) if seen.len() >= LIST_ACCOUNTS_MAX => {
+                return Err(Trouble::Doubtful(format!("the list shows {LIST_ACCOUNTS_MAX} accounts and more")));
+            }
             (After::Settled, Some(page)) => {
                 tries = 0;
-                let mut new_count = 0;
+                let new_count = std::mem::take(&mut new_count);
                 // Totals that change are of a list that shifts: the highest one is what it would have to show.
                 total = total.max(page.total);
-                for account in of_page {
-                    // An account without a usable id still carries its name; the ids alone say where the list ends.
-                    let is_new = account.id.as_ref().is_none_or(|id| seen.insert(hash_of(id.as_str())));
-                    new_count += usize::from(is_new && account.id.is_some());
-                    repeats |= !is_new;
-                    if is_new {
-                        each(account);
-                    }
-                }
                 let Some(next) = ScimTarget::<T>::next_start(start, &page, new_count) else {
                     return Ok(match total {
                         Some(total) if total > seen.len() as u64 => Walked::Short,

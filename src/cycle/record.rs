@@ -116,6 +116,35 @@ impl<T: Transport> Apply<'_, T> {
 
     /// A failure of one user, with when it is tried again: written down at once.
     pub(super) fn fail(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>, judged: &Judged) {
+        self.fail_as(change.action(), change, intent, judged);
+    }
+
+    /// The same, where something else was attempted than was planned.
+    pub(super) fn fail_as(
+        &self,
+        attempted: Action,
+        change: &Change,
+        intent: Option<(IntentId, IntentEnd)>,
+        judged: &Judged,
+    ) {
+        let mut event = self.draft(attempted, change, change.scim_id(), judged, change.fields());
+        event.success = false;
+        self.record_failure(change, intent, judged, vec![event]);
+    }
+
+    /// A failure before anything was attempted: the account of this user must be read first, and may not be.
+    pub(super) fn fail_unread(&self, change: &Change, judged: &Judged) {
+        self.say_lookup_failed(change, judged, "rejected");
+        self.record_failure(change, None, judged, Vec::new());
+    }
+
+    fn record_failure(
+        &self,
+        change: &Change,
+        intent: Option<(IntentId, IntentEnd)>,
+        judged: &Judged,
+        events: Vec<Draft>,
+    ) {
         let wanted = change.wanted();
         let before = self.failed_before.get(change.directory_id());
         let attempts = before.filter(|before| *before.wanted == *wanted).map_or(0, |before| before.attempts) + 1;
@@ -125,9 +154,7 @@ impl<T: Transport> Apply<'_, T> {
         let mut settlement = Settlement::of(change.directory_id(), change.action());
         settlement.intent = intent;
         settlement.failure = FailureEffect::Record(Box::new(standing.clone()));
-        let mut event = self.draft(change.action(), change, change.scim_id(), judged, change.fields());
-        event.success = false;
-        settlement.events.push(event);
+        settlement.events = events;
         self.settle(settlement);
         self.settled();
         self.stand(standing);
@@ -148,6 +175,10 @@ impl<T: Transport> Apply<'_, T> {
         self.settle(settlement);
         self.gave_up(&judged.bare());
         let mut standing = standing_of(change, StandingKind::Failed, &judged.reason);
+        if matches!(*self.end.borrow(), Some(End::Unauthorized(_))) {
+            // The token is to blame, and nobody is marked failed for it.
+            standing.kind = StandingKind::Waiting;
+        }
         if sent == Sent::MaybeDone
             && let (Action::Create, Some((_, stored_at))) = (change.action(), intent)
         {

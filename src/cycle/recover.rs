@@ -102,8 +102,7 @@ impl<T: Transport> Apply<'_, T> {
             |account: &Account| !intent.names.differ_from(&account.names) && (account.active || !intent.reactivate);
         match self.read(&scim_id).await {
             Ok((Some(account), _)) if !carries(&account, &intent.user_name) => {
-                self.leave_alone(&change);
-                return self.drop_intent(intent);
+                self.leave_alone(&change, Some((intent.id, IntentEnd::Unknown)));
             }
             Ok((Some(account), judged)) if met(&account) => {
                 let carried = Carried { names: account.names, active: account.active };
@@ -135,8 +134,11 @@ impl<T: Transport> Apply<'_, T> {
             cause: Cause::Gone,
         };
         let stored = (intent.id, intent.stored_at);
+        // One that was inactive before shows nothing of a DELETE.
+        let link = self.state(store::link_by_id(&self.world.reader, &intent.key.directory_id)).flatten();
+        let was_active = intent.key.action == Action::Deactivate || link.is_none_or(|link| link.active);
         match self.read(&scim_id).await {
-            Ok((Some(account), judged)) if !account.active => {
+            Ok((Some(account), judged)) if !account.active && was_active => {
                 self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
             }
             Ok((Some(_), _)) => {

@@ -32,6 +32,7 @@ impl<T: Transport> Apply<'_, T> {
             Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
             Err(trouble) => return self.remove_trouble(change, None, Sent::NotDone, trouble),
         };
+        self.lookup_went_well(change);
         if self.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
             let reason = "the plan is older than ten minutes; the next cycle plans anew";
             return self.stand(standing_of(change, StandingKind::Waiting, reason).until(self.now()));
@@ -51,7 +52,7 @@ impl<T: Transport> Apply<'_, T> {
             let judged = match action {
                 Action::Delete => self.target().delete(scim_id, &turn).await,
                 Action::Deactivate | Action::Create | Action::Link | Action::Update => {
-                    self.target().deactivate(scim_id, &turn).await.judged
+                    self.target().deactivate(scim_id, user_name, &turn).await.judged
                 }
             };
             drop(turn);
@@ -75,11 +76,12 @@ impl<T: Transport> Apply<'_, T> {
                     | Outcome::Redirected
                     | Outcome::NotSent
                     | Outcome::Unknown(_) => {
-                        return self.fail(change, Some((stored.0, doubt.end())), &judged);
+                        return self.fail_as(action, change, Some((stored.0, doubt.end())), &judged);
                     }
                 },
                 After::Again if lost => match self.read(scim_id).await {
-                    Ok((Some(account), _)) if account.active => {}
+                    // One that was inactive before shows nothing of a DELETE.
+                    Ok((Some(account), _)) if account.active || !before.active => {}
                     Ok((Some(_), judged)) => {
                         return self.settle_removal(change, scim_id, action, Some(stored), &judged, Source::Recovery);
                     }
@@ -113,7 +115,7 @@ impl<T: Transport> Apply<'_, T> {
     fn remove_trouble(&self, change: &Change, intent: Option<&(IntentId, Moment)>, sent: Sent, trouble: Trouble) {
         match trouble {
             Trouble::Unanswered(judged) => self.unanswered(change, intent, sent, &judged),
-            Trouble::Rejected(judged) if intent.is_none() => self.fail(change, None, &judged),
+            Trouble::Rejected(judged) if intent.is_none() => self.fail_unread(change, &judged),
             Trouble::Rejected(judged) => self.unanswered(change, intent, sent, &judged),
             Trouble::Doubtful(reason) => self.stand(standing_of(change, StandingKind::Held, &reason)),
             Trouble::Ended => match intent {
@@ -135,7 +137,8 @@ impl<T: Transport> Apply<'_, T> {
         match self.read(scim_id).await {
             Ok((Some(account), _)) if account.active => {
                 let reason = "Rhombus accepted the removal, and the account is still there and active".to_owned();
-                self.fail(change, Some((stored.0, IntentEnd::Unknown)), &Judged { reason, ..judged.clone() });
+                let judged = Judged { reason, ..judged.clone() };
+                self.fail_as(action, change, Some((stored.0, IntentEnd::Unknown)), &judged);
             }
             Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, self.world.source),
             Err(trouble) => self.remove_trouble(change, Some(&stored), Sent::MaybeDone, trouble),

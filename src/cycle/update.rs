@@ -35,6 +35,13 @@ impl<T: Transport> Apply<'_, T> {
             let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
             let read = self.target().update(&update, &turn).await;
             drop(turn);
+            if read
+                .value
+                .as_ref()
+                .is_some_and(|account| read.judged.outcome == Outcome::NotSent && !carries(account, change.user_name()))
+            {
+                return self.leave_alone(change, Some((stored.0, doubt.end())));
+            }
             let lost = matches!(read.judged.outcome, Outcome::Unknown(_));
             if lost {
                 doubt = Sent::MaybeDone;
@@ -56,6 +63,9 @@ impl<T: Transport> Apply<'_, T> {
                     };
                 }
                 After::Again if lost => match self.read(update.id).await {
+                    Ok((Some(account), _)) if !carries(&account, change.user_name()) => {
+                        return self.leave_alone(change, Some((stored.0, doubt.end())));
+                    }
                     Ok((Some(account), judged)) if update.is_met_by(&account) => {
                         return self.settle_update(
                             change,
@@ -94,20 +104,24 @@ impl<T: Transport> Apply<'_, T> {
         let mut account = shown.filter(|account| account.id.as_ref() == Some(update.id));
         if !account.as_ref().is_some_and(|account| carries(account, change.user_name()) && update.is_met_by(account)) {
             account = match self.read(update.id).await {
-                Ok((read, _)) => read,
+                Ok((Some(read), _)) => Some(read),
+                Ok((None, _)) => return self.gone_after(change, stored, update, judged).await,
                 // Accepted, and nobody shows what became of it: it is looked up.
-                Err(_) => return self.unanswered(change, Some(&stored), Sent::MaybeDone, judged),
+                Err(_) => {
+                    let reason = "Rhombus accepted the update, and the account cannot be read".to_owned();
+                    let judged = Judged { reason, ..judged.clone() };
+                    return self.unanswered(change, Some(&stored), Sent::MaybeDone, &judged);
+                }
             };
         }
         let foreign = account.as_ref().is_some_and(|account| !carries(account, change.user_name()));
         let met = account.as_ref().is_none_or(|account| update.is_met_by(account));
-        let promised = Carried { names: update.wanted.laid_over(update.carried), active: true };
-        let carried = account.map_or(promised, Carried::of);
+        let carried = account.map_or_else(|| promised(update), Carried::of);
         let inactive = !carried.active;
         let futile = (!met).then(|| update.wanted.digest(update.reactivate));
         self.settle_update(change, stored, carried, futile, judged, self.world.source);
         if foreign {
-            return self.leave_alone(change);
+            return self.leave_alone(change, None);
         }
         let reason = match (met, inactive) {
             (false, _) => "Rhombus accepted the update, and the account is as it was",
@@ -118,8 +132,9 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The account carries another userName than the linked one: nothing of ours goes there any more.
-    pub(super) fn leave_alone(&self, change: &Change) {
+    pub(super) fn leave_alone(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>) {
         let mut settlement = Settlement::of(change.directory_id(), Action::Update);
+        settlement.intent = intent;
         settlement.link = LinkEffect::Foreign;
         self.settle(settlement);
         self.stand(standing_of(change, StandingKind::Drift, FOREIGN));
@@ -145,6 +160,19 @@ impl<T: Transport> Apply<'_, T> {
         self.settle(settlement);
         self.settled();
         self.tally.borrow_mut().updated_count += 1;
+    }
+
+    /// It was accepted, and then the account was gone.
+    async fn gone_after(&self, change: &Change, stored: (IntentId, Moment), update: Update<'_>, judged: &Judged) {
+        self.settle_update(change, stored, promised(update), None, judged, self.world.source);
+        if self.witness(update.id).await == Witness::Seen {
+            let mut settlement = Settlement::of(change.directory_id(), Action::Update);
+            settlement.link = LinkEffect::Ended;
+            self.settle(settlement);
+            self.tally.borrow_mut().vanished = true;
+        }
+        let reason = "the account is gone at Rhombus; the next cycle makes it again";
+        self.stand(standing_of(change, StandingKind::Failed, reason));
     }
 
     /// 404: confirmed by a read, the link ends, and the next plan makes the account again, so that the guard sees it.
@@ -173,4 +201,9 @@ impl<T: Transport> Apply<'_, T> {
         let reason = "the account is gone at Rhombus; the next cycle makes it again";
         self.stand(standing_of(change, StandingKind::Failed, reason));
     }
+}
+
+/// What an account carries that obeyed.
+fn promised(update: Update<'_>) -> Carried {
+    Carried { names: update.wanted.laid_over(update.carried), active: true }
 }

@@ -7,6 +7,7 @@ use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::secret::Token;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use serde_json::Value;
 use std::cell::OnceCell;
 use std::error::Error;
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ impl Client {
 
     /// Takes the token out of a text, and what would show it in part.
     fn cleaned(&self, text: &str) -> String {
-        crate::model::clean(&text.replace(self.settings.token.expose(), "[secret]")).into_owned()
+        crate::model::clean(&text.replace(self.settings.token.expose(), MASK)).into_owned()
     }
 
     /// The chain of an error without addresses: a filter holds a person's name.
@@ -115,20 +116,49 @@ impl Client {
                 Err(error) => return Err(self.said(error)),
             }
         }
-        Ok(without_secret(whole, self.settings.token.expose()))
+        let cleaned = without_secret(&String::from_utf8_lossy(&whole), self.settings.token.expose());
+        Ok(cleaned.map_or(whole, String::into_bytes))
     }
 }
 
-/// An endpoint may repeat what it was sent: no byte of the token goes on from here.
-fn without_secret(body: Vec<u8>, secret: &str) -> Vec<u8> {
-    let found = body.windows(secret.len()).any(|window| window == secret.as_bytes());
-    if found { String::from_utf8_lossy(&body).replace(secret, "[secret]").into_bytes() } else { body }
+const MASK: &str = "[secret]";
+
+/// An endpoint may repeat what it was sent, and JSON may spell it with escapes: no letter of the token goes on from here.
+/// None: it is not in there.
+fn without_secret(body: &str, secret: &str) -> Option<String> {
+    let plain = body.contains(secret).then(|| body.replace(secret, MASK));
+    let text = plain.as_deref().unwrap_or(body);
+    if text.contains('\\')
+        && let Ok(mut value) = serde_json::from_str::<Value>(text)
+        && mask(&mut value, secret)
+    {
+        return Some(value.to_string());
+    }
+    plain
+}
+
+/// Takes the secret out of every text of a JSON value; true where it was in one.
+fn mask(value: &mut Value, secret: &str) -> bool {
+    match value {
+        Value::String(text) if text.contains(secret) => {
+            *text = text.replace(secret, MASK);
+            true
+        }
+        Value::Array(values) => values.iter_mut().fold(false, |found, value| mask(value, secret) | found),
+        Value::Object(members) => {
+            let in_keys = members.keys().any(|key| key.contains(secret));
+            if in_keys {
+                *members = std::mem::take(members).into_iter().map(|(key, v)| (key.replace(secret, MASK), v)).collect();
+            }
+            members.values_mut().fold(in_keys, |found, value| mask(value, secret) | found)
+        }
+        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => false,
+    }
 }
 
 impl Transport for Client {
     fn without_secret(&self, record: &str) -> Option<String> {
-        let secret = self.settings.token.expose();
-        record.contains(secret).then(|| record.replace(secret, "[secret]"))
+        without_secret(record, self.settings.token.expose())
     }
 
     async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
@@ -200,6 +230,6 @@ fn date(headers: &HeaderMap) -> Option<Moment> {
 }
 
 fn http_date(text: &str) -> Option<Moment> {
-    let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Moment(zoned.timestamp().as_millisecond()))
+    let since_1970 = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since_1970.as_millis()).ok().map(Moment)
 }

@@ -1,6 +1,6 @@
 //! What a plan asks for.
 
-use super::{DesiredUser, DirectoryId, Names, ScimId, UserName};
+use super::{DesiredUser, DirectoryId, Names, ScimId, UserName, clean};
 use serde::{Deserialize, Serialize};
 
 /// What is done to an account.
@@ -366,7 +366,8 @@ fn differing_fields(carried: &Names, wanted: &Names) -> Vec<Field> {
     let pair = |name, carried: &Option<Box<str>>, wanted: &Option<Box<str>>| {
         let wanted = wanted.as_deref()?;
         let before = carried.as_deref().unwrap_or_default();
-        (before != wanted).then(|| Field { name, from: Some(before.into()), to: Some(wanted.into()) })
+        // What is carried is the endpoint's text: cut and cleaned before anybody sees it.
+        (before != wanted).then(|| Field { name, from: Some(clean(before).into()), to: Some(wanted.into()) })
     };
     [
         pair(FieldName::GivenName, &carried.given, &wanted.given),

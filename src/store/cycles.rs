@@ -103,12 +103,12 @@ pub fn set_active(
     Ok(())
 }
 
-/// Remembers until when Rhombus asked not to be called.
+/// Remembers until when Rhombus asked not to be called; the latest counts.
 ///
 /// # Errors
 /// The state cannot be written.
 pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite::Result<()> {
-    transaction.execute("UPDATE installation SET not_before = ?1", [until.0])?;
+    transaction.execute("UPDATE installation SET not_before = max(not_before, ?1)", [until.0])?;
     Ok(())
 }
 

@@ -1,7 +1,10 @@
 //! An account as an endpoint shows it, read with tolerance: an account that we cannot read is one we might create twice.
 
-use crate::model::{DirectoryId, Names, ScimId, UserName};
+use crate::model::{DirectoryId, NAME_BYTES_MAX, Names, ScimId, UserName};
 use serde_json::{Map, Value};
+
+/// The longest id that is stored and put into an address, in bytes.
+const ID_BYTES_MAX: usize = 1024;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,8 +26,9 @@ impl Account {
     #[must_use]
     pub fn from_members(members: Map<String, Value>) -> Self {
         let name = member(&members, "name").and_then(Value::as_object);
-        let part = |key| name.and_then(|name| text(member(name, key))).map(Into::into);
-        let id = text(member(&members, "id")).filter(|id| !id.is_empty() && id != "." && id != "..");
+        let part = |key| name.and_then(|name| text(member(name, key))).map(|name| cut(name).into());
+        let usable = |id: &String| !id.is_empty() && id.len() <= ID_BYTES_MAX && id != "." && id != "..";
+        let id = text(member(&members, "id")).filter(usable);
         Self {
             id: id.map(ScimId::new),
             user_name: text(member(&members, "userName")).map(|name| UserName::of_account(&name)),
@@ -42,6 +46,12 @@ impl Account {
 /// A member by its name, in whatever letter case.
 pub(super) fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
     members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+/// A name cut where it is longer than any that could be wanted, and still differs from all of those.
+fn cut(mut name: String) -> String {
+    name.truncate(name.ceil_char_boundary(NAME_BYTES_MAX + 1));
+    name
 }
 
 /// A text, or a number as one.

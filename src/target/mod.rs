@@ -34,6 +34,8 @@ pub struct ScimTarget<T> {
 pub struct Update<'u> {
     /// Which account.
     pub id: &'u ScimId,
+    /// The userName that it carries.
+    pub user_name: &'u UserName,
     /// The names it should carry.
     pub wanted: &'u Names,
     /// The names it carries.
@@ -109,11 +111,20 @@ impl<T: Transport> ScimTarget<T> {
         account_of(&answer)
     }
 
-    /// Reads the accounts that a filter for one username brings; who they are is checked by the caller.
-    pub async fn filter(&self, name: &str, turn: Turn<'_>) -> Read<Vec<Account>> {
-        let mut accounts = Vec::new();
-        let page = self.page(wire::filter(name, PAGE_COUNT), &mut |account| accounts.push(account), turn).await;
-        Read { value: page.value.map(|_| accounts), judged: page.judged }
+    /// Reads the accounts that a filter for one username brings, and whether those are all that there are; who they are is
+    /// checked by the caller.
+    pub async fn filter(&self, name: &str, turn: Turn<'_>) -> Read<(Vec<Account>, bool)> {
+        let (mut accounts, mut more) = (Vec::new(), false);
+        let mut take = |account| match accounts.len() {
+            0..PAGE_COUNT => accounts.push(account),
+            _ => more = true,
+        };
+        let page = self.page(wire::filter(name, PAGE_COUNT), &mut take, turn).await;
+        let value = page.value.map(|page| {
+            let more = more || page.total.is_some_and(|total| total > accounts.len() as u64);
+            (accounts, !more)
+        });
+        Read { value, judged: page.judged }
     }
 
     /// Reads one page of the list, with whatever accounts it holds.
@@ -199,6 +210,7 @@ impl<T: Transport> ScimTarget<T> {
             if read.judged.outcome != Outcome::NotSupported {
                 return read;
             }
+            self.pace.next().await;
         }
         let change = |members: &mut serde_json::Map<String, serde_json::Value>| {
             wire::lay_names(members, update.wanted);
@@ -206,18 +218,19 @@ impl<T: Transport> ScimTarget<T> {
                 wire::set_active(members, true);
             }
         };
-        self.put(update.id, turn, &change).await
+        self.put(update.id, update.user_name, turn, &change).await
     }
 
     /// Takes access away by `active=false`.
-    pub async fn deactivate(&self, id: &ScimId, turn: &Turn<'_>) -> Read<Account> {
+    pub async fn deactivate(&self, id: &ScimId, user_name: &UserName, turn: &Turn<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_inactive())).await);
             if read.judged.outcome != Outcome::NotSupported {
                 return read;
             }
+            self.pace.next().await;
         }
-        self.put(id, turn, &|members| wire::set_active(members, false)).await
+        self.put(id, user_name, turn, &|members| wire::set_active(members, false)).await
     }
 
     /// Removes an account.
@@ -229,6 +242,7 @@ impl<T: Transport> ScimTarget<T> {
     async fn put(
         &self,
         id: &ScimId,
+        user_name: &UserName,
         _turn: &Turn<'_>,
         change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>),
     ) -> Read<Account> {
@@ -252,7 +266,12 @@ impl<T: Transport> ScimTarget<T> {
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
             return unreadable(judged, "another account was shown under this id");
         }
+        if !carries(account, user_name) {
+            // It is somebody else's by now: the caller sees whose, and nothing is sent.
+            return Read { judged: Judged { outcome: Outcome::NotSent, ..read.judged }, value: read.value };
+        }
         change(&mut members);
+        self.pace.next().await;
         account_of(&self.send(Method::Put, wire::user(id), Some(wire::put_body(members))).await)
     }
 }

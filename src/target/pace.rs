@@ -12,7 +12,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub struct Pace {
     under_way: Semaphore,
     gap: Duration,
-    next: Cell<Instant>,
+    next_slot: Cell<Instant>,
     not_before: Cell<Instant>,
 }
 
@@ -28,22 +28,27 @@ impl Pace {
         let gap = requests_per_second_max.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1));
         let now = Instant::now();
         let under_way = Semaphore::new(concurrency_max as usize);
-        Self { under_way, gap, next: Cell::new(now), not_before: Cell::new(now) }
+        Self { under_way, gap, next_slot: Cell::new(now), not_before: Cell::new(now) }
     }
 
     /// Waits for the next turn, in the order of asking.
     pub async fn turn(&self) -> Turn<'_> {
         let permit = self.under_way.acquire().await.ok();
+        self.next().await;
+        Turn { _permit: permit }
+    }
+
+    /// Waits until another request of the same turn may leave.
+    pub async fn next(&self) {
         let now = Instant::now();
-        let slot = self.next.get().max(now);
-        self.next.set(slot + self.gap);
+        let slot = self.next_slot.get().max(now);
+        self.next_slot.set(slot + self.gap);
         // A pause may be ordered while this one waits: it holds whoever has not left.
         let mut until = slot.max(self.not_before.get());
         while until > Instant::now() + SHORTEST_WAIT {
             sleep_until(until).await;
             until = until.max(self.not_before.get());
         }
-        Turn { _permit: permit }
     }
 
     /// Lets no turn come for so long.
