@@ -217,7 +217,10 @@ impl Case {
                 .filter(in_doubt)
                 .map(|id| {
                     let user_name = UserName::of_account(&format!("doubt-{id}@x.example"));
-                    (DirectoryId::new(id), InDoubt { action: Action::Create, user_name, until: Moment(2_000_000) })
+                    (
+                        DirectoryId::new(id),
+                        InDoubt { action: Action::Create, user_name, until: Moment(2_000_000), again: None },
+                    )
                 })
                 .collect(),
             seen: BTreeMap::new(),

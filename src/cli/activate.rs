@@ -177,6 +177,7 @@ fn can_be_replaced(error: &StateError) -> bool {
         | StateError::Exposed(_)
         | StateError::OtherEndpoint { .. }
         | StateError::Io(_)
+        | StateError::Copy { .. }
         | StateError::Sqlite(_) => false,
     }
 }

@@ -87,7 +87,8 @@ fn choose(held: Vec<(ChangeKey, UserName)>, only: &[String]) -> Result<Vec<(Chan
             Some((key, _)) => drop(chosen.insert(key.directory_id.clone())),
             None => {
                 let unknown = crate::model::clean(text);
-                return Err(Failure::new(1, format!("nothing of `{unknown}` is held under this id"), None));
+                let hint = "`rhombus-sync approve` shows who is held";
+                return Err(Failure::new(1, format!("nothing of `{unknown}` is held under this id"), Some(hint)));
             }
         }
     }

@@ -12,7 +12,8 @@ pub(super) fn run(arguments: &Arguments, file: &Path) -> Result<Said, Failure> {
     let (reader, installation) = scene.state(Access::Read)?;
     store::backup(&reader, file).map_err(|error| {
         let hint = "name a file that is not there yet, in a folder that can be written";
-        Failure::new(1, format!("the backup {} cannot be made: {error}", file.display()), Some(hint))
+        let said = crate::model::chain(&error).join(": ");
+        Failure::new(1, format!("the backup {} cannot be made: {said}", file.display()), Some(hint))
     })?;
     let count = installation.provisioned_count;
     if arguments.json {

@@ -6,7 +6,7 @@ use super::process::SystemClock;
 use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, CompareError, look_for, open_export};
-use crate::model::{Change, DirectoryId, chain, folded};
+use crate::model::{Change, DirectoryId, Standing, StandingKind, chain, folded};
 use crate::report::{ExportFacts, Facts, explain, explain_document};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
@@ -54,6 +54,16 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
         standings = of_plan.into_iter().filter(|standing| standing.directory_id.as_ref() == Some(&id)).collect();
         // What only a plan showed cannot be approved.
+        // What the last cycle could not send stands until it goes on, though the plan has it again.
+        if let Some(change) = &change {
+            let waits = |stored: &Standing| {
+                stored.directory_id.as_ref() == Some(&id)
+                    && stored.kind == StandingKind::Waiting
+                    && stored.action == Some(change.action())
+                    && stored.until.is_none_or(|until| until > SystemClock.now())
+            };
+            standings.extend(store::standings(reader)?.into_iter().filter(waits));
+        }
         let held = compared.plan.held().iter().find(|change| *change.directory_id() == id).map(Change::key);
         if let (Some(key), Some(current)) = (held, store::current_hold(reader)?) {
             let stored = store::held_of(reader, &current)?.unwrap_or_default();

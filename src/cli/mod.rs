@@ -25,7 +25,6 @@ mod status;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -244,6 +243,10 @@ fn show(text: &str) {
         // A sink that blocks may hold it, and there is nothing to say.
         return;
     }
-    let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let write = |out: &mut dyn std::io::Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = match text.starts_with(['{', '[']) && !text.starts_with("[rhombus]") {
+        // A document goes out as it is; what takes colours out of a pipe would take DEL out of an id.
+        true => write(&mut std::io::stdout().lock()),
+        false => write(&mut anstream::stdout().lock()),
+    };
 }

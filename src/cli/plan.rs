@@ -82,7 +82,10 @@ pub(super) fn plan_of(
         .filter(|intent| intent.key.action == Action::Create)
         .map(|intent| {
             let until = intent.stored_at.plus(settings.settle_time);
-            (intent.key.directory_id, InDoubt { action: Action::Create, user_name: intent.user_name, until })
+            (
+                intent.key.directory_id,
+                InDoubt { action: Action::Create, user_name: intent.user_name, until, again: None },
+            )
         })
         .filter(|(_, doubt)| doubt.until > now)
         .collect();

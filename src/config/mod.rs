@@ -99,14 +99,17 @@ impl Config {
     /// It cannot be read, or it is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        // However the file was called: where a sink writes is its name in the state.
+        let whole = std::path::absolute(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
+        let folder = whole.parent().map(Path::to_owned).unwrap_or_default();
         Self::from_text(&text, &folder).map_err(|fault| ConfigError::Wrong { path: path.to_owned(), fault })
     }
 
     fn from_text(text: &str, folder: &Path) -> Result<Self, error::Fault> {
         let raw = raw::parse(text)?;
         check::check(&raw)?;
-        let place = |path: &PathBuf| if path.is_absolute() { path.clone() } else { folder.join(path) };
+        // Without `.` in the middle, so that one place has one name.
+        let place = |path: &PathBuf| folder.join(path).components().collect::<PathBuf>();
         let rhombus = raw.rhombus.clone().unwrap_or_default();
         let sinks: Vec<_> =
             raw.sinks.iter().map(|sink| Sink { kind: sink.kind, path: sink.path.as_ref().map(place) }).collect();

@@ -8,6 +8,7 @@ use crate::http::Transport;
 use crate::model::{Action, Change, ChangeKey, DirectoryId, Moment, ScimId, Standing, StandingKind};
 use crate::plan::ApprovedPlan;
 use crate::retry::UNANSWERED_IN_A_ROW_MAX;
+use crate::settlement::IntentId;
 use crate::target::{ScimTarget, Update};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
@@ -59,6 +60,8 @@ pub(super) struct Apply<'w, T> {
     pub(super) settings: i64,
     pub(super) tally: RefCell<Tally>,
     pub(super) directory: Directory,
+    /// Intents of updates and removals that may still be obeyed.
+    pub(super) undecided: RefCell<BTreeMap<DirectoryId, IntentId>>,
     pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) removing: RefCell<BTreeSet<ScimId>>,
     /// Hashes of the accounts that became ours in this cycle: the snapshot may not show them yet.
@@ -84,6 +87,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             settings,
             tally: RefCell::default(),
             directory: Directory::default(),
+            undecided: RefCell::default(),
             removed: RefCell::default(),
             removing: RefCell::default(),
             made: RefCell::default(),

@@ -315,6 +315,7 @@ pub(super) async fn write_end<T: Transport>(
     let (source, number) = (world.source, world.settings.number());
     let proven = world.token_fingerprint.clone().filter(|_| report.token == TokenProof::Proven);
     let keep = (world.settings.sink_names.clone(), world.settings.keep_history);
+    let stopped = report.exit == 0 && report.result == CycleResult::Partial;
     world
         .journal
         .write(move |transaction| {
@@ -364,7 +365,8 @@ pub(super) async fn write_end<T: Transport>(
             }
             let end = CycleEnd {
                 report: cycle_document(&report).to_string(),
-                good_at: matches!(report.exit, 0 | 3 | 4).then_some(now),
+                // Good is what read the export and came to its end.
+                good_at: (matches!(report.exit, 0 | 3 | 4) && !stopped && export_written_at.is_some()).then_some(now),
                 // A file from the future must not make every later one look old.
                 export_written_at: export_written_at.map(|written_at| written_at.min(now)),
                 creates_left,

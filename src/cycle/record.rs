@@ -36,6 +36,12 @@ impl<T: Transport> Apply<'_, T> {
     /// Stores an intent and answers once it is on the disk. None: the state cannot be written, or the link was ended by hand.
     pub(super) async fn intend(&self, change: &Change, intent: Intent) -> Option<(IntentId, Moment)> {
         let now = self.now();
+        if let Some(earlier) = self.undecided.borrow_mut().remove(change.directory_id()) {
+            // The same is sent again: whichever is obeyed, there is one intent for it.
+            let mut settlement = Settlement::of(change.directory_id(), change.action());
+            settlement.intent = Some((earlier, IntentEnd::Unknown));
+            self.settle(settlement);
+        }
         let stored = self.world.journal.write(move |transaction| store::store_intents(transaction, &intent, now)).await;
         let stored = self.state(stored)?;
         if stored.is_none() {

@@ -16,6 +16,16 @@ use crate::target::{Account, carries};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 
+/// What became of an intent.
+enum Recovered {
+    /// It has ended.
+    Ended,
+    /// It stays open, and goes on then.
+    Open(Moment),
+    /// An update or removal that shows no effect, and may still have one; with what was wanted.
+    NotYet(String),
+}
+
 impl<T: Transport> Apply<'_, T> {
     /// Looks up every open intent. Those that stay open are handed back, with when they go on.
     pub(super) async fn recover(&self) -> BTreeMap<DirectoryId, InDoubt> {
@@ -29,31 +39,49 @@ impl<T: Transport> Apply<'_, T> {
             while running.len() < self.window() && !self.ended() {
                 let Some(intent) = waiting.next() else { break };
                 running.push(async move {
-                    let until = self.recover_one(&intent).await;
-                    (intent, until)
+                    let recovered = self.recover_one(&intent).await;
+                    (intent, recovered)
                 });
             }
             match running.next().await {
-                Some((intent, Some(until))) => in_doubt(&mut still_open, intent, until),
-                Some((_, None)) => {}
+                Some((intent, recovered)) => self.in_doubt(&mut still_open, intent, recovered),
                 None => break,
             }
         }
         drop(running);
         for intent in waiting {
-            in_doubt(&mut still_open, intent, self.now());
+            self.in_doubt(&mut still_open, intent, Recovered::Open(self.now()));
         }
         still_open
     }
 
-    /// None: the intent has ended. Else when it goes on.
-    async fn recover_one(&self, intent: &OpenIntent) -> Option<Moment> {
-        let ended = match intent.key.action {
-            Action::Create | Action::Link => return self.recover_create(intent).await,
+    async fn recover_one(&self, intent: &OpenIntent) -> Recovered {
+        match intent.key.action {
+            Action::Create | Action::Link => match self.recover_create(intent).await {
+                Some(until) => Recovered::Open(until),
+                None => Recovered::Ended,
+            },
             Action::Update => self.recover_update(intent).await,
             Action::Deactivate | Action::Delete => self.recover_removal(intent).await,
+        }
+    }
+
+    fn in_doubt(&self, still_open: &mut BTreeMap<DirectoryId, InDoubt>, intent: OpenIntent, recovered: Recovered) {
+        let OpenIntent { id, key, user_name, stored_at, .. } = intent;
+        let (until, again) = match recovered {
+            Recovered::Ended => return,
+            Recovered::Open(until) => (until, None),
+            Recovered::NotYet(wanted) => {
+                self.undecided.borrow_mut().insert(key.directory_id.clone(), id);
+                (stored_at.plus(self.world.settings.settle_time), Some(wanted))
+            }
         };
-        if ended { None } else { Some(self.now()) }
+        still_open.insert(key.directory_id, InDoubt { action: key.action, user_name, until, again });
+    }
+
+    /// Whether a request of an earlier run that shows no effect may still be obeyed: until `settle_time` has passed.
+    fn may_come(&self, intent: &OpenIntent) -> bool {
+        self.now() < intent.stored_at.plus(self.world.settings.settle_time)
     }
 
     async fn recover_create(&self, intent: &OpenIntent) -> Option<Moment> {
@@ -84,8 +112,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// True where the intent has ended.
-    async fn recover_update(&self, intent: &OpenIntent) -> bool {
+    async fn recover_update(&self, intent: &OpenIntent) -> Recovered {
         let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(intent) };
         let Some(Some(link)) = self.state(store::link_by_id(&self.world.reader, &intent.key.directory_id)) else {
             return self.drop_intent(intent);
@@ -103,6 +130,7 @@ impl<T: Transport> Apply<'_, T> {
         match self.read(&scim_id).await {
             Ok((Some(account), _)) if !carries(&account, &intent.user_name) => {
                 self.leave_alone(&change, Some((intent.id, IntentEnd::Unknown)));
+                return Recovered::Ended;
             }
             Ok((Some(account), judged)) if met(&account) => {
                 let carried = Carried { names: account.names, active: account.active };
@@ -111,19 +139,32 @@ impl<T: Transport> Apply<'_, T> {
             }
             Ok((Some(account), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, Action::Update);
-                settlement.intent = Some((intent.id, IntentEnd::Unknown));
+                let wanted = Change::Update {
+                    directory_id: intent.key.directory_id.clone(),
+                    scim_id,
+                    user_name: intent.user_name.clone(),
+                    carried: Box::new(account.names.clone()),
+                    wanted: Box::new(intent.names.clone()),
+                    reactivate: intent.reactivate,
+                };
+                let may_come = self.may_come(intent);
+                settlement.intent = (!may_come).then_some((intent.id, IntentEnd::Unknown));
                 settlement.link = LinkEffect::Seen { names: account.names, active: account.active, futile: None };
                 self.settle(settlement);
+                if may_come {
+                    return Recovered::NotYet(wanted.wanted());
+                }
             }
             // The plan will ask for the update again, and that path tells a vanished account from a wrong endpoint.
             Ok((None, _)) => self.withdraw(&change, Some(&(intent.id, intent.stored_at))),
-            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => return false,
+            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => {
+                return Recovered::Open(self.now());
+            }
         }
-        true
+        Recovered::Ended
     }
 
-    /// True where the intent has ended.
-    async fn recover_removal(&self, intent: &OpenIntent) -> bool {
+    async fn recover_removal(&self, intent: &OpenIntent) -> Recovered {
         let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(intent) };
         let removal = if intent.key.action == Action::Delete { Removal::Delete } else { Removal::Deactivate };
         let change = Change::Remove {
@@ -141,6 +182,7 @@ impl<T: Transport> Apply<'_, T> {
             Ok((Some(account), judged)) if !account.active && was_active => {
                 self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
             }
+            Ok((Some(_), _)) if self.may_come(intent) => return Recovered::NotYet(change.wanted()),
             Ok((Some(_), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, intent.key.action);
                 settlement.intent = Some((intent.id, IntentEnd::Unknown));
@@ -148,24 +190,21 @@ impl<T: Transport> Apply<'_, T> {
             }
             Ok((None, judged)) => {
                 if self.witness(&scim_id).await != Witness::Seen {
-                    return false;
+                    return Recovered::Open(self.now());
                 }
                 self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
             }
-            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => return false,
+            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => {
+                return Recovered::Open(self.now());
+            }
         }
-        true
+        Recovered::Ended
     }
 
-    fn drop_intent(&self, intent: &OpenIntent) -> bool {
+    fn drop_intent(&self, intent: &OpenIntent) -> Recovered {
         let mut settlement = Settlement::of(&intent.key.directory_id, intent.key.action);
         settlement.intent = Some((intent.id, IntentEnd::Unknown));
         self.settle(settlement);
-        true
+        Recovered::Ended
     }
-}
-
-fn in_doubt(still_open: &mut BTreeMap<DirectoryId, InDoubt>, intent: OpenIntent, until: Moment) {
-    let OpenIntent { key, user_name, .. } = intent;
-    still_open.insert(key.directory_id, InDoubt { action: key.action, user_name, until });
 }

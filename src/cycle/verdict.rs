@@ -51,6 +51,8 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: boo
     report.error = error;
     report.hint = hint;
     report.result = match exit {
+        // A signal is obeyed, and that is no error; but not all was done.
+        0 if end == Some(&End::Stopped) => CycleResult::Partial,
         0 => CycleResult::Done,
         3 => CycleResult::Partial,
         4 => CycleResult::Held,

@@ -155,4 +155,6 @@ pub struct InDoubt {
     pub user_name: UserName,
     /// When it goes on.
     pub until: Moment,
+    /// What was wanted ([`super::Change::wanted`]), where sending just that again does no harm, whatever became of it.
+    pub again: Option<String>,
 }

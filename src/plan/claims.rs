@@ -90,8 +90,8 @@ impl Comparison {
             .filter(|change| change.action().removes())
             .map(|change| change.directory_id().clone())
             .collect();
-        let in_doubt: BTreeMap<_, _> =
-            self.inputs.in_doubt.values().map(|doubt| (doubt.user_name.folded(), doubt.until)).collect();
+        let creates = self.inputs.in_doubt.values().filter(|doubt| doubt.again.is_none());
+        let in_doubt: BTreeMap<_, _> = creates.map(|doubt| (doubt.user_name.folded(), doubt.until)).collect();
         let mut changes = std::mem::take(&mut self.plan.changes);
         let mut standings = Vec::new();
         changes.retain_mut(|change| {

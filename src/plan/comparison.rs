@@ -85,6 +85,8 @@ pub struct Comparison {
     doubtful: BTreeSet<i64>,
     /// Rows of earlier settings that are not wanted now, with those settings.
     left_under: BTreeMap<DirectoryId, i64>,
+    /// Users in doubt of whom just the same is wanted.
+    again: BTreeSet<DirectoryId>,
 }
 
 impl Comparison {
@@ -103,6 +105,7 @@ impl Comparison {
             nobody_in_scope: false,
             doubtful: BTreeSet::new(),
             left_under: BTreeMap::new(),
+            again: BTreeSet::new(),
         }
     }
 
@@ -311,7 +314,8 @@ impl Comparison {
     }
 
     fn absent(&mut self, row: &ProvisionedUser, whole: Whole, claimed: &BTreeSet<DirectoryId>) {
-        if claimed.contains(&row.directory_id) || self.inputs.in_doubt.contains_key(&row.directory_id) {
+        let in_doubt = |doubt: &InDoubt| doubt.again.is_none();
+        if claimed.contains(&row.directory_id) || self.inputs.in_doubt.get(&row.directory_id).is_some_and(in_doubt) {
             return;
         }
         if self.inputs.scope.protects(row.user_name.as_str()) {
@@ -351,8 +355,12 @@ impl Comparison {
     /// Plans a change, unless its last try is in doubt, or failed and is not due again.
     pub(super) fn change(&mut self, change: Change) {
         let id = change.directory_id();
-        if self.inputs.in_doubt.contains_key(id) {
-            return;
+        if let Some(doubt) = self.inputs.in_doubt.get(id) {
+            if doubt.again.as_ref() != Some(&change.wanted()) {
+                // What left may still be obeyed, after anything that is sent now.
+                return;
+            }
+            self.again.insert(id.clone());
         }
         if let Some(failed) = self.inputs.failed.get(id)
             && failed.action == Some(change.action())
@@ -367,8 +375,8 @@ impl Comparison {
 
     /// Whoever is in doubt waits, whatever the export says of them now.
     fn list_in_doubt(&mut self) {
-        for (id, doubt) in &self.inputs.in_doubt {
-            let InDoubt { action, user_name, until } = doubt;
+        for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| !self.again.contains(*id)) {
+            let InDoubt { action, user_name, until, again: _ } = doubt;
             let reason = "the answer to an earlier request was lost; it is looked up";
             let standing = Standing::new(StandingKind::Waiting, Some(id), Some(user_name), reason);
             self.plan.standings.push(standing.action(*action).until(*until));

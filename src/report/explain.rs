@@ -124,6 +124,9 @@ fn scope_says(facts: &Facts) -> String {
     if facts.protected {
         return "in [scope] protected: never created, changed or removed".to_owned();
     }
+    if facts.export.is_err() {
+        return "unknown, before the export can be read".to_owned();
+    }
     let Some(record) = record(facts) else { return "without a record, nobody is in scope".to_owned() };
     if facts.groups.is_empty() {
         return "[scope] groups is empty: everyone in the export is in scope".to_owned();

@@ -31,7 +31,11 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     let said: Vec<_> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let said = if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") };
-    let _ = writeln!(out, "  {said} (export: {} users)", report.export_users_count);
+    let read = match report.export_digest.is_empty() {
+        true => "the export was not read".to_owned(),
+        false => format!("export: {} users", report.export_users_count),
+    };
+    let _ = writeln!(out, "  {said} ({read})");
     standings_text(&mut out, &report.standings, now);
     if let Some(hold) = &report.hold {
         let _ = writeln!(

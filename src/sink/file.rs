@@ -3,12 +3,16 @@
 use super::{Sink, SinkError};
 use crate::event::Sealed;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// How far back the last line's end is looked for at a time, in bytes.
 const TAIL_BYTES: u64 = 64 * 1024;
+
+const WRITABLE_BY_OTHERS: u32 = 0o002;
+/// Of a folder like `/tmp`: nobody replaces another one's file there.
+const STICKY: u32 = 0o1000;
 
 /// Events appended to a file, one a line.
 pub struct FileSink {
@@ -31,6 +35,13 @@ impl FileSink {
     fn open(&mut self) -> std::io::Result<Option<i64>> {
         if let Some(folder) = self.path.parent() {
             crate::folder::create(folder)?;
+        }
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mode = std::fs::metadata(folder)?.mode();
+        if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
+            // Whoever may write there may put a link to another file in its place.
+            let what = format!("the folder {} can be written by others", folder.display());
+            return Err(std::io::Error::new(ErrorKind::PermissionDenied, what));
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
         let torn = mend(&mut file)?;
@@ -59,11 +70,22 @@ impl Sink for FileSink {
             text.push('\n');
         }
         let written = match &mut self.file {
-            Some(file) => file.write_all(text.as_bytes()).and_then(|()| file.sync_data()),
+            Some(file) => append(file, text.as_bytes()),
             None => Err(std::io::Error::other("the file is not open")),
         };
         written.map_err(|cause| self.error(cause))
     }
+}
+
+/// Appends all of it or, on a full disk, nothing.
+fn append(file: &mut File, text: &[u8]) -> std::io::Result<()> {
+    let before = file.metadata()?.len();
+    let written = file.write_all(text);
+    if written.is_err() {
+        // Where even that fails, the next start mends it.
+        let _ = file.set_len(before);
+    }
+    written.and_then(|()| file.sync_data())
 }
 
 /// Cuts a torn line off. Then: the number of the last whole line, or 0 where there is none, from which to go on.

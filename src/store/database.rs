@@ -64,6 +64,15 @@ pub enum StateError {
         /// The one configured.
         configured: String,
     },
+    /// A copy cannot be written.
+    #[error("{path} cannot be written")]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
     /// The file system.
     #[error("the state's folder cannot be used")]
     Io(#[from] std::io::Error),
@@ -77,7 +86,7 @@ impl StateError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let ways = "run `rhombus-sync activate` if this is a first run, or put the backup back (made with `rhombus-sync backup`; \
-                    remove the `-wal` and `-shm` files beside it first)";
+                    stop the service and remove the `-wal` and `-shm` files beside it first)";
         Some(match self {
             Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways.to_owned(),
             Self::Newer { .. } => format!("start the newer program again; or {ways} (`activate` puts this one aside)"),
@@ -89,7 +98,7 @@ impl StateError {
             Self::OtherEndpoint { .. } => {
                 "set base_url back, or run `rhombus-sync activate` to bind the state to the new endpoint".to_owned()
             }
-            Self::Io(_) | Self::Sqlite(_) => {
+            Self::Io(_) | Self::Sqlite(_) | Self::Copy { .. } => {
                 "look at the disk's space and rights; nothing is sent until the state can be written".to_owned()
             }
         })
@@ -307,7 +316,8 @@ pub fn check_links<'c>(connection: &Connection, removals: impl Iterator<Item = &
 /// # Errors
 /// The file is there already, or cannot be written.
 pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.map_err(|cause| StateError::Copy { path: file.to_owned(), cause })?;
     let copied = quick_check(connection)
         .and_then(|()| Ok(connection.backup("main", file, None::<fn(rusqlite::backup::Progress)>)?));
     if copied.is_err() {
