@@ -8,7 +8,9 @@ use super::{Arguments, Said};
 use crate::cycle::{Clock, believable, open_file};
 use crate::model::Proof;
 use crate::schedule::Timetable;
+use crate::store::Access;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// How many of the coming runs are shown.
@@ -27,6 +29,7 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
                 "result": "done", "exit": 0, "next_runs": runs,
                 "accounts": found.as_ref().map(|found| found.accounts_count),
                 "users": found.as_ref().map(|found| found.users_count),
+                "not_supported": found.as_ref().map(|found| &found.not_supported),
             })
         )));
     }
@@ -40,11 +43,15 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name());
     }
-    if let Some(Found { accounts_count, users_count, proof }) = found {
+    if let Some(Found { accounts_count, users_count, proof, not_supported }) = found {
         let _ = writeln!(
             text,
             "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
         );
+        for method in not_supported {
+            let instead = if method == "DELETE" { "active=false" } else { "PUT" };
+            let _ = writeln!(text, "  {method} is not supported there (405 or 501): {instead} is sent instead");
+        }
         if proof == Proof::Unproven {
             text.push_str("  the export cannot prove that it is whole: who is gone must be missing twice, or write a .sha256 beside it\n");
         }
@@ -64,6 +71,8 @@ struct Found {
     accounts_count: u64,
     users_count: u64,
     proof: Proof,
+    /// What cycles met at this endpoint.
+    not_supported: BTreeSet<String>,
 }
 
 fn prove(scene: &Scene) -> Result<Found, Failure> {
@@ -75,5 +84,7 @@ fn prove(scene: &Scene) -> Result<Found, Failure> {
     export.check_age(SystemClock.now(), settings.max_age, None)?;
     let read = export.read(&mut |_| {})?;
     believable(settings, &export, &read)?;
-    Ok(Found { accounts_count, users_count: read.users_count, proof: read.proof })
+    // Without a state nothing is known yet.
+    let not_supported = scene.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
+    Ok(Found { accounts_count, users_count: read.users_count, proof: read.proof, not_supported })
 }

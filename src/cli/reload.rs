@@ -40,9 +40,8 @@ impl Daemon<'_> {
 
     fn refuse_reload(&mut self, failure: &Failure) {
         let said = format!("the reload was refused, the old configuration stays: {}", failure.in_one_line());
-        if !self.say(&said) {
-            tracing::info!("{said}");
-        }
+        tracing::warn!("{said}");
+        self.manager.status(&said);
     }
 
     fn begin_reload(&mut self) -> Result<(), Failure> {

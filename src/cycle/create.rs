@@ -240,9 +240,14 @@ impl<T: Transport> Apply<'_, T> {
             event.response.details = "made again, because the account was gone".to_owned();
         }
         settlement.events.push(event);
+        let inactive = !account.active;
         self.settle(settlement);
         self.settled();
         self.tally.borrow_mut().created_count += 1;
+        if inactive {
+            let reason = "the account was made inactive; the next cycle brings it back";
+            self.stand(standing_of(change, StandingKind::Failed, reason));
+        }
     }
 
     /// An account that was there becomes ours; what differs about it is set afterwards, as an update of its own.

@@ -45,6 +45,12 @@ impl<T: Transport> Apply<'_, T> {
             let judged = Judged::said("the account was inactive already");
             return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, self.world.source);
         }
+        if !before.active {
+            // For whoever looks at it after a crash: what is inactive already shows nothing of a DELETE.
+            let mut settlement = Settlement::of(directory_id, Action::Update);
+            settlement.link = LinkEffect::Seen { names: before.names.clone(), active: false, futile: None };
+            self.settle(settlement);
+        }
         let Some(mut stored) = self.intend(change, intent_of(change, approved, self.settings)).await else { return };
         let (mut tries, mut action, mut doubt) = (0, removal.action(), Sent::NotDone);
         loop {

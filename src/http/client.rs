@@ -233,3 +233,35 @@ fn http_date(text: &str) -> Option<Moment> {
     let since_1970 = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since_1970.as_millis()).ok().map(Moment)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_taken_out_however_json_spells_it() {
+        let secret = "CANARY-ab/cd+ef==";
+        for body in [
+            r#"{"detail":"no CANARY-ab/cd+ef== here"}"#,
+            r#"{"detail":"no CANARY-ab\/cd+ef== here"}"#,
+            r#"{"detail":["no \u0043ANARY-ab\/cd\u002bef== here"]}"#,
+            r#"{"CANARY-ab\/cd+ef==":{"a":"\u0043ANARY-ab/cd+ef=="}}"#,
+            "<p>CANARY-ab/cd+ef==</p>",
+        ] {
+            let cleaned = without_secret(body, secret).expect("it was in there");
+            let shown = serde_json::from_str::<Value>(&cleaned).map_or(cleaned.clone(), |value| value.to_string());
+            assert!(cleaned.contains(MASK) && !shown.contains("ANARY"), "{cleaned}");
+        }
+        assert_eq!(without_secret(r#"{"detail":"C:\\temp \u0043"}"#, secret), None);
+    }
+
+    #[test]
+    fn a_date_is_read_in_all_three_forms() {
+        let at = Some(Moment(784_111_777_000));
+        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(http_date(text), at, "{text}");
+        }
+        assert_eq!(http_date("Fri, 31 Dec 9999 23:59:59 GMT"), Some(Moment(253_402_300_799_000)));
+        assert_eq!(http_date("soon"), None);
+    }
+}

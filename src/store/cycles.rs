@@ -4,6 +4,7 @@ use super::{intents, log};
 use crate::event::{Draft, EventType, Source};
 use crate::model::{DirectoryId, Duration, Moment};
 use rusqlite::{Connection, OptionalExtension, Transaction};
+use std::collections::BTreeSet;
 
 /// A day, in milliseconds.
 const DAY_MS: i64 = 86_400_000;
@@ -48,6 +49,8 @@ pub struct InstallationRow {
     pub generation: i64,
     /// Whether the state was put back from a copy, and no refresh has ended well since.
     pub restored: bool,
+    /// Methods that the endpoint answered with 405 or 501.
+    pub not_supported: BTreeSet<String>,
 }
 
 /// Reads the row.
@@ -57,8 +60,8 @@ pub struct InstallationRow {
 pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
-         last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint
-         FROM installation, counts",
+         last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint,
+         not_supported FROM installation, counts",
         [],
         |row| {
             let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
@@ -80,6 +83,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 restored: row.get(12)?,
                 generation: row.get(13)?,
                 token_fingerprint: row.get(14)?,
+                not_supported: row.get_ref(15)?.as_str()?.split_whitespace().map(str::to_owned).collect(),
             })
         },
     )
@@ -97,9 +101,21 @@ pub fn set_active(
 ) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE installation SET active = ?1, base_url = ?2, token_fingerprint = ifnull(?3, token_fingerprint), quiet_digest = NULL,
-         generation = generation + 1",
+         generation = generation + 1, not_supported = CASE WHEN ?1 THEN '' ELSE not_supported END",
         (active, base_url, fingerprint),
     )?;
+    Ok(())
+}
+
+/// Remembers which methods the endpoint does not know.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<&'static str>) -> rusqlite::Result<()> {
+    let known = installation(transaction)?.not_supported;
+    let all: BTreeSet<&str> = known.iter().map(String::as_str).chain(methods.iter().copied()).collect();
+    let all = all.into_iter().collect::<Vec<_>>().join(" ");
+    transaction.execute("UPDATE installation SET not_supported = ?1", [all])?;
     Ok(())
 }
 

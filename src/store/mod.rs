@@ -18,8 +18,8 @@ mod standings;
 mod walk;
 
 pub use cycles::{
-    CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_settings,
-    note_token, reserve_settings, set_active, set_not_before, settings,
+    CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_not_supported,
+    note_settings, note_token, reserve_settings, set_active, set_not_before, settings,
 };
 pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
 pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};

@@ -62,3 +62,19 @@ fn text(value: Option<&Value>) -> Option<String> {
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_and_still_no_name_that_could_be_wanted() {
+        let long = "\u{e9}".repeat(100_000);
+        let account = serde_json::json!({"id": "x".repeat(2000), "name": {"givenName": long, "familyName": "Lee"}});
+        let serde_json::Value::Object(members) = account else { unreachable!("an object") };
+        let account = Account::from_members(members);
+        let given = account.names.given.expect("a name");
+        assert_eq!((account.id, given.len()), (None, 1026));
+        assert_eq!(account.names.family.as_deref(), Some("Lee"));
+    }
+}

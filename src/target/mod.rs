@@ -14,7 +14,8 @@ use crate::http::{Method, Request, Take, Transport};
 use crate::model::{DesiredUser, Moment, Names, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use crate::records::{Documents, Progress, SCIM_LIST, Window};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 /// How many accounts are asked for in one page.
 const PAGE_COUNT: usize = 100;
@@ -27,6 +28,7 @@ pub struct ScimTarget<T> {
     pace: Pace,
     update_method: UpdateMethod,
     date: Cell<Option<Moment>>,
+    not_supported: RefCell<BTreeSet<&'static str>>,
 }
 
 /// What an update sets.
@@ -74,7 +76,7 @@ impl<T: Transport> ScimTarget<T> {
     /// An endpoint behind a transport.
     #[must_use]
     pub fn new(transport: T, pace: Pace, update_method: UpdateMethod) -> Self {
-        Self { transport, pace, update_method, date: Cell::new(None) }
+        Self { transport, pace, update_method, date: Cell::new(None), not_supported: RefCell::default() }
     }
 
     /// Waits until a request may leave.
@@ -93,6 +95,12 @@ impl<T: Transport> ScimTarget<T> {
         self.date.get()
     }
 
+    /// The methods of changes that were answered with 405 or 501.
+    #[must_use]
+    pub fn not_supported(&self) -> BTreeSet<&'static str> {
+        self.not_supported.borrow().clone()
+    }
+
     async fn send(&self, method: Method, target: String, body: Option<Vec<u8>>) -> Result<Answer, CallError> {
         self.call(&Request { method, target, body }, Take::Whole).await
     }
@@ -101,6 +109,10 @@ impl<T: Transport> ScimTarget<T> {
         let answer = self.transport.call(request, take).await;
         if let Ok(Answer { date: Some(date), .. }) = &answer {
             self.date.set(Some(*date));
+        }
+        if let (Ok(Answer { status: 405 | 501, .. }), Method::Patch | Method::Delete) = (&answer, request.method) {
+            let method = if request.method == Method::Patch { "PATCH" } else { "DELETE" };
+            self.not_supported.borrow_mut().insert(method);
         }
         answer
     }

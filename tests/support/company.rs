@@ -98,6 +98,8 @@ pub(crate) struct Company {
     pub(crate) only: RefCell<Vec<String>>,
     /// What the endpoint's answers are turned into.
     pub(crate) mangle: RefCell<Mangle>,
+    pub(crate) update_method: Cell<UpdateMethod>,
+    pub(crate) requests_per_second_max: Cell<Option<u32>>,
 }
 
 impl Company {
@@ -114,6 +116,8 @@ impl Company {
             only: RefCell::default(),
             clock: Arc::new(AtomicI64::new(1_800_000_000_000)),
             mangle: RefCell::new(Rc::new(|_, answer| answer)),
+            update_method: Cell::new(UpdateMethod::Patch),
+            requests_per_second_max: Cell::new(None),
         };
         company.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
         company.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
@@ -155,7 +159,11 @@ impl Company {
             let cycle = self.clock.fetch_add(1, Ordering::SeqCst);
             let world = World {
                 settings: &self.settings,
-                target: ScimTarget::new(wire, Pace::new(4, None), UpdateMethod::Patch),
+                target: ScimTarget::new(
+                    wire,
+                    Pace::new(4, self.requests_per_second_max.get()),
+                    self.update_method.get(),
+                ),
                 journal: journal.clone(),
                 reader: store::open(&self.path("state.db"), Access::Read).expect("the state opens"),
                 clock: &clock,

@@ -1,0 +1,127 @@
+//! What the end of a cycle writes, in one transaction: who stands how, what is held, what the log says of it.
+
+use super::World;
+use crate::event::{Draft, EventType, Source};
+use crate::http::Transport;
+use crate::model::{ChangeKey, DirectoryId, HoldId, Moment, Standing, UserName};
+use crate::plan::hold_id;
+use crate::report::{CycleReport, CycleResult, TokenProof, cycle_document};
+use crate::store::{self, CycleEnd, JournalError, Quiet};
+use std::collections::BTreeSet;
+
+/// What the end of a cycle writes besides its report.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// Everybody whose change is not done; none: they stand as they stood.
+    pub(super) standings: Option<Vec<Standing>>,
+    /// The users that this cycle was about; none: everybody.
+    pub(super) only: Option<BTreeSet<DirectoryId>>,
+    pub(super) export_written_at: Option<Moment>,
+    pub(super) sightings: Vec<DirectoryId>,
+    pub(super) held: Vec<(ChangeKey, UserName)>,
+    pub(super) quiet: Option<Quiet>,
+    pub(super) creates_left: bool,
+    pub(super) restored_over: bool,
+    /// How often commands had written when it began.
+    pub(super) generation: i64,
+    /// What an administrator released and the plan still had, and when it was made; none: this cycle was not about everybody.
+    pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
+    /// Drift that this cycle repaired: reported, and stored no more.
+    pub(super) repaired: Vec<Standing>,
+    /// Where settings move on: who does not move with them.
+    pub(super) left_behind: Option<Vec<DirectoryId>>,
+}
+
+/// Writes the end of a cycle in one transaction, with the refusals that are new and its own event.
+pub(super) async fn write_end<T: Transport>(
+    world: &World<'_, T>,
+    mut report: CycleReport,
+    ending: Ending,
+) -> Result<CycleReport, JournalError> {
+    let now = world.clock.now();
+    let cycle = world.cycle.clone();
+    let window = world.settings.window;
+    let wanted_under = world.settings.wanted_under.clone();
+    let (source, number) = (world.source, world.settings.number());
+    let proven = world.token_fingerprint.clone().filter(|_| report.token == TokenProof::Proven);
+    let keep = (world.settings.sink_names.clone(), world.settings.keep_history);
+    let stopped = report.exit == 0 && report.result == CycleResult::Partial;
+    world
+        .journal
+        .write(move |transaction| {
+            let Ending {
+                standings,
+                only,
+                export_written_at,
+                sightings,
+                held,
+                quiet,
+                creates_left,
+                restored_over,
+                generation,
+                repaired,
+                approved,
+                left_behind,
+            } = ending;
+            if let Some(left_behind) = left_behind {
+                let settings = store::reserve_settings(transaction, &wanted_under)?;
+                store::move_settings_on(transaction, settings, &left_behind)?;
+            }
+            if let Some(standings) = standings {
+                report.standings =
+                    store::replace_standings(transaction, standings, only.as_ref(), (&cycle, source), now)?;
+                report.standings.extend(repaired);
+                if let Some(written_at) = export_written_at {
+                    store::replace_absences(transaction, &sightings, written_at)?;
+                }
+            }
+            let held = match &only {
+                Some(users) => store::held_beside(transaction, users, held)?,
+                None => held,
+            };
+            if only.is_some() {
+                report.hold = hold_id(held.iter().map(|(key, _)| key)).map(|hold| hold.as_str().to_owned());
+            }
+            if let Some(hold) = report.hold.as_ref().filter(|_| !held.is_empty()) {
+                store::store_hold(transaction, &HoldId::new(hold.as_str()), &held, now)?;
+            }
+            if let Some((approved, planned_at)) = approved {
+                store::drop_approvals(transaction, &approved, planned_at, now)?;
+            }
+            store::append(transaction, &[cycle_event(&report, source)], now)?;
+            store::note_settings(transaction, number, source, now)?;
+            if let Some(fingerprint) = proven {
+                store::note_token(transaction, &fingerprint, source, now)?;
+            }
+            let end = CycleEnd {
+                report: cycle_document(&report).to_string(),
+                // Good is what read the export and came to its end.
+                good_at: (matches!(report.exit, 0 | 3 | 4) && !stopped && export_written_at.is_some()).then_some(now),
+                // A file from the future must not make every later one look old.
+                export_written_at: export_written_at.map(|written_at| written_at.min(now)),
+                creates_left,
+                restored_over,
+                generation,
+                quiet,
+                now,
+                window,
+            };
+            store::finish_cycle(transaction, &end)?;
+            store::prune(transaction, &keep.0, now, keep.1)?;
+            Ok(report)
+        })
+        .await
+}
+
+pub(super) fn cycle_event(report: &CycleReport, source: Source) -> Draft {
+    let event_type = match report.result {
+        CycleResult::Done | CycleResult::Partial => EventType::ReconcileCompleted,
+        CycleResult::Held => EventType::ReconcileHeld,
+        CycleResult::Failed => EventType::ReconcileFailed,
+    };
+    let mut draft = Draft::new(event_type, report.result != CycleResult::Failed, source);
+    draft.response.details = report.counts();
+    draft.error_message = report.error.join(": ");
+    draft.cycle = Some(report.cycle.clone());
+    draft
+}

@@ -1,0 +1,364 @@
+//! An endpoint that shows a part of what it holds, somebody else's accounts, or what it did too late.
+
+#[path = "support/company.rs"]
+mod company;
+#[path = "support/rhombus.rs"]
+mod rhombus;
+mod support;
+
+use company::Company;
+use rhombus::answer;
+use rhombus_sync::http::{Method, Request};
+use rhombus_sync::model::{Duration, Moment, StandingKind, UpdateMethod};
+use rhombus_sync::outcome::{Answer, RetryAfter};
+use rhombus_sync::report::CycleReport;
+use rhombus_sync::store::{self, Access};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+const TWO: &str = "a a@x.example Ann|b b@x.example Ben";
+const THREE: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem";
+
+fn staff(count: usize) -> String {
+    (0..count).map(|n| format!("u{n:03} u{n:03}@x.example Pat")).collect::<Vec<_>>().join("|")
+}
+
+/// Answers some requests with something else, instead of obeying them.
+fn refuse(company: &Company, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
+    company.accounts.borrow_mut().refuse = Some(Rc::new(decide));
+}
+
+fn obey(company: &Company) {
+    company.accounts.borrow_mut().refuse = None;
+}
+
+fn later(company: &Company, seconds: i64) {
+    company.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
+}
+
+fn asked(company: &Company, method: Method) -> usize {
+    company.accounts.borrow().seen.iter().filter(|(asked, ..)| *asked == method).count()
+}
+
+fn id_of(company: &Company, name: &str) -> String {
+    let accounts = company.accounts.borrow();
+    accounts.by_id.iter().find(|(_, account)| account["userName"] == *name).expect("an account").0.clone()
+}
+
+/// The username that a filter asks for, as it was written.
+fn filtered(request: &Request) -> Option<String> {
+    let filter = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy().into_owned();
+    filter.contains("filter=").then(|| filter.split('"').nth(1).map(str::to_owned))?
+}
+
+fn page(accounts: &[&Value], total: usize) -> Answer {
+    answer(200, &json!({"totalResults": total, "Resources": accounts}).to_string())
+}
+
+#[track_caller]
+fn check(report: &CycleReport, exit: u8, kind: StandingKind, count: usize) {
+    assert_eq!((report.exit, report.count(kind)), (exit, count), "{report:?}");
+}
+
+#[test]
+fn a_strangers_account_under_the_id_of_ours_bears_no_witness() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    let gone = id_of(&company, "c@x.example");
+    refuse(&company, move |request| {
+        let id = request.target.strip_prefix("/Users/")?;
+        let stranger = json!({"id": id, "userName": format!("{id}@other.example"), "externalId": "somebody"});
+        Some(if id == gone { answer(404, "") } else { answer(200, &stranger.to_string()) })
+    });
+    let report = company.run_whole(TWO);
+    assert_eq!((report.exit, report.deleted_count), (1, 0), "{report:?}");
+    obey(&company);
+    company.run_whole(TWO);
+    company.judge(TWO, "the leaver goes at the right endpoint");
+}
+
+#[test]
+fn nothing_is_sent_to_an_account_that_was_just_seen_with_another_username() {
+    for method in [UpdateMethod::Put, UpdateMethod::Patch] {
+        let company = Company::new();
+        company.update_method.set(method);
+        company.run_whole(THREE);
+        let id = id_of(&company, "a@x.example");
+        company.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["userName"] = "boss@x.example".into();
+        let before = company.accounts.borrow().by_id[&id].clone();
+        // By PATCH nothing is read before; the first answer is lost.
+        refuse(&company, |request| (request.method == Method::Patch).then(|| answer(503, "")));
+        let report = company.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem");
+        assert_eq!((report.updated_count, report.count(StandingKind::Drift)), (0, 1), "{method:?}: {report:?}");
+        assert!(asked(&company, Method::Patch) <= 1 && asked(&company, Method::Put) == 0, "{method:?}");
+        assert_eq!(company.accounts.borrow().by_id[&id], before);
+    }
+}
+
+#[test]
+fn a_filter_that_shows_a_part_is_not_obeyed() {
+    let company = Company::new();
+    for _ in 0..2 {
+        company.accounts.borrow_mut().add(json!({"userName": "a@x.example"}));
+    }
+    let first = company.accounts.borrow().by_id[&id_of(&company, "a@x.example")].clone();
+    refuse(&company, move |request| filtered(request).map(|_| page(&[&first], 2)));
+    check(&company.run_whole("a a@x.example Ann"), 0, StandingKind::Refused, 1);
+    let company = Company::new();
+    company.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
+    refuse(&company, |request| filtered(request).map(|_| page(&[], 1)));
+    let report = company.run_whole("a a@x.example Ann");
+    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+}
+
+#[test]
+fn a_filter_that_is_answered_with_500_is_followed_by_the_list() {
+    let company = Company::new();
+    refuse(&company, |request| filtered(request).map(|_| answer(500, "")));
+    let report = company.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.created_count), (0, 1), "{report:?}");
+    company.judge("a a@x.example Ann", "by the list");
+}
+
+/// A filter that tells letters apart, and a list that shows its first twenty for ever.
+fn shows_twenty(company: &Company, filter_works: bool) {
+    let accounts = company.accounts.clone();
+    refuse(company, move |request| {
+        if request.method != Method::Get || !request.target.starts_with("/Users?") {
+            return None;
+        }
+        let all: Vec<Value> = accounts.borrow().by_id.values().cloned().collect();
+        let first: Vec<_> = all.iter().take(20).collect();
+        let named = |name: &str| all.iter().filter(|account| account["userName"] == *name).collect::<Vec<_>>();
+        Some(match filtered(request).filter(|_| filter_works) {
+            Some(name) => page(&named(&name), named(&name).len()),
+            None => page(&first, all.len()),
+        })
+    });
+}
+
+#[test]
+fn newcomers_are_made_where_the_filter_tells_letters_apart_and_the_list_is_short() {
+    let company = Company::new();
+    company.run_whole(&staff(30));
+    shows_twenty(&company, true);
+    company.accounts.borrow_mut().add(json!({"userName": "u031@x.example", "name": {"givenName": "Pat"}}));
+    let report = company.run_whole(&staff(45));
+    assert_eq!((report.exit, report.linked_count, report.created_count), (0, 1, 14), "{report:?}");
+}
+
+#[test]
+fn look_ups_that_prove_nothing_are_no_silence() {
+    let company = Company::new();
+    company.run_whole(&staff(30));
+    shows_twenty(&company, false);
+    let report = company.run_whole(&staff(45));
+    check(&report, 3, StandingKind::Failed, 15);
+    assert!(report.error.is_empty(), "{:?}", report.error);
+}
+
+#[test]
+fn ten_lost_creates_end_the_cycle_and_each_is_in_the_log() {
+    let mut company = Company::new();
+    company.settings.settle_time = Duration::from_seconds(60);
+    refuse(&company, |request| (request.method == Method::Post).then(|| answer(503, "")));
+    let report = company.run_whole(&staff(60));
+    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+    let posts = asked(&company, Method::Post);
+    assert!((10..=26).contains(&posts), "{posts} of 60 were sent");
+    let said = |success: bool| {
+        let of = |event: &Value| event["event_type"] == "user_create_provision" && event["success"] == success;
+        company.events().iter().filter(|event| of(event)).count()
+    };
+    assert_eq!((said(false), said(true)), (posts, 0));
+    obey(&company);
+    later(&company, 61);
+    let report = company.run_whole(&staff(60));
+    assert_eq!((report.exit, report.created_count), (0, 60), "{report:?}");
+    company.judge(&staff(60), "after the silence");
+}
+
+#[test]
+fn the_list_call_after_a_403_may_ask_to_wait() {
+    let company = Company::new();
+    company.run_whole(TWO);
+    refuse(&company, |request| {
+        let wait = Answer { retry_after: Some(RetryAfter::Seconds(3600)), ..answer(429, "") };
+        Some(if request.method == Method::Get { wait } else { answer(403, "") })
+    });
+    let report = company.run_whole("a a@x.example Anna|b b@x.example Ben");
+    assert_eq!((report.exit, report.count(StandingKind::Failed)), (3, 0), "{report:?}");
+    let calls = company.accounts.borrow().seen.len();
+    assert_eq!(company.run_whole("a a@x.example Anna|b b@x.example Ben").exit, 3);
+    assert_eq!(company.accounts.borrow().seen.len(), calls, "the next process keeps it");
+}
+
+#[test]
+fn the_longest_of_two_waits_counts() {
+    let company = Company::new();
+    let mut state = store::open(&company.path("state.db"), Access::Write).expect("a state");
+    let transaction = state.transaction().expect("a transaction");
+    for at in [70, 90, 80] {
+        store::set_not_before(&transaction, Moment(at)).expect("written");
+    }
+    assert_eq!(store::installation(&transaction).expect("a row").not_before, Moment(90));
+}
+
+#[test]
+fn an_account_that_was_inactive_shows_nothing_of_a_lost_delete() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    let id = id_of(&company, "c@x.example");
+    company.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["active"] = false.into();
+    refuse(&company, |request| (request.method == Method::Delete).then(|| answer(503, "")));
+    let report = company.run_whole(TWO);
+    assert_eq!((report.exit, report.deleted_count), (3, 0), "{report:?}");
+    obey(&company);
+    assert_eq!(company.run_whole(TWO).deleted_count, 1);
+    company.judge(TWO, "deleted once it was");
+}
+
+#[test]
+fn an_account_that_is_gone_after_its_update_is_made_again() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    let (id, accounts) = (id_of(&company, "a@x.example"), company.accounts.clone());
+    refuse(&company, move |request| {
+        (request.method == Method::Patch).then(|| {
+            accounts.borrow_mut().by_id.remove(&id);
+            accounts.borrow_mut().log.push(("user_update_provision".to_owned(), id.clone()));
+            answer(204, "")
+        })
+    });
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    check(&company.run_whole(moved), 3, StandingKind::Failed, 1);
+    obey(&company);
+    assert_eq!(company.run_whole(moved).created_count, 1);
+    company.judge(moved, "made again");
+}
+
+#[test]
+fn a_401_marks_nobody_failed_whatever_came_before_it() {
+    let company = Company::new();
+    company.run_whole(TWO);
+    let tries = Cell::new(0);
+    refuse(&company, move |request| {
+        tries.set(tries.get() + usize::from(request.method == Method::Patch));
+        let again = request.method == Method::Patch && tries.get() > 1;
+        let first = request.method == Method::Patch;
+        again.then(|| answer(401, "")).or_else(|| first.then(|| answer(503, "")))
+    });
+    let report = company.run_whole("a a@x.example Anna|b b@x.example Ben");
+    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+}
+
+/// A change that is obeyed after the process that sent it has gone, and after the export wants something else.
+fn obeyed_late(export: &str, method: Method, event_type: &str, obeyed: impl Fn(&mut Company, &str)) -> Company {
+    let mut company = Company::new();
+    company.settings.settle_time = Duration::from_seconds(60);
+    company.run_whole(THREE);
+    refuse(&company, move |request| (request.method == method).then(|| answer(504, "")));
+    company.run_whole(export);
+    obey(&company);
+    let before = company.accounts.borrow().seen.len();
+    let report = company.run_whole(THREE);
+    check(&report, 3, StandingKind::Waiting, 1);
+    assert_eq!(
+        company.accounts.borrow().seen.len(),
+        before + 1,
+        "it is looked up, and nothing is sent before it is known"
+    );
+    let id = id_of(&company, "c@x.example");
+    obeyed(&mut company, &id);
+    company.accounts.borrow_mut().log.push((event_type.to_owned(), id));
+    later(&company, 61);
+    company
+}
+
+#[test]
+fn a_delete_that_is_obeyed_late_is_in_the_log_and_the_user_comes_back() {
+    let company = obeyed_late(TWO, Method::Delete, "user_delete_provision", |company, id| {
+        company.accounts.borrow_mut().by_id.remove(id);
+    });
+    let report = company.run_whole(THREE);
+    assert_eq!((report.exit, report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
+    company.judge(THREE, "deleted late");
+}
+
+#[test]
+fn an_update_that_is_obeyed_late_is_in_the_log_and_set_right() {
+    let moved = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cemal";
+    let company = obeyed_late(moved, Method::Patch, "user_update_provision", |company, id| {
+        company.accounts.borrow_mut().by_id.get_mut(id).expect("an account")["name"]["givenName"] = "Cemal".into();
+    });
+    let report = company.run_whole(THREE);
+    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    company.judge(THREE, "updated late");
+}
+
+#[test]
+fn what_is_still_wanted_is_sent_again_at_once() {
+    let mut company = Company::new();
+    company.settings.settle_time = Duration::from_seconds(60);
+    company.run_whole(THREE);
+    refuse(&company, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    company.run_whole(TWO);
+    obey(&company);
+    assert_eq!(company.run_whole(TWO).deleted_count, 1, "a leaver keeps no key for a minute");
+    company.judge(TWO, "sent again");
+}
+
+#[test]
+fn each_request_of_a_put_keeps_the_pace() {
+    let company = Company::new();
+    company.run_whole(&staff(10));
+    company.update_method.set(UpdateMethod::Put);
+    company.requests_per_second_max.set(Some(5));
+    let before = company.accounts.borrow().seen.len();
+    let moved = staff(10).replace("Pat", "Kim");
+    assert_eq!(company.run_whole(&moved).updated_count, 10);
+    let times: Vec<_> = company.accounts.borrow().seen[before..].iter().map(|(.., at)| *at).collect();
+    assert!(times.len() >= 20);
+    let most = times
+        .iter()
+        .map(|from| {
+            times.iter().filter(|at| (*from..*from + std::time::Duration::from_millis(990)).contains(at)).count()
+        })
+        .max();
+    assert!(most <= Some(5), "{most:?} in a second");
+}
+
+#[test]
+fn an_account_that_is_made_inactive_is_brought_back() {
+    let company = Company::new();
+    let accounts = company.accounts.clone();
+    refuse(&company, move |request| {
+        (request.method == Method::Post).then(|| {
+            let made = serde_json::from_slice(request.body.as_deref().expect("a body")).expect("JSON");
+            let mut made = accounts.borrow_mut().add(made);
+            let id = made["id"].as_str().expect("an id").to_owned();
+            made["active"] = false.into();
+            accounts.borrow_mut().by_id.insert(id.clone(), made.clone());
+            accounts.borrow_mut().log.push(("user_create_provision".to_owned(), id));
+            answer(201, &made.to_string())
+        })
+    });
+    check(&company.run_whole(TWO), 3, StandingKind::Failed, 2);
+    obey(&company);
+    let report = company.run_whole(TWO);
+    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    company.judge(TWO, "brought back");
+}
+
+#[test]
+fn methods_that_the_endpoint_does_not_know_are_remembered() {
+    let company = Company::new();
+    company.run_whole(THREE);
+    refuse(&company, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(405, "")));
+    company.run_whole("a a@x.example Anna|b b@x.example Ben");
+    let state = store::open(&company.path("state.db"), Access::Read).expect("a state");
+    let known = store::installation(&state).expect("a row").not_supported;
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), ["DELETE", "PATCH"]);
+}
