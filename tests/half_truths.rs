@@ -362,3 +362,50 @@ fn methods_that_the_endpoint_does_not_know_are_remembered() {
     let known = store::installation(&state).expect("a row").not_supported;
     assert_eq!(known.into_iter().collect::<Vec<_>>(), ["DELETE", "PATCH"]);
 }
+
+#[test]
+fn a_removal_that_is_obeyed_between_two_looks_is_in_the_log_once() {
+    let mut company = Company::new();
+    company.settings.settle_time = Duration::from_seconds(60);
+    company.run_whole(THREE);
+    refuse(&company, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    company.run_whole(TWO);
+    let (id, accounts, reads) = (id_of(&company, "c@x.example"), company.accounts.clone(), Cell::new(0));
+    refuse(&company, move |request| {
+        reads.set(reads.get() + usize::from(request.target == format!("/Users/{id}")));
+        if reads.get() == 2 && accounts.borrow_mut().by_id.remove(&id).is_some() {
+            accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id.clone()));
+        }
+        None
+    });
+    let report = company.run_whole(TWO);
+    assert_eq!((report.exit, report.deleted_count), (0, 1), "{report:?}");
+    obey(&company);
+    later(&company, 61);
+    company.run_whole(TWO);
+    company.judge(TWO, "once");
+}
+
+#[test]
+fn what_is_sent_again_in_vain_leaves_the_doubt() {
+    let mut company = Company::new();
+    company.settings.settle_time = Duration::from_seconds(60);
+    company.run_whole(THREE);
+    refuse(&company, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    company.run_whole(TWO);
+    refuse(&company, |request| (request.method == Method::Delete).then(|| answer(400, "")));
+    check(&company.run_whole(TWO), 3, StandingKind::Failed, 1);
+    let state = store::open(&company.path("state.db"), Access::Read).expect("a state");
+    let removals = "SELECT count(*) FROM intents WHERE action = 'delete'";
+    let count: i64 = state.query_row(removals, [], |row| row.get(0)).expect("a count");
+    assert_eq!((count, store::open_intents(&state).expect("intents").len()), (1, 1), "sent twice, it is one change");
+    // Wanted after all; and then the first request is obeyed.
+    obey(&company);
+    check(&company.run_whole(THREE), 3, StandingKind::Waiting, 1);
+    let id = id_of(&company, "c@x.example");
+    company.accounts.borrow_mut().by_id.remove(&id);
+    company.accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id));
+    later(&company, 61);
+    assert_eq!(company.run_whole(THREE).created_count, 1);
+    company.judge(THREE, "deleted late, and made again");
+}

@@ -53,7 +53,6 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
     if let Some((compared, of_plan)) = planned {
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
         standings = of_plan.into_iter().filter(|standing| standing.directory_id.as_ref() == Some(&id)).collect();
-        // What only a plan showed cannot be approved.
         // What the last cycle could not send stands until it goes on, though the plan has it again.
         if let Some(change) = &change {
             let waits = |stored: &Standing| {
@@ -64,6 +63,7 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
             };
             standings.extend(store::standings(reader)?.into_iter().filter(waits));
         }
+        // What only a plan showed cannot be approved.
         let held = compared.plan.held().iter().find(|change| *change.directory_id() == id).map(Change::key);
         if let (Some(key), Some(current)) = (held, store::current_hold(reader)?) {
             let stored = store::held_of(reader, &current)?.unwrap_or_default();

@@ -6,7 +6,7 @@ use super::process::{SystemClock, chance, cycle_id};
 use super::reconcile::failure_of;
 use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, Compared, Known, Wish, World, compare, look, open_export};
+use crate::cycle::{Clock, Compared, Known, Wish, World, compare, look, open_export, wanted_again};
 use crate::event::Source;
 use crate::model::{Action, DirectoryId, InDoubt, Seen, Standing};
 use crate::report::{plan_document, plan_text};
@@ -76,19 +76,18 @@ pub(super) fn plan_of(
     seen: BTreeMap<DirectoryId, Seen>,
 ) -> Result<(Compared, Vec<Standing>), Failure> {
     let (settings, now) = (&scene.config.settings, SystemClock.now());
-    // Only a create must wait; the look-up that other open intents need would come before the real plan.
-    let in_doubt = store::open_intents(reader)?
-        .into_iter()
-        .filter(|intent| intent.key.action == Action::Create)
-        .map(|intent| {
-            let until = intent.stored_at.plus(settings.settle_time);
-            (
-                intent.key.directory_id,
-                InDoubt { action: Action::Create, user_name: intent.user_name, until, again: None },
-            )
-        })
-        .filter(|(_, doubt)| doubt.until > now)
-        .collect();
+    // As if the look-up that open intents need, and that comes before the real plan, showed nothing new.
+    let mut in_doubt = BTreeMap::new();
+    for intent in store::open_intents(reader)? {
+        let until = intent.stored_at.plus(settings.settle_time);
+        if until <= now {
+            continue;
+        }
+        let link = store::link_by_id(reader, &intent.key.directory_id)?;
+        let again = link.filter(|_| intent.key.action != Action::Create).map(|link| wanted_again(&intent, &link.names));
+        let (action, id) = (intent.key.action, intent.key.directory_id);
+        in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
+    }
     let compared = compare(reader, settings, export, Known { in_doubt, seen, only }, now)?;
     let standings = with_age(compared.plan.standings(), &store::standings(reader)?);
     Ok((compared, standings))

@@ -175,11 +175,13 @@ impl<T: Transport> Apply<'_, T> {
         let count = u32::try_from(WITNESSES_MAX + removing.len()).unwrap_or(u32::MAX);
         let Some(mut others) = self.state(store::witnesses(&self.world.reader, count)) else { return Witness::Ended };
         others.retain(|other| other.scim_id != *gone);
-        others.sort_by_key(|other| removing.contains(&other.scim_id));
+        others.sort_by_key(|other| (other.foreign, removing.contains(&other.scim_id)));
         others.truncate(WITNESSES_MAX);
         if others.is_empty() {
             return Witness::Seen;
         }
+        let only_foreign = others.iter().all(|other| other.foreign);
+        let mut read_count = 0;
         for other in others {
             match self.read(&other.scim_id).await {
                 Ok((Some(account), _)) if is_ours(&account, &other) => {
@@ -187,10 +189,15 @@ impl<T: Transport> Apply<'_, T> {
                     return Witness::Seen;
                 }
                 // Short ids are found anywhere: a stranger's account bears no witness.
-                Ok((Some(_) | None, _)) | Err(Trouble::Doubtful(_) | Trouble::Rejected(_)) => {}
+                Ok((Some(_), _)) => read_count += 1,
+                Ok((None, _)) | Err(Trouble::Doubtful(_) | Trouble::Rejected(_)) => {}
                 Err(Trouble::Unanswered(_)) => return Witness::Unanswered,
                 Err(Trouble::Ended) => return Witness::Ended,
             }
+        }
+        if only_foreign && read_count > 0 {
+            // They were renamed by hand, and cannot tell.
+            return Witness::Unanswered;
         }
         self.finish(End::WrongEndpoint("none of our accounts can be read there".to_owned()));
         Witness::Ended

@@ -60,8 +60,8 @@ pub(super) struct Apply<'w, T> {
     pub(super) settings: i64,
     pub(super) tally: RefCell<Tally>,
     pub(super) directory: Directory,
-    /// Intents of updates and removals that may still be obeyed.
-    pub(super) undecided: RefCell<BTreeMap<DirectoryId, IntentId>>,
+    /// Intents of updates and removals of an earlier run that may still be obeyed.
+    pub(super) undecided: RefCell<BTreeMap<DirectoryId, (IntentId, Moment)>>,
     pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) removing: RefCell<BTreeSet<ScimId>>,
     /// Hashes of the accounts that became ours in this cycle: the snapshot may not show them yet.

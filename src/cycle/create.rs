@@ -240,7 +240,8 @@ impl<T: Transport> Apply<'_, T> {
             event.response.details = "made again, because the account was gone".to_owned();
         }
         settlement.events.push(event);
-        let inactive = !account.active;
+        // What an earlier run made is seen by the plan of this one.
+        let inactive = !account.active && !matches!(made, Made::Earlier { .. });
         self.settle(settlement);
         self.settled();
         self.tally.borrow_mut().created_count += 1;
@@ -301,7 +302,10 @@ impl<T: Transport> Apply<'_, T> {
         }
         let found = match found {
             Ok(found) => found,
-            // It is there, since the create was refused for it: what cannot be seen is no reason to ask again.
+            // It is there, since the create was refused for it; a list that is short now may show it next time.
+            Err(Trouble::Doubtful(_)) if doubt == Doubt::None => {
+                return self.fail(change, Some((stored.0, IntentEnd::NotAccepted)), judged);
+            }
             Err(Trouble::Doubtful(_)) => Vec::new(),
             Err(trouble) => {
                 let last = (doubt == Doubt::Lost).then_some(judged);

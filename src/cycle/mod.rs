@@ -20,6 +20,7 @@ mod update;
 mod verdict;
 
 pub use compare::{CompareError, Compared, Known, believable, compare, open_export, open_file};
+pub use recover::wanted_again;
 pub use refresh::look;
 pub use selection::look_for;
 

@@ -10,6 +10,7 @@ use crate::retry;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, Settlement};
 use crate::store::{self, Intent};
 use crate::target::Turn;
+use rusqlite::Transaction;
 
 /// An intent older than this at its turn is stored anew first (CONTRACT section 4).
 const INTENT_AGE_MS_MAX: i64 = 2_000;
@@ -19,6 +20,14 @@ impl Sent {
         match self {
             Self::MaybeDone => IntentEnd::Unknown,
             Self::NotDone => IntentEnd::NotAccepted,
+        }
+    }
+
+    /// The same of an update or removal, which stays open where an earlier try may still be obeyed.
+    pub(super) fn end_of(self, stored: (IntentId, Moment)) -> Option<(IntentId, IntentEnd)> {
+        match self {
+            Self::MaybeDone => None,
+            Self::NotDone => Some((stored.0, IntentEnd::NotAccepted)),
         }
     }
 }
@@ -36,13 +45,13 @@ impl<T: Transport> Apply<'_, T> {
     /// Stores an intent and answers once it is on the disk. None: the state cannot be written, or the link was ended by hand.
     pub(super) async fn intend(&self, change: &Change, intent: Intent) -> Option<(IntentId, Moment)> {
         let now = self.now();
-        if let Some(earlier) = self.undecided.borrow_mut().remove(change.directory_id()) {
-            // The same is sent again: whichever is obeyed, there is one intent for it.
-            let mut settlement = Settlement::of(change.directory_id(), change.action());
-            settlement.intent = Some((earlier, IntentEnd::Unknown));
-            self.settle(settlement);
-        }
-        let stored = self.world.journal.write(move |transaction| store::store_intents(transaction, &intent, now)).await;
+        // Where the same is sent again, it is one intent, whichever is obeyed.
+        let earlier = self.undecided.borrow_mut().remove(change.directory_id()).map(|(id, _)| id);
+        let write = move |transaction: &Transaction<'_>| match earlier {
+            Some(id) => store::take_up_intent(transaction, id, &intent, now),
+            None => store::store_intents(transaction, &intent, now),
+        };
+        let stored = self.world.journal.write(write).await;
         let stored = self.state(stored)?;
         if stored.is_none() {
             self.stand(standing_of(
@@ -52,6 +61,14 @@ impl<T: Transport> Apply<'_, T> {
             ));
         }
         stored.map(|id| (id, now))
+    }
+
+    /// Whether a request of an earlier run for just this change may still be obeyed; ask before the intent is stored.
+    pub(super) fn sent_before(&self, change: &Change) -> Sent {
+        match self.undecided.borrow().contains_key(change.directory_id()) {
+            true => Sent::MaybeDone,
+            false => Sent::NotDone,
+        }
     }
 
     /// Waits for the turn of a change; its intent is stored anew where that took long. None: the cycle has ended.

@@ -8,7 +8,7 @@ use super::lookup::Freshness;
 use super::update::Carried;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Removal};
+use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId};
 use crate::outcome::Judged;
 use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
@@ -24,6 +24,27 @@ enum Recovered {
     Open(Moment),
     /// An update or removal that shows no effect, and may still have one; with what was wanted.
     NotYet(String),
+}
+
+/// What an update or removal wanted, given the names that the account carries now: only just that may be sent again while
+/// the earlier request may still be obeyed.
+#[must_use]
+pub fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
+    let (directory_id, user_name) = (intent.key.directory_id.clone(), intent.user_name.clone());
+    let scim_id = intent.key.scim_id.clone().unwrap_or_else(|| ScimId::new(""));
+    let removal = |removal| {
+        let (directory_id, scim_id, user_name) = (directory_id.clone(), scim_id.clone(), user_name.clone());
+        Change::Remove { directory_id, scim_id, user_name, removal, cause: Cause::Gone }.wanted()
+    };
+    match intent.key.action {
+        Action::Delete => removal(Removal::Delete),
+        Action::Deactivate => removal(Removal::Deactivate),
+        Action::Create | Action::Link | Action::Update => {
+            let (carried, wanted) = (Box::new(carried.clone()), Box::new(intent.names.clone()));
+            let reactivate = intent.reactivate;
+            Change::Update { directory_id, scim_id, user_name, carried, wanted, reactivate }.wanted()
+        }
+    }
 }
 
 impl<T: Transport> Apply<'_, T> {
@@ -72,16 +93,18 @@ impl<T: Transport> Apply<'_, T> {
             Recovered::Ended => return,
             Recovered::Open(until) => (until, None),
             Recovered::NotYet(wanted) => {
-                self.undecided.borrow_mut().insert(key.directory_id.clone(), id);
+                self.undecided.borrow_mut().insert(key.directory_id.clone(), (id, stored_at));
                 (stored_at.plus(self.world.settings.settle_time), Some(wanted))
             }
         };
         still_open.insert(key.directory_id, InDoubt { action: key.action, user_name, until, again });
     }
 
-    /// Whether a request of an earlier run that shows no effect may still be obeyed: until `settle_time` has passed.
+    /// Whether a request of an earlier run that shows no effect may still be obeyed: until `settle_time` has passed. A clock
+    /// that went back further than that says nothing.
     fn may_come(&self, intent: &OpenIntent) -> bool {
-        self.now() < intent.stored_at.plus(self.world.settings.settle_time)
+        let (now, settle_time) = (self.now(), self.world.settings.settle_time);
+        now < intent.stored_at.plus(settle_time) && intent.stored_at <= now.plus(settle_time)
     }
 
     async fn recover_create(&self, intent: &OpenIntent) -> Option<Moment> {
@@ -139,20 +162,13 @@ impl<T: Transport> Apply<'_, T> {
             }
             Ok((Some(account), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, Action::Update);
-                let wanted = Change::Update {
-                    directory_id: intent.key.directory_id.clone(),
-                    scim_id,
-                    user_name: intent.user_name.clone(),
-                    carried: Box::new(account.names.clone()),
-                    wanted: Box::new(intent.names.clone()),
-                    reactivate: intent.reactivate,
-                };
+                let wanted = wanted_again(intent, &account.names);
                 let may_come = self.may_come(intent);
                 settlement.intent = (!may_come).then_some((intent.id, IntentEnd::Unknown));
                 settlement.link = LinkEffect::Seen { names: account.names, active: account.active, futile: None };
                 self.settle(settlement);
                 if may_come {
-                    return Recovered::NotYet(wanted.wanted());
+                    return Recovered::NotYet(wanted);
                 }
             }
             // The plan will ask for the update again, and that path tells a vanished account from a wrong endpoint.

@@ -14,6 +14,7 @@ use crate::target::{Account, carries};
 
 /// A clock further from Rhombus's than this stops removals, in milliseconds.
 const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
+const OTHER_NAME: &str = "the account carries another userName than the one that was linked";
 /// No removal is sent from a plan older than this, in milliseconds: the machine may have slept.
 const PLAN_AGE_MS_MAX: i64 = 600_000;
 
@@ -51,17 +52,24 @@ impl<T: Transport> Apply<'_, T> {
             settlement.link = LinkEffect::Seen { names: before.names.clone(), active: false, futile: None };
             self.settle(settlement);
         }
+        let (mut tries, mut action, mut doubt) = (0, removal.action(), self.sent_before(change));
         let Some(mut stored) = self.intend(change, intent_of(change, approved, self.settings)).await else { return };
-        let (mut tries, mut action, mut doubt) = (0, removal.action(), Sent::NotDone);
         loop {
             let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
-            let judged = match action {
-                Action::Delete => self.target().delete(scim_id, &turn).await,
+            let (judged, shown) = match action {
+                Action::Delete => (self.target().delete(scim_id, &turn).await, None),
                 Action::Deactivate | Action::Create | Action::Link | Action::Update => {
-                    self.target().deactivate(scim_id, user_name, &turn).await.judged
+                    let read = self.target().deactivate(scim_id, user_name, &turn).await;
+                    (read.judged, read.value)
                 }
             };
             drop(turn);
+            if judged.outcome == Outcome::NotSent && shown.is_some() {
+                let mut settlement = Settlement::of(directory_id, action);
+                settlement.intent = Some((stored.0, doubt.end()));
+                self.settle(settlement);
+                return self.stand(standing_of(change, StandingKind::Held, OTHER_NAME));
+            }
             let lost = matches!(judged.outcome, Outcome::Unknown(_));
             if lost {
                 doubt = Sent::MaybeDone;
@@ -82,7 +90,7 @@ impl<T: Transport> Apply<'_, T> {
                     | Outcome::Redirected
                     | Outcome::NotSent
                     | Outcome::Unknown(_) => {
-                        return self.fail_as(action, change, Some((stored.0, doubt.end())), &judged);
+                        return self.fail_as(action, change, doubt.end_of(stored), &judged);
                     }
                 },
                 After::Again if lost => match self.read(scim_id).await {
@@ -106,7 +114,7 @@ impl<T: Transport> Apply<'_, T> {
     /// Why this account must not be removed now, where that is so.
     fn doubt(&self, account: &Account, directory_id: &DirectoryId, user_name: &UserName) -> Option<String> {
         if !carries(account, user_name) {
-            return Some("the account carries another userName than the one that was linked".to_owned());
+            return Some(OTHER_NAME.to_owned());
         }
         if account.external_id.as_ref().is_some_and(|external_id| external_id != directory_id) {
             return Some("the account carries the externalId of somebody else".to_owned());
@@ -186,6 +194,8 @@ impl<T: Transport> Apply<'_, T> {
         source: Source,
     ) {
         let mut settlement = Settlement::of(change.directory_id(), action);
+        // What an earlier run sent may have done it: then that intent is the one that was obeyed.
+        let stored = stored.or_else(|| self.undecided.borrow_mut().remove(change.directory_id()));
         settlement.intent = stored.map(|(id, _)| (id, IntentEnd::Accepted(Some(scim_id.clone()))));
         settlement.link = LinkEffect::Ended;
         settlement.failure = FailureEffect::Clear;

@@ -29,8 +29,8 @@ impl<T: Transport> Apply<'_, T> {
     pub(super) async fn update(&self, change: &Change, update: Update<'_>, kind: Option<GuardKind>, approved: bool) {
         let mut intent = intent_of(change, approved, self.settings);
         intent.kind = kind;
+        let (mut tries, mut doubt) = (0, self.sent_before(change));
         let Some(mut stored) = self.intend(change, intent).await else { return };
-        let (mut tries, mut doubt) = (0, Sent::NotDone);
         loop {
             let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
             let read = self.target().update(&update, &turn).await;
@@ -59,7 +59,7 @@ impl<T: Transport> Apply<'_, T> {
                         | Outcome::Throttled(_)
                         | Outcome::Redirected
                         | Outcome::NotSent
-                        | Outcome::Unknown(_) => self.fail(change, Some((stored.0, doubt.end())), &read.judged),
+                        | Outcome::Unknown(_) => self.fail(change, doubt.end_of(stored), &read.judged),
                     };
                 }
                 After::Again if lost => match self.read(update.id).await {
@@ -164,7 +164,9 @@ impl<T: Transport> Apply<'_, T> {
 
     /// It was accepted, and then the account was gone.
     async fn gone_after(&self, change: &Change, stored: (IntentId, Moment), update: Update<'_>, judged: &Judged) {
-        self.settle_update(change, stored, promised(update), None, judged, self.world.source);
+        // As it was: where nobody bears witness now, the next plan asks for it again.
+        let as_it_was = Carried { names: update.carried.clone(), active: !update.reactivate };
+        self.settle_update(change, stored, as_it_was, None, judged, self.world.source);
         if self.witness(update.id).await == Witness::Seen {
             let mut settlement = Settlement::of(change.directory_id(), Action::Update);
             settlement.link = LinkEffect::Ended;

@@ -375,7 +375,10 @@ impl Comparison {
 
     /// Whoever is in doubt waits, whatever the export says of them now.
     fn list_in_doubt(&mut self) {
-        for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| !self.again.contains(*id)) {
+        let waiting = self.plan.standings.iter().filter(|standing| standing.kind == StandingKind::Waiting);
+        let said: BTreeSet<_> = waiting.filter_map(|standing| standing.directory_id.clone()).collect();
+        let open = |id: &DirectoryId| !self.again.contains(id) && !said.contains(id);
+        for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| open(id)) {
             let InDoubt { action, user_name, until, again: _ } = doubt;
             let reason = "the answer to an earlier request was lost; it is looked up";
             let standing = Standing::new(StandingKind::Waiting, Some(id), Some(user_name), reason);

@@ -82,8 +82,10 @@ fn append(file: &mut File, text: &[u8]) -> std::io::Result<()> {
     let before = file.metadata()?.len();
     let written = file.write_all(text);
     if written.is_err() {
-        // Where even that fails, the next start mends it.
-        let _ = file.set_len(before);
+        // Where even that fails, the next start mends it; who shortened it meanwhile meant it.
+        if file.metadata().is_ok_and(|now| now.len() > before) {
+            let _ = file.set_len(before);
+        }
     }
     written.and_then(|()| file.sync_data())
 }

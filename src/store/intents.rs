@@ -91,6 +91,32 @@ pub fn store_intents(
     Ok(Some(IntentId(transaction.last_insert_rowid())))
 }
 
+/// Takes up an intent of an earlier run, because just the same is sent again. None: as [`store_intents`].
+///
+/// # Errors
+/// The state cannot be written.
+pub fn take_up_intent(
+    transaction: &Transaction<'_>,
+    id: IntentId,
+    intent: &Intent,
+    now: Moment,
+) -> rusqlite::Result<Option<IntentId>> {
+    if let Some(scim_id) = &intent.key.scim_id
+        && !is_linked(transaction, &intent.key.directory_id, scim_id)?
+    {
+        return Ok(None);
+    }
+    restore_intent(transaction, id, now)?;
+    if intent.approved {
+        transaction.execute(
+            "UPDATE intents SET approved = 1, approval = (SELECT expires_at FROM approvals a WHERE a.action = intents.action
+             AND a.directory_id = intents.directory_id AND a.scim_id = ifnull(intents.scim_id, '')) WHERE id = ?1",
+            [id.0],
+        )?;
+    }
+    Ok(Some(id))
+}
+
 fn is_linked(connection: &Connection, id: &DirectoryId, scim_id: &ScimId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM links WHERE directory_id = ?1 AND scim_id = ?2")?

@@ -23,7 +23,9 @@ pub use cycles::{
 };
 pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
 pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
-pub use intents::{Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents};
+pub use intents::{
+    Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents, take_up_intent,
+};
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError, Noted, note_beside, noted_beside};
 pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};

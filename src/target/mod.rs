@@ -280,7 +280,8 @@ impl<T: Transport> ScimTarget<T> {
         }
         if !carries(account, user_name) {
             // It is somebody else's by now: the caller sees whose, and nothing is sent.
-            return Read { judged: Judged { outcome: Outcome::NotSent, ..read.judged }, value: read.value };
+            let reason = "the account carries another userName".to_owned();
+            return Read { judged: Judged { outcome: Outcome::NotSent, reason, ..read.judged }, value: read.value };
         }
         change(&mut members);
         self.pace.next().await;
