@@ -63,9 +63,7 @@ pub fn store_intents(
     intent: &Intent,
     now: Moment,
 ) -> rusqlite::Result<Option<IntentId>> {
-    if let Some(scim_id) = &intent.key.scim_id
-        && !is_linked(transaction, &intent.key.directory_id, scim_id)?
-    {
+    if !is_linked(transaction, &intent.key)? {
         return Ok(None);
     }
     transaction
@@ -101,9 +99,7 @@ pub fn take_up_intent(
     intent: &Intent,
     now: Moment,
 ) -> rusqlite::Result<Option<IntentId>> {
-    if let Some(scim_id) = &intent.key.scim_id
-        && !is_linked(transaction, &intent.key.directory_id, scim_id)?
-    {
+    if !is_linked(transaction, &intent.key)? {
         return Ok(None);
     }
     restore_intent(transaction, id, now)?;
@@ -117,10 +113,12 @@ pub fn take_up_intent(
     Ok(Some(id))
 }
 
-fn is_linked(connection: &Connection, id: &DirectoryId, scim_id: &ScimId) -> rusqlite::Result<bool> {
+/// Whether the link that a change is about is still there; a create is about none.
+fn is_linked(connection: &Connection, key: &ChangeKey) -> rusqlite::Result<bool> {
+    let Some(scim_id) = &key.scim_id else { return Ok(true) };
     connection
         .prepare_cached("SELECT 1 FROM links WHERE directory_id = ?1 AND scim_id = ?2")?
-        .exists((id.as_str(), scim_id.as_str()))
+        .exists((key.directory_id.as_str(), scim_id.as_str()))
 }
 
 /// Stores an intent anew, because its turn came late or its request is sent once more.
