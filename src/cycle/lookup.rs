@@ -147,7 +147,8 @@ async fn by_letters<T: Transport>(
     folded: &str,
 ) -> Result<Vec<Account>, Trouble> {
     let mut found: Vec<Account> = Vec::new();
-    for letters in [name.as_str(), folded] {
+    let as_wanted = Some(name.as_str()).filter(|name| *name != folded);
+    for letters in as_wanted.into_iter().chain([folded]) {
         for account in filter(apply, letters).await? {
             if !carries(&account, name) {
                 return Err(too_short());
