@@ -440,3 +440,23 @@ fn a_backup_takes_the_place_of_a_lost_state_and_history_tells_of_one_user() {
     assert!(said.contains("name.givenName → \"Quinn\""), "{said}");
     assert_eq!(office.run(&["history", "nobody"]).status.code(), Some(1));
 }
+
+#[test]
+fn a_plan_for_some_knows_who_must_wait_and_shows_an_id_as_it_is() {
+    let office = Office::open("");
+    office.export(&people(0..3));
+    office.activate();
+    office.reconcile(0);
+    let mut heir = person(1);
+    heir["_id"] = "a\u{7f}b".into();
+    office.export(&[person(0), person(2), heir]);
+    let output = office.run(&["plan", "--only", "a\u{7f}b", "--json"]);
+    let plan: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(
+        (plan["changes"].as_array().map(Vec::len), &plan["waiting"][0]["id"]),
+        (Some(0), &"a\u{7f}b".into()),
+        "{plan}"
+    );
+    let plan: Value = serde_json::from_slice(&office.run(&["plan", "--json"]).stdout).expect("one JSON document");
+    assert_eq!(plan["changes"][1]["id"], "a\u{7f}b", "{plan}");
+}

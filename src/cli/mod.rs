@@ -25,6 +25,7 @@ mod status;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -178,13 +179,16 @@ pub fn main() -> ExitCode {
     logs::end();
     match said {
         Ok(said) => {
-            show(&said.text);
+            match arguments.json {
+                true => show_document(&said.text),
+                false => show(&said.text),
+            }
             ExitCode::from(said.exit)
         }
         Err(failure) => {
             if arguments.json {
                 let document = crate::report::failure_document(failure.exit, &failure.error, failure.hint.as_deref());
-                show(&format!("{document}\n"));
+                show_document(&format!("{document}\n"));
             }
             failure.show();
             ExitCode::from(failure.exit)
@@ -197,7 +201,7 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
     let exit = u8::try_from(error.exit_code()).unwrap_or(2);
     if exit != 0 && std::env::args_os().any(|argument| argument == "--json") {
         let said = error.kind().to_string();
-        show(&format!("{}\n", crate::report::failure_document(exit, &[said], Some("see --help"))));
+        show_document(&format!("{}\n", crate::report::failure_document(exit, &[said], Some("see --help"))));
     }
     // Nobody is left to tell that it could not be printed.
     let _ = error.print();
@@ -243,10 +247,15 @@ fn show(text: &str) {
         // A sink that blocks may hold it, and there is nothing to say.
         return;
     }
-    let write = |out: &mut dyn std::io::Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    let _ = match text.starts_with(['{', '[']) && !text.starts_with("[rhombus]") {
-        // A document goes out as it is; what takes colours out of a pipe would take DEL out of an id.
-        true => write(&mut std::io::stdout().lock()),
-        false => write(&mut anstream::stdout().lock()),
-    };
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A JSON document goes out as it is: what takes colours out of a pipe would take DEL out of an id.
+fn show_document(text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::process::random;
 use super::scene::sandbox_folder;
-use super::{Arguments, Said, show};
+use super::{Arguments, Said, show, show_document};
 use crate::config::{Config, ConfigError};
 use crate::model::hex;
 use crate::sandbox::{Faults, Sandbox, Settings};
@@ -33,7 +33,7 @@ pub(super) fn run(
     let sandbox = Sandbox::start(Settings { listen, token: token.expose().to_owned(), accounts, users, faults })?;
     if arguments.json {
         let document = serde_json::json!({"base_url": sandbox.base_url(), "token_file": token_file});
-        show(&format!("{document}\n"));
+        show_document(&format!("{document}\n"));
     } else {
         show(&format!("[rhombus]\nbase_url = \"{}\"\ntoken_file = \"{}\"\n", sandbox.base_url(), token_file.display()));
     }

@@ -1,11 +1,10 @@
 //! What the shape alone does not show: limits, addresses, schedules, and what goes with what.
 
 use super::error::Fault;
-use super::raw::{Raw, RawLimits, RawRhombus, RawSink, SinkKind};
+use super::raw::{Raw, RawLimits, RawRhombus, SinkKind};
 use crate::model::{Duration, Moment};
 use crate::schedule::{Timetable, TimetableError};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
 /// More requests at once than this is a mistake, not a wish.
 const CONCURRENCY_MAX: u32 = 1_000;
@@ -39,15 +38,6 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
             (SinkKind::File, None) => return Err(Fault::plain("[[sinks]] kind = \"file\" needs a path")),
             (SinkKind::Stdout, Some(_)) => return Err(Fault::plain("[[sinks]] kind = \"stdout\" has no path")),
             (SinkKind::File, Some(_)) | (SinkKind::Stdout, None) => {}
-        }
-    }
-    for (place, sink) in raw.sinks.iter().enumerate() {
-        let place_of = |path: &PathBuf| Path::new(".").join(path).components().collect::<PathBuf>();
-        let same = |other: &RawSink| {
-            other.kind == sink.kind && other.path.as_ref().map(place_of) == sink.path.as_ref().map(place_of)
-        };
-        if raw.sinks[..place].iter().any(same) {
-            return Err(Fault::plain("[[sinks]] two of them go to the same place"));
         }
     }
     let zone = &raw.schedule.time_zone;

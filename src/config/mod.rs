@@ -12,6 +12,7 @@ pub use settings::Settings;
 
 use crate::model::{Duration, ExistingAccounts, Format, GuardKind, OnDrift, Removal, UpdateMethod};
 use crate::plan::{Limits, Policy, Removals, Scope};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A configuration that can be used.
@@ -113,6 +114,10 @@ impl Config {
         let rhombus = raw.rhombus.clone().unwrap_or_default();
         let sinks: Vec<_> =
             raw.sinks.iter().map(|sink| Sink { kind: sink.kind, path: sink.path.as_ref().map(place) }).collect();
+        let names: BTreeSet<_> = sinks.iter().map(Sink::name).collect();
+        if names.len() < sinks.len() {
+            return Err(error::Fault::plain("[[sinks]] two of them go to the same place"));
+        }
         let limits = |limits: &raw::RawLimits| Limits {
             count_free: limits.count_free,
             percent_max: limits.percent_max,
@@ -240,6 +245,11 @@ mod tests {
             "line 6, column 17: unknown value of `update_method`; did you mean `patch`? (patch, put)",
         );
         check("[directory]\nsource = \"file\"\n", "[directory] path is missing");
+        let sink = |path: &str| format!("[[sinks]]\nkind = \"file\"\npath = \"{path}\"\n");
+        check(
+            &format!("{BASE}{}{}", sink("e.ndjson"), sink("./e.ndjson")),
+            "[[sinks]] two of them go to the same place",
+        );
         check(
             &format!("{BASE}{RHOMBUS}token = \"s3cret\"\n"),
             "line 6, column 1: unknown key `token`; did you mean `token_file`?",

@@ -6,7 +6,7 @@ use super::record::standing_of;
 use super::{End, World};
 use crate::http::Transport;
 use crate::model::{Action, Change, ChangeKey, DirectoryId, Moment, ScimId, Standing, StandingKind};
-use crate::plan::ApprovedPlan;
+use crate::plan::{ApprovedPlan, NOT_FREED};
 use crate::retry::UNANSWERED_IN_A_ROW_MAX;
 use crate::settlement::IntentId;
 use crate::target::{ScimTarget, Update};
@@ -163,8 +163,7 @@ impl<'w, T: Transport> Apply<'w, T> {
                 if let Some(holder) = after_removal_of
                     && !self.removed.borrow().contains(holder)
                 {
-                    let reason = "the username is still carried by an account whose removal is not confirmed";
-                    self.stand(standing_of(&change, StandingKind::Waiting, reason));
+                    self.stand(standing_of(&change, StandingKind::Waiting, NOT_FREED));
                     return;
                 }
                 self.create(&change, user, approved).await;

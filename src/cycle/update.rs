@@ -101,10 +101,13 @@ impl<T: Transport> Apply<'_, T> {
         update: Update<'_>,
         judged: &Judged,
     ) {
-        let mut account = shown.filter(|account| account.id.as_ref() == Some(update.id));
-        if !account.as_ref().is_some_and(|account| carries(account, change.user_name()) && update.is_met_by(account)) {
-            account = match self.read(update.id).await {
-                Ok((Some(read), _)) => Some(read),
+        let shown = shown.filter(|account| {
+            account.id.as_ref() == Some(update.id) && carries(account, change.user_name()) && update.is_met_by(account)
+        });
+        let account = match shown {
+            Some(account) => account,
+            None => match self.read(update.id).await {
+                Ok((Some(account), _)) => account,
                 Ok((None, _)) => return self.gone_after(change, stored, update, judged).await,
                 // Accepted, and nobody shows what became of it: it is looked up.
                 Err(_) => {
@@ -112,11 +115,10 @@ impl<T: Transport> Apply<'_, T> {
                     let judged = Judged { reason, ..judged.clone() };
                     return self.unanswered(change, Some(&stored), Sent::MaybeDone, &judged);
                 }
-            };
-        }
-        let foreign = account.as_ref().is_some_and(|account| !carries(account, change.user_name()));
-        let met = account.as_ref().is_none_or(|account| update.is_met_by(account));
-        let carried = account.map_or_else(|| promised(update), Carried::of);
+            },
+        };
+        let (foreign, met) = (!carries(&account, change.user_name()), update.is_met_by(&account));
+        let carried = Carried::of(account);
         let inactive = !carried.active;
         let futile = (!met).then(|| update.wanted.digest(update.reactivate));
         self.settle_update(change, stored, carried, futile, judged, self.world.source);
@@ -203,9 +205,4 @@ impl<T: Transport> Apply<'_, T> {
         let reason = "the account is gone at Rhombus; the next cycle makes it again";
         self.stand(standing_of(change, StandingKind::Failed, reason));
     }
-}
-
-/// What an account carries that obeyed.
-fn promised(update: Update<'_>) -> Carried {
-    Carried { names: update.wanted.laid_over(update.carried), active: true }
 }

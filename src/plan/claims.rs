@@ -7,6 +7,9 @@ use crate::model::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Why a newcomer waits for an account that is to go.
+pub const NOT_FREED: &str = "the username is still carried by an account whose removal is not confirmed";
+
 impl Comparison {
     pub(super) fn unusable(&mut self, reject: Reject, row: Option<&ProvisionedUser>) {
         let Reject { unusable, could_be_in_scope } = reject;
@@ -121,7 +124,7 @@ impl Comparison {
     }
 }
 
-fn not_created(change: &Change, kind: StandingKind, reason: &str) -> Standing {
+pub(super) fn not_created(change: &Change, kind: StandingKind, reason: &str) -> Standing {
     Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
         .action(Action::Create)
         .wanted(change.wanted())

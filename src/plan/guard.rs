@@ -2,8 +2,9 @@
 //!
 //! It alone makes an [`ApprovedPlan`]. What it holds is listed with the numbers that tripped it.
 
+use super::claims::{NOT_FREED, not_created};
 use super::{Plan, digest};
-use crate::model::{Action, Change, ChangeKey, DirectoryId, GuardKind, HoldId, Standing, StandingKind};
+use crate::model::{Change, ChangeKey, DirectoryId, GuardKind, HoldId, Standing, StandingKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a removal is held that our own configuration asks for.
@@ -113,13 +114,12 @@ impl ApprovedPlan {
         let theirs = |change: &Change| users.contains(change.directory_id());
         self.changes.retain(theirs);
         // A newcomer who takes over a username waits for whoever carries it and is not meant.
-        let waits = |change: &mut Change| matches!(change, Change::Create { after_removal_of: Some(holder), .. } if !users.contains(holder));
-        for change in self.changes.extract_if(.., waits) {
-            let reason = "the username is still carried by an account whose removal is not confirmed";
-            let standing =
-                Standing::new(StandingKind::Waiting, Some(change.directory_id()), Some(change.user_name()), reason);
-            self.standings.push(standing.action(Action::Create).wanted(change.wanted()));
-        }
+        let waits = |change: &mut Change| match change {
+            Change::Create { after_removal_of: Some(holder), .. } => !users.contains(holder),
+            Change::Create { .. } | Change::Update { .. } | Change::Remove { .. } => false,
+        };
+        let waiting = self.changes.extract_if(.., waits);
+        self.standings.extend(waiting.map(|change| not_created(&change, StandingKind::Waiting, NOT_FREED)));
         self.held.retain(theirs);
         self.standings.retain(|standing| standing.directory_id.as_ref().is_some_and(|id| users.contains(id)));
         let changed = self.changes.iter().map(Change::directory_id);

@@ -13,6 +13,7 @@ mod drift;
 mod guard;
 mod regime;
 
+pub use claims::NOT_FREED;
 pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
 pub use desire::Scope;
 pub use digest::{hold_id, plan_digest};

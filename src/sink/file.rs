@@ -158,4 +158,15 @@ mod tests {
             assert!(lines.ends_with("{\"sequence\":2}\n") && lines.lines().all(|line| line.ends_with('}')), "{lines}");
         }
     }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        for (mode, good) in [(0o777, false), (0o1777, true), (0o755, true)] {
+            std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).expect("set");
+            let mut sink = FileSink::new("f".into(), folder.path().join("events.ndjson"));
+            assert_eq!(sink.resume(0).is_ok(), good, "{mode:o}");
+        }
+    }
 }

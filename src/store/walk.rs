@@ -16,7 +16,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 const WORTH_A_THREAD_ROWS: i64 = 10_000;
 /// How many rows are handed on at once.
 const BATCH_ROWS: usize = 512;
-/// And how much text: a row ends a batch that is longer. Most rows have 80 bytes; what an endpoint shows is not cut.
+/// And how much text: a row ends a batch that is longer. Most rows have 80 bytes, the longest some 4 KiB.
 const BATCH_BYTES: usize = 1 << 16;
 /// How many batches are under way beside the one that is looked at.
 const BATCHES_AHEAD: usize = 4;
