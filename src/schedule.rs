@@ -9,9 +9,9 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use std::cmp::Ordering;
 
-/// Why there is no timetable.
+/// Why there is no cron_schedule.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum TimetableError {
+pub enum ScheduleError {
     /// The expression is none.
     Cron(String),
     /// The system does not know the zone.
@@ -20,21 +20,21 @@ pub enum TimetableError {
 
 /// When something is due.
 #[derive(Clone)]
-pub struct Timetable {
+pub struct CronSchedule {
     cron: Cron,
     zone: TimeZone,
 }
 
-impl Timetable {
+impl CronSchedule {
     /// Six fields, seconds first, in an IANA time zone.
     ///
     /// # Errors
     /// Either of them is wrong.
-    pub fn parse(cron: &str, zone: &str) -> Result<Self, TimetableError> {
+    pub fn parse(cron: &str, zone: &str) -> Result<Self, ScheduleError> {
         let parsed = CronParser::builder().seconds(Seconds::Required).build().parse(cron);
         Ok(Self {
-            cron: parsed.map_err(|error| TimetableError::Cron(error.to_string()))?,
-            zone: TimeZone::get(zone).map_err(|_| TimetableError::TimeZone)?,
+            cron: parsed.map_err(|error| ScheduleError::Cron(error.to_string()))?,
+            zone: TimeZone::get(zone).map_err(|_| ScheduleError::TimeZone)?,
         })
     }
 
@@ -50,15 +50,15 @@ impl Timetable {
 /// When something is due next, asked again and again. Many instants that were missed are one run; a clock that was set back
 /// brings the next one forward.
 pub struct Due {
-    timetable: Timetable,
+    cron_schedule: CronSchedule,
     next: Option<Moment>,
 }
 
 impl Due {
     /// The first one after `now`.
     #[must_use]
-    pub fn after(timetable: Timetable, now: Moment) -> Self {
-        Self { next: timetable.next_after(now), timetable }
+    pub fn after(cron_schedule: CronSchedule, now: Moment) -> Self {
+        Self { next: cron_schedule.next_after(now), cron_schedule }
     }
 
     /// When it is due next; none where it never is.
@@ -71,7 +71,7 @@ impl Due {
     pub fn is_due(&mut self, now: Moment) -> bool {
         let Some(next) = self.next else { return false };
         let due = now >= next;
-        let coming = self.timetable.next_after(now);
+        let coming = self.cron_schedule.next_after(now);
         if due || coming.is_some_and(|coming| coming < next) {
             self.next = coming;
         }
@@ -135,9 +135,9 @@ mod tests {
             ("0 30 2 * * *", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00.000Z"),
             ("0 */30 * * * *", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00.000Z"),
         ] {
-            let timetable = Timetable::parse(cron, "Europe/Berlin").expect("good");
+            let cron_schedule = CronSchedule::parse(cron, "Europe/Berlin").expect("good");
             let now: Timestamp = now.parse().expect("an instant");
-            let found = timetable.next_after(Moment(now.as_millisecond())).map(|next| next.to_string());
+            let found = cron_schedule.next_after(Moment(now.as_millisecond())).map(|next| next.to_string());
             assert_eq!(found.as_deref(), Some(next), "{cron} after {now}");
         }
     }
@@ -145,8 +145,8 @@ mod tests {
     #[test]
     fn missed_instants_are_one_run_and_a_clock_set_back_waits_for_no_hour() {
         let at = |text: &str| Moment(text.parse::<Timestamp>().expect("an instant").as_millisecond());
-        let timetable = Timetable::parse("0 */5 * * * *", "UTC").expect("good");
-        let mut due = Due::after(timetable, at("2026-01-01T00:01:00Z"));
+        let cron_schedule = CronSchedule::parse("0 */5 * * * *", "UTC").expect("good");
+        let mut due = Due::after(cron_schedule, at("2026-01-01T00:01:00Z"));
         assert!(!due.is_due(at("2026-01-01T00:04:59Z")));
         assert!(due.is_due(at("2026-01-01T03:00:01Z")), "three hours of sleep");
         assert!(!due.is_due(at("2026-01-01T03:00:02Z")), "one run, not thirty-six");
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_never_comes_is_seen() {
-        let timetable = Timetable::parse("0 0 0 30 2 *", "UTC").expect("it parses");
-        assert_eq!(timetable.next_after(Moment(0)), None);
+        let cron_schedule = CronSchedule::parse("0 0 0 30 2 *", "UTC").expect("it parses");
+        assert_eq!(cron_schedule.next_after(Moment(0)), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What the outcome of a change writes down: snapshot, intent, standing and event, in one transaction. PURE.
 
 use crate::event::Draft;
-use crate::model::{Action, DirectoryId, Names, ScimId, Standing, UserName};
+use crate::model::{Action, DirectoryId, Names, OutstandingUser, ScimId, UserName};
 
 /// The row of an intent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -66,7 +66,7 @@ pub enum FailureEffect {
     /// It is over.
     Clear,
     /// It failed, again or for the first time.
-    Record(Box<Standing>),
+    Record(Box<OutstandingUser>),
 }
 
 /// What one outcome writes down.

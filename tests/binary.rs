@@ -104,19 +104,19 @@ fn storm(rounds: usize, faults: &str) {
     assert_eq!((report["unchanged"].as_u64(), report["exit"].as_u64()), (Some(40), Some(0)), "{faults}: {report}");
     let accounts = office.accounts();
     assert_eq!(accounts.len(), 40, "{faults}: an orphan, or somebody is missing");
-    let mut standing: BTreeMap<String, i64> = BTreeMap::new();
+    let mut entry: BTreeMap<String, i64> = BTreeMap::new();
     for event in office.events().iter().filter(|event| event["success"] == true) {
         let change = match event["event_type"].as_str() {
             Some("user_create_provision") => 1,
             Some("user_delete_provision" | "user_deprovision") => -1,
             _ => continue,
         };
-        *standing.entry(event["resource"]["target_id"].as_str().expect("an account").to_owned()).or_default() += change;
+        *entry.entry(event["resource"]["target_id"].as_str().expect("an account").to_owned()).or_default() += change;
     }
-    standing.retain(|_, count| *count != 0);
+    entry.retain(|_, count| *count != 0);
     let held: BTreeMap<_, _> =
         accounts.values().map(|account| (account["id"].as_str().expect("an id").to_owned(), 1)).collect();
-    assert_eq!(standing, held, "{faults}: the log does not tell how the accounts came to be");
+    assert_eq!(entry, held, "{faults}: the log does not tell how the accounts came to be");
     assert_eq!(office.run(&["events", "verify"]).status.code(), Some(0));
 }
 

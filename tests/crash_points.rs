@@ -77,12 +77,8 @@ fn an_undisturbed_day_ends_as_wanted() {
         ),
         (4, 1, 3, 1, 2)
     );
-    let refused: Vec<_> = report
-        .standings
-        .iter()
-        .filter_map(|standing| standing.directory_id.as_ref())
-        .map(ToString::to_string)
-        .collect();
+    let refused: Vec<_> =
+        report.outstanding.iter().filter_map(|entry| entry.directory_id.as_ref()).map(ToString::to_string).collect();
     assert_eq!((report.exit, refused), (0, vec!["f".to_owned()]));
     assert_eq!(company.run_whole(TODAY).unchanged_count, 8);
 }

@@ -9,7 +9,7 @@ mod support;
 use company::{Company, Steps};
 use rhombus::Fate;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Action, GuardKind, HoldId, Moment, Removal, StandingKind};
+use rhombus_sync::model::{Action, GuardKind, HoldId, Moment, OutstandingKind, Removal};
 use rhombus_sync::plan::{Limits, Removals, Scope};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::store::{self, Access};
@@ -44,13 +44,13 @@ fn approve(company: &Company, hold: &str) -> usize {
     held.len()
 }
 
-fn reasons(report: &CycleReport, kind: StandingKind) -> Vec<String> {
-    let of_kind = report.standings.iter().filter(|standing| standing.kind == kind);
+fn reasons(report: &CycleReport, kind: OutstandingKind) -> Vec<String> {
+    let of_kind = report.outstanding.iter().filter(|entry| entry.kind == kind);
     of_kind.map(|one| format!("{}: {}", one.directory_id.as_ref().expect("an id"), one.reason)).collect()
 }
 
 fn said(report: &CycleReport) -> (u8, u64, usize) {
-    (report.exit, report.deleted_count, report.count(StandingKind::Held))
+    (report.exit, report.deleted_count, report.count(OutstandingKind::Held))
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn an_edit_of_the_configuration_removes_nobody_before_it_is_approved() {
         let export = if path == "directory.json" { STAFF } else { "a a@x.example A|x x@x.example X" };
         let first = company.run_whole(export);
         assert_eq!((first.exit, first.deleted_count), (4, 0), "{reason}: {first:?}");
-        let held = reasons(&first, StandingKind::Held);
+        let held = reasons(&first, OutstandingKind::Held);
         assert!(held.len() >= 5 && held.iter().all(|held| held.contains(reason)), "{held:?}");
         let again = company.run_whole(export);
         assert_eq!(said(&again), said(&first), "it is held for as long as it is so");
@@ -134,7 +134,7 @@ fn a_lay_off_is_two_steps_look_and_approve() {
     let held = company.run_whole(FOUR_LEFT);
     assert_eq!(said(&held), (4, 0, 4));
     let numbers = "gone from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 6 users";
-    assert!(reasons(&held, StandingKind::Held).iter().all(|reason| reason.ends_with(numbers)), "{held:?}");
+    assert!(reasons(&held, OutstandingKind::Held).iter().all(|reason| reason.ends_with(numbers)), "{held:?}");
     assert_eq!(approve(&company, held.hold.as_deref().expect("a hold")), 4);
     assert_eq!(said(&company.run_whole(FOUR_LEFT)), (0, 4, 0));
     // Used up: the same people come back, leave again, and are held again.
@@ -155,7 +155,7 @@ fn an_approval_is_used_up_even_where_the_same_account_comes_back() {
     let back = company.run_whole(STAFF);
     assert_eq!((back.exit, back.linked_count), (0, 4), "the inactive accounts are brought back: {back:?}");
     let again = company.run_whole(FOUR_LEFT);
-    assert_eq!((again.exit, again.deactivated_count, again.count(StandingKind::Held)), (4, 0, 4), "{again:?}");
+    assert_eq!((again.exit, again.deactivated_count, again.count(OutstandingKind::Held)), (4, 0, 4), "{again:?}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_kill_at_any_step_leaves_an_approval_good_exactly_once() {
             company.clock.fetch_add(1_800_000, Ordering::SeqCst);
         }
         let report = company.run_whole(FOUR_LEFT);
-        assert_eq!((report.exit, report.count(StandingKind::Held)), (0, 0), "step {step}: {report:?}");
+        assert_eq!((report.exit, report.count(OutstandingKind::Held)), (0, 0), "step {step}: {report:?}");
         company.judge(FOUR_LEFT, &format!("step {step}"));
         company.run_whole(STAFF);
         assert_eq!(said(&company.run_whole(FOUR_LEFT)), (4, 0, 4), "step {step}: it is good once");
@@ -247,12 +247,12 @@ fn the_window_is_refilled_by_neither_a_restart_nor_a_clock_nor_a_return() {
     company.clock.fetch_sub(500_000, Ordering::SeqCst);
     let behind = company.run_whole(three_left);
     assert_eq!(said(&behind), (4, 0, 3));
-    assert!(reasons(&behind, StandingKind::Held)[0].contains("behind the last event"), "{behind:?}");
+    assert!(reasons(&behind, OutstandingKind::Held)[0].contains("behind the last event"), "{behind:?}");
     company.clock.fetch_add(550_000 + 86_400_000, Ordering::SeqCst);
     assert_eq!(said(&company.run_whole(three_left)), (0, 3, 0), "a day later the window is free");
     let held = company.run_whole(STAFF);
     assert_eq!((held.exit, held.created_count), (0, 3));
-    let action = held.standings.iter().find_map(|standing| standing.action);
+    let action = held.outstanding.iter().find_map(|entry| entry.action);
     assert_eq!(action, None::<Action>);
 }
 
@@ -268,7 +268,7 @@ fn an_export_without_proof_must_lack_a_user_twice_and_at_different_times() {
         file.set_modified(written(second)).expect("a time");
         company.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("an undisturbed run ends")
     };
-    let waits = |report: &CycleReport| (report.exit, report.deleted_count, report.count(StandingKind::Waiting));
+    let waits = |report: &CycleReport| (report.exit, report.deleted_count, report.count(OutstandingKind::Waiting));
     company.clock.store(1_800_000_100_000, Ordering::SeqCst);
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1));
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1), "the same file is no second sighting");
@@ -306,7 +306,7 @@ fn another_id_attribute_removes_nobody_and_gives_nobody_anothers_names() {
     set(&mut company, serde_json::json!({"id_attribute": "id"}), &["R"]);
     let report = company.run_whole(&staff(1));
     assert_eq!((report.exit, report.deactivated_count, report.updated_count), (4, 0, 0), "{report:?}");
-    let held = reasons(&report, StandingKind::Held);
+    let held = reasons(&report, OutstandingKind::Held);
     assert!(held.iter().all(|reason| reason.contains("[directory] was changed")), "{held:?}");
     company.run_whole(&staff(1));
     let log = company.accounts.borrow().log.clone();
@@ -325,7 +325,7 @@ fn an_edit_that_lets_a_smaller_export_pass_is_the_cause_of_what_it_lacks() {
     set(&mut company, serde_json::json!({"min_users": 1}), &["R"]);
     let report = company.run_whole("a a@x.example A|c c@x.example C|d d@x.example D|e e@x.example E|f f@x.example F");
     assert_eq!(
-        (report.exit, report.count(StandingKind::Held)),
+        (report.exit, report.count(OutstandingKind::Held)),
         (0, 0),
         "b was wanted by what would have taken this export: {report:?}"
     );
@@ -342,7 +342,7 @@ fn a_record_that_named_nobody_under_the_old_scope_is_not_explained_away_by_the_n
     set(&mut company, serde_json::json!({}), &["R"]);
     run(&company, both(STAFF));
     let nobody = format!("{}|{{\"_id\":null,\"groups\":[\"R\"]}}", STAFF.replace("|f f@x.example F", ""));
-    assert_eq!(run(&company, both(&nobody)).count(StandingKind::Waiting), 1);
+    assert_eq!(run(&company, both(&nobody)).count(OutstandingKind::Waiting), 1);
     set(&mut company, serde_json::json!({}), &["S"]);
     assert_eq!(said(&run(&company, both(&nobody))), (4, 0, 1));
 }
@@ -353,7 +353,7 @@ fn where_a_record_stands_twice_another_may_be_missing_for_it() {
     company.run_whole(STAFF);
     let shifted = STAFF.replace("f f@x.example F", "e e@x.example E");
     let report = company.run_whole(&shifted);
-    assert_eq!((report.exit, report.deleted_count, report.count(StandingKind::Waiting)), (0, 0, 1), "{report:?}");
+    assert_eq!((report.exit, report.deleted_count, report.count(OutstandingKind::Waiting)), (0, 0, 1), "{report:?}");
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn a_create_whose_answer_was_lost_is_linked_under_the_settings_that_wanted_it() 
     edit(&mut company, &["Other"], &["root@x.example"], "directory.json");
     let report = company.run_whole(&format!("{STAFF}|n n@x.example N"));
     assert_eq!(
-        (report.exit, report.created_count, report.deleted_count, report.count(StandingKind::Held)),
+        (report.exit, report.created_count, report.deleted_count, report.count(OutstandingKind::Held)),
         (4, 1, 0, 7),
         "{report:?}"
     );
@@ -461,7 +461,7 @@ fn who_is_forgotten_while_a_cycle_runs_is_left_alone_and_linked_anew() {
         },
     );
     let report = company.run_whole(&STAFF.replace("|f f@x.example F", ""));
-    assert_eq!((report.deleted_count, report.count(StandingKind::Waiting)), (0, 1), "{report:?}");
+    assert_eq!((report.deleted_count, report.count(OutstandingKind::Waiting)), (0, 1), "{report:?}");
     assert!(company.accounts.borrow().by_id.contains_key(&account), "the account stays as it is");
     company.run_whole(STAFF);
     beside(

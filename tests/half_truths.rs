@@ -9,7 +9,7 @@ mod support;
 use company::Company;
 use rhombus::answer;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Duration, Moment, StandingKind, UpdateMethod};
+use rhombus_sync::model::{Duration, Moment, OutstandingKind, UpdateMethod};
 use rhombus_sync::outcome::{Answer, RetryAfter};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::store::{self, Access};
@@ -58,7 +58,7 @@ fn page(accounts: &[&Value], total: usize) -> Answer {
 }
 
 #[track_caller]
-fn check(report: &CycleReport, exit: u8, kind: StandingKind, count: usize) {
+fn check(report: &CycleReport, exit: u8, kind: OutstandingKind, count: usize) {
     assert_eq!((report.exit, report.count(kind)), (exit, count), "{report:?}");
 }
 
@@ -91,7 +91,7 @@ fn nothing_is_sent_to_an_account_that_was_just_seen_with_another_username() {
         // By PATCH nothing is read before; the first answer is lost.
         refuse(&company, |request| (request.method == Method::Patch).then(|| answer(503, "")));
         let report = company.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem");
-        assert_eq!((report.updated_count, report.count(StandingKind::Drift)), (0, 1), "{method:?}: {report:?}");
+        assert_eq!((report.updated_count, report.count(OutstandingKind::Drift)), (0, 1), "{method:?}: {report:?}");
         assert!(asked(&company, Method::Patch) <= 1 && asked(&company, Method::Put) == 0, "{method:?}");
         assert_eq!(company.accounts.borrow().by_id[&id], before);
     }
@@ -105,7 +105,7 @@ fn a_filter_that_shows_a_part_is_not_obeyed() {
     }
     let first = company.accounts.borrow().by_id[&id_of(&company, "a@x.example")].clone();
     refuse(&company, move |request| filtered(request).map(|_| page(&[&first], 2)));
-    check(&company.run_whole("a a@x.example Ann"), 0, StandingKind::Refused, 1);
+    check(&company.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
     let company = Company::new();
     company.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
     refuse(&company, |request| filtered(request).map(|_| page(&[], 1)));
@@ -155,7 +155,7 @@ fn look_ups_that_prove_nothing_are_no_silence() {
     company.run_whole(&staff(30));
     shows_twenty(&company, false);
     let report = company.run_whole(&staff(45));
-    check(&report, 3, StandingKind::Failed, 15);
+    check(&report, 3, OutstandingKind::Failed, 15);
     assert!(report.error.is_empty(), "{:?}", report.error);
 }
 
@@ -165,7 +165,7 @@ fn ten_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     company.settings.settle_time = Duration::from_seconds(60);
     refuse(&company, |request| (request.method == Method::Post).then(|| answer(503, "")));
     let report = company.run_whole(&staff(60));
-    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
     let posts = asked(&company, Method::Post);
     assert!((10..=26).contains(&posts), "{posts} of 60 were sent");
     let said = |success: bool| {
@@ -189,7 +189,7 @@ fn the_list_call_after_a_403_may_ask_to_wait() {
         Some(if request.method == Method::Get { wait } else { answer(403, "") })
     });
     let report = company.run_whole("a a@x.example Anna|b b@x.example Ben");
-    assert_eq!((report.exit, report.count(StandingKind::Failed)), (3, 0), "{report:?}");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (3, 0), "{report:?}");
     let calls = company.accounts.borrow().seen.len();
     assert_eq!(company.run_whole("a a@x.example Anna|b b@x.example Ben").exit, 3);
     assert_eq!(company.accounts.borrow().seen.len(), calls, "the next process keeps it");
@@ -233,7 +233,7 @@ fn an_account_that_is_gone_after_its_update_is_made_again() {
         })
     });
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
-    check(&company.run_whole(moved), 3, StandingKind::Failed, 1);
+    check(&company.run_whole(moved), 3, OutstandingKind::Failed, 1);
     obey(&company);
     assert_eq!(company.run_whole(moved).created_count, 1);
     company.judge(moved, "made again");
@@ -251,7 +251,7 @@ fn a_401_marks_nobody_failed_whatever_came_before_it() {
         again.then(|| answer(401, "")).or_else(|| first.then(|| answer(503, "")))
     });
     let report = company.run_whole("a a@x.example Anna|b b@x.example Ben");
-    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
 }
 
 /// A change that is obeyed after the process that sent it has gone, and after the export wants something else.
@@ -264,7 +264,7 @@ fn obeyed_late(export: &str, method: Method, event_type: &str, obeyed: impl Fn(&
     obey(&company);
     let before = company.accounts.borrow().seen.len();
     let report = company.run_whole(THREE);
-    check(&report, 3, StandingKind::Waiting, 1);
+    check(&report, 3, OutstandingKind::Waiting, 1);
     assert_eq!(
         company.accounts.borrow().seen.len(),
         before + 1,
@@ -345,7 +345,7 @@ fn an_account_that_is_made_inactive_is_brought_back() {
             answer(201, &made.to_string())
         })
     });
-    check(&company.run_whole(TWO), 3, StandingKind::Failed, 2);
+    check(&company.run_whole(TWO), 3, OutstandingKind::Failed, 2);
     obey(&company);
     let report = company.run_whole(TWO);
     assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
@@ -394,14 +394,14 @@ fn what_is_sent_again_in_vain_leaves_the_doubt() {
     refuse(&company, |request| (request.method == Method::Delete).then(|| answer(504, "")));
     company.run_whole(TWO);
     refuse(&company, |request| (request.method == Method::Delete).then(|| answer(400, "")));
-    check(&company.run_whole(TWO), 3, StandingKind::Failed, 1);
+    check(&company.run_whole(TWO), 3, OutstandingKind::Failed, 1);
     let state = store::open(&company.path("state.db"), Access::Read).expect("a state");
     let removals = "SELECT count(*) FROM intents WHERE action = 'delete'";
     let count: i64 = state.query_row(removals, [], |row| row.get(0)).expect("a count");
     assert_eq!((count, store::open_intents(&state).expect("intents").len()), (1, 1), "sent twice, it is one change");
     // Wanted after all; and then the first request is obeyed.
     obey(&company);
-    check(&company.run_whole(THREE), 3, StandingKind::Waiting, 1);
+    check(&company.run_whole(THREE), 3, OutstandingKind::Waiting, 1);
     let id = id_of(&company, "c@x.example");
     company.accounts.borrow_mut().by_id.remove(&id);
     company.accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id));

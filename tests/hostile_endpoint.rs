@@ -9,7 +9,7 @@ mod support;
 use company::Company;
 use rhombus::answer;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Duration, Removal, StandingKind};
+use rhombus_sync::model::{Duration, OutstandingKind, Removal};
 use rhombus_sync::outcome::{Answer, CallError, RetryAfter};
 use rhombus_sync::plan::Removals;
 use rhombus_sync::report::CycleReport;
@@ -47,7 +47,7 @@ fn is_list(request: &Request) -> bool {
 }
 
 #[track_caller]
-fn check(report: &CycleReport, exit: u8, kind: StandingKind, count: usize) {
+fn check(report: &CycleReport, exit: u8, kind: OutstandingKind, count: usize) {
     assert_eq!((report.exit, report.count(kind)), (exit, count), "{report:?}");
 }
 
@@ -78,7 +78,7 @@ fn row_104_an_answer_of_somebody_else_is_not_believed() {
         let other = json!({"id": "account-3", "userName": "stranger@x.example"}).to_string();
         Ok(if is_read(request) { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
     });
-    check(&company.run_whole("a a@x.example Ann|b b@x.example Ben"), 4, StandingKind::Held, 1);
+    check(&company.run_whole("a a@x.example Ann|b b@x.example Ben"), 4, OutstandingKind::Held, 1);
     obey(&company);
     company.judge(THREE, "nobody was removed");
 }
@@ -123,9 +123,9 @@ fn row_100_an_account_that_shows_late_is_waited_for_and_its_name_is_reserved() {
         })
     };
     mangle(&company, hidden);
-    check(&company.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, StandingKind::Waiting, 1);
+    check(&company.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, OutstandingKind::Waiting, 1);
     let report = company.run_whole("z z@x.example Zoe|b a@x.example Bea");
-    check(&report, 3, StandingKind::Waiting, 2);
+    check(&report, 3, OutstandingKind::Waiting, 2);
     obey(&company);
     company.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
     company.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
@@ -154,7 +154,7 @@ fn row_81_a_409_after_a_lost_answer_is_our_own_account() {
 fn row_81_a_username_that_is_taken_by_nobody_to_be_seen_is_refused() {
     let company = Company::new();
     refuse(&company, |request| (request.method == Method::Post).then(|| answer(409, "")));
-    check(&company.run_whole("a a@x.example Ann"), 0, StandingKind::Refused, 1);
+    check(&company.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
     let events = company.events().len();
     company.run_whole("a a@x.example Ann");
     assert_eq!(company.events().len(), events + 1, "a refusal is said once, and the cycle's end each time");
@@ -184,10 +184,10 @@ fn row_103_what_three_accepted_updates_do_not_change_is_parked() {
     refuse(&company, move |request| (request.method == Method::Patch).then(|| answer(200, &before.to_string())));
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     for _ in 0..3 {
-        check(&company.run_whole(moved), 3, StandingKind::Failed, 1);
+        check(&company.run_whole(moved), 3, OutstandingKind::Failed, 1);
     }
     let report = company.run_whole(moved);
-    check(&report, 3, StandingKind::Parked, 1);
+    check(&report, 3, OutstandingKind::Parked, 1);
     assert_eq!(company.run_whole(moved).updated_count, 0);
     obey(&company);
     assert_eq!(company.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
@@ -199,7 +199,7 @@ fn row_106_a_removal_that_does_nothing_is_a_failure() {
     company.run_whole(THREE);
     refuse(&company, |request| (request.method == Method::Delete).then(|| answer(204, "")));
     let report = company.run_whole("a a@x.example Ann|b b@x.example Ben");
-    check(&report, 3, StandingKind::Failed, 1);
+    check(&report, 3, OutstandingKind::Failed, 1);
     assert_eq!(report.deleted_count, 0);
 }
 
@@ -221,7 +221,7 @@ fn row_78_a_refused_token_ends_the_cycle_at_once_and_blames_nobody() {
         refuse(&company, move |_| Some(answer(status, "")));
         let before = company.accounts.borrow().seen.len();
         let report = company.run_whole(&staff(50, "Pat"));
-        assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+        assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
         let calls = company.accounts.borrow().seen.len() - before;
         assert!(calls <= 10, "{calls} calls after {status}");
         obey(&company);
@@ -236,7 +236,7 @@ fn a_403_to_one_user_is_that_users_failure() {
         body.contains("b@x.example").then(|| answer(403, ""))
     });
     let report = company.run_whole(THREE);
-    check(&report, 3, StandingKind::Failed, 1);
+    check(&report, 3, OutstandingKind::Failed, 1);
     assert_eq!(report.created_count, 2);
 }
 
@@ -247,10 +247,10 @@ fn row_77_a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
     refuse(&company, |request| (request.method == Method::Patch).then(|| answer(400, r#"{"detail":"bad value"}"#)));
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     let report = company.run_whole(moved);
-    check(&report, 3, StandingKind::Failed, 1);
-    assert_eq!(report.standings[0].reason, "Rhombus answered 400 Bad Request: bad value");
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.outstanding[0].reason, "Rhombus answered 400 Bad Request: bad value");
     let calls = company.accounts.borrow().seen.len();
-    check(&company.run_whole(moved), 3, StandingKind::Failed, 1);
+    check(&company.run_whole(moved), 3, OutstandingKind::Failed, 1);
     assert_eq!(company.accounts.borrow().seen.len(), calls, "it was not due");
     company.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem");
     assert_eq!(company.accounts.borrow().seen.len(), calls + 1, "another value is tried at once");
@@ -287,7 +287,7 @@ fn row_112_ten_users_without_an_answer_end_the_cycle() {
 fn row_86_without_any_answer_nobody_has_failed() {
     let company = Company::new();
     *company.mangle.borrow_mut() = Rc::new(|_, _| Err(CallError::NotSent("connection refused".to_owned())));
-    check(&company.run_whole("a a@x.example Ann"), 1, StandingKind::Failed, 0);
+    check(&company.run_whole("a a@x.example Ann"), 1, OutstandingKind::Failed, 0);
     obey(&company);
 }
 
@@ -316,7 +316,7 @@ fn row_84_retry_after_holds_every_request_also_across_a_restart() {
     refuse(&company, wait(3600, told));
     let report = company.run_whole(&staff(40, "Pat"));
     assert_eq!(report.exit, 3);
-    assert!(report.standings.iter().any(|standing| standing.kind == StandingKind::Waiting && standing.until.is_some()));
+    assert!(report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some()));
     let calls = company.accounts.borrow().seen.len();
     assert_eq!(company.run_whole(&staff(41, "Pat")).exit, 3, "the next process keeps it too");
     assert_eq!(company.accounts.borrow().seen.len(), calls);
@@ -415,7 +415,7 @@ fn row_92_a_redirect_is_a_wrong_endpoint() {
     let company = Company::new();
     refuse(&company, |_| Some(answer(307, "")));
     let report = company.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
 }
 
 #[test]
@@ -424,14 +424,14 @@ fn row_96_two_accounts_with_one_username_are_refused() {
     for _ in 0..2 {
         company.accounts.borrow_mut().add(json!({"userName": "a@x.example"}));
     }
-    check(&company.run_whole("a a@x.example Ann"), 0, StandingKind::Refused, 1);
+    check(&company.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
 }
 
 #[test]
 fn accounts_that_we_did_not_make_can_be_refused() {
     let mut company = Company::new();
     company.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Refuse;
-    check(&company.run_whole("k linked@x.example Kim"), 0, StandingKind::Refused, 1);
+    check(&company.run_whole("k linked@x.example Kim"), 0, OutstandingKind::Refused, 1);
     company.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Adopt;
     let report = company.run_whole("k linked@x.example Kim");
     assert_eq!((report.linked_count, report.updated_count), (1, 1), "{report:?}");
@@ -448,8 +448,8 @@ fn a_lost_create_of_somebody_who_left_is_waited_for_then_linked_and_removed() {
         Method::Get if is_list(request) => Ok(answer(200, r#"{"totalResults":0}"#)),
         Method::Get | Method::Patch | Method::Put | Method::Delete => Ok(reply),
     });
-    check(&company.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, StandingKind::Waiting, 1);
-    check(&company.run_whole("z z@x.example Zoe"), 3, StandingKind::Waiting, 1);
+    check(&company.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, OutstandingKind::Waiting, 1);
+    check(&company.run_whole("z z@x.example Zoe"), 3, OutstandingKind::Waiting, 1);
     obey(&company);
     let report = company.run_whole("z z@x.example Zoe");
     assert_eq!((report.exit, report.created_count, report.deleted_count), (0, 1, 1), "{report:?}");
@@ -506,9 +506,9 @@ fn row_107_a_create_that_is_answered_with_somebodys_account_is_refused() {
         Ok(if request.method == Method::Post { answer(200, &account.to_string()) } else { given })
     });
     let report = company.run_whole(&format!("{}|n n@x.example New", staff(2, "Pat")));
-    check(&report, 0, StandingKind::Refused, 1);
+    check(&report, 0, OutstandingKind::Refused, 1);
     let reason = "Rhombus answered with an account that is linked to another user";
-    assert!(report.standings.iter().any(|standing| standing.reason == reason), "{report:?}");
+    assert!(report.outstanding.iter().any(|entry| entry.reason == reason), "{report:?}");
 }
 
 #[test]
@@ -522,7 +522,7 @@ fn row_113_a_token_that_is_revoked_and_good_again_loses_nothing() {
         asked.get().then(|| answer(401, "{}"))
     });
     let report = company.run_whole(&staff(12, "Pat"));
-    assert_eq!((report.exit, report.count(StandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
     company.accounts.borrow_mut().refuse = None;
     let report = company.run_whole(&staff(12, "Pat"));
     assert_eq!(report.exit, 0, "{report:?}");

@@ -11,7 +11,7 @@ mod support;
 
 use company::Company;
 use plans::{plan, plan_of};
-use rhombus_sync::model::{Duration, Format, GuardKind, StandingKind};
+use rhombus_sync::model::{Duration, Format, GuardKind, OutstandingKind};
 use rhombus_sync::plan::Limits;
 use std::fmt::Write as _;
 use std::os::unix::fs::FileExt;
@@ -401,5 +401,5 @@ fn row_76_everybody_suspended_at_once_is_held() {
     company.run_whole(&staff);
     company.settings.limits.insert(GuardKind::Suspended, Limits { count_free: 5, percent_max: 20, count_max: 200 });
     let report = company.run_whole(&staff.replace(" P|", " P +suspended|"));
-    assert_eq!((report.exit, report.deactivated_count, report.count(StandingKind::Held)), (4, 0, 19), "{report:?}");
+    assert_eq!((report.exit, report.deactivated_count, report.count(OutstandingKind::Held)), (4, 0, 19), "{report:?}");
 }

@@ -5,12 +5,12 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
-    Action, Cause, Change, ChangeKey, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Loose, LooseGroups,
-    Moment, Names, OnDrift, Proof, ProvisionedUser, Removal, ScimId, UserName,
+    Action, Cause, Change, ChangeKey, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Moment, Names,
+    OnDrift, Proof, ProvisionedUser, RawGroups, RawValue, Removal, ScimId, UserName,
 };
 use rhombus_sync::plan::{
-    ApprovedPlan, Comparison, Doubled, Inputs, Ledger, Limits, Policy, Regime, Regimes, Removals, Scope, Suspects,
-    Whole, approve,
+    ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Ledger, Limits, Policy, Removals, Scope,
+    ScopeVersion, ScopeVersions, Whole, approve,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,7 +128,7 @@ fn set(mask: u8, place: usize) -> bool {
 }
 
 impl Case {
-    fn regime(&self, earlier: bool) -> String {
+    fn scope_version(&self, earlier: bool) -> String {
         let groups: &[&str] = match (earlier, self.earlier_scope) {
             (false, _) if self.by_groups => &["R"],
             (true, 0 | 3) => &["R"],
@@ -157,20 +157,20 @@ impl Case {
     }
 
     fn user(record: &Record) -> DirectoryUser<'static> {
-        let text = |text: &'static str| Loose::Text(text.into());
+        let text = |text: &'static str| RawValue::Text(text.into());
         let mut user = DirectoryUser {
             id: text(IDS[record.id]),
             username: text(NAMES[record.name]),
-            firstname: GIVEN[record.given].map_or(Loose::Absent, text),
-            groups: LooseGroups::Listed(vec!["R".into(), "Everyone".into()]),
+            firstname: GIVEN[record.given].map_or(RawValue::Absent, text),
+            groups: RawGroups::Listed(vec!["R".into(), "Everyone".into()]),
             ..DirectoryUser::default()
         };
         match record.says {
             Says::Active => {}
-            Says::Suspended => user.suspended = Loose::Flag(true),
+            Says::Suspended => user.suspended = RawValue::Flag(true),
             Says::Staged => user.state = text("STAGED"),
-            Says::Out => user.groups = LooseGroups::Listed(vec!["Everyone".into()]),
-            Says::NoGroups => user.groups = LooseGroups::Absent,
+            Says::Out => user.groups = RawGroups::Listed(vec!["Everyone".into()]),
+            Says::NoGroups => user.groups = RawGroups::Absent,
             Says::BadState => user.state = text("GONE"),
         }
         user
@@ -198,12 +198,12 @@ impl Case {
         ledger
     }
 
-    fn inputs(&self, doubled: Doubled) -> Inputs {
+    fn inputs(&self, doubled: Duplicates) -> Inputs {
         let ids = |mask: u8| IDS[..6].iter().enumerate().filter(move |(place, _)| set(mask, *place)).map(|(_, id)| *id);
         let in_doubt = |id: &&str| !self.rows.iter().any(|row| IDS[row.id] == *id);
         let removal = |keeps, removal| if keeps { Removals::Keep } else { Removals::By(removal) };
         let groups = if self.by_groups { vec!["R".to_owned()] } else { Vec::new() };
-        let regimes = [(1, self.regime(true)), (2, self.regime(false))];
+        let scope_versions = [(1, self.scope_version(true)), (2, self.scope_version(false))];
         Inputs {
             now: Moment(1_000_000),
             scope: Scope::new(&groups, &["root@x.example".to_owned()]),
@@ -226,9 +226,12 @@ impl Case {
             seen: BTreeMap::new(),
             absences: ids(self.absent_before).map(|id| (DirectoryId::new(id), Moment(1))).collect(),
             doubled,
-            regimes: Regimes {
+            scope_versions: ScopeVersions {
                 present: 2,
-                known: regimes.into_iter().filter_map(|(n, json)| Some((n, Regime::from_json(&json)?))).collect(),
+                known: scope_versions
+                    .into_iter()
+                    .filter_map(|(n, json)| Some((n, ScopeVersion::from_json(&json)?)))
+                    .collect(),
             },
         }
     }
@@ -236,16 +239,16 @@ impl Case {
     /// The plan, with the records in this order.
     fn plan(&self, order: &dyn Fn(Vec<Record>) -> Vec<Record>) -> ApprovedPlan {
         let records = order(self.records.clone());
-        let mut suspects = Suspects::default();
-        records.iter().for_each(|record| suspects.note(&Self::user(record)));
-        if suspects.nominate() {
-            records.iter().for_each(|record| suspects.look(&Self::user(record)));
+        let mut duplicate_finder = DuplicateFinder::default();
+        records.iter().for_each(|record| duplicate_finder.note(&Self::user(record)));
+        if duplicate_finder.nominate() {
+            records.iter().for_each(|record| duplicate_finder.look(&Self::user(record)));
         }
-        let mut comparison = Comparison::new(self.inputs(suspects.doubled()));
+        let mut comparison = Comparison::new(self.inputs(duplicate_finder.doubled()));
         for record in &records {
             let (user, row) =
                 (Self::user(record), self.rows.iter().find(|row| row.id == record.id).map(|row| self.row(row)));
-            if !row.as_ref().is_some_and(|row| comparison.is_met(&user, &row.glance())) {
+            if !row.as_ref().is_some_and(|row| comparison.is_met(&user, &row.row_view())) {
                 comparison.record(&user, row.as_ref());
             }
         }

@@ -9,7 +9,7 @@ mod support;
 use company::{Company, Steps};
 use rhombus::{Fate, answer};
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{GuardKind, OnDrift, StandingKind};
+use rhombus_sync::model::{GuardKind, OnDrift, OutstandingKind};
 use rhombus_sync::plan::Limits;
 use rhombus_sync::report::CycleReport;
 use serde_json::{Value, json};
@@ -49,8 +49,8 @@ fn remove(company: &Company, name: &str) {
 }
 
 /// What stands in a list, as `id: reason`.
-fn listed(report: &CycleReport, kind: StandingKind) -> Vec<String> {
-    let of_kind = report.standings.iter().filter(|standing| standing.kind == kind);
+fn listed(report: &CycleReport, kind: OutstandingKind) -> Vec<String> {
+    let of_kind = report.outstanding.iter().filter(|entry| entry.kind == kind);
     of_kind.map(|one| format!("{}: {}", one.directory_id.as_ref().expect("an id"), one.reason)).collect()
 }
 
@@ -79,15 +79,15 @@ fn row_103_names_that_were_changed_are_set_again_or_reported() {
     let before = sent(&company);
     let report = refreshed(&company, STAFF);
     let expected = ["a: the names were changed at Rhombus", "b: the account is inactive at Rhombus"];
-    assert_eq!((report.exit, listed(&report, StandingKind::Drift)), (0, expected.map(str::to_owned).to_vec()));
+    assert_eq!((report.exit, listed(&report, OutstandingKind::Drift)), (0, expected.map(str::to_owned).to_vec()));
     let later = company.run_whole(STAFF);
-    assert_eq!(listed(&later, StandingKind::Drift), expected, "it stands until the next refresh");
+    assert_eq!(listed(&later, OutstandingKind::Drift), expected, "it stands until the next refresh");
     assert_eq!(sent(&company), before, "reported is not repaired");
 
     company.settings.policy.on_drift = OnDrift::Repair;
     let report = refreshed(&company, STAFF);
     assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
-    assert_eq!(listed(&company.run_whole(STAFF), StandingKind::Drift), Vec::<String>::new());
+    assert_eq!(listed(&company.run_whole(STAFF), OutstandingKind::Drift), Vec::<String>::new());
     company.judge(STAFF, "repaired");
 }
 
@@ -99,7 +99,7 @@ fn row_102_an_account_that_is_gone_is_made_again_and_counts_as_a_create() {
     company.settings.limits.insert(GuardKind::Create, none);
     let report = refreshed(&company, STAFF);
     assert_eq!((report.exit, report.created_count), (4, 0), "{report:?}");
-    assert_eq!(listed(&report, StandingKind::Drift), ["c: the account is gone at Rhombus"]);
+    assert_eq!(listed(&report, OutstandingKind::Drift), ["c: the account is gone at Rhombus"]);
     assert_eq!(company.run_whole(STAFF).exit, 4, "it is held for as long as it is so");
     let wide = Limits { count_free: 9, percent_max: 0, count_max: 9 };
     company.settings.limits.insert(GuardKind::Create, wide);
@@ -137,7 +137,7 @@ fn row_98_a_list_that_loops_shifts_repeats_or_shows_too_few_proves_nothing() {
         lists(&company, move |_| body.clone());
         let report = refreshed(&company, STAFF);
         assert_eq!((report.exit, report.unchanged_count), (0, 4), "{said}: {report:?}");
-        assert_eq!((sent(&company), listed(&report, StandingKind::Drift)), (before, Vec::new()), "{said}");
+        assert_eq!((sent(&company), listed(&report, OutstandingKind::Drift)), (before, Vec::new()), "{said}");
     }
 }
 
@@ -175,10 +175,14 @@ fn row_104_an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
     let before = sent(&company);
     let report = refreshed(&company, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
     let reason = "a: the account carries another userName at Rhombus than the one that was linked";
-    assert_eq!((report.exit, listed(&report, StandingKind::Drift)), (0, vec![reason.to_owned()]), "{report:?}");
+    assert_eq!((report.exit, listed(&report, OutstandingKind::Drift)), (0, vec![reason.to_owned()]), "{report:?}");
     assert_eq!(sent(&company), before, "no name of ours goes to somebody else's account");
     let plain = company.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    assert_eq!((sent(&company), listed(&plain, StandingKind::Drift)), (before, vec![reason.to_owned()]), "nor later");
+    assert_eq!(
+        (sent(&company), listed(&plain, OutstandingKind::Drift)),
+        (before, vec![reason.to_owned()]),
+        "nor later"
+    );
     edit(&company, "somebody@x.example", |account| account["userName"] = "a@x.example".into());
     let back = refreshed(&company, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
     assert_eq!((back.exit, back.updated_count), (0, 1), "it carries its name again: {back:?}");
@@ -192,11 +196,11 @@ fn row_104_an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
 fn a_rename_that_was_settled_by_hand_ends_the_refusal() {
     let company = settled();
     let renamed = STAFF.replace("d@x.example", "new@x.example");
-    assert_eq!(listed(&company.run_whole(&renamed), StandingKind::Refused).len(), 1);
+    assert_eq!(listed(&company.run_whole(&renamed), OutstandingKind::Refused).len(), 1);
     edit(&company, "d@x.example", |account| account["userName"] = "New@x.example".into());
     let report = refreshed(&company, &renamed);
     assert_eq!((report.exit, report.unchanged_count), (0, 4), "{report:?}");
-    assert_eq!(listed(&company.run_whole(&renamed), StandingKind::Refused), Vec::<String>::new());
+    assert_eq!(listed(&company.run_whole(&renamed), OutstandingKind::Refused), Vec::<String>::new());
     let report = company.run_whole("a a@x.example Ann|b b@x.example Ben|c c@x.example Cem");
     assert_eq!((report.exit, report.deleted_count), (0, 1), "and who leaves can be removed: {report:?}");
 }
@@ -206,7 +210,7 @@ fn an_update_that_another_account_answers_to_is_the_last_one() {
     let company = settled();
     edit(&company, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
     let report = company.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    assert_eq!((report.updated_count, listed(&report, StandingKind::Drift).len()), (1, 1), "{report:?}");
+    assert_eq!((report.updated_count, listed(&report, OutstandingKind::Drift).len()), (1, 1), "{report:?}");
     let before = sent(&company);
     company.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
     assert_eq!(sent(&company), before);
@@ -223,7 +227,7 @@ fn drift_of_others_is_listed_once_however_often_some_are_looked_at() {
         company.run_whole(STAFF);
     }
     company.only.replace(Vec::new());
-    assert_eq!(listed(&company.run_whole(STAFF), StandingKind::Drift).len(), 1);
+    assert_eq!(listed(&company.run_whole(STAFF), OutstandingKind::Drift).len(), 1);
 }
 
 #[test]

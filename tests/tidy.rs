@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const PURE: [&str; 9] = ["model", "records", "plan", "event", "outcome", "retry", "settlement", "schedule", "report"];
 /// What every edge stands on.
 const BASE: [&str; 4] = ["secret", "folder", "http", "config"];
-/// Rooms that meet the world. They never use each other.
+/// Rooms that meet the context. They never use each other.
 const EDGES: [&str; 4] = ["source", "target", "store", "sink"];
 /// Rooms that put the others together.
 const SHELL: [&str; 5] = ["cycle", "ship", "daemon", "sandbox", "cli"];

@@ -1,16 +1,16 @@
 //! `activate`: prove endpoint and token, make or re-bind the state, begin managing. Only this makes a state.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::process::{SystemClock, random, user};
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, open_file};
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Client;
-use crate::model::{Loose, Moment, ProvisionedUser};
+use crate::model::{Moment, ProvisionedUser, RawValue};
 use crate::outcome::Outcome;
+use crate::scim::ScimTarget;
 use crate::store::{self, Access, JournalError, Lock, StateError, Unnoted};
-use crate::target::ScimTarget;
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::HashSet;
@@ -27,14 +27,15 @@ pub(super) struct Holdings {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let endpoint = scene.endpoint()?;
-    let target = scene.target()?;
-    let fingerprint_of =
-        |id: &str| if scene.rehearsal { Ok(None) } else { scene.token().map(|token| Some(token.fingerprint(id))) };
+    let deployment = Deployment::load(arguments)?;
+    let endpoint = deployment.endpoint()?;
+    let target = deployment.target()?;
+    let fingerprint_of = |id: &str| {
+        if deployment.is_sandbox { Ok(None) } else { deployment.token().map(|token| Some(token.fingerprint(id))) }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let holdings = runtime.block_on(holdings(&target))?;
-    let Opened { mut connection, aside, made } = open_or_make(&scene.state_path, &endpoint)?;
+    let Opened { mut connection, aside, made } = open_or_make(&deployment.state_path, &endpoint)?;
     let installation = store::installation(&connection)?;
     if installation.base_url != endpoint {
         let linked = store::witnesses(&connection, WITNESSES_MAX)?;
@@ -51,9 +52,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     transaction.commit()?;
     match made {
         Some(mut lock) => lock.note(&connection).map_err(JournalError)?,
-        None => store::note_beside(&scene.state_path, &connection)?,
+        None => store::note_beside(&deployment.state_path, &connection)?,
     }
-    Ok(said(arguments, &scene, &holdings, aside))
+    Ok(said(arguments, &deployment, &holdings, aside))
 }
 
 /// Lists everything the endpoint holds: the proof that endpoint and token are good.
@@ -62,7 +63,7 @@ pub(super) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Fa
     let (mut seen, mut start) = (HashSet::new(), 1);
     loop {
         let mut new_count = 0;
-        let turn = target.turn().await;
+        let permit = target.permit().await;
         let page = target
             .list_page(
                 start,
@@ -73,7 +74,7 @@ pub(super) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Fa
                         holdings.directory_ids.insert(id.as_str().to_owned());
                     }
                 },
-                turn,
+                permit,
             )
             .await;
         let Some(page_read) = page.value else {
@@ -100,10 +101,10 @@ pub(super) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Fa
 /// A state may only be bound anew to an endpoint that holds its accounts.
 async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> Result<(), Failure> {
     for user in linked {
-        let turn = target.turn().await;
-        if let Some(account) = target.read(&user.scim_id, turn).await.value
+        let permit = target.permit().await;
+        if let Some(account) = target.read(&user.scim_id, permit).await.value
             && account.id.as_ref() == Some(&user.scim_id)
-            && crate::target::carries(&account, &user.user_name)
+            && crate::scim::carries(&account, &user.user_name)
         {
             return Ok(());
         }
@@ -201,12 +202,12 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
     Ok(aside)
 }
 
-fn said(arguments: &Arguments, scene: &Scene, holdings: &Holdings, aside: Option<PathBuf>) -> Said {
-    let settings = &scene.config.settings;
+fn said(arguments: &Arguments, deployment: &Deployment, holdings: &Holdings, aside: Option<PathBuf>) -> Said {
+    let settings = &deployment.config.settings;
     let mut unknown = holdings.directory_ids.clone();
     let export = open_file(settings).and_then(|mut export| {
         export.read(&mut |user| {
-            if let Loose::Text(id) = &user.id {
+            if let RawValue::Text(id) = &user.id {
                 unknown.remove(id.as_ref());
             }
         })

@@ -6,7 +6,7 @@ use super::process::SystemClock;
 use super::sending::Sending;
 use crate::cycle::Clock;
 use crate::event::Source;
-use crate::model::StandingKind;
+use crate::model::OutstandingKind;
 use crate::report::{CycleReport, Resume, TokenProof};
 use crate::schedule::Due;
 use std::time::Duration;
@@ -49,12 +49,12 @@ impl Daemon<'_> {
         }
         let was_at_once = std::mem::take(&mut self.was_at_once);
         match report.resume {
-            Resume::AfterPause => self.wake_at = Some(Instant::now() + self.pauses.longer()),
+            Resume::AfterPause => self.wake_at = Some(Instant::now() + self.backoff.longer()),
             Resume::AtOnce if !was_at_once => {
                 self.was_at_once = true;
                 self.want(Source::Schedule, false);
             }
-            Resume::AtOnce => self.wake_at = Some(Instant::now() + self.pauses.longer()),
+            Resume::AtOnce => self.wake_at = Some(Instant::now() + self.backoff.longer()),
             Resume::WithTheNext => self.wake_at = self.wakes_at(&report),
         }
         let line = self.status_line(&report);
@@ -64,19 +64,19 @@ impl Daemon<'_> {
 
     /// When somebody's wait is over: a create that settles, a failure that is tried again, or what Rhombus asked for.
     fn wakes_at(&mut self, report: &CycleReport) -> Option<Instant> {
-        let waits = [StandingKind::Waiting, StandingKind::Failed];
-        let of_users = report.standings.iter().filter(|one| waits.contains(&one.kind)).filter_map(|one| one.until);
+        let waits = [OutstandingKind::Waiting, OutstandingKind::Failed];
+        let of_users = report.outstanding.iter().filter(|one| waits.contains(&one.kind)).filter_map(|one| one.until);
         let now = SystemClock.now();
         let asked = self.sending.as_ref().and_then(|sending| sending.not_before(now));
         // A source, a token or an endpoint that fails is not mended by a user's wait being over.
         let of_users: Vec<_> = of_users.filter(|until| report.error.is_empty() || *until > now).collect();
         let Some(until) = of_users.into_iter().min().max(asked) else {
-            self.pauses.over();
+            self.backoff.over();
             return None;
         };
         let wait_ms = until.since_ms(now);
         // What could go on at once and did not, cannot: it is tried less and less often.
-        let wait = if wait_ms <= 1_000 { self.pauses.longer() } else { Duration::from_millis(wait_ms.unsigned_abs()) };
+        let wait = if wait_ms <= 1_000 { self.backoff.longer() } else { Duration::from_millis(wait_ms.unsigned_abs()) };
         Some(Instant::now() + wait)
     }
 
@@ -84,7 +84,7 @@ impl Daemon<'_> {
         let provisioned = self.sending.as_ref().map_or(0, Sending::provisioned);
         let next = self.cron.as_ref().and_then(Due::next).map(|at| format!("; next cycle {at}")).unwrap_or_default();
         if report.error.is_empty() {
-            let lists = StandingKind::ALL.map(|kind| (kind, report.count(kind)));
+            let lists = OutstandingKind::ALL.map(|kind| (kind, report.count(kind)));
             let lists = lists.iter().filter(|(_, count)| *count > 0);
             let lists: String = lists.map(|(kind, count)| format!(", {count} {}", kind.as_str())).collect();
             return format!("{}: {provisioned} provisioned{lists}{next}", report.result.as_str());
@@ -97,7 +97,7 @@ impl Daemon<'_> {
 /// Leavers who still have a door key because of a refused token, by id.
 fn name_waiting_removals(report: &CycleReport) {
     let removals: Vec<_> = report
-        .standings
+        .outstanding
         .iter()
         .filter(|one| one.action.is_some_and(|action| action.removes()))
         .filter_map(|one| one.directory_id.as_ref())

@@ -1,50 +1,50 @@
 //! `approve`: look at what the guard holds; with a hold's id, release exactly that, for one hour. A running sender sees it
 //! with its next cycle.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::process::{SystemClock, user};
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::Clock;
 use crate::event::{Draft, EventType, Initiator, Source};
-use crate::model::{ChangeKey, HoldId, StandingKind, UserName, folded};
-use crate::report::{standings_text, users_of};
+use crate::model::{ChangeKey, HoldId, OutstandingKind, UserName, folded};
+use crate::report::{outstanding_text, users_of};
 use crate::store::{self, Access};
 use serde_json::json;
 use std::collections::BTreeSet;
 
 pub(super) fn run(arguments: &Arguments, hold: Option<&str>) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
+    let deployment = Deployment::load(arguments)?;
     match hold {
-        None => show(arguments, &scene),
-        Some(hold) => release(arguments, &scene, &HoldId::new(hold)),
+        None => show(arguments, &deployment),
+        Some(hold) => release(arguments, &deployment, &HoldId::new(hold)),
     }
 }
 
-fn show(arguments: &Arguments, scene: &Scene) -> Result<Said, Failure> {
-    let (reader, _) = scene.state(Access::Read)?;
+fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Said, Failure> {
+    let (reader, _) = deployment.state(Access::Read)?;
     let hold = store::current_hold(&reader)?;
-    let mut standings = store::standings(&reader)?;
-    standings.retain(|standing| standing.kind == StandingKind::Held);
+    let mut outstanding = store::outstanding(&reader)?;
+    outstanding.retain(|entry| entry.kind == OutstandingKind::Held);
     if arguments.json {
         let hold = hold.as_ref().map(HoldId::as_str);
-        let document = json!({"hold": hold, "held": users_of(&standings, StandingKind::Held)});
+        let document = json!({"hold": hold, "held": users_of(&outstanding, OutstandingKind::Held)});
         return Ok(Said::done(format!("{document}\n")));
     }
     let mut text = String::new();
-    standings_text(&mut text, &standings, SystemClock.now());
+    outstanding_text(&mut text, &outstanding, SystemClock.now());
     match hold {
         Some(hold) => {
             text.push_str(&format!("  next: `rhombus-sync approve {hold}` releases exactly these, for one hour\n"))
         }
-        None if standings.is_empty() => text.push_str("nothing is held\n"),
+        None if outstanding.is_empty() => text.push_str("nothing is held\n"),
         None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
     }
     Ok(Said::done(text))
 }
 
-fn release(arguments: &Arguments, scene: &Scene, hold: &HoldId) -> Result<Said, Failure> {
-    let (mut connection, _) = scene.orders()?;
+fn release(arguments: &Arguments, deployment: &Deployment, hold: &HoldId) -> Result<Said, Failure> {
+    let (mut connection, _) = deployment.orders()?;
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let Some(held) = store::held_of(&transaction, hold)? else {
@@ -62,7 +62,7 @@ fn release(arguments: &Arguments, scene: &Scene, hold: &HoldId) -> Result<Said, 
     draft.response.details = format!("hold={hold} changes={}", chosen.len());
     store::append(&transaction, &[draft], now)?;
     transaction.commit()?;
-    store::note_beside(&scene.state_path, &connection)?;
+    store::note_beside(&deployment.state_path, &connection)?;
     let count = chosen.len();
     if arguments.json {
         let document = json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count});

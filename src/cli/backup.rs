@@ -1,15 +1,15 @@
 //! `backup FILE`: a consistent copy of the state, also while another process writes to it.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::store::{self, Access};
 use serde_json::json;
 use std::path::Path;
 
 pub(super) fn run(arguments: &Arguments, file: &Path) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (reader, installation) = scene.state(Access::Read)?;
+    let deployment = Deployment::load(arguments)?;
+    let (reader, installation) = deployment.state(Access::Read)?;
     store::backup(&reader, file).map_err(|error| {
         let hint = "name a file that is not there yet, in a folder that can be written";
         let said = crate::model::chain(&error).join(": ");

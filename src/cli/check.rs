@@ -1,13 +1,13 @@
 //! `check`: is the configuration good? It reads no secret and calls nobody; with `--online` it proves endpoint, token and
 //! export too, by reading.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::process::SystemClock;
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, believable, open_file};
 use crate::model::Proof;
-use crate::schedule::Timetable;
+use crate::schedule::CronSchedule;
 use crate::store::Access;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ use std::fmt::Write;
 const RUNS_SHOWN: usize = 3;
 
 pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    scene.endpoint()?;
-    let config = &scene.config;
-    let found = if online { Some(prove(&scene)?) } else { None };
+    let deployment = Deployment::load(arguments)?;
+    deployment.endpoint()?;
+    let config = &deployment.config;
+    let found = if online { Some(prove(&deployment)?) } else { None };
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
         return Ok(Said::done(format!(
@@ -36,10 +36,10 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
     let mut text = format!("the configuration {} is good\n", arguments.config.display());
     let settings = &config.settings;
     let _ = writeln!(text, "  export: {}", settings.export_path.display());
-    if let (Some(rhombus), false) = (&config.rhombus, scene.rehearsal) {
+    if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox) {
         let _ = writeln!(text, "  Rhombus: {}", rhombus.base_url);
     }
-    let _ = writeln!(text, "  state: {}", scene.state_path.display());
+    let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name());
     }
@@ -61,9 +61,12 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
 }
 
 fn next_runs(cron: &str, zone: &str) -> Vec<String> {
-    let Ok(timetable) = Timetable::parse(cron, zone) else { return Vec::new() };
-    let first = timetable.next_after(SystemClock.now());
-    std::iter::successors(first, |run| timetable.next_after(*run)).take(RUNS_SHOWN).map(|run| run.to_string()).collect()
+    let Ok(cron_schedule) = CronSchedule::parse(cron, zone) else { return Vec::new() };
+    let first = cron_schedule.next_after(SystemClock.now());
+    std::iter::successors(first, |run| cron_schedule.next_after(*run))
+        .take(RUNS_SHOWN)
+        .map(|run| run.to_string())
+        .collect()
 }
 
 /// What endpoint and export were found to hold.
@@ -75,16 +78,16 @@ struct Found {
     not_supported: BTreeSet<String>,
 }
 
-fn prove(scene: &Scene) -> Result<Found, Failure> {
-    let target = scene.target()?;
+fn prove(deployment: &Deployment) -> Result<Found, Failure> {
+    let target = deployment.target()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let accounts_count = runtime.block_on(super::activate::holdings(&target))?.accounts_count;
-    let settings = &scene.config.settings;
+    let settings = &deployment.config.settings;
     let mut export = open_file(settings)?;
     export.check_age(SystemClock.now(), settings.max_age, None)?;
     let read = export.read(&mut |_| {})?;
     believable(settings, &export, &read)?;
     // Without a state nothing is known yet.
-    let not_supported = scene.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
+    let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
     Ok(Found { accounts_count, users_count: read.users_count, proof: read.proof, not_supported })
 }

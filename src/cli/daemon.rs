@@ -1,18 +1,18 @@
 //! The daemon: a loop that decides when a cycle begins, until it is told to stop. One cycle at a time; a tick during one is
 //! skipped, and whatever else asks for one then starts one more after it.
 
+use super::deployment::{Deployment, inactive};
 use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
 use super::reload::{Proving, proven};
-use super::scene::{Scene, inactive};
 use super::sending::Sending;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, Wish, World, reconcile};
-use crate::daemon::{FALLBACK, Manager, Pauses, Watch, start};
+use crate::cycle::{Clock, CycleContext, CycleOptions, reconcile};
+use crate::daemon::{Backoff, FALLBACK, ServiceManager, Watch, start};
 use crate::event::Source;
 use crate::model::Moment;
 use crate::report::CycleReport;
-use crate::schedule::{Due, Timetable};
+use crate::schedule::{CronSchedule, Due};
 use crate::secret::Token;
 use crate::store::{self, JournalError};
 use std::cell::Cell;
@@ -28,10 +28,10 @@ use tokio_util::sync::CancellationToken;
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(600);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    scene.endpoint()?;
+    let deployment = Deployment::load(arguments)?;
+    deployment.endpoint()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async { Daemon::new(arguments, scene).live().await })?;
+    LocalSet::new().block_on(&runtime, async { Daemon::new(arguments, deployment).live().await })?;
     Ok(Said::done(""))
 }
 
@@ -52,9 +52,9 @@ pub(super) struct Running {
 
 pub(super) struct Daemon<'a> {
     pub(super) arguments: &'a Arguments,
-    pub(super) scene: Scene,
+    pub(super) deployment: Deployment,
     pub(super) token: Option<Token>,
-    pub(super) manager: Manager,
+    pub(super) manager: ServiceManager,
     pub(super) cron: Option<Due>,
     pub(super) refresh_cron: Option<Due>,
     pub(super) watch: Option<Watch>,
@@ -63,7 +63,7 @@ pub(super) struct Daemon<'a> {
     pub(super) running: Option<Running>,
     wanted: Option<Wanted>,
     pub(super) wake_at: Option<Instant>,
-    pub(super) pauses: Pauses,
+    pub(super) backoff: Backoff,
     checkpoint_at: Instant,
     /// A refresh was due and has not been done.
     pub(super) refresh_is_owed: bool,
@@ -78,12 +78,12 @@ pub(super) struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    fn new(arguments: &'a Arguments, scene: Scene) -> Self {
+    fn new(arguments: &'a Arguments, deployment: Deployment) -> Self {
         let mut daemon = Self {
             arguments,
-            scene,
+            deployment,
             token: None,
-            manager: Manager::find(),
+            manager: ServiceManager::find(),
             cron: None,
             refresh_cron: None,
             watch: None,
@@ -91,7 +91,7 @@ impl<'a> Daemon<'a> {
             running: None,
             wanted: None,
             wake_at: None,
-            pauses: Pauses::default(),
+            backoff: Backoff::default(),
             checkpoint_at: Instant::now(),
             refresh_is_owed: false,
             was_at_once: false,
@@ -105,11 +105,13 @@ impl<'a> Daemon<'a> {
     }
 
     /// Schedule and watch of the present configuration; what has not changed since `before` goes on as it was.
-    pub(super) fn keep_time(&mut self, before: Option<&Scene>) {
-        let (config, now) = (&self.scene.config, SystemClock.now());
+    pub(super) fn keep_time(&mut self, before: Option<&Deployment>) {
+        let (config, now) = (&self.deployment.config, SystemClock.now());
         // The configuration was checked: both expressions can be read.
         let due = |cron: &str| {
-            Timetable::parse(cron, &config.schedule.time_zone).ok().map(|timetable| Due::after(timetable, now))
+            CronSchedule::parse(cron, &config.schedule.time_zone)
+                .ok()
+                .map(|cron_schedule| Due::after(cron_schedule, now))
         };
         if before.is_none_or(|before| before.config.schedule != config.schedule) {
             self.cron = due(&config.schedule.cron);
@@ -177,11 +179,11 @@ impl<'a> Daemon<'a> {
     /// itself ends it.
     fn begin(&mut self, source: Source) -> Result<(), Failure> {
         let first = source == Source::Startup;
-        if !self.scene.rehearsal && !self.scene.state_path.exists() {
+        if !self.deployment.is_sandbox && !self.deployment.state_path.exists() {
             self.say("idle: there is no state yet; run `rhombus-sync activate`, or put the backup back");
             return Ok(());
         }
-        match self.token().and_then(|token| Ok((token, Sending::begin(&self.scene)?))) {
+        match self.token().and_then(|token| Ok((token, Sending::begin(&self.deployment)?))) {
             Ok((token, sending)) => {
                 (self.token, self.sending) = (token, Some(sending));
                 self.want(source, false);
@@ -202,9 +204,9 @@ impl<'a> Daemon<'a> {
 
     /// The token that lies on the disk, and a client that can be made with it. One that others can read is never used.
     fn token(&self) -> Result<Option<Token>, Failure> {
-        let token = if self.scene.rehearsal { None } else { Some(self.scene.token()?) };
+        let token = if self.deployment.is_sandbox { None } else { Some(self.deployment.token()?) };
         if token.is_some() {
-            self.scene.target_with(token.clone())?;
+            self.deployment.target_with(token.clone())?;
         }
         Ok(token)
     }
@@ -228,7 +230,7 @@ impl<'a> Daemon<'a> {
             self.want(Source::Schedule, false);
         }
         let Some(sending) = &mut self.sending else { return self.begin(Source::Activate) };
-        let orders = sending.orders(&self.scene)?;
+        let orders = sending.orders(&self.deployment)?;
         let another = |token: &Token| {
             orders
                 .token_fingerprint
@@ -283,27 +285,27 @@ impl<'a> Daemon<'a> {
             Err(failure) => {
                 self.say(&format!("no cycle: {}", failure.in_one_line()));
                 self.refresh_is_owed |= wanted.refresh;
-                self.wake_at = Some(Instant::now() + self.pauses.longer());
+                self.wake_at = Some(Instant::now() + self.backoff.longer());
             }
         }
     }
 
     fn try_start_cycle(&mut self, wanted: Wanted) -> Result<(), Failure> {
         let Some(sending) = &self.sending else { return Ok(()) };
-        if self.token.is_none() && !self.scene.rehearsal {
-            self.token = Some(self.scene.token()?);
+        if self.token.is_none() && !self.deployment.is_sandbox {
+            self.token = Some(self.deployment.token()?);
         }
         let fingerprint = self.token.as_ref().map(|token| token.fingerprint(&sending.installation_id));
-        let target = self.scene.target_with(self.token.clone())?;
-        let (reader, installation) = self.scene.state(store::Access::Read)?;
+        let target = self.deployment.target_with(self.token.clone())?;
+        let (reader, installation) = self.deployment.state(store::Access::Read)?;
         if !installation.active {
             return Err(inactive());
         }
         let (stop, deactivated) = (CancellationToken::new(), Rc::new(Cell::new(false)));
-        let (settings, journal) = (self.scene.config.settings.clone(), sending.journal.clone());
+        let (settings, journal) = (self.deployment.config.settings.clone(), sending.journal.clone());
         let (stopped, off) = (stop.clone(), deactivated.clone());
         let cycle = tokio::task::spawn_local(async move {
-            let world = World {
+            let context = CycleContext {
                 settings: &settings,
                 target,
                 journal,
@@ -316,9 +318,9 @@ impl<'a> Daemon<'a> {
                 source: wanted.source,
                 token_fingerprint: fingerprint,
                 progress: &|_, _| {},
-                wish: Wish { refresh: wanted.refresh, ..Wish::default() },
+                options: CycleOptions { refresh: wanted.refresh, ..CycleOptions::default() },
             };
-            reconcile(&world).await
+            reconcile(&context).await
         });
         self.running = Some(Running { cycle, stop, deactivated, refresh: wanted.refresh });
         Ok(())

@@ -1,8 +1,8 @@
 //! `deactivate`: stop managing, at once. Users stay as they are. A running sender sees it within a second.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::process::{SystemClock, user};
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::Clock;
 use crate::event::{Draft, EventType, Initiator, Source};
@@ -10,8 +10,8 @@ use crate::store;
 use serde_json::json;
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (mut connection, installation) = scene.orders()?;
+    let deployment = Deployment::load(arguments)?;
+    let (mut connection, installation) = deployment.orders()?;
     if installation.active {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         store::set_active(&transaction, false, &installation.base_url, None)?;
@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
         draft.initiator = Initiator::Admin(user());
         store::append(&transaction, &[draft], SystemClock.now())?;
         transaction.commit()?;
-        store::note_beside(&scene.state_path, &connection)?;
+        store::note_beside(&deployment.state_path, &connection)?;
     }
     let count = installation.provisioned_count;
     if arguments.json {

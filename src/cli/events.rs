@@ -1,7 +1,7 @@
 //! `events`: the audit log as the state holds it, and whether it and what was shipped of it are whole and unchanged.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::config::SinkKind;
 use crate::event::{Before, Flaw, Verifier, chain_of};
@@ -17,8 +17,8 @@ const EVENTS_AT_A_TIME: u32 = 1_000;
 
 /// The last events of the log.
 pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (reader, _) = scene.state(Access::Read)?;
+    let deployment = Deployment::load(arguments)?;
+    let (reader, _) = deployment.state(Access::Read)?;
     let events = store::last_events(&reader, count)?;
     let lines: Vec<_> = events.into_iter().map(|event| event.line).collect();
     if arguments.json {
@@ -37,18 +37,18 @@ struct Verified {
 
 /// The chain of a file, or of the state and every file sink.
 pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
+    let deployment = Deployment::load(arguments)?;
     let verified = match file {
         // A log may be verified anywhere; the state beside it only makes the proof stronger.
         Some(file) => vec![of_file(
             file,
-            scene.state(Access::Read).ok().map(|(reader, _)| reader).as_ref(),
-            place_of(&scene, file),
+            deployment.state(Access::Read).ok().map(|(reader, _)| reader).as_ref(),
+            place_of(&deployment, file),
         )?],
         None => {
-            let (reader, _) = scene.state(Access::Read)?;
+            let (reader, _) = deployment.state(Access::Read)?;
             let mut verified = vec![of_state(&reader)?];
-            for sink in &scene.config.sinks {
+            for sink in &deployment.config.sinks {
                 if let (SinkKind::File, Some(path)) = (sink.kind, &sink.path)
                     && path.exists()
                 {
@@ -73,9 +73,9 @@ pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Said,
 }
 
 /// The sink that writes this file.
-fn place_of(scene: &Scene, file: &Path) -> Option<String> {
+fn place_of(deployment: &Deployment, file: &Path) -> Option<String> {
     let same = |path: &Path| path == file || path.canonicalize().ok() == file.canonicalize().ok();
-    scene.config.sinks.iter().find(|sink| sink.path.as_deref().is_some_and(same)).map(crate::config::Sink::name)
+    deployment.config.sinks.iter().find(|sink| sink.path.as_deref().is_some_and(same)).map(crate::config::Sink::name)
 }
 
 fn of_state(reader: &Connection) -> Result<Verified, Failure> {

@@ -1,21 +1,21 @@
 //! `explain USER`: why this user is, or is not, in Rhombus, step by step. Off line; it changes nothing.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::plan::plan_of;
 use super::process::SystemClock;
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, CompareError, look_for, open_export};
-use crate::model::{Change, DirectoryId, Standing, StandingKind, chain, folded};
+use crate::model::{Change, DirectoryId, OutstandingKind, OutstandingUser, chain, folded};
 use crate::report::{ExportFacts, Facts, explain, explain_document};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (reader, installation) = scene.state(Access::Read)?;
-    let facts = gather(&scene, &reader, &installation, user)?;
+    let deployment = Deployment::load(arguments)?;
+    let (reader, installation) = deployment.state(Access::Read)?;
+    let facts = gather(&deployment, &reader, &installation, user)?;
     if arguments.json {
         return Ok(Said::done(format!("{}\n", explain_document(&facts))));
     }
@@ -29,15 +29,20 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
     Ok(Said::done(text))
 }
 
-fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, user: &str) -> Result<Facts, Failure> {
-    let settings = &scene.config.settings;
+fn gather(
+    deployment: &Deployment,
+    reader: &Connection,
+    installation: &InstallationRow,
+    user: &str,
+) -> Result<Facts, Failure> {
+    let settings = &deployment.config.settings;
     let opened = open_export(settings, SystemClock.now(), installation).map_err(CompareError::from);
     let looked = opened.and_then(|mut export| {
         let (id, facts) = look_for(user, reader, settings, &mut export)?;
         Ok((id, facts, export))
     });
     let (id, export, planned) = match looked {
-        Ok((id, facts, mut export)) => match (id, plan_of(scene, reader, &mut export, &[], BTreeMap::new())) {
+        Ok((id, facts, mut export)) => match (id, plan_of(deployment, reader, &mut export, &[], BTreeMap::new())) {
             (Some(id), Ok(planned)) => (Some(id), Ok(facts), Some(planned)),
             (id, Err(failure)) => (id, Err(failure.error.join(": ")), None),
             (None, Ok(_)) => (None, Ok(facts), None),
@@ -49,19 +54,19 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
         None => known(reader, user)?,
     };
     let link = store::link_by_id(reader, &id)?;
-    let (mut change, mut standings, mut hold) = (None, Vec::new(), None);
+    let (mut change, mut outstanding, mut hold) = (None, Vec::new(), None);
     if let Some((compared, of_plan)) = planned {
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
-        standings = of_plan.into_iter().filter(|standing| standing.directory_id.as_ref() == Some(&id)).collect();
+        outstanding = of_plan.into_iter().filter(|entry| entry.directory_id.as_ref() == Some(&id)).collect();
         // What the last cycle could not send stands until it goes on, though the plan has it again.
         if let Some(change) = &change {
-            let waits = |stored: &Standing| {
+            let waits = |stored: &OutstandingUser| {
                 stored.directory_id.as_ref() == Some(&id)
-                    && stored.kind == StandingKind::Waiting
+                    && stored.kind == OutstandingKind::Waiting
                     && stored.action == Some(change.action())
                     && stored.until.is_none_or(|until| until > SystemClock.now())
             };
-            standings.extend(store::standings(reader)?.into_iter().filter(waits));
+            outstanding.extend(store::outstanding(reader)?.into_iter().filter(waits));
         }
         // What only a plan showed cannot be approved.
         let held = compared.plan.held().iter().find(|change| *change.directory_id() == id).map(Change::key);
@@ -83,7 +88,7 @@ fn gather(scene: &Scene, reader: &Connection, installation: &InstallationRow, us
         groups: settings.scope.groups().map(str::to_owned).collect(),
         link,
         change,
-        standings,
+        outstanding,
         hold,
         in_doubt_since: in_doubt.map(|intent| intent.stored_at),
         last_event,

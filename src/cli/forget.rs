@@ -1,9 +1,9 @@
 //! `forget USER`: drop our link to an account and leave the account alone, so that it can be settled by hand. Whoever is still
 //! wanted is looked up and linked anew by the next cycle.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::process::{SystemClock, user as operator};
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, look_for, open_file};
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
@@ -13,9 +13,9 @@ use rusqlite::Connection;
 use serde_json::json;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (mut connection, _) = scene.orders()?;
-    let link = find(&scene, &connection, user)?;
+    let deployment = Deployment::load(arguments)?;
+    let (mut connection, _) = deployment.orders()?;
+    let link = find(&deployment, &connection, user)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::forget(&transaction, &link.directory_id)?;
     let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Activate);
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
     });
     store::append(&transaction, &[draft], SystemClock.now())?;
     transaction.commit()?;
-    store::note_beside(&scene.state_path, &connection)?;
+    store::note_beside(&deployment.state_path, &connection)?;
     if arguments.json {
         let document = json!({
             "result": "done", "exit": 0, "id": link.directory_id.as_str(), "username": link.user_name.as_str(),
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
 }
 
 /// A directory id, else a linked username, else one of the export.
-fn find(scene: &Scene, connection: &Connection, user: &str) -> Result<ProvisionedUser, Failure> {
+fn find(deployment: &Deployment, connection: &Connection, user: &str) -> Result<ProvisionedUser, Failure> {
     let by_id = |id: &DirectoryId| store::link_by_id(connection, id);
     if let Some(link) = by_id(&DirectoryId::new(user))? {
         return Ok(link);
@@ -52,7 +52,7 @@ fn find(scene: &Scene, connection: &Connection, user: &str) -> Result<Provisione
     if let Some(link) = store::link_of(connection, &folded(user))? {
         return Ok(link);
     }
-    let settings = &scene.config.settings;
+    let settings = &deployment.config.settings;
     let id = open_file(settings).ok().and_then(|mut export| look_for(user, connection, settings, &mut export).ok()?.0);
     match id.map(|id| by_id(&id)).transpose()?.flatten() {
         Some(link) => Ok(link),

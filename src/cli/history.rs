@@ -1,7 +1,7 @@
 //! `history USER`: what the log says of one user, oldest first.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::{look_for, open_file};
 use crate::model::{DirectoryId, folded};
@@ -9,14 +9,14 @@ use crate::store::{self, Access};
 use rusqlite::Connection;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (reader, _) = scene.state(Access::Read)?;
+    let deployment = Deployment::load(arguments)?;
+    let (reader, _) = deployment.state(Access::Read)?;
     // A directory id, else a linked username, else one of the export.
     let mut lines = store::history(&reader, &DirectoryId::new(user))?;
     if lines.is_empty() {
         let id = match store::link_of(&reader, &folded(user))? {
             Some(link) => Some(link.directory_id),
-            None => in_export(&scene, &reader, user),
+            None => in_export(&deployment, &reader, user),
         };
         lines = id.map(|id| store::history(&reader, &id)).transpose()?.unwrap_or_default();
     }
@@ -31,8 +31,8 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
 }
 
 /// Who is meant by a username of the export, where that can be read.
-fn in_export(scene: &Scene, reader: &Connection, user: &str) -> Option<DirectoryId> {
-    let settings = &scene.config.settings;
+fn in_export(deployment: &Deployment, reader: &Connection, user: &str) -> Option<DirectoryId> {
+    let settings = &deployment.config.settings;
     let mut export = open_file(settings).ok()?;
     look_for(user, reader, settings, &mut export).ok()?.0
 }

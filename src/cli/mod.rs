@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod daemon;
 mod deactivate;
+mod deployment;
 mod events;
 mod explain;
 mod failure;
@@ -19,7 +20,6 @@ mod progress;
 mod reconcile;
 mod reload;
 mod sandbox;
-mod scene;
 mod sending;
 mod status;
 
@@ -59,7 +59,7 @@ struct Arguments {
     /// One JSON document on stdout and nothing else
     #[arg(long, global = true)]
     json: bool,
-    /// A rehearsal: against a Rhombus lookalike inside the process, with a state of its own
+    /// A rehearsal: against a Rhombus simulator inside the process, with a state of its own
     #[arg(long, global = true)]
     sandbox: bool,
     /// How logs are written to stderr
@@ -123,7 +123,7 @@ enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
-    /// The Rhombus lookalike as a server; it keeps its accounts
+    /// The Rhombus simulator as a server; it keeps its accounts
     Sandbox {
         /// Where it listens; port 0 takes any that is free
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484")]

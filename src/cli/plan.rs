@@ -1,14 +1,14 @@
 //! `plan`: what a cycle would do. It writes nothing, and makes no call unless `--refresh` asks for it, so a create in it may
 //! become a link.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
 use super::reconcile::failure_of;
-use super::scene::Scene;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, Compared, Known, Wish, World, compare, look, open_export, wanted_again};
+use crate::cycle::{Clock, Compared, CycleContext, CycleOptions, Known, compare, look, open_export, wanted_again};
 use crate::event::Source;
-use crate::model::{Action, DirectoryId, InDoubt, Seen, Standing};
+use crate::model::{Action, DirectoryId, InDoubt, OutstandingUser, Seen};
 use crate::report::{plan_document, plan_text};
 use crate::source::Export;
 use crate::store::{self, Access, Journal};
@@ -21,25 +21,25 @@ use tokio_util::sync::CancellationToken;
 const EXIT_UNEXPECTED: u8 = 7;
 
 pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (reader, installation) = scene.state(Access::Read)?;
-    let mut export = open_export(&scene.config.settings, SystemClock.now(), &installation)?;
-    let seen = if arguments.refresh { look_at_rhombus(&scene)? } else { BTreeMap::new() };
-    let (compared, standings) = plan_of(&scene, &reader, &mut export, &arguments.only, seen)?;
+    let deployment = Deployment::load(arguments)?;
+    let (reader, installation) = deployment.state(Access::Read)?;
+    let mut export = open_export(&deployment.config.settings, SystemClock.now(), &installation)?;
+    let seen = if arguments.refresh { look_at_rhombus(&deployment)? } else { BTreeMap::new() };
+    let (compared, outstanding) = plan_of(&deployment, &reader, &mut export, &arguments.only, seen)?;
     let changes = compared.plan.changes().count() + compared.plan.held().len();
     let text = if arguments.json {
-        format!("{}\n", plan_document(&compared.plan, &standings))
+        format!("{}\n", plan_document(&compared.plan, &outstanding))
     } else {
-        plan_text(&compared.plan, &standings, SystemClock.now())
+        plan_text(&compared.plan, &outstanding, SystemClock.now())
     };
     Ok(Said { exit: if expect_no_changes && changes > 0 { EXIT_UNEXPECTED } else { 0 }, text })
 }
 
 /// What Rhombus holds other than the snapshot has it, by reading; whatever else a cycle would note goes to a state in
 /// memory that is thrown away.
-fn look_at_rhombus(scene: &Scene) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
-    let target = scene.target()?;
-    let (reader, installation) = scene.state(Access::Read)?;
+fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
+    let target = deployment.target()?;
+    let (reader, installation) = deployment.state(Access::Read)?;
     if installation.not_before > SystemClock.now() {
         let hint = "a plan without --refresh calls nobody";
         let said = format!("Rhombus asked not to be called before {}", installation.not_before);
@@ -48,8 +48,8 @@ fn look_at_rhombus(scene: &Scene) -> Result<BTreeMap<DirectoryId, Seen>, Failure
     let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let world = World {
-            settings: &scene.config.settings,
+        let context = CycleContext {
+            settings: &deployment.config.settings,
             target,
             journal,
             reader,
@@ -61,21 +61,21 @@ fn look_at_rhombus(scene: &Scene) -> Result<BTreeMap<DirectoryId, Seen>, Failure
             source: Source::Reconcile,
             token_fingerprint: None,
             progress: &|_, _| {},
-            wish: Wish::default(),
+            options: CycleOptions::default(),
         };
-        look(&world).await.map_err(|report| failure_of(&report))
+        look(&context).await.map_err(|report| failure_of(&report))
     })
 }
 
 /// What a cycle would do now, and everybody who would stand in a list, with since when.
 pub(super) fn plan_of(
-    scene: &Scene,
+    deployment: &Deployment,
     reader: &Connection,
     export: &mut Export,
     only: &[String],
     seen: BTreeMap<DirectoryId, Seen>,
-) -> Result<(Compared, Vec<Standing>), Failure> {
-    let (settings, now) = (&scene.config.settings, SystemClock.now());
+) -> Result<(Compared, Vec<OutstandingUser>), Failure> {
+    let (settings, now) = (&deployment.config.settings, SystemClock.now());
     // As if the look-up that open intents need, and that comes before the real plan, showed nothing new.
     let mut in_doubt = BTreeMap::new();
     for intent in store::open_intents(reader)? {
@@ -89,19 +89,19 @@ pub(super) fn plan_of(
         in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
     }
     let compared = compare(reader, settings, export, Known { in_doubt, seen, only }, now)?;
-    let standings = with_age(compared.plan.standings(), &store::standings(reader)?);
-    Ok((compared, standings))
+    let outstanding = with_age(compared.plan.outstanding(), &store::outstanding(reader)?);
+    Ok((compared, outstanding))
 }
 
 /// Since when each stands so, where a cycle has stored it.
-fn with_age(planned: &[Standing], stored: &[Standing]) -> Vec<Standing> {
-    let mut by_user: BTreeMap<_, Vec<&Standing>> = BTreeMap::new();
-    for standing in stored {
-        by_user.entry(standing.directory_id.as_ref()).or_default().push(standing);
+fn with_age(planned: &[OutstandingUser], stored: &[OutstandingUser]) -> Vec<OutstandingUser> {
+    let mut by_user: BTreeMap<_, Vec<&OutstandingUser>> = BTreeMap::new();
+    for entry in stored {
+        by_user.entry(entry.directory_id.as_ref()).or_default().push(entry);
     }
-    let age = |planned: &Standing| {
+    let age = |planned: &OutstandingUser| {
         let stored = by_user.get(&planned.directory_id.as_ref()).map_or(&[][..], Vec::as_slice);
         stored.iter().find(|stored| stored.goes_on_as(planned)).and_then(|stored| stored.since)
     };
-    planned.iter().map(|standing| Standing { since: age(standing), ..standing.clone() }).collect()
+    planned.iter().map(|entry| OutstandingUser { since: age(entry), ..entry.clone() }).collect()
 }

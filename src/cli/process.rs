@@ -34,7 +34,7 @@ pub(super) fn random() -> [u8; 16] {
     bytes
 }
 
-/// Chance, for pauses.
+/// Chance, for backoff.
 pub(super) fn chance() -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = random();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])

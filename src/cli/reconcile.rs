@@ -1,12 +1,12 @@
 //! `--reconcile`: one cycle, then exit.
 
+use super::deployment::{Deployment, inactive};
 use super::failure::Failure;
 use super::process::{SystemClock, chance, cycle_id};
 use super::progress::Progress;
-use super::scene::{Scene, inactive};
 use super::sending::data_version;
 use super::{Arguments, Said};
-use crate::cycle::{Clock, Wish, World, reconcile};
+use crate::cycle::{Clock, CycleContext, CycleOptions, reconcile};
 use crate::event::Source;
 use crate::report::{CycleReport, cycle_document, cycle_text};
 use crate::ship::ship;
@@ -22,19 +22,19 @@ use tokio_util::sync::CancellationToken;
 const ORDERS_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (lock, writer, installation) = scene.sender()?;
-    let token = if scene.rehearsal { None } else { Some(scene.token()?) };
+    let deployment = Deployment::load(arguments)?;
+    let (lock, writer, installation) = deployment.sender()?;
+    let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
     let fingerprint = token.as_ref().map(|token| token.fingerprint(&installation.installation_id));
-    let target = scene.target_with(token)?;
-    let (reader, _) = scene.state(Access::Read)?;
+    let target = deployment.target_with(token)?;
+    let (reader, _) = deployment.state(Access::Read)?;
     let journal = Journal::start(writer, Some(lock), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let progress = Progress::on_terminal(arguments.json);
     let (report, behind) = runtime.block_on(async {
         let stop = CancellationToken::new();
-        let world = World {
-            settings: &scene.config.settings,
+        let context = CycleContext {
+            settings: &deployment.config.settings,
             target,
             journal: journal.clone(),
             reader,
@@ -46,14 +46,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             source: Source::Reconcile,
             token_fingerprint: fingerprint,
             progress: &|done, all| progress.set(done, all),
-            wish: Wish { only: arguments.only.clone(), expect: arguments.expect.clone(), refresh: arguments.refresh },
+            options: CycleOptions { only: arguments.only.clone(), expect: arguments.expect.clone(), refresh: arguments.refresh },
         };
         let report = tokio::select! {
             biased;
-            report = reconcile(&world) => report?,
-            stopped = obey(&world.deactivated, &stop, &scene.state_path) => return Err(stopped.err().unwrap_or_else(inactive)),
+            report = reconcile(&context) => report?,
+            stopped = obey(&context.deactivated, &stop, &deployment.state_path) => return Err(stopped.err().unwrap_or_else(inactive)),
         };
-        let behind = ship(&mut scene.sinks(arguments.json), &world.reader, &journal).await?;
+        let behind = ship(&mut deployment.sinks(arguments.json), &context.reader, &journal).await?;
         Ok::<_, Failure>((report, behind))
     })?;
     journal.end();

@@ -2,22 +2,22 @@
 //! The proof is a task of its own; the loop goes on, and a signal to stop does not wait for it.
 
 use super::daemon::{Daemon, now};
+use super::deployment::Deployment;
 use super::failure::Failure;
-use super::scene::Scene;
 use crate::config::TokenPlace;
 use crate::event::Source;
 use crate::http::Client;
 use crate::outcome::Outcome;
+use crate::scim::ScimTarget;
 use crate::secret::Token;
 use crate::store;
-use crate::target::ScimTarget;
 use tokio::task::JoinHandle;
 
 /// A proof under way, and what is taken when it succeeds.
 pub(super) struct Proving {
     task: JoinHandle<Result<(), Failure>>,
     /// None: only the token.
-    scene: Option<Box<Scene>>,
+    deployment: Option<Box<Deployment>>,
     token: Option<Token>,
 }
 
@@ -45,26 +45,26 @@ impl Daemon<'_> {
     }
 
     fn begin_reload(&mut self) -> Result<(), Failure> {
-        let scene = Scene::load(self.arguments)?.with_lookalike_of(&self.scene);
-        let state = |scene: &Scene| (scene.state_path.clone(), scene.config.settings.keep_history);
-        if state(&scene) != state(&self.scene) || scene.endpoint()? != self.scene.endpoint()? {
+        let deployment = Deployment::load(self.arguments)?.with_simulator_of(&self.deployment);
+        let state = |deployment: &Deployment| (deployment.state_path.clone(), deployment.config.settings.keep_history);
+        if state(&deployment) != state(&self.deployment) || deployment.endpoint()? != self.deployment.endpoint()? {
             let hint = "restart the service; for another endpoint run `rhombus-sync activate` first";
             return Err(Failure::new(78, "[state] and [rhombus] base_url need a restart", Some(hint)));
         }
-        let place = scene.config.rhombus.as_ref().map(|rhombus| &rhombus.token);
+        let place = deployment.config.rhombus.as_ref().map(|rhombus| &rhombus.token);
         if matches!(place, Some(TokenPlace::Credential(_))) {
             tracing::info!("systemd credentials do not change on a reload; restart the service for a new token");
         }
-        let token = if scene.rehearsal { None } else { Some(scene.token()?) };
-        let target = scene.target_with(token.clone())?;
+        let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
+        let target = deployment.target_with(token.clone())?;
         let task = tokio::task::spawn_local(prove(target));
-        self.proving = Some(Proving { task, scene: Some(Box::new(scene)), token });
+        self.proving = Some(Proving { task, deployment: Some(Box::new(deployment)), token });
         Ok(())
     }
 
     /// A token that was replaced on disk, while Rhombus refuses the one in use: it is proven once, and taken if it is good.
     pub(super) fn look_for_new_token(&mut self) {
-        let token = match self.scene.token() {
+        let token = match self.deployment.token() {
             Ok(token) => token,
             Err(error) => {
                 self.say(&format!("Rhombus refuses the token, and another cannot be read: {}", error.in_one_line()));
@@ -75,10 +75,10 @@ impl Daemon<'_> {
         if known.iter().any(|known| known.as_ref().is_some_and(|known| known.expose() == token.expose())) {
             return;
         }
-        match self.scene.target_with(Some(token.clone())) {
+        match self.deployment.target_with(Some(token.clone())) {
             Ok(target) => {
                 let task = tokio::task::spawn_local(prove(target));
-                self.proving = Some(Proving { task, scene: None, token: Some(token) });
+                self.proving = Some(Proving { task, deployment: None, token: Some(token) });
             }
             Err(failure) => drop(self.say(&failure.in_one_line())),
         }
@@ -86,14 +86,16 @@ impl Daemon<'_> {
 
     /// The proof has ended: what was proven is in force from now on, for the next cycle.
     pub(super) async fn take(&mut self, result: Result<(), Failure>) {
-        let Some(Proving { scene, token, .. }) = self.proving.take() else { return };
-        match (result, scene) {
-            (Ok(()), Some(scene)) => {
-                let sinks_changed = scene.config.sinks != self.scene.config.sinks;
-                let before = std::mem::replace(&mut self.scene, *scene);
+        let Some(Proving { deployment, token, .. }) = self.proving.take() else { return };
+        match (result, deployment) {
+            (Ok(()), Some(deployment)) => {
+                let sinks_changed = deployment.config.sinks != self.deployment.config.sinks;
+                let before = std::mem::replace(&mut self.deployment, *deployment);
                 self.keep_time(Some(&before));
                 self.token = token;
-                if sinks_changed && let Some(Err(failure)) = self.sending.as_mut().map(|s| s.ship_anew(&self.scene)) {
+                if sinks_changed
+                    && let Some(Err(failure)) = self.sending.as_mut().map(|s| s.ship_anew(&self.deployment))
+                {
                     tracing::error!("the new sinks cannot be used: {}", failure.in_one_line());
                 }
                 self.note_token(Source::Signal).await;
@@ -119,7 +121,7 @@ impl Daemon<'_> {
     async fn note_token(&mut self, source: Source) {
         let Some(sending) = &self.sending else { return };
         let fingerprint = self.token.as_ref().map(|token| token.fingerprint(&sending.installation_id));
-        let number = self.scene.config.settings.number();
+        let number = self.deployment.config.settings.number();
         let noted = sending.journal.write(move |transaction| {
             if let Some(fingerprint) = fingerprint {
                 store::note_token(transaction, &fingerprint, source, now())?;
@@ -136,8 +138,8 @@ impl Daemon<'_> {
 
 /// One read, by which endpoint and token are good.
 async fn prove(target: ScimTarget<Client>) -> Result<(), Failure> {
-    let turn = target.turn().await;
-    let page = target.list_page(1, &mut |_| {}, turn).await;
+    let permit = target.permit().await;
+    let page = target.list_page(1, &mut |_| {}, permit).await;
     if page.judged.outcome == Outcome::Accepted && page.value.is_some() {
         return Ok(());
     }

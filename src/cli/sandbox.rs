@@ -1,8 +1,8 @@
-//! `sandbox`: the Rhombus lookalike as a server, until it is stopped. Its token lies beside its accounts.
+//! `sandbox`: the Rhombus simulator as a server, until it is stopped. Its token lies beside its accounts.
 
+use super::deployment::sandbox_folder;
 use super::failure::Failure;
 use super::process::random;
-use super::scene::sandbox_folder;
 use super::{Arguments, Said, show, show_document};
 use crate::config::{Config, ConfigError};
 use crate::model::hex;

@@ -1,7 +1,7 @@
 //! What a daemon holds while it may send: the lock, the journal, the shipping thread, and an eye on what other commands write.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
-use super::scene::Scene;
 use crate::daemon::Shipping;
 use crate::model::Moment;
 use crate::store::{self, Access, Journal};
@@ -41,14 +41,14 @@ pub(super) struct Orders {
 
 impl Sending {
     /// Takes the lock and opens the state.
-    pub(super) fn begin(scene: &Scene) -> Result<Self, Failure> {
-        let (lock, writer, installation) = scene.sender()?;
-        let (orders, _) = scene.state(Access::Read)?;
-        let (reader, _) = scene.state(Access::Read)?;
+    pub(super) fn begin(deployment: &Deployment) -> Result<Self, Failure> {
+        let (lock, writer, installation) = deployment.sender()?;
+        let (orders, _) = deployment.state(Access::Read)?;
+        let (reader, _) = deployment.state(Access::Read)?;
         store::quick_check(&writer)?;
         let identity = store::identity(&orders);
         let journal = Journal::start(writer, Some(lock), None)?;
-        let shipping = Self::ship(scene, reader, &journal)?;
+        let shipping = Self::ship(deployment, reader, &journal)?;
         let (seen, approval_ends) = (data_version(&orders)?, store::last_approval_ends(&orders)?);
         Ok(Self {
             journal,
@@ -61,17 +61,17 @@ impl Sending {
         })
     }
 
-    fn ship(scene: &Scene, reader: Connection, journal: &Journal) -> Result<Shipping, Failure> {
-        let config = scene.config.clone();
-        Ok(Shipping::start(move || super::scene::sinks_of(&config, false), reader, journal.clone())?)
+    fn ship(deployment: &Deployment, reader: Connection, journal: &Journal) -> Result<Shipping, Failure> {
+        let config = deployment.config.clone();
+        Ok(Shipping::start(move || super::deployment::sinks_of(&config, false), reader, journal.clone())?)
     }
 
     /// Ships to the sinks of another configuration from now on.
-    pub(super) fn ship_anew(&mut self, scene: &Scene) -> Result<(), Failure> {
-        let (reader, _) = scene.state(Access::Read)?;
+    pub(super) fn ship_anew(&mut self, deployment: &Deployment) -> Result<(), Failure> {
+        let (reader, _) = deployment.state(Access::Read)?;
         // One thread at a time writes to a file.
         self.shipping.end();
-        self.shipping = Self::ship(scene, reader, &self.journal)?;
+        self.shipping = Self::ship(deployment, reader, &self.journal)?;
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Sending {
     }
 
     /// What other commands wrote.
-    pub(super) fn orders(&mut self, scene: &Scene) -> Result<Orders, Failure> {
+    pub(super) fn orders(&mut self, deployment: &Deployment) -> Result<Orders, Failure> {
         if self.has_moved() {
             return Ok(Orders { moved: true, ..Orders::default() });
         }
@@ -93,7 +93,7 @@ impl Sending {
         let approval_ends = store::last_approval_ends(&self.orders)?;
         let approved = approval_ends > self.approval_ends;
         self.approval_ends = approval_ends;
-        let elsewhere = installation.base_url != scene.endpoint()?;
+        let elsewhere = installation.base_url != deployment.endpoint()?;
         let token_fingerprint = Some(installation.token_fingerprint).filter(|print| !print.is_empty());
         Ok(Orders { deactivated: !installation.active || elsewhere, approved, moved: false, token_fingerprint })
     }

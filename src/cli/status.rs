@@ -1,28 +1,28 @@
 //! `status`: what is provisioned, what waits for what, and how far the sinks are. Off line, beside a running sender.
 
+use super::deployment::Deployment;
 use super::failure::Failure;
 use super::process::SystemClock;
-use super::scene::Scene;
 use super::{Arguments, Said};
 use crate::cycle::Clock;
-use crate::model::{Moment, StandingKind};
-use crate::report::{standings_text, users_of};
-use crate::schedule::Timetable;
+use crate::model::{Moment, OutstandingKind};
+use crate::report::{outstanding_text, users_of};
+use crate::schedule::CronSchedule;
 use crate::store::{self, Access};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let scene = Scene::load(arguments)?;
-    let (reader, installation) = scene.state(Access::Read)?;
-    let standings = store::standings(&reader)?;
+    let deployment = Deployment::load(arguments)?;
+    let (reader, installation) = deployment.state(Access::Read)?;
+    let outstanding = store::outstanding(&reader)?;
     let head = store::head_of(&reader)?;
     let places = store::sink_places(&reader)?;
     let hold = store::current_hold(&reader)?;
-    let next_cycle = next_cycle(&scene, SystemClock.now());
+    let next_cycle = next_cycle(&deployment, SystemClock.now());
     let last_cycle: Value =
         installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let sinks: Vec<Value> = scene
+    let sinks: Vec<Value> = deployment
         .config
         .sinks
         .iter()
@@ -44,8 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             "hold": hold.as_ref().map(|hold| hold.as_str()),
             "sinks": sinks,
         });
-        for kind in StandingKind::ALL {
-            document[kind.as_str()] = users_of(&standings, kind);
+        for kind in OutstandingKind::ALL {
+            document[kind.as_str()] = users_of(&outstanding, kind);
         }
         return Ok(Said::done(format!("{document}\n")));
     }
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     if let Some(result) = last_cycle["result"].as_str() {
         let _ = writeln!(text, "  last cycle: {result} ({})", last_cycle["cycle"].as_str().unwrap_or_default());
     }
-    standings_text(&mut text, &standings, SystemClock.now());
+    outstanding_text(&mut text, &outstanding, SystemClock.now());
     if let Some(hold) = &hold {
         let _ = writeln!(text, "  next: `rhombus-sync approve {hold}` releases exactly what is held, for one hour");
     }
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     Ok(Said::done(text))
 }
 
-fn next_cycle(scene: &Scene, now: Moment) -> Option<Moment> {
-    let schedule = &scene.config.schedule;
-    Timetable::parse(&schedule.cron, &schedule.time_zone).ok()?.next_after(now)
+fn next_cycle(deployment: &Deployment, now: Moment) -> Option<Moment> {
+    let schedule = &deployment.config.schedule;
+    CronSchedule::parse(&schedule.cron, &schedule.time_zone).ok()?.next_after(now)
 }

@@ -3,10 +3,10 @@
 use super::error::Fault;
 use super::raw::{Raw, RawLimits, RawRhombus, SinkKind};
 use crate::model::{Duration, Moment};
-use crate::schedule::{Timetable, TimetableError};
+use crate::schedule::{CronSchedule, ScheduleError};
 use std::net::IpAddr;
 
-/// More requests at once than this is a mistake, not a wish.
+/// More requests at once than this is a mistake, not a options.
 const CONCURRENCY_MAX: u32 = 1_000;
 
 pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
@@ -45,15 +45,15 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
         if key == "refresh_cron" && cron.is_empty() {
             continue;
         }
-        let timetable = Timetable::parse(cron, zone).map_err(|error| {
+        let cron_schedule = CronSchedule::parse(cron, zone).map_err(|error| {
             Fault::owned(match error {
-                TimetableError::Cron(_) => {
+                ScheduleError::Cron(_) => {
                     format!("[schedule] {key} is no cron expression of six fields, seconds first")
                 }
-                TimetableError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
+                ScheduleError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
             })
         })?;
-        if timetable.next_after(Moment(0)).is_none() {
+        if cron_schedule.next_after(Moment(0)).is_none() {
             return Err(Fault::owned(format!("[schedule] {key} never fires")));
         }
     }

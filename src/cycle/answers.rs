@@ -7,15 +7,15 @@ use crate::http::Transport;
 use crate::model::{ProvisionedUser, ScimId};
 use crate::outcome::{Judged, Outcome, RetryAfter};
 use crate::retry;
+use crate::scim::{Account, carries};
 use crate::store;
-use crate::target::{Account, carries};
 
 /// How many other accounts are read, from either end of the snapshot, before an endpoint counts as the wrong one.
 const WITNESSES_MAX: usize = 100;
 
 /// What follows from an answer that is nobody's own business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum After {
+pub(super) enum NextStep {
     /// It is an answer about this user.
     Settled,
     /// There was none; try again.
@@ -49,7 +49,7 @@ pub(super) enum Witness {
 
 /// Why something could not be read.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     /// Nothing usable came back, often enough.
     Unanswered(Judged),
     /// The endpoint refuses to show it.
@@ -61,31 +61,31 @@ pub(super) enum Trouble {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    /// Decides what follows from an outcome: pauses before a retry, ends the cycle, or hands it back as settled.
-    pub(super) async fn after(&self, judged: &Judged, tries: &mut u32) -> After {
+    /// Decides what follows from an outcome: backoff before a retry, ends the cycle, or hands it back as settled.
+    pub(super) async fn after(&self, judged: &Judged, tries: &mut u32) -> NextStep {
         let retry_after = match &judged.outcome {
             Outcome::Accepted | Outcome::NotFound | Outcome::Conflict | Outcome::Rejected | Outcome::NotSupported => {
                 self.heard();
                 if judged.outcome == Outcome::Accepted {
                     self.token_is_good.set(true);
                 }
-                return After::Settled;
+                return NextStep::Settled;
             }
             Outcome::Unauthorized => {
                 self.heard();
                 self.finish(End::Unauthorized(judged.bare()));
-                return After::Ended;
+                return NextStep::Ended;
             }
             Outcome::Redirected => {
                 self.heard();
                 self.finish(End::WrongEndpoint(format!("{}; a SCIM endpoint does not redirect", judged.bare())));
-                return After::Ended;
+                return NextStep::Ended;
             }
             Outcome::Forbidden => {
                 self.heard();
                 match self.probe().await {
-                    Probe::Answered => return After::Settled,
-                    Probe::Ended => return After::Ended,
+                    Probe::Answered => return NextStep::Settled,
+                    Probe::Ended => return NextStep::Ended,
                     Probe::Unanswered(retry_after) => retry_after,
                 }
             }
@@ -101,28 +101,28 @@ impl<T: Transport> Apply<'_, T> {
             let wait_ms = until.since_ms(self.now()).max(0);
             if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {
                 self.finish(End::Throttled(until));
-                return After::Ended;
+                return NextStep::Ended;
             }
             self.target().pause(std::time::Duration::from_millis(wait_ms.unsigned_abs()));
-            let queued = self.world.journal.queue(move |transaction| store::set_not_before(transaction, until));
+            let queued = self.context.journal.queue(move |transaction| store::set_not_before(transaction, until));
             self.state(queued);
         }
         if *tries >= retry::RETRIES_MAX {
-            return After::GiveUp;
+            return NextStep::GiveUp;
         }
-        let pause = retry::pause(*tries, (self.world.random)());
+        let pause = retry::pause(*tries, (self.context.random)());
         *tries += 1;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = self.world.stop.cancelled() => {}
+            () = self.context.stop.cancelled() => {}
         }
-        if self.ended() { After::Ended } else { After::Again }
+        if self.ended() { NextStep::Ended } else { NextStep::Again }
     }
 
     /// A 403 to one user is followed by one list call: refused too, it is the token.
     async fn probe(&self) -> Probe {
-        let Some(turn) = self.any_turn().await else { return Probe::Ended };
-        let page = self.target().list_page(1, &mut |_| {}, turn).await;
+        let Some(permit) = self.any_permit().await else { return Probe::Ended };
+        let page = self.target().list_page(1, &mut |_| {}, permit).await;
         match page.judged.outcome {
             Outcome::Unauthorized | Outcome::Forbidden => {
                 self.finish(End::Unauthorized(page.judged.bare()));
@@ -140,27 +140,29 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Reads an account, with retries. None: it is gone.
-    pub(super) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), Trouble> {
+    pub(super) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), ReadError> {
         let mut tries = 0;
         loop {
-            let Some(turn) = self.any_turn().await else { return Err(Trouble::Ended) };
-            let mut read = self.target().read(id, turn).await;
+            let Some(permit) = self.any_permit().await else { return Err(ReadError::Ended) };
+            let mut read = self.target().read(id, permit).await;
             if read.judged.outcome == Outcome::Accepted && read.value.is_none() {
                 read.judged.outcome = Outcome::Unknown(None);
                 read.judged.reason = "the answer to a read is no account".to_owned();
             }
             match (self.after(&read.judged, &mut tries).await, read.value) {
-                (After::Settled, Some(account)) if account.id.as_ref() == Some(id) => {
+                (NextStep::Settled, Some(account)) if account.id.as_ref() == Some(id) => {
                     return Ok((Some(account), read.judged));
                 }
-                (After::Settled, Some(_)) => {
-                    return Err(Trouble::Doubtful("Rhombus shows another account under this id".to_owned()));
+                (NextStep::Settled, Some(_)) => {
+                    return Err(ReadError::Doubtful("Rhombus shows another account under this id".to_owned()));
                 }
-                (After::Settled, None) if read.judged.outcome == Outcome::NotFound => return Ok((None, read.judged)),
-                (After::Settled, None) => return Err(Trouble::Rejected(read.judged)),
-                (After::Again, _) => {}
-                (After::GiveUp, _) => return Err(Trouble::Unanswered(read.judged)),
-                (After::Ended, _) => return Err(Trouble::Ended),
+                (NextStep::Settled, None) if read.judged.outcome == Outcome::NotFound => {
+                    return Ok((None, read.judged));
+                }
+                (NextStep::Settled, None) => return Err(ReadError::Rejected(read.judged)),
+                (NextStep::Again, _) => {}
+                (NextStep::GiveUp, _) => return Err(ReadError::Unanswered(read.judged)),
+                (NextStep::Ended, _) => return Err(ReadError::Ended),
             }
         }
     }
@@ -173,7 +175,7 @@ impl<T: Transport> Apply<'_, T> {
         }
         let removing = self.removing.borrow().clone();
         let count = u32::try_from(WITNESSES_MAX + removing.len()).unwrap_or(u32::MAX);
-        let Some(mut others) = self.state(store::witnesses(&self.world.reader, count)) else { return Witness::Ended };
+        let Some(mut others) = self.state(store::witnesses(&self.context.reader, count)) else { return Witness::Ended };
         others.retain(|other| other.scim_id != *gone);
         others.sort_by_key(|other| (other.foreign, removing.contains(&other.scim_id)));
         others.truncate(WITNESSES_MAX);
@@ -190,9 +192,9 @@ impl<T: Transport> Apply<'_, T> {
                 }
                 // Short ids are found anywhere: a stranger's account bears no witness.
                 Ok((Some(_), _)) => read_count += 1,
-                Ok((None, _)) | Err(Trouble::Doubtful(_) | Trouble::Rejected(_)) => {}
-                Err(Trouble::Unanswered(_)) => return Witness::Unanswered,
-                Err(Trouble::Ended) => return Witness::Ended,
+                Ok((None, _)) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
+                Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
+                Err(ReadError::Ended) => return Witness::Ended,
             }
         }
         if only_foreign && read_count > 0 {

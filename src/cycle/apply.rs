@@ -2,14 +2,14 @@
 //! tried again and what is counted stands here; what one change is stands in `create`, `update` and `remove`.
 
 use super::lookup::Directory;
-use super::record::standing_of;
-use super::{End, World};
+use super::record::entry_for;
+use super::{CycleContext, End};
 use crate::http::Transport;
-use crate::model::{Action, Change, ChangeKey, DirectoryId, Moment, ScimId, Standing, StandingKind};
+use crate::model::{Action, Change, ChangeKey, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId};
 use crate::plan::{ApprovedPlan, NOT_FREED};
 use crate::retry::UNANSWERED_IN_A_ROW_MAX;
+use crate::scim::{ScimTarget, Update};
 use crate::settlement::IntentId;
-use crate::target::{ScimTarget, Update};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -24,7 +24,7 @@ pub(super) struct Tally {
     pub(super) linked_count: u64,
     pub(super) deactivated_count: u64,
     pub(super) deleted_count: u64,
-    pub(super) standings: Vec<Standing>,
+    pub(super) outstanding: Vec<OutstandingUser>,
     pub(super) creates_left: bool,
     /// An account was gone: the next plan makes it again.
     pub(super) vanished: bool,
@@ -38,7 +38,7 @@ impl Tally {
 
 /// What was heard of the endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Heard {
+pub(super) struct EndpointSeen {
     /// Anything at all.
     pub(super) answered: bool,
     /// That it accepted a request.
@@ -47,16 +47,16 @@ pub(super) struct Heard {
 
 /// What earlier cycles left that this one must know.
 #[derive(Default)]
-pub(super) struct Before {
+pub(super) struct Previous {
     /// Failures, by user.
-    pub(super) failed: BTreeMap<DirectoryId, Standing>,
+    pub(super) failed: BTreeMap<DirectoryId, OutstandingUser>,
     /// Users whose last look-up went wrong.
     pub(super) lookups_failed: BTreeSet<DirectoryId>,
 }
 
 /// A cycle's work at the endpoint.
 pub(super) struct Apply<'w, T> {
-    pub(super) world: &'w World<'w, T>,
+    pub(super) context: &'w CycleContext<'w, T>,
     pub(super) settings: i64,
     pub(super) tally: RefCell<Tally>,
     pub(super) directory: Directory,
@@ -66,7 +66,7 @@ pub(super) struct Apply<'w, T> {
     pub(super) removing: RefCell<BTreeSet<ScimId>>,
     /// Hashes of the accounts that became ours in this cycle: the snapshot may not show them yet.
     pub(super) made: RefCell<HashSet<u64>>,
-    pub(super) failed_before: BTreeMap<DirectoryId, Standing>,
+    pub(super) failed_before: BTreeMap<DirectoryId, OutstandingUser>,
     pub(super) lookups_failed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) planned_at: Moment,
     /// Users done, of how many.
@@ -81,9 +81,9 @@ pub(super) struct Apply<'w, T> {
 }
 
 impl<'w, T: Transport> Apply<'w, T> {
-    pub(super) fn new(world: &'w World<'w, T>, settings: i64, before: Before) -> Self {
+    pub(super) fn new(context: &'w CycleContext<'w, T>, settings: i64, before: Previous) -> Self {
         Self {
-            world,
+            context,
             settings,
             tally: RefCell::default(),
             directory: Directory::default(),
@@ -93,7 +93,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             made: RefCell::default(),
             failed_before: before.failed,
             lookups_failed: RefCell::new(before.lookups_failed),
-            planned_at: world.clock.now(),
+            planned_at: context.clock.now(),
             done: Cell::new((0, 0)),
             end: RefCell::default(),
             unanswered_in_a_row: Cell::new(0),
@@ -105,18 +105,18 @@ impl<'w, T: Transport> Apply<'w, T> {
     }
 
     pub(super) fn target(&self) -> &ScimTarget<T> {
-        &self.world.target
+        &self.context.target
     }
 
     pub(super) fn now(&self) -> Moment {
-        self.world.clock.now()
+        self.context.clock.now()
     }
 
     /// How many changes may be under way at once, intents that wait for their turn among them.
     pub(super) fn window(&self) -> usize {
-        let pace = &self.world.settings;
-        let by_rate = pace.requests_per_second_max.unwrap_or(u32::MAX);
-        (pace.concurrency_max * WINDOW_PER_REQUEST).min(by_rate).max(1) as usize
+        let rate_limit = &self.context.settings;
+        let by_rate = rate_limit.requests_per_second_max.unwrap_or(u32::MAX);
+        (rate_limit.concurrency_max * WINDOW_PER_REQUEST).min(by_rate).max(1) as usize
     }
 
     /// Sends everything that the guard let through.
@@ -130,7 +130,7 @@ impl<'w, T: Transport> Apply<'w, T> {
         let mut changes = changes.into_iter();
         self.phase(&mut changes.by_ref().take(removals_count), &approved).await;
         // What the removals wrote is read by the look-ups of the creates.
-        let written = self.world.journal.write(|_| Ok(())).await;
+        let written = self.context.journal.write(|_| Ok(())).await;
         self.state(written);
         self.directory.prepare(self, changes.as_slice()).await;
         self.phase(&mut changes, &approved).await;
@@ -149,7 +149,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             }
             let (done, all) = self.done.get();
             self.done.set((done + 1, all));
-            (self.world.progress)(done + 1, all);
+            (self.context.progress)(done + 1, all);
         }
         drop(running);
         for change in waiting {
@@ -163,7 +163,7 @@ impl<'w, T: Transport> Apply<'w, T> {
                 if let Some(holder) = after_removal_of
                     && !self.removed.borrow().contains(holder)
                 {
-                    self.stand(standing_of(&change, StandingKind::Waiting, NOT_FREED));
+                    self.list_user(entry_for(&change, OutstandingKind::Waiting, NOT_FREED));
                     return;
                 }
                 self.create(&change, user, approved).await;
@@ -184,7 +184,7 @@ impl<'w, T: Transport> Apply<'w, T> {
             self.failed_before.get(change.directory_id()).filter(|failed| *failed.wanted == *change.wanted())
         {
             // Not tried now does not make its earlier failures undone.
-            return self.stand(failed.clone());
+            return self.list_user(failed.clone());
         }
         let end = self.end.borrow();
         let (reason, until) = match end.as_ref() {
@@ -193,21 +193,21 @@ impl<'w, T: Transport> Apply<'w, T> {
             Some(End::WrongEndpoint(_)) => ("the endpoint seems to be the wrong one", None),
             Some(End::Unanswered(_)) => ("Rhombus does not answer", None),
             Some(End::NotRefreshed(_)) => ("what Rhombus holds could not be read", None),
-            Some(End::Stopped) => ("stopped before its turn", None),
-            Some(End::Deactivated) => ("deactivated before its turn", None),
+            Some(End::Stopped) => ("stopped before its permit", None),
+            Some(End::Deactivated) => ("deactivated before its permit", None),
             Some(End::State(_)) | None => ("not tried in this cycle", None),
         };
-        let mut standing = standing_of(change, StandingKind::Waiting, reason);
-        standing.until = until;
+        let mut entry = entry_for(change, OutstandingKind::Waiting, reason);
+        entry.until = until;
         drop(end);
-        self.stand(standing);
+        self.list_user(entry);
     }
 
-    pub(super) fn stand(&self, standing: Standing) {
+    pub(super) fn list_user(&self, entry: OutstandingUser) {
         let mut tally = self.tally.borrow_mut();
-        let open = matches!(standing.kind, StandingKind::Held | StandingKind::Waiting);
-        tally.creates_left |= open && standing.action == Some(Action::Create);
-        tally.standings.push(standing);
+        let open = matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting);
+        tally.creates_left |= open && entry.action == Some(Action::Create);
+        tally.outstanding.push(entry);
     }
 
     /// Ends the cycle; the first reason stays, and the longest wait.
@@ -220,14 +220,14 @@ impl<'w, T: Transport> Apply<'w, T> {
     }
 
     pub(super) fn ended(&self) -> bool {
-        if self.world.stop.is_cancelled() {
-            self.finish(if self.world.deactivated.get() { End::Deactivated } else { End::Stopped });
+        if self.context.stop.is_cancelled() {
+            self.finish(if self.context.deactivated.get() { End::Deactivated } else { End::Stopped });
         }
         self.end.borrow().is_some()
     }
 
-    pub(super) fn into_end(self) -> (Tally, Option<End>, Heard) {
-        let heard = Heard { answered: self.answered.get(), token_is_good: self.token_is_good.get() };
+    pub(super) fn into_end(self) -> (Tally, Option<End>, EndpointSeen) {
+        let heard = EndpointSeen { answered: self.answered.get(), token_is_good: self.token_is_good.get() };
         (self.tally.into_inner(), self.end.into_inner(), heard)
     }
 

@@ -2,8 +2,12 @@
 
 use super::selection::Selection;
 use crate::config::Settings;
-use crate::model::{DirectoryId, DirectoryUser, InDoubt, Loose, Moment, Proof, Seen, Standing, StandingKind};
-use crate::plan::{self, ApprovedPlan, Comparison, Doubled, Inputs, Plan, Regime, Regimes, Suspects, Whole};
+use crate::model::{
+    DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue, Seen,
+};
+use crate::plan::{
+    self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Plan, ScopeVersion, ScopeVersions, Whole,
+};
 use crate::source::{Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
@@ -109,20 +113,20 @@ pub fn compare(
         failed: if only.is_empty() { failed(reader)? } else { BTreeMap::new() },
         in_doubt,
         absences: store::absences(reader)?,
-        doubled: Doubled::default(),
-        regimes: regimes(reader, settings)?,
+        doubled: Duplicates::default(),
+        scope_versions: scope_versions(reader, settings)?,
         seen,
     };
-    let mut suspects = Suspects::default();
+    let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
     let (mut plan, read) = join(reader, settings, export, inputs.clone(), &mut |user| {
-        suspects.note(user);
+        duplicate_finder.note(user);
         selection.look(user);
     })?;
-    if suspects.nominate() {
-        export.read(&mut |user| suspects.look(user))?;
-        inputs.doubled = suspects.doubled();
-        if inputs.doubled != Doubled::default() {
+    if duplicate_finder.nominate() {
+        export.read(&mut |user| duplicate_finder.look(user))?;
+        inputs.doubled = duplicate_finder.doubled();
+        if inputs.doubled != Duplicates::default() {
             (plan, _) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
@@ -154,19 +158,19 @@ pub fn compare(
 }
 
 /// The settings under which users were last wanted, the present ones among them.
-fn regimes(reader: &Connection, settings: &Settings) -> rusqlite::Result<Regimes> {
-    let mut regimes = Regimes::default();
+fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<ScopeVersions> {
+    let mut scope_versions = ScopeVersions::default();
     for (number, json) in store::settings(reader)? {
         if json == settings.wanted_under {
-            regimes.present = number;
+            scope_versions.present = number;
         }
-        regimes.known.extend(Regime::from_json(&json).map(|regime| (number, regime)));
+        scope_versions.known.extend(ScopeVersion::from_json(&json).map(|scope_version| (number, scope_version)));
     }
     // `plan` may be asked before a cycle has stored the present ones.
-    if let (0, Some(regime)) = (regimes.present, Regime::from_json(&settings.wanted_under)) {
-        regimes.known.insert(0, regime);
+    if let (0, Some(scope_version)) = (scope_versions.present, ScopeVersion::from_json(&settings.wanted_under)) {
+        scope_versions.known.insert(0, scope_version);
     }
-    Ok(regimes)
+    Ok(scope_versions)
 }
 
 /// One reading of the export beside the snapshot.
@@ -211,20 +215,20 @@ fn join(
     })
 }
 
-/// One record and the row of its id, which is read whole only where a glance does not do.
+/// One record and the row of its id, which is read whole only where a row_view does not do.
 fn beside_its_row(
     user: &DirectoryUser<'_>,
     snapshot: &mut Snapshot<'_>,
     comparison: &mut Comparison,
 ) -> rusqlite::Result<()> {
     let id = match &user.id {
-        Loose::Text(id) if !id.is_empty() => id,
-        Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => {
+        RawValue::Text(id) if !id.is_empty() => id,
+        RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => {
             comparison.record(user, None);
             return Ok(());
         }
     };
-    match snapshot.glance(id)? {
+    match snapshot.row_view(id)? {
         Some(row) if comparison.is_met(user, &row) => {}
         Some(_) => comparison.record(user, snapshot.whole(id)?),
         None => comparison.record(user, None),
@@ -254,11 +258,11 @@ pub fn believable(settings: &Settings, export: &Export, read: &ExportRead) -> Re
 }
 
 /// Failures that earlier cycles stored, by user.
-pub(super) fn failed(reader: &Connection) -> rusqlite::Result<BTreeMap<DirectoryId, Standing>> {
-    let standings = store::standings(reader)?;
-    Ok(standings
+pub(super) fn failed(reader: &Connection) -> rusqlite::Result<BTreeMap<DirectoryId, OutstandingUser>> {
+    let outstanding = store::outstanding(reader)?;
+    Ok(outstanding
         .into_iter()
-        .filter(|standing| standing.kind == StandingKind::Failed)
-        .filter_map(|standing| Some((standing.directory_id.clone()?, standing)))
+        .filter(|entry| entry.kind == OutstandingKind::Failed)
+        .filter_map(|entry| Some((entry.directory_id.clone()?, entry)))
         .collect())
 }

@@ -1,21 +1,23 @@
 //! One create: look up, store the intent, send, see. Recovery enters the same path with an intent whose answer was lost.
 
-use super::answers::{After, Trouble};
+use super::answers::{NextStep, ReadError};
 use super::apply::Apply;
 use super::lookup::{self, Freshness, hash_of, look_up, look_up_in_list};
-use super::record::{Sent, standing_of};
+use super::record::{MaybeApplied, entry_for};
 use crate::event::{EventType, Source};
 use crate::http::Transport;
-use crate::model::{Action, Cause, Change, ChangeKey, DesiredUser, ExistingAccounts, Moment, StandingKind, UserName};
+use crate::model::{
+    Action, Cause, Change, ChangeKey, DesiredUser, ExistingAccounts, Moment, OutstandingKind, UserName,
+};
 use crate::outcome::{Judged, Outcome};
 use crate::retry;
+use crate::scim::{Account, Update};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use crate::store::{self, Intent};
-use crate::target::{Account, Update};
 
 /// What a look-up says of a create.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Found {
+pub(super) enum LookupResult {
     /// There is no such account.
     Nothing,
     /// The account that our lost request made.
@@ -37,7 +39,7 @@ pub(super) enum Doubt {
 
 /// When the request left that made an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Made {
+pub(super) enum SentWhen {
     /// Just now, and it was answered.
     Now,
     /// In this cycle, and its answer was lost.
@@ -49,7 +51,7 @@ pub(super) enum Made {
     },
 }
 
-impl Made {
+impl SentWhen {
     fn source(self, of_cycle: Source) -> Source {
         match self {
             Self::Now => of_cycle,
@@ -59,10 +61,10 @@ impl Made {
 }
 
 impl Doubt {
-    fn sent(self) -> Sent {
+    fn sent(self) -> MaybeApplied {
         match self {
-            Self::None => Sent::NotDone,
-            Self::Lost => Sent::MaybeDone,
+            Self::None => MaybeApplied::NotDone,
+            Self::Lost => MaybeApplied::MaybeDone,
         }
     }
 }
@@ -79,22 +81,22 @@ impl<T: Transport> Apply<'_, T> {
                 Err(trouble) => return self.lookup_trouble(change, intent.as_ref(), last.as_ref(), &trouble),
             };
             match self.judge_found(user, found, doubt) {
-                Found::Ours(account) => {
-                    return self.created(change, intent, account, &Judged::accepted(), Made::Unanswered);
+                LookupResult::Ours(account) => {
+                    return self.created(change, intent, account, &Judged::accepted(), SentWhen::Unanswered);
                 }
-                Found::Linkable(account) => return self.link(change, user, intent.as_ref(), account).await,
-                Found::Forbidden(reason) => return self.refuse(change, intent.as_ref(), reason),
-                Found::Nothing => {}
+                LookupResult::Linkable(account) => return self.link(change, user, intent.as_ref(), account).await,
+                LookupResult::Forbidden(reason) => return self.refuse(change, intent.as_ref(), reason),
+                LookupResult::Nothing => {}
             }
             if doubt == Doubt::Lost {
                 let Some(stored) = intent.as_mut() else { return };
-                let until = stored.1.plus(self.world.settings.settle_time);
+                let until = stored.1.plus(self.context.settings.settle_time);
                 if self.now() < until {
                     if tries >= retry::RETRIES_MAX || self.ended() {
                         let lost = last.unwrap_or_else(Judged::accepted);
-                        return self.unanswered(change, intent.as_ref(), Sent::MaybeDone, &lost);
+                        return self.unanswered(change, intent.as_ref(), MaybeApplied::MaybeDone, &lost);
                     }
-                    tokio::time::sleep(retry::pause(tries, (self.world.random)())).await;
+                    tokio::time::sleep(retry::pause(tries, (self.context.random)())).await;
                     tries += 1;
                     continue;
                 }
@@ -108,11 +110,11 @@ impl<T: Transport> Apply<'_, T> {
                 intent = self.intend(change, new).await;
             }
             let Some(stored) = intent.as_mut() else { return };
-            let Some(turn) = self.turn(stored).await else { return self.interrupted(change, stored, doubt.sent()) };
-            let mut read = self.target().create(user, &turn).await;
-            drop(turn);
+            let Some(permit) = self.permit(stored).await else { return self.interrupted(change, stored, doubt.sent()) };
+            let mut read = self.target().create(user, &permit).await;
+            drop(permit);
             if let Some(account) = &read.value
-                && !crate::target::carries(account, &user.user_name)
+                && !crate::scim::carries(account, &user.user_name)
             {
                 read.judged.outcome = Outcome::Unknown(None);
                 read.judged.reason = "Rhombus answered with another user's account".to_owned();
@@ -124,16 +126,18 @@ impl<T: Transport> Apply<'_, T> {
             }
             let stored = *stored;
             match (self.after(&read.judged, &mut tries).await, read.value) {
-                (After::Settled, Some(account)) => {
-                    return self.created(change, intent, account, &read.judged, Made::Now);
+                (NextStep::Settled, Some(account)) => {
+                    return self.created(change, intent, account, &read.judged, SentWhen::Now);
                 }
-                (After::Settled, None) if read.judged.outcome == Outcome::Conflict => {
+                (NextStep::Settled, None) if read.judged.outcome == Outcome::Conflict => {
                     return self.exists(change, user, stored, doubt, &read.judged).await;
                 }
-                (After::Settled, None) => return self.fail(change, Some((stored.0, doubt.sent().end())), &read.judged),
-                (After::Again, _) => {}
-                (After::GiveUp, _) => return self.unanswered(change, Some(&stored), doubt.sent(), &read.judged),
-                (After::Ended, _) => return self.interrupted(change, &stored, doubt.sent()),
+                (NextStep::Settled, None) => {
+                    return self.fail(change, Some((stored.0, doubt.sent().end())), &read.judged);
+                }
+                (NextStep::Again, _) => {}
+                (NextStep::GiveUp, _) => return self.unanswered(change, Some(&stored), doubt.sent(), &read.judged),
+                (NextStep::Ended, _) => return self.interrupted(change, &stored, doubt.sent()),
             }
         }
     }
@@ -144,7 +148,7 @@ impl<T: Transport> Apply<'_, T> {
         change: &Change,
         name: &UserName,
         freshness: Freshness,
-    ) -> Result<Vec<Account>, Trouble> {
+    ) -> Result<Vec<Account>, ReadError> {
         let found = look_up(self, name, freshness).await;
         match &found {
             Ok(_) => self.lookup_went_well(change),
@@ -162,44 +166,44 @@ impl<T: Transport> Apply<'_, T> {
         let id = change.directory_id();
         if self.lookups_failed.borrow_mut().remove(id) {
             let id = id.clone();
-            let queued = self.world.journal.queue(move |transaction| store::lookup_succeeded(transaction, &id));
+            let queued = self.context.journal.queue(move |transaction| store::lookup_succeeded(transaction, &id));
             self.state(queued);
         }
     }
 
     /// What the accounts that carry the wanted username mean.
-    pub(super) fn judge_found(&self, user: &DesiredUser, mut found: Vec<Account>, doubt: Doubt) -> Found {
-        found.retain(|account| crate::target::carries(account, &user.user_name));
+    pub(super) fn judge_found(&self, user: &DesiredUser, mut found: Vec<Account>, doubt: Doubt) -> LookupResult {
+        found.retain(|account| crate::scim::carries(account, &user.user_name));
         if doubt == Doubt::Lost
             && let Some(place) = found.iter().position(|account| account.external_id.as_ref() == Some(&user.id))
         {
             // Our request made it, whoever else carries the name by now.
             found = vec![found.swap_remove(place)];
         }
-        let Some(account) = found.pop() else { return Found::Nothing };
+        let Some(account) = found.pop() else { return LookupResult::Nothing };
         if !found.is_empty() {
-            return Found::Forbidden("two accounts at Rhombus carry this username");
+            return LookupResult::Forbidden("two accounts at Rhombus carry this username");
         }
         let Some(scim_id) = &account.id else {
-            return Found::Forbidden("the account at Rhombus with this username has no usable id");
+            return LookupResult::Forbidden("the account at Rhombus with this username has no usable id");
         };
         let made = self.made.borrow().contains(&hash_of(scim_id.as_str()));
-        match self.state(store::link_by_scim_id(&self.world.reader, scim_id)) {
+        match self.state(store::link_by_scim_id(&self.context.reader, scim_id)) {
             Some(Some(other)) if other.directory_id != user.id => {
-                return Found::Forbidden("the account at Rhombus with this username is linked to another user");
+                return LookupResult::Forbidden("the account at Rhombus with this username is linked to another user");
             }
-            None => return Found::Forbidden("the state cannot be read"),
+            None => return LookupResult::Forbidden("the state cannot be read"),
             Some(_) if made => {
-                return Found::Forbidden("the account at Rhombus with this username is linked to another user");
+                return LookupResult::Forbidden("the account at Rhombus with this username is linked to another user");
             }
             Some(_) => {}
         }
         let external_id_is_ours = account.external_id.as_ref().map(|external_id| *external_id == user.id);
         match (external_id_is_ours, doubt) {
-            (Some(true) | None, Doubt::Lost) => Found::Ours(account),
-            (Some(true), Doubt::None) => Found::Linkable(account),
-            _ if self.world.settings.existing_accounts == ExistingAccounts::Adopt => Found::Linkable(account),
-            _ => Found::Forbidden("an account at Rhombus that we did not make carries this username"),
+            (Some(true) | None, Doubt::Lost) => LookupResult::Ours(account),
+            (Some(true), Doubt::None) => LookupResult::Linkable(account),
+            _ if self.context.settings.existing_accounts == ExistingAccounts::Adopt => LookupResult::Linkable(account),
+            _ => LookupResult::Forbidden("an account at Rhombus that we did not make carries this username"),
         }
     }
 
@@ -210,11 +214,11 @@ impl<T: Transport> Apply<'_, T> {
         intent: Option<(IntentId, Moment)>,
         account: Account,
         judged: &Judged,
-        made: Made,
+        made: SentWhen,
     ) {
-        let source = made.source(self.world.source);
+        let source = made.source(self.context.source);
         let (Some(scim_id), Change::Create { user, .. }) = (account.id.clone(), change) else { return };
-        let linked = self.state(store::link_by_scim_id(&self.world.reader, &scim_id)).flatten();
+        let linked = self.state(store::link_by_scim_id(&self.context.reader, &scim_id)).flatten();
         if linked.is_some() || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
             return self.refuse(
                 change,
@@ -231,7 +235,7 @@ impl<T: Transport> Apply<'_, T> {
             active: account.active,
         };
         settlement.failure = FailureEffect::Clear;
-        if let Made::Earlier { settings } = made {
+        if let SentWhen::Earlier { settings } = made {
             settlement.settings = Some(settings);
         }
         let mut event = self.draft(Action::Create, change, Some(&scim_id), judged, change.fields());
@@ -241,13 +245,13 @@ impl<T: Transport> Apply<'_, T> {
         }
         settlement.events.push(event);
         // What an earlier run made is seen by the plan of this one.
-        let inactive = !account.active && !matches!(made, Made::Earlier { .. });
+        let inactive = !account.active && !matches!(made, SentWhen::Earlier { .. });
         self.settle(settlement);
         self.settled();
         self.tally.borrow_mut().created_count += 1;
         if inactive {
             let reason = "the account was made inactive; the next cycle brings it back";
-            self.stand(standing_of(change, StandingKind::Failed, reason));
+            self.list_user(entry_for(change, OutstandingKind::Failed, reason));
         }
     }
 
@@ -303,24 +307,26 @@ impl<T: Transport> Apply<'_, T> {
         let found = match found {
             Ok(found) => found,
             // It is there, since the create was refused for it; a list that is short now may show it next time.
-            Err(Trouble::Doubtful(_)) if doubt == Doubt::None => {
+            Err(ReadError::Doubtful(_)) if doubt == Doubt::None => {
                 return self.fail(change, Some((stored.0, IntentEnd::NotAccepted)), judged);
             }
-            Err(Trouble::Doubtful(_)) => Vec::new(),
+            Err(ReadError::Doubtful(_)) => Vec::new(),
             Err(trouble) => {
                 let last = (doubt == Doubt::Lost).then_some(judged);
                 return self.lookup_trouble(change, Some(&stored), last, &trouble);
             }
         };
         match self.judge_found(user, found, doubt) {
-            Found::Ours(account) => self.created(change, Some(stored), account, &Judged::accepted(), Made::Unanswered),
-            Found::Linkable(account) => self.link(change, user, Some(&stored), account).await,
-            Found::Forbidden(reason) => self.refuse(change, Some(&stored), reason),
-            // The account of a lost create may show later than the refusal of the next one.
-            Found::Nothing if doubt == Doubt::Lost => {
-                self.unanswered(change, Some(&stored), Sent::MaybeDone, judged);
+            LookupResult::Ours(account) => {
+                self.created(change, Some(stored), account, &Judged::accepted(), SentWhen::Unanswered)
             }
-            Found::Nothing => {
+            LookupResult::Linkable(account) => self.link(change, user, Some(&stored), account).await,
+            LookupResult::Forbidden(reason) => self.refuse(change, Some(&stored), reason),
+            // The account of a lost create may show later than the refusal of the next one.
+            LookupResult::Nothing if doubt == Doubt::Lost => {
+                self.unanswered(change, Some(&stored), MaybeApplied::MaybeDone, judged);
+            }
+            LookupResult::Nothing => {
                 tracing::warn!(status = %judged.response.code, "a username is taken at Rhombus by an account that it does not show");
                 self.refuse(
                     change,
@@ -334,7 +340,7 @@ impl<T: Transport> Apply<'_, T> {
     fn refuse(&self, change: &Change, intent: Option<&(IntentId, Moment)>, reason: &str) {
         self.withdraw(change, intent);
         self.settled();
-        self.stand(standing_of(change, StandingKind::Refused, reason).fields(change.fields()));
+        self.list_user(entry_for(change, OutstandingKind::Refused, reason).fields(change.fields()));
     }
 
     /// A look-up went wrong: nothing is concluded. `lost` is the last answer to a create that may have been obeyed.
@@ -343,19 +349,19 @@ impl<T: Transport> Apply<'_, T> {
         change: &Change,
         intent: Option<&(IntentId, Moment)>,
         lost: Option<&Judged>,
-        trouble: &Trouble,
+        trouble: &ReadError,
     ) {
         if let Some(lost) = lost {
-            return self.unanswered(change, intent, Sent::MaybeDone, lost);
+            return self.unanswered(change, intent, MaybeApplied::MaybeDone, lost);
         }
         self.withdraw(change, intent);
         match trouble {
-            Trouble::Unanswered(judged) => self.gave_up(&judged.bare()),
-            Trouble::Rejected(_) | Trouble::Doubtful(_) => self.settled(),
-            Trouble::Ended => {}
+            ReadError::Unanswered(judged) => self.gave_up(&judged.bare()),
+            ReadError::Rejected(_) | ReadError::Doubtful(_) => self.settled(),
+            ReadError::Ended => {}
         }
         match lookup::words(trouble) {
-            Some((judged, _)) => self.stand(standing_of(change, StandingKind::Failed, &judged.reason)),
+            Some((judged, _)) => self.list_user(entry_for(change, OutstandingKind::Failed, &judged.reason)),
             None => self.leave(change),
         }
     }
@@ -367,7 +373,7 @@ impl<T: Transport> Apply<'_, T> {
         draft.event_type = EventType::UserLookupProvision;
         draft.success = false;
         let (id, now) = (change.directory_id().clone(), self.now());
-        let queued = self.world.journal.queue(move |transaction| {
+        let queued = self.context.journal.queue(move |transaction| {
             if store::lookup_failed(transaction, &id, cause)? {
                 store::append(transaction, &[draft], now)?;
             }

@@ -1,12 +1,14 @@
 //! How a cycle ends: its counts, its exit code, and the one transaction that writes all of it down.
 
-use super::apply::{Heard, Tally};
+use super::apply::{EndpointSeen, Tally};
 use super::compare::Compared;
 use super::ending::{Ending, write_end};
 use super::verdict::verdict;
-use super::{End, World};
+use super::{CycleContext, End};
 use crate::http::Transport;
-use crate::model::{Action, ChangeKey, DirectoryId, HoldId, Moment, OnDrift, Standing, StandingKind, UserName, chain};
+use crate::model::{
+    Action, ChangeKey, DirectoryId, HoldId, Moment, OnDrift, OutstandingKind, OutstandingUser, UserName, chain,
+};
 use crate::plan::FOREIGN;
 use crate::report::{CycleReport, CycleResult, Resume, TokenProof};
 use crate::source::{ExportRead, SourceError};
@@ -16,7 +18,7 @@ use std::time::Instant;
 
 /// What is kept of a plan while it is applied.
 pub(super) struct Planned {
-    pub(super) standings: Vec<Standing>,
+    pub(super) outstanding: Vec<OutstandingUser>,
     pub(super) held: Vec<(ChangeKey, UserName)>,
     pub(super) hold: Option<HoldId>,
     pub(super) digest: String,
@@ -33,7 +35,7 @@ impl Planned {
     pub(super) fn of(compared: &Compared) -> Self {
         let plan = &compared.plan;
         Self {
-            standings: plan.standings().to_vec(),
+            outstanding: plan.outstanding().to_vec(),
             held: plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect(),
             hold: plan.hold().cloned(),
             digest: plan.digest().to_owned(),
@@ -51,7 +53,7 @@ impl Planned {
 pub(super) struct Finished {
     pub(super) tally: Tally,
     pub(super) end: Option<End>,
-    pub(super) heard: Heard,
+    pub(super) heard: EndpointSeen,
     pub(super) plan: Option<Planned>,
     pub(super) export: Option<(ExportRead, u64)>,
     /// Whether it began with a refresh.
@@ -75,11 +77,11 @@ pub(super) fn throttled(until: Moment) -> Failure {
     Failure { exit: 3, error: vec![format!("Rhombus asked not to be called before {until}")], hint: None }
 }
 
-pub(super) fn blank<T>(world: &World<'_, T>, started: Instant) -> CycleReport {
+pub(super) fn blank<T>(context: &CycleContext<'_, T>, started: Instant) -> CycleReport {
     CycleReport {
         result: CycleResult::Done,
         exit: 0,
-        cycle: world.cycle.clone(),
+        cycle: context.cycle.clone(),
         export_users_count: 0,
         export_digest: String::new(),
         created_count: 0,
@@ -88,7 +90,7 @@ pub(super) fn blank<T>(world: &World<'_, T>, started: Instant) -> CycleReport {
         deactivated_count: 0,
         deleted_count: 0,
         unchanged_count: 0,
-        standings: Vec::new(),
+        outstanding: Vec::new(),
         hold: None,
         plan: String::new(),
         token: TokenProof::Unknown,
@@ -109,12 +111,12 @@ pub(super) fn count(report: &mut CycleReport, tally: &Tally) {
 
 /// Ends a cycle that had no plan: what stood before still stands.
 pub(super) async fn fail<T: Transport>(
-    world: &World<'_, T>,
+    context: &CycleContext<'_, T>,
     started: Instant,
     recovered: Option<Tally>,
     failure: Failure,
 ) -> Result<CycleReport, JournalError> {
-    let mut report = blank(world, started);
+    let mut report = blank(context, started);
     if let Some(tally) = &recovered {
         count(&mut report, tally);
     }
@@ -122,20 +124,20 @@ pub(super) async fn fail<T: Transport>(
     report.exit = failure.exit;
     report.error = failure.error;
     report.hint = failure.hint;
-    keep_what_stands(world, &mut report)?;
-    write_end(world, report, Ending { creates_left: true, ..Ending::default() }).await
+    keep_what_stands(context, &mut report)?;
+    write_end(context, report, Ending { creates_left: true, ..Ending::default() }).await
 }
 
 /// Without a plan, users stand as they stood, and what was held is held.
-fn keep_what_stands<T>(world: &World<'_, T>, report: &mut CycleReport) -> Result<(), JournalError> {
+fn keep_what_stands<T>(context: &CycleContext<'_, T>, report: &mut CycleReport) -> Result<(), JournalError> {
     let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
-    report.standings = store::standings(&world.reader).map_err(unreadable)?;
-    report.hold = store::current_hold(&world.reader).map_err(unreadable)?.map(|hold| hold.as_str().to_owned());
+    report.outstanding = store::outstanding(&context.reader).map_err(unreadable)?;
+    report.hold = store::current_hold(&context.reader).map_err(unreadable)?.map(|hold| hold.as_str().to_owned());
     Ok(())
 }
 
 pub(super) async fn finish<T: Transport>(
-    world: &World<'_, T>,
+    context: &CycleContext<'_, T>,
     started: Instant,
     finished: Finished,
 ) -> Result<CycleReport, JournalError> {
@@ -144,25 +146,25 @@ pub(super) async fn finish<T: Transport>(
         return Err(JournalError(error.clone()));
     }
     if let Some(End::Throttled(until)) = end {
-        world.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
+        context.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
     }
-    let not_supported = world.target.not_supported();
+    let not_supported = context.target.not_supported();
     if !not_supported.is_empty() {
-        world.journal.write(move |transaction| store::note_not_supported(transaction, &not_supported)).await?;
+        context.journal.write(move |transaction| store::note_not_supported(transaction, &not_supported)).await?;
     }
     let refused = matches!(end, Some(End::Unauthorized(_)));
     let vanished = tally.vanished;
     let accepted = tally.accepted_count() > 0;
-    let called = !tally.standings.is_empty() || accepted;
+    let called = !tally.outstanding.is_empty() || accepted;
     let silent =
-        called && !heard.answered && tally.standings.iter().any(|standing| standing.kind == StandingKind::Failed);
+        called && !heard.answered && tally.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Failed);
     if silent {
         // Nothing was heard of the endpoint at all: no user is to blame.
-        for standing in tally.standings.iter_mut().filter(|standing| standing.kind == StandingKind::Failed) {
-            standing.kind = StandingKind::Waiting;
+        for entry in tally.outstanding.iter_mut().filter(|entry| entry.kind == OutstandingKind::Failed) {
+            entry.kind = OutstandingKind::Waiting;
         }
     }
-    let mut report = blank(world, started);
+    let mut report = blank(context, started);
     count(&mut report, &tally);
     report.token = match (refused, heard.token_is_good) {
         (true, _) => TokenProof::Refused,
@@ -185,46 +187,48 @@ pub(super) async fn finish<T: Transport>(
             digest: read.digest.whole.clone(),
             head: read.digest.head.clone(),
             length: length.cast_signed(),
-            settings: world.settings.number(),
+            settings: context.settings.number(),
         });
     }
     let written_at = export.as_ref().map(|(read, _)| read.written_at);
     let Some(plan) = plan else {
         verdict(&mut report, end.as_ref(), accepted, false, silent);
-        keep_what_stands(world, &mut report)?;
+        keep_what_stands(context, &mut report)?;
         let ending = Ending { export_written_at: written_at, creates_left: true, ..Ending::default() };
-        return write_end(world, report, ending).await;
+        return write_end(context, report, ending).await;
     };
     report.unchanged_count = plan.unchanged_count;
     report.plan = plan.digest;
     report.hold = plan.hold.as_ref().map(|hold| hold.as_str().to_owned());
-    let mut standings = plan.standings;
-    standings.append(&mut tally.standings);
+    let mut outstanding = plan.outstanding;
+    outstanding.append(&mut tally.outstanding);
     if !refreshed {
-        standings.extend(unrepaired_drift(world, plan.only.as_ref())?);
+        outstanding.extend(unrepaired_drift(context, plan.only.as_ref())?);
     }
-    standings.sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
-    report.standings = standings;
+    outstanding.sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
+    report.outstanding = outstanding;
     let settling =
-        report.standings.iter().any(|standing| standing.kind == StandingKind::Waiting && standing.until.is_some());
+        report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some());
     verdict(&mut report, end.as_ref(), accepted, settling, silent);
-    let open = [StandingKind::Waiting, StandingKind::Held, StandingKind::Failed, StandingKind::Parked];
+    let open = [OutstandingKind::Waiting, OutstandingKind::Held, OutstandingKind::Failed, OutstandingKind::Parked];
     let left = open.iter().any(|kind| report.count(*kind) > 0) || !plan.sightings.is_empty();
     let quiet = quiet.filter(|_| !left && report.exit == 0 && end.is_none());
     let creates_left = tally.creates_left
-        || report.standings.iter().any(|standing| {
-            standing.action == Some(Action::Create)
-                && matches!(standing.kind, StandingKind::Waiting | StandingKind::Held)
+        || report.outstanding.iter().any(|entry| {
+            entry.action == Some(Action::Create)
+                && matches!(entry.kind, OutstandingKind::Waiting | OutstandingKind::Held)
         });
-    let mut standings = std::mem::take(&mut report.standings);
-    let report_drift = world.settings.policy.on_drift == OnDrift::Report;
-    let removals_left = standings.iter().any(|one| {
-        one.action.is_some_and(Action::removes) && one.kind != StandingKind::Kept && one.kind != StandingKind::Drift
+    let mut outstanding = std::mem::take(&mut report.outstanding);
+    let report_drift = context.settings.policy.on_drift == OnDrift::Report;
+    let removals_left = outstanding.iter().any(|one| {
+        one.action.is_some_and(Action::removes)
+            && one.kind != OutstandingKind::Kept
+            && one.kind != OutstandingKind::Drift
     });
-    let repaired = |standing: &mut Standing| standing.kind == StandingKind::Drift && !stays(standing, report_drift);
+    let repaired = |entry: &mut OutstandingUser| entry.kind == OutstandingKind::Drift && !stays(entry, report_drift);
     let ending = Ending {
-        repaired: standings.extract_if(.., repaired).collect(),
-        standings: Some(standings),
+        repaired: outstanding.extract_if(.., repaired).collect(),
+        outstanding: Some(outstanding),
         export_written_at: written_at,
         sightings: plan.sightings,
         held: plan.held,
@@ -236,42 +240,47 @@ pub(super) async fn finish<T: Transport>(
         left_behind: plan.left_behind,
         only: plan.only,
     };
-    write_end(world, report, ending).await
+    write_end(context, report, ending).await
 }
 
 /// What the last refresh found and does not repair: it stands until the next one.
 fn unrepaired_drift<T>(
-    world: &World<'_, T>,
+    context: &CycleContext<'_, T>,
     only: Option<&BTreeSet<DirectoryId>>,
-) -> Result<Vec<Standing>, JournalError> {
+) -> Result<Vec<OutstandingUser>, JournalError> {
     let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
-    let report = world.settings.policy.on_drift == OnDrift::Report;
+    let report = context.settings.policy.on_drift == OnDrift::Report;
     let mut stay = Vec::new();
-    for standing in store::standings(&world.reader).map_err(unreadable)? {
-        let Some(id) = standing.directory_id.as_ref().filter(|_| standing.kind == StandingKind::Drift) else {
+    for entry in store::outstanding(&context.reader).map_err(unreadable)? {
+        let Some(id) = entry.directory_id.as_ref().filter(|_| entry.kind == OutstandingKind::Drift) else {
             continue;
         };
         let asked = only.is_none_or(|only| only.contains(id));
         // A foreign account is said by the plan itself.
         if asked
             && report
-            && standing.reason != FOREIGN
-            && store::link_by_id(&world.reader, id).map_err(unreadable)?.is_some()
+            && entry.reason != FOREIGN
+            && store::link_by_id(&context.reader, id).map_err(unreadable)?.is_some()
         {
-            stay.push(standing);
+            stay.push(entry);
         }
     }
     Ok(stay)
 }
 
 /// Whether a drift is still there after the cycle that found it.
-fn stays(drift: &Standing, report: bool) -> bool {
+fn stays(drift: &OutstandingUser, report: bool) -> bool {
     report || drift.reason == FOREIGN
 }
 
 /// A plan that is not the one that was expected: nothing was sent, and nothing is written.
-pub(super) fn unexpected<T>(world: &World<'_, T>, started: Instant, expected: &str, found: &str) -> CycleReport {
-    let mut report = blank(world, started);
+pub(super) fn unexpected<T>(
+    context: &CycleContext<'_, T>,
+    started: Instant,
+    expected: &str,
+    found: &str,
+) -> CycleReport {
+    let mut report = blank(context, started);
     report.result = CycleResult::Failed;
     report.exit = 7;
     report.plan = found.to_owned();

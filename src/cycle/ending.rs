@@ -1,9 +1,9 @@
 //! What the end of a cycle writes, in one transaction: who stands how, what is held, what the log says of it.
 
-use super::World;
+use super::CycleContext;
 use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
-use crate::model::{ChangeKey, DirectoryId, HoldId, Moment, Standing, UserName};
+use crate::model::{ChangeKey, DirectoryId, HoldId, Moment, OutstandingUser, UserName};
 use crate::plan::hold_id;
 use crate::report::{CycleReport, CycleResult, TokenProof, cycle_document};
 use crate::store::{self, CycleEnd, JournalError, Quiet};
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub(super) struct Ending {
     /// Everybody whose change is not done; none: they stand as they stood.
-    pub(super) standings: Option<Vec<Standing>>,
+    pub(super) outstanding: Option<Vec<OutstandingUser>>,
     /// The users that this cycle was about; none: everybody.
     pub(super) only: Option<BTreeSet<DirectoryId>>,
     pub(super) export_written_at: Option<Moment>,
@@ -27,30 +27,30 @@ pub(super) struct Ending {
     /// What an administrator released and the plan still had, and when it was made; none: this cycle was not about everybody.
     pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
     /// Drift that this cycle repaired: reported, and stored no more.
-    pub(super) repaired: Vec<Standing>,
+    pub(super) repaired: Vec<OutstandingUser>,
     /// Where settings move on: who does not move with them.
     pub(super) left_behind: Option<Vec<DirectoryId>>,
 }
 
 /// Writes the end of a cycle in one transaction, with the refusals that are new and its own event.
 pub(super) async fn write_end<T: Transport>(
-    world: &World<'_, T>,
+    context: &CycleContext<'_, T>,
     mut report: CycleReport,
     ending: Ending,
 ) -> Result<CycleReport, JournalError> {
-    let now = world.clock.now();
-    let cycle = world.cycle.clone();
-    let window = world.settings.window;
-    let wanted_under = world.settings.wanted_under.clone();
-    let (source, number) = (world.source, world.settings.number());
-    let proven = world.token_fingerprint.clone().filter(|_| report.token == TokenProof::Proven);
-    let keep = (world.settings.sink_names.clone(), world.settings.keep_history);
+    let now = context.clock.now();
+    let cycle = context.cycle.clone();
+    let window = context.settings.window;
+    let wanted_under = context.settings.wanted_under.clone();
+    let (source, number) = (context.source, context.settings.number());
+    let proven = context.token_fingerprint.clone().filter(|_| report.token == TokenProof::Proven);
+    let keep = (context.settings.sink_names.clone(), context.settings.keep_history);
     let stopped = report.exit == 0 && report.result == CycleResult::Partial;
-    world
+    context
         .journal
         .write(move |transaction| {
             let Ending {
-                standings,
+                outstanding,
                 only,
                 export_written_at,
                 sightings,
@@ -67,10 +67,10 @@ pub(super) async fn write_end<T: Transport>(
                 let settings = store::reserve_settings(transaction, &wanted_under)?;
                 store::move_settings_on(transaction, settings, &left_behind)?;
             }
-            if let Some(standings) = standings {
-                report.standings =
-                    store::replace_standings(transaction, standings, only.as_ref(), (&cycle, source), now)?;
-                report.standings.extend(repaired);
+            if let Some(outstanding) = outstanding {
+                report.outstanding =
+                    store::replace_outstanding(transaction, outstanding, only.as_ref(), (&cycle, source), now)?;
+                report.outstanding.extend(repaired);
                 if let Some(written_at) = export_written_at {
                     store::replace_absences(transaction, &sightings, written_at)?;
                 }

@@ -1,12 +1,12 @@
 //! Whether an account with a username is there: by filter, or by one listing for many. A failed look-up is no absence.
 
-use super::answers::{After, Trouble};
+use super::answers::{NextStep, ReadError};
 use super::apply::Apply;
 use crate::http::Transport;
 use crate::model::{Change, UserName};
 use crate::outcome::{Judged, Outcome};
+use crate::scim::{Account, ScimTarget, carries};
 use crate::store;
-use crate::target::{Account, ScimTarget, carries};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
@@ -83,7 +83,7 @@ impl Directory {
         if let Some(trust) = self.filter_trust.get() {
             return trust;
         }
-        let witness = apply.state(store::witnesses(&apply.world.reader, 1)).and_then(|mut found| found.pop());
+        let witness = apply.state(store::witnesses(&apply.context.reader, 1)).and_then(|mut found| found.pop());
         let trust = match witness {
             None => FilterTrust::AnyCase,
             Some(witness) => {
@@ -110,7 +110,7 @@ pub(super) async fn look_up<T: Transport>(
     apply: &Apply<'_, T>,
     name: &UserName,
     freshness: Freshness,
-) -> Result<Vec<Account>, Trouble> {
+) -> Result<Vec<Account>, ReadError> {
     let folded = name.folded();
     let mut listed_short = false;
     if freshness == Freshness::OfThisCycle
@@ -126,15 +126,15 @@ pub(super) async fn look_up<T: Transport>(
     if trust == FilterTrust::AnyCase {
         match filter(apply, name.as_str()).await {
             Ok(found) if found.iter().all(|account| carries(account, name)) => return Ok(found),
-            Ok(_) | Err(Trouble::Rejected(_) | Trouble::Doubtful(_)) => {}
+            Ok(_) | Err(ReadError::Rejected(_) | ReadError::Doubtful(_)) => {}
             // Some endpoints answer 500 to a filter that they cannot read.
-            Err(Trouble::Unanswered(judged)) if judged.response.code.starts_with('5') => {}
+            Err(ReadError::Unanswered(judged)) if judged.response.code.starts_with('5') => {}
             Err(trouble) => return Err(trouble),
         }
     }
     let in_list = if listed_short { Err(too_short()) } else { look_up_in_list(apply, &folded).await };
     match in_list {
-        Err(Trouble::Doubtful(_)) if trust == FilterTrust::SameCase => by_letters(apply, name, &folded).await,
+        Err(ReadError::Doubtful(_)) if trust == FilterTrust::SameCase => by_letters(apply, name, &folded).await,
         in_list => in_list,
     }
 }
@@ -145,7 +145,7 @@ async fn by_letters<T: Transport>(
     apply: &Apply<'_, T>,
     name: &UserName,
     folded: &str,
-) -> Result<Vec<Account>, Trouble> {
+) -> Result<Vec<Account>, ReadError> {
     let mut found: Vec<Account> = Vec::new();
     let as_wanted = Some(name.as_str()).filter(|name| *name != folded);
     for letters in as_wanted.into_iter().chain([folded]) {
@@ -161,12 +161,15 @@ async fn by_letters<T: Transport>(
     Ok(found)
 }
 
-fn too_short() -> Trouble {
-    Trouble::Doubtful("the list shows fewer accounts than it says there are".to_owned())
+fn too_short() -> ReadError {
+    ReadError::Doubtful("the list shows fewer accounts than it says there are".to_owned())
 }
 
 /// The accounts that carry a username, by reading the whole list.
-pub(super) async fn look_up_in_list<T: Transport>(apply: &Apply<'_, T>, folded: &str) -> Result<Vec<Account>, Trouble> {
+pub(super) async fn look_up_in_list<T: Transport>(
+    apply: &Apply<'_, T>,
+    folded: &str,
+) -> Result<Vec<Account>, ReadError> {
     let names = HashSet::from([hash_of(folded)]);
     let mut listed = list(apply, &names, None).await?.unwrap_or_default();
     match listed.by_name.remove(folded) {
@@ -176,18 +179,20 @@ pub(super) async fn look_up_in_list<T: Transport>(apply: &Apply<'_, T>, folded: 
     }
 }
 
-async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Account>, Trouble> {
+async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Account>, ReadError> {
     let mut tries = 0;
     loop {
-        let Some(turn) = apply.any_turn().await else { return Err(Trouble::Ended) };
-        let read = apply.target().filter(name, turn).await;
+        let Some(permit) = apply.any_permit().await else { return Err(ReadError::Ended) };
+        let read = apply.target().filter(name, permit).await;
         match (apply.after(&read.judged, &mut tries).await, read.value) {
-            (After::Settled, Some((found, true))) => return Ok(found),
-            (After::Settled, Some((_, false))) => return Err(Trouble::Doubtful("the filter shows a part".to_owned())),
-            (After::Settled, None) => return Err(Trouble::Rejected(read.judged)),
-            (After::Again, _) => {}
-            (After::GiveUp, _) => return Err(Trouble::Unanswered(read.judged)),
-            (After::Ended, _) => return Err(Trouble::Ended),
+            (NextStep::Settled, Some((found, true))) => return Ok(found),
+            (NextStep::Settled, Some((_, false))) => {
+                return Err(ReadError::Doubtful("the filter shows a part".to_owned()));
+            }
+            (NextStep::Settled, None) => return Err(ReadError::Rejected(read.judged)),
+            (NextStep::Again, _) => {}
+            (NextStep::GiveUp, _) => return Err(ReadError::Unanswered(read.judged)),
+            (NextStep::Ended, _) => return Err(ReadError::Ended),
         }
     }
 }
@@ -198,7 +203,7 @@ async fn list<T: Transport>(
     apply: &Apply<'_, T>,
     names: &HashSet<u64>,
     calls_max: Option<usize>,
-) -> Result<Option<Listed>, Trouble> {
+) -> Result<Option<Listed>, ReadError> {
     let mut by_name: HashMap<String, Vec<Account>> = HashMap::new();
     let mut keep = |account: Account| {
         let folded = account.user_name.as_ref().map(UserName::folded).unwrap_or_default();
@@ -232,7 +237,7 @@ pub(super) async fn walk<T: Transport>(
     apply: &Apply<'_, T>,
     calls_max: Option<usize>,
     each: &mut dyn FnMut(Account),
-) -> Result<Walked, Trouble> {
+) -> Result<Walked, ReadError> {
     let (mut seen, mut start, mut tries) = (HashSet::new(), 1, 0);
     let (mut total, mut repeats, mut new_count) = (None, false, 0);
     loop {
@@ -249,13 +254,13 @@ pub(super) async fn walk<T: Transport>(
                 each(account);
             }
         };
-        let Some(turn) = apply.any_turn().await else { return Err(Trouble::Ended) };
-        let read = apply.target().list_page(start, &mut take, turn).await;
+        let Some(permit) = apply.any_permit().await else { return Err(ReadError::Ended) };
+        let read = apply.target().list_page(start, &mut take, permit).await;
         match (apply.after(&read.judged, &mut tries).await, read.value) {
-            (After::Settled, Some(_)) if seen.len() >= LIST_ACCOUNTS_MAX => {
-                return Err(Trouble::Doubtful(format!("the list shows {LIST_ACCOUNTS_MAX} accounts and more")));
+            (NextStep::Settled, Some(_)) if seen.len() >= LIST_ACCOUNTS_MAX => {
+                return Err(ReadError::Doubtful(format!("the list shows {LIST_ACCOUNTS_MAX} accounts and more")));
             }
-            (After::Settled, Some(page)) => {
+            (NextStep::Settled, Some(page)) => {
                 tries = 0;
                 let new_count = std::mem::take(&mut new_count);
                 // Totals that change are of a list that shifts: the highest one is what it would have to show.
@@ -273,10 +278,10 @@ pub(super) async fn walk<T: Transport>(
                 }
                 start = next;
             }
-            (After::Settled, None) => return Err(Trouble::Rejected(read.judged)),
-            (After::Again, _) => {}
-            (After::GiveUp, _) => return Err(Trouble::Unanswered(read.judged)),
-            (After::Ended, _) => return Err(Trouble::Ended),
+            (NextStep::Settled, None) => return Err(ReadError::Rejected(read.judged)),
+            (NextStep::Again, _) => {}
+            (NextStep::GiveUp, _) => return Err(ReadError::Unanswered(read.judged)),
+            (NextStep::Ended, _) => return Err(ReadError::Ended),
         }
     }
 }
@@ -290,15 +295,15 @@ fn swap_case(c: char) -> char {
 }
 
 /// Why a look-up did not work, in the words of the log, and its cause in a word.
-pub(super) fn words(trouble: &Trouble) -> Option<(Judged, &'static str)> {
+pub(super) fn words(trouble: &ReadError) -> Option<(Judged, &'static str)> {
     match trouble {
-        Trouble::Unanswered(judged) => Some((judged.clone(), "unanswered")),
-        Trouble::Rejected(judged) => Some((judged.clone(), "rejected")),
-        Trouble::Doubtful(reason) => {
+        ReadError::Unanswered(judged) => Some((judged.clone(), "unanswered")),
+        ReadError::Rejected(judged) => Some((judged.clone(), "rejected")),
+        ReadError::Doubtful(reason) => {
             let judged =
                 Judged { outcome: Outcome::Unknown(None), response: Default::default(), reason: reason.clone() };
             Some((judged, "doubtful"))
         }
-        Trouble::Ended => None,
+        ReadError::Ended => None,
     }
 }

@@ -31,10 +31,10 @@ use crate::model::{CycleId, Moment, chain};
 use crate::plan::plan_digest;
 use crate::report::CycleReport;
 use crate::retry;
+use crate::scim::ScimTarget;
 use crate::source::FileDigest;
 use crate::store::{self, InstallationRow, Journal, JournalError, Quiet};
-use crate::target::ScimTarget;
-use apply::{Apply, Before};
+use apply::{Apply, Previous};
 use end::{Failure, Finished, Planned, blank, fail, finish, source_failure, throttled, unexpected};
 use ending::{Ending, write_end};
 use rusqlite::Connection;
@@ -50,7 +50,7 @@ pub trait Clock {
 }
 
 /// Everything that a cycle touches.
-pub struct World<'w, T> {
+pub struct CycleContext<'w, T> {
     /// What the configuration says.
     pub settings: &'w Settings,
     /// Rhombus.
@@ -61,7 +61,7 @@ pub struct World<'w, T> {
     pub reader: Connection,
     /// The wall clock.
     pub clock: &'w dyn Clock,
-    /// Chance, for pauses.
+    /// Chance, for backoff.
     pub random: fn() -> u64,
     /// No request is sent after this is cancelled.
     pub stop: CancellationToken,
@@ -74,14 +74,14 @@ pub struct World<'w, T> {
     /// The fingerprint of the token in use, to notice a new one; none in a rehearsal.
     pub token_fingerprint: Option<String>,
     /// What was asked of it.
-    pub wish: Wish,
+    pub options: CycleOptions,
     /// Told how many users of how many are done.
     pub progress: &'w dyn Fn(u64, u64),
 }
 
 /// What is asked of one cycle, beyond the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Wish {
+pub struct CycleOptions {
     /// Only these users; empty: everybody.
     pub only: Vec<String>,
     /// Only if the plan has this digest.
@@ -115,71 +115,75 @@ enum End {
 ///
 /// # Errors
 /// The state could not be written to the end: what was done is on record or in doubt, and the next cycle looks it up.
-pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport, JournalError> {
+pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<CycleReport, JournalError> {
     let started = Instant::now();
     let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
-    let installation = store::installation(&world.reader).map_err(unreadable)?;
-    let mut export = match open_export(world.settings, world.clock.now(), &installation) {
+    let installation = store::installation(&context.reader).map_err(unreadable)?;
+    let mut export = match open_export(context.settings, context.clock.now(), &installation) {
         Ok(export) => export,
-        Err(error) => return fail(world, started, None, source_failure(&error)).await,
+        Err(error) => return fail(context, started, None, source_failure(&error)).await,
     };
-    if world.wish == Wish::default()
-        && let Some(read) = quiet(world, &installation, &mut export).map_err(unreadable)?
+    if context.options == CycleOptions::default()
+        && let Some(read) = quiet(context, &installation, &mut export).map_err(unreadable)?
     {
-        return end_quietly(world, started, &installation, read, export.written_at()).await;
+        return end_quietly(context, started, &installation, read, export.written_at()).await;
     }
-    if let Some(until) = wait_for_retry_after(world, &installation).await {
-        return fail(world, started, None, throttled(until)).await;
+    if let Some(until) = wait_for_retry_after(context, &installation).await {
+        return fail(context, started, None, throttled(until)).await;
     }
-    let json = world.settings.wanted_under.clone();
-    let settings = world.journal.write(move |transaction| store::reserve_settings(transaction, &json)).await?;
-    let failed = compare::failed(&world.reader).map_err(unreadable)?;
-    let lookups_failed = store::lookups_failed(&world.reader).map_err(unreadable)?;
-    let apply = Apply::new(world, settings, Before { failed, lookups_failed });
+    let json = context.settings.wanted_under.clone();
+    let settings = context.journal.write(move |transaction| store::reserve_settings(transaction, &json)).await?;
+    let failed = compare::failed(&context.reader).map_err(unreadable)?;
+    let lookups_failed = store::lookups_failed(&context.reader).map_err(unreadable)?;
+    let apply = Apply::new(context, settings, Previous { failed, lookups_failed });
 
     let in_doubt = apply.recover().await;
-    world.journal.write(|_| Ok(())).await?;
+    context.journal.write(|_| Ok(())).await?;
     let generation = installation.generation;
-    let refreshed = world.wish.refresh || installation.restored;
+    let refreshed = context.options.refresh || installation.restored;
     let seen = if refreshed && !apply.ended() { apply.refresh().await } else { None };
     if apply.ended() {
         let (tally, end, heard) = apply.into_end();
-        return finish(world, started, Finished { tally, end, heard, plan: None, export: None, refreshed, generation })
-            .await;
+        return finish(
+            context,
+            started,
+            Finished { tally, end, heard, plan: None, export: None, refreshed, generation },
+        )
+        .await;
     }
-    let now = world.clock.now();
+    let now = context.clock.now();
     let mut seen = seen.unwrap_or_default();
-    let known = Known { in_doubt, seen: seen.clone(), only: &world.wish.only };
-    let compared = match compare(&world.reader, world.settings, &mut export, known, now) {
+    let known = Known { in_doubt, seen: seen.clone(), only: &context.options.only };
+    let compared = match compare(&context.reader, context.settings, &mut export, known, now) {
         Ok(compared) => compared,
         Err(error) => {
             let (tally, _, _) = apply.into_end();
             let failure = Failure { exit: 1, error: chain(&error), hint: error.hint() };
-            return fail(world, started, Some(tally), failure).await;
+            return fail(context, started, Some(tally), failure).await;
         }
     };
-    if let Some(expected) = world.wish.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {
+    if let Some(expected) = context.options.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {
         // Nothing is sent; but who was seen in this export starts anew when missing again.
         let (sightings, written_at) = (compared.sightings.clone(), compared.export.written_at);
-        world.journal.write(move |transaction| store::replace_absences(transaction, &sightings, written_at)).await?;
-        return Ok(unexpected(world, started, expected, compared.plan.digest()));
+        context.journal.write(move |transaction| store::replace_absences(transaction, &sightings, written_at)).await?;
+        return Ok(unexpected(context, started, expected, compared.plan.digest()));
     }
     let planned = Planned::of(&compared);
     if let Some(only) = &compared.only {
         seen.retain(|id, _| only.contains(id));
     }
     apply.remember(seen, &compared.vanished, &compared.renamed_there);
-    world.journal.write(|_| Ok(())).await?;
+    context.journal.write(|_| Ok(())).await?;
     if compared.plan.changes().next().is_some() {
         let damaged = |error: store::StateError| JournalError(chain(&error).join(": "));
-        store::quick_check(&world.reader).map_err(damaged)?;
+        store::quick_check(&context.reader).map_err(damaged)?;
         let removals = compared.plan.changes().filter(|change| change.action().removes());
-        store::check_links(&world.reader, removals).map_err(damaged)?;
+        store::check_links(&context.reader, removals).map_err(damaged)?;
     }
     apply.plan(compared.plan).await;
     let (tally, end, heard) = apply.into_end();
     finish(
-        world,
+        context,
         started,
         Finished {
             tally,
@@ -196,13 +200,13 @@ pub async fn reconcile<T: Transport>(world: &World<'_, T>) -> Result<CycleReport
 
 /// The export of last time, after which nothing was left to do, and nothing open since.
 fn quiet<T>(
-    world: &World<'_, T>,
+    context: &CycleContext<'_, T>,
     installation: &InstallationRow,
     export: &mut crate::source::Export,
 ) -> rusqlite::Result<Option<Quiet>> {
     let Some(quiet) = &installation.quiet else { return Ok(None) };
-    let same_shape = quiet.settings == world.settings.number() && quiet.length == export.length_bytes().cast_signed();
-    if !same_shape || !store::open_intents(&world.reader)?.is_empty() {
+    let same_shape = quiet.settings == context.settings.number() && quiet.length == export.length_bytes().cast_signed();
+    if !same_shape || !store::open_intents(&context.reader)?.is_empty() {
         return Ok(None);
     }
     // A file that changes while its digest is taken is read, and then refused, by the long way.
@@ -211,7 +215,7 @@ fn quiet<T>(
 }
 
 async fn end_quietly<T: Transport>(
-    world: &World<'_, T>,
+    context: &CycleContext<'_, T>,
     started: Instant,
     installation: &InstallationRow,
     quiet: Quiet,
@@ -219,31 +223,31 @@ async fn end_quietly<T: Transport>(
 ) -> Result<CycleReport, JournalError> {
     let last: serde_json::Value =
         installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let standings = store::standings(&world.reader).map_err(|error| JournalError(error.to_string()))?;
-    let not_as_wanted = standings.iter().filter(|standing| standing.scim_id.is_some()).count() as u64;
-    let mut report = blank(world, started);
+    let outstanding = store::outstanding(&context.reader).map_err(|error| JournalError(error.to_string()))?;
+    let not_as_wanted = outstanding.iter().filter(|entry| entry.scim_id.is_some()).count() as u64;
+    let mut report = blank(context, started);
     report.export_users_count = last["export"]["users"].as_u64().unwrap_or(0);
     report.export_digest.clone_from(&quiet.digest);
     report.unchanged_count = installation.provisioned_count.max(0).cast_unsigned().saturating_sub(not_as_wanted);
     report.plan = plan_digest(std::iter::empty(), std::iter::empty());
     let ending = Ending {
-        standings: Some(standings),
+        outstanding: Some(outstanding),
         export_written_at: Some(written_at),
         quiet: Some(quiet),
         generation: installation.generation,
         ..Ending::default()
     };
-    write_end(world, report, ending).await
+    write_end(context, report, ending).await
 }
 
-/// Waits for a `Retry-After` that an earlier cycle was given; none where that is over.
-async fn wait_for_retry_after<T>(world: &World<'_, T>, installation: &InstallationRow) -> Option<Moment> {
-    let wait_ms = installation.not_before.since_ms(world.clock.now());
+/// Waits for a `Retry-NextStep` that an earlier cycle was given; none where that is over.
+async fn wait_for_retry_after<T>(context: &CycleContext<'_, T>, installation: &InstallationRow) -> Option<Moment> {
+    let wait_ms = installation.not_before.since_ms(context.clock.now());
     if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {
         return Some(installation.not_before);
     }
     tokio::select! {
         () = tokio::time::sleep(std::time::Duration::from_millis(wait_ms.max(0).unsigned_abs())) => None,
-        () = world.stop.cancelled() => None,
+        () = context.stop.cancelled() => None,
     }
 }

@@ -4,17 +4,17 @@ use super::End;
 use super::apply::Apply;
 use crate::event::{Draft, Resource, Response, event_type_of};
 use crate::http::Transport;
-use crate::model::{Action, Change, DirectoryId, Field, Moment, ScimId, Standing, StandingKind, UserName};
+use crate::model::{Action, Change, DirectoryId, Field, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
 use crate::outcome::Judged;
 use crate::retry;
+use crate::scim::Permit;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, Settlement};
 use crate::store::{self, Intent};
-use crate::target::Turn;
 use rusqlite::Transaction;
 
 /// An intent older than this at its turn is stored anew first (CONTRACT section 4).
 const INTENT_AGE_MS_MAX: i64 = 2_000;
-impl Sent {
+impl MaybeApplied {
     /// How an intent ends of which an answer says that nothing was accepted: an earlier try may have been.
     pub(super) fn end(self) -> IntentEnd {
         match self {
@@ -34,7 +34,7 @@ impl Sent {
 
 /// Whether a request that got no answer may have been obeyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sent {
+pub(super) enum MaybeApplied {
     /// It may.
     MaybeDone,
     /// It was not.
@@ -51,12 +51,12 @@ impl<T: Transport> Apply<'_, T> {
             Some(id) => store::take_up_intent(transaction, id, &intent, now),
             None => store::store_intents(transaction, &intent, now),
         };
-        let stored = self.world.journal.write(write).await;
+        let stored = self.context.journal.write(write).await;
         let stored = self.state(stored)?;
         if stored.is_none() {
-            self.stand(standing_of(
+            self.list_user(entry_for(
                 change,
-                StandingKind::Waiting,
+                OutstandingKind::Waiting,
                 "the link was ended by hand; the next cycle plans anew",
             ));
         }
@@ -64,35 +64,35 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Whether a request of an earlier run for just this change may still be obeyed; ask before the intent is stored.
-    pub(super) fn sent_before(&self, change: &Change) -> Sent {
+    pub(super) fn sent_before(&self, change: &Change) -> MaybeApplied {
         match self.undecided.borrow().contains_key(change.directory_id()) {
-            true => Sent::MaybeDone,
-            false => Sent::NotDone,
+            true => MaybeApplied::MaybeDone,
+            false => MaybeApplied::NotDone,
         }
     }
 
     /// Waits for the turn of a change; its intent is stored anew where that took long. None: the cycle has ended.
-    pub(super) async fn turn(&self, intent: &mut (IntentId, Moment)) -> Option<Turn<'_>> {
-        let turn = self.any_turn().await?;
+    pub(super) async fn permit(&self, intent: &mut (IntentId, Moment)) -> Option<Permit<'_>> {
+        let permit = self.any_permit().await?;
         if self.now().since_ms(intent.1) > INTENT_AGE_MS_MAX {
             self.renew(intent).await?;
         }
-        (!self.ended()).then_some(turn)
+        (!self.ended()).then_some(permit)
     }
 
     /// Waits for the turn of any request. None: the cycle has ended.
-    pub(super) async fn any_turn(&self) -> Option<Turn<'_>> {
-        let turn = tokio::select! {
-            turn = self.target().turn() => Some(turn),
-            () = self.world.stop.cancelled() => None,
+    pub(super) async fn any_permit(&self) -> Option<Permit<'_>> {
+        let permit = tokio::select! {
+            permit = self.target().permit() => Some(permit),
+            () = self.context.stop.cancelled() => None,
         };
-        turn.filter(|_| !self.ended())
+        permit.filter(|_| !self.ended())
     }
 
     /// Stores an intent anew.
     pub(super) async fn renew(&self, intent: &mut (IntentId, Moment)) -> Option<()> {
         let (id, now) = (intent.0, self.now());
-        self.state(self.world.journal.write(move |transaction| store::restore_intent(transaction, id, now)).await)?;
+        self.state(self.context.journal.write(move |transaction| store::restore_intent(transaction, id, now)).await)?;
         intent.1 = now;
         Some(())
     }
@@ -105,7 +105,7 @@ impl<T: Transport> Apply<'_, T> {
         }
         let (settings, now) = (self.settings, self.now());
         let queued =
-            self.world.journal.queue(move |transaction| store::settle(transaction, &settlement, settings, now));
+            self.context.journal.queue(move |transaction| store::settle(transaction, &settlement, settings, now));
         self.state(queued);
     }
 
@@ -119,13 +119,13 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The cycle ended before this change did. What may have been obeyed stays open.
-    pub(super) fn interrupted(&self, change: &Change, intent: &(IntentId, Moment), sent: Sent) {
+    pub(super) fn interrupted(&self, change: &Change, intent: &(IntentId, Moment), sent: MaybeApplied) {
         match sent {
-            Sent::MaybeDone => {
+            MaybeApplied::MaybeDone => {
                 let reason = "the cycle ended before the answer was known".to_owned();
                 self.unanswered(change, Some(intent), sent, &Judged { reason, ..Judged::accepted() });
             }
-            Sent::NotDone => {
+            MaybeApplied::NotDone => {
                 self.withdraw(change, Some(intent));
                 self.leave(change);
             }
@@ -171,24 +171,30 @@ impl<T: Transport> Apply<'_, T> {
         let wanted = change.wanted();
         let before = self.failed_before.get(change.directory_id());
         let attempts = before.filter(|before| *before.wanted == *wanted).map_or(0, |before| before.attempts) + 1;
-        let mut standing =
-            standing_of(change, StandingKind::Failed, &judged.reason).until(retry::next_try(attempts, self.now()));
-        standing.attempts = attempts;
+        let mut entry =
+            entry_for(change, OutstandingKind::Failed, &judged.reason).until(retry::next_try(attempts, self.now()));
+        entry.attempts = attempts;
         let mut settlement = Settlement::of(change.directory_id(), change.action());
         settlement.intent = intent;
-        settlement.failure = FailureEffect::Record(Box::new(standing.clone()));
+        settlement.failure = FailureEffect::Record(Box::new(entry.clone()));
         settlement.events = events;
         self.settle(settlement);
         self.settled();
-        self.stand(standing);
+        self.list_user(entry);
     }
 
     /// A user who got no answer: tried again in the next cycle. Its intent stays open where something may have been done.
-    pub(super) fn unanswered(&self, change: &Change, intent: Option<&(IntentId, Moment)>, sent: Sent, judged: &Judged) {
+    pub(super) fn unanswered(
+        &self,
+        change: &Change,
+        intent: Option<&(IntentId, Moment)>,
+        sent: MaybeApplied,
+        judged: &Judged,
+    ) {
         let mut settlement = Settlement::of(change.directory_id(), change.action());
         match sent {
-            Sent::MaybeDone => {}
-            Sent::NotDone => settlement.intent = intent.map(|(id, _)| (*id, IntentEnd::NotAccepted)),
+            MaybeApplied::MaybeDone => {}
+            MaybeApplied::NotDone => settlement.intent = intent.map(|(id, _)| (*id, IntentEnd::NotAccepted)),
         }
         if intent.is_some() {
             let mut event = self.draft(change.action(), change, change.scim_id(), judged, change.fields());
@@ -197,18 +203,18 @@ impl<T: Transport> Apply<'_, T> {
         }
         self.settle(settlement);
         self.gave_up(&judged.bare());
-        let mut standing = standing_of(change, StandingKind::Failed, &judged.reason);
+        let mut entry = entry_for(change, OutstandingKind::Failed, &judged.reason);
         if matches!(*self.end.borrow(), Some(End::Unauthorized(_))) {
             // The token is to blame, and nobody is marked failed for it.
-            standing.kind = StandingKind::Waiting;
+            entry.kind = OutstandingKind::Waiting;
         }
-        if sent == Sent::MaybeDone
+        if sent == MaybeApplied::MaybeDone
             && let (Action::Create, Some((_, stored_at))) = (change.action(), intent)
         {
-            standing.kind = StandingKind::Waiting;
-            standing.until = Some(stored_at.plus(self.world.settings.settle_time));
+            entry.kind = OutstandingKind::Waiting;
+            entry.until = Some(stored_at.plus(self.context.settings.settle_time));
         }
-        self.stand(standing);
+        self.list_user(entry);
     }
 
     /// The event of an attempt.
@@ -240,19 +246,19 @@ impl<T: Transport> Apply<'_, T> {
         account: Option<&ScimId>,
         response: &Response,
     ) -> Draft {
-        let mut draft = Draft::new(event_type_of(action), true, self.world.source);
+        let mut draft = Draft::new(event_type_of(action), true, self.context.source);
         draft.resource = Some(Resource { id: id.clone(), username: Some(name.clone()), target_id: account.cloned() });
         draft.response.clone_from(response);
-        draft.cycle = Some(self.world.cycle.clone());
+        draft.cycle = Some(self.context.cycle.clone());
         draft
     }
 }
 
 /// What is said of the user of a change.
-pub(super) fn standing_of(change: &Change, kind: StandingKind, reason: &str) -> Standing {
-    let mut standing = Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
+pub(super) fn entry_for(change: &Change, kind: OutstandingKind, reason: &str) -> OutstandingUser {
+    let mut entry = OutstandingUser::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
         .action(change.action())
         .wanted(change.wanted());
-    standing.scim_id = change.scim_id().cloned();
-    standing
+    entry.scim_id = change.scim_id().cloned();
+    entry
 }

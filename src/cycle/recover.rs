@@ -1,18 +1,18 @@
 //! What an earlier run left open: each intent's request may have been obeyed. It enters the live path in the middle, at
 //! the look-up, and ends before the send: whether anything is sent again is the present plan's decision.
 
-use super::answers::{Trouble, Witness};
+use super::answers::{ReadError, Witness};
 use super::apply::Apply;
-use super::create::{Doubt, Found, Made};
+use super::create::{Doubt, LookupResult, SentWhen};
 use super::lookup::Freshness;
 use super::update::Carried;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId};
 use crate::outcome::Judged;
+use crate::scim::{Account, carries};
 use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
-use crate::target::{Account, carries};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
 impl<T: Transport> Apply<'_, T> {
     /// Looks up every open intent. Those that stay open are handed back, with when they go on.
     pub(super) async fn recover(&self) -> BTreeMap<DirectoryId, InDoubt> {
-        let Some(open) = self.state(store::open_intents(&self.world.reader)) else { return BTreeMap::new() };
+        let Some(open) = self.state(store::open_intents(&self.context.reader)) else { return BTreeMap::new() };
         let removals = open.iter().filter(|intent| intent.key.action.removes());
         self.removing.borrow_mut().extend(removals.filter_map(|intent| intent.key.scim_id.clone()));
         let mut still_open = BTreeMap::new();
@@ -94,7 +94,7 @@ impl<T: Transport> Apply<'_, T> {
             Recovered::Open(until) => (until, None),
             Recovered::NotYet(wanted) => {
                 self.undecided.borrow_mut().insert(key.directory_id.clone(), (id, stored_at));
-                (stored_at.plus(self.world.settings.settle_time), Some(wanted))
+                (stored_at.plus(self.context.settings.settle_time), Some(wanted))
             }
         };
         still_open.insert(key.directory_id, InDoubt { action: key.action, user_name, until, again });
@@ -103,7 +103,7 @@ impl<T: Transport> Apply<'_, T> {
     /// Whether a request of an earlier run that shows no effect may still be obeyed: until `settle_time` has passed. A clock
     /// that went back further than that says nothing.
     fn may_come(&self, intent: &OpenIntent) -> bool {
-        let (now, settle_time) = (self.now(), self.world.settings.settle_time);
+        let (now, settle_time) = (self.now(), self.context.settings.settle_time);
         now < intent.stored_at.plus(settle_time) && intent.stored_at <= now.plus(settle_time)
     }
 
@@ -115,20 +115,20 @@ impl<T: Transport> Apply<'_, T> {
         };
         let change = Change::Create { user: user.clone(), after_removal_of: None, vanished: false };
         let stored = (intent.id, intent.stored_at);
-        let until = intent.stored_at.plus(self.world.settings.settle_time);
+        let until = intent.stored_at.plus(self.context.settings.settle_time);
         let open = Some(until.max(self.now()));
         let Ok(found) = self.look_up_for(&change, &user.user_name, Freshness::Now).await else { return open };
         match self.judge_found(&user, found, Doubt::Lost) {
-            Found::Ours(account) => {
+            LookupResult::Ours(account) => {
                 // An intent of the first schema does not know: then the present ones count.
                 let settings = if intent.settings == 0 { self.settings } else { intent.settings };
-                let made = Made::Earlier { settings };
+                let made = SentWhen::Earlier { settings };
                 self.created(&change, Some(stored), account, &Judged::accepted(), made);
                 None
             }
-            Found::Nothing if self.now() < until => open,
+            LookupResult::Nothing if self.now() < until => open,
             // Seen with somebody else's externalId, or unseen for `settle_time`: it is not ours.
-            Found::Nothing | Found::Linkable(_) | Found::Forbidden(_) => {
+            LookupResult::Nothing | LookupResult::Linkable(_) | LookupResult::Forbidden(_) => {
                 self.withdraw(&change, Some(&stored));
                 None
             }
@@ -137,7 +137,7 @@ impl<T: Transport> Apply<'_, T> {
 
     async fn recover_update(&self, intent: &OpenIntent) -> Recovered {
         let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(intent) };
-        let Some(Some(link)) = self.state(store::link_by_id(&self.world.reader, &intent.key.directory_id)) else {
+        let Some(Some(link)) = self.state(store::link_by_id(&self.context.reader, &intent.key.directory_id)) else {
             return self.drop_intent(intent);
         };
         let change = Change::Update {
@@ -173,7 +173,7 @@ impl<T: Transport> Apply<'_, T> {
             }
             // The plan will ask for the update again, and that path tells a vanished account from a wrong endpoint.
             Ok((None, _)) => self.withdraw(&change, Some(&(intent.id, intent.stored_at))),
-            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => {
+            Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => {
                 return Recovered::Open(self.now());
             }
         }
@@ -192,7 +192,7 @@ impl<T: Transport> Apply<'_, T> {
         };
         let stored = (intent.id, intent.stored_at);
         // One that was inactive before shows nothing of a DELETE.
-        let link = self.state(store::link_by_id(&self.world.reader, &intent.key.directory_id)).flatten();
+        let link = self.state(store::link_by_id(&self.context.reader, &intent.key.directory_id)).flatten();
         let was_active = intent.key.action == Action::Deactivate || link.is_none_or(|link| link.active);
         match self.read(&scim_id).await {
             Ok((Some(account), judged)) if !account.active && was_active => {
@@ -210,7 +210,7 @@ impl<T: Transport> Apply<'_, T> {
                 }
                 self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
             }
-            Err(Trouble::Unanswered(_) | Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => {
+            Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => {
                 return Recovered::Open(self.now());
             }
         }

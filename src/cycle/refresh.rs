@@ -1,18 +1,18 @@
 //! What Rhombus really holds, beside the snapshot. A list only raises doubts: whoever it lacks, or shows otherwise, is read
 //! by id, and only that counts.
 
-use super::answers::{Trouble, Witness};
-use super::apply::{Apply, Before};
+use super::answers::{ReadError, Witness};
+use super::apply::{Apply, Previous};
 use super::end::blank;
 use super::lookup::{hash_of, walk, words};
 use super::verdict::verdict;
-use super::{End, World};
+use super::{CycleContext, End};
 use crate::http::Transport;
 use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen, UserName};
 use crate::report::CycleReport;
+use crate::scim::{Account, carries};
 use crate::settlement::{LinkEffect, Settlement};
 use crate::store;
-use crate::target::{Account, carries};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
@@ -21,13 +21,15 @@ use std::time::Instant;
 ///
 /// # Errors
 /// The report of a cycle that ended for this reason: it could not be read.
-pub async fn look<T: Transport>(world: &World<'_, T>) -> Result<BTreeMap<DirectoryId, Seen>, Box<CycleReport>> {
-    let apply = Apply::new(world, 0, Before::default());
+pub async fn look<T: Transport>(
+    context: &CycleContext<'_, T>,
+) -> Result<BTreeMap<DirectoryId, Seen>, Box<CycleReport>> {
+    let apply = Apply::new(context, 0, Previous::default());
     if let Some(seen) = apply.refresh().await {
         return Ok(seen);
     }
     let (_, end, _) = apply.into_end();
-    let mut report = blank(world, Instant::now());
+    let mut report = blank(context, Instant::now());
     verdict(&mut report, end.as_ref(), false, false, true);
     Err(Box::new(report))
 }
@@ -39,29 +41,30 @@ impl<T: Transport> Apply<'_, T> {
         let (mut as_remembered, mut otherwise) = (HashSet::new(), HashSet::new());
         let mut sort = |account: Account| {
             let Some(id) = &account.id else { return };
-            if let Some(Some(link)) = self.state(store::link_by_scim_id(&self.world.reader, id)) {
+            if let Some(Some(link)) = self.state(store::link_by_scim_id(&self.context.reader, id)) {
                 let into = if seen(&account, &link).is_none() { &mut as_remembered } else { &mut otherwise };
                 into.insert(hash_of(id.as_str()));
             }
         };
         match walk(self, None, &mut sort).await {
             Ok(_) => {}
-            Err(Trouble::Ended) => return None,
+            Err(ReadError::Ended) => return None,
             Err(trouble) => {
                 let said = words(&trouble).map(|(judged, _)| judged.bare()).unwrap_or_default();
                 self.finish(End::NotRefreshed(said));
                 return None;
             }
         }
-        let mut suspects = Vec::new();
-        let walked = store::each_link(&self.world.reader, &mut |link| {
+        let mut duplicate_finder = Vec::new();
+        let walked = store::each_link(&self.context.reader, &mut |link| {
             let hash = hash_of(link.scim_id.as_str());
             if !as_remembered.contains(&hash) || otherwise.contains(&hash) {
-                suspects.push(link);
+                duplicate_finder.push(link);
             }
         });
         self.state(walked)?;
-        let (mut found, mut waiting, mut running) = (BTreeMap::new(), suspects.into_iter(), FuturesUnordered::new());
+        let (mut found, mut waiting, mut running) =
+            (BTreeMap::new(), duplicate_finder.into_iter(), FuturesUnordered::new());
         loop {
             while running.len() < self.window() && !self.ended() {
                 let Some(link) = waiting.next() else { break };
@@ -84,11 +87,11 @@ impl<T: Transport> Apply<'_, T> {
                 seen(&account, link)
             }
             Ok((None, _)) => (self.witness(&link.scim_id).await == Witness::Seen).then_some(Seen::Gone),
-            Err(Trouble::Unanswered(judged)) => {
+            Err(ReadError::Unanswered(judged)) => {
                 self.gave_up(&judged.bare());
                 None
             }
-            Err(Trouble::Rejected(_) | Trouble::Doubtful(_) | Trouble::Ended) => None,
+            Err(ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => None,
         }
     }
 
@@ -100,10 +103,10 @@ impl<T: Transport> Apply<'_, T> {
         vanished: &[DirectoryId],
         renamed: &[DirectoryId],
     ) {
-        let repair = self.world.settings.policy.on_drift == OnDrift::Repair;
+        let repair = self.context.settings.policy.on_drift == OnDrift::Repair;
         for (id, seen) in seen {
             let was_foreign =
-                || self.state(store::link_by_id(&self.world.reader, &id)).flatten().is_some_and(|l| l.foreign);
+                || self.state(store::link_by_id(&self.context.reader, &id)).flatten().is_some_and(|l| l.foreign);
             let link = match seen {
                 Seen::Foreign(user_name, names, active) if renamed.contains(&id) => {
                     LinkEffect::Renamed { user_name, names, active }

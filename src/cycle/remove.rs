@@ -1,16 +1,16 @@
 //! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
 
-use super::answers::{After, Trouble, Witness};
+use super::answers::{NextStep, ReadError, Witness};
 use super::apply::Apply;
 use super::create::intent_of;
 use super::lookup::hash_of;
-use super::record::{Sent, standing_of};
+use super::record::{MaybeApplied, entry_for};
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Action, Change, DirectoryId, Moment, Removal, ScimId, StandingKind, UserName};
+use crate::model::{Action, Change, DirectoryId, Moment, OutstandingKind, Removal, ScimId, UserName};
 use crate::outcome::{Judged, Outcome};
+use crate::scim::{Account, carries};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
-use crate::target::{Account, carries};
 
 /// A clock further from Rhombus's than this stops removals, in milliseconds.
 const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
@@ -31,20 +31,20 @@ impl<T: Transport> Apply<'_, T> {
         let before = match self.read(scim_id).await {
             Ok((Some(account), _)) => account,
             Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
-            Err(trouble) => return self.remove_trouble(change, None, Sent::NotDone, trouble),
+            Err(trouble) => return self.remove_trouble(change, None, MaybeApplied::NotDone, trouble),
         };
         self.lookup_went_well(change);
         if self.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
             let reason = "the plan is older than ten minutes; the next cycle plans anew";
-            return self.stand(standing_of(change, StandingKind::Waiting, reason).until(self.now()));
+            return self.list_user(entry_for(change, OutstandingKind::Waiting, reason).until(self.now()));
         }
         if let Some(doubt) = self.doubt(&before, directory_id, user_name) {
             self.settled();
-            return self.stand(standing_of(change, StandingKind::Held, &doubt));
+            return self.list_user(entry_for(change, OutstandingKind::Held, &doubt));
         }
         if !before.active && removal == Removal::Deactivate {
             let judged = Judged::said("the account was inactive already");
-            return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, self.world.source);
+            return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, self.context.source);
         }
         if !before.active {
             // For whoever looks at it after a crash: what is inactive already shows nothing of a DELETE.
@@ -55,27 +55,27 @@ impl<T: Transport> Apply<'_, T> {
         let (mut tries, mut action, mut doubt) = (0, removal.action(), self.sent_before(change));
         let Some(mut stored) = self.intend(change, intent_of(change, approved, self.settings)).await else { return };
         loop {
-            let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
+            let Some(permit) = self.permit(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
             let (judged, shown) = match action {
-                Action::Delete => (self.target().delete(scim_id, &turn).await, None),
+                Action::Delete => (self.target().delete(scim_id, &permit).await, None),
                 Action::Deactivate | Action::Create | Action::Link | Action::Update => {
-                    let read = self.target().deactivate(scim_id, user_name, &turn).await;
+                    let read = self.target().deactivate(scim_id, user_name, &permit).await;
                     (read.judged, read.value)
                 }
             };
-            drop(turn);
+            drop(permit);
             if judged.outcome == Outcome::NotSent && shown.is_some() {
                 let mut settlement = Settlement::of(directory_id, action);
                 settlement.intent = Some((stored.0, doubt.end()));
                 self.settle(settlement);
-                return self.stand(standing_of(change, StandingKind::Held, OTHER_NAME));
+                return self.list_user(entry_for(change, OutstandingKind::Held, OTHER_NAME));
             }
             let lost = matches!(judged.outcome, Outcome::Unknown(_));
             if lost {
-                doubt = Sent::MaybeDone;
+                doubt = MaybeApplied::MaybeDone;
             }
             match self.after(&judged, &mut tries).await {
-                After::Settled => match judged.outcome {
+                NextStep::Settled => match judged.outcome {
                     Outcome::Accepted => return self.verify_removal(change, scim_id, action, stored, &judged).await,
                     Outcome::NotFound => {
                         return self.already_gone(change, scim_id, action, Some(stored), &judged).await;
@@ -93,7 +93,7 @@ impl<T: Transport> Apply<'_, T> {
                         return self.fail_as(action, change, doubt.end_of(stored), &judged);
                     }
                 },
-                After::Again if lost => match self.read(scim_id).await {
+                NextStep::Again if lost => match self.read(scim_id).await {
                     // One that was inactive before shows nothing of a DELETE.
                     Ok((Some(account), _)) if account.active || !before.active => {}
                     Ok((Some(_), judged)) => {
@@ -102,11 +102,13 @@ impl<T: Transport> Apply<'_, T> {
                     Ok((None, judged)) => {
                         return self.already_gone(change, scim_id, action, Some(stored), &judged).await;
                     }
-                    Err(trouble) => return self.remove_trouble(change, Some(&stored), Sent::MaybeDone, trouble),
+                    Err(trouble) => {
+                        return self.remove_trouble(change, Some(&stored), MaybeApplied::MaybeDone, trouble);
+                    }
                 },
-                After::Again => {}
-                After::GiveUp => return self.unanswered(change, Some(&stored), doubt, &judged),
-                After::Ended => return self.interrupted(change, &stored, doubt),
+                NextStep::Again => {}
+                NextStep::GiveUp => return self.unanswered(change, Some(&stored), doubt, &judged),
+                NextStep::Ended => return self.interrupted(change, &stored, doubt),
             }
         }
     }
@@ -126,13 +128,19 @@ impl<T: Transport> Apply<'_, T> {
         None
     }
 
-    fn remove_trouble(&self, change: &Change, intent: Option<&(IntentId, Moment)>, sent: Sent, trouble: Trouble) {
+    fn remove_trouble(
+        &self,
+        change: &Change,
+        intent: Option<&(IntentId, Moment)>,
+        sent: MaybeApplied,
+        trouble: ReadError,
+    ) {
         match trouble {
-            Trouble::Unanswered(judged) => self.unanswered(change, intent, sent, &judged),
-            Trouble::Rejected(judged) if intent.is_none() => self.fail_unread(change, &judged),
-            Trouble::Rejected(judged) => self.unanswered(change, intent, sent, &judged),
-            Trouble::Doubtful(reason) => self.stand(standing_of(change, StandingKind::Held, &reason)),
-            Trouble::Ended => match intent {
+            ReadError::Unanswered(judged) => self.unanswered(change, intent, sent, &judged),
+            ReadError::Rejected(judged) if intent.is_none() => self.fail_unread(change, &judged),
+            ReadError::Rejected(judged) => self.unanswered(change, intent, sent, &judged),
+            ReadError::Doubtful(reason) => self.list_user(entry_for(change, OutstandingKind::Held, &reason)),
+            ReadError::Ended => match intent {
                 Some(intent) => self.interrupted(change, intent, sent),
                 None => self.leave(change),
             },
@@ -154,8 +162,8 @@ impl<T: Transport> Apply<'_, T> {
                 let judged = Judged { reason, ..judged.clone() };
                 self.fail_as(action, change, Some((stored.0, IntentEnd::Unknown)), &judged);
             }
-            Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, self.world.source),
-            Err(trouble) => self.remove_trouble(change, Some(&stored), Sent::MaybeDone, trouble),
+            Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, self.context.source),
+            Err(trouble) => self.remove_trouble(change, Some(&stored), MaybeApplied::MaybeDone, trouble),
         }
     }
 
@@ -172,14 +180,19 @@ impl<T: Transport> Apply<'_, T> {
             Witness::Seen => {}
             Witness::Unanswered => {
                 let reason = "the account is gone, and nobody answers whether this is the right endpoint".to_owned();
-                return self.unanswered(change, stored.as_ref(), Sent::MaybeDone, &Judged { reason, ..judged.clone() });
+                return self.unanswered(
+                    change,
+                    stored.as_ref(),
+                    MaybeApplied::MaybeDone,
+                    &Judged { reason, ..judged.clone() },
+                );
             }
             Witness::Ended => match &stored {
-                Some(stored) => return self.interrupted(change, stored, Sent::MaybeDone),
+                Some(stored) => return self.interrupted(change, stored, MaybeApplied::MaybeDone),
                 None => return self.leave(change),
             },
         }
-        let source = if stored.is_some() { Source::Recovery } else { self.world.source };
+        let source = if stored.is_some() { Source::Recovery } else { self.context.source };
         let said = Judged { reason: String::new(), ..judged.clone() };
         self.settle_removal(change, scim_id, action, stored, &said, source);
     }

@@ -2,8 +2,8 @@
 
 use super::compare::CompareError;
 use crate::config::Settings;
-use crate::model::{DirectoryId, DirectoryUser, Loose, LooseGroups, folded};
-use crate::plan::desire::{Desire, judge, username_of};
+use crate::model::{DirectoryId, DirectoryUser, RawGroups, RawValue, folded};
+use crate::plan::mapping::{MappedUser, map_record, username_of};
 use crate::report::{ExportFacts, RecordFacts};
 use crate::source::{Export, ExportRead};
 use crate::store;
@@ -56,11 +56,11 @@ impl Selection {
 
     /// Looks at one record of the export.
     pub(super) fn look(&mut self, user: &DirectoryUser<'_>) {
-        let Loose::Text(id) = &user.id else { return };
+        let RawValue::Text(id) = &user.id else { return };
         for one in &mut self.wanted {
             if *one.text == **id {
                 one.offer(Rank::Id, &DirectoryId::new(id.as_ref()));
-            } else if let Loose::Text(name) = &user.username
+            } else if let RawValue::Text(name) = &user.username
                 && folded(name) == one.folded
             {
                 one.offer(Rank::DirectoryName, &DirectoryId::new(id.as_ref()));
@@ -93,7 +93,7 @@ pub fn look_for(
     let mut records = Vec::new();
     if let Some(id) = &id {
         export.read(&mut |user| {
-            if matches!(&user.id, Loose::Text(text) if **text == *id.as_str()) {
+            if matches!(&user.id, RawValue::Text(text) if **text == *id.as_str()) {
                 records.push(record_facts(user, settings));
             }
         })?;
@@ -108,11 +108,11 @@ pub fn look_for(
 
 fn record_facts(user: &DirectoryUser<'_>, settings: &Settings) -> RecordFacts {
     let groups = match &user.groups {
-        LooseGroups::Listed(names) => Some(names.iter().map(ToString::to_string).collect()),
-        LooseGroups::Absent | LooseGroups::Other => None,
+        RawGroups::Listed(names) => Some(names.iter().map(ToString::to_string).collect()),
+        RawGroups::Absent | RawGroups::Other => None,
     };
-    let verdict = judge(user, &settings.scope);
-    let names = verdict.as_ref().map(Desire::names).unwrap_or_default();
-    let ask = verdict.map(|desire| desire.ask).map_err(|reject| reject.unusable.reason.to_owned());
+    let verdict = map_record(user, &settings.scope);
+    let names = verdict.as_ref().map(MappedUser::names).unwrap_or_default();
+    let ask = verdict.map(|mapped| mapped.ask).map_err(|reject| reject.unusable.reason.to_owned());
     RecordFacts { username: username_of(user), groups, names, ask }
 }

@@ -1,17 +1,17 @@
 //! One update of names, which also brings an account back that was found inactive. What the endpoint shows afterwards is
 //! what the snapshot remembers, whatever it promised.
 
-use super::answers::{After, Trouble, Witness};
+use super::answers::{NextStep, ReadError, Witness};
 use super::apply::Apply;
 use super::create::intent_of;
-use super::record::{Sent, standing_of};
+use super::record::{MaybeApplied, entry_for};
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Action, Change, GuardKind, Moment, Names, StandingKind};
+use crate::model::{Action, Change, GuardKind, Moment, Names, OutstandingKind};
 use crate::outcome::{Judged, Outcome};
 use crate::plan::FOREIGN;
+use crate::scim::{Account, Update, carries};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
-use crate::target::{Account, Update, carries};
 
 /// What an account carries after an update.
 pub(super) struct Carried {
@@ -32,9 +32,9 @@ impl<T: Transport> Apply<'_, T> {
         let (mut tries, mut doubt) = (0, self.sent_before(change));
         let Some(mut stored) = self.intend(change, intent).await else { return };
         loop {
-            let Some(turn) = self.turn(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
-            let read = self.target().update(&update, &turn).await;
-            drop(turn);
+            let Some(permit) = self.permit(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
+            let read = self.target().update(&update, &permit).await;
+            drop(permit);
             if read
                 .value
                 .as_ref()
@@ -44,10 +44,10 @@ impl<T: Transport> Apply<'_, T> {
             }
             let lost = matches!(read.judged.outcome, Outcome::Unknown(_));
             if lost {
-                doubt = Sent::MaybeDone;
+                doubt = MaybeApplied::MaybeDone;
             }
             match self.after(&read.judged, &mut tries).await {
-                After::Settled => {
+                NextStep::Settled => {
                     return match read.judged.outcome {
                         Outcome::Accepted => self.updated(change, stored, read.value, update, &read.judged).await,
                         Outcome::NotFound => self.vanished(change, stored, &read.judged).await,
@@ -62,7 +62,7 @@ impl<T: Transport> Apply<'_, T> {
                         | Outcome::Unknown(_) => self.fail(change, doubt.end_of(stored), &read.judged),
                     };
                 }
-                After::Again if lost => match self.read(update.id).await {
+                NextStep::Again if lost => match self.read(update.id).await {
                     Ok((Some(account), _)) if !carries(&account, change.user_name()) => {
                         return self.leave_alone(change, Some((stored.0, doubt.end())));
                     }
@@ -78,16 +78,16 @@ impl<T: Transport> Apply<'_, T> {
                     }
                     Ok((Some(_), _)) => {}
                     Ok((None, judged)) => return self.vanished(change, stored, &judged).await,
-                    Err(Trouble::Unanswered(judged) | Trouble::Rejected(judged)) => {
+                    Err(ReadError::Unanswered(judged) | ReadError::Rejected(judged)) => {
                         return self.unanswered(change, Some(&stored), doubt, &judged);
                     }
-                    Err(Trouble::Doubtful(_) | Trouble::Ended) => {
+                    Err(ReadError::Doubtful(_) | ReadError::Ended) => {
                         return self.unanswered(change, Some(&stored), doubt, &read.judged);
                     }
                 },
-                After::Again => {}
-                After::GiveUp => return self.unanswered(change, Some(&stored), doubt, &read.judged),
-                After::Ended => return self.interrupted(change, &stored, doubt),
+                NextStep::Again => {}
+                NextStep::GiveUp => return self.unanswered(change, Some(&stored), doubt, &read.judged),
+                NextStep::Ended => return self.interrupted(change, &stored, doubt),
             }
         }
     }
@@ -113,7 +113,7 @@ impl<T: Transport> Apply<'_, T> {
                 Err(_) => {
                     let reason = "Rhombus accepted the update, and the account cannot be read".to_owned();
                     let judged = Judged { reason, ..judged.clone() };
-                    return self.unanswered(change, Some(&stored), Sent::MaybeDone, &judged);
+                    return self.unanswered(change, Some(&stored), MaybeApplied::MaybeDone, &judged);
                 }
             },
         };
@@ -121,7 +121,7 @@ impl<T: Transport> Apply<'_, T> {
         let carried = Carried::of(account);
         let inactive = !carried.active;
         let futile = (!met).then(|| update.wanted.digest(update.reactivate));
-        self.settle_update(change, stored, carried, futile, judged, self.world.source);
+        self.settle_update(change, stored, carried, futile, judged, self.context.source);
         if foreign {
             return self.leave_alone(change, None);
         }
@@ -130,7 +130,7 @@ impl<T: Transport> Apply<'_, T> {
             (true, true) => "the account was found inactive; the next cycle brings it back",
             (true, false) => return,
         };
-        self.stand(standing_of(change, StandingKind::Failed, reason));
+        self.list_user(entry_for(change, OutstandingKind::Failed, reason));
     }
 
     /// The account carries another userName than the linked one: nothing of ours goes there any more.
@@ -139,7 +139,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.intent = intent;
         settlement.link = LinkEffect::Foreign;
         self.settle(settlement);
-        self.stand(standing_of(change, StandingKind::Drift, FOREIGN));
+        self.list_user(entry_for(change, OutstandingKind::Drift, FOREIGN));
     }
 
     pub(super) fn settle_update(
@@ -168,7 +168,7 @@ impl<T: Transport> Apply<'_, T> {
     async fn gone_after(&self, change: &Change, stored: (IntentId, Moment), update: Update<'_>, judged: &Judged) {
         // As it was: where nobody bears witness now, the next plan asks for it again.
         let as_it_was = Carried { names: update.carried.clone(), active: !update.reactivate };
-        self.settle_update(change, stored, as_it_was, None, judged, self.world.source);
+        self.settle_update(change, stored, as_it_was, None, judged, self.context.source);
         if self.witness(update.id).await == Witness::Seen {
             let mut settlement = Settlement::of(change.directory_id(), Action::Update);
             settlement.link = LinkEffect::Ended;
@@ -176,7 +176,7 @@ impl<T: Transport> Apply<'_, T> {
             self.tally.borrow_mut().vanished = true;
         }
         let reason = "the account is gone at Rhombus; the next cycle makes it again";
-        self.stand(standing_of(change, StandingKind::Failed, reason));
+        self.list_user(entry_for(change, OutstandingKind::Failed, reason));
     }
 
     /// 404: confirmed by a read, the link ends, and the next plan makes the account again, so that the guard sees it.
@@ -186,12 +186,12 @@ impl<T: Transport> Apply<'_, T> {
         match self.read(scim_id).await {
             Ok((None, _)) => {}
             Ok((Some(_), _)) => return self.fail(change, not_accepted, judged),
-            Err(_) => return self.unanswered(change, Some(&stored), Sent::NotDone, judged),
+            Err(_) => return self.unanswered(change, Some(&stored), MaybeApplied::NotDone, judged),
         }
         match self.witness(scim_id).await {
             Witness::Seen => {}
-            Witness::Unanswered => return self.unanswered(change, Some(&stored), Sent::NotDone, judged),
-            Witness::Ended => return self.interrupted(change, &stored, Sent::NotDone),
+            Witness::Unanswered => return self.unanswered(change, Some(&stored), MaybeApplied::NotDone, judged),
+            Witness::Ended => return self.interrupted(change, &stored, MaybeApplied::NotDone),
         }
         let mut settlement = Settlement::of(change.directory_id(), Action::Update);
         settlement.intent = not_accepted;
@@ -203,6 +203,6 @@ impl<T: Transport> Apply<'_, T> {
         self.settled();
         self.tally.borrow_mut().vanished = true;
         let reason = "the account is gone at Rhombus; the next cycle makes it again";
-        self.stand(standing_of(change, StandingKind::Failed, reason));
+        self.list_user(entry_for(change, OutstandingKind::Failed, reason));
     }
 }

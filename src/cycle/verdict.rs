@@ -1,7 +1,7 @@
 //! What a cycle's end comes to: its result, its exit code, and what the reader can do about it.
 
 use super::End;
-use crate::model::StandingKind;
+use crate::model::OutstandingKind;
 use crate::report::{CycleReport, CycleResult};
 
 /// The exit code: 1 before 3 before 4 (CONTRACT section 1).
@@ -41,10 +41,10 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: boo
             "Rhombus does not answer".to_owned(),
             Some("look at the network and at [rhombus] base_url; nobody was marked failed"),
         ),
-        None if report.count(StandingKind::Failed) + report.count(StandingKind::Parked) > 0 || settling => {
+        None if report.count(OutstandingKind::Failed) + report.count(OutstandingKind::Parked) > 0 || settling => {
             (3, Vec::new(), None)
         }
-        None if report.count(StandingKind::Held) > 0 => (4, Vec::new(), None),
+        None if report.count(OutstandingKind::Held) > 0 => (4, Vec::new(), None),
         None => (0, Vec::new(), None),
     };
     report.exit = exit;

@@ -2,14 +2,14 @@
 //!
 //! What is deliberately absent: any decision about users. When a cycle begins is `cli/daemon.rs`; what it does is `cycle`.
 
-mod pause;
+mod backoff;
 mod shipping;
 mod systemd;
 mod ticks;
 mod watch;
 
-pub use pause::Pauses;
+pub use backoff::Backoff;
 pub use shipping::Shipping;
-pub use systemd::Manager;
+pub use systemd::ServiceManager;
 pub use ticks::{FALLBACK, start};
 pub use watch::Watch;

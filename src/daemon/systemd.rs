@@ -5,12 +5,12 @@ use std::time::Duration;
 
 /// The service manager, if there is one.
 #[derive(Debug)]
-pub struct Manager {
+pub struct ServiceManager {
     watchdog: bool,
     status: String,
 }
 
-impl Manager {
+impl ServiceManager {
     /// Finds out whether a watchdog wants to be fed.
     #[must_use]
     pub fn find() -> Self {

@@ -4,19 +4,19 @@
 //! types at their edge and hand them on.
 
 mod change;
+mod outstanding;
 mod policy;
-mod standing;
 mod text;
 mod time;
 mod user;
 
 pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
+pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
 pub use policy::{ExistingAccounts, Format, OnDrift, UpdateMethod};
-pub use standing::{InDoubt, Standing, StandingKind};
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Duration, Moment};
 pub use user::{
-    DesiredUser, DirectoryUser, Glance, Loose, LooseGroups, Names, Proof, ProvisionedUser, Seen, Unusable, UserState,
+    DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawValue, RowView, Seen, Unusable, UserState,
 };
 
 use std::fmt;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// One member of a record, before anybody has judged it: a wrong type is remembered, not refused.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Loose<'a> {
+pub enum RawValue<'a> {
     /// The key is not there.
     #[default]
     Absent,
@@ -22,7 +22,7 @@ pub enum Loose<'a> {
 
 /// The member `groups`, before anybody has judged it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum LooseGroups<'a> {
+pub enum RawGroups<'a> {
     /// The key is not there, or `null`.
     #[default]
     Absent,
@@ -32,27 +32,27 @@ pub enum LooseGroups<'a> {
     Other,
 }
 
-/// A record of an export, cut out and typed, not judged: `plan::desire` says what it asks for.
+/// A record of an export, cut out and typed, not judged: `plan::mapping` says what it asks for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DirectoryUser<'a> {
     /// The immutable key.
-    pub id: Loose<'a>,
+    pub id: RawValue<'a>,
     /// The username, which must be an e-mail address.
-    pub username: Loose<'a>,
+    pub username: RawValue<'a>,
     /// Read for import matching only, never pushed.
-    pub email: Loose<'a>,
+    pub email: RawValue<'a>,
     /// `name.givenName`.
-    pub firstname: Loose<'a>,
+    pub firstname: RawValue<'a>,
     /// `name.familyName`.
-    pub lastname: Loose<'a>,
+    pub lastname: RawValue<'a>,
     /// `STAGED`, `ACTIVATED` or `SUSPENDED`.
-    pub state: Loose<'a>,
+    pub state: RawValue<'a>,
     /// Decides only where `state` is absent.
-    pub activated: Loose<'a>,
+    pub activated: RawValue<'a>,
     /// True: suspended, whatever `state` says.
-    pub suspended: Loose<'a>,
+    pub suspended: RawValue<'a>,
     /// The groups this user is in.
-    pub groups: LooseGroups<'a>,
+    pub groups: RawGroups<'a>,
 }
 
 /// What the directory says of a user's state.
@@ -86,7 +86,7 @@ pub struct Names {
     pub family: Option<Box<str>>,
 }
 
-/// A user who should exist, valid by construction (`plan::desire`).
+/// A user who should exist, valid by construction (`plan::mapping`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DesiredUser {
     /// Sent as `externalId`.
@@ -124,7 +124,7 @@ pub struct ProvisionedUser {
 
 /// What of a snapshot row is looked at where it lies: most users are as they should be, and of those nothing is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Glance<'r> {
+pub struct RowView<'r> {
     /// The userName that the account carries.
     pub user_name: &'r str,
     /// The given name that the account carries; empty where it carries none.
@@ -140,8 +140,8 @@ pub struct Glance<'r> {
 impl ProvisionedUser {
     /// What an export is compared with.
     #[must_use]
-    pub fn glance(&self) -> Glance<'_> {
-        Glance {
+    pub fn row_view(&self) -> RowView<'_> {
+        RowView {
             user_name: self.user_name.as_str(),
             given: self.names.given.as_deref().unwrap_or_default(),
             family: self.names.family.as_deref().unwrap_or_default(),

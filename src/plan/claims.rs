@@ -1,9 +1,9 @@
 //! Who a record stands for when it is unusable, and who may take a username that an account of ours still carries.
 
 use super::comparison::Comparison;
-use super::desire::Reject;
+use super::mapping::Reject;
 use crate::model::{
-    Action, Change, DirectoryId, Field, FieldName, ProvisionedUser, Standing, StandingKind, short_digest,
+    Action, Change, DirectoryId, Field, FieldName, OutstandingKind, OutstandingUser, ProvisionedUser, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,17 +34,17 @@ impl Comparison {
             return;
         }
         let name = row.map(|row| &row.user_name).or(unusable.username.as_ref());
-        let mut standing = Standing::new(StandingKind::Refused, Some(&id), name, unusable.reason);
-        standing.scim_id = row.map(|row| row.scim_id.clone());
+        let mut entry = OutstandingUser::new(OutstandingKind::Refused, Some(&id), name, unusable.reason);
+        entry.scim_id = row.map(|row| row.scim_id.clone());
         if let Some(name) = &unusable.username {
             let to = Some(name.as_str().into());
-            standing = standing.wanted(short_digest([name.as_str()])).fields(vec![Field {
+            entry = entry.wanted(short_digest([name.as_str()])).fields(vec![Field {
                 name: FieldName::UserName,
                 from: None,
                 to,
             }]);
         }
-        self.plan.standings.push(standing);
+        self.plan.outstanding.push(entry);
     }
 
     /// Records without a valid id stand for the user with their username, or for nobody.
@@ -57,10 +57,14 @@ impl Comparison {
             match holder(&name.folded()) {
                 Some(row) => {
                     let reason = if reason.is_empty() { "no valid id" } else { reason };
-                    let standing =
-                        Standing::new(StandingKind::Refused, Some(&row.directory_id), Some(&row.user_name), reason);
+                    let entry = OutstandingUser::new(
+                        OutstandingKind::Refused,
+                        Some(&row.directory_id),
+                        Some(&row.user_name),
+                        reason,
+                    );
                     if claimed.insert(row.directory_id.clone()) {
-                        self.plan.standings.push(standing.account(&row.scim_id));
+                        self.plan.outstanding.push(entry.account(&row.scim_id));
                     }
                 }
                 None if reason.is_empty() => {}
@@ -79,7 +83,7 @@ impl Comparison {
             } else {
                 format!("{count} records that name nobody: {reason}")
             };
-            self.plan.standings.push(Standing::new(StandingKind::Refused, None, None, reason));
+            self.plan.outstanding.push(OutstandingUser::new(OutstandingKind::Refused, None, None, reason));
         }
         claimed
     }
@@ -96,13 +100,13 @@ impl Comparison {
         let creates = self.inputs.in_doubt.values().filter(|doubt| doubt.again.is_none());
         let in_doubt: BTreeMap<_, _> = creates.map(|doubt| (doubt.user_name.folded(), doubt.until)).collect();
         let mut changes = std::mem::take(&mut self.plan.changes);
-        let mut standings = Vec::new();
+        let mut outstanding = Vec::new();
         changes.retain_mut(|change| {
             let Change::Create { user, after_removal_of, .. } = change else { return true };
             let folded = user.user_name.folded();
             if let Some(until) = in_doubt.get(&folded) {
                 let reason = "an earlier create with this username got no answer; it is looked up";
-                standings.push(not_created(change, StandingKind::Waiting, reason).until(*until));
+                outstanding.push(not_created(change, OutstandingKind::Waiting, reason).until(*until));
                 return false;
             }
             let Some(row) = holder(&folded).filter(|row| row.directory_id != user.id) else { return true };
@@ -112,20 +116,20 @@ impl Comparison {
             }
             let (kind, reason) = if self.renamed.contains(&row.directory_id) {
                 let reason = "the username belongs to the account of a user who was renamed in the directory";
-                (StandingKind::Refused, reason)
+                (OutstandingKind::Refused, reason)
             } else {
-                (StandingKind::Waiting, "the username is still carried by another user's account")
+                (OutstandingKind::Waiting, "the username is still carried by another user's account")
             };
-            standings.push(not_created(change, kind, reason).fields(change.fields()));
+            outstanding.push(not_created(change, kind, reason).fields(change.fields()));
             false
         });
         self.plan.changes = changes;
-        self.plan.standings.append(&mut standings);
+        self.plan.outstanding.append(&mut outstanding);
     }
 }
 
-pub(super) fn not_created(change: &Change, kind: StandingKind, reason: &str) -> Standing {
-    Standing::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
+pub(super) fn not_created(change: &Change, kind: OutstandingKind, reason: &str) -> OutstandingUser {
+    OutstandingUser::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
         .action(Action::Create)
         .wanted(change.wanted())
 }

@@ -3,12 +3,13 @@
 //! The caller joins: it gives each record with the row of its id, then every row that no record named. Nothing is
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
-use super::desire::{Ask, Desire, Reject, Scope, judge, username_of, valid_id};
 use super::drift::FOREIGN;
-use super::{Doubled, Plan, Regimes};
+use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
+use super::{Duplicates, Plan, ScopeVersions};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, Glance, InDoubt, Loose, Moment, OnDrift,
-    Proof, ProvisionedUser, Removal, Seen, Standing, StandingKind, Unusable, UserName, UserState, short_digest,
+    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Moment, OnDrift, OutstandingKind,
+    OutstandingUser, Proof, ProvisionedUser, RawValue, Removal, RowView, Seen, Unusable, UserName, UserState,
+    short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,15 +46,15 @@ pub struct Inputs {
     /// What is done with others.
     pub policy: Policy,
     /// Failures that earlier cycles stored.
-    pub failed: BTreeMap<DirectoryId, Standing>,
+    pub failed: BTreeMap<DirectoryId, OutstandingUser>,
     /// Users with an open intent, and when it goes on.
     pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
     /// For each user missing from an unproven export: when the export was written that first lacked it.
     pub absences: BTreeMap<DirectoryId, Moment>,
     /// What a second reading found.
-    pub doubled: Doubled,
+    pub doubled: Duplicates,
     /// The settings under which users were last wanted.
-    pub regimes: Regimes,
+    pub scope_versions: ScopeVersions,
     /// Accounts that a refresh found other than the snapshot has them.
     pub seen: BTreeMap<DirectoryId, Seen>,
 }
@@ -110,53 +111,56 @@ impl Comparison {
     }
 
     /// Whether a record is met by the row of its id as it stands; then nothing else is to be done about it.
-    pub fn is_met(&mut self, user: &DirectoryUser<'_>, row: &Glance<'_>) -> bool {
+    pub fn is_met(&mut self, user: &DirectoryUser<'_>, row: &RowView<'_>) -> bool {
         let drifted = match &user.id {
-            Loose::Text(id) if !self.inputs.seen.is_empty() => self.inputs.seen.contains_key(&DirectoryId::new(&**id)),
-            Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => false,
+            RawValue::Text(id) if !self.inputs.seen.is_empty() => {
+                self.inputs.seen.contains_key(&DirectoryId::new(&**id))
+            }
+            RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => false,
         };
         let met = !drifted
-            && !self.inputs.regimes.is_earlier(row.settings)
+            && !self.inputs.scope_versions.is_earlier(row.settings)
             && self.doubled(user).is_none()
-            && judge(user, &self.inputs.scope).is_ok_and(|desire| desire.is_met_by(row));
+            && map_record(user, &self.inputs.scope).is_ok_and(|mapped| mapped.is_met_by(row));
         self.plan.unchanged_count += u64::from(met);
         met
     }
 
     /// Takes one record that is not met as it stands, with the row of its id where there is one.
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
-        let verdict = judge(user, &self.inputs.scope);
+        let verdict = map_record(user, &self.inputs.scope);
         let doubled = self.doubled(user);
-        if let Some(row) = row.filter(|row| self.inputs.regimes.is_earlier(row.settings)) {
-            let same_person =
-                |desire: &Desire<'_>| !self.inputs.regimes.may_be_another(row, &UserName::of_account(desire.user_name));
+        if let Some(row) = row.filter(|row| self.inputs.scope_versions.is_earlier(row.settings)) {
+            let same_person = |mapped: &MappedUser<'_>| {
+                !self.inputs.scope_versions.may_be_another(row, &UserName::of_account(mapped.user_name))
+            };
             let wanted = doubled.is_none()
-                && verdict.as_ref().is_ok_and(|desire| desire.ask == Ask::Provision && same_person(desire));
+                && verdict.as_ref().is_ok_and(|mapped| mapped.ask == Requested::Provision && same_person(mapped));
             self.plan.settings_move_on |= wanted;
             if !wanted {
                 self.leave_behind(row);
             }
         }
         if verdict.as_ref().is_err_and(|reject| reject.unusable.id.is_none()) {
-            self.doubtful.extend(self.inputs.regimes.could_want(user));
+            self.doubtful.extend(self.inputs.scope_versions.could_want(user));
         }
         match (doubled, verdict) {
             (Some((id, reason)), verdict) => {
                 let could_be_in_scope = match &verdict {
-                    Ok(desire) => desire.ask != Ask::OutOfScope,
+                    Ok(mapped) => mapped.ask != Requested::OutOfScope,
                     Err(reject) => reject.could_be_in_scope,
                 };
                 let unusable = Unusable { id: Some(id), username: username_of(user), reason };
                 self.unusable(Reject { unusable, could_be_in_scope }, row);
             }
-            (None, Ok(desire)) => self.usable(user, &desire, row),
+            (None, Ok(mapped)) => self.usable(user, &mapped, row),
             (None, Err(reject)) => self.unusable(reject, row),
         }
     }
 
     /// Takes a row that no record named by id.
     pub fn missing(&mut self, row: &ProvisionedUser) {
-        if self.inputs.regimes.is_earlier(row.settings) {
+        if self.inputs.scope_versions.is_earlier(row.settings) {
             self.leave_behind(row);
         }
         self.missing.push(row.clone());
@@ -173,7 +177,7 @@ impl Comparison {
         self.list_in_doubt();
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
         self.plan
-            .standings
+            .outstanding
             .sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
         self.plan
     }
@@ -187,8 +191,8 @@ impl Comparison {
     fn question_whole_export(&mut self, whole: &Whole) {
         for change in &mut self.plan.changes {
             let Change::Remove { directory_id, cause, .. } = change else { continue };
-            let settings = self.left_under.get(directory_id).copied().unwrap_or(self.inputs.regimes.present);
-            if !cause.is_configuration() && self.inputs.regimes.would_refuse(settings, whole, self.inputs.now) {
+            let settings = self.left_under.get(directory_id).copied().unwrap_or(self.inputs.scope_versions.present);
+            if !cause.is_configuration() && self.inputs.scope_versions.would_refuse(settings, whole, self.inputs.now) {
                 *cause = Cause::SourceChanged;
             }
         }
@@ -210,70 +214,71 @@ impl Comparison {
         Some((DirectoryId::new(id), reason))
     }
 
-    fn usable(&mut self, user: &DirectoryUser<'_>, desire: &Desire<'_>, row: Option<&ProvisionedUser>) {
+    fn usable(&mut self, user: &DirectoryUser<'_>, mapped: &MappedUser<'_>, row: Option<&ProvisionedUser>) {
         let protects = |name: &str| self.inputs.scope.protects(name);
-        if protects(desire.user_name) || row.is_some_and(|row| protects(row.user_name.as_str())) {
+        if protects(mapped.user_name) || row.is_some_and(|row| protects(row.user_name.as_str())) {
             self.plan.unchanged_count += u64::from(row.is_some());
             return;
         }
-        match (desire.ask, row) {
-            (Ask::Provision, Some(row)) => match self.inputs.seen.get(&row.directory_id).cloned() {
-                Some(seen) => self.drifted(desire, row, seen),
-                None => self.provisioned(desire, row),
+        match (mapped.ask, row) {
+            (Requested::Provision, Some(row)) => match self.inputs.seen.get(&row.directory_id).cloned() {
+                Some(seen) => self.drifted(mapped, row, seen),
+                None => self.provisioned(mapped, row),
             },
-            (Ask::Provision, None) => {
-                let user = desire.to_user();
+            (Requested::Provision, None) => {
+                let user = mapped.to_user();
                 self.change(Change::Create { user, after_removal_of: None, vanished: false });
             }
-            (Ask::Withhold(state), Some(row)) => {
+            (Requested::Withhold(state), Some(row)) => {
                 let cause = if state == UserState::Staged { Cause::Staged } else { Cause::Suspended };
-                let cause = self.inputs.regimes.cause_of_record(user, row, cause);
+                let cause = self.inputs.scope_versions.cause_of_record(user, row, cause);
                 self.remove(row, self.inputs.policy.on_suspended, cause);
             }
-            (Ask::OutOfScope, Some(row)) => {
-                let cause = self.inputs.regimes.cause_of_record(user, row, Cause::OutOfGroups);
+            (Requested::OutOfScope, Some(row)) => {
+                let cause = self.inputs.scope_versions.cause_of_record(user, row, Cause::OutOfGroups);
                 self.remove(row, self.inputs.policy.on_removed, cause);
             }
-            (Ask::Withhold(_) | Ask::OutOfScope, None) => {}
+            (Requested::Withhold(_) | Requested::OutOfScope, None) => {}
         }
     }
 
-    pub(super) fn provisioned(&mut self, desire: &Desire<'_>, row: &ProvisionedUser) {
+    pub(super) fn provisioned(&mut self, mapped: &MappedUser<'_>, row: &ProvisionedUser) {
         if row.foreign {
-            let standing = Standing::new(StandingKind::Drift, Some(&row.directory_id), Some(&row.user_name), FOREIGN);
-            self.plan.standings.push(standing.account(&row.scim_id));
+            let entry =
+                OutstandingUser::new(OutstandingKind::Drift, Some(&row.directory_id), Some(&row.user_name), FOREIGN);
+            self.plan.outstanding.push(entry.account(&row.scim_id));
             return;
         }
-        let same_name = desire.user_name == row.user_name.as_str();
-        let renamed = !same_name && !UserName::of_account(desire.user_name).same_as(&row.user_name);
+        let same_name = mapped.user_name == row.user_name.as_str();
+        let renamed = !same_name && !UserName::of_account(mapped.user_name).same_as(&row.user_name);
         if renamed {
             self.renamed.insert(row.directory_id.clone());
             let field = Field {
                 name: FieldName::UserName,
                 from: Some(row.user_name.as_str().into()),
-                to: Some(desire.user_name.into()),
+                to: Some(mapped.user_name.into()),
             };
-            self.plan.standings.push(
-                Standing::new(
-                    StandingKind::Refused,
+            self.plan.outstanding.push(
+                OutstandingUser::new(
+                    OutstandingKind::Refused,
                     Some(&row.directory_id),
                     Some(&row.user_name),
                     "the directory has another username; Rhombus does not change usernames",
                 )
                 .action(Action::Update)
                 .account(&row.scim_id)
-                .wanted(short_digest([crate::model::folded(desire.user_name).as_str()]))
+                .wanted(short_digest([crate::model::folded(mapped.user_name).as_str()]))
                 .fields(vec![field]),
             );
         }
-        if renamed && self.inputs.regimes.may_be_another(row, &UserName::of_account(desire.user_name)) {
+        if renamed && self.inputs.scope_versions.may_be_another(row, &UserName::of_account(mapped.user_name)) {
             return;
         }
-        if row.active && !desire.differs_from(&row.names) {
+        if row.active && !mapped.differs_from(&row.names) {
             self.plan.unchanged_count += u64::from(!renamed);
             return;
         }
-        let wanted = desire.names();
+        let wanted = mapped.names();
         let digest = wanted.digest(!row.active);
         let change = Change::Update {
             directory_id: row.directory_id.clone(),
@@ -285,8 +290,8 @@ impl Comparison {
         };
         if row.futile_count >= FUTILE_UPDATES_MAX && row.futile_wanted.as_deref() == Some(digest.as_str()) {
             let reason = "Rhombus accepted three updates and changed nothing";
-            self.plan.standings.push(
-                Standing::new(StandingKind::Parked, Some(&row.directory_id), Some(&row.user_name), reason)
+            self.plan.outstanding.push(
+                OutstandingUser::new(OutstandingKind::Parked, Some(&row.directory_id), Some(&row.user_name), reason)
                     .action(Action::Update)
                     .account(&row.scim_id)
                     .wanted(digest)
@@ -299,9 +304,14 @@ impl Comparison {
 
     fn remove(&mut self, row: &ProvisionedUser, policy: Removals, cause: Cause) {
         match policy {
-            Removals::Keep => self.plan.standings.push(
-                Standing::new(StandingKind::Kept, Some(&row.directory_id), Some(&row.user_name), cause.as_str())
-                    .account(&row.scim_id),
+            Removals::Keep => self.plan.outstanding.push(
+                OutstandingUser::new(
+                    OutstandingKind::Kept,
+                    Some(&row.directory_id),
+                    Some(&row.user_name),
+                    cause.as_str(),
+                )
+                .account(&row.scim_id),
             ),
             Removals::By(removal) => self.change(Change::Remove {
                 directory_id: row.directory_id.clone(),
@@ -323,19 +333,19 @@ impl Comparison {
             return;
         }
         let waits = |reason: &str, removal: Removal| {
-            Standing::new(StandingKind::Waiting, Some(&row.directory_id), Some(&row.user_name), reason)
+            OutstandingUser::new(OutstandingKind::Waiting, Some(&row.directory_id), Some(&row.user_name), reason)
                 .action(removal.action())
                 .account(&row.scim_id)
         };
         let (policy, cause) =
-            (self.inputs.policy.on_removed, self.inputs.regimes.cause_of_absence(row, &self.doubtful));
+            (self.inputs.policy.on_removed, self.inputs.scope_versions.cause_of_absence(row, &self.doubtful));
         let Removals::By(removal) = policy else {
             self.remove(row, policy, cause);
             return;
         };
         if self.nobody_in_scope {
             let reason = "gone from the export, but a record in it names nobody and might be this user";
-            self.plan.standings.push(waits(reason, removal));
+            self.plan.outstanding.push(waits(reason, removal));
             return;
         }
         let seen_before = self.inputs.absences.get(&row.directory_id).is_some_and(|first| *first != whole.written_at);
@@ -343,7 +353,7 @@ impl Comparison {
             let reason =
                 "gone from an export that cannot prove that it is whole; it must be missing from the next one too";
             self.plan.sightings.push(row.directory_id.clone());
-            self.plan.standings.push(waits(reason, removal));
+            self.plan.outstanding.push(waits(reason, removal));
             return;
         }
         if whole.proof == Proof::Unproven {
@@ -367,7 +377,7 @@ impl Comparison {
             && *failed.wanted == *change.wanted()
             && failed.until.is_some_and(|until| self.inputs.now < until)
         {
-            self.plan.standings.push(failed.clone());
+            self.plan.outstanding.push(failed.clone());
             return;
         }
         self.plan.changes.push(change);
@@ -375,14 +385,14 @@ impl Comparison {
 
     /// Whoever is in doubt waits, whatever the export says of them now.
     fn list_in_doubt(&mut self) {
-        let waiting = self.plan.standings.iter().filter(|standing| standing.kind == StandingKind::Waiting);
-        let said: BTreeSet<_> = waiting.filter_map(|standing| standing.directory_id.clone()).collect();
+        let waiting = self.plan.outstanding.iter().filter(|entry| entry.kind == OutstandingKind::Waiting);
+        let said: BTreeSet<_> = waiting.filter_map(|entry| entry.directory_id.clone()).collect();
         let open = |id: &DirectoryId| !self.again.contains(id) && !said.contains(id);
         for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| open(id)) {
             let InDoubt { action, user_name, until, again: _ } = doubt;
             let reason = "the answer to an earlier request was lost; it is looked up";
-            let standing = Standing::new(StandingKind::Waiting, Some(id), Some(user_name), reason);
-            self.plan.standings.push(standing.action(*action).until(*until));
+            let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(id), Some(user_name), reason);
+            self.plan.outstanding.push(entry.action(*action).until(*until));
         }
     }
 }

@@ -1,43 +1,44 @@
 //! What becomes of a wanted user whose account a refresh found other than the snapshot has it.
 
 use super::comparison::Comparison;
-use super::desire::Desire;
-use crate::model::{Change, OnDrift, ProvisionedUser, Seen, Standing, StandingKind, UserName};
+use super::mapping::MappedUser;
+use crate::model::{Change, OnDrift, OutstandingKind, OutstandingUser, ProvisionedUser, Seen, UserName};
 
 /// Why an account is left alone that carries another userName than it did.
 pub const FOREIGN: &str = "the account carries another userName at Rhombus than the one that was linked";
 
 impl Comparison {
     /// A wanted user whose account is not as the snapshot has it.
-    pub(super) fn drifted(&mut self, desire: &Desire<'_>, row: &ProvisionedUser, seen: Seen) {
+    pub(super) fn drifted(&mut self, mapped: &MappedUser<'_>, row: &ProvisionedUser, seen: Seen) {
         let repair = self.inputs.policy.on_drift == OnDrift::Repair;
         let mut drift = |reason: &str| {
-            let standing = Standing::new(StandingKind::Drift, Some(&row.directory_id), Some(&row.user_name), reason);
-            self.plan.standings.push(standing.account(&row.scim_id));
+            let entry =
+                OutstandingUser::new(OutstandingKind::Drift, Some(&row.directory_id), Some(&row.user_name), reason);
+            self.plan.outstanding.push(entry.account(&row.scim_id));
         };
         match seen {
-            Seen::Foreign(user_name, names, active) if user_name.same_as(&UserName::of_account(desire.user_name)) => {
+            Seen::Foreign(user_name, names, active) if user_name.same_as(&UserName::of_account(mapped.user_name)) => {
                 // Somebody settled the rename by hand: the refusal ends, and it is the account that the directory wants.
                 self.plan.renamed_there.push(row.directory_id.clone());
-                self.provisioned(desire, &ProvisionedUser { user_name, names, active, foreign: false, ..row.clone() });
+                self.provisioned(mapped, &ProvisionedUser { user_name, names, active, foreign: false, ..row.clone() });
             }
             Seen::Foreign(..) => drift(FOREIGN),
             Seen::Gone => {
                 drift("the account is gone at Rhombus");
                 if repair {
                     self.plan.vanished.push(row.directory_id.clone());
-                    self.change(Change::Create { user: desire.to_user(), after_removal_of: None, vanished: true });
+                    self.change(Change::Create { user: mapped.to_user(), after_removal_of: None, vanished: true });
                 }
             }
             Seen::Carries(names, active) => {
-                match (desire.differs_from(&names), active) {
+                match (mapped.differs_from(&names), active) {
                     (_, false) => drift("the account is inactive at Rhombus"),
                     (true, true) => drift("the names were changed at Rhombus"),
                     // What we do not manage, or what became as it should be by itself.
                     (false, true) => {}
                 }
-                if repair || (active && !desire.differs_from(&names)) {
-                    self.provisioned(desire, &ProvisionedUser { names, active, foreign: false, ..row.clone() });
+                if repair || (active && !mapped.differs_from(&names)) {
+                    self.provisioned(mapped, &ProvisionedUser { names, active, foreign: false, ..row.clone() });
                 }
             }
         }

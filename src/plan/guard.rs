@@ -4,7 +4,7 @@
 
 use super::claims::{NOT_FREED, not_created};
 use super::{Plan, digest};
-use crate::model::{Change, ChangeKey, DirectoryId, GuardKind, HoldId, Standing, StandingKind};
+use crate::model::{Change, ChangeKey, DirectoryId, GuardKind, HoldId, OutstandingKind, OutstandingUser};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a removal is held that our own configuration asks for.
@@ -87,7 +87,7 @@ pub struct ApprovedPlan {
     changes: Vec<Change>,
     approved: BTreeSet<ChangeKey>,
     held: Vec<Change>,
-    standings: Vec<Standing>,
+    outstanding: Vec<OutstandingUser>,
     hold: Option<HoldId>,
     tripped: Vec<Tripped>,
     digest: String,
@@ -119,12 +119,12 @@ impl ApprovedPlan {
             Change::Create { .. } | Change::Update { .. } | Change::Remove { .. } => false,
         };
         let waiting = self.changes.extract_if(.., waits);
-        self.standings.extend(waiting.map(|change| not_created(&change, StandingKind::Waiting, NOT_FREED)));
+        self.outstanding.extend(waiting.map(|change| not_created(&change, OutstandingKind::Waiting, NOT_FREED)));
         self.held.retain(theirs);
-        self.standings.retain(|standing| standing.directory_id.as_ref().is_some_and(|id| users.contains(id)));
+        self.outstanding.retain(|entry| entry.directory_id.as_ref().is_some_and(|id| users.contains(id)));
         let changed = self.changes.iter().map(Change::directory_id);
-        let standing = self.standings.iter().filter_map(|standing| standing.directory_id.as_ref());
-        let spoken_of: BTreeSet<_> = changed.chain(standing).collect();
+        let entry = self.outstanding.iter().filter_map(|entry| entry.directory_id.as_ref());
+        let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
         self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
         self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
         self.hold = digest::hold_id(self.held.iter().map(Change::key).collect::<Vec<_>>().iter());
@@ -149,8 +149,8 @@ impl ApprovedPlan {
 
     /// Everybody whose wanted change is not sent, with the reason; what is held among them.
     #[must_use]
-    pub fn standings(&self) -> &[Standing] {
-        &self.standings
+    pub fn outstanding(&self) -> &[OutstandingUser] {
+        &self.outstanding
     }
 
     /// The id of what is held.
@@ -226,13 +226,13 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         let approved = ledger.approved.contains(&change.key());
         (!approved || clock.is_some()).then_some(reason)
     };
-    let (mut changes, mut standings) = (plan.changes, plan.standings);
+    let (mut changes, mut outstanding) = (plan.changes, plan.outstanding);
     let held: Vec<_> = changes.extract_if(.., |change| reason_to_hold(change).is_some()).collect();
     for change in &held {
         let reason = reason_to_hold(change).unwrap_or_default();
-        standings.push(held_standing(change, format!("{}; {reason}", change.cause().as_str())));
+        outstanding.push(held_standing(change, format!("{}; {reason}", change.cause().as_str())));
     }
-    wait_for_held_removals(&mut changes, &held, &mut standings);
+    wait_for_held_removals(&mut changes, &held, &mut outstanding);
     let keys: Vec<_> = held.iter().map(Change::key).collect();
     let digest = digest::plan_digest(changes.iter(), held.iter());
     ApprovedPlan {
@@ -241,7 +241,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         hold: digest::hold_id(keys.iter()),
         holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
-        standings,
+        outstanding,
         tripped,
         digest,
         unchanged_count: plan.unchanged_count,
@@ -270,7 +270,7 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<Tripped> 
 }
 
 /// A create that comes after a removal waits where that removal is held.
-fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], standings: &mut Vec<Standing>) {
+fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], outstanding: &mut Vec<OutstandingUser>) {
     let held: BTreeSet<_> = held.iter().filter(|change| change.action().removes()).map(Change::directory_id).collect();
     changes.retain(|change| {
         let Change::Create { user, after_removal_of: Some(holder), .. } = change else { return true };
@@ -278,18 +278,19 @@ fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], standings:
             return true;
         }
         let reason = "the username is still carried by an account whose removal is held";
-        let standing = Standing::new(StandingKind::Waiting, Some(&user.id), Some(&user.user_name), reason);
-        standings.push(standing.action(change.action()).wanted(change.wanted()));
+        let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(&user.id), Some(&user.user_name), reason);
+        outstanding.push(entry.action(change.action()).wanted(change.wanted()));
         false
     });
 }
 
-fn held_standing(change: &Change, reason: String) -> Standing {
-    let mut standing = Standing::new(StandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
-        .action(change.action())
-        .wanted(change.wanted());
-    standing.scim_id = change.scim_id().cloned();
-    standing
+fn held_standing(change: &Change, reason: String) -> OutstandingUser {
+    let mut entry =
+        OutstandingUser::new(OutstandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
+            .action(change.action())
+            .wanted(change.wanted());
+    entry.scim_id = change.scim_id().cloned();
+    entry
 }
 
 #[cfg(test)]

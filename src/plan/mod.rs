@@ -3,26 +3,26 @@
 //! [`Comparison`] takes records beside snapshot rows and becomes a [`Plan`] once the source has said "whole"; the
 //! guard alone ([`approve`]) makes an [`ApprovedPlan`] of it, and only that can be applied.
 
-pub mod desire;
+pub mod mapping;
 
 mod claims;
 mod comparison;
 mod digest;
-mod doubles;
 mod drift;
+mod duplicates;
 mod guard;
-mod regime;
+mod scope_version;
 
 pub use claims::NOT_FREED;
 pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
-pub use desire::Scope;
 pub use digest::{hold_id, plan_digest};
-pub use doubles::{Doubled, Suspects};
 pub use drift::FOREIGN;
+pub use duplicates::{DuplicateFinder, Duplicates};
 pub use guard::{ApprovedPlan, Ledger, Limits, Tripped, approve};
-pub use regime::{Regime, Regimes};
+pub use mapping::Scope;
+pub use scope_version::{ScopeVersion, ScopeVersions};
 
-use crate::model::{Change, DirectoryId, Standing};
+use crate::model::{Change, DirectoryId, OutstandingUser};
 
 /// What should be done, before the guard has seen it.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Plan {
     /// Removals first, each part by directory id.
     pub changes: Vec<Change>,
     /// Whoever is not changed though something is wanted: waiting, refused, parked, failed, kept.
-    pub standings: Vec<Standing>,
+    pub outstanding: Vec<OutstandingUser>,
     /// Users missing from an export that cannot prove that it is whole.
     pub sightings: Vec<DirectoryId>,
     /// Users who are as they should be.

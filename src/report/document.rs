@@ -1,7 +1,7 @@
 //! The JSON documents, member by member.
 
 use super::CycleReport;
-use crate::model::{Change, Moment, Standing, StandingKind};
+use crate::model::{Change, Moment, OutstandingKind, OutstandingUser};
 use crate::plan::ApprovedPlan;
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ pub fn cycle_document(report: &CycleReport) -> Value {
         "plan": report.plan,
         "took_ms": report.took_ms,
     });
-    for kind in StandingKind::ALL {
-        document[kind.as_str()] = users_of(&report.standings, kind);
+    for kind in OutstandingKind::ALL {
+        document[kind.as_str()] = users_of(&report.outstanding, kind);
     }
     if !report.error.is_empty() {
         document["error"] = json!(report.error);
@@ -35,7 +35,7 @@ pub fn cycle_document(report: &CycleReport) -> Value {
 
 /// `plan --json`.
 #[must_use]
-pub fn plan_document(plan: &ApprovedPlan, standings: &[Standing]) -> Value {
+pub fn plan_document(plan: &ApprovedPlan, outstanding: &[OutstandingUser]) -> Value {
     let changes: Vec<_> = plan.changes().map(change).collect();
     let mut document = json!({
         "plan": plan.digest(),
@@ -43,8 +43,8 @@ pub fn plan_document(plan: &ApprovedPlan, standings: &[Standing]) -> Value {
         "hold": plan.hold().map(|hold| hold.as_str()),
         "unchanged": plan.unchanged_count(),
     });
-    for kind in StandingKind::ALL {
-        document[kind.as_str()] = users_of(standings, kind);
+    for kind in OutstandingKind::ALL {
+        document[kind.as_str()] = users_of(outstanding, kind);
     }
     document
 }
@@ -66,22 +66,22 @@ fn change(change: &Change) -> Value {
 
 /// The users of one list.
 #[must_use]
-pub fn users_of(standings: &[Standing], kind: StandingKind) -> Value {
-    standings.iter().filter(|standing| standing.kind == kind).map(user).collect()
+pub fn users_of(outstanding: &[OutstandingUser], kind: OutstandingKind) -> Value {
+    outstanding.iter().filter(|entry| entry.kind == kind).map(user).collect()
 }
 
-fn user(standing: &Standing) -> Value {
+fn user(entry: &OutstandingUser) -> Value {
     let time = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
     let mut user = json!({
-        "id": standing.directory_id.as_ref().map(|id| id.as_str()),
-        "username": standing.username.as_ref().map(|name| name.as_str()),
-        "reason": standing.reason,
-        "since": time(standing.since),
+        "id": entry.directory_id.as_ref().map(|id| id.as_str()),
+        "username": entry.username.as_ref().map(|name| name.as_str()),
+        "reason": entry.reason,
+        "since": time(entry.since),
     });
-    if let Some(until) = standing.until {
+    if let Some(until) = entry.until {
         user["until"] = json!(until.to_string());
     }
-    if let Some(action) = standing.action {
+    if let Some(action) = entry.action {
         user["action"] = json!(action.as_str());
     }
     user

@@ -1,9 +1,10 @@
 //! The story of one user, step by step: what the export says, what follows, what stands in the way, what comes next.
 
 use crate::model::{
-    Change, DirectoryId, Field, HoldId, Moment, Names, Proof, ProvisionedUser, Standing, StandingKind, UserName, clean,
+    Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof, ProvisionedUser,
+    UserName, clean,
 };
-use crate::plan::desire::Ask;
+use crate::plan::mapping::Requested;
 use serde_json::{Value, json};
 
 /// Everything that is known of one user.
@@ -24,7 +25,7 @@ pub struct Facts {
     /// What the next cycle would send.
     pub change: Option<Change>,
     /// Why it would not send what is wanted.
-    pub standings: Vec<Standing>,
+    pub outstanding: Vec<OutstandingUser>,
     /// The hold by which it can be approved.
     pub hold: Option<HoldId>,
     /// When a request left whose answer is not known.
@@ -58,7 +59,7 @@ pub struct RecordFacts {
     /// The names that it asks for.
     pub names: Names,
     /// What it asks for, or why it cannot be used.
-    pub ask: Result<Ask, String>,
+    pub ask: Result<Requested, String>,
 }
 
 /// The story, and what would have to happen for it to change.
@@ -113,10 +114,12 @@ fn export_says(facts: &Facts) -> String {
         Some(RecordFacts { ask: Err(reason), .. }) => {
             format!("{of} has a record that cannot be used: {reason}; so the user counts as present")
         }
-        Some(RecordFacts { ask: Ok(Ask::Withhold(state)), .. }) => {
+        Some(RecordFacts { ask: Ok(Requested::Withhold(state)), .. }) => {
             format!("{of} says {}", format!("{state:?}").to_uppercase())
         }
-        Some(RecordFacts { ask: Ok(Ask::Provision | Ask::OutOfScope), .. }) => format!("{of} says ACTIVATED"),
+        Some(RecordFacts { ask: Ok(Requested::Provision | Requested::OutOfScope), .. }) => {
+            format!("{of} says ACTIVATED")
+        }
     }
 }
 
@@ -171,7 +174,7 @@ fn snapshot_says(facts: &Facts) -> String {
 }
 
 fn guard_says(facts: &Facts) -> String {
-    let held = facts.standings.iter().find(|standing| standing.kind == StandingKind::Held);
+    let held = facts.outstanding.iter().find(|entry| entry.kind == OutstandingKind::Held);
     match (held, &facts.change) {
         (Some(held), _) => format!("held{}: {}", age(held), held.reason),
         (None, Some(change)) => {
@@ -192,8 +195,8 @@ fn target_says(facts: &Facts) -> String {
     if let Some(since) = facts.in_doubt_since {
         said.push(format!("a request of {since} was not answered; it is looked up first"));
     }
-    for standing in facts.standings.iter().filter(|standing| standing.kind != StandingKind::Held) {
-        said.push(format!("{}{}: {}", standing.kind.as_str(), age(standing), standing.reason));
+    for entry in facts.outstanding.iter().filter(|entry| entry.kind != OutstandingKind::Held) {
+        said.push(format!("{}{}: {}", entry.kind.as_str(), age(entry), entry.reason));
     }
     said.push(match &facts.last_event {
         Some(event) => format!("last in the log: {event}"),
@@ -202,8 +205,8 @@ fn target_says(facts: &Facts) -> String {
     said.join("; ")
 }
 
-fn age(standing: &Standing) -> String {
-    standing.since.map(|since| format!(" since {since}")).unwrap_or_default()
+fn age(entry: &OutstandingUser) -> String {
+    entry.since.map(|since| format!(" since {since}")).unwrap_or_default()
 }
 
 fn next(facts: &Facts) -> String {
@@ -216,8 +219,8 @@ fn next(facts: &Facts) -> String {
     if facts.protected {
         return "nothing, as long as the username stands in [scope] protected".to_owned();
     }
-    if let Some(standing) = facts.standings.first() {
-        return after_standing(facts, standing);
+    if let Some(entry) = facts.outstanding.first() {
+        return after_standing(facts, entry);
     }
     if let Some(change) = &facts.change {
         return format!("the next cycle sends it: {}", change.action().as_str());
@@ -226,36 +229,36 @@ fn next(facts: &Facts) -> String {
         (Some(_), _) => {
             "nothing; it changes when the directory says other names, another state or other groups".to_owned()
         }
-        (None, Some(Ok(Ask::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
-        (None, Some(Ok(Ask::OutOfScope))) => "an account, once the user is in a group of [scope]".to_owned(),
+        (None, Some(Ok(Requested::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
+        (None, Some(Ok(Requested::OutOfScope))) => "an account, once the user is in a group of [scope]".to_owned(),
         (None, _) => "an account, once the export has a usable record of this user".to_owned(),
     }
 }
 
-fn after_standing(facts: &Facts, standing: &Standing) -> String {
+fn after_standing(facts: &Facts, entry: &OutstandingUser) -> String {
     let id = clean(facts.id.as_str());
-    match (standing.kind, standing.until) {
-        (StandingKind::Held, _) => match &facts.hold {
+    match (entry.kind, entry.until) {
+        (OutstandingKind::Held, _) => match &facts.hold {
             Some(hold) => format!("`rhombus-sync approve {hold} --only {id}`, or the directory wants the user again"),
             None => {
                 "a cycle must hold it before it can be approved; or settle the account at Rhombus by hand".to_owned()
             }
         },
-        (StandingKind::Waiting | StandingKind::Failed, Some(until)) => {
+        (OutstandingKind::Waiting | OutstandingKind::Failed, Some(until)) => {
             format!("it goes on at {until}; at once with `rhombus-sync --reconcile --only {id}`")
         }
-        (StandingKind::Waiting | StandingKind::Failed, None) => "it goes on with a coming cycle".to_owned(),
-        (StandingKind::Refused, _) if standing.scim_id.is_some() => {
+        (OutstandingKind::Waiting | OutstandingKind::Failed, None) => "it goes on with a coming cycle".to_owned(),
+        (OutstandingKind::Refused, _) if entry.scim_id.is_some() => {
             "mend the record in the directory, or settle the account at Rhombus by hand".to_owned()
         }
-        (StandingKind::Refused, _) => "mend the record in the directory".to_owned(),
-        (StandingKind::Parked, _) => {
+        (OutstandingKind::Refused, _) => "mend the record in the directory".to_owned(),
+        (OutstandingKind::Parked, _) => {
             format!("set it at Rhombus by hand, then `rhombus-sync forget {id}`; or the record changes")
         }
-        (StandingKind::Drift, _) => {
+        (OutstandingKind::Drift, _) => {
             format!("set it right at Rhombus, or `rhombus-sync forget {id}` and let it be linked anew")
         }
-        (StandingKind::Kept, _) => {
+        (OutstandingKind::Kept, _) => {
             "nothing, as long as the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()
         }
     }

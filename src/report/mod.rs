@@ -6,9 +6,9 @@ mod text;
 
 pub use document::{cycle_document, failure_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
-pub use text::{cycle_text, plan_text, standings_text};
+pub use text::{cycle_text, outstanding_text, plan_text};
 
-use crate::model::{CycleId, Standing, StandingKind};
+use crate::model::{CycleId, OutstandingKind, OutstandingUser};
 
 /// How a cycle ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,7 +84,7 @@ pub struct CycleReport {
     /// Users who were as they should be.
     pub unchanged_count: u64,
     /// Everybody else, by kind and id.
-    pub standings: Vec<Standing>,
+    pub outstanding: Vec<OutstandingUser>,
     /// What is held, by its id.
     pub hold: Option<String>,
     /// The plan's digest; empty where there was none.
@@ -104,8 +104,8 @@ pub struct CycleReport {
 impl CycleReport {
     /// How many stand in a list.
     #[must_use]
-    pub fn count(&self, kind: StandingKind) -> usize {
-        self.standings.iter().filter(|standing| standing.kind == kind).count()
+    pub fn count(&self, kind: OutstandingKind) -> usize {
+        self.outstanding.iter().filter(|entry| entry.kind == kind).count()
     }
 
     /// Its counts in one line, for the log.
@@ -120,7 +120,7 @@ impl CycleReport {
             self.deleted_count,
             self.unchanged_count
         );
-        for kind in StandingKind::ALL {
+        for kind in OutstandingKind::ALL {
             said.push_str(&format!(" {}={}", kind.as_str(), self.count(kind)));
         }
         said

@@ -1,7 +1,7 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
 use super::{CycleReport, CycleResult};
-use crate::model::{Change, Moment, Standing, StandingKind};
+use crate::model::{Change, Moment, OutstandingKind, OutstandingUser};
 use crate::plan::ApprovedPlan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -36,7 +36,7 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
         false => format!("export: {} users", report.export_users_count),
     };
     let _ = writeln!(out, "  {said} ({read})");
-    standings_text(&mut out, &report.standings, now);
+    outstanding_text(&mut out, &report.outstanding, now);
     if let Some(hold) = &report.hold {
         let _ = writeln!(
             out,
@@ -48,7 +48,7 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
 
 /// A plan.
 #[must_use]
-pub fn plan_text(plan: &ApprovedPlan, standings: &[Standing], now: Moment) -> String {
+pub fn plan_text(plan: &ApprovedPlan, outstanding: &[OutstandingUser], now: Moment) -> String {
     let mut out = String::new();
     let changes: Vec<_> = plan.changes().collect();
     if changes.is_empty() {
@@ -73,7 +73,7 @@ pub fn plan_text(plan: &ApprovedPlan, standings: &[Standing], now: Moment) -> St
     for numbers in plan.tripped() {
         let _ = writeln!(out, "  {numbers}");
     }
-    standings_text(&mut out, standings, now);
+    outstanding_text(&mut out, outstanding, now);
     let _ = writeln!(out, "plan {}", plan.digest());
     out
 }
@@ -93,14 +93,14 @@ fn fields(change: &Change) -> String {
 }
 
 /// Everybody whose wanted change is not done, list by list and reason by reason, the longest wait first.
-pub fn standings_text(out: &mut String, standings: &[Standing], now: Moment) {
-    for kind in StandingKind::ALL {
-        let users: Vec<_> = standings.iter().filter(|standing| standing.kind == kind).collect();
+pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: Moment) {
+    for kind in OutstandingKind::ALL {
+        let users: Vec<_> = outstanding.iter().filter(|entry| entry.kind == kind).collect();
         if users.is_empty() {
             continue;
         }
         let _ = writeln!(out, "  {}: {}", kind.as_str(), count(users.len(), "user"));
-        let mut by_reason: BTreeMap<(&str, Option<Moment>), Vec<&Standing>> = BTreeMap::new();
+        let mut by_reason: BTreeMap<(&str, Option<Moment>), Vec<&OutstandingUser>> = BTreeMap::new();
         for user in users {
             by_reason.entry((&user.reason, user.until)).or_default().push(user);
         }
@@ -116,7 +116,7 @@ pub fn standings_text(out: &mut String, standings: &[Standing], now: Moment) {
     }
 }
 
-fn name(user: &Standing) -> String {
+fn name(user: &OutstandingUser) -> String {
     user.username.as_ref().map_or("(nobody)".into(), |name| crate::model::clean(name.as_str())).into_owned()
 }
 

@@ -1,4 +1,4 @@
-//! The lookalike's accounts, each a JSON document in a SQLite file.
+//! The simulator's accounts, each a JSON document in a SQLite file.
 
 use crate::model::{folded, hex};
 use rusqlite::{Connection, OptionalExtension};

@@ -1,4 +1,4 @@
-//! SHELL: the Rhombus lookalike, for rehearsals: its own thread, its own SQLite file, HTTP on loopback, so that `target`
+//! SHELL: the Rhombus simulator, for rehearsals: its own thread, its own SQLite file, HTTP on loopback, so that `target`
 //! runs unchanged against it.
 //!
 //! What it does as Rhombus is said to: a bearer token; userName immutable, and unique without regard to case;

@@ -1,4 +1,4 @@
-//! The lookalike's HTTP side.
+//! The simulator's HTTP side.
 
 use super::accounts::{Accounts, Changed};
 use super::faults::{Dice, Fault, Faults};
@@ -30,7 +30,7 @@ const PAGE_COUNT_MAX: usize = 100;
 /// Where the API begins.
 const BASE: &str = "/scim/v2";
 
-/// The lookalike cannot run.
+/// The simulator cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The file of its accounts.
@@ -44,7 +44,7 @@ pub enum SandboxError {
     Users(#[from] serde_json::Error),
 }
 
-/// What a lookalike is made of.
+/// What a simulator is made of.
 pub struct Settings {
     /// Where it listens; port 0 takes any that is free.
     pub listen: SocketAddr,
@@ -58,7 +58,7 @@ pub struct Settings {
     pub faults: Faults,
 }
 
-/// A lookalike that runs until the process ends.
+/// A simulator that runs until the process ends.
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,

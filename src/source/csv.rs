@@ -1,7 +1,7 @@
 //! CSV with a header row, by RFC 4180 to the letter: a quote that stands where none may, or is never closed, refuses the
 //! file, because everything behind it would be swallowed into one field and its users would look absent.
 
-use crate::model::{DirectoryUser, Loose, LooseGroups};
+use crate::model::{DirectoryUser, RawGroups, RawValue};
 use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -140,13 +140,14 @@ impl Reader {
             );
         }
         let cell = |place: usize| header.columns[place].map(|column| text_of(text, &self.cells[column]));
-        let plain = |place: usize| cell(place).map_or(Loose::Absent, Loose::Text);
-        let filled = |place: usize| cell(place).filter(|text| !text.is_empty()).map_or(Loose::Absent, Loose::Text);
+        let plain = |place: usize| cell(place).map_or(RawValue::Absent, RawValue::Text);
+        let filled =
+            |place: usize| cell(place).filter(|text| !text.is_empty()).map_or(RawValue::Absent, RawValue::Text);
         let flag = |place: usize| match filled(place) {
-            Loose::Text(text) if text.eq_ignore_ascii_case("true") => Loose::Flag(true),
-            Loose::Text(text) if text.eq_ignore_ascii_case("false") => Loose::Flag(false),
-            Loose::Text(_) => Loose::Other,
-            other @ (Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other) => other,
+            RawValue::Text(text) if text.eq_ignore_ascii_case("true") => RawValue::Flag(true),
+            RawValue::Text(text) if text.eq_ignore_ascii_case("false") => RawValue::Flag(false),
+            RawValue::Text(_) => RawValue::Other,
+            other @ (RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other) => other,
         };
         let blank = self.cells.iter().all(|cell| cell.range.is_empty());
         take(&DirectoryUser {
@@ -157,9 +158,9 @@ impl Reader {
             state: filled(3),
             activated: flag(4),
             suspended: flag(5),
-            email: Loose::Absent,
+            email: RawValue::Absent,
             // A row of empty cells says nothing, not even that it is out of scope.
-            groups: cell(6).filter(|_| !blank).map_or(LooseGroups::Absent, groups),
+            groups: cell(6).filter(|_| !blank).map_or(RawGroups::Absent, groups),
         });
         Ok(())
     }
@@ -170,11 +171,11 @@ fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {
     if cell.doubled_quotes { Cow::Owned(raw.replace("\"\"", "\"")) } else { Cow::Borrowed(raw) }
 }
 
-fn groups(cell: Cow<'_, str>) -> LooseGroups<'_> {
+fn groups(cell: Cow<'_, str>) -> RawGroups<'_> {
     let names = |text: &str| {
         text.split(';').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    LooseGroups::Listed(names(&cell).into_iter().map(Cow::Owned).collect())
+    RawGroups::Listed(names(&cell).into_iter().map(Cow::Owned).collect())
 }
 
 fn read_header(names: &[String], id_attribute: &str) -> Result<Header, Cow<'static, str>> {

@@ -2,7 +2,7 @@
 
 use super::blocks::{FileDigest, Hash, READ_BYTES, blocks, read_block};
 use super::{Doubt, ExportRead, SourceError, TakeUser, csv, json};
-use crate::model::{DirectoryUser, Duration, Format, LooseGroups, Moment, Proof, hex};
+use crate::model::{DirectoryUser, Duration, Format, Moment, Proof, RawGroups, hex};
 use crate::records::{self, Documents, DocumentsRead, JUMPCLOUD_PAGE, RecordsError, Window};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
@@ -139,7 +139,7 @@ impl Export {
         let mut reading = Reading { users_count: 0, with_groups_count: 0 };
         let (closed, digest) = self.parse(&mut |user: &DirectoryUser<'_>| {
             reading.users_count += 1;
-            reading.with_groups_count += u64::from(user.groups != LooseGroups::Absent);
+            reading.with_groups_count += u64::from(user.groups != RawGroups::Absent);
             take(user);
         })?;
         self.settle_digest(&digest)?;

@@ -1,6 +1,6 @@
 //! One JSON record, borrowed: known members are kept with whatever type they have, unknown ones are passed over.
 
-use crate::model::{DirectoryUser, Loose, LooseGroups};
+use crate::model::{DirectoryUser, RawGroups, RawValue};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for Record<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        fn set<'de, A: MapAccess<'de>>(slot: &mut Option<Loose<'de>>, map: &mut A) -> Result<(), A::Error> {
+        fn set<'de, A: MapAccess<'de>>(slot: &mut Option<RawValue<'de>>, map: &mut A) -> Result<(), A::Error> {
             if slot.is_some() {
                 return Err(A::Error::custom("doubled key"));
             }
@@ -150,48 +150,48 @@ struct LooseValue {
 }
 
 impl<'de> DeserializeSeed<'de> for LooseValue {
-    type Value = Loose<'de>;
+    type Value = RawValue<'de>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for LooseValue {
-    type Value = Loose<'de>;
+    type Value = RawValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Loose::Text(Cow::Borrowed(text)))
+        Ok(RawValue::Text(Cow::Borrowed(text)))
     }
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Loose::Text(Cow::Owned(text.to_owned())))
+        Ok(RawValue::Text(Cow::Owned(text.to_owned())))
     }
     fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
-        Ok(Loose::Flag(flag))
+        Ok(RawValue::Flag(flag))
     }
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Loose::Null)
+        Ok(RawValue::Null)
     }
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Loose::Other)
+        Ok(RawValue::Other)
     }
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Loose::Other)
+        Ok(RawValue::Other)
     }
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Loose::Other)
+        Ok(RawValue::Other)
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Loose::Other)
+        Ok(RawValue::Other)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut name = Loose::Absent;
+        let mut name = RawValue::Absent;
         while let Some(key) = map.next_key_seed(KeyOf { id_attribute: "name" })? {
             match (self.object, key) {
-                (Object::Name, Key::Id) if name != Loose::Absent => return Err(A::Error::custom("doubled key")),
+                (Object::Name, Key::Id) if name != RawValue::Absent => return Err(A::Error::custom("doubled key")),
                 (Object::Name, Key::Id) => name = map.next_value_seed(self)?,
                 (Object::Name | Object::Skip, _) => {
                     map.next_value::<IgnoredAny>()?;
@@ -200,7 +200,7 @@ impl<'de> Visitor<'de> for LooseValue {
         }
         Ok(match self.object {
             Object::Name => name,
-            Object::Skip => Loose::Other,
+            Object::Skip => RawValue::Other,
         })
     }
 }
@@ -209,14 +209,14 @@ impl<'de> Visitor<'de> for LooseValue {
 struct GroupsValue;
 
 impl<'de> DeserializeSeed<'de> for GroupsValue {
-    type Value = LooseGroups<'de>;
+    type Value = RawGroups<'de>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for GroupsValue {
-    type Value = LooseGroups<'de>;
+    type Value = RawGroups<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("groups")
@@ -226,32 +226,32 @@ impl<'de> Visitor<'de> for GroupsValue {
         let mut usable = true;
         while let Some(name) = seq.next_element_seed(LooseValue { object: Object::Name })? {
             match name {
-                Loose::Text(name) => names.push(name),
-                Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => usable = false,
+                RawValue::Text(name) => names.push(name),
+                RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => usable = false,
             }
         }
-        Ok(if usable { LooseGroups::Listed(names) } else { LooseGroups::Other })
+        Ok(if usable { RawGroups::Listed(names) } else { RawGroups::Other })
     }
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(LooseGroups::Absent)
+        Ok(RawGroups::Absent)
     }
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(LooseGroups::Other)
+        Ok(RawGroups::Other)
     }
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(LooseGroups::Other)
+        Ok(RawGroups::Other)
     }
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(LooseGroups::Other)
+        Ok(RawGroups::Other)
     }
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(LooseGroups::Other)
+        Ok(RawGroups::Other)
     }
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(LooseGroups::Other)
+        Ok(RawGroups::Other)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(LooseGroups::Other)
+        Ok(RawGroups::Other)
     }
 }

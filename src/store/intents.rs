@@ -2,7 +2,8 @@
 
 use super::log;
 use crate::model::{
-    Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, ScimId, Standing, StandingKind, UserName,
+    Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, OutstandingKind, OutstandingUser, ScimId,
+    UserName,
 };
 use crate::plan::Ledger;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
@@ -238,12 +239,12 @@ pub fn settle(
         FailureEffect::Clear => {
             transaction.prepare_cached(forget)?.execute([id])?;
         }
-        FailureEffect::Record(standing) => {
-            let since = super::standings::since(transaction, standing)?.unwrap_or(now);
+        FailureEffect::Record(entry) => {
+            let since = super::outstanding::since(transaction, entry)?.unwrap_or(now);
             transaction.prepare_cached(forget)?.execute([id])?;
-            let standing = Standing { since: Some(since), ..(**standing).clone() };
-            debug_assert_eq!(standing.kind, StandingKind::Failed);
-            super::standings::insert(transaction, &standing, now)?;
+            let entry = OutstandingUser { since: Some(since), ..(**entry).clone() };
+            debug_assert_eq!(entry.kind, OutstandingKind::Failed);
+            super::outstanding::insert(transaction, &entry, now)?;
         }
     }
     log::append(transaction, &settlement.events, now)

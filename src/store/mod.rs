@@ -5,32 +5,32 @@
 //! call fails, so no request leaves after one. Only [`create`] makes a state; a missing or empty one is an error.
 //! What is deliberately absent: any decision about users. It stores and finds.
 
-mod cycles;
 mod database;
 mod holds;
+mod installation;
 mod intents;
 mod journal;
 mod lock;
 mod log;
+mod outstanding;
 mod restored;
 mod snapshot;
-mod standings;
 mod walk;
 
-pub use cycles::{
+pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
+pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
+pub use installation::{
     CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_not_supported,
     note_settings, note_token, reserve_settings, set_active, set_not_before, settings,
 };
-pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
-pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents, take_up_intent,
 };
 pub use journal::{Fault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError, Noted, note_beside, noted_beside};
 pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};
+pub use outstanding::{
+    absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
+};
 pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
 pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
-pub use standings::{
-    absences, lookup_failed, lookup_succeeded, lookups_failed, replace_absences, replace_standings, standings,
-};

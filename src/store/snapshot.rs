@@ -1,7 +1,7 @@
 //! The snapshot beside a stream of records: a row for each id, and in the end the rows that no id named.
 
 use super::walk::{Ahead, Walk};
-use crate::model::{DirectoryId, Glance, Names, ProvisionedUser, ScimId, UserName};
+use crate::model::{DirectoryId, Names, ProvisionedUser, RowView, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
 const COLUMNS: &str =
@@ -46,11 +46,11 @@ impl Snapshot<'_> {
         })
     }
 
-    /// A glance at the row of an id.
+    /// A row_view at the row of an id.
     ///
     /// # Errors
     /// The state cannot be read.
-    pub fn glance(&mut self, id: &str) -> rusqlite::Result<Option<Glance<'_>>> {
+    pub fn row_view(&mut self, id: &str) -> rusqlite::Result<Option<RowView<'_>>> {
         self.looked_up = None;
         while self.walk.here().is_some_and(|here| here.directory_id < id) {
             self.walk.advance()?;
@@ -62,8 +62,8 @@ impl Snapshot<'_> {
         };
         row.into_iter().for_each(|row| self.mark(row));
         Ok(match here {
-            Some(_) => self.walk.here().map(|here| here.glance),
-            None => self.looked_up.as_ref().map(ProvisionedUser::glance),
+            Some(_) => self.walk.here().map(|here| here.row_view),
+            None => self.looked_up.as_ref().map(ProvisionedUser::row_view),
         })
     }
 

@@ -6,7 +6,7 @@
 //! the caller does, and `PRAGMA data_version` tells the caller whether anybody committed meanwhile.
 
 use super::{Access, open};
-use crate::model::Glance;
+use crate::model::RowView;
 use rusqlite::{Connection, Rows, Statement, ffi};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -29,7 +29,7 @@ const SQL: &str =
 pub(super) struct Here<'w> {
     pub(super) directory_id: &'w str,
     pub(super) row: i64,
-    pub(super) glance: Glance<'w>,
+    pub(super) row_view: RowView<'w>,
 }
 
 /// Rows one after another: their texts laid end to end, and where each ends.
@@ -74,7 +74,7 @@ impl Batch {
         Some(Here {
             directory_id: &self.text[start..id],
             row,
-            glance: Glance {
+            row_view: RowView {
                 user_name: &self.text[id..name],
                 given: &self.text[name..given],
                 family: &self.text[given..family],
@@ -269,7 +269,7 @@ mod tests {
             let mut walk = Walk::begin(ahead, &mut ordered)?;
             let mut last = String::new();
             while let Some(here) = walk.here() {
-                assert!(*here.directory_id > *last && here.glance.user_name.parse() == Ok(here.row));
+                assert!(*here.directory_id > *last && here.row_view.user_name.parse() == Ok(here.row));
                 last = here.directory_id.to_owned();
                 walk.advance()?;
             }

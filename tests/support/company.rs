@@ -4,14 +4,14 @@
 use crate::rhombus::{Accounts, Fate, Mangle, Wire};
 use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{Clock, Wish, World, reconcile};
+use rhombus_sync::cycle::{Clock, CycleContext, CycleOptions, reconcile};
 use rhombus_sync::event::{Sealed, Source};
 use rhombus_sync::model::{CycleId, Moment, UpdateMethod};
 use rhombus_sync::report::CycleReport;
+use rhombus_sync::scim::{RateLimit, ScimTarget};
 use rhombus_sync::ship::ship;
 use rhombus_sync::sink::{FileSink, Sink, SinkError};
 use rhombus_sync::store::{self, Access, Fault, Journal};
-use rhombus_sync::target::{Pace, ScimTarget};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
@@ -157,11 +157,11 @@ impl Company {
             let mangle = self.mangle.borrow().clone();
             let wire = Wire { accounts: self.accounts.clone(), moments: Rc::new(move || requests.step()), mangle };
             let cycle = self.clock.fetch_add(1, Ordering::SeqCst);
-            let world = World {
+            let context = CycleContext {
                 settings: &self.settings,
                 target: ScimTarget::new(
                     wire,
-                    Pace::new(4, self.requests_per_second_max.get()),
+                    RateLimit::new(4, self.requests_per_second_max.get()),
                     self.update_method.get(),
                 ),
                 journal: journal.clone(),
@@ -173,15 +173,19 @@ impl Company {
                 cycle: CycleId::new(format!("cycle-{cycle}")),
                 source: Source::Reconcile,
                 token_fingerprint: None,
-                wish: Wish { refresh: self.refresh.get(), only: self.only.borrow().clone(), ..Wish::default() },
+                options: CycleOptions {
+                    refresh: self.refresh.get(),
+                    only: self.only.borrow().clone(),
+                    ..CycleOptions::default()
+                },
                 progress: &|_, _| {},
             };
             let whole = async {
-                let report = reconcile(&world).await.ok()?;
+                let report = reconcile(&context).await.ok()?;
                 let path = self.path("events.ndjson");
                 let inner = FileSink::new("file".to_owned(), path.clone());
                 let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(CrashingSink { inner, path, steps: steps.clone() })];
-                ship(&mut sinks, &world.reader, &world.journal).await.ok()?;
+                ship(&mut sinks, &context.reader, &context.journal).await.ok()?;
                 Some(report)
             };
             tokio::select! {

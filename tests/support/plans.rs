@@ -4,7 +4,7 @@
 use crate::support::{link, settings, state};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
-use rhombus_sync::model::{Change, Moment, Standing};
+use rhombus_sync::model::{Change, Moment, OutstandingUser};
 use rhombus_sync::plan::ApprovedPlan;
 use rhombus_sync::store;
 use std::error::Error;
@@ -29,7 +29,7 @@ pub(crate) fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Set
 
 pub(crate) fn render(plan: &ApprovedPlan) -> String {
     let mut lines: Vec<_> = plan.changes().map(change).collect();
-    lines.extend(plan.standings().iter().map(standing));
+    lines.extend(plan.outstanding().iter().map(entry));
     if lines.is_empty() { format!("{} unchanged", plan.unchanged_count()) } else { lines.join(" | ") }
 }
 
@@ -47,9 +47,9 @@ fn change(change: &Change) -> String {
     format!("{} {}{fields}", change.action().as_str(), change.directory_id())
 }
 
-fn standing(standing: &Standing) -> String {
-    let id = standing.directory_id.as_ref().map_or("-", |id| id.as_str());
-    format!("{} {id}: {}", standing.kind.as_str(), standing.reason)
+fn entry(entry: &OutstandingUser) -> String {
+    let id = entry.directory_id.as_ref().map_or("-", |id| id.as_str());
+    format!("{} {id}: {}", entry.kind.as_str(), entry.reason)
 }
 
 /// The same without a change of settings; a bystander keeps removals from being everybody.

@@ -2,7 +2,7 @@
 
 use super::log;
 use crate::event::{Draft, EventType, Resource, Source};
-use crate::model::{Action, CycleId, DirectoryId, Moment, ScimId, Standing, StandingKind, UserName};
+use crate::model::{Action, CycleId, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
 use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +12,17 @@ const COLUMNS: &str = "kind, directory_id, username, scim_id, reason, action, wa
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn standings(connection: &Connection) -> rusqlite::Result<Vec<Standing>> {
+pub fn outstanding(connection: &Connection) -> rusqlite::Result<Vec<OutstandingUser>> {
     connection
         .prepare(&format!("SELECT {COLUMNS} FROM standings ORDER BY kind, directory_id, reason"))?
         .query_map([], read)?
         .collect()
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let kind = StandingKind::from_name(row.get_ref(0)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?;
+fn read(row: &Row<'_>) -> rusqlite::Result<OutstandingUser> {
+    let kind = OutstandingKind::from_name(row.get_ref(0)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?;
     let text = |column| -> rusqlite::Result<Option<&str>> { Ok(row.get_ref(column)?.as_str_or_null()?) };
-    Ok(Standing {
+    Ok(OutstandingUser {
         kind,
         directory_id: text(1)?.map(DirectoryId::new),
         username: text(2)?.map(UserName::of_account),
@@ -37,29 +37,29 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Standing> {
     })
 }
 
-pub(super) fn insert(transaction: &Transaction<'_>, standing: &Standing, now: Moment) -> rusqlite::Result<()> {
+pub(super) fn insert(transaction: &Transaction<'_>, entry: &OutstandingUser, now: Moment) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(&format!("INSERT INTO standings ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"))?
         .execute((
-            standing.kind.as_str(),
-            standing.directory_id.as_ref().map(DirectoryId::as_str),
-            standing.username.as_ref().map(UserName::as_str),
-            standing.scim_id.as_ref().map(ScimId::as_str),
-            &standing.reason,
-            standing.action.map(Action::as_str),
-            &*standing.wanted,
-            standing.since.unwrap_or(now).0,
-            standing.until.map(|until| until.0),
-            standing.attempts,
+            entry.kind.as_str(),
+            entry.directory_id.as_ref().map(DirectoryId::as_str),
+            entry.username.as_ref().map(UserName::as_str),
+            entry.scim_id.as_ref().map(ScimId::as_str),
+            &entry.reason,
+            entry.action.map(Action::as_str),
+            &*entry.wanted,
+            entry.since.unwrap_or(now).0,
+            entry.until.map(|until| until.0),
+            entry.attempts,
         ))?;
     Ok(())
 }
 
 /// Since when a user stands so; none where it is new.
-pub(super) fn since(connection: &Connection, standing: &Standing) -> rusqlite::Result<Option<Moment>> {
+pub(super) fn since(connection: &Connection, entry: &OutstandingUser) -> rusqlite::Result<Option<Moment>> {
     connection
         .prepare_cached("SELECT min(since) FROM standings WHERE kind = ?1 AND directory_id IS ?2")?
-        .query_row((standing.kind.as_str(), standing.directory_id.as_ref().map(DirectoryId::as_str)), |row| {
+        .query_row((entry.kind.as_str(), entry.directory_id.as_ref().map(DirectoryId::as_str)), |row| {
             row.get::<_, Option<i64>>(0)
         })
         .map(|since| since.map(Moment))
@@ -70,17 +70,17 @@ pub(super) fn since(connection: &Connection, standing: &Standing) -> rusqlite::R
 ///
 /// # Errors
 /// The state cannot be written.
-pub fn replace_standings(
+pub fn replace_outstanding(
     transaction: &Transaction<'_>,
-    standings: Vec<Standing>,
+    outstanding: Vec<OutstandingUser>,
     only: Option<&BTreeSet<DirectoryId>>,
     cycle: (&CycleId, Source),
     now: Moment,
-) -> rusqlite::Result<Vec<Standing>> {
-    type Who = (StandingKind, Option<DirectoryId>);
-    let mut before: BTreeMap<Who, Vec<Standing>> = BTreeMap::new();
-    for standing in self::standings(transaction)? {
-        before.entry((standing.kind, standing.directory_id.clone())).or_default().push(standing);
+) -> rusqlite::Result<Vec<OutstandingUser>> {
+    type Who = (OutstandingKind, Option<DirectoryId>);
+    let mut before: BTreeMap<Who, Vec<OutstandingUser>> = BTreeMap::new();
+    for entry in self::outstanding(transaction)? {
+        before.entry((entry.kind, entry.directory_id.clone())).or_default().push(entry);
     }
     match only {
         None => {
@@ -93,18 +93,18 @@ pub fn replace_standings(
         }
     }
     let mut drafts = Vec::new();
-    let mut stored = Vec::with_capacity(standings.len());
-    for mut standing in standings {
-        let earlier = before.get(&(standing.kind, standing.directory_id.clone())).map_or(&[][..], Vec::as_slice);
-        let same = earlier.iter().find(|earlier| earlier.goes_on_as(&standing));
-        standing.since = Some(same.and_then(|same| same.since).unwrap_or(now));
-        if let Some(draft) = draft_of(&standing, cycle)
-            && say_once(transaction, &standing)?
+    let mut stored = Vec::with_capacity(outstanding.len());
+    for mut entry in outstanding {
+        let earlier = before.get(&(entry.kind, entry.directory_id.clone())).map_or(&[][..], Vec::as_slice);
+        let same = earlier.iter().find(|earlier| earlier.goes_on_as(&entry));
+        entry.since = Some(same.and_then(|same| same.since).unwrap_or(now));
+        if let Some(draft) = draft_of(&entry, cycle)
+            && say_once(transaction, &entry)?
         {
             drafts.push(draft);
         }
-        insert(transaction, &standing, now)?;
-        stored.push(standing);
+        insert(transaction, &entry, now)?;
+        stored.push(entry);
     }
     transaction.execute(
         "DELETE FROM refusals_said AS said WHERE NOT EXISTS (SELECT 1 FROM standings s WHERE s.kind IN ('refused', 'parked')
@@ -116,34 +116,34 @@ pub fn replace_standings(
 }
 
 /// True where the log has not said this since it was last resolved.
-fn say_once(transaction: &Transaction<'_>, standing: &Standing) -> rusqlite::Result<bool> {
-    let id = standing.directory_id.as_ref().map(DirectoryId::as_str);
+fn say_once(transaction: &Transaction<'_>, entry: &OutstandingUser) -> rusqlite::Result<bool> {
+    let id = entry.directory_id.as_ref().map(DirectoryId::as_str);
     transaction
         .prepare_cached(
             "INSERT INTO refusals_said (directory_id, reason, wanted) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?
-        .execute((id, &standing.reason, &*standing.wanted))
+        .execute((id, &entry.reason, &*entry.wanted))
         .map(|rows| rows > 0)
 }
 
 /// A refusal and a parking are said once per id, reason and wanted value; a record that names nobody never.
-fn draft_of(standing: &Standing, (cycle, source): (&CycleId, Source)) -> Option<Draft> {
-    match standing.kind {
-        StandingKind::Refused | StandingKind::Parked => {}
-        StandingKind::Held
-        | StandingKind::Waiting
-        | StandingKind::Failed
-        | StandingKind::Kept
-        | StandingKind::Drift => return None,
+fn draft_of(entry: &OutstandingUser, (cycle, source): (&CycleId, Source)) -> Option<Draft> {
+    match entry.kind {
+        OutstandingKind::Refused | OutstandingKind::Parked => {}
+        OutstandingKind::Held
+        | OutstandingKind::Waiting
+        | OutstandingKind::Failed
+        | OutstandingKind::Kept
+        | OutstandingKind::Drift => return None,
     }
-    let id = standing.directory_id.clone()?;
+    let id = entry.directory_id.clone()?;
     let event_type =
-        if standing.scim_id.is_some() { EventType::UserUpdateProvision } else { EventType::UserCreateProvision };
+        if entry.scim_id.is_some() { EventType::UserUpdateProvision } else { EventType::UserCreateProvision };
     let mut draft = Draft::new(event_type, false, source);
-    draft.resource = Some(Resource { id, username: standing.username.clone(), target_id: standing.scim_id.clone() });
-    draft.changes.clone_from(&standing.fields);
-    draft.response.details = standing.kind.as_str().to_owned();
-    draft.error_message.clone_from(&standing.reason);
+    draft.resource = Some(Resource { id, username: entry.username.clone(), target_id: entry.scim_id.clone() });
+    draft.changes.clone_from(&entry.fields);
+    draft.response.details = entry.kind.as_str().to_owned();
+    draft.error_message.clone_from(&entry.reason);
     draft.cycle = Some(cycle.clone());
     Some(draft)
 }

@@ -8,29 +8,29 @@ use crate::cycle::Clock;
 use crate::http::{Client, ClientSettings};
 use crate::model::hex;
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
+use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{SecretError, Token};
 use crate::sink::{FileSink, Sink, StdoutSink};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unnoted};
-use crate::target::{Pace, ScimTarget};
 use rusqlite::Connection;
 use std::cell::OnceCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// The endpoint that a rehearsal's state is bound to, whatever port the lookalike gets.
-const REHEARSAL: &str = "sandbox:";
+/// The endpoint that a rehearsal's state is bound to, whatever port the simulator gets.
+const SANDBOX_ENDPOINT: &str = "sandbox:";
 
 /// Where a command plays.
-pub(super) struct Scene {
+pub(super) struct Deployment {
     pub(super) config: Config,
     pub(super) state_path: PathBuf,
-    pub(super) rehearsal: bool,
-    /// The lookalike of a rehearsal, once it runs: its address and its token.
-    lookalike: OnceCell<(String, Token)>,
+    pub(super) is_sandbox: bool,
+    /// The simulator of a rehearsal, once it runs: its address and its token.
+    simulator: OnceCell<(String, Token)>,
 }
 
-impl Scene {
-    /// Reads the configuration. A rehearsal has its own state, sink and pace, in `sandbox/` beside the state.
+impl Deployment {
+    /// Reads the configuration. A rehearsal has its own state, sink and rate_limit, in `sandbox/` beside the state.
     pub(super) fn load(arguments: &Arguments) -> Result<Self, Failure> {
         let mut config = Config::load(&arguments.config)?;
         let mut state_path = config.state_path.clone();
@@ -42,13 +42,13 @@ impl Scene {
             config.settings.sink_names = vec![sink.name()];
             config.sinks = vec![sink];
         }
-        Ok(Self { config, state_path, rehearsal: arguments.sandbox, lookalike: OnceCell::new() })
+        Ok(Self { config, state_path, is_sandbox: arguments.sandbox, simulator: OnceCell::new() })
     }
 
     /// What the state is bound to.
     pub(super) fn endpoint(&self) -> Result<String, Failure> {
-        match (&self.config.rhombus, self.rehearsal) {
-            (_, true) => Ok(REHEARSAL.to_owned()),
+        match (&self.config.rhombus, self.is_sandbox) {
+            (_, true) => Ok(SANDBOX_ENDPOINT.to_owned()),
             (Some(rhombus), false) => Ok(rhombus.base_url.clone()),
             (None, false) => Err(Failure::new(
                 78,
@@ -62,7 +62,7 @@ impl Scene {
     pub(super) fn state(&self, access: Access) -> Result<(Connection, InstallationRow), Failure> {
         let endpoint = self.endpoint()?;
         let connection = match store::open(&self.state_path, access) {
-            Err(StateError::Missing(path)) if self.rehearsal => {
+            Err(StateError::Missing(path)) if self.is_sandbox => {
                 store::create(&path, &endpoint, SystemClock.now(), random())?
             }
             Err(StateError::Older { .. }) if access == Access::Write => {
@@ -94,7 +94,7 @@ impl Scene {
     /// with the state is said before who has the lock.
     pub(super) fn sender(&self) -> Result<(Lock, Connection, InstallationRow), Failure> {
         match store::open(&self.state_path, Access::Read) {
-            Err(StateError::Missing(_)) if self.rehearsal => drop(self.state(Access::Write)?),
+            Err(StateError::Missing(_)) if self.is_sandbox => drop(self.state(Access::Write)?),
             Err(StateError::Older { .. }) => {}
             Err(error) => return Err(error.into()),
             Ok(reader) if !store::installation(&reader)?.active => return Err(inactive()),
@@ -131,7 +131,7 @@ impl Scene {
 
     /// The endpoint, real or rehearsed, with the token that lies there now.
     pub(super) fn target(&self) -> Result<ScimTarget<Client>, Failure> {
-        let token = if self.rehearsal { None } else { Some(self.token()?) };
+        let token = if self.is_sandbox { None } else { Some(self.token()?) };
         self.target_with(token)
     }
 
@@ -144,23 +144,23 @@ impl Scene {
             }
             (None, Some(_)) => return Err(Failure::new(78, "[rhombus] is missing", None)),
             (_, None) => {
-                let (base_url, token) = self.lookalike()?;
+                let (base_url, token) = self.simulator()?;
                 (base_url, token, None, None)
             }
         };
         let client = Client::new(ClientSettings { base_url, token, ca_file, proxy, timeout: self.config.timeout });
         if self.config.rhombus.as_ref().is_some_and(|rhombus| rhombus.ca_file.is_some() || rhombus.proxy.is_some())
-            && !self.rehearsal
+            && !self.is_sandbox
         {
             client.prepare()?;
         }
-        let pace = Pace::new(settings.concurrency_max, settings.requests_per_second_max);
-        Ok(ScimTarget::new(client, pace, self.config.update_method))
+        let rate_limit = RateLimit::new(settings.concurrency_max, settings.requests_per_second_max);
+        Ok(ScimTarget::new(client, rate_limit, self.config.update_method))
     }
 
-    /// The lookalike inside the process; one for all cycles.
-    fn lookalike(&self) -> Result<(String, Token), Failure> {
-        if let Some(running) = self.lookalike.get() {
+    /// The simulator inside the process; one for all cycles.
+    fn simulator(&self) -> Result<(String, Token), Failure> {
+        if let Some(running) = self.simulator.get() {
             return Ok(running.clone());
         }
         let secret = hex(&random());
@@ -172,12 +172,12 @@ impl Scene {
             faults: Faults::default(),
         })?;
         let token = Token::from_text(&secret).ok_or(SecretError::NoCredentials)?;
-        Ok(self.lookalike.get_or_init(|| (sandbox.base_url(), token)).clone())
+        Ok(self.simulator.get_or_init(|| (sandbox.base_url(), token)).clone())
     }
 
-    /// The same lookalike for a configuration that was read again.
-    pub(super) fn with_lookalike_of(mut self, before: &Self) -> Self {
-        self.lookalike.clone_from(&before.lookalike);
+    /// The same simulator for a configuration that was read again.
+    pub(super) fn with_simulator_of(mut self, before: &Self) -> Self {
+        self.simulator.clone_from(&before.simulator);
         self
     }
 

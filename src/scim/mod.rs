@@ -1,14 +1,14 @@
-//! EDGE: SCIM 2.0 calls to one endpoint, at a pace. It sends and reads; whether to send is `cycle`'s.
+//! EDGE: SCIM 2.0 calls to one endpoint, at a rate_limit. It sends and reads; whether to send is `cycle`'s.
 //!
 //! What is deliberately absent: `Groups`, `ServiceProviderConfig`, `If-Match`, bulk. None of them may decide anything here
 //! (facts: endpoints leave them out or answer nonsense).
 
 mod account;
-mod pace;
+mod rate_limit;
 mod wire;
 
 pub use account::Account;
-pub use pace::{Pace, Turn};
+pub use rate_limit::{Permit, RateLimit};
 
 use crate::http::{Method, Request, Take, Transport};
 use crate::model::{DesiredUser, Moment, Names, ScimId, UpdateMethod, UserName};
@@ -25,7 +25,7 @@ const PAGES_MAX: usize = 100_000;
 /// An endpoint.
 pub struct ScimTarget<T> {
     transport: T,
-    pace: Pace,
+    rate_limit: RateLimit,
     update_method: UpdateMethod,
     date: Cell<Option<Moment>>,
     not_supported: RefCell<BTreeSet<&'static str>>,
@@ -75,18 +75,18 @@ pub struct Page {
 impl<T: Transport> ScimTarget<T> {
     /// An endpoint behind a transport.
     #[must_use]
-    pub fn new(transport: T, pace: Pace, update_method: UpdateMethod) -> Self {
-        Self { transport, pace, update_method, date: Cell::new(None), not_supported: RefCell::default() }
+    pub fn new(transport: T, rate_limit: RateLimit, update_method: UpdateMethod) -> Self {
+        Self { transport, rate_limit, update_method, date: Cell::new(None), not_supported: RefCell::default() }
     }
 
     /// Waits until a request may leave.
-    pub async fn turn(&self) -> Turn<'_> {
-        self.pace.turn().await
+    pub async fn permit(&self) -> Permit<'_> {
+        self.rate_limit.permit().await
     }
 
     /// Lets nobody's turn come before an instant.
     pub fn pause(&self, duration: std::time::Duration) {
-        self.pace.pause(duration);
+        self.rate_limit.pause(duration);
     }
 
     /// The endpoint's clock, as its last answer showed it.
@@ -118,20 +118,20 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     /// Reads one account by its id.
-    pub async fn read(&self, id: &ScimId, _turn: Turn<'_>) -> Read<Account> {
+    pub async fn read(&self, id: &ScimId, _turn: Permit<'_>) -> Read<Account> {
         let answer = self.send(Method::Get, wire::user(id), None).await;
         account_of(&answer)
     }
 
     /// Reads the accounts that a filter for one username brings, and whether those are all that there are; who they are is
     /// checked by the caller.
-    pub async fn filter(&self, name: &str, turn: Turn<'_>) -> Read<(Vec<Account>, bool)> {
+    pub async fn filter(&self, name: &str, permit: Permit<'_>) -> Read<(Vec<Account>, bool)> {
         let (mut accounts, mut more) = (Vec::new(), false);
         let mut take = |account| match accounts.len() {
             0..PAGE_COUNT => accounts.push(account),
             _ => more = true,
         };
-        let page = self.page(wire::filter(name, PAGE_COUNT), &mut take, turn).await;
+        let page = self.page(wire::filter(name, PAGE_COUNT), &mut take, permit).await;
         let value = page.value.map(|page| {
             let more = more || page.total.is_some_and(|total| total > accounts.len() as u64);
             (accounts, !more)
@@ -140,8 +140,8 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     /// Reads one page of the list, with whatever accounts it holds.
-    pub async fn list_page(&self, start: usize, each: &mut dyn FnMut(Account), turn: Turn<'_>) -> Read<Page> {
-        self.page(wire::list(start, PAGE_COUNT), each, turn).await
+    pub async fn list_page(&self, start: usize, each: &mut dyn FnMut(Account), permit: Permit<'_>) -> Read<Page> {
+        self.page(wire::list(start, PAGE_COUNT), each, permit).await
     }
 
     /// Where the page after this one begins; none where the list has ended (RFC 7644, section 3.4.2.4): totals are
@@ -151,7 +151,7 @@ impl<T: Transport> ScimTarget<T> {
         (new_count > 0 && start / PAGE_COUNT < PAGES_MAX).then_some(start + page.count)
     }
 
-    async fn page(&self, target: String, each: &mut dyn FnMut(Account), _turn: Turn<'_>) -> Read<Page> {
+    async fn page(&self, target: String, each: &mut dyn FnMut(Account), _turn: Permit<'_>) -> Read<Page> {
         let mut window = Window::default();
         let mut documents = Documents::new(SCIM_LIST);
         let mut count = 0;
@@ -202,7 +202,7 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     /// Makes an account.
-    pub async fn create(&self, user: &DesiredUser, _turn: &Turn<'_>) -> Read<Account> {
+    pub async fn create(&self, user: &DesiredUser, _turn: &Permit<'_>) -> Read<Account> {
         let answer = self.send(Method::Post, "/Users".to_owned(), Some(wire::new_user(user))).await;
         let read = account_of(&answer);
         match &read.value {
@@ -215,14 +215,14 @@ impl<T: Transport> ScimTarget<T> {
 
     /// Sets names, and brings the account back where it was found inactive; by the configured method, and by PUT where
     /// PATCH is not supported.
-    pub async fn update(&self, update: &Update<'_>, turn: &Turn<'_>) -> Read<Account> {
+    pub async fn update(&self, update: &Update<'_>, permit: &Permit<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read =
                 account_of(&self.send(Method::Patch, wire::user(update.id), Some(wire::patch_names(update))).await);
             if read.judged.outcome != Outcome::NotSupported {
                 return read;
             }
-            self.pace.next().await;
+            self.rate_limit.next().await;
         }
         let change = |members: &mut serde_json::Map<String, serde_json::Value>| {
             wire::lay_names(members, update.wanted);
@@ -230,23 +230,23 @@ impl<T: Transport> ScimTarget<T> {
                 wire::set_active(members, true);
             }
         };
-        self.put(update.id, update.user_name, turn, &change).await
+        self.put(update.id, update.user_name, permit, &change).await
     }
 
     /// Takes access away by `active=false`.
-    pub async fn deactivate(&self, id: &ScimId, user_name: &UserName, turn: &Turn<'_>) -> Read<Account> {
+    pub async fn deactivate(&self, id: &ScimId, user_name: &UserName, permit: &Permit<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_inactive())).await);
             if read.judged.outcome != Outcome::NotSupported {
                 return read;
             }
-            self.pace.next().await;
+            self.rate_limit.next().await;
         }
-        self.put(id, user_name, turn, &|members| wire::set_active(members, false)).await
+        self.put(id, user_name, permit, &|members| wire::set_active(members, false)).await
     }
 
     /// Removes an account.
-    pub async fn delete(&self, id: &ScimId, _turn: &Turn<'_>) -> Judged {
+    pub async fn delete(&self, id: &ScimId, _turn: &Permit<'_>) -> Judged {
         judge(&self.send(Method::Delete, wire::user(id), None).await)
     }
 
@@ -255,7 +255,7 @@ impl<T: Transport> ScimTarget<T> {
         &self,
         id: &ScimId,
         user_name: &UserName,
-        _turn: &Turn<'_>,
+        _turn: &Permit<'_>,
         change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>),
     ) -> Read<Account> {
         let answer = self.send(Method::Get, wire::user(id), None).await;
@@ -284,7 +284,7 @@ impl<T: Transport> ScimTarget<T> {
             return Read { judged: Judged { outcome: Outcome::NotSent, reason, ..read.judged }, value: read.value };
         }
         change(&mut members);
-        self.pace.next().await;
+        self.rate_limit.next().await;
         account_of(&self.send(Method::Put, wire::user(id), Some(wire::put_body(members))).await)
     }
 }

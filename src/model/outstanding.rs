@@ -4,7 +4,7 @@ use super::{Action, DirectoryId, Field, Moment, ScimId, UserName};
 
 /// What is said of a user whose wanted change is not done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum StandingKind {
+pub enum OutstandingKind {
     /// The guard, or a doubt about the account, holds it back.
     Held,
     /// It goes on by itself, at a time or with the next export.
@@ -21,7 +21,7 @@ pub enum StandingKind {
     Drift,
 }
 
-impl StandingKind {
+impl OutstandingKind {
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Held, Self::Waiting, Self::Refused, Self::Parked, Self::Failed, Self::Kept, Self::Drift];
@@ -49,9 +49,9 @@ impl StandingKind {
 
 /// One user whose wanted change is not done, and why (CONTRACT section 7, `users`).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct OutstandingUser {
     /// In which list it stands.
-    pub kind: StandingKind,
+    pub kind: OutstandingKind,
     /// Who; `None` for a record that names nobody.
     pub directory_id: Option<DirectoryId>,
     /// By which name; `None` where no name is known.
@@ -75,11 +75,11 @@ pub struct Standing {
     pub fields: Vec<Field>,
 }
 
-impl Standing {
+impl OutstandingUser {
     /// A standing that no cycle has stored yet.
     #[must_use]
     pub fn new(
-        kind: StandingKind,
+        kind: OutstandingKind,
         id: Option<&DirectoryId>,
         name: Option<&UserName>,
         reason: impl Into<String>,
@@ -125,7 +125,7 @@ impl Standing {
     #[must_use]
     pub fn goes_on_as(&self, other: &Self) -> bool {
         let same_change = self.action == other.action && self.scim_id == other.scim_id;
-        let by_change = matches!(self.kind, StandingKind::Failed | StandingKind::Held);
+        let by_change = matches!(self.kind, OutstandingKind::Failed | OutstandingKind::Held);
         self.kind == other.kind
             && self.directory_id == other.directory_id
             && if by_change { same_change } else { self.reason == other.reason }

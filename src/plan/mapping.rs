@@ -1,8 +1,8 @@
 //! What one record asks for: usable or not, in scope or not, and which names. The whole of the mapping stands here.
 
 use crate::model::{
-    DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, Glance, Loose, LooseGroups, NAME_BYTES_MAX, Names,
-    Unusable, UserName, UserState, folded, has_control,
+    DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, RawGroups, RawValue,
+    RowView, Unusable, UserName, UserState, folded, has_control,
 };
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ impl Scope {
 
 /// What a usable record asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ask {
+pub enum Requested {
     /// An account.
     Provision,
     /// None, because of the user's state.
@@ -54,7 +54,7 @@ pub enum Ask {
 
 /// A record that was understood.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Desire<'a> {
+pub struct MappedUser<'a> {
     /// The directory id.
     pub id: &'a str,
     /// The username, known to be an e-mail.
@@ -64,10 +64,10 @@ pub struct Desire<'a> {
     /// The family name, likewise.
     pub family: Option<&'a str>,
     /// What it asks for.
-    pub ask: Ask,
+    pub ask: Requested,
 }
 
-impl Desire<'_> {
+impl MappedUser<'_> {
     /// As a user of its own.
     #[must_use]
     pub fn to_user(&self) -> DesiredUser {
@@ -80,9 +80,9 @@ impl Desire<'_> {
 
     /// Whether nothing at all is to be done about this row: the same username to the letter, the same names, active.
     #[must_use]
-    pub fn is_met_by(&self, row: &Glance<'_>) -> bool {
+    pub fn is_met_by(&self, row: &RowView<'_>) -> bool {
         let met = |wanted: Option<&str>, carried: &str| wanted.is_none_or(|wanted| wanted == carried);
-        self.ask == Ask::Provision
+        self.ask == Requested::Provision
             && row.active
             && self.user_name == row.user_name
             && met(self.given, row.given)
@@ -118,7 +118,7 @@ pub struct Reject {
 ///
 /// # Errors
 /// The first thing that makes it unusable (CONTRACT section 3, "Unusable").
-pub fn judge<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Desire<'a>, Reject> {
+pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<MappedUser<'a>, Reject> {
     let id = valid_id(&user.id);
     let in_scope = in_scope(&user.groups, scope);
     let reject = |reason| {
@@ -128,12 +128,12 @@ pub fn judge<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Desire<'a
     };
     let id = id.map_err(reject)?;
     let user_name = match &user.username {
-        Loose::Text(text) => {
+        RawValue::Text(text) => {
             UserName::parse(text).map_err(reject)?;
             text.as_ref()
         }
-        Loose::Absent | Loose::Null => return Err(reject("no username")),
-        Loose::Flag(_) | Loose::Other => return Err(reject("username is no text")),
+        RawValue::Absent | RawValue::Null => return Err(reject("no username")),
+        RawValue::Flag(_) | RawValue::Other => return Err(reject("username is no text")),
     };
     let given =
         name(&user.firstname, "firstname is no text", "firstname is longer than 1024 bytes or has a control character")
@@ -141,25 +141,25 @@ pub fn judge<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Desire<'a
     let family =
         name(&user.lastname, "lastname is no text", "lastname is longer than 1024 bytes or has a control character")
             .map_err(reject)?;
-    if matches!(user.email, Loose::Flag(_) | Loose::Other) {
+    if matches!(user.email, RawValue::Flag(_) | RawValue::Other) {
         return Err(reject("email is no text"));
     }
     let state = state(user).map_err(reject)?;
     let in_scope = in_scope.map_err(reject)?;
     let ask = match state {
-        UserState::Activated if in_scope => Ask::Provision,
-        UserState::Activated => Ask::OutOfScope,
-        UserState::Staged | UserState::Suspended => Ask::Withhold(state),
+        UserState::Activated if in_scope => Requested::Provision,
+        UserState::Activated => Requested::OutOfScope,
+        UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
-    Ok(Desire { id, user_name, given, family, ask })
+    Ok(MappedUser { id, user_name, given, family, ask })
 }
 
 /// The username that a record carries, whatever it looks like.
 #[must_use]
 pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
     match &user.username {
-        Loose::Text(text) if !text.is_empty() => Some(UserName::of_account(text)),
-        Loose::Text(_) | Loose::Absent | Loose::Null | Loose::Flag(_) | Loose::Other => None,
+        RawValue::Text(text) if !text.is_empty() => Some(UserName::of_account(text)),
+        RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
     }
 }
 
@@ -167,31 +167,35 @@ pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
 ///
 /// # Errors
 /// Why it is none.
-pub fn valid_id<'a>(id: &'a Loose<'_>) -> Result<&'a str, &'static str> {
+pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, &'static str> {
     match id {
-        Loose::Text(text) if text.is_empty() => Err("an empty id"),
-        Loose::Text(text) if text.len() > DIRECTORY_ID_BYTES_MAX => Err("id is longer than 255 bytes"),
-        Loose::Text(text) => Ok(text),
-        Loose::Absent | Loose::Null => Err("no id"),
-        Loose::Flag(_) | Loose::Other => Err("id is no text"),
+        RawValue::Text(text) if text.is_empty() => Err("an empty id"),
+        RawValue::Text(text) if text.len() > DIRECTORY_ID_BYTES_MAX => Err("id is longer than 255 bytes"),
+        RawValue::Text(text) => Ok(text),
+        RawValue::Absent | RawValue::Null => Err("no id"),
+        RawValue::Flag(_) | RawValue::Other => Err("id is no text"),
     }
 }
 
-fn name<'a>(value: &'a Loose<'_>, no_text: &'static str, unfit: &'static str) -> Result<Option<&'a str>, &'static str> {
+fn name<'a>(
+    value: &'a RawValue<'_>,
+    no_text: &'static str,
+    unfit: &'static str,
+) -> Result<Option<&'a str>, &'static str> {
     match value {
-        Loose::Absent => Ok(None),
-        Loose::Null => Ok(Some("")),
-        Loose::Text(text) if text.len() > NAME_BYTES_MAX || has_control(text) => Err(unfit),
-        Loose::Text(text) => Ok(Some(text)),
-        Loose::Flag(_) | Loose::Other => Err(no_text),
+        RawValue::Absent => Ok(None),
+        RawValue::Null => Ok(Some("")),
+        RawValue::Text(text) if text.len() > NAME_BYTES_MAX || has_control(text) => Err(unfit),
+        RawValue::Text(text) => Ok(Some(text)),
+        RawValue::Flag(_) | RawValue::Other => Err(no_text),
     }
 }
 
-fn flag(value: &Loose<'_>, fault: &'static str) -> Result<Option<bool>, &'static str> {
+fn flag(value: &RawValue<'_>, fault: &'static str) -> Result<Option<bool>, &'static str> {
     match value {
-        Loose::Absent | Loose::Null => Ok(None),
-        Loose::Flag(flag) => Ok(Some(*flag)),
-        Loose::Text(_) | Loose::Other => Err(fault),
+        RawValue::Absent | RawValue::Null => Ok(None),
+        RawValue::Flag(flag) => Ok(Some(*flag)),
+        RawValue::Text(_) | RawValue::Other => Err(fault),
     }
 }
 
@@ -200,24 +204,24 @@ fn state(user: &DirectoryUser<'_>) -> Result<UserState, &'static str> {
     let suspended = flag(&user.suspended, "suspended is no boolean")?.unwrap_or(false);
     let activated = flag(&user.activated, "activated is no boolean")?;
     let said = match &user.state {
-        Loose::Text(text) => match text.as_ref() {
+        RawValue::Text(text) => match text.as_ref() {
             "ACTIVATED" => UserState::Activated,
             "STAGED" => UserState::Staged,
             "SUSPENDED" => UserState::Suspended,
             _ => return Err("a state that is none of STAGED, ACTIVATED, SUSPENDED"),
         },
-        Loose::Absent | Loose::Null if activated == Some(false) => UserState::Staged,
-        Loose::Absent | Loose::Null => UserState::Activated,
-        Loose::Flag(_) | Loose::Other => return Err("state is no text"),
+        RawValue::Absent | RawValue::Null if activated == Some(false) => UserState::Staged,
+        RawValue::Absent | RawValue::Null => UserState::Activated,
+        RawValue::Flag(_) | RawValue::Other => return Err("state is no text"),
     };
     Ok(if suspended { UserState::Suspended } else { said })
 }
 
-fn in_scope(groups: &LooseGroups<'_>, scope: &Scope) -> Result<bool, &'static str> {
+fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<bool, &'static str> {
     match groups {
-        LooseGroups::Other => Err("groups is no list of names"),
+        RawGroups::Other => Err("groups is no list of names"),
         _ if !scope.by_groups() => Ok(true),
-        LooseGroups::Absent => Err("no groups, and the scope is by groups"),
-        LooseGroups::Listed(names) => Ok(names.iter().any(|name| scope.groups.contains(name.as_ref()))),
+        RawGroups::Absent => Err("no groups, and the scope is by groups"),
+        RawGroups::Listed(names) => Ok(names.iter().any(|name| scope.groups.contains(name.as_ref()))),
     }
 }

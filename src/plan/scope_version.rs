@@ -2,7 +2,7 @@
 //! never taken for a word of the directory.
 
 use super::Whole;
-use super::desire::{Ask, Scope, judge};
+use super::mapping::{Requested, Scope, map_record};
 use crate::model::{Cause, DirectoryUser, Duration, Moment, ProvisionedUser, UserName};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// One set of those settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Regime {
+pub struct ScopeVersion {
     /// `[directory]` without what says which exports are refused whole.
     source: Value,
     id_attribute: Option<String>,
@@ -31,7 +31,7 @@ struct StoredScope {
     protected: Vec<String>,
 }
 
-impl Regime {
+impl ScopeVersion {
     /// Reads what the state remembers; none where that is nothing this program wrote.
     #[must_use]
     pub fn from_json(json: &str) -> Option<Self> {
@@ -46,14 +46,14 @@ impl Regime {
 
 /// The present settings by their number in the state, and the earlier ones.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Regimes {
+pub struct ScopeVersions {
     /// The number of the present ones.
     pub present: i64,
     /// All that the state remembers, by number.
-    pub known: BTreeMap<i64, Regime>,
+    pub known: BTreeMap<i64, ScopeVersion>,
 }
 
-impl Regimes {
+impl ScopeVersions {
     /// Whether a row was last wanted under other settings.
     #[must_use]
     pub fn is_earlier(&self, settings: i64) -> bool {
@@ -61,7 +61,7 @@ impl Regimes {
     }
 
     /// The settings of a row and the present ones, where both are known.
-    fn both(&self, row: &ProvisionedUser) -> Option<(&Regime, &Regime)> {
+    fn both(&self, row: &ProvisionedUser) -> Option<(&ScopeVersion, &ScopeVersion)> {
         self.known.get(&row.settings).zip(self.known.get(&self.present))
     }
 
@@ -78,7 +78,9 @@ impl Regimes {
     pub fn could_want<'r>(&'r self, user: &'r DirectoryUser<'r>) -> impl Iterator<Item = i64> + 'r {
         let earlier = self.known.iter().filter(|(number, _)| self.is_earlier(**number));
         earlier
-            .filter(|(_, regime)| judge(user, &regime.scope).is_err_and(|reject| reject.could_be_in_scope))
+            .filter(|(_, scope_version)| {
+                map_record(user, &scope_version.scope).is_err_and(|reject| reject.could_be_in_scope)
+            })
             .map(|(number, _)| *number)
     }
 
@@ -96,8 +98,8 @@ impl Regimes {
             return Cause::SourceChanged;
         }
         let protects = |name: &str| earlier.scope.protects(name);
-        let asked_too = judge(user, &earlier.scope).is_ok_and(|desire| {
-            desire.ask != Ask::Provision && !protects(desire.user_name) && !protects(row.user_name.as_str())
+        let asked_too = map_record(user, &earlier.scope).is_ok_and(|mapped| {
+            mapped.ask != Requested::Provision && !protects(mapped.user_name) && !protects(row.user_name.as_str())
         });
         if asked_too { cause } else { Cause::ScopeChanged }
     }

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep_until};
 /// Timers are coarser than this; a shorter wait is no wait.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// The pace of one endpoint.
-pub struct Pace {
+/// The rate_limit of one endpoint.
+pub struct RateLimit {
     under_way: Semaphore,
     gap: Duration,
     next_slot: Cell<Instant>,
@@ -17,11 +17,11 @@ pub struct Pace {
 }
 
 /// The right to one request and its answer.
-pub struct Turn<'p> {
+pub struct Permit<'p> {
     _permit: Option<SemaphorePermit<'p>>,
 }
 
-impl Pace {
+impl RateLimit {
     /// So many at once, so many a second; none: as fast as it goes.
     #[must_use]
     pub fn new(concurrency_max: u32, requests_per_second_max: Option<u32>) -> Self {
@@ -32,10 +32,10 @@ impl Pace {
     }
 
     /// Waits for the next turn, in the order of asking.
-    pub async fn turn(&self) -> Turn<'_> {
+    pub async fn permit(&self) -> Permit<'_> {
         let permit = self.under_way.acquire().await.ok();
         self.next().await;
-        Turn { _permit: permit }
+        Permit { _permit: permit }
     }
 
     /// Waits until another request of the same turn may leave.

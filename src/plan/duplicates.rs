@@ -3,14 +3,14 @@
 //! A hash of each id and of each folded name is kept while reading, 16 bytes a record. Two equal hashes only nominate: a
 //! second reading of the same handle looks at those records themselves, and its findings decide.
 
-use super::desire::valid_id;
-use crate::model::{DirectoryUser, Loose, UserName};
+use super::mapping::valid_id;
+use crate::model::{DirectoryUser, RawValue, UserName};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The hashes of one reading.
 #[derive(Debug, Default)]
-pub struct Suspects {
+pub struct DuplicateFinder {
     ids: Vec<u64>,
     /// The id before, as long as each was greater than the one before it: then none stands twice.
     last_id: String,
@@ -30,14 +30,14 @@ struct Found {
 
 /// What a second reading proved.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Doubled {
+pub struct Duplicates {
     /// Ids that stand in more than one record.
     pub ids: BTreeSet<String>,
     /// Ids whose username another id carries too.
     pub by_name: BTreeSet<String>,
 }
 
-impl Suspects {
+impl DuplicateFinder {
     /// Remembers one record of the first reading; one without a valid id doubles nobody.
     pub fn note(&mut self, user: &DirectoryUser<'_>) {
         let Ok(id) = valid_id(&user.id) else { return };
@@ -47,12 +47,12 @@ impl Suspects {
             self.last_id.clear();
             self.last_id.push_str(id);
         }
-        if let Loose::Text(name) = &user.username {
+        if let RawValue::Text(name) = &user.username {
             self.names.push(hash_of_name(name));
         }
     }
 
-    /// Whether a second reading is needed; then give each record to [`Suspects::look`].
+    /// Whether a second reading is needed; then give each record to [`DuplicateFinder::look`].
     pub fn nominate(&mut self) -> bool {
         let ids = std::mem::take(&mut self.ids);
         let ids = if self.ids_out_of_order { repeated(ids) } else { HashSet::new() };
@@ -68,7 +68,7 @@ impl Suspects {
         if found.ids.contains(&xxh3_64(id.as_bytes())) {
             *found.records_by_id.entry(id.to_string()).or_default() += 1;
         }
-        if let Loose::Text(name) = &user.username
+        if let RawValue::Text(name) = &user.username
             && found.names.contains(&hash_of_name(name))
         {
             let name = UserName::of_account(name).casefolded();
@@ -78,9 +78,9 @@ impl Suspects {
 
     /// What was proven.
     #[must_use]
-    pub fn doubled(self) -> Doubled {
+    pub fn doubled(self) -> Duplicates {
         let found = self.found.unwrap_or_default();
-        Doubled {
+        Duplicates {
             ids: found.records_by_id.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect(),
             by_name: found.ids_by_name.into_values().filter(|ids| ids.len() > 1).flatten().collect(),
         }

@@ -7,13 +7,13 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest one.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The pauses of one outage.
+/// The backoff of one outage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Pauses {
+pub struct Backoff {
     last: Option<Duration>,
 }
 
-impl Pauses {
+impl Backoff {
     /// The next pause.
     pub fn longer(&mut self) -> Duration {
         let next = self.last.map_or(FIRST, |last| (last * 2).min(LONGEST));
@@ -33,10 +33,10 @@ mod tests {
 
     #[test]
     fn pauses_double_to_a_minute_and_begin_anew() {
-        let mut pauses = Pauses::default();
-        let seconds: Vec<_> = (0..8).map(|_| pauses.longer().as_secs()).collect();
+        let mut backoff = Backoff::default();
+        let seconds: Vec<_> = (0..8).map(|_| backoff.longer().as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
-        pauses.over();
-        assert_eq!(pauses.longer(), FIRST);
+        backoff.over();
+        assert_eq!(backoff.longer(), FIRST);
     }
 }
