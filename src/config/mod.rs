@@ -69,7 +69,7 @@ pub struct Schedule {
     pub watch: bool,
 }
 
-/// How long a checksum that does not fit yet is read again (CONTRACT section 3).
+/// How long a checksum that does not fit yet is read again.
 const CHECKSUM_PATIENCE: Duration = Duration::from_seconds(5);
 
 /// `[[sinks]]`: where events go.

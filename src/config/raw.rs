@@ -1,4 +1,4 @@
-//! The file's own shape: every key of CONTRACT section 2 that works, with its default.
+//! The file's own shape: every key that works, with its default.
 
 use super::error::Fault;
 use crate::model::Duration;

@@ -193,8 +193,8 @@ impl<'w, T: Transport> Apply<'w, T> {
             Some(End::WrongEndpoint(_)) => ("the endpoint seems to be the wrong one", None),
             Some(End::Unanswered(_)) => ("Rhombus does not answer", None),
             Some(End::NotRefreshed(_)) => ("what Rhombus holds could not be read", None),
-            Some(End::Stopped) => ("stopped before its permit", None),
-            Some(End::Deactivated) => ("deactivated before its permit", None),
+            Some(End::Stopped) => ("stopped before its turn", None),
+            Some(End::Deactivated) => ("deactivated before its turn", None),
             Some(End::State(_)) | None => ("not tried in this cycle", None),
         };
         let mut entry = entry_for(change, OutstandingKind::Waiting, reason);

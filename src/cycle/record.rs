@@ -12,7 +12,7 @@ use crate::settlement::{FailureEffect, IntentEnd, IntentId, Settlement};
 use crate::store::{self, Intent};
 use rusqlite::Transaction;
 
-/// An intent older than this at its turn is stored anew first (CONTRACT section 4).
+/// An intent older than this at its turn is stored anew first.
 const INTENT_AGE_MS_MAX: i64 = 2_000;
 impl MaybeApplied {
     /// How an intent ends of which an answer says that nothing was accepted: an earlier try may have been.

@@ -4,7 +4,7 @@ use super::End;
 use crate::model::OutstandingKind;
 use crate::report::{CycleReport, CycleResult};
 
-/// The exit code: 1 before 3 before 4 (CONTRACT section 1).
+/// The exit code: 1 before 3 before 4.
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: bool, settling: bool, silent: bool) {
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
     let (exit, error, hint) = match end {

@@ -1,4 +1,4 @@
-//! How long to wait before an endpoint that did not answer is tried again: 1 s, doubling to 1 min (CONTRACT section 4).
+//! How long to wait before an endpoint that did not answer is tried again: 1 s, doubling to 1 min.
 
 use std::time::Duration;
 

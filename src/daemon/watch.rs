@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a changed export must be quiet (CONTRACT section 2, `watch`).
+/// How long a changed export must be quiet.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// What a file looks like from outside: device, inode, length, times of its content and of its inode.

@@ -1,4 +1,4 @@
-//! The audit log's words: one event of JumpCloud Directory Insights' shape (CONTRACT section 5). PURE.
+//! The audit log's words: one event of JumpCloud Directory Insights' shape. PURE.
 //!
 //! A [`Draft`] says what happened; [`seal`] gives it its number, time and place in the chain. Names of
 //! `group_*` events are deliberately absent: Rhombus has no groups.

@@ -66,7 +66,7 @@ text_id! {
     CycleId
 }
 
-/// The longest directory id, in bytes (CONTRACT section 3).
+/// The longest directory id, in bytes.
 pub const DIRECTORY_ID_BYTES_MAX: usize = 255;
 /// The longest username, in bytes (RFC 5321's limit of a mailbox).
 pub const USER_NAME_BYTES_MAX: usize = 254;

@@ -47,7 +47,7 @@ impl OutstandingKind {
     }
 }
 
-/// One user whose wanted change is not done, and why (CONTRACT section 7, `users`).
+/// One user whose wanted change is not done, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OutstandingUser {
     /// In which list it stands.

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 
-/// What a text of the endpoint is cut to, in bytes, before it goes anywhere (CONTRACT section 5).
+/// What a text of the endpoint is cut to, in bytes, before it goes anywhere.
 const FOREIGN_TEXT_BYTES_MAX: usize = 512;
 
 /// NFC, then Unicode lower case.

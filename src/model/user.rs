@@ -116,7 +116,7 @@ pub struct ProvisionedUser {
     pub foreign: bool,
     /// The `[directory]` and `[scope]` settings under which it was last wanted.
     pub settings: i64,
-    /// How many accepted updates in a row did not change the account (CONTRACT section 4, parked).
+    /// How many accepted updates in a row did not change the account.
     pub futile_count: u32,
     /// The digest of the names that those updates wanted.
     pub futile_wanted: Option<Box<str>>,

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many accepted updates that change nothing park a user (CONTRACT section 4).
+/// How many accepted updates that change nothing park a user.
 const FUTILE_UPDATES_MAX: u32 = 3;
 
 /// What is done with users who should not be there.

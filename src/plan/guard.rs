@@ -1,4 +1,4 @@
-//! How much may change at once: per kind, over a rolling window that the state remembers (CONTRACT section 3, "Guard").
+//! How much may change at once: per kind, over a rolling window that the state remembers.
 //!
 //! It alone makes an [`ApprovedPlan`]. What it holds is listed with the numbers that tripped it.
 
@@ -165,7 +165,7 @@ impl ApprovedPlan {
         &self.tripped
     }
 
-    /// The digest of the plan (CONTRACT section 7).
+    /// The digest of the plan.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest

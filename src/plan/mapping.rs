@@ -117,7 +117,7 @@ pub struct Reject {
 /// Judges one record.
 ///
 /// # Errors
-/// The first thing that makes it unusable (CONTRACT section 3, "Unusable").
+/// The first thing that makes it unusable.
 pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<MappedUser<'a>, Reject> {
     let id = valid_id(&user.id);
     let in_scope = in_scope(&user.groups, scope);

@@ -1,4 +1,4 @@
-//! What a cycle and a plan tell: JSON documents (CONTRACT section 7) and text for people. PURE.
+//! What a cycle and a plan tell: JSON documents and text for people. PURE.
 
 mod document;
 mod explain;

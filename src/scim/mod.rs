@@ -1,7 +1,7 @@
 //! EDGE: SCIM 2.0 calls to one endpoint, at a rate_limit. It sends and reads; whether to send is `cycle`'s.
 //!
 //! What is deliberately absent: `Groups`, `ServiceProviderConfig`, `If-Match`, bulk. None of them may decide anything here
-//! (facts: endpoints leave them out or answer nonsense).
+//! (endpoints leave them out or answer nonsense).
 
 mod account;
 mod rate_limit;

@@ -1,4 +1,4 @@
-//! What goes over the wire: addresses and bodies (RFC 7644, section 3; servers.md says which shapes work everywhere).
+//! What goes over the wire: addresses and bodies (RFC 7644, section 3).
 
 use super::Update;
 use super::account::member;

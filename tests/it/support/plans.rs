@@ -1,5 +1,4 @@
 //! Snapshot and export in, plan out, as one line of text. Everything from the file to the guard is the real code.
-#![allow(dead_code, reason = "each test file uses its part of this")]
 
 use crate::support::{link, settings, state};
 use rhombus_sync::config::Settings;

@@ -1,7 +1,6 @@
-//! One company over any number of processes: its state, its endpoint, its log, and the oracle that judges them.
-#![allow(dead_code, reason = "each test file uses its part of this")]
+//! One run over any number of processes: its state, its endpoint, its log, and the oracle that judges them.
 
-use crate::rhombus::{Accounts, Fate, Mangle, Wire};
+use crate::support::fake_rhombus::{Accounts, Fate, Mangle, Wire};
 use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{Clock, CycleContext, CycleOptions, reconcile};
@@ -86,8 +85,8 @@ impl Sink for CrashingSink {
     }
 }
 
-/// One company with one state, one endpoint and one log, over any number of processes.
-pub(crate) struct Company {
+/// One run with one state, one endpoint and one log, over any number of processes.
+pub(crate) struct InProcess {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) accounts: Rc<RefCell<Accounts>>,
     pub(crate) clock: Arc<AtomicI64>,
@@ -102,13 +101,13 @@ pub(crate) struct Company {
     pub(crate) requests_per_second_max: Cell<Option<u32>>,
 }
 
-impl Company {
+impl InProcess {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         drop(crate::support::state(folder.path(), "https://x.example"));
         let mut settings = settings(folder.path());
         settings.sink_names = vec!["file".to_owned()];
-        let company = Self {
+        let run = Self {
             settings,
             folder,
             accounts: Rc::default(),
@@ -119,9 +118,9 @@ impl Company {
             update_method: Cell::new(UpdateMethod::Patch),
             requests_per_second_max: Cell::new(None),
         };
-        company.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
-        company.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
-        company
+        run.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
+        run.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
+        run
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,14 +1,10 @@
 //! Golden plans: snapshot and export in, plan out, one line a case. Everything from the file to the guard is the real code.
 
-#[path = "support/plans.rs"]
-mod plans;
-mod support;
-
-use plans::plan_of;
+use crate::support::plans::plan_of;
+use crate::support::{array, ndjson};
 use rhombus_sync::config::Settings;
 use rhombus_sync::model::{Format, GuardKind, Removal};
 use rhombus_sync::plan::{Limits, Removals, Scope};
-use support::{array, ndjson};
 
 #[track_caller]
 fn check(snapshot: &str, export: &str, expected: &str) {

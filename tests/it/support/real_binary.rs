@@ -1,5 +1,4 @@
 //! A folder with a configuration and a Rhombus beside it, for tests that run the real binary over real HTTP.
-#![allow(dead_code, reason = "each test file uses its part of this")]
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,20 +11,20 @@ use std::time::Duration;
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_rhombus-sync");
 
 /// A folder with a configuration, and a Rhombus that runs until the end of the test.
-pub(crate) struct Office {
+pub(crate) struct RealBinary {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) rhombus: Child,
     pub(crate) base_url: String,
 }
 
-impl Drop for Office {
+impl Drop for RealBinary {
     fn drop(&mut self) {
         let _ = self.rhombus.kill();
         let _ = self.rhombus.wait();
     }
 }
 
-impl Office {
+impl RealBinary {
     pub(crate) fn open(rhombus_keys: &str) -> Self {
         Self::open_with_faults(rhombus_keys, "")
     }
@@ -44,9 +43,9 @@ impl Office {
         BufReader::new(rhombus.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
         let said: Value = serde_json::from_str(&line).expect("one JSON document");
         let base_url = said["base_url"].as_str().expect("an address").to_owned();
-        let office = Self { folder, rhombus, base_url };
-        office.configure(rhombus_keys);
-        office
+        let run = Self { folder, rhombus, base_url };
+        run.configure(rhombus_keys);
+        run
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,13 +1,8 @@
 //! What only the real binary against a real socket shows: deadlines, limits, TLS, proxies, redirects, and where the token
 //! goes. The endpoint here answers raw bytes.
 
-#[path = "support/endpoint.rs"]
-mod endpoint;
-#[path = "support/office.rs"]
-mod office;
-
-use endpoint::{Asked, EMPTY_LIST, Endpoint};
-use office::{BINARY, people};
+use crate::support::raw_endpoint::{Asked, EMPTY_LIST, Endpoint};
+use crate::support::real_binary::{BINARY, people};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -92,12 +87,12 @@ fn every_request_says_who_it_is_and_how_long() {
         let posts = head.starts_with("post ");
         assert_eq!(posts, head.contains("content-type: application/scim+json"), "{request}");
         assert!(!posts || head.contains("content-length: "), "{request}");
-        assert!(request.contains(" /scim/v2/Users"), "addresses are built from base_url alone (row 111): {request}");
+        assert!(request.contains(" /scim/v2/Users"), "addresses are built from base_url alone: {request}");
     }
 }
 
 #[test]
-fn row_87_an_answer_that_drips_meets_the_deadline() {
+fn an_answer_that_drips_meets_the_deadline() {
     let endpoint = Endpoint::start(|asked| {
         let _ = asked.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
         while asked.stream.write_all(b" ").is_ok() {
@@ -111,7 +106,7 @@ fn row_87_an_answer_that_drips_meets_the_deadline() {
 }
 
 #[test]
-fn row_94_endless_answers_are_cut_off_in_bounded_memory() {
+fn endless_answers_are_cut_off_in_bounded_memory() {
     type Write = fn(&mut TcpStream) -> std::io::Result<()>;
     let endless: [(&str, Write); 4] = [
         ("a record", |stream| {
@@ -154,7 +149,7 @@ fn row_94_endless_answers_are_cut_off_in_bounded_memory() {
 }
 
 #[test]
-fn row_94_a_gzip_bomb_is_an_answer_that_is_too_long() {
+fn a_gzip_bomb_is_an_answer_that_is_too_long() {
     let zeros = Command::new("sh").args(["-c", "head -c 200000000 /dev/zero | gzip -9"]).output().expect("gzip").stdout;
     let endpoint = Endpoint::start(move |asked| {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", zeros.len());
@@ -165,7 +160,7 @@ fn row_94_a_gzip_bomb_is_an_answer_that_is_too_long() {
 }
 
 #[test]
-fn row_92_a_redirect_takes_nothing_to_another_host() {
+fn a_redirect_takes_nothing_to_another_host() {
     let other = Endpoint::start(obey);
     for status in [301, 302, 303, 307, 308] {
         let to = other.base_url.clone();
@@ -177,7 +172,7 @@ fn row_92_a_redirect_takes_nothing_to_another_host() {
 }
 
 #[test]
-fn row_109_a_proxy_of_the_environment_is_ignored() {
+fn a_proxy_of_the_environment_is_ignored() {
     let (endpoint, proxy) = (Endpoint::start(obey), Endpoint::start(obey));
     let desk = Desk::new(&endpoint.base_url, "");
     let address = proxy.base_url.trim_end_matches("/scim/v2").to_owned();
@@ -236,7 +231,7 @@ fn tls(names: &[&str], expired: bool) -> (String, String) {
 }
 
 #[test]
-fn row_93_only_a_certificate_that_can_be_proven_is_believed() {
+fn only_a_certificate_that_can_be_proven_is_believed() {
     let check = |(base_url, pem): (String, String), authority: Option<String>| {
         let desk = Desk::new(&base_url, "");
         std::fs::write(desk.path("ca.pem"), authority.unwrap_or(pem)).expect("an authority");

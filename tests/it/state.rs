@@ -1,10 +1,7 @@
-//! The state's faults (failures, part B), each against the real binary: refused with the way out, never made anew by itself,
+//! The state's faults, each against the real binary: refused with the way out, never made anew by itself,
 //! and no request leaves after one.
 
-#[path = "support/office.rs"]
-mod office;
-
-use office::{BINARY, Office, people, person};
+use crate::support::real_binary::{BINARY, RealBinary, people, person};
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,34 +13,34 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A company of so many whose first day is over.
-fn settled(count: usize) -> Office {
-    let office = Office::open("");
-    office.export(&people(0..count));
-    office.activate();
-    office.reconcile(0);
-    office
+/// A run of so many whose first day is over.
+fn settled(count: usize) -> RealBinary {
+    let run = RealBinary::open("");
+    run.export(&people(0..count));
+    run.activate();
+    run.reconcile(0);
+    run
 }
 
 #[track_caller]
-fn refused(office: &Office, says: &[&str]) {
-    let before = office.accounts();
+fn refused(run: &RealBinary, says: &[&str]) {
+    let before = run.accounts();
     for arguments in [&["--reconcile"][..], &["plan"], &["status"], &["explain", "id-00001"]] {
-        let output = office.run(arguments);
+        let output = run.run(arguments);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(says.iter().all(|text| said.contains(text)), "{arguments:?}: {said}");
     }
-    assert_eq!(office.accounts(), before, "nothing was sent");
+    assert_eq!(run.accounts(), before, "nothing was sent");
 }
 
 const WAYS_OUT: [&str; 3] = ["hint:", "rhombus-sync activate", "backup"];
 
 /// Each account has exactly one success event, and each person one account.
-fn judge(office: &Office, count: usize) {
-    let accounts = office.accounts();
+fn judge(run: &RealBinary, count: usize) {
+    let accounts = run.accounts();
     assert_eq!(accounts.len(), count, "{:?}", accounts.keys());
-    let made: Vec<_> = office
+    let made: Vec<_> = run
         .events()
         .into_iter()
         .filter(|event| event["event_type"] == "user_create_provision" && event["success"] == true)
@@ -55,18 +52,18 @@ fn judge(office: &Office, count: usize) {
 }
 
 #[test]
-fn row_19_a_full_disk_stops_it_before_the_request_and_the_next_run_loses_nothing() {
+fn a_full_disk_stops_it_before_the_request_and_the_next_run_loses_nothing() {
     const PEOPLE: usize = 120;
     let mut stopped = 0;
     for blocks in [200, 300, 400, 500, 600, 800, 1_000] {
-        let office = Office::open("");
-        office.export(&people(0..PEOPLE));
-        office.activate();
+        let run = RealBinary::open("");
+        run.export(&people(0..PEOPLE));
+        run.activate();
         // A file may not grow past so many blocks of 512 bytes: the same error of a write as on a full disk.
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
         let output = Command::new("sh")
             .args(["-c", &script, BINARY, "-c"])
-            .arg(office.path("config.toml"))
+            .arg(run.path("config.toml"))
             .arg("--reconcile")
             .output()
             .expect("it runs");
@@ -74,42 +71,42 @@ fn row_19_a_full_disk_stops_it_before_the_request_and_the_next_run_loses_nothing
         if output.status.code() == Some(1) {
             stopped += 1;
             assert!(said.contains("the state cannot be used") && said.contains("hint:"), "{blocks}: {said}");
-            assert!(office.accounts().len() < PEOPLE, "{blocks}: it went on after the error");
+            assert!(run.accounts().len() < PEOPLE, "{blocks}: it went on after the error");
         } else {
             assert_eq!(output.status.code(), Some(0), "{blocks}: {said}");
         }
-        office.reconcile(0);
-        judge(&office, PEOPLE);
+        run.reconcile(0);
+        judge(&run, PEOPLE);
     }
     assert!(stopped >= 3, "only {stopped} of the runs met the limit");
 }
 
 #[test]
-fn row_23_a_state_that_others_can_write_is_refused() {
-    let office = settled(3);
-    let (file, folder) = (office.path("state.db"), office.path("."));
+fn a_state_that_others_can_write_is_refused() {
+    let run = settled(3);
+    let (file, folder) = (run.path("state.db"), run.path("."));
     let set = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("modes");
     set(&file, 0o666);
-    refused(&office, &["can be written by others", "chmod o-w"]);
+    refused(&run, &["can be written by others", "chmod o-w"]);
     set(&file, 0o600);
     set(&folder, 0o777);
-    refused(&office, &["can be written by others", "chmod o-w"]);
+    refused(&run, &["can be written by others", "chmod o-w"]);
     set(&folder, 0o700);
-    assert_eq!(office.reconcile(0)["unchanged"], 3);
+    assert_eq!(run.reconcile(0)["unchanged"], 3);
 }
 
 /// What becomes of the bytes of a state.
 type Damage<'d> = &'d dyn Fn(&mut Vec<u8>);
 
 #[test]
-fn row_24_a_damaged_state_changes_nobody_and_is_kept() {
+fn a_damaged_state_changes_nobody_and_is_kept() {
     const PAGE_BYTES: usize = 4096;
-    let office = settled(30);
-    let whole = std::fs::read(office.path("state.db")).expect("a state");
+    let run = settled(30);
+    let whole = std::fs::read(run.path("state.db")).expect("a state");
     let mut users = people(0..30);
     users[3]["firstname"] = "Quinn".into();
-    office.export(&users);
-    let before = office.accounts();
+    run.export(&users);
+    let before = run.accounts();
     let mut refused = 0;
     for page in 0..whole.len() / PAGE_BYTES {
         let start = page * PAGE_BYTES;
@@ -122,27 +119,23 @@ fn row_24_a_damaged_state_changes_nobody_and_is_kept() {
             let mut bytes = whole.clone();
             damage(&mut bytes);
             for companion in ["state.db-wal", "state.db-shm"] {
-                let _ = std::fs::remove_file(office.path(companion));
+                let _ = std::fs::remove_file(run.path(companion));
             }
-            std::fs::write(office.path("state.db"), &bytes).expect("a damaged state");
-            let output = office.run(&["--reconcile"]);
+            std::fs::write(run.path("state.db"), &bytes).expect("a damaged state");
+            let output = run.run(&["--reconcile"]);
             let (exit, said) = (output.status.code(), stderr(&output));
             if exit == Some(1) {
                 refused += 1;
                 assert!(said.contains("hint:"), "page {page}, damage {kind}: {said}");
-                assert_eq!(office.accounts(), before, "page {page}, damage {kind}");
+                assert_eq!(run.accounts(), before, "page {page}, damage {kind}");
             } else {
                 // A page that nothing reads: then what is done is right, and is taken back for the next round.
                 assert_eq!(exit, Some(0), "page {page}, damage {kind}: {said}");
-                assert_eq!(
-                    office.accounts().len(),
-                    before.len(),
-                    "page {page}, damage {kind}: nobody is gone or doubled"
-                );
-                std::fs::write(office.path("state.db"), &whole).expect("as it was");
-                office.export(&people(0..30));
-                office.run(&["--reconcile", "--refresh"]);
-                office.export(&users);
+                assert_eq!(run.accounts().len(), before.len(), "page {page}, damage {kind}: nobody is gone or doubled");
+                std::fs::write(run.path("state.db"), &whole).expect("as it was");
+                run.export(&people(0..30));
+                run.run(&["--reconcile", "--refresh"]);
+                run.export(&users);
             }
         }
     }
@@ -150,15 +143,15 @@ fn row_24_a_damaged_state_changes_nobody_and_is_kept() {
 }
 
 #[test]
-fn row_25_what_is_no_state_of_ours_is_refused_and_kept() {
-    let office = settled(3);
-    let path = office.path("state.db");
+fn what_is_no_state_of_ours_is_refused_and_kept() {
+    let run = settled(3);
+    let path = run.path("state.db");
     for companion in ["state.db-wal", "state.db-shm"] {
-        let _ = std::fs::remove_file(office.path(companion));
+        let _ = std::fs::remove_file(run.path(companion));
     }
     std::fs::write(&path, "a note, not a database, but longer than a header of one would be: 0123456789")
         .expect("written");
-    refused(&office, &WAYS_OUT);
+    refused(&run, &WAYS_OUT);
     std::fs::remove_file(&path).expect("removed");
     let other = Connection::open(&path).expect("another application's");
     other
@@ -166,70 +159,70 @@ fn row_25_what_is_no_state_of_ours_is_refused_and_kept() {
         .expect("made");
     drop(other);
     let theirs = std::fs::read(&path).expect("theirs");
-    refused(&office, &WAYS_OUT);
+    refused(&run, &WAYS_OUT);
     assert!(std::fs::read(&path).expect("theirs") == theirs, "not even its journal mode is touched");
     let now = Connection::open(&path).expect("still theirs");
     let kept: i64 = now.query_row("SELECT x FROM theirs", [], |row| row.get(0)).expect("still there");
     assert_eq!((kept, theirs.len() > 100), (7, true));
     drop(now);
     std::fs::write(&path, "").expect("emptied");
-    refused(&office, &[&WAYS_OUT[..], &["is empty"]].concat());
+    refused(&run, &[&WAYS_OUT[..], &["is empty"]].concat());
     assert_eq!(std::fs::metadata(&path).expect("still there").len(), 0, "0 bytes are no new state");
 }
 
 #[test]
-fn row_26_a_lost_state_is_no_first_run_and_activate_goes_on_with_its_log() {
-    let office = settled(5);
+fn a_lost_state_is_no_first_run_and_activate_goes_on_with_its_log() {
+    let run = settled(5);
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
-        let _ = std::fs::remove_file(office.path(file));
+        let _ = std::fs::remove_file(run.path(file));
     }
-    office.export(&people(0..3));
-    refused(&office, &WAYS_OUT);
-    assert!(!office.path("state.db").exists(), "nobody but `activate` makes one");
-    let output = office.run(&["activate"]);
+    run.export(&people(0..3));
+    refused(&run, &WAYS_OUT);
+    assert!(!run.path("state.db").exists(), "nobody but `activate` makes one");
+    let output = run.run(&["activate"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         said.contains("holds 5 accounts") && said.contains("2 of them carry a directory id that the export lacks"),
         "{said}"
     );
-    let report = office.reconcile(0);
+    let report = run.reconcile(0);
     assert_eq!(
         (report["linked"].as_u64(), report["created"].as_u64(), report["deleted"].as_u64()),
         (Some(3), Some(0), Some(0))
     );
-    assert_eq!(office.accounts().len(), 5, "whom nobody asked us to manage stays");
-    let events = office.events();
+    assert_eq!(run.accounts().len(), 5, "whom nobody asked us to manage stays");
+    let events = run.events();
     assert!(
         events
             .iter()
             .any(|event| event["event_type"] == "idm_integration_activate" && event["sequence"].as_i64() > Some(5))
     );
-    let output = office.run(&["events", "verify"]);
+    let output = run.run(&["events", "verify"]);
     assert!(output.status.success(), "one log over both states: {}", stderr(&output));
 }
 
 #[test]
-fn row_27_a_newer_state_names_both_versions() {
-    let office = settled(2);
-    let state = Connection::open(office.path("state.db")).expect("opens");
+fn a_newer_state_names_both_versions() {
+    let run = settled(2);
+    let state = Connection::open(run.path("state.db")).expect("opens");
     state.pragma_update(None, "user_version", 99).expect("a newer schema");
     drop(state);
-    refused(&office, &["schema 99", "knows up to", "hint:"]);
-    office.activate();
-    assert_eq!(office.reconcile(0)["linked"], 2, "the newer one lies aside, and its users are linked anew");
+    refused(&run, &["schema 99", "knows up to", "hint:"]);
+    run.activate();
+    assert_eq!(run.reconcile(0)["linked"], 2, "the newer one lies aside, and its users are linked anew");
 }
 
 #[test]
 fn an_older_state_is_upgraded_by_the_sender_alone_after_a_backup() {
-    let office = settled(4);
-    let first = include_str!("../state/0001_state.sql");
-    let new = Connection::open(office.path("state.db")).expect("opens");
-    let old = office.path("old.db");
+    let run = settled(4);
+    let first = include_str!("../../state/0001_state.sql");
+    let new = Connection::open(run.path("state.db")).expect("opens");
+    let old = run.path("old.db");
     let made = Connection::open(&old).expect("a state of the first schema");
     made.execute_batch(first).expect("the first schema");
     made.pragma_update(None, "application_id", 0x5248_5359).expect("ours");
     made.pragma_update(None, "user_version", 1).expect("the first");
-    made.execute("ATTACH ?1 AS new", [office.path("state.db").to_str().expect("UTF-8")]).expect("both");
+    made.execute("ATTACH ?1 AS new", [run.path("state.db").to_str().expect("UTF-8")]).expect("both");
     made.execute_batch(
         "INSERT INTO installation (one, installation_id, integration_id, base_url, active, created_at, first_load, provisioned_count)
          SELECT 1, installation_id, integration_id, base_url, 1, created_at, 0, 4 FROM new.installation;
@@ -239,50 +232,50 @@ fn an_older_state_is_upgraded_by_the_sender_alone_after_a_backup() {
          INSERT INTO events SELECT * FROM new.events; UPDATE head SET (sequence, chain, timestamp) =
          (SELECT sequence, chain, timestamp FROM new.head); INSERT INTO sinks SELECT * FROM new.sinks; DETACH new;",
     )
-    .expect("the same company");
+    .expect("the same run");
     drop((made, new));
-    std::fs::rename(&old, office.path("state.db")).expect("put in its place");
-    std::fs::set_permissions(office.path("state.db"), PermissionsExt::from_mode(0o600)).expect("closed");
-    let output = office.run(&["status"]);
+    std::fs::rename(&old, run.path("state.db")).expect("put in its place");
+    std::fs::set_permissions(run.path("state.db"), PermissionsExt::from_mode(0o600)).expect("closed");
+    let output = run.run(&["status"]);
     assert!(
         output.status.code() == Some(1) && stderr(&output).contains("it upgrades the state"),
         "{}",
         stderr(&output)
     );
-    let report = office.reconcile(0);
+    let report = run.reconcile(0);
     assert_eq!((report["unchanged"].as_u64(), report["created"].as_u64()), (Some(4), Some(0)), "{report}");
-    let copies = std::fs::read_dir(office.path(".")).expect("a folder").filter_map(Result::ok);
+    let copies = std::fs::read_dir(run.path(".")).expect("a folder").filter_map(Result::ok);
     let copies: Vec<_> = copies.filter(|file| file.file_name().to_string_lossy().contains(".schema-1-")).collect();
     assert_eq!(copies.len(), 1, "one backup lies beside it");
     let copy = Connection::open(copies[0].path()).expect("a whole state");
     assert_eq!(copy.query_row("SELECT count(*) FROM links", [], |row| row.get(0)), Ok(4));
-    assert!(office.run(&["events", "verify"]).status.success());
+    assert!(run.run(&["events", "verify"]).status.success());
 }
 
 #[test]
-fn row_28_a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
+fn a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
     for lost_lock in [false, true] {
-        let office = settled(6);
-        let backup = office.path("backup.db");
-        assert!(office.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+        let run = settled(6);
+        let backup = run.path("backup.db");
+        assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
         // After the backup: 6 joined, 5 left, 2 is called otherwise.
         let mut users = people(0..5);
         users.push(person(6));
         users[2]["firstname"] = "Quinn".into();
-        office.export(&users);
-        office.reconcile(0);
-        let last = office.events().len();
+        run.export(&users);
+        run.reconcile(0);
+        let last = run.events().len();
         for file in ["state.db", "state.db-wal", "state.db-shm"] {
-            let _ = std::fs::remove_file(office.path(file));
+            let _ = std::fs::remove_file(run.path(file));
         }
-        std::fs::copy(&backup, office.path("state.db")).expect("put back");
+        std::fs::copy(&backup, run.path("state.db")).expect("put back");
         if lost_lock {
-            std::fs::remove_file(office.path("state.lock")).expect("another machine");
+            std::fs::remove_file(run.path("state.lock")).expect("another machine");
         }
         // 1 leaves now.
         users.remove(1);
-        office.export(&users);
-        let report = office.reconcile(4);
+        run.export(&users);
+        let report = run.reconcile(4);
         let held: Vec<_> = report["held"].as_array().expect("a list").iter().map(|user| user["id"].clone()).collect();
         assert_eq!(held, ["id-00001", "id-00005"], "whatever it would remove waits: {report}");
         assert!(
@@ -290,20 +283,20 @@ fn row_28_a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
             "{report}"
         );
         assert_eq!((report["created"].as_u64(), report["linked"].as_u64()), (Some(0), Some(1)), "6 is not made twice");
-        assert_eq!(office.accounts().len(), 6);
-        let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("JSON");
+        assert_eq!(run.accounts().len(), 6);
+        let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
         assert_eq!(status["restored"], true);
         let hold = report["hold"].as_str().expect("a hold");
-        assert!(office.run(&["approve", hold]).status.success());
-        let report = office.reconcile(0);
+        assert!(run.run(&["approve", hold]).status.success());
+        let report = run.reconcile(0);
         assert_eq!(report["deleted"], 2, "5 was gone already, which is success: {report}");
-        office.reconcile(0);
-        let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("JSON");
+        run.reconcile(0);
+        let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
         assert_eq!(status["restored"], false);
         if !lost_lock {
-            let output = office.run(&["events", "verify"]);
+            let output = run.run(&["events", "verify"]);
             assert!(output.status.success(), "{}", stderr(&output));
-            let events = office.events();
+            let events = run.events();
             assert!(events.len() > last, "no sequence is used twice");
             assert_eq!(events.iter().filter(|event| event["event_type"] == "idm_integration_update").count(), 1);
         }
@@ -311,109 +304,108 @@ fn row_28_a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
 }
 
 #[test]
-fn row_28_no_command_hides_that_a_state_was_put_back() {
+fn no_command_hides_that_a_state_was_put_back() {
     for commands in [
         &[&["activate"][..]][..],
         &[&["activate"], &["activate"], &["deactivate"], &["activate"]],
         &[&["forget", "id-00000"]],
     ] {
-        let office = settled(6);
-        let backup = office.path("backup.db");
-        assert!(office.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+        let run = settled(6);
+        let backup = run.path("backup.db");
+        assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
         for given in ["Quinn", "Robin"] {
             let mut users = people(0..6);
             users[2]["firstname"] = given.into();
-            office.export(&users);
-            office.reconcile(0);
+            run.export(&users);
+            run.reconcile(0);
         }
         for file in ["state.db", "state.db-wal", "state.db-shm"] {
-            let _ = std::fs::remove_file(office.path(file));
+            let _ = std::fs::remove_file(run.path(file));
         }
-        std::fs::copy(&backup, office.path("state.db")).expect("put back");
+        std::fs::copy(&backup, run.path("state.db")).expect("put back");
         for command in commands {
-            assert!(office.run(command).status.success(), "{command:?}");
+            assert!(run.run(command).status.success(), "{command:?}");
         }
-        office.export(&people(0..5));
-        let report = office.reconcile(4);
+        run.export(&people(0..5));
+        let report = run.reconcile(4);
         assert_eq!(
             (report["deleted"].as_u64(), report["held"].as_array().map(Vec::len)),
             (Some(0), Some(1)),
             "{commands:?}: {report}"
         );
-        let output = office.run(&["events", "verify"]);
+        let output = run.run(&["events", "verify"]);
         assert!(output.status.success(), "{commands:?}: {}", stderr(&output));
-        office.events();
+        run.events();
     }
 }
 
 #[test]
-fn row_28_second_sightings_do_not_end_what_a_restored_state_holds() {
-    let office = settled(5);
-    let backup = office.path("backup.db");
-    assert!(office.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+fn second_sightings_do_not_end_what_a_restored_state_holds() {
+    let run = settled(5);
+    let backup = run.path("backup.db");
+    assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
     let mut users = people(0..5);
     users[2]["firstname"] = "Quinn".into();
-    office.export(&users);
-    office.reconcile(0);
-    std::fs::copy(&backup, office.path("state.db")).expect("put back");
+    run.export(&users);
+    run.reconcile(0);
+    std::fs::copy(&backup, run.path("state.db")).expect("put back");
     for companion in ["state.db-wal", "state.db-shm"] {
-        let _ = std::fs::remove_file(office.path(companion));
+        let _ = std::fs::remove_file(run.path(companion));
     }
     let lines: String = people(0..4).iter().map(|user| format!("{user}\n")).collect();
     for _ in 0..2 {
-        std::fs::write(office.path("directory.json"), &lines).expect("an export without proof");
+        std::fs::write(run.path("directory.json"), &lines).expect("an export without proof");
         std::thread::sleep(std::time::Duration::from_millis(5));
-        office.run(&["--reconcile"]);
+        run.run(&["--reconcile"]);
     }
-    assert_eq!(office.accounts().len(), 5, "missing twice, and still held");
-    let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("JSON");
+    assert_eq!(run.accounts().len(), 5, "missing twice, and still held");
+    let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(status["held"].as_array().map(Vec::len), Some(1), "{status}");
 }
 
 #[test]
-fn row_24_a_link_that_changed_by_itself_removes_nobody() {
-    let office = settled(12);
-    let mut bytes = std::fs::read(office.path("state.db")).expect("a state");
+fn a_link_that_changed_by_itself_removes_nobody() {
+    let run = settled(12);
+    let mut bytes = std::fs::read(run.path("state.db")).expect("a state");
     // The row of 7 as it lies in the snapshot: its id, its number, its username.
     let place =
         bytes.windows(21).position(|part| part.starts_with(b"id-00007") && part[9..].starts_with(b"p7@x.example"));
     bytes[place.expect("its row") + 7] ^= 1 << 3;
-    std::fs::write(office.path("state.db"), &bytes).expect("a flipped bit");
+    std::fs::write(run.path("state.db"), &bytes).expect("a flipped bit");
     let mut users = people(0..12);
     users[1]["firstname"] = "Quinn".into();
-    office.export(&users);
-    let before = office.accounts();
-    let output = office.run(&["--reconcile"]);
+    run.export(&users);
+    let before = run.accounts();
+    let output = run.run(&["--reconcile"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(
         stderr(&output).contains("is damaged") && WAYS_OUT.iter().all(|way| stderr(&output).contains(way)),
         "{}",
         stderr(&output)
     );
-    assert_eq!(office.accounts(), before);
+    assert_eq!(run.accounts(), before);
 }
 
 #[test]
 fn a_lock_file_that_was_removed_ends_whoever_held_it() {
-    let office = settled(3);
-    let state = office.path("state.db");
+    let run = settled(3);
+    let state = run.path("state.db");
     let lock = rhombus_sync::store::Lock::take(&state).expect("the lock");
     let writer = rhombus_sync::store::open(&state, rhombus_sync::store::Access::Write).expect("the state");
     let journal = rhombus_sync::store::Journal::start(writer, Some(lock), None).expect("a journal");
     assert!(journal.write_blocking(|_| Ok(())).is_ok());
-    std::fs::remove_file(office.path("state.lock")).expect("removed");
+    std::fs::remove_file(run.path("state.lock")).expect("removed");
     let _second = rhombus_sync::store::Lock::take(&state).expect("another process may have it now");
     let error = journal.write_blocking(|_| Ok(())).expect_err("nothing is written any more");
     assert!(error.to_string().contains("was removed or replaced"), "{error}");
 }
 
 #[test]
-fn row_31_of_fifty_starts_at_once_one_sends() {
-    let office = Office::open("");
-    office.export(&people(0..200));
-    office.activate();
-    let spawn =
-        || office.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+fn of_fifty_starts_at_once_one_sends() {
+    let run = RealBinary::open("");
+    run.export(&people(0..200));
+    run.activate();
+    let spawn = || run.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
     let exits: Vec<_> = (0..50)
         .map(|_| spawn())
         .collect::<Vec<_>>()
@@ -422,31 +414,31 @@ fn row_31_of_fifty_starts_at_once_one_sends() {
         .collect();
     assert!(exits.iter().all(|exit| matches!(exit, Some(0 | 5))), "{exits:?}");
     assert!(exits.contains(&Some(0)));
-    judge(&office, 200);
+    judge(&run, 200);
 }
 
 #[test]
-fn row_34_the_library_inside_is_past_the_bug_that_damaged_logs() {
+fn the_library_inside_is_past_the_bug_that_damaged_logs() {
     assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
 }
 
 #[test]
 fn forget_ends_a_link_and_leaves_the_account_alone() {
-    let office = settled(4);
-    let before = office.accounts();
-    assert_eq!(office.run(&["forget", "nobody@x.example"]).status.code(), Some(1));
-    let output = office.run(&["forget", "P2@x.example", "--json"]);
+    let run = settled(4);
+    let before = run.accounts();
+    assert_eq!(run.run(&["forget", "nobody@x.example"]).status.code(), Some(1));
+    let output = run.run(&["forget", "P2@x.example", "--json"]);
     let said: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(said["id"], "id-00002");
-    assert_eq!(office.accounts(), before);
-    office.export(&people(0..2));
-    assert_eq!(office.reconcile(0)["deleted"], 1, "3 is gone, 2 is nobody of ours");
-    assert_eq!(office.accounts().len(), 3);
-    office.export(&people(0..3));
-    let report = office.reconcile(0);
+    assert_eq!(run.accounts(), before);
+    run.export(&people(0..2));
+    assert_eq!(run.reconcile(0)["deleted"], 1, "3 is gone, 2 is nobody of ours");
+    assert_eq!(run.accounts().len(), 3);
+    run.export(&people(0..3));
+    let report = run.reconcile(0);
     assert_eq!((report["linked"].as_u64(), report["created"].as_u64()), (Some(1), Some(0)), "{report}");
     let logged =
-        office.events().into_iter().find(|event| event["event_type"] == "idm_integration_update").expect("logged");
+        run.events().into_iter().find(|event| event["event_type"] == "idm_integration_update").expect("logged");
     assert_eq!(
         (logged["initiated_by"]["type"].as_str(), logged["resource"]["id"].as_str()),
         (Some("admin"), Some("id-00002"))
@@ -455,8 +447,8 @@ fn forget_ends_a_link_and_leaves_the_account_alone() {
 
 #[test]
 fn plan_with_refresh_reads_and_writes_nothing() {
-    let office = settled(3);
-    let accounts = rhombus_sync::sandbox::Accounts::open(&office.path("sandbox/accounts.db")).expect("its accounts");
+    let run = settled(3);
+    let accounts = rhombus_sync::sandbox::Accounts::open(&run.path("sandbox/accounts.db")).expect("its accounts");
     let all = accounts.page(0, 100, std::time::Duration::ZERO).expect("readable");
     let id = all[0]["id"].as_str().expect("an id");
     let by_hand = |members: &mut serde_json::Map<String, Value>| {
@@ -464,18 +456,17 @@ fn plan_with_refresh_reads_and_writes_nothing() {
     };
     accounts.change(id, by_hand).expect("edited by hand");
     drop(accounts);
-    let state = |name: &str| std::fs::read(office.path(name)).unwrap_or_default();
-    let before = (office.accounts(), state("state.db"), state("events.ndjson"));
-    let output = office.run(&["plan", "--refresh", "--json"]);
+    let state = |name: &str| std::fs::read(run.path(name)).unwrap_or_default();
+    let before = (run.accounts(), state("state.db"), state("events.ndjson"));
+    let output = run.run(&["plan", "--refresh", "--json"]);
     let plan: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(
         (plan["changes"][0]["action"].as_str(), plan["drift"].as_array().map(Vec::len)),
         (Some("update"), Some(1)),
         "{plan}"
     );
-    assert!((office.accounts(), state("state.db"), state("events.ndjson")) == before, "it wrote something");
-    let report: Value =
-        serde_json::from_slice(&office.run(&["--reconcile", "--refresh", "--json"]).stdout).expect("JSON");
+    assert!((run.accounts(), state("state.db"), state("events.ndjson")) == before, "it wrote something");
+    let report: Value = serde_json::from_slice(&run.run(&["--reconcile", "--refresh", "--json"]).stdout).expect("JSON");
     assert_eq!(
         (report["updated"].as_u64(), report["drift"].as_array().map(Vec::len), report["plan"].clone()),
         (Some(1), Some(1), plan["plan"].clone())

@@ -1,6 +1,5 @@
 //! Rhombus in memory, behind the transport: it logs every change that it accepts, and asks a plan of the test before and
 //! after each request whether the process dies there, or the answer is lost.
-#![allow(dead_code, reason = "each test file uses its part of this")]
 
 use rhombus_sync::http::{Method, Request, Take, Transport};
 use rhombus_sync::outcome::{Answer, CallError};

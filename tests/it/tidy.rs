@@ -8,7 +8,7 @@ const PURE: [&str; 9] = ["model", "records", "plan", "event", "outcome", "retry"
 /// What every edge stands on.
 const BASE: [&str; 4] = ["secret", "folder", "http", "config"];
 /// Rooms that meet the context. They never use each other.
-const EDGES: [&str; 4] = ["source", "target", "store", "sink"];
+const EDGES: [&str; 4] = ["source", "scim", "store", "sink"];
 /// Rooms that put the others together.
 const SHELL: [&str; 5] = ["cycle", "ship", "daemon", "sandbox", "cli"];
 /// A file past this wants to be two.

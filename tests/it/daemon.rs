@@ -1,13 +1,8 @@
 //! The daemon as its users meet it: the real binary, real signals, a real endpoint that goes away, a token that is revoked and
 //! replaced, and a socket where a service manager would listen.
 
-#[path = "support/endpoint.rs"]
-mod endpoint;
-#[path = "support/office.rs"]
-mod office;
-
-use endpoint::{Asked, EMPTY_LIST, Endpoint};
-use office::{BINARY, Office, people};
+use crate::support::raw_endpoint::{Asked, EMPTY_LIST, Endpoint};
+use crate::support::real_binary::{BINARY, RealBinary, people};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -33,10 +28,10 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    /// Starts it in an office; its log goes to `daemon.log` there.
-    fn start(office: &Office, environment: &[(&str, &str)]) -> Self {
-        let log = std::fs::File::create(office.path("daemon.log")).expect("a log");
-        let mut command = office.command(&["--log-format", "text"]);
+    /// Starts it in an run; its log goes to `daemon.log` there.
+    fn start(run: &RealBinary, environment: &[(&str, &str)]) -> Self {
+        let log = std::fs::File::create(run.path("daemon.log")).expect("a log");
+        let mut command = run.command(&["--log-format", "text"]);
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
         Self { child: command.spawn().expect("it starts") }
     }
@@ -71,19 +66,19 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
 }
 
 /// A quiet schedule, so that only what a test does starts a cycle.
-fn rarely(office: &Office) {
-    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+fn rarely(run: &RealBinary) {
+    let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     let schedule = "[schedule]\ncron = \"0 0 0 1 1 *\"\nrefresh_cron = \"\"\n";
-    std::fs::write(office.path("config.toml"), format!("{text}{schedule}")).expect("written");
+    std::fs::write(run.path("config.toml"), format!("{text}{schedule}")).expect("written");
 }
 
-fn log(office: &Office) -> String {
-    std::fs::read_to_string(office.path("daemon.log")).unwrap_or_default()
+fn log(run: &RealBinary) -> String {
+    std::fs::read_to_string(run.path("daemon.log")).unwrap_or_default()
 }
 
 /// The sources of the cycles so far, in their order.
-fn cycles(office: &Office) -> Vec<String> {
-    let text = std::fs::read_to_string(office.path("events.ndjson")).unwrap_or_default();
+fn cycles(run: &RealBinary) -> Vec<String> {
+    let text = std::fs::read_to_string(run.path("events.ndjson")).unwrap_or_default();
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_cycles =
         events.filter(|event| event["event_type"].as_str().is_some_and(|kind| kind.starts_with("reconcile_")));
@@ -92,100 +87,95 @@ fn cycles(office: &Office) -> Vec<String> {
 
 #[test]
 fn it_runs_at_its_start_on_a_changed_export_on_a_signal_and_until_it_is_told_to_stop() {
-    let office = Office::open("");
-    rarely(&office);
-    office.export(&people(0..3));
-    office.activate();
-    let mut daemon = Daemon::start(&office, &[]);
-    until("the first cycle", || cycles(&office) == ["startup"]);
-    assert_eq!(office.accounts().len(), 3);
-    assert_eq!(office.run(&["--reconcile"]).status.code(), Some(5), "one process sends");
-    office.export(&people(0..4));
-    until("a cycle for the export that was renamed over", || {
-        cycles(&office).last().is_some_and(|last| last == "watch")
-    });
-    assert_eq!(office.accounts().len(), 4);
-    std::fs::write(office.path("directory.json"), Value::from(people(0..5)).to_string()).expect("written in place");
-    until("and one for the export that was written in place", || office.accounts().len() == 5);
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..3));
+    run.activate();
+    let mut daemon = Daemon::start(&run, &[]);
+    until("the first cycle", || cycles(&run) == ["startup"]);
+    assert_eq!(run.accounts().len(), 3);
+    assert_eq!(run.run(&["--reconcile"]).status.code(), Some(5), "one process sends");
+    run.export(&people(0..4));
+    until("a cycle for the export that was renamed over", || cycles(&run).last().is_some_and(|last| last == "watch"));
+    assert_eq!(run.accounts().len(), 4);
+    std::fs::write(run.path("directory.json"), Value::from(people(0..5)).to_string()).expect("written in place");
+    until("and one for the export that was written in place", || run.accounts().len() == 5);
     daemon.signal("USR1");
-    until("a cycle that was asked for", || cycles(&office).last().is_some_and(|last| last == "signal"));
+    until("a cycle that was asked for", || cycles(&run).last().is_some_and(|last| last == "signal"));
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
-    assert!(log(&office).contains("stopped by a signal"), "{}", log(&office));
-    assert_eq!(office.reconcile(0)["unchanged"], 5, "the lock is free again");
-    let said = log(&office);
+    assert!(log(&run).contains("stopped by a signal"), "{}", log(&run));
+    assert_eq!(run.reconcile(0)["unchanged"], 5, "the lock is free again");
+    let said = log(&run);
     assert!(!said.contains("@x.example") && !said.contains("Doe"), "ids and counts only: {said}");
 }
 
 #[test]
 fn a_schedule_runs_and_a_process_that_slept_catches_up_once() {
-    let office = Office::open("");
-    office.export(&people(0..2));
-    office.activate();
-    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
-    std::fs::write(office.path("config.toml"), format!("{text}[schedule]\ncron = \"*/2 * * * * *\"\n"))
-        .expect("written");
-    let daemon = Daemon::start(&office, &[]);
-    until("three cycles of the schedule", || {
-        cycles(&office).iter().filter(|source| *source == "schedule").count() >= 3
-    });
+    let run = RealBinary::open("");
+    run.export(&people(0..2));
+    run.activate();
+    let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
+    std::fs::write(run.path("config.toml"), format!("{text}[schedule]\ncron = \"*/2 * * * * *\"\n")).expect("written");
+    let daemon = Daemon::start(&run, &[]);
+    until("three cycles of the schedule", || cycles(&run).iter().filter(|source| *source == "schedule").count() >= 3);
     daemon.signal("STOP");
-    let before = cycles(&office).len();
+    let before = cycles(&run).len();
     std::thread::sleep(Duration::from_secs(7));
-    assert_eq!(cycles(&office).len(), before);
+    assert_eq!(cycles(&run).len(), before);
     daemon.signal("CONT");
-    until("it goes on", || cycles(&office).len() > before);
+    until("it goes on", || cycles(&run).len() > before);
     std::thread::sleep(Duration::from_millis(1_200));
-    assert!(cycles(&office).len() <= before + 2, "one run for all that were missed, and perhaps the next one");
+    assert!(cycles(&run).len() <= before + 2, "one run for all that were missed, and perhaps the next one");
 }
 
 #[test]
 fn without_a_state_it_is_idle_and_says_so_until_it_is_activated_and_again_when_deactivated() {
-    let office = Office::open("");
-    rarely(&office);
-    office.export(&people(0..3));
-    let mut daemon = Daemon::start(&office, &[]);
-    until("it says why it is idle", || log(&office).contains("there is no state yet; run `rhombus-sync activate`"));
-    office.activate();
-    assert!(until("it begins", || office.accounts().len() == 3) < Duration::from_secs(6));
-    assert!(office.run(&["deactivate"]).status.success());
-    until("it lets go", || log(&office).contains("idle: deactivated"));
-    office.export(&people(0..1));
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..3));
+    let mut daemon = Daemon::start(&run, &[]);
+    until("it says why it is idle", || log(&run).contains("there is no state yet; run `rhombus-sync activate`"));
+    run.activate();
+    assert!(until("it begins", || run.accounts().len() == 3) < Duration::from_secs(6));
+    assert!(run.run(&["deactivate"]).status.success());
+    until("it lets go", || log(&run).contains("idle: deactivated"));
+    run.export(&people(0..1));
     std::thread::sleep(Duration::from_millis(2_500));
-    assert_eq!(office.accounts().len(), 3, "users stay as they are");
-    office.activate();
-    until("it goes on", || office.accounts().len() == 1);
+    assert_eq!(run.accounts().len(), 3, "users stay as they are");
+    run.activate();
+    until("it goes on", || run.accounts().len() == 1);
     daemon.signal("INT");
     assert_eq!(daemon.exit(), Some(0));
 }
 
 #[test]
 fn what_is_approved_beside_it_is_sent_within_seconds() {
-    let office = Office::open("");
-    rarely(&office);
-    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let run = RealBinary::open("");
+    rarely(&run);
+    let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     let wide = "[guard.absent]\ncount_free = 100000\npercent_max = 100\ncount_max = 100000\n";
-    std::fs::write(office.path("config.toml"), text.replace(wide, "")).expect("the default limits");
-    office.export(&people(0..20));
-    office.activate();
-    let _daemon = Daemon::start(&office, &[]);
-    until("the first load", || office.accounts().len() == 20);
-    office.export(&people(0..10));
+    std::fs::write(run.path("config.toml"), text.replace(wide, "")).expect("the default limits");
+    run.export(&people(0..20));
+    run.activate();
+    let _daemon = Daemon::start(&run, &[]);
+    until("the first load", || run.accounts().len() == 20);
+    run.export(&people(0..10));
     let hold = std::cell::RefCell::new(None);
     until("it is held", || {
-        let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).unwrap_or_default();
+        let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).unwrap_or_default();
         *hold.borrow_mut() = status["hold"].as_str().map(str::to_owned);
         hold.borrow().is_some()
     });
-    assert!(office.run(&["approve", &hold.take().expect("a hold")]).status.success());
-    assert!(until("it is sent", || office.accounts().len() == 10) < Duration::from_secs(6));
-    until("its cycle says so", || cycles(&office).contains(&"approve".to_owned()));
-    assert!(office.run(&["forget", "id-00003"]).status.success(), "forget works beside it too");
+    assert!(run.run(&["approve", &hold.take().expect("a hold")]).status.success());
+    assert!(until("it is sent", || run.accounts().len() == 10) < Duration::from_secs(6));
+    until("its cycle says so", || cycles(&run).contains(&"approve".to_owned()));
+    assert!(run.run(&["forget", "id-00003"]).status.success(), "forget works beside it too");
 }
 
-/// An endpoint whose good token can be changed, and that can be away; and an office that points there.
+/// An endpoint whose good token can be changed, and that can be away; and an run that points there.
 struct Elsewhere {
-    office: Office,
+    run: RealBinary,
     good: Arc<Mutex<String>>,
     away: Arc<AtomicBool>,
     accounts: Arc<Mutex<Vec<Value>>>,
@@ -229,21 +219,21 @@ impl Elsewhere {
             accounts.push(account.clone());
             asked.answer(201, "", &account.to_string());
         });
-        let office = Office::open("");
-        let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
-        let text = text.replace(&office.base_url, &endpoint.base_url).replace("sandbox/token", "token");
-        std::fs::write(office.path("config.toml"), text).expect("written");
-        rarely(&office);
-        let elsewhere = Self { office, good, away, accounts };
+        let run = RealBinary::open("");
+        let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
+        let text = text.replace(&run.base_url, &endpoint.base_url).replace("sandbox/token", "token");
+        std::fs::write(run.path("config.toml"), text).expect("written");
+        rarely(&run);
+        let elsewhere = Self { run, good, away, accounts };
         elsewhere.put_token("first");
         elsewhere
     }
 
     fn put_token(&self, token: &str) {
-        let path = self.office.path("token.new");
+        let path = self.run.path("token.new");
         std::fs::write(&path, token).expect("a token");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closed");
-        std::fs::rename(path, self.office.path("token")).expect("put");
+        std::fs::rename(path, self.run.path("token")).expect("put");
     }
 
     fn count(&self) -> usize {
@@ -251,7 +241,7 @@ impl Elsewhere {
     }
 
     fn event_types(&self) -> Vec<String> {
-        let events = self.office.events();
+        let events = self.run.events();
         events.iter().map(|event| event["event_type"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
@@ -259,16 +249,16 @@ impl Elsewhere {
 #[test]
 fn a_token_that_is_revoked_and_replaced_on_disk_is_proven_and_taken_up_by_itself() {
     let elsewhere = Elsewhere::open();
-    let office = &elsewhere.office;
-    office.export(&people(0..5));
-    office.activate();
-    let mut daemon = Daemon::start(office, &[]);
+    let run = &elsewhere.run;
+    run.export(&people(0..5));
+    run.activate();
+    let mut daemon = Daemon::start(run, &[]);
     until("the first load", || elsewhere.count() == 5);
     "second".clone_into(&mut elsewhere.good.lock().expect("whole"));
-    office.export(&people(0..4));
-    until("the refusal is said", || log(office).contains("Rhombus refuses the token"));
-    until("who waits is named by id", || log(office).contains("removals wait for a valid token count=1 ids=id-00004"));
-    let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("JSON");
+    run.export(&people(0..4));
+    until("the refusal is said", || log(run).contains("Rhombus refuses the token"));
+    until("who waits is named by id", || log(run).contains("removals wait for a valid token count=1 ids=id-00004"));
+    let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(status["failed"], json!([]), "nobody is to blame");
     elsewhere.put_token("wrong");
     std::thread::sleep(Duration::from_millis(2_500));
@@ -285,27 +275,27 @@ fn a_token_that_is_revoked_and_replaced_on_disk_is_proven_and_taken_up_by_itself
     until("the reload", || {
         elsewhere.event_types().iter().filter(|kind| *kind == "idm_integration_reauth").count() == 2
     });
-    office.export(&people(0..3));
+    run.export(&people(0..3));
     until("it is used", || elsewhere.count() == 3);
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
     assert_eq!(elsewhere.event_types().iter().filter(|kind| *kind == "idm_integration_reauth").count(), 2);
-    let said = log(office);
+    let said = log(run);
     assert!(["first", "second", "third"].iter().all(|token| !said.contains(&format!("earer {token}"))), "{said}");
 }
 
 #[test]
 fn an_endpoint_that_goes_away_is_tried_again_without_waiting_for_a_tick() {
     let elsewhere = Elsewhere::open();
-    let office = &elsewhere.office;
-    office.export(&people(0..2));
-    office.activate();
+    let run = &elsewhere.run;
+    run.export(&people(0..2));
+    run.activate();
     elsewhere.away.store(true, Ordering::SeqCst);
-    let _daemon = Daemon::start(office, &[]);
-    until("the outage is said", || log(office).contains("Rhombus does not answer"));
+    let _daemon = Daemon::start(run, &[]);
+    until("the outage is said", || log(run).contains("Rhombus does not answer"));
     elsewhere.away.store(false, Ordering::SeqCst);
     until("it goes on by itself", || elsewhere.count() == 2);
-    let failed = office
+    let failed = run
         .events()
         .iter()
         .filter(|event| event["event_type"] == "user_create_provision" && event["success"] == false)
@@ -315,73 +305,73 @@ fn an_endpoint_that_goes_away_is_tried_again_without_waiting_for_a_tick() {
 
 #[test]
 fn a_reload_is_all_or_nothing() {
-    let office = Office::open("");
-    rarely(&office);
-    office.export(&people(0..3));
-    office.activate();
-    let mut daemon = Daemon::start(&office, &[]);
-    until("the first load", || office.accounts().len() == 3);
-    let good = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..3));
+    run.activate();
+    let mut daemon = Daemon::start(&run, &[]);
+    until("the first load", || run.accounts().len() == 3);
+    let good = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     for (broken, said) in [
         (good.replace("[scope]", "[scoop]"), "unknown key"),
         (good.replace("path = \"state.db\"", "path = \"other.db\""), "need a restart"),
         (good.replace("sandbox/token", "nowhere"), "cannot be read"),
-        (good.replace(&office.base_url, "http://127.0.0.1:9/scim/v2"), "need a restart"),
+        (good.replace(&run.base_url, "http://127.0.0.1:9/scim/v2"), "need a restart"),
     ] {
-        std::fs::write(office.path("config.toml"), &broken).expect("written");
-        let before = log(&office).lines().count();
+        std::fs::write(run.path("config.toml"), &broken).expect("written");
+        let before = log(&run).lines().count();
         daemon.signal("HUP");
         until(said, || {
             // A cycle may end meanwhile, and say so after it.
             let refused = |line: &str| line.contains("the old configuration stays") && line.contains(said);
-            log(&office).lines().skip(before).any(refused)
+            log(&run).lines().skip(before).any(refused)
         });
     }
     // Another export takes effect with the next cycle, and the watch follows it at once.
-    std::fs::write(office.path("config.toml"), good.replace("directory.json", "other.json")).expect("written");
+    std::fs::write(run.path("config.toml"), good.replace("directory.json", "other.json")).expect("written");
     daemon.signal("HUP");
-    until("it is in force", || log(&office).contains("is in force"));
-    std::fs::write(office.path("other.json"), Value::from(people(0..4)).to_string()).expect("another export");
-    until("the watch follows", || office.accounts().len() == 4);
+    until("it is in force", || log(&run).contains("is in force"));
+    std::fs::write(run.path("other.json"), Value::from(people(0..4)).to_string()).expect("another export");
+    until("the watch follows", || run.accounts().len() == 4);
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
-    let updates = office.events().into_iter().filter(|event| event["event_type"] == "idm_integration_update");
+    let updates = run.events().into_iter().filter(|event| event["event_type"] == "idm_integration_update");
     assert_eq!(updates.count(), 1, "settings changed, said once");
 }
 
 #[test]
 fn a_state_that_is_removed_or_replaced_under_it_is_let_go_of() {
-    let office = Office::open("");
-    rarely(&office);
-    office.export(&people(0..3));
-    office.activate();
-    let mut daemon = Daemon::start(&office, &[]);
-    until("the first load", || office.accounts().len() == 3 && cycles(&office) == ["startup"]);
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..3));
+    run.activate();
+    let mut daemon = Daemon::start(&run, &[]);
+    until("the first load", || run.accounts().len() == 3 && cycles(&run) == ["startup"]);
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
-        let _ = std::fs::remove_file(office.path(file));
+        let _ = std::fs::remove_file(run.path(file));
     }
-    until("it says so", || log(&office).contains("there is no state yet"));
-    office.activate();
-    office.export(&people(0..4));
-    until("it begins with the new one", || office.accounts().len() == 4);
+    until("it says so", || log(&run).contains("there is no state yet"));
+    run.activate();
+    run.export(&people(0..4));
+    until("it begins with the new one", || run.accounts().len() == 4);
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
-    assert!(office.run(&["events", "verify"]).status.success(), "one log over both states");
+    assert!(run.run(&["events", "verify"]).status.success(), "one log over both states");
 }
 
 #[test]
 fn a_sink_and_a_log_that_nobody_reads_stop_neither_cycles_nor_the_end() {
-    let office = Office::open("");
-    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let run = RealBinary::open("");
+    let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     let sink = "[[sinks]]\nkind = \"stdout\"\n[schedule]\ncron = \"* * * * * *\"\n";
-    std::fs::write(office.path("config.toml"), format!("{text}{sink}")).expect("written");
-    office.export(&people(0..200));
-    office.activate();
-    let child = office.command(&[]).env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    std::fs::write(run.path("config.toml"), format!("{text}{sink}")).expect("written");
+    run.export(&people(0..200));
+    run.activate();
+    let child = run.command(&[]).env("RUST_LOG", "trace").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut daemon = Daemon { child: child.expect("it starts") };
-    until("the first load", || office.accounts().len() == 200);
-    office.export(&people(0..201));
-    until("it goes on", || office.accounts().len() == 201);
+    until("the first load", || run.accounts().len() == 200);
+    run.export(&people(0..201));
+    until("it goes on", || run.accounts().len() == 201);
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
 }
@@ -389,40 +379,40 @@ fn a_sink_and_a_log_that_nobody_reads_stop_neither_cycles_nor_the_end() {
 #[test]
 fn a_token_that_others_can_read_is_refused_at_the_start() {
     let elsewhere = Elsewhere::open();
-    elsewhere.office.export(&people(0..1));
-    elsewhere.office.activate();
-    std::fs::set_permissions(elsewhere.office.path("token"), PermissionsExt::from_mode(0o644)).expect("open");
-    assert_eq!(Daemon::start(&elsewhere.office, &[]).exit(), Some(78), "{}", log(&elsewhere.office));
+    elsewhere.run.export(&people(0..1));
+    elsewhere.run.activate();
+    std::fs::set_permissions(elsewhere.run.path("token"), PermissionsExt::from_mode(0o644)).expect("open");
+    assert_eq!(Daemon::start(&elsewhere.run, &[]).exit(), Some(78), "{}", log(&elsewhere.run));
 }
 
 #[test]
 fn a_wait_that_is_over_makes_no_cycle_after_cycle() {
     let elsewhere = Elsewhere::open();
-    let office = &elsewhere.office;
-    office.export(&people(0..3));
-    office.activate();
-    let _daemon = Daemon::start(office, &[]);
+    let run = &elsewhere.run;
+    run.export(&people(0..3));
+    run.activate();
+    let _daemon = Daemon::start(run, &[]);
     until("the first load", || elsewhere.count() == 3);
     "second".clone_into(&mut elsewhere.good.lock().expect("whole"));
-    office.export(&people(0..2));
-    until("the refusal is said", || log(office).contains("Rhombus refuses the token"));
-    std::fs::remove_file(office.path("directory.json")).expect("removed");
-    let before = log(office).matches("a cycle").count();
+    run.export(&people(0..2));
+    until("the refusal is said", || log(run).contains("Rhombus refuses the token"));
+    std::fs::remove_file(run.path("directory.json")).expect("removed");
+    let before = log(run).matches("a cycle").count();
     std::thread::sleep(Duration::from_secs(4));
-    assert!(log(office).matches("a cycle").count() <= before + 3, "{}", log(office));
+    assert!(log(run).matches("a cycle").count() <= before + 3, "{}", log(run));
 }
 
 #[test]
 fn a_service_manager_hears_when_it_is_ready_how_it_is_and_that_it_lives() {
-    let office = Office::open("");
-    rarely(&office);
-    office.export(&people(0..3));
-    office.activate();
-    let path = office.path("notify");
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..3));
+    run.activate();
+    let path = run.path("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
     let path = path.to_string_lossy().into_owned();
-    let mut daemon = Daemon::start(&office, &[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "30000000")]);
+    let mut daemon = Daemon::start(&run, &[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "30000000")]);
     let mut heard = String::new();
     let mut hear = |what: &str, is_so: &dyn Fn(&str) -> bool| {
         let mut text = [0; 4096];
@@ -442,42 +432,42 @@ fn a_service_manager_hears_when_it_is_ready_how_it_is_and_that_it_lives() {
 
 #[test]
 fn what_cannot_pass_by_itself_ends_it_with_its_own_exit_code() {
-    let office = Office::open("");
-    rarely(&office);
-    office.export(&people(0..3));
-    let exit = |office: &Office| Daemon::start(office, &[]).exit();
-    let good = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
-    std::fs::write(office.path("config.toml"), "[directory]\npaht = 1\n").expect("written");
-    assert_eq!(exit(&office), Some(78), "{}", log(&office));
-    std::fs::write(office.path("config.toml"), &good).expect("written");
-    std::fs::write(office.path("state.db"), "").expect("an empty state");
-    assert_eq!(exit(&office), Some(1), "an empty state is no new one: {}", log(&office));
-    assert!(log(&office).contains("hint:"), "{}", log(&office));
-    std::fs::remove_file(office.path("state.db")).expect("removed");
-    office.activate();
-    let first = Daemon::start(&office, &[]);
-    until("it sends", || office.accounts().len() == 3);
-    assert_eq!(exit(&office), Some(5));
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..3));
+    let exit = |run: &RealBinary| Daemon::start(run, &[]).exit();
+    let good = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
+    std::fs::write(run.path("config.toml"), "[directory]\npaht = 1\n").expect("written");
+    assert_eq!(exit(&run), Some(78), "{}", log(&run));
+    std::fs::write(run.path("config.toml"), &good).expect("written");
+    std::fs::write(run.path("state.db"), "").expect("an empty state");
+    assert_eq!(exit(&run), Some(1), "an empty state is no new one: {}", log(&run));
+    assert!(log(&run).contains("hint:"), "{}", log(&run));
+    std::fs::remove_file(run.path("state.db")).expect("removed");
+    run.activate();
+    let first = Daemon::start(&run, &[]);
+    until("it sends", || run.accounts().len() == 3);
+    assert_eq!(exit(&run), Some(5));
     drop(first);
-    let other = good.replace(&office.base_url, "https://elsewhere.example/scim/v2");
-    std::fs::write(office.path("config.toml"), other).expect("written");
-    assert_eq!(exit(&office), Some(78), "the state belongs to another endpoint: {}", log(&office));
+    let other = good.replace(&run.base_url, "https://elsewhere.example/scim/v2");
+    std::fs::write(run.path("config.toml"), other).expect("written");
+    assert_eq!(exit(&run), Some(78), "the state belongs to another endpoint: {}", log(&run));
 }
 
 #[test]
 fn logs_are_for_the_journal_or_for_machines_where_they_are_asked_to_be() {
-    let office = Office::open("");
-    rarely(&office);
-    office.export(&people(0..2));
-    office.activate();
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..2));
+    run.activate();
     let run = |format: &str, journal: bool| {
-        let path: PathBuf = office.path("daemon.log");
+        let path: PathBuf = run.path("daemon.log");
         let file = std::fs::File::create(&path).expect("a log");
         let metadata = file.metadata().expect("a file");
         let mut command = Command::new(BINARY);
         command
             .arg("-c")
-            .arg(office.path("config.toml"))
+            .arg(run.path("config.toml"))
             .args(["--log-format", format])
             .stdout(Stdio::null())
             .stderr(file);

@@ -1,5 +1,4 @@
 //! An endpoint on a raw socket that answers as a test tells it, and keeps each request whole.
-#![allow(dead_code, reason = "each test file uses its part of this")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,14 +1,8 @@
 //! Crash points: a mixed run is stopped at every step in turn (before and after each request, each commit, each delivery),
-//! started again with a CHANGED export, and judged by one oracle (facts of the endpoint against the log).
+//! started again with a CHANGED export, and judged by one oracle.
 
-#[path = "support/company.rs"]
-mod company;
-#[path = "support/rhombus.rs"]
-mod rhombus;
-mod support;
-
-use company::{Company, Steps};
-use rhombus::Fate;
+use crate::support::fake_rhombus::Fate;
+use crate::support::in_process::{InProcess, Steps};
 use std::sync::atomic::Ordering;
 
 const YESTERDAY: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan|e e@x.example Eve|f f@x.example Fay|g g@x.example Gus";
@@ -21,20 +15,20 @@ const TOMORROW: &str = "a a@x.example Anja|b b@x.example Benno|c c@x.example Cem
  |h h@x.example Hal|j j@x.example Jon|k linked@x.example Kim|l d@x.example Lou|m m@x.example Mia";
 
 /// Walks through all steps of the mixed run; answers how many there were.
-fn walk(fate: Fate, then: impl Fn(&Company, u32)) -> u32 {
+fn walk(fate: Fate, then: impl Fn(&InProcess, u32)) -> u32 {
     for step in 1.. {
-        let company = Company::new();
-        company.run_whole(YESTERDAY);
+        let run = InProcess::new();
+        run.run_whole(YESTERDAY);
         let steps = Steps::new(step, fate);
-        company.run(TODAY, &steps);
-        then(&company, step);
+        run.run(TODAY, &steps);
+        then(&run, step);
         for _ in 0..2 {
-            company.run_whole(TOMORROW);
+            run.run_whole(TOMORROW);
         }
-        let report = company.run_whole(TOMORROW);
+        let report = run.run_whole(TOMORROW);
         let how = format!("{fate:?} at step {step}");
         assert_eq!((report.exit, report.unchanged_count), (0, 11), "{how}: {report:?}");
-        company.judge(TOMORROW, &how);
+        run.judge(TOMORROW, &how);
         if steps.passed.load(Ordering::SeqCst) < step {
             return step - 1;
         }
@@ -50,9 +44,9 @@ fn a_kill_at_any_step_and_a_changed_export_lose_nothing() {
 
 #[test]
 fn a_second_kill_within_the_recovery_loses_nothing() {
-    walk(Fate::Die, |company, step| {
-        company.run(TOMORROW, &Steps::new(step % 23 + 1, Fate::Die));
-        company.run(TODAY, &Steps::new(step % 7 + 1, Fate::Die));
+    walk(Fate::Die, |run, step| {
+        run.run(TOMORROW, &Steps::new(step % 23 + 1, Fate::Die));
+        run.run(TODAY, &Steps::new(step % 7 + 1, Fate::Die));
     });
 }
 
@@ -64,9 +58,9 @@ fn a_lost_answer_at_any_step_loses_nothing() {
 
 #[test]
 fn an_undisturbed_day_ends_as_wanted() {
-    let company = Company::new();
-    company.run_whole(YESTERDAY);
-    let report = company.run_whole(TODAY);
+    let run = InProcess::new();
+    run.run_whole(YESTERDAY);
+    let report = run.run_whole(TODAY);
     assert_eq!(
         (
             report.created_count,
@@ -80,5 +74,5 @@ fn an_undisturbed_day_ends_as_wanted() {
     let refused: Vec<_> =
         report.outstanding.iter().filter_map(|entry| entry.directory_id.as_ref()).map(ToString::to_string).collect();
     assert_eq!((report.exit, refused), (0, vec!["f".to_owned()]));
-    assert_eq!(company.run_whole(TODAY).unchanged_count, 8);
+    assert_eq!(run.run_whole(TODAY).unchanged_count, 8);
 }

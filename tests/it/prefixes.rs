@@ -1,9 +1,8 @@
 //! A damaged export. Every prefix of one, in every format: nobody is removed, and nobody is updated in a way that the whole
-//! file would not have caused (failures, row 43). And a byte that was turned into another: beside a checksum nothing is
+//! file would not have caused. And a byte that was turned into another: beside a checksum nothing is
 //! believed; without one it cannot touch anybody but the user whose record it hit.
 
-mod support;
-
+use crate::support::{link, settings, state};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
 use rhombus_sync::model::{Change, Moment, hex};
@@ -11,7 +10,6 @@ use rhombus_sync::store;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use support::{link, settings, state};
 
 const USERS_COUNT: usize = 200;
 const FLIPS: usize = 1_000;

@@ -1,9 +1,6 @@
-//! The real binary over real HTTP against the sandbox server: a company's days, kills at random, exit codes, secrets.
+//! The real binary over real HTTP against the sandbox server: a run's days, kills at random, exit codes, secrets.
 
-#[path = "support/office.rs"]
-mod office;
-
-use office::{Office, people, person};
+use crate::support::real_binary::{RealBinary, people, person};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -12,14 +9,14 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 fn three_days(rhombus_keys: &str) {
-    let office = Office::open(rhombus_keys);
+    let run = RealBinary::open(rhombus_keys);
     let mut users = people(0..60);
     users[1]["groups"] = json!(["Other"]);
-    office.export(&users);
-    office.activate();
-    let report = office.reconcile(0);
+    run.export(&users);
+    run.activate();
+    let report = run.reconcile(0);
     assert_eq!((report["created"].as_u64(), report["export"]["users"].as_u64()), (Some(59), Some(60)));
-    assert_eq!(office.reconcile(0)["unchanged"], 59);
+    assert_eq!(run.reconcile(0)["unchanged"], 59);
 
     for user in &mut users[10..14] {
         user["lastname"] = "Moved".into();
@@ -29,10 +26,10 @@ fn three_days(rhombus_keys: &str) {
     users[22]["lastname"] = Value::Null;
     users.drain(30..33);
     users.extend(people(100..105));
-    office.export(&users);
-    let plan: Value = serde_json::from_slice(&office.run(&["plan", "--json"]).stdout).expect("one JSON document");
+    run.export(&users);
+    let plan: Value = serde_json::from_slice(&run.run(&["plan", "--json"]).stdout).expect("one JSON document");
     assert_eq!(plan["changes"].as_array().map(Vec::len), Some(4 + 1 + 1 + 3 + 5));
-    let report = office.reconcile(0);
+    let report = run.reconcile(0);
     assert_eq!(report["plan"], plan["plan"], "a cycle does what the plan said");
     let counts = ["created", "updated", "deactivated", "deleted", "linked"].map(|key| report[key].as_u64());
     assert_eq!(counts, [Some(5), Some(5), Some(1), Some(3), Some(0)]);
@@ -44,20 +41,20 @@ fn three_days(rhombus_keys: &str) {
     let heir = json!({"_id": "id-90000", "username": users[40]["username"], "firstname": "Heir", "groups": ["R"]});
     users.remove(40);
     users.push(heir);
-    office.export(&users);
-    let report = office.reconcile(0);
+    run.export(&users);
+    let report = run.reconcile(0);
     let counts = ["created", "updated", "deleted"].map(|key| report[key].as_u64());
     assert_eq!((counts, report["refused"].as_array().map(Vec::len)), ([Some(2), Some(1), Some(1)], Some(0)));
-    let accounts = office.accounts();
+    let accounts = run.accounts();
     assert_eq!(accounts.len(), 61);
     assert_eq!(accounts["p43@x.example"]["externalId"], "id-90000");
     assert_eq!(accounts["p10@x.example"]["name"], json!({"givenName": "Quinn", "familyName": "Moved"}));
     assert!(accounts["p22@x.example"]["name"]["familyName"].as_str().unwrap_or_default().is_empty());
-    let status: Value = serde_json::from_slice(&office.run(&["status", "--json"]).stdout).expect("one JSON document");
+    let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("one JSON document");
     assert_eq!((status["active"].as_bool(), status["provisioned"].as_u64()), (Some(true), Some(61)));
     assert_eq!(
         status["sinks"][0]["delivered"].as_i64(),
-        office.events().last().and_then(|event| event["sequence"].as_i64())
+        run.events().last().and_then(|event| event["sequence"].as_i64())
     );
 }
 
@@ -73,9 +70,9 @@ fn three_days_of_joiners_movers_and_leavers_by_put() {
 
 /// Kills the program at random instants while people come, go and are renamed, then judges how it ends.
 fn storm(rounds: usize, faults: &str) {
-    let office = Office::open_with_faults("concurrency_max = 4", faults);
-    office.export(&people(0..40));
-    while !office.run(&["activate"]).status.success() {}
+    let run = RealBinary::open_with_faults("concurrency_max = 4", faults);
+    run.export(&people(0..40));
+    while !run.run(&["activate"]).status.success() {}
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..rounds {
         // Each round finds another export: some have left, some are new, some are called otherwise.
@@ -83,29 +80,29 @@ fn storm(rounds: usize, faults: &str) {
         for user in users.iter_mut().step_by(3) {
             user["firstname"] = format!("Pat{round}").into();
         }
-        office.export(&users);
+        run.export(&users);
         let mut child =
-            office.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+            run.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         std::thread::sleep(Duration::from_micros(seed >> 47));
         let _ = child.kill();
         let _ = child.wait();
     }
     let last = people(25..65);
-    office.export(&last);
+    run.export(&last);
     let mut report = Value::Null;
     for _ in 0..20 {
-        let output = office.run(&["--reconcile", "--json"]);
+        let output = run.run(&["--reconcile", "--json"]);
         report = serde_json::from_slice(&output.stdout).expect("one JSON document");
         if report["unchanged"] == 40 && report["exit"] == 0 {
             break;
         }
     }
     assert_eq!((report["unchanged"].as_u64(), report["exit"].as_u64()), (Some(40), Some(0)), "{faults}: {report}");
-    let accounts = office.accounts();
+    let accounts = run.accounts();
     assert_eq!(accounts.len(), 40, "{faults}: an orphan, or somebody is missing");
     let mut entry: BTreeMap<String, i64> = BTreeMap::new();
-    for event in office.events().iter().filter(|event| event["success"] == true) {
+    for event in run.events().iter().filter(|event| event["success"] == true) {
         let change = match event["event_type"].as_str() {
             Some("user_create_provision") => 1,
             Some("user_delete_provision" | "user_deprovision") => -1,
@@ -117,7 +114,7 @@ fn storm(rounds: usize, faults: &str) {
     let held: BTreeMap<_, _> =
         accounts.values().map(|account| (account["id"].as_str().expect("an id").to_owned(), 1)).collect();
     assert_eq!(entry, held, "{faults}: the log does not tell how the accounts came to be");
-    assert_eq!(office.run(&["events", "verify"]).status.code(), Some(0));
+    assert_eq!(run.run(&["events", "verify"]).status.code(), Some(0));
 }
 
 /// How many rounds of kills: few by default, so that the suite stays short; CI sets more.
@@ -137,60 +134,58 @@ fn kills_and_a_faulty_network_change_nothing_about_how_it_ends() {
 
 #[test]
 fn of_five_starts_at_once_never_two_send() {
-    let office = Office::open_with_faults("", "delay_ms:20");
-    office.export(&people(0..60));
-    office.activate();
+    let run = RealBinary::open_with_faults("", "delay_ms:20");
+    run.export(&people(0..60));
+    run.activate();
     let starts: Vec<_> = (0..5)
-        .map(|_| {
-            office.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
-        })
+        .map(|_| run.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"))
         .collect();
     let mut exits: Vec<_> = starts.into_iter().map(|mut child| child.wait().expect("it ends").code()).collect();
     exits.sort_unstable();
     assert_eq!(exits, [Some(0), Some(5), Some(5), Some(5), Some(5)]);
-    assert_eq!(office.accounts().len(), 60);
+    assert_eq!(run.accounts().len(), 60);
 }
 
 #[test]
 fn a_signal_ends_a_cycle_and_the_next_one_goes_on() {
-    let office = Office::open_with_faults("concurrency_max = 2", "delay_ms:20");
-    office.export(&people(0..100));
-    office.activate();
-    let mut child = office.command(&["--reconcile"]).stdout(Stdio::null()).spawn().expect("it starts");
-    while office.accounts().len() < 10 {
+    let run = RealBinary::open_with_faults("concurrency_max = 2", "delay_ms:20");
+    run.export(&people(0..100));
+    run.activate();
+    let mut child = run.command(&["--reconcile"]).stdout(Stdio::null()).spawn().expect("it starts");
+    while run.accounts().len() < 10 {
         std::thread::yield_now();
     }
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
-    let count = office.accounts().len();
+    let count = run.accounts().len();
     assert!((10..90).contains(&count), "{count} accounts when it stopped");
-    office.reconcile(0);
-    assert_eq!(office.accounts().len(), 100);
+    run.reconcile(0);
+    assert_eq!(run.accounts().len(), 100);
 }
 
 #[test]
 fn deactivate_stops_a_cycle_under_way() {
-    let office = Office::open_with_faults("concurrency_max = 2", "delay_ms:50");
-    office.export(&people(0..200));
-    office.activate();
+    let run = RealBinary::open_with_faults("concurrency_max = 2", "delay_ms:50");
+    run.export(&people(0..200));
+    run.activate();
     let mut child =
-        office.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    while office.accounts().len() < 5 {
+        run.command(&["--reconcile"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    while run.accounts().len() < 5 {
         std::thread::yield_now();
     }
-    assert!(office.run(&["deactivate"]).status.success());
+    assert!(run.run(&["deactivate"]).status.success());
     assert_eq!(child.wait().expect("it ends").code(), Some(6));
-    assert!(office.accounts().len() < 195);
+    assert!(run.accounts().len() < 195);
 }
 
 #[test]
 fn every_way_to_end_has_its_exit_code_and_a_hint() {
-    let office = Office::open("");
-    office.export(&people(0..5));
+    let run = RealBinary::open("");
+    run.export(&people(0..5));
     let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
     let check = |arguments: &[&str], exit: i32, words: &str| {
-        let output = office.run(arguments);
+        let output = run.run(arguments);
         assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", said(&output));
         assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
     };
@@ -205,47 +200,47 @@ fn every_way_to_end_has_its_exit_code_and_a_hint() {
     check(&["deactivate"], 0, "");
     check(&["--reconcile"], 6, "activate");
     check(&["activate"], 0, "");
-    let lock = rhombus_sync::store::Lock::take(&office.path("state.db")).expect("the lock is free");
+    let lock = rhombus_sync::store::Lock::take(&run.path("state.db")).expect("the lock is free");
     check(&["--reconcile"], 5, "another process sends (process ");
     drop(lock);
-    std::fs::write(office.path("directory.json"), "[").expect("a torn export");
+    std::fs::write(run.path("directory.json"), "[").expect("a torn export");
     check(&["--reconcile"], 1, "it ends in the middle");
-    office.export(&people(0..5));
-    std::fs::set_permissions(office.path("sandbox/token"), PermissionsExt::from_mode(0o644)).expect("exposed");
+    run.export(&people(0..5));
+    std::fs::set_permissions(run.path("sandbox/token"), PermissionsExt::from_mode(0o644)).expect("exposed");
     check(&["--reconcile"], 78, "hint: chmod o-rwx");
-    std::fs::set_permissions(office.path("sandbox/token"), PermissionsExt::from_mode(0o600)).expect("closed");
-    std::fs::rename(office.path("state.db"), office.path("moved.db")).expect("moved");
+    std::fs::set_permissions(run.path("sandbox/token"), PermissionsExt::from_mode(0o600)).expect("closed");
+    std::fs::rename(run.path("state.db"), run.path("moved.db")).expect("moved");
     check(&["--reconcile"], 1, "there is no state");
-    std::fs::write(office.path("state.db"), "").expect("emptied");
+    std::fs::write(run.path("state.db"), "").expect("emptied");
     check(&["--reconcile"], 1, "is empty");
-    std::fs::rename(office.path("moved.db"), office.path("state.db")).expect("moved back");
-    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
-    std::fs::write(office.path("config.toml"), text.replace("/scim/v2", "/scim/v3")).expect("another endpoint");
+    std::fs::rename(run.path("moved.db"), run.path("state.db")).expect("moved back");
+    let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
+    std::fs::write(run.path("config.toml"), text.replace("/scim/v2", "/scim/v3")).expect("another endpoint");
     check(&["--reconcile"], 78, "the state belongs to");
-    std::fs::write(office.path("config.toml"), text.replace("timeout", "x").replace("[state]", "[sate]"))
+    std::fs::write(run.path("config.toml"), text.replace("timeout", "x").replace("[state]", "[sate]"))
         .expect("a mistake");
     check(&["check"], 78, "did you mean `state`?");
 }
 
 #[test]
 fn a_refused_token_ends_the_cycle_and_is_never_shown() {
-    let office = Office::open("");
-    office.export(&people(0..5));
-    office.activate();
-    let token = std::fs::read_to_string(office.path("sandbox/token")).expect("a token").trim().to_owned();
-    std::fs::write(office.path("wrong"), "CANARY-0123456789abcdef").expect("another token");
-    std::fs::set_permissions(office.path("wrong"), PermissionsExt::from_mode(0o600)).expect("closed");
-    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
-    std::fs::write(office.path("config.toml"), text.replace("sandbox/token", "wrong")).expect("written");
-    let output = office.command(&["--reconcile", "--json"]).env("RUST_LOG", "trace").output().expect("it runs");
+    let run = RealBinary::open("");
+    run.export(&people(0..5));
+    run.activate();
+    let token = std::fs::read_to_string(run.path("sandbox/token")).expect("a token").trim().to_owned();
+    std::fs::write(run.path("wrong"), "CANARY-0123456789abcdef").expect("another token");
+    std::fs::set_permissions(run.path("wrong"), PermissionsExt::from_mode(0o600)).expect("closed");
+    let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
+    std::fs::write(run.path("config.toml"), text.replace("sandbox/token", "wrong")).expect("written");
+    let output = run.command(&["--reconcile", "--json"]).env("RUST_LOG", "trace").output().expect("it runs");
     let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!((report["exit"].as_u64(), report["failed"].as_array().map(Vec::len)), (Some(1), Some(0)));
     assert_eq!(report["waiting"].as_array().map(Vec::len), Some(5));
-    std::fs::write(office.path("config.toml"), text).expect("written");
-    office.reconcile(0);
+    std::fs::write(run.path("config.toml"), text).expect("written");
+    run.reconcile(0);
     let mut seen = [output.stdout, output.stderr].concat();
     for file in ["state.db", "state.db-wal", "events.ndjson"] {
-        seen.extend(std::fs::read(office.path(file)).unwrap_or_default());
+        seen.extend(std::fs::read(run.path(file)).unwrap_or_default());
     }
     for secret in [token.as_str(), "CANARY-0123456789abcdef"] {
         assert!(!seen.windows(secret.len()).any(|window| window == secret.as_bytes()), "a token was shown");
@@ -254,17 +249,17 @@ fn a_refused_token_ends_the_cycle_and_is_never_shown() {
 
 #[test]
 fn files_are_closed_and_a_rehearsal_touches_nothing_real() {
-    let office = Office::open("");
-    office.export(&people(0..5));
-    let before = std::fs::read_dir(office.folder.path()).expect("a folder").count();
+    let run = RealBinary::open("");
+    run.export(&people(0..5));
+    let before = std::fs::read_dir(run.folder.path()).expect("a folder").count();
     for created in [5, 0] {
-        let output = office.run(&["--reconcile", "--sandbox", "--json"]);
+        let output = run.run(&["--reconcile", "--sandbox", "--json"]);
         let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
         assert_eq!(report["created"], created, "a second rehearsal shows only what changed since");
     }
-    assert_eq!(std::fs::read_dir(office.folder.path()).expect("a folder").count(), before);
-    office.activate();
-    office.reconcile(0);
+    assert_eq!(std::fs::read_dir(run.folder.path()).expect("a folder").count(), before);
+    run.activate();
+    run.reconcile(0);
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     for file in [
         "state.db",
@@ -274,25 +269,25 @@ fn files_are_closed_and_a_rehearsal_touches_nothing_real() {
         "sandbox/events.ndjson",
         "sandbox/accounts.db",
     ] {
-        assert_eq!(mode(&office.path(file)), 0o600, "{file}");
+        assert_eq!(mode(&run.path(file)), 0o600, "{file}");
     }
-    assert_eq!(mode(&office.path("sandbox")), 0o700);
+    assert_eq!(mode(&run.path("sandbox")), 0o700);
 }
 
 #[test]
 fn only_some_users_and_only_the_expected_plan() {
-    let office = Office::open("");
+    let run = RealBinary::open("");
     let mut users = people(0..20);
-    office.export(&users);
-    office.activate();
-    office.reconcile(0);
+    run.export(&users);
+    run.activate();
+    run.reconcile(0);
     for user in &mut users[3..6] {
         user["lastname"] = "Moved".into();
     }
     users[7]["username"] = "renamed@x.example".into();
-    office.export(&users);
+    run.export(&users);
     let json = |arguments: &[&str], exit: i32| -> Value {
-        let output = office.run(arguments);
+        let output = run.run(arguments);
         assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("one JSON document")
     };
@@ -307,22 +302,22 @@ fn only_some_users_and_only_the_expected_plan() {
     assert_eq!((failed["result"].as_str(), failed["exit"].as_u64()), (Some("failed"), Some(7)));
     let digest = json(&["plan", "--json"], 0)["plan"].as_str().expect("a digest").to_owned();
     assert_eq!(json(&["--reconcile", "--json", "--expect", &digest], 0)["updated"], 2);
-    assert_eq!(office.run(&["status", "--only", "x"]).status.code(), Some(2));
+    assert_eq!(run.run(&["status", "--only", "x"]).status.code(), Some(2));
 }
 
 #[test]
 fn a_log_that_was_changed_cut_or_written_anew_does_not_verify() {
-    let office = Office::open("");
-    office.export(&people(0..10));
-    office.activate();
-    office.reconcile(0);
-    let path = office.path("events.ndjson");
+    let run = RealBinary::open("");
+    run.export(&people(0..10));
+    run.activate();
+    run.reconcile(0);
+    let path = run.path("events.ndjson");
     let whole = std::fs::read_to_string(&path).expect("a log");
     let lines: Vec<_> = whole.lines().collect();
     let verify = |text: &str, words: &str| {
         std::fs::write(&path, text).expect("written");
         for arguments in [&["events", "verify"][..], &["events", "verify", path.to_str().expect("UTF-8")]] {
-            let output = office.run(arguments);
+            let output = run.run(arguments);
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said).into_owned();
             assert_eq!(output.status.code(), Some(if words.is_empty() { 0 } else { 1 }), "{said}");
@@ -337,51 +332,51 @@ fn a_log_that_was_changed_cut_or_written_anew_does_not_verify() {
     verify(&of(&[&lines[..4], &lines[5..]].concat()), "event 5: events are missing");
     verify(&of(&lines[..9]), "event 10: its end is cut off");
     std::fs::write(&path, &whole).expect("written");
-    let tail = office.run(&["events", "tail", "-n", "3"]);
+    let tail = run.run(&["events", "tail", "-n", "3"]);
     assert_eq!(String::from_utf8_lossy(&tail.stdout), of(&lines[lines.len() - 3..]));
 }
 
 #[test]
 fn check_online_proves_endpoint_token_and_export() {
-    let office = Office::open("");
-    office.export(&people(0..3));
-    let output = office.run(&["check", "--online", "--json"]);
+    let run = RealBinary::open("");
+    run.export(&people(0..3));
+    let output = run.run(&["check", "--online", "--json"]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(
         (output.status.code(), found["users"].as_u64(), found["accounts"].as_u64()),
         (Some(0), Some(3), Some(0))
     );
-    std::fs::write(office.path("sandbox/token"), "another").expect("written");
-    assert_eq!(office.run(&["check"]).status.code(), Some(0), "it reads no secret");
-    let output = office.run(&["check", "--online"]);
+    std::fs::write(run.path("sandbox/token"), "another").expect("written");
+    assert_eq!(run.run(&["check"]).status.code(), Some(0), "it reads no secret");
+    let output = run.run(&["check", "--online"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Rhombus answered 401"));
 }
 
 #[test]
 fn what_is_held_is_released_by_its_id_once_and_nothing_else() {
-    let office = Office::open("");
-    let text = std::fs::read_to_string(office.path("config.toml")).expect("a configuration");
+    let run = RealBinary::open("");
+    let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     let wide = "[guard.absent]\ncount_free = 100000\npercent_max = 100\ncount_max = 100000\n";
     assert!(text.contains(wide));
-    std::fs::write(office.path("config.toml"), text.replace(wide, "")).expect("the default limits");
-    office.export(&people(0..20));
-    office.activate();
-    office.reconcile(0);
-    office.export(&people(0..14));
-    let report = office.reconcile(4);
+    std::fs::write(run.path("config.toml"), text.replace(wide, "")).expect("the default limits");
+    run.export(&people(0..20));
+    run.activate();
+    run.reconcile(0);
+    run.export(&people(0..14));
+    let report = run.reconcile(4);
     let hold = report["hold"].as_str().expect("a hold").to_owned();
     assert_eq!((report["held"].as_array().map(Vec::len), report["deleted"].as_u64()), (Some(6), Some(0)));
     assert!(
         report["held"][0]["reason"].as_str().is_some_and(|reason| reason.contains("6 wanted and 0 spent")),
         "{report}"
     );
-    assert_eq!(office.run(&["approve", "0000"]).status.code(), Some(1), "a hold that no cycle stored");
-    assert_eq!(office.run(&["approve", &hold, "--only", "p3@x.example"]).status.code(), Some(1), "not held");
-    let shown = String::from_utf8_lossy(&office.run(&["approve"]).stdout).into_owned();
+    assert_eq!(run.run(&["approve", "0000"]).status.code(), Some(1), "a hold that no cycle stored");
+    assert_eq!(run.run(&["approve", &hold, "--only", "p3@x.example"]).status.code(), Some(1), "not held");
+    let shown = String::from_utf8_lossy(&run.run(&["approve"]).stdout).into_owned();
     assert!(shown.contains(&hold) && shown.contains("p19@x.example"), "{shown}");
 
-    let only = office.run(&["--reconcile", "--only", "p16@x.example", "--json"]);
+    let only = run.run(&["--reconcile", "--only", "p16@x.example", "--json"]);
     let only: Value = serde_json::from_slice(&only.stdout).expect("one JSON document");
     assert_eq!(
         (only["exit"].as_u64(), only["deleted"].as_u64()),
@@ -390,73 +385,73 @@ fn what_is_held_is_released_by_its_id_once_and_nothing_else() {
     );
     assert_eq!(only["hold"].as_str(), Some(hold.as_str()), "what is held of others is held with it: {only}");
 
-    assert!(office.run(&["approve", &hold, "--only", "p15@x.example"]).status.success());
-    let report = office.reconcile(4);
+    assert!(run.run(&["approve", &hold, "--only", "p15@x.example"]).status.success());
+    let report = run.reconcile(4);
     assert_eq!((report["deleted"].as_u64(), report["held"].as_array().map(Vec::len)), (Some(1), Some(5)));
-    assert!(office.run(&["approve", &hold]).status.success(), "of an older hold what is still held");
+    assert!(run.run(&["approve", &hold]).status.success(), "of an older hold what is still held");
     // Who is wanted again drops out, and who is held newly is not covered.
     let mut users = people(0..13);
     users.push(person(17));
-    office.export(&users);
-    let report = office.reconcile(0);
+    run.export(&users);
+    let report = run.reconcile(0);
     assert_eq!(report["deleted"], 5, "four that were approved, and one that the window allows: {report}");
     let admin =
-        office.events().into_iter().find(|event| event["event_type"] == "reconcile_approved").expect("it is logged");
+        run.events().into_iter().find(|event| event["event_type"] == "reconcile_approved").expect("it is logged");
     assert_eq!(
         (admin["initiated_by"]["type"].as_str(), admin["initiated_by"]["source"].as_str()),
         (Some("admin"), Some("approve"))
     );
-    assert_eq!(office.accounts().len(), 14);
+    assert_eq!(run.accounts().len(), 14);
 }
 
 #[test]
 fn a_backup_takes_the_place_of_a_lost_state_and_history_tells_of_one_user() {
-    let office = Office::open("");
+    let run = RealBinary::open("");
     let mut users = people(0..5);
-    office.export(&users);
-    office.activate();
-    office.reconcile(0);
-    let backup = office.path("backup.db");
+    run.export(&users);
+    run.activate();
+    run.reconcile(0);
+    let backup = run.path("backup.db");
     let backup = backup.to_str().expect("UTF-8");
-    assert!(office.run(&["backup", backup]).status.success());
-    assert_eq!(office.run(&["backup", backup]).status.code(), Some(1), "never over another file");
+    assert!(run.run(&["backup", backup]).status.success());
+    assert_eq!(run.run(&["backup", backup]).status.code(), Some(1), "never over another file");
     assert_eq!(std::fs::metadata(backup).expect("it is there").permissions().mode() & 0o777, 0o600);
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
-        let _ = std::fs::remove_file(office.path(file));
+        let _ = std::fs::remove_file(run.path(file));
     }
-    std::fs::copy(backup, office.path("state.db")).expect("put back");
-    assert_eq!(office.reconcile(0)["unchanged"], 5);
+    std::fs::copy(backup, run.path("state.db")).expect("put back");
+    assert_eq!(run.reconcile(0)["unchanged"], 5);
     users[2]["firstname"] = "Quinn".into();
-    office.export(&users);
-    office.reconcile(0);
+    run.export(&users);
+    run.reconcile(0);
     for user in ["id-00002", "P2@x.example"] {
-        let output = office.run(&["history", user, "--json"]);
+        let output = run.run(&["history", user, "--json"]);
         let events: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
         let types: Vec<_> =
             events.as_array().expect("a list").iter().map(|event| event["event_type"].as_str()).collect();
         assert_eq!(types, [Some("user_create_provision"), Some("user_update_provision")]);
     }
-    let said = String::from_utf8_lossy(&office.run(&["history", "id-00002"]).stdout).into_owned();
+    let said = String::from_utf8_lossy(&run.run(&["history", "id-00002"]).stdout).into_owned();
     assert!(said.contains("name.givenName → \"Quinn\""), "{said}");
-    assert_eq!(office.run(&["history", "nobody"]).status.code(), Some(1));
+    assert_eq!(run.run(&["history", "nobody"]).status.code(), Some(1));
 }
 
 #[test]
 fn a_plan_for_some_knows_who_must_wait_and_shows_an_id_as_it_is() {
-    let office = Office::open("");
-    office.export(&people(0..3));
-    office.activate();
-    office.reconcile(0);
+    let run = RealBinary::open("");
+    run.export(&people(0..3));
+    run.activate();
+    run.reconcile(0);
     let mut heir = person(1);
     heir["_id"] = "a\u{7f}b".into();
-    office.export(&[person(0), person(2), heir]);
-    let output = office.run(&["plan", "--only", "a\u{7f}b", "--json"]);
+    run.export(&[person(0), person(2), heir]);
+    let output = run.run(&["plan", "--only", "a\u{7f}b", "--json"]);
     let plan: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(
         (plan["changes"].as_array().map(Vec::len), &plan["waiting"][0]["id"]),
         (Some(0), &"a\u{7f}b".into()),
         "{plan}"
     );
-    let plan: Value = serde_json::from_slice(&office.run(&["plan", "--json"]).stdout).expect("one JSON document");
+    let plan: Value = serde_json::from_slice(&run.run(&["plan", "--json"]).stdout).expect("one JSON document");
     assert_eq!(plan["changes"][1]["id"], "a\u{7f}b", "{plan}");
 }

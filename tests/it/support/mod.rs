@@ -1,5 +1,10 @@
 //! What the integration tests share: a state in a folder, exports in shorthand, settings that are wide open.
-#![allow(dead_code, reason = "each test file uses its part of this")]
+
+pub(crate) mod fake_rhombus;
+pub(crate) mod in_process;
+pub(crate) mod plans;
+pub(crate) mod raw_endpoint;
+pub(crate) mod real_binary;
 
 use rhombus_sync::config::Settings;
 use rhombus_sync::model::{

@@ -1,0 +1,401 @@
+//! An endpoint that shows a part of what it holds, somebody else's accounts, or what it did too late.
+
+use crate::support::fake_rhombus::answer;
+use crate::support::in_process::InProcess;
+use rhombus_sync::http::{Method, Request};
+use rhombus_sync::model::{Duration, Moment, OutstandingKind, UpdateMethod};
+use rhombus_sync::outcome::{Answer, RetryAfter};
+use rhombus_sync::report::CycleReport;
+use rhombus_sync::store::{self, Access};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+const TWO: &str = "a a@x.example Ann|b b@x.example Ben";
+const THREE: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem";
+
+fn staff(count: usize) -> String {
+    (0..count).map(|n| format!("u{n:03} u{n:03}@x.example Pat")).collect::<Vec<_>>().join("|")
+}
+
+/// Answers some requests with something else, instead of obeying them.
+fn refuse(run: &InProcess, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
+    run.accounts.borrow_mut().refuse = Some(Rc::new(decide));
+}
+
+fn obey(run: &InProcess) {
+    run.accounts.borrow_mut().refuse = None;
+}
+
+fn later(run: &InProcess, seconds: i64) {
+    run.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
+}
+
+fn asked(run: &InProcess, method: Method) -> usize {
+    run.accounts.borrow().seen.iter().filter(|(asked, ..)| *asked == method).count()
+}
+
+fn id_of(run: &InProcess, name: &str) -> String {
+    let accounts = run.accounts.borrow();
+    accounts.by_id.iter().find(|(_, account)| account["userName"] == *name).expect("an account").0.clone()
+}
+
+/// The username that a filter asks for, as it was written.
+fn filtered(request: &Request) -> Option<String> {
+    let filter = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy().into_owned();
+    filter.contains("filter=").then(|| filter.split('"').nth(1).map(str::to_owned))?
+}
+
+fn page(accounts: &[&Value], total: usize) -> Answer {
+    answer(200, &json!({"totalResults": total, "Resources": accounts}).to_string())
+}
+
+#[track_caller]
+fn check(report: &CycleReport, exit: u8, kind: OutstandingKind, count: usize) {
+    assert_eq!((report.exit, report.count(kind)), (exit, count), "{report:?}");
+}
+
+#[test]
+fn a_strangers_account_under_the_id_of_ours_bears_no_witness() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    let gone = id_of(&run, "c@x.example");
+    refuse(&run, move |request| {
+        let id = request.target.strip_prefix("/Users/")?;
+        let stranger = json!({"id": id, "userName": format!("{id}@other.example"), "externalId": "somebody"});
+        Some(if id == gone { answer(404, "") } else { answer(200, &stranger.to_string()) })
+    });
+    let report = run.run_whole(TWO);
+    assert_eq!((report.exit, report.deleted_count), (1, 0), "{report:?}");
+    obey(&run);
+    run.run_whole(TWO);
+    run.judge(TWO, "the leaver goes at the right endpoint");
+}
+
+#[test]
+fn nothing_is_sent_to_an_account_that_was_just_seen_with_another_username() {
+    for method in [UpdateMethod::Put, UpdateMethod::Patch] {
+        let run = InProcess::new();
+        run.update_method.set(method);
+        run.run_whole(THREE);
+        let id = id_of(&run, "a@x.example");
+        run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["userName"] = "boss@x.example".into();
+        let before = run.accounts.borrow().by_id[&id].clone();
+        // By PATCH nothing is read before; the first answer is lost.
+        refuse(&run, |request| (request.method == Method::Patch).then(|| answer(503, "")));
+        let report = run.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem");
+        assert_eq!((report.updated_count, report.count(OutstandingKind::Drift)), (0, 1), "{method:?}: {report:?}");
+        assert!(asked(&run, Method::Patch) <= 1 && asked(&run, Method::Put) == 0, "{method:?}");
+        assert_eq!(run.accounts.borrow().by_id[&id], before);
+    }
+}
+
+#[test]
+fn a_filter_that_shows_a_part_is_not_obeyed() {
+    let run = InProcess::new();
+    for _ in 0..2 {
+        run.accounts.borrow_mut().add(json!({"userName": "a@x.example"}));
+    }
+    let first = run.accounts.borrow().by_id[&id_of(&run, "a@x.example")].clone();
+    refuse(&run, move |request| filtered(request).map(|_| page(&[&first], 2)));
+    check(&run.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
+    let run = InProcess::new();
+    run.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
+    refuse(&run, |request| filtered(request).map(|_| page(&[], 1)));
+    let report = run.run_whole("a a@x.example Ann");
+    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+}
+
+#[test]
+fn a_filter_that_is_answered_with_500_is_followed_by_the_list() {
+    let run = InProcess::new();
+    refuse(&run, |request| filtered(request).map(|_| answer(500, "")));
+    let report = run.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.created_count), (0, 1), "{report:?}");
+    run.judge("a a@x.example Ann", "by the list");
+}
+
+/// A filter that tells letters apart, and a list that shows its first twenty for ever.
+fn shows_twenty(run: &InProcess, filter_works: bool) {
+    let accounts = run.accounts.clone();
+    refuse(run, move |request| {
+        if request.method != Method::Get || !request.target.starts_with("/Users?") {
+            return None;
+        }
+        let all: Vec<Value> = accounts.borrow().by_id.values().cloned().collect();
+        let first: Vec<_> = all.iter().take(20).collect();
+        let named = |name: &str| all.iter().filter(|account| account["userName"] == *name).collect::<Vec<_>>();
+        Some(match filtered(request).filter(|_| filter_works) {
+            Some(name) => page(&named(&name), named(&name).len()),
+            None => page(&first, all.len()),
+        })
+    });
+}
+
+#[test]
+fn newcomers_are_made_where_the_filter_tells_letters_apart_and_the_list_is_short() {
+    let run = InProcess::new();
+    run.run_whole(&staff(30));
+    shows_twenty(&run, true);
+    run.accounts.borrow_mut().add(json!({"userName": "u031@x.example", "name": {"givenName": "Pat"}}));
+    let report = run.run_whole(&staff(45));
+    assert_eq!((report.exit, report.linked_count, report.created_count), (0, 1, 14), "{report:?}");
+}
+
+#[test]
+fn look_ups_that_prove_nothing_are_no_silence() {
+    let run = InProcess::new();
+    run.run_whole(&staff(30));
+    shows_twenty(&run, false);
+    let report = run.run_whole(&staff(45));
+    check(&report, 3, OutstandingKind::Failed, 15);
+    assert!(report.error.is_empty(), "{:?}", report.error);
+}
+
+#[test]
+fn ten_lost_creates_end_the_cycle_and_each_is_in_the_log() {
+    let mut run = InProcess::new();
+    run.settings.settle_time = Duration::from_seconds(60);
+    refuse(&run, |request| (request.method == Method::Post).then(|| answer(503, "")));
+    let report = run.run_whole(&staff(60));
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+    let posts = asked(&run, Method::Post);
+    assert!((10..=26).contains(&posts), "{posts} of 60 were sent");
+    let said = |success: bool| {
+        let of = |event: &Value| event["event_type"] == "user_create_provision" && event["success"] == success;
+        run.events().iter().filter(|event| of(event)).count()
+    };
+    assert_eq!((said(false), said(true)), (posts, 0));
+    obey(&run);
+    later(&run, 61);
+    let report = run.run_whole(&staff(60));
+    assert_eq!((report.exit, report.created_count), (0, 60), "{report:?}");
+    run.judge(&staff(60), "after the silence");
+}
+
+#[test]
+fn the_list_call_after_a_403_may_ask_to_wait() {
+    let run = InProcess::new();
+    run.run_whole(TWO);
+    refuse(&run, |request| {
+        let wait = Answer { retry_after: Some(RetryAfter::Seconds(3600)), ..answer(429, "") };
+        Some(if request.method == Method::Get { wait } else { answer(403, "") })
+    });
+    let report = run.run_whole("a a@x.example Anna|b b@x.example Ben");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (3, 0), "{report:?}");
+    let calls = run.accounts.borrow().seen.len();
+    assert_eq!(run.run_whole("a a@x.example Anna|b b@x.example Ben").exit, 3);
+    assert_eq!(run.accounts.borrow().seen.len(), calls, "the next process keeps it");
+}
+
+#[test]
+fn the_longest_of_two_waits_counts() {
+    let run = InProcess::new();
+    let mut state = store::open(&run.path("state.db"), Access::Write).expect("a state");
+    let transaction = state.transaction().expect("a transaction");
+    for at in [70, 90, 80] {
+        store::set_not_before(&transaction, Moment(at)).expect("written");
+    }
+    assert_eq!(store::installation(&transaction).expect("a row").not_before, Moment(90));
+}
+
+#[test]
+fn an_account_that_was_inactive_shows_nothing_of_a_lost_delete() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    let id = id_of(&run, "c@x.example");
+    run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["active"] = false.into();
+    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(503, "")));
+    let report = run.run_whole(TWO);
+    assert_eq!((report.exit, report.deleted_count), (3, 0), "{report:?}");
+    obey(&run);
+    assert_eq!(run.run_whole(TWO).deleted_count, 1);
+    run.judge(TWO, "deleted once it was");
+}
+
+#[test]
+fn an_account_that_is_gone_after_its_update_is_made_again() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    let (id, accounts) = (id_of(&run, "a@x.example"), run.accounts.clone());
+    refuse(&run, move |request| {
+        (request.method == Method::Patch).then(|| {
+            accounts.borrow_mut().by_id.remove(&id);
+            accounts.borrow_mut().log.push(("user_update_provision".to_owned(), id.clone()));
+            answer(204, "")
+        })
+    });
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
+    obey(&run);
+    assert_eq!(run.run_whole(moved).created_count, 1);
+    run.judge(moved, "made again");
+}
+
+#[test]
+fn a_401_marks_nobody_failed_whatever_came_before_it() {
+    let run = InProcess::new();
+    run.run_whole(TWO);
+    let tries = Cell::new(0);
+    refuse(&run, move |request| {
+        tries.set(tries.get() + usize::from(request.method == Method::Patch));
+        let again = request.method == Method::Patch && tries.get() > 1;
+        let first = request.method == Method::Patch;
+        again.then(|| answer(401, "")).or_else(|| first.then(|| answer(503, "")))
+    });
+    let report = run.run_whole("a a@x.example Anna|b b@x.example Ben");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+}
+
+/// A change that is obeyed after the process that sent it has gone, and after the export wants something else.
+fn obeyed_late(export: &str, method: Method, event_type: &str, obeyed: impl Fn(&mut InProcess, &str)) -> InProcess {
+    let mut run = InProcess::new();
+    run.settings.settle_time = Duration::from_seconds(60);
+    run.run_whole(THREE);
+    refuse(&run, move |request| (request.method == method).then(|| answer(504, "")));
+    run.run_whole(export);
+    obey(&run);
+    let before = run.accounts.borrow().seen.len();
+    let report = run.run_whole(THREE);
+    check(&report, 3, OutstandingKind::Waiting, 1);
+    assert_eq!(run.accounts.borrow().seen.len(), before + 1, "it is looked up, and nothing is sent before it is known");
+    let id = id_of(&run, "c@x.example");
+    obeyed(&mut run, &id);
+    run.accounts.borrow_mut().log.push((event_type.to_owned(), id));
+    later(&run, 61);
+    run
+}
+
+#[test]
+fn a_delete_that_is_obeyed_late_is_in_the_log_and_the_user_comes_back() {
+    let run = obeyed_late(TWO, Method::Delete, "user_delete_provision", |run, id| {
+        run.accounts.borrow_mut().by_id.remove(id);
+    });
+    let report = run.run_whole(THREE);
+    assert_eq!((report.exit, report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
+    run.judge(THREE, "deleted late");
+}
+
+#[test]
+fn an_update_that_is_obeyed_late_is_in_the_log_and_set_right() {
+    let moved = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cemal";
+    let run = obeyed_late(moved, Method::Patch, "user_update_provision", |run, id| {
+        run.accounts.borrow_mut().by_id.get_mut(id).expect("an account")["name"]["givenName"] = "Cemal".into();
+    });
+    let report = run.run_whole(THREE);
+    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    run.judge(THREE, "updated late");
+}
+
+#[test]
+fn what_is_still_wanted_is_sent_again_at_once() {
+    let mut run = InProcess::new();
+    run.settings.settle_time = Duration::from_seconds(60);
+    run.run_whole(THREE);
+    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    run.run_whole(TWO);
+    obey(&run);
+    assert_eq!(run.run_whole(TWO).deleted_count, 1, "a leaver keeps no key for a minute");
+    run.judge(TWO, "sent again");
+}
+
+#[test]
+fn each_request_of_a_put_keeps_the_pace() {
+    let run = InProcess::new();
+    run.run_whole(&staff(10));
+    run.update_method.set(UpdateMethod::Put);
+    run.requests_per_second_max.set(Some(5));
+    let before = run.accounts.borrow().seen.len();
+    let moved = staff(10).replace("Pat", "Kim");
+    assert_eq!(run.run_whole(&moved).updated_count, 10);
+    let times: Vec<_> = run.accounts.borrow().seen[before..].iter().map(|(.., at)| *at).collect();
+    assert!(times.len() >= 20);
+    let most = times
+        .iter()
+        .map(|from| {
+            times.iter().filter(|at| (*from..*from + std::time::Duration::from_millis(990)).contains(at)).count()
+        })
+        .max();
+    assert!(most <= Some(5), "{most:?} in a second");
+}
+
+#[test]
+fn an_account_that_is_made_inactive_is_brought_back() {
+    let run = InProcess::new();
+    let accounts = run.accounts.clone();
+    refuse(&run, move |request| {
+        (request.method == Method::Post).then(|| {
+            let made = serde_json::from_slice(request.body.as_deref().expect("a body")).expect("JSON");
+            let mut made = accounts.borrow_mut().add(made);
+            let id = made["id"].as_str().expect("an id").to_owned();
+            made["active"] = false.into();
+            accounts.borrow_mut().by_id.insert(id.clone(), made.clone());
+            accounts.borrow_mut().log.push(("user_create_provision".to_owned(), id));
+            answer(201, &made.to_string())
+        })
+    });
+    check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 2);
+    obey(&run);
+    let report = run.run_whole(TWO);
+    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    run.judge(TWO, "brought back");
+}
+
+#[test]
+fn methods_that_the_endpoint_does_not_know_are_remembered() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(405, "")));
+    run.run_whole("a a@x.example Anna|b b@x.example Ben");
+    let state = store::open(&run.path("state.db"), Access::Read).expect("a state");
+    let known = store::installation(&state).expect("a row").not_supported;
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), ["DELETE", "PATCH"]);
+}
+
+#[test]
+fn a_removal_that_is_obeyed_between_two_looks_is_in_the_log_once() {
+    let mut run = InProcess::new();
+    run.settings.settle_time = Duration::from_seconds(60);
+    run.run_whole(THREE);
+    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    run.run_whole(TWO);
+    let (id, accounts, reads) = (id_of(&run, "c@x.example"), run.accounts.clone(), Cell::new(0));
+    refuse(&run, move |request| {
+        reads.set(reads.get() + usize::from(request.target == format!("/Users/{id}")));
+        if reads.get() == 2 && accounts.borrow_mut().by_id.remove(&id).is_some() {
+            accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id.clone()));
+        }
+        None
+    });
+    let report = run.run_whole(TWO);
+    assert_eq!((report.exit, report.deleted_count), (0, 1), "{report:?}");
+    obey(&run);
+    later(&run, 61);
+    run.run_whole(TWO);
+    run.judge(TWO, "once");
+}
+
+#[test]
+fn what_is_sent_again_in_vain_leaves_the_doubt() {
+    let mut run = InProcess::new();
+    run.settings.settle_time = Duration::from_seconds(60);
+    run.run_whole(THREE);
+    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    run.run_whole(TWO);
+    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(400, "")));
+    check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 1);
+    let state = store::open(&run.path("state.db"), Access::Read).expect("a state");
+    let removals = "SELECT count(*) FROM intents WHERE action = 'delete'";
+    let count: i64 = state.query_row(removals, [], |row| row.get(0)).expect("a count");
+    assert_eq!((count, store::open_intents(&state).expect("intents").len()), (1, 1), "sent twice, it is one change");
+    // Wanted after all; and then the first request is obeyed.
+    obey(&run);
+    check(&run.run_whole(THREE), 3, OutstandingKind::Waiting, 1);
+    let id = id_of(&run, "c@x.example");
+    run.accounts.borrow_mut().by_id.remove(&id);
+    run.accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id));
+    later(&run, 61);
+    assert_eq!(run.run_whole(THREE).created_count, 1);
+    run.judge(THREE, "deleted late, and made again");
+}

@@ -1,0 +1,522 @@
+//! An endpoint that is not to be trusted: each test is one oddity, and what must hold then.
+
+use crate::support::fake_rhombus::answer;
+use crate::support::in_process::InProcess;
+use rhombus_sync::http::{Method, Request};
+use rhombus_sync::model::{Duration, OutstandingKind, Removal};
+use rhombus_sync::outcome::{Answer, CallError, RetryAfter};
+use rhombus_sync::plan::Removals;
+use rhombus_sync::report::CycleReport;
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
+
+const THREE: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem";
+
+fn staff(count: usize, given: &str) -> String {
+    (0..count).map(|n| format!("u{n:03} u{n:03}@x.example {given}")).collect::<Vec<_>>().join("|")
+}
+
+/// Answers some requests with something else, instead of obeying them.
+fn refuse(run: &InProcess, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
+    run.accounts.borrow_mut().refuse = Some(Rc::new(decide));
+}
+
+/// Obeys all requests and changes some answers.
+fn mangle(run: &InProcess, change: impl Fn(&Request, Answer) -> Result<Answer, CallError> + 'static) {
+    *run.mangle.borrow_mut() = Rc::new(move |request, answer| change(request, answer?));
+}
+
+fn obey(run: &InProcess) {
+    run.accounts.borrow_mut().refuse = None;
+    mangle(run, |_, answer| Ok(answer));
+}
+
+fn is_read(request: &Request) -> bool {
+    request.method == Method::Get && request.target.starts_with("/Users/")
+}
+
+fn is_list(request: &Request) -> bool {
+    request.method == Method::Get && request.target.starts_with("/Users?")
+}
+
+#[track_caller]
+fn check(report: &CycleReport, exit: u8, kind: OutstandingKind, count: usize) {
+    assert_eq!((report.exit, report.count(kind)), (exit, count), "{report:?}");
+}
+
+#[test]
+fn a_created_account_whose_answer_is_torn_is_found_and_logged_once() {
+    for body in [Err("cut".to_owned()), Ok(Vec::new()), Ok(b"<html>".to_vec()), Ok(b"{}".to_vec())] {
+        let run = InProcess::new();
+        mangle(&run, move |request, answer| {
+            Ok(if request.method == Method::Post { Answer { body: body.clone(), ..answer } } else { answer })
+        });
+        let report = run.run_whole(THREE);
+        assert_eq!((report.exit, report.created_count), (0, 3), "{report:?}");
+        run.judge(THREE, "torn");
+    }
+}
+
+#[test]
+fn an_answer_of_somebody_else_is_not_believed() {
+    let run = InProcess::new();
+    mangle(&run, |request, answer| {
+        let other = json!({"id": "account-2", "userName": "stranger@x.example"}).to_string();
+        Ok(if request.method == Method::Post { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
+    });
+    let report = run.run_whole(THREE);
+    assert_eq!((report.exit, report.created_count), (0, 3), "{report:?}");
+    run.judge(THREE, "another's account");
+    mangle(&run, |request, answer| {
+        let other = json!({"id": "account-3", "userName": "stranger@x.example"}).to_string();
+        Ok(if is_read(request) { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
+    });
+    check(&run.run_whole("a a@x.example Ann|b b@x.example Ben"), 4, OutstandingKind::Held, 1);
+    obey(&run);
+    run.judge(THREE, "nobody was removed");
+}
+
+#[test]
+fn a_404_counts_only_at_the_right_endpoint() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    refuse(&run, |request| request.target.starts_with("/Users/").then(|| answer(404, "")));
+    let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
+    assert_eq!((report.exit, report.deleted_count), (1, 0), "{report:?}");
+    assert!(report.error[0].contains("not the endpoint of this state"), "{:?}", report.error);
+    obey(&run);
+    assert_eq!(run.run_whole(THREE).unchanged_count, 3);
+    run.judge(THREE, "nothing was forgotten");
+}
+
+#[test]
+fn accounts_that_are_gone_together_do_not_make_it_the_wrong_endpoint() {
+    let run = InProcess::new();
+    run.run_whole(&staff(150, "Pat"));
+    let newest: Vec<_> = run.accounts.borrow().by_id.keys().cloned().collect();
+    for id in
+        newest.iter().filter(|id| id.trim_start_matches("account-").parse::<u32>().is_ok_and(|number| number > 122))
+    {
+        run.accounts.borrow_mut().by_id.remove(id);
+    }
+    let report = run.run_whole(&staff(149, "Pat"));
+    assert_eq!((report.exit, report.deleted_count), (0, 1), "{report:?}");
+}
+
+#[test]
+fn an_account_that_shows_late_is_waited_for_and_its_name_is_reserved() {
+    let mut run = InProcess::new();
+    run.settings.settle_time = Duration::from_seconds(60);
+    run.run_whole("z z@x.example Zoe");
+    let hidden = |request: &Request, reply: Answer| {
+        Ok(match request.method {
+            Method::Post => return Err(CallError::Lost("cut".to_owned())),
+            Method::Get if is_list(request) => answer(200, r#"{"totalResults":0}"#),
+            Method::Get | Method::Patch | Method::Put | Method::Delete => reply,
+        })
+    };
+    mangle(&run, hidden);
+    check(&run.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, OutstandingKind::Waiting, 1);
+    let report = run.run_whole("z z@x.example Zoe|b a@x.example Bea");
+    check(&report, 3, OutstandingKind::Waiting, 2);
+    obey(&run);
+    run.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
+    run.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
+    run.judge("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem", "a reserved name");
+}
+
+#[test]
+fn a_409_after_a_lost_answer_is_our_own_account() {
+    let run = InProcess::new();
+    run.accounts.borrow_mut().unique = true;
+    let posts = Rc::new(Cell::new(0));
+    mangle(&run, move |request, reply| {
+        if request.method == Method::Post {
+            posts.set(posts.get() + 1);
+            return if posts.get() == 1 { Err(CallError::Lost("cut".to_owned())) } else { Ok(reply) };
+        }
+        // It shows only after the second try was refused.
+        Ok(if is_list(request) && posts.get() == 1 { answer(200, r#"{"totalResults":0}"#) } else { reply })
+    });
+    let report = run.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.created_count), (0, 1), "{report:?}");
+    run.judge("a a@x.example Ann", "409 after a lost answer");
+}
+
+#[test]
+fn a_username_that_is_taken_by_nobody_to_be_seen_is_refused() {
+    let run = InProcess::new();
+    refuse(&run, |request| (request.method == Method::Post).then(|| answer(409, "")));
+    check(&run.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
+    let events = run.events().len();
+    run.run_whole("a a@x.example Ann");
+    assert_eq!(run.events().len(), events + 1, "a refusal is said once, and the cycle's end each time");
+}
+
+#[test]
+fn an_inactive_account_is_brought_back_however_often_that_fails() {
+    let run = InProcess::new();
+    run.accounts.borrow_mut().by_id.get_mut("account-1").expect("the account to link")["active"] = false.into();
+    let user = "k linked@x.example Old";
+    for (status, exit) in [(429, 3), (400, 3)] {
+        refuse(&run, move |request| (request.method == Method::Patch).then(|| answer(status, "")));
+        assert_eq!(run.run_whole(user).exit, exit);
+    }
+    obey(&run);
+    let report = run.run_whole("k linked@x.example Oldest");
+    assert_eq!((report.exit, report.updated_count), (0, 1), "{report:?}");
+    assert_eq!(run.accounts.borrow().by_id["account-1"]["active"], true);
+    run.judge("k linked@x.example Oldest", "reactivated");
+}
+
+#[test]
+fn what_three_accepted_updates_do_not_change_is_parked() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    let before = run.accounts.borrow().by_id.values().find(|a| a["userName"] == "a@x.example").cloned().expect("a");
+    refuse(&run, move |request| (request.method == Method::Patch).then(|| answer(200, &before.to_string())));
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    for _ in 0..3 {
+        check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
+    }
+    let report = run.run_whole(moved);
+    check(&report, 3, OutstandingKind::Parked, 1);
+    assert_eq!(run.run_whole(moved).updated_count, 0);
+    obey(&run);
+    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
+}
+
+#[test]
+fn a_removal_that_does_nothing_is_a_failure() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(204, "")));
+    let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.deleted_count, 0);
+}
+
+#[test]
+fn a_delete_that_is_not_supported_is_followed_by_active_false_and_patch_by_put() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(501, "")));
+    let report = run.run_whole("a a@x.example Anna|b b@x.example Ben");
+    assert_eq!((report.exit, report.updated_count, report.deactivated_count), (0, 1, 1), "{report:?}");
+    run.judge("a a@x.example Anna|b b@x.example Ben", "by PUT");
+}
+
+#[test]
+fn a_refused_token_ends_the_cycle_at_once_and_blames_nobody() {
+    for status in [401, 403] {
+        let run = InProcess::new();
+        run.run_whole(THREE);
+        refuse(&run, move |_| Some(answer(status, "")));
+        let before = run.accounts.borrow().seen.len();
+        let report = run.run_whole(&staff(50, "Pat"));
+        assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+        let calls = run.accounts.borrow().seen.len() - before;
+        assert!(calls <= 10, "{calls} calls after {status}");
+        obey(&run);
+    }
+}
+
+#[test]
+fn a_403_to_one_user_is_that_users_failure() {
+    let run = InProcess::new();
+    refuse(&run, |request| {
+        let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
+        body.contains("b@x.example").then(|| answer(403, ""))
+    });
+    let report = run.run_whole(THREE);
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.created_count, 2);
+}
+
+#[test]
+fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    refuse(&run, |request| (request.method == Method::Patch).then(|| answer(400, r#"{"detail":"bad value"}"#)));
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    let report = run.run_whole(moved);
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.outstanding[0].reason, "Rhombus answered 400 Bad Request: bad value");
+    let calls = run.accounts.borrow().seen.len();
+    check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
+    assert_eq!(run.accounts.borrow().seen.len(), calls, "it was not due");
+    run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem");
+    assert_eq!(run.accounts.borrow().seen.len(), calls + 1, "another value is tried at once");
+    refuse(&run, |_| Some(answer(401, "")));
+    run.run_whole("a a@x.example Anja|b b@x.example Ben");
+    obey(&run);
+    run.clock.fetch_add(6 * 60_000, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
+}
+
+#[test]
+fn ten_users_without_an_answer_end_the_cycle() {
+    for target in [Method::Patch, Method::Post, Method::Delete] {
+        let run = InProcess::new();
+        run.run_whole(&staff(60, "Pat"));
+        refuse(&run, move |request| (request.method == target).then(|| answer(503, "<html>busy</html>")));
+        let export = match target {
+            Method::Patch => staff(60, "Quinn"),
+            Method::Post => {
+                format!("{}|{}", staff(60, "Pat"), staff(120, "Pat").split('|').skip(60).collect::<Vec<_>>().join("|"))
+            }
+            Method::Delete | Method::Get | Method::Put => staff(10, "Pat"),
+        };
+        let before = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count();
+        let report = run.run_whole(&export);
+        assert_eq!(report.exit, 1, "{target:?}: {:?}", report.error);
+        assert!(report.error[0].contains("does not answer"), "{:?}", report.error);
+        let sent = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count() - before;
+        assert!(sent <= 26 * 4, "{target:?}: {sent} requests");
+    }
+}
+
+#[test]
+fn without_any_answer_nobody_has_failed() {
+    let run = InProcess::new();
+    *run.mangle.borrow_mut() = Rc::new(|_, _| Err(CallError::NotSent("connection refused".to_owned())));
+    check(&run.run_whole("a a@x.example Ann"), 1, OutstandingKind::Failed, 0);
+    obey(&run);
+}
+
+#[test]
+fn retry_after_holds_every_request_also_across_a_restart() {
+    let run = InProcess::new();
+    run.run_whole(&staff(3, "Pat"));
+    let told = Rc::new(Cell::new(false));
+    let wait = |seconds, told: Rc<Cell<bool>>| {
+        move |request: &Request| {
+            let first = request.method == Method::Post && !told.replace(true);
+            first.then(|| Answer {
+                retry_after: Some(RetryAfter::Seconds(seconds)),
+                ..answer(429, "Enhance your calm.")
+            })
+        }
+    };
+    refuse(&run, wait(20, told.clone()));
+    let start = run.accounts.borrow().seen.len();
+    assert_eq!(run.run_whole(&staff(30, "Pat")).exit, 0);
+    let seen = run.accounts.borrow().seen[start..].to_vec();
+    let posts: Vec<_> = seen.iter().filter(|(method, ..)| *method == Method::Post).map(|(.., at)| *at).collect();
+    let soon = posts.iter().filter(|at| at.duration_since(posts[0]).as_secs() < 19).count();
+    assert!(soon <= 4, "{soon} requests left before the time");
+    told.set(false);
+    refuse(&run, wait(3600, told));
+    let report = run.run_whole(&staff(40, "Pat"));
+    assert_eq!(report.exit, 3);
+    assert!(report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some()));
+    let calls = run.accounts.borrow().seen.len();
+    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 3, "the next process keeps it too");
+    assert_eq!(run.accounts.borrow().seen.len(), calls);
+    run.clock.fetch_add(3_700_000, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 0);
+}
+
+#[test]
+fn a_login_page_is_no_empty_list() {
+    let run = InProcess::new();
+    refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
+    let report = run.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.created_count), (1, 0), "{report:?}");
+    let said =
+        |run: &InProcess| run.events().iter().filter(|event| event["event_type"] == "user_lookup_provision").count();
+    assert_eq!(said(&run), 1);
+    run.run_whole("a a@x.example Ann");
+    assert_eq!(said(&run), 1, "once per user and cause");
+    obey(&run);
+    run.run_whole("a a@x.example Ann");
+    run.judge("a a@x.example Ann", "after the login page");
+    refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
+    run.run_whole("a a@x.example Ann|b b@x.example Ben");
+    assert_eq!(said(&run), 2, "another user's trouble is said");
+}
+
+#[test]
+fn an_ignored_filter_makes_the_whole_list_decide() {
+    let run = InProcess::new();
+    run.run_whole(&staff(3, "Pat"));
+    run.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
+    let all: Vec<Value> = run.accounts.borrow().by_id.values().cloned().collect();
+    refuse(&run, move |request| {
+        request
+            .target
+            .contains("filter=")
+            // Whatever is asked for, the same accounts come back, and the one that is asked for is not among them.
+            .then(|| {
+                answer(200, &json!({"totalResults": all.len() - 1, "Resources": all[..all.len() - 1]}).to_string())
+            })
+    });
+    let report = run.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
+    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+}
+
+#[test]
+fn a_filter_that_cares_for_letter_case_is_not_trusted() {
+    let run = InProcess::new();
+    run.run_whole(&staff(3, "Pat"));
+    run.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
+    let all: Vec<Value> = run.accounts.borrow().by_id.values().cloned().collect();
+    refuse(&run, move |request| {
+        let filter = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy().into_owned();
+        let name = filter.split('"').nth(1)?.to_owned();
+        let found: Vec<_> = all.iter().filter(|account| account["userName"] == *name).collect();
+        Some(answer(200, &json!({"totalResults": found.len(), "Resources": found}).to_string()))
+    });
+    let report = run.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
+    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+}
+
+#[test]
+fn a_list_that_shows_too_few_does_not_prove_that_nobody_is_there() {
+    let run = InProcess::new();
+    run.accounts.borrow_mut().add(json!({"userName": "u002@x.example", "name": {"givenName": "Pat"}}));
+    refuse(&run, |request| {
+        (is_list(request) && !request.target.contains("filter="))
+            .then(|| answer(200, r#"{"totalResults":3,"Resources":[]}"#))
+    });
+    let report = run.run_whole(&staff(6, "Pat"));
+    assert_eq!((report.linked_count, report.created_count), (1, 5), "{report:?}");
+}
+
+#[test]
+fn a_list_that_repeats_and_lies_about_its_total_makes_nobody_twice() {
+    let run = InProcess::new();
+    for number in 0..150 {
+        run.accounts
+            .borrow_mut()
+            .add(json!({"userName": format!("p{number}@x.example"), "name": {"givenName": "Pat"}}));
+    }
+    let first: Vec<Value> = run.accounts.borrow().by_id.values().take(100).cloned().collect();
+    refuse(&run, move |request| {
+        let lies = is_list(request) && !request.target.contains("filter=");
+        lies.then(|| answer(200, &json!({"totalResults": 100, "Resources": first}).to_string()))
+    });
+    let everybody: Vec<_> = (0..150).map(|number| format!("i{number:03} p{number}@x.example Pat")).collect();
+    let report = run.run_whole(&everybody.join("|"));
+    assert_eq!((report.linked_count, report.created_count), (150, 0), "{:?}", report.counts());
+}
+
+#[test]
+fn a_redirect_is_a_wrong_endpoint() {
+    let run = InProcess::new();
+    refuse(&run, |_| Some(answer(307, "")));
+    let report = run.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+}
+
+#[test]
+fn two_accounts_with_one_username_are_refused() {
+    let run = InProcess::new();
+    for _ in 0..2 {
+        run.accounts.borrow_mut().add(json!({"userName": "a@x.example"}));
+    }
+    check(&run.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
+}
+
+#[test]
+fn accounts_that_we_did_not_make_can_be_refused() {
+    let mut run = InProcess::new();
+    run.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Refuse;
+    check(&run.run_whole("k linked@x.example Kim"), 0, OutstandingKind::Refused, 1);
+    run.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Adopt;
+    let report = run.run_whole("k linked@x.example Kim");
+    assert_eq!((report.linked_count, report.updated_count), (1, 1), "{report:?}");
+}
+
+#[test]
+fn a_lost_create_of_somebody_who_left_is_waited_for_then_linked_and_removed() {
+    let mut run = InProcess::new();
+    run.settings.settle_time = Duration::from_seconds(60);
+    run.settings.policy.on_removed = Removals::By(Removal::Delete);
+    run.run_whole("z z@x.example Zoe");
+    mangle(&run, |request, reply| match request.method {
+        Method::Post => Err(CallError::Lost("cut".to_owned())),
+        Method::Get if is_list(request) => Ok(answer(200, r#"{"totalResults":0}"#)),
+        Method::Get | Method::Patch | Method::Put | Method::Delete => Ok(reply),
+    });
+    check(&run.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, OutstandingKind::Waiting, 1);
+    check(&run.run_whole("z z@x.example Zoe"), 3, OutstandingKind::Waiting, 1);
+    obey(&run);
+    let report = run.run_whole("z z@x.example Zoe");
+    assert_eq!((report.exit, report.created_count, report.deleted_count), (0, 1, 1), "{report:?}");
+    run.judge("z z@x.example Zoe", "who has left is linked, then removed");
+}
+
+#[test]
+fn a_5xx_that_follows_the_commit_of_a_create_makes_one_account_and_one_event() {
+    for status in [500, 502, 503, 504] {
+        let run = InProcess::new();
+        mangle(&run, move |request, given| {
+            Ok(if request.method == Method::Post { answer(status, "<html>gateway</html>") } else { given })
+        });
+        let report = run.run_whole("a a@x.example Ann");
+        assert_eq!((report.exit, report.created_count), (0, 1), "{status}: {report:?}");
+        obey(&run);
+        assert_eq!(run.run_whole("a a@x.example Ann").unchanged_count, 1);
+        run.judge("a a@x.example Ann", &format!("{status}"));
+        let made = run
+            .events()
+            .into_iter()
+            .find(|event| event["event_type"] == "user_create_provision" && event["success"] == true);
+        assert_eq!(made.expect("an event")["initiated_by"]["source"], "recovery", "{status}");
+    }
+}
+
+#[test]
+fn accounts_whose_ids_changed_are_linked_again_not_doubled() {
+    let run = InProcess::new();
+    run.run_whole(&staff(3, "Pat"));
+    let mut accounts = run.accounts.borrow_mut();
+    let moved: Vec<_> = accounts.by_id.keys().filter(|id| id.as_str() == "account-3").cloned().collect();
+    for id in moved {
+        let mut account = accounts.by_id.remove(&id).expect("an account");
+        account["id"] = format!("new-{id}").into();
+        accounts.by_id.insert(format!("new-{id}"), account);
+    }
+    let before = accounts.by_id.len();
+    drop(accounts);
+    run.refresh.set(true);
+    let report = run.run_whole(&staff(3, "Pat"));
+    assert_eq!((report.exit, report.linked_count, report.created_count), (0, 1, 0), "{report:?}");
+    assert_eq!(run.accounts.borrow().by_id.len(), before);
+}
+
+#[test]
+fn a_create_that_is_answered_with_somebodys_account_is_refused() {
+    let run = InProcess::new();
+    run.run_whole(&staff(2, "Pat"));
+    let theirs = run.accounts.borrow().by_id["account-3"].clone();
+    mangle(&run, move |request, given| {
+        let mut account = theirs.clone();
+        account["userName"] = "n@x.example".into();
+        Ok(if request.method == Method::Post { answer(200, &account.to_string()) } else { given })
+    });
+    let report = run.run_whole(&format!("{}|n n@x.example New", staff(2, "Pat")));
+    check(&report, 0, OutstandingKind::Refused, 1);
+    let reason = "Rhombus answered with an account that is linked to another user";
+    assert!(report.outstanding.iter().any(|entry| entry.reason == reason), "{report:?}");
+}
+
+#[test]
+fn a_token_that_is_revoked_and_good_again_loses_nothing() {
+    let run = InProcess::new();
+    let revoked = std::rc::Rc::new(std::cell::Cell::new(false));
+    let (asked, seen) = (revoked.clone(), std::rc::Rc::new(std::cell::Cell::new(0)));
+    refuse(&run, move |_| {
+        seen.set(seen.get() + 1);
+        asked.set(asked.get() || seen.get() == 7);
+        asked.get().then(|| answer(401, "{}"))
+    });
+    let report = run.run_whole(&staff(12, "Pat"));
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+    run.accounts.borrow_mut().refuse = None;
+    let report = run.run_whole(&staff(12, "Pat"));
+    assert_eq!(report.exit, 0, "{report:?}");
+    run.judge(&staff(12, "Pat"), "it goes on by itself");
+}

@@ -1,0 +1,18 @@
+//! The integration tests, one binary: in process against a fake Rhombus (`support::in_process`), or the real binary over
+//! real HTTP (`support::real_binary`).
+
+mod binary;
+mod crash_points;
+mod daemon;
+mod golden_plans;
+mod guard;
+mod half_truths;
+mod hostile_endpoint;
+mod odd_inputs;
+mod prefixes;
+mod properties;
+mod refresh;
+mod state;
+mod support;
+mod tidy;
+mod wire;
