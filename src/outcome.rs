@@ -1,7 +1,6 @@
 //! What an answer means, before anybody acts on it. PURE. 404, 409 and 429 are outcomes, not errors.
 
-use crate::event::Response;
-use crate::model::{Moment, clean};
+use crate::model::{AccountState, Moment, Reason, Response, clean};
 
 /// When the endpoint wants to be called again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,8 +69,8 @@ pub struct Judged {
     pub outcome: Outcome,
     /// The endpoint's words.
     pub response: Response,
-    /// In one sentence, why it is not accepted; empty where it is.
-    pub reason: String,
+    /// Why it is not accepted; none where it is.
+    pub reason: Option<Reason>,
 }
 
 /// The reason phrase of a status that endpoints are known to answer with (RFC 9110, section 15); empty for others.
@@ -109,11 +108,11 @@ pub fn judge(answer: &Result<Answer, CallError>) -> Judged {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
-            let outcome = match error {
-                CallError::NotSent(_) => Outcome::NotSent,
-                CallError::Lost(_) => Outcome::Unknown(None),
+            let (outcome, reason) = match error {
+                CallError::NotSent(said) => (Outcome::NotSent, Reason::NoConnection { said: said.clone() }),
+                CallError::Lost(said) => (Outcome::Unknown(None), Reason::NoAnswer { said: said.clone() }),
             };
-            return Judged { outcome, response: Response::default(), reason: error.to_string() };
+            return Judged { outcome, response: Response::default(), reason: Some(reason) };
         }
     };
     let outcome = match answer.status {
@@ -130,16 +129,16 @@ pub fn judge(answer: &Result<Answer, CallError>) -> Judged {
     };
     let detail = detail(answer);
     let response = Response {
-        code: answer.status.to_string(),
-        message: reason_phrase(answer.status).to_owned(),
+        status: Some(answer.status),
+        phrase: reason_phrase(answer.status).to_owned(),
         details: detail.clone(),
     };
-    let reason = if outcome == Outcome::Accepted {
-        String::new()
-    } else {
-        let said = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-        format!("Rhombus answered {} {}{said}", answer.status, response.message).trim_end().to_owned()
-    };
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    let said = format!("{}{detail}", response.status_line());
+    let reason = (outcome != Outcome::Accepted).then(|| match response.is_server_error() {
+        true => Reason::ServerError { said },
+        false => Reason::Rejected { said },
+    });
     Judged { outcome, response, reason }
 }
 
@@ -166,22 +165,40 @@ impl Judged {
     /// Why it is not accepted, without the endpoint's own words: those may name a person, and logs must not.
     #[must_use]
     pub fn bare(&self) -> String {
-        if self.response.code.is_empty() {
-            return self.reason.clone();
+        if self.response.status.is_none() {
+            return self.why().to_string();
         }
-        format!("Rhombus answered {} {}", self.response.code, self.response.message).trim_end().to_owned()
+        format!("Rhombus answered {}", self.response.status_line())
+    }
+
+    /// Why it is not done, of one that counts as not done: where it was accepted, because it was not applied.
+    #[must_use]
+    pub fn why(&self) -> Reason {
+        self.reason.clone().unwrap_or(Reason::Account(AccountState::NotApplied))
+    }
+
+    /// The same answer, which does not mean what it says, for this reason.
+    #[must_use]
+    pub fn because(&self, reason: impl Into<Reason>) -> Self {
+        Self { reason: Some(reason.into()), ..self.clone() }
+    }
+
+    /// Nothing can be said of the outcome, for this reason.
+    #[must_use]
+    pub fn unknown(reason: impl Into<Reason>) -> Self {
+        Self { outcome: Outcome::Unknown(None), response: Response::default(), reason: Some(reason.into()) }
     }
 
     /// Accepted, seen without an answer of its own.
     #[must_use]
     pub fn accepted() -> Self {
-        Self { outcome: Outcome::Accepted, response: Response::default(), reason: String::new() }
+        Self { outcome: Outcome::Accepted, response: Response::default(), reason: None }
     }
 
     /// Accepted, with words of our own for the log.
     #[must_use]
     pub fn said(details: &str) -> Self {
         let response = Response { details: details.to_owned(), ..Response::default() };
-        Self { outcome: Outcome::Accepted, response, reason: String::new() }
+        Self { outcome: Outcome::Accepted, response, reason: None }
     }
 }

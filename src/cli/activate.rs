@@ -86,7 +86,7 @@ pub(super) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Fa
             };
             return Err(Failure {
                 exit: 1,
-                error: vec!["the endpoint cannot be proven".to_owned(), page.judged.reason],
+                error: vec!["the endpoint cannot be proven".to_owned(), page.judged.why().to_string()],
                 hint: Some(hint.to_owned()),
             });
         };

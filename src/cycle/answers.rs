@@ -4,7 +4,7 @@
 use super::End;
 use super::apply::Apply;
 use crate::http::Transport;
-use crate::model::{ProvisionedUser, ScimId};
+use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
 use crate::outcome::{Judged, Outcome, RetryAfter};
 use crate::retry;
 use crate::scim::{Account, carries};
@@ -55,7 +55,7 @@ pub(super) enum ReadError {
     /// The endpoint refuses to show it.
     Rejected(Judged),
     /// What came back is not what was asked for.
-    Doubtful(String),
+    Doubtful(AnswerDoubt),
     /// The cycle has ended.
     Ended,
 }
@@ -147,14 +147,14 @@ impl<T: Transport> Apply<'_, T> {
             let mut read = self.target().read(id, permit).await;
             if read.judged.outcome == Outcome::Accepted && read.value.is_none() {
                 read.judged.outcome = Outcome::Unknown(None);
-                read.judged.reason = "the answer to a read is no account".to_owned();
+                read.judged.reason = Some(AnswerDoubt::NotAnAccount.into());
             }
             match (self.after(&read.judged, &mut tries).await, read.value) {
                 (NextStep::Settled, Some(account)) if account.id.as_ref() == Some(id) => {
                     return Ok((Some(account), read.judged));
                 }
                 (NextStep::Settled, Some(_)) => {
-                    return Err(ReadError::Doubtful("Rhombus shows another account under this id".to_owned()));
+                    return Err(ReadError::Doubtful(AnswerDoubt::OtherId));
                 }
                 (NextStep::Settled, None) if read.judged.outcome == Outcome::NotFound => {
                     return Ok((None, read.judged));

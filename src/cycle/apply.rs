@@ -5,8 +5,11 @@ use super::lookup::Directory;
 use super::record::entry_for;
 use super::{CycleContext, End};
 use crate::http::Transport;
-use crate::model::{Action, Change, ChangeKey, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId};
-use crate::plan::{ApprovedPlan, NOT_FREED};
+use crate::model::{
+    Action, Change, ChangeKey, DirectoryId, Moment, NotTried, OutstandingKind, OutstandingUser, ScimId,
+    UsernameConflict,
+};
+use crate::plan::ApprovedPlan;
 use crate::retry::UNANSWERED_IN_A_ROW_MAX;
 use crate::scim::{ScimTarget, Update};
 use crate::settlement::IntentId;
@@ -163,7 +166,7 @@ impl<'w, T: Transport> Apply<'w, T> {
                 if let Some(holder) = after_removal_of
                     && !self.removed.borrow().contains(holder)
                 {
-                    self.list_user(entry_for(&change, OutstandingKind::Waiting, NOT_FREED));
+                    self.list_user(entry_for(&change, OutstandingKind::Waiting, UsernameConflict::NotFreed));
                     return;
                 }
                 self.create(&change, user, approved).await;
@@ -188,14 +191,14 @@ impl<'w, T: Transport> Apply<'w, T> {
         }
         let end = self.end.borrow();
         let (reason, until) = match end.as_ref() {
-            Some(End::Throttled(until)) => ("Rhombus asked to wait", Some(*until)),
-            Some(End::Unauthorized(_)) => ("Rhombus refuses the token", None),
-            Some(End::WrongEndpoint(_)) => ("the endpoint seems to be the wrong one", None),
-            Some(End::Unanswered(_)) => ("Rhombus does not answer", None),
-            Some(End::NotRefreshed(_)) => ("what Rhombus holds could not be read", None),
-            Some(End::Stopped) => ("stopped before its turn", None),
-            Some(End::Deactivated) => ("deactivated before its turn", None),
-            Some(End::State(_)) | None => ("not tried in this cycle", None),
+            Some(End::Throttled(until)) => (NotTried::Throttled, Some(*until)),
+            Some(End::Unauthorized(_)) => (NotTried::TokenRefused, None),
+            Some(End::WrongEndpoint(_)) => (NotTried::WrongEndpoint, None),
+            Some(End::Unanswered(_)) => (NotTried::NoAnswer, None),
+            Some(End::NotRefreshed(_)) => (NotTried::NotRefreshed, None),
+            Some(End::Stopped) => (NotTried::Stopped, None),
+            Some(End::Deactivated) => (NotTried::Deactivated, None),
+            Some(End::State(_)) | None => (NotTried::NotInThisCycle, None),
         };
         let mut entry = entry_for(change, OutstandingKind::Waiting, reason);
         entry.until = until;

@@ -3,7 +3,7 @@
 use super::selection::Selection;
 use crate::config::Settings;
 use crate::model::{
-    DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue, Seen,
+    ClockDoubt, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue, Seen,
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Plan, ScopeVersion, ScopeVersions, Whole,
@@ -137,7 +137,7 @@ pub fn compare(
     ledger.limits.clone_from(&settings.limits);
     let behind_ms = store::head_of(reader)?.timestamp.since_ms(now);
     if behind_ms > CLOCK_BEHIND_MS_MAX {
-        ledger.removals_stopped = Some(format!("the clock is {} s behind the last event", behind_ms / 1000));
+        ledger.removals_stopped = Some(ClockDoubt::BehindLog(behind_ms / 1000));
     }
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let mut plan = plan::approve(plan, &ledger);

@@ -7,7 +7,8 @@ use super::record::{MaybeApplied, entry_for};
 use crate::event::{EventType, Source};
 use crate::http::Transport;
 use crate::model::{
-    Action, Cause, Change, ChangeKey, DesiredUser, ExistingAccounts, Moment, OutstandingKind, UserName,
+    AccountState, Action, AnswerDoubt, Cause, Change, ChangeKey, DesiredUser, ExistingAccounts, Moment,
+    OutstandingKind, UserName, UsernameConflict,
 };
 use crate::outcome::{Judged, Outcome};
 use crate::retry;
@@ -25,7 +26,7 @@ pub(super) enum LookupResult {
     /// An account that may be linked.
     Linkable(Account),
     /// An account that may not.
-    Forbidden(&'static str),
+    Forbidden(UsernameConflict),
 }
 
 /// Whether an earlier request may have made the account.
@@ -117,7 +118,7 @@ impl<T: Transport> Apply<'_, T> {
                 && !crate::scim::carries(account, &user.user_name)
             {
                 read.judged.outcome = Outcome::Unknown(None);
-                read.judged.reason = "Rhombus answered with another user's account".to_owned();
+                read.judged.reason = Some(AnswerDoubt::OtherUser.into());
             }
             if matches!(read.judged.outcome, Outcome::Unknown(_)) {
                 // It stays so: a later answer to another try says nothing about this one.
@@ -182,19 +183,20 @@ impl<T: Transport> Apply<'_, T> {
         }
         let Some(account) = found.pop() else { return LookupResult::Nothing };
         if !found.is_empty() {
-            return LookupResult::Forbidden("two accounts at Rhombus carry this username");
+            return LookupResult::Forbidden(UsernameConflict::TwoAccounts);
         }
         let Some(scim_id) = &account.id else {
-            return LookupResult::Forbidden("the account at Rhombus with this username has no usable id");
+            return LookupResult::Forbidden(UsernameConflict::AccountWithoutId);
         };
         let made = self.made.borrow().contains(&hash_of(scim_id.as_str()));
         match self.state(store::link_by_scim_id(&self.context.reader, scim_id)) {
             Some(Some(other)) if other.directory_id != user.id => {
-                return LookupResult::Forbidden("the account at Rhombus with this username is linked to another user");
+                return LookupResult::Forbidden(UsernameConflict::LinkedToAnother);
             }
-            None => return LookupResult::Forbidden("the state cannot be read"),
+            // The state cannot be read: the cycle has ended, and nothing is concluded.
+            None => return LookupResult::Forbidden(UsernameConflict::LinkedToAnother),
             Some(_) if made => {
-                return LookupResult::Forbidden("the account at Rhombus with this username is linked to another user");
+                return LookupResult::Forbidden(UsernameConflict::LinkedToAnother);
             }
             Some(_) => {}
         }
@@ -203,7 +205,7 @@ impl<T: Transport> Apply<'_, T> {
             (Some(true) | None, Doubt::Lost) => LookupResult::Ours(account),
             (Some(true), Doubt::None) => LookupResult::Linkable(account),
             _ if self.context.settings.existing_accounts == ExistingAccounts::Adopt => LookupResult::Linkable(account),
-            _ => LookupResult::Forbidden("an account at Rhombus that we did not make carries this username"),
+            _ => LookupResult::Forbidden(UsernameConflict::NotOurs),
         }
     }
 
@@ -220,11 +222,7 @@ impl<T: Transport> Apply<'_, T> {
         let (Some(scim_id), Change::Create { user, .. }) = (account.id.clone(), change) else { return };
         let linked = self.state(store::link_by_scim_id(&self.context.reader, &scim_id)).flatten();
         if linked.is_some() || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
-            return self.refuse(
-                change,
-                intent.as_ref(),
-                "Rhombus answered with an account that is linked to another user",
-            );
+            return self.refuse(change, intent.as_ref(), UsernameConflict::AnsweredLinked);
         }
         let mut settlement = Settlement::of(change.directory_id(), Action::Create);
         settlement.intent = intent.map(|(id, _)| (id, IntentEnd::Accepted(Some(scim_id.clone()))));
@@ -238,10 +236,10 @@ impl<T: Transport> Apply<'_, T> {
         if let SentWhen::Earlier { settings } = made {
             settlement.settings = Some(settings);
         }
-        let mut event = self.draft(Action::Create, change, Some(&scim_id), judged, change.fields());
+        let mut event = self.succeeded(Action::Create, change, Some(&scim_id), judged, change.fields());
         event.source = source;
         if change.cause() == Cause::Vanished {
-            event.response.details = "made again, because the account was gone".to_owned();
+            event.response.details = "re-created: the account had disappeared".to_owned();
         }
         settlement.events.push(event);
         // What an earlier run made is seen by the plan of this one.
@@ -250,8 +248,7 @@ impl<T: Transport> Apply<'_, T> {
         self.settled();
         self.tally.borrow_mut().created_count += 1;
         if inactive {
-            let reason = "the account was made inactive; the next cycle brings it back";
-            self.list_user(entry_for(change, OutstandingKind::Failed, reason));
+            self.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedInactive));
         }
     }
 
@@ -269,7 +266,7 @@ impl<T: Transport> Apply<'_, T> {
             active: account.active,
         };
         settlement.failure = FailureEffect::Clear;
-        let mut event = self.draft(Action::Link, change, Some(&scim_id), &Judged::accepted(), Vec::new());
+        let mut event = self.succeeded(Action::Link, change, Some(&scim_id), &Judged::accepted(), Vec::new());
         event.response.details = "linked".to_owned();
         settlement.events.push(event);
         self.settle(settlement);
@@ -327,17 +324,16 @@ impl<T: Transport> Apply<'_, T> {
                 self.unanswered(change, Some(&stored), MaybeApplied::MaybeDone, judged);
             }
             LookupResult::Nothing => {
-                tracing::warn!(status = %judged.response.code, "a username is taken at Rhombus by an account that it does not show");
-                self.refuse(
-                    change,
-                    Some(&stored),
-                    "Rhombus says that the username is taken, and shows no account with it",
+                tracing::warn!(
+                    status = judged.response.status,
+                    "a username is taken at Rhombus by an account that it does not show"
                 );
+                self.refuse(change, Some(&stored), UsernameConflict::Hidden);
             }
         }
     }
 
-    fn refuse(&self, change: &Change, intent: Option<&(IntentId, Moment)>, reason: &str) {
+    fn refuse(&self, change: &Change, intent: Option<&(IntentId, Moment)>, reason: UsernameConflict) {
         self.withdraw(change, intent);
         self.settled();
         self.list_user(entry_for(change, OutstandingKind::Refused, reason).fields(change.fields()));
@@ -361,7 +357,7 @@ impl<T: Transport> Apply<'_, T> {
             ReadError::Ended => {}
         }
         match lookup::words(trouble) {
-            Some((judged, _)) => self.list_user(entry_for(change, OutstandingKind::Failed, &judged.reason)),
+            Some((judged, _)) => self.list_user(entry_for(change, OutstandingKind::Failed, judged.why())),
             None => self.leave(change),
         }
     }
@@ -369,9 +365,8 @@ impl<T: Transport> Apply<'_, T> {
     /// Said once per user and cause.
     pub(super) fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
         self.lookups_failed.borrow_mut().insert(change.directory_id().clone());
-        let mut draft = self.draft(change.action(), change, change.scim_id(), judged, Vec::new());
+        let mut draft = self.failed(change.action(), change, judged, Vec::new());
         draft.event_type = EventType::UserLookupProvision;
-        draft.success = false;
         let (id, now) = (change.directory_id().clone(), self.now());
         let queued = self.context.journal.queue(move |transaction| {
             if store::lookup_failed(transaction, &id, cause)? {
@@ -397,7 +392,6 @@ pub(super) fn intent_of(change: &Change, approved: bool, settings: i64) -> Inten
         user_name: change.user_name().clone(),
         names,
         reactivate,
-        cause: change.cause().as_str(),
         approved,
         settings,
     }

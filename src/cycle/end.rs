@@ -7,9 +7,9 @@ use super::verdict::verdict;
 use super::{CycleContext, End};
 use crate::http::Transport;
 use crate::model::{
-    Action, ChangeKey, DirectoryId, HoldId, Moment, OnDrift, OutstandingKind, OutstandingUser, UserName, chain,
+    Action, ChangeKey, DirectoryId, HoldId, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason,
+    UserName, chain,
 };
-use crate::plan::FOREIGN;
 use crate::report::{CycleReport, CycleResult, Resume, TokenProof};
 use crate::source::{ExportRead, SourceError};
 use crate::store::{self, JournalError, Quiet};
@@ -205,7 +205,7 @@ pub(super) async fn finish<T: Transport>(
     if !refreshed {
         outstanding.extend(unrepaired_drift(context, plan.only.as_ref())?);
     }
-    outstanding.sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
+    outstanding.sort_by(OutstandingUser::order);
     report.outstanding = outstanding;
     let settling =
         report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some());
@@ -259,7 +259,7 @@ fn unrepaired_drift<T>(
         // A foreign account is said by the plan itself.
         if asked
             && report
-            && entry.reason != FOREIGN
+            && entry.reason != Reason::Mismatch(Mismatch::UserName)
             && store::link_by_id(&context.reader, id).map_err(unreadable)?.is_some()
         {
             stay.push(entry);
@@ -270,7 +270,7 @@ fn unrepaired_drift<T>(
 
 /// Whether a drift is still there after the cycle that found it.
 fn stays(drift: &OutstandingUser, report: bool) -> bool {
-    report || drift.reason == FOREIGN
+    report || drift.reason == Reason::Mismatch(Mismatch::UserName)
 }
 
 /// A plan that is not the one that was expected: nothing was sent, and nothing is written.

@@ -3,8 +3,8 @@
 use super::answers::{NextStep, ReadError};
 use super::apply::Apply;
 use crate::http::Transport;
-use crate::model::{Change, UserName};
-use crate::outcome::{Judged, Outcome};
+use crate::model::{AnswerDoubt, Change, UserName};
+use crate::outcome::Judged;
 use crate::scim::{Account, ScimTarget, carries};
 use crate::store;
 use std::cell::{Cell, RefCell};
@@ -128,7 +128,7 @@ pub(super) async fn look_up<T: Transport>(
             Ok(found) if found.iter().all(|account| carries(account, name)) => return Ok(found),
             Ok(_) | Err(ReadError::Rejected(_) | ReadError::Doubtful(_)) => {}
             // Some endpoints answer 500 to a filter that they cannot read.
-            Err(ReadError::Unanswered(judged)) if judged.response.code.starts_with('5') => {}
+            Err(ReadError::Unanswered(judged)) if judged.response.is_server_error() => {}
             Err(trouble) => return Err(trouble),
         }
     }
@@ -162,7 +162,7 @@ async fn by_letters<T: Transport>(
 }
 
 fn too_short() -> ReadError {
-    ReadError::Doubtful("the list shows fewer accounts than it says there are".to_owned())
+    ReadError::Doubtful(AnswerDoubt::ShortList)
 }
 
 /// The accounts that carry a username, by reading the whole list.
@@ -187,7 +187,7 @@ async fn filter<T: Transport>(apply: &Apply<'_, T>, name: &str) -> Result<Vec<Ac
         match (apply.after(&read.judged, &mut tries).await, read.value) {
             (NextStep::Settled, Some((found, true))) => return Ok(found),
             (NextStep::Settled, Some((_, false))) => {
-                return Err(ReadError::Doubtful("the filter shows a part".to_owned()));
+                return Err(ReadError::Doubtful(AnswerDoubt::PartialFilter));
             }
             (NextStep::Settled, None) => return Err(ReadError::Rejected(read.judged)),
             (NextStep::Again, _) => {}
@@ -258,7 +258,7 @@ pub(super) async fn walk<T: Transport>(
         let read = apply.target().list_page(start, &mut take, permit).await;
         match (apply.after(&read.judged, &mut tries).await, read.value) {
             (NextStep::Settled, Some(_)) if seen.len() >= LIST_ACCOUNTS_MAX => {
-                return Err(ReadError::Doubtful(format!("the list shows {LIST_ACCOUNTS_MAX} accounts and more")));
+                return Err(ReadError::Doubtful(AnswerDoubt::LongList));
             }
             (NextStep::Settled, Some(page)) => {
                 tries = 0;
@@ -299,11 +299,7 @@ pub(super) fn words(trouble: &ReadError) -> Option<(Judged, &'static str)> {
     match trouble {
         ReadError::Unanswered(judged) => Some((judged.clone(), "unanswered")),
         ReadError::Rejected(judged) => Some((judged.clone(), "rejected")),
-        ReadError::Doubtful(reason) => {
-            let judged =
-                Judged { outcome: Outcome::Unknown(None), response: Default::default(), reason: reason.clone() };
-            Some((judged, "doubtful"))
-        }
+        ReadError::Doubtful(doubt) => Some((Judged::unknown(*doubt), "doubtful")),
         ReadError::Ended => None,
     }
 }

@@ -2,9 +2,11 @@
 
 use super::End;
 use super::apply::Apply;
-use crate::event::{Draft, Resource, Response, event_type_of};
+use crate::event::{Draft, Resource, event_type_of};
 use crate::http::Transport;
-use crate::model::{Action, Change, DirectoryId, Field, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
+use crate::model::{
+    Action, AnswerDoubt, Change, Field, Moment, NotTried, OutstandingKind, OutstandingUser, Reason, ScimId,
+};
 use crate::outcome::Judged;
 use crate::retry;
 use crate::scim::Permit;
@@ -54,11 +56,7 @@ impl<T: Transport> Apply<'_, T> {
         let stored = self.context.journal.write(write).await;
         let stored = self.state(stored)?;
         if stored.is_none() {
-            self.list_user(entry_for(
-                change,
-                OutstandingKind::Waiting,
-                "the link was ended by hand; the next cycle plans anew",
-            ));
+            self.list_user(entry_for(change, OutstandingKind::Waiting, NotTried::Forgotten));
         }
         stored.map(|id| (id, now))
     }
@@ -122,8 +120,7 @@ impl<T: Transport> Apply<'_, T> {
     pub(super) fn interrupted(&self, change: &Change, intent: &(IntentId, Moment), sent: MaybeApplied) {
         match sent {
             MaybeApplied::MaybeDone => {
-                let reason = "the cycle ended before the answer was known".to_owned();
-                self.unanswered(change, Some(intent), sent, &Judged { reason, ..Judged::accepted() });
+                self.unanswered(change, Some(intent), sent, &Judged::unknown(AnswerDoubt::Interrupted));
             }
             MaybeApplied::NotDone => {
                 self.withdraw(change, Some(intent));
@@ -150,8 +147,7 @@ impl<T: Transport> Apply<'_, T> {
         intent: Option<(IntentId, IntentEnd)>,
         judged: &Judged,
     ) {
-        let mut event = self.draft(attempted, change, change.scim_id(), judged, change.fields());
-        event.success = false;
+        let event = self.failed(attempted, change, judged, change.fields());
         self.record_failure(change, intent, judged, vec![event]);
     }
 
@@ -172,7 +168,7 @@ impl<T: Transport> Apply<'_, T> {
         let before = self.failed_before.get(change.directory_id());
         let attempts = before.filter(|before| *before.wanted == *wanted).map_or(0, |before| before.attempts) + 1;
         let mut entry =
-            entry_for(change, OutstandingKind::Failed, &judged.reason).until(retry::next_try(attempts, self.now()));
+            entry_for(change, OutstandingKind::Failed, judged.why()).until(retry::next_try(attempts, self.now()));
         entry.attempts = attempts;
         let mut settlement = Settlement::of(change.directory_id(), change.action());
         settlement.intent = intent;
@@ -197,13 +193,11 @@ impl<T: Transport> Apply<'_, T> {
             MaybeApplied::NotDone => settlement.intent = intent.map(|(id, _)| (*id, IntentEnd::NotAccepted)),
         }
         if intent.is_some() {
-            let mut event = self.draft(change.action(), change, change.scim_id(), judged, change.fields());
-            event.success = false;
-            settlement.events.push(event);
+            settlement.events.push(self.failed(change.action(), change, judged, change.fields()));
         }
         self.settle(settlement);
         self.gave_up(&judged.bare());
-        let mut entry = entry_for(change, OutstandingKind::Failed, &judged.reason);
+        let mut entry = entry_for(change, OutstandingKind::Failed, judged.why());
         if matches!(*self.end.borrow(), Some(End::Unauthorized(_))) {
             // The token is to blame, and nobody is marked failed for it.
             entry.kind = OutstandingKind::Waiting;
@@ -217,8 +211,8 @@ impl<T: Transport> Apply<'_, T> {
         self.list_user(entry);
     }
 
-    /// The event of an attempt.
-    pub(super) fn draft(
+    /// The event of an attempt that was accepted.
+    pub(super) fn succeeded(
         &self,
         action: Action,
         change: &Change,
@@ -226,36 +220,27 @@ impl<T: Transport> Apply<'_, T> {
         judged: &Judged,
         fields: Vec<Field>,
     ) -> Draft {
-        let success = judged.reason.is_empty();
-        let mut draft = self.event(action, change.directory_id(), change.user_name(), account, &judged.response);
-        draft.success = success;
+        let mut draft = Draft::new(event_type_of(action), true, self.context.source);
+        let (id, username) = (change.directory_id().clone(), Some(change.user_name().clone()));
+        draft.resource = Some(Resource { id, username, target_id: account.cloned() });
+        draft.response.clone_from(&judged.response);
+        draft.cycle = Some(self.context.cycle.clone());
         draft.changes = fields
             .into_iter()
             .map(|field| if action == Action::Create { Field { from: None, ..field } } else { field })
             .collect();
-        draft.error_message.clone_from(&judged.reason);
         draft
     }
 
-    /// An event about one user, of success.
-    pub(super) fn event(
-        &self,
-        action: Action,
-        id: &DirectoryId,
-        name: &UserName,
-        account: Option<&ScimId>,
-        response: &Response,
-    ) -> Draft {
-        let mut draft = Draft::new(event_type_of(action), true, self.context.source);
-        draft.resource = Some(Resource { id: id.clone(), username: Some(name.clone()), target_id: account.cloned() });
-        draft.response.clone_from(response);
-        draft.cycle = Some(self.context.cycle.clone());
-        draft
+    /// The event of an attempt that was not.
+    pub(super) fn failed(&self, action: Action, change: &Change, judged: &Judged, fields: Vec<Field>) -> Draft {
+        let draft = self.succeeded(action, change, change.scim_id(), judged, fields);
+        Draft { success: false, error_message: judged.why().to_string(), ..draft }
     }
 }
 
 /// What is said of the user of a change.
-pub(super) fn entry_for(change: &Change, kind: OutstandingKind, reason: &str) -> OutstandingUser {
+pub(super) fn entry_for(change: &Change, kind: OutstandingKind, reason: impl Into<Reason>) -> OutstandingUser {
     let mut entry = OutstandingUser::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
         .action(change.action())
         .wanted(change.wanted());

@@ -7,14 +7,16 @@ use super::lookup::hash_of;
 use super::record::{MaybeApplied, entry_for};
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Action, Change, DirectoryId, Moment, OutstandingKind, Removal, ScimId, UserName};
+use crate::model::{
+    AccountState, Action, AnswerDoubt, Change, ClockDoubt, DirectoryId, Mismatch, Moment, NotTried, OutstandingKind,
+    Reason, Removal, ScimId, UserName,
+};
 use crate::outcome::{Judged, Outcome};
 use crate::scim::{Account, carries};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 
 /// A clock further from Rhombus's than this stops removals, in milliseconds.
 const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
-const OTHER_NAME: &str = "the account carries another userName than the one that was linked";
 /// No removal is sent from a plan older than this, in milliseconds: the machine may have slept.
 const PLAN_AGE_MS_MAX: i64 = 600_000;
 
@@ -35,12 +37,12 @@ impl<T: Transport> Apply<'_, T> {
         };
         self.lookup_went_well(change);
         if self.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
-            let reason = "the plan is older than ten minutes; the next cycle plans anew";
-            return self.list_user(entry_for(change, OutstandingKind::Waiting, reason).until(self.now()));
+            let entry = entry_for(change, OutstandingKind::Waiting, NotTried::OldPlan);
+            return self.list_user(entry.until(self.now()));
         }
         if let Some(doubt) = self.doubt(&before, directory_id, user_name) {
             self.settled();
-            return self.list_user(entry_for(change, OutstandingKind::Held, &doubt));
+            return self.list_user(entry_for(change, OutstandingKind::Held, doubt));
         }
         if !before.active && removal == Removal::Deactivate {
             let judged = Judged::said("the account was inactive already");
@@ -68,7 +70,7 @@ impl<T: Transport> Apply<'_, T> {
                 let mut settlement = Settlement::of(directory_id, action);
                 settlement.intent = Some((stored.0, doubt.end()));
                 self.settle(settlement);
-                return self.list_user(entry_for(change, OutstandingKind::Held, OTHER_NAME));
+                return self.list_user(entry_for(change, OutstandingKind::Held, Mismatch::UserName));
             }
             let lost = matches!(judged.outcome, Outcome::Unknown(_));
             if lost {
@@ -114,16 +116,16 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Why this account must not be removed now, where that is so.
-    fn doubt(&self, account: &Account, directory_id: &DirectoryId, user_name: &UserName) -> Option<String> {
+    fn doubt(&self, account: &Account, directory_id: &DirectoryId, user_name: &UserName) -> Option<Reason> {
         if !carries(account, user_name) {
-            return Some(OTHER_NAME.to_owned());
+            return Some(Mismatch::UserName.into());
         }
         if account.external_id.as_ref().is_some_and(|external_id| external_id != directory_id) {
-            return Some("the account carries the externalId of somebody else".to_owned());
+            return Some(Mismatch::ExternalId.into());
         }
         let skew_ms = self.target().date().map_or(0, |date| self.now().since_ms(date));
         if skew_ms.abs() > CLOCK_SKEW_MS_MAX {
-            return Some(format!("the clock is {} minutes from Rhombus's", skew_ms / 60_000));
+            return Some(ClockDoubt::OffRhombus(skew_ms / 60_000).into());
         }
         None
     }
@@ -139,7 +141,7 @@ impl<T: Transport> Apply<'_, T> {
             ReadError::Unanswered(judged) => self.unanswered(change, intent, sent, &judged),
             ReadError::Rejected(judged) if intent.is_none() => self.fail_unread(change, &judged),
             ReadError::Rejected(judged) => self.unanswered(change, intent, sent, &judged),
-            ReadError::Doubtful(reason) => self.list_user(entry_for(change, OutstandingKind::Held, &reason)),
+            ReadError::Doubtful(doubt) => self.list_user(entry_for(change, OutstandingKind::Held, doubt)),
             ReadError::Ended => match intent {
                 Some(intent) => self.interrupted(change, intent, sent),
                 None => self.leave(change),
@@ -158,8 +160,7 @@ impl<T: Transport> Apply<'_, T> {
     ) {
         match self.read(scim_id).await {
             Ok((Some(account), _)) if account.active => {
-                let reason = "Rhombus accepted the removal, and the account is still there and active".to_owned();
-                let judged = Judged { reason, ..judged.clone() };
+                let judged = judged.because(AccountState::StillThere);
                 self.fail_as(action, change, Some((stored.0, IntentEnd::Unknown)), &judged);
             }
             Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, self.context.source),
@@ -179,13 +180,8 @@ impl<T: Transport> Apply<'_, T> {
         match self.witness(scim_id).await {
             Witness::Seen => {}
             Witness::Unanswered => {
-                let reason = "the account is gone, and nobody answers whether this is the right endpoint".to_owned();
-                return self.unanswered(
-                    change,
-                    stored.as_ref(),
-                    MaybeApplied::MaybeDone,
-                    &Judged { reason, ..judged.clone() },
-                );
+                let judged = judged.because(AnswerDoubt::NoWitness);
+                return self.unanswered(change, stored.as_ref(), MaybeApplied::MaybeDone, &judged);
             }
             Witness::Ended => match &stored {
                 Some(stored) => return self.interrupted(change, stored, MaybeApplied::MaybeDone),
@@ -193,8 +189,7 @@ impl<T: Transport> Apply<'_, T> {
             },
         }
         let source = if stored.is_some() { Source::Recovery } else { self.context.source };
-        let said = Judged { reason: String::new(), ..judged.clone() };
-        self.settle_removal(change, scim_id, action, stored, &said, source);
+        self.settle_removal(change, scim_id, action, stored, judged, source);
     }
 
     pub(super) fn settle_removal(
@@ -212,8 +207,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.intent = stored.map(|(id, _)| (id, IntentEnd::Accepted(Some(scim_id.clone()))));
         settlement.link = LinkEffect::Ended;
         settlement.failure = FailureEffect::Clear;
-        let success = Judged { reason: String::new(), ..judged.clone() };
-        let mut event = self.draft(action, change, Some(scim_id), &success, Vec::new());
+        let mut event = self.succeeded(action, change, Some(scim_id), judged, Vec::new());
         event.source = source;
         settlement.events.push(event);
         self.settle(settlement);

@@ -2,7 +2,7 @@
 
 use super::compare::CompareError;
 use crate::config::Settings;
-use crate::model::{DirectoryId, DirectoryUser, RawGroups, RawValue, folded};
+use crate::model::{DirectoryId, DirectoryUser, RawGroups, RawValue, RecordFault, folded};
 use crate::plan::mapping::{MappedUser, map_record, username_of};
 use crate::report::{ExportFacts, RecordFacts};
 use crate::source::{Export, ExportRead};
@@ -100,7 +100,7 @@ pub fn look_for(
     }
     let mut record = records.pop();
     if let (Some(record), false) = (&mut record, records.is_empty()) {
-        record.ask = Err("two records with this id".to_owned());
+        record.ask = Err(RecordFault::DuplicateId);
     }
     let ExportRead { users_count, proof, written_at, .. } = read;
     Ok((id, ExportFacts { written_at, users_count, proof, record }))
@@ -113,6 +113,6 @@ fn record_facts(user: &DirectoryUser<'_>, settings: &Settings) -> RecordFacts {
     };
     let verdict = map_record(user, &settings.scope);
     let names = verdict.as_ref().map(MappedUser::names).unwrap_or_default();
-    let ask = verdict.map(|mapped| mapped.ask).map_err(|reject| reject.unusable.reason.to_owned());
+    let ask = verdict.map(|mapped| mapped.ask).map_err(|reject| reject.unusable.fault);
     RecordFacts { username: username_of(user), groups, names, ask }
 }

@@ -7,9 +7,8 @@ use super::create::intent_of;
 use super::record::{MaybeApplied, entry_for};
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Action, Change, GuardKind, Moment, Names, OutstandingKind};
+use crate::model::{AccountState, Action, AnswerDoubt, Change, GuardKind, Mismatch, Moment, Names, OutstandingKind};
 use crate::outcome::{Judged, Outcome};
-use crate::plan::FOREIGN;
 use crate::scim::{Account, Update, carries};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 
@@ -111,8 +110,7 @@ impl<T: Transport> Apply<'_, T> {
                 Ok((None, _)) => return self.gone_after(change, stored, update, judged).await,
                 // Accepted, and nobody shows what became of it: it is looked up.
                 Err(_) => {
-                    let reason = "Rhombus accepted the update, and the account cannot be read".to_owned();
-                    let judged = Judged { reason, ..judged.clone() };
+                    let judged = judged.because(AnswerDoubt::NotRead);
                     return self.unanswered(change, Some(&stored), MaybeApplied::MaybeDone, &judged);
                 }
             },
@@ -126,8 +124,8 @@ impl<T: Transport> Apply<'_, T> {
             return self.leave_alone(change, None);
         }
         let reason = match (met, inactive) {
-            (false, _) => "Rhombus accepted the update, and the account is as it was",
-            (true, true) => "the account was found inactive; the next cycle brings it back",
+            (false, _) => AccountState::NotApplied,
+            (true, true) => AccountState::Reactivated,
             (true, false) => return,
         };
         self.list_user(entry_for(change, OutstandingKind::Failed, reason));
@@ -139,7 +137,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.intent = intent;
         settlement.link = LinkEffect::Foreign;
         self.settle(settlement);
-        self.list_user(entry_for(change, OutstandingKind::Drift, FOREIGN));
+        self.list_user(entry_for(change, OutstandingKind::Drift, Mismatch::UserName));
     }
 
     pub(super) fn settle_update(
@@ -156,7 +154,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.intent = Some((stored.0, IntentEnd::Accepted(change.scim_id().cloned())));
         settlement.link = LinkEffect::Seen { names, active, futile };
         settlement.failure = FailureEffect::Clear;
-        let mut event = self.draft(Action::Update, change, change.scim_id(), judged, change.fields());
+        let mut event = self.succeeded(Action::Update, change, change.scim_id(), judged, change.fields());
         event.source = source;
         settlement.events.push(event);
         self.settle(settlement);
@@ -175,8 +173,7 @@ impl<T: Transport> Apply<'_, T> {
             self.settle(settlement);
             self.tally.borrow_mut().vanished = true;
         }
-        let reason = "the account is gone at Rhombus; the next cycle makes it again";
-        self.list_user(entry_for(change, OutstandingKind::Failed, reason));
+        self.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedAgain));
     }
 
     /// 404: confirmed by a read, the link ends, and the next plan makes the account again, so that the guard sees it.
@@ -197,12 +194,11 @@ impl<T: Transport> Apply<'_, T> {
         settlement.intent = not_accepted;
         settlement.link = LinkEffect::Ended;
         settlement.failure = FailureEffect::Clear;
-        let gone = Judged { reason: "the account is gone at Rhombus".to_owned(), ..judged.clone() };
-        settlement.events.push(self.draft(Action::Update, change, Some(scim_id), &gone, change.fields()));
+        let gone = judged.because(AccountState::Gone);
+        settlement.events.push(self.failed(Action::Update, change, &gone, change.fields()));
         self.settle(settlement);
         self.settled();
         self.tally.borrow_mut().vanished = true;
-        let reason = "the account is gone at Rhombus; the next cycle makes it again";
-        self.list_user(entry_for(change, OutstandingKind::Failed, reason));
+        self.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedAgain));
     }
 }

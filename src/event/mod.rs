@@ -10,7 +10,7 @@ pub(crate) use seal::event_type_of;
 pub use seal::{Head, Installation, Sealed, seal};
 pub use verify::{Before, Flaw, Verifier, chain_of};
 
-use crate::model::{CycleId, DirectoryId, Field, ScimId, UserName};
+use crate::model::{CycleId, DirectoryId, Field, Response, ScimId, UserName};
 
 /// The type of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,17 +122,6 @@ pub struct Resource {
     pub username: Option<UserName>,
     /// The account, where there is one.
     pub target_id: Option<ScimId>,
-}
-
-/// The endpoint's last answer, in its own words (cleaned).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Response {
-    /// The HTTP status as text; empty where there was no answer.
-    pub code: String,
-    /// Its reason.
-    pub message: String,
-    /// More of it.
-    pub details: String,
 }
 
 /// What happened, before it has a number.

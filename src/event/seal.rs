@@ -142,8 +142,8 @@ fn render(draft: &Draft, head: &Head, installation: &Installation, random: [u8; 
         resource,
         changes: draft.changes.iter().map(change_out).collect(),
         message_chain: MessageChain {
-            response_code: &draft.response.code,
-            response_message: &draft.response.message,
+            response_code: &draft.response.code(),
+            response_message: &draft.response.phrase,
             message_details: &draft.response.details,
         },
         error_message: &draft.error_message,
@@ -201,7 +201,7 @@ mod tests {
                 target_id: None,
             }),
             changes: vec![Field { name: FieldName::GivenName, from: None, to: Some("A\u{2028}\n\u{85}".into()) }],
-            response: Response { code: "201".into(), message: "Created".into(), details: String::new() },
+            response: Response { status: Some(201), phrase: "Created".into(), details: String::new() },
             cycle: Some(CycleId::new("c")),
             ..Draft::new(EventType::UserCreateProvision, true, Source::Reconcile)
         };

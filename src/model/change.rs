@@ -70,46 +70,22 @@ impl Removal {
     }
 }
 
-/// Why a change is planned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cause {
-    /// The directory wants this user and there is no account of ours.
-    Wanted,
-    /// The directory says another name.
-    NameChanged,
-    /// The export that is proven whole has no such user.
-    Gone,
-    /// The export says this user is in none of the scoped groups.
-    OutOfGroups,
-    /// The export says this user is suspended.
-    Suspended,
-    /// The export says this user is staged.
-    Staged,
-    /// `[scope]` was changed: the settings under which this user was last wanted would not ask for it.
-    ScopeChanged,
-    /// The account was gone at Rhombus, and the directory still wants the user.
-    Vanished,
-    /// `[directory]` was changed since this user was last wanted, and the new source lacks it.
-    SourceChanged,
+worded! {
+    /// Why a change is planned.
+    Cause {
+        Wanted = "wanted", "wanted by the directory";
+        NameChanged = "name_changed", "name changed in the directory";
+        Gone = "absent", "gone from the export";
+        OutOfGroups = "out_of_group", "out of the scoped groups";
+        Suspended = "suspended", "suspended in the directory";
+        Staged = "staged", "staged in the directory";
+        Vanished = "vanished", "wanted by the directory, but gone at Rhombus";
+        ScopeChanged = "configuration_scope", "the configuration: [scope] was changed and no longer wants this user";
+        SourceChanged = "configuration_directory", "the configuration: [directory] was changed and the new source lacks this user";
+    }
 }
 
 impl Cause {
-    /// In plain words, as plans show it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Wanted => "wanted by the directory",
-            Self::NameChanged => "name changed in the directory",
-            Self::Gone => "gone from the export",
-            Self::OutOfGroups => "out of the scoped groups",
-            Self::Suspended => "suspended in the directory",
-            Self::Staged => "staged in the directory",
-            Self::Vanished => "wanted by the directory, and gone at Rhombus",
-            Self::ScopeChanged => "the configuration: [scope] was changed and no longer wants this user",
-            Self::SourceChanged => "the configuration: [directory] was changed and the new source lacks this user",
-        }
-    }
-
     /// Whether an edit of our own configuration asks for it, not the directory.
     #[must_use]
     pub const fn is_configuration(self) -> bool {

@@ -3,9 +3,14 @@
 //! What is deliberately absent: anything about files, HTTP or SQL. Those rooms turn what they read into these
 //! types at their edge and hand them on.
 
+#[macro_use]
+mod worded;
+
 mod change;
 mod outstanding;
 mod policy;
+mod reason;
+mod response;
 mod text;
 mod time;
 mod user;
@@ -13,6 +18,11 @@ mod user;
 pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
 pub use policy::{ExistingAccounts, Format, OnDrift, UpdateMethod};
+pub use reason::{
+    AccountState, AnswerDoubt, ClockDoubt, HeldBy, Mismatch, NotTried, OverLimit, Reason, RecordFault, StoredReason,
+    UsernameConflict,
+};
+pub use response::Response;
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Duration, Moment};
 pub use user::{
@@ -82,23 +92,23 @@ impl UserName {
     /// at most [`USER_NAME_BYTES_MAX`] bytes.
     ///
     /// # Errors
-    /// Why it is none, in words that do not repeat it.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Why it is none.
+    pub fn parse(text: &str) -> Result<Self, RecordFault> {
         if text.len() > USER_NAME_BYTES_MAX {
-            return Err("username is longer than 254 bytes");
+            return Err(RecordFault::LongUsername);
         }
         let unfit = match text.is_ascii() {
             true => text.bytes().any(|byte| byte <= b' ' || byte == 0x7f),
             false => text.chars().any(|c| c.is_whitespace() || c.is_control()),
         };
         if unfit {
-            return Err("username has a space or a control character");
+            return Err(RecordFault::UsernameCharacters);
         }
         match text.split_once('@') {
             Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => {
                 Ok(Self(text.into()))
             }
-            Some(_) | None => Err("username is no e-mail address"),
+            Some(_) | None => Err(RecordFault::UsernameFormat),
         }
     }
 

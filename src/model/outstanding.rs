@@ -1,6 +1,7 @@
 //! What is said of a user whose wanted change is not done.
 
-use super::{Action, DirectoryId, Field, Moment, ScimId, UserName};
+use super::{Action, DirectoryId, Field, Moment, Reason, ScimId, UserName};
+use std::cmp::Ordering;
 
 /// What is said of a user whose wanted change is not done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -56,8 +57,8 @@ pub struct OutstandingUser {
     pub directory_id: Option<DirectoryId>,
     /// By which name; `None` where no name is known.
     pub username: Option<UserName>,
-    /// Why, in words.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// What was to be done, where that is known.
     pub action: Option<Action>,
     /// When a cycle first stored it; `None` before.
@@ -82,7 +83,7 @@ impl OutstandingUser {
         kind: OutstandingKind,
         id: Option<&DirectoryId>,
         name: Option<&UserName>,
-        reason: impl Into<String>,
+        reason: impl Into<Reason>,
     ) -> Self {
         Self {
             kind,
@@ -128,7 +129,14 @@ impl OutstandingUser {
         let by_change = matches!(self.kind, OutstandingKind::Failed | OutstandingKind::Held);
         self.kind == other.kind
             && self.directory_id == other.directory_id
-            && if by_change { same_change } else { self.reason == other.reason }
+            && if by_change { same_change } else { self.reason.code() == other.reason.code() }
+    }
+
+    /// The order of reports: by list, user and reason.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
+        let key = |entry: &Self| (entry.kind, entry.directory_id.clone());
+        key(self).cmp(&key(other)).then_with(|| self.reason.code().cmp(other.reason.code()))
     }
 
     /// The same, with the time at which it goes on.

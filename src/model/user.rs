@@ -1,7 +1,7 @@
 //! A user on its way: as the directory says it (`DirectoryUser`), as it should be (`DesiredUser`), as we left it at
 //! Rhombus (`ProvisionedUser`).
 
-use super::{DirectoryId, ScimId, UserName};
+use super::{DirectoryId, RecordFault, ScimId, UserName};
 use std::borrow::Cow;
 
 /// One member of a record, before anybody has judged it: a wrong type is remembered, not refused.
@@ -73,8 +73,8 @@ pub struct Unusable {
     pub id: Option<DirectoryId>,
     /// The username it carries, where it carries a text.
     pub username: Option<UserName>,
-    /// In words, without a value of the record.
-    pub reason: &'static str,
+    /// What is wrong with it.
+    pub fault: RecordFault,
 }
 
 /// The two names that are managed. `None`: the export does not carry the key, so the name is left alone.

@@ -3,12 +3,10 @@
 use super::comparison::Comparison;
 use super::mapping::Reject;
 use crate::model::{
-    Action, Change, DirectoryId, Field, FieldName, OutstandingKind, OutstandingUser, ProvisionedUser, short_digest,
+    Action, Change, DirectoryId, Field, FieldName, OutstandingKind, OutstandingUser, ProvisionedUser, Reason,
+    RecordFault, UsernameConflict, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Why a newcomer waits for an account that is to go.
-pub const NOT_FREED: &str = "the username is still carried by an account whose removal is not confirmed";
 
 impl Comparison {
     pub(super) fn unusable(&mut self, reject: Reject, row: Option<&ProvisionedUser>) {
@@ -19,8 +17,8 @@ impl Comparison {
         let Some(id) = unusable.id else {
             self.nobody_in_scope |= could_be_in_scope && unusable.username.is_none();
             match unusable.username {
-                Some(name) => self.claims.push((name, if could_be_in_scope { unusable.reason } else { "" })),
-                None => *self.nobody.entry(unusable.reason).or_default() += 1,
+                Some(name) => self.claims.push((name, could_be_in_scope.then_some(unusable.fault))),
+                None => *self.nobody.entry(unusable.fault).or_default() += 1,
             }
             return;
         };
@@ -34,7 +32,7 @@ impl Comparison {
             return;
         }
         let name = row.map(|row| &row.user_name).or(unusable.username.as_ref());
-        let mut entry = OutstandingUser::new(OutstandingKind::Refused, Some(&id), name, unusable.reason);
+        let mut entry = OutstandingUser::new(OutstandingKind::Refused, Some(&id), name, unusable.fault);
         entry.scim_id = row.map(|row| row.scim_id.clone());
         if let Some(name) = &unusable.username {
             let to = Some(name.as_str().into());
@@ -53,36 +51,31 @@ impl Comparison {
         holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>,
     ) -> BTreeSet<DirectoryId> {
         let mut claimed = BTreeSet::new();
-        for (name, reason) in std::mem::take(&mut self.claims) {
+        for (name, fault) in std::mem::take(&mut self.claims) {
             match holder(&name.folded()) {
                 Some(row) => {
-                    let reason = if reason.is_empty() { "no valid id" } else { reason };
                     let entry = OutstandingUser::new(
                         OutstandingKind::Refused,
                         Some(&row.directory_id),
                         Some(&row.user_name),
-                        reason,
+                        fault.unwrap_or(RecordFault::InvalidId),
                     );
                     if claimed.insert(row.directory_id.clone()) {
                         self.plan.outstanding.push(entry.account(&row.scim_id));
                     }
                 }
-                None if reason.is_empty() => {}
                 None => {
+                    let Some(fault) = fault else { continue };
                     self.nobody_in_scope = true;
-                    *self.nobody.entry(reason).or_default() += 1;
+                    *self.nobody.entry(fault).or_default() += 1;
                 }
             }
         }
         for folded in std::mem::take(&mut self.named) {
             claimed.extend(holder(&folded).map(|row| row.directory_id));
         }
-        for (reason, count) in std::mem::take(&mut self.nobody) {
-            let reason = if count == 1 {
-                format!("a record that names nobody: {reason}")
-            } else {
-                format!("{count} records that name nobody: {reason}")
-            };
+        for (fault, count) in std::mem::take(&mut self.nobody) {
+            let reason = Reason::Unnamed { fault, count };
             self.plan.outstanding.push(OutstandingUser::new(OutstandingKind::Refused, None, None, reason));
         }
         claimed
@@ -105,7 +98,7 @@ impl Comparison {
             let Change::Create { user, after_removal_of, .. } = change else { return true };
             let folded = user.user_name.folded();
             if let Some(until) = in_doubt.get(&folded) {
-                let reason = "an earlier create with this username got no answer; it is looked up";
+                let reason = UsernameConflict::CreateInDoubt;
                 outstanding.push(not_created(change, OutstandingKind::Waiting, reason).until(*until));
                 return false;
             }
@@ -115,10 +108,9 @@ impl Comparison {
                 return true;
             }
             let (kind, reason) = if self.renamed.contains(&row.directory_id) {
-                let reason = "the username belongs to the account of a user who was renamed in the directory";
-                (OutstandingKind::Refused, reason)
+                (OutstandingKind::Refused, UsernameConflict::OfRenamed)
             } else {
-                (OutstandingKind::Waiting, "the username is still carried by another user's account")
+                (OutstandingKind::Waiting, UsernameConflict::OfAnother)
             };
             outstanding.push(not_created(change, kind, reason).fields(change.fields()));
             false
@@ -128,7 +120,7 @@ impl Comparison {
     }
 }
 
-pub(super) fn not_created(change: &Change, kind: OutstandingKind, reason: &str) -> OutstandingUser {
+pub(super) fn not_created(change: &Change, kind: OutstandingKind, reason: UsernameConflict) -> OutstandingUser {
     OutstandingUser::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
         .action(Action::Create)
         .wanted(change.wanted())

@@ -3,13 +3,12 @@
 //! The caller joins: it gives each record with the row of its id, then every row that no record named. Nothing is
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
-use super::drift::FOREIGN;
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
 use super::{Duplicates, Plan, ScopeVersions};
 use crate::model::{
-    Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Moment, OnDrift, OutstandingKind,
-    OutstandingUser, Proof, ProvisionedUser, RawValue, Removal, RowView, Seen, Unusable, UserName, UserState,
-    short_digest,
+    AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
+    NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, Reason, RecordFault,
+    Removal, RowView, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,9 +77,10 @@ pub struct Comparison {
     pub(super) missing: Vec<ProvisionedUser>,
     pub(super) renamed: BTreeSet<DirectoryId>,
     pub(super) refused_ids: BTreeSet<DirectoryId>,
-    pub(super) claims: Vec<(UserName, &'static str)>,
+    /// Usernames of records without a valid id, with what is wrong where the record could be in scope.
+    pub(super) claims: Vec<(UserName, Option<RecordFault>)>,
     pub(super) named: Vec<String>,
-    pub(super) nobody: BTreeMap<&'static str, u64>,
+    pub(super) nobody: BTreeMap<RecordFault, u64>,
     pub(super) nobody_in_scope: bool,
     /// Earlier settings under which a record that names nobody could be a user in scope.
     doubtful: BTreeSet<i64>,
@@ -145,12 +145,12 @@ impl Comparison {
             self.doubtful.extend(self.inputs.scope_versions.could_want(user));
         }
         match (doubled, verdict) {
-            (Some((id, reason)), verdict) => {
+            (Some((id, fault)), verdict) => {
                 let could_be_in_scope = match &verdict {
                     Ok(mapped) => mapped.ask != Requested::OutOfScope,
                     Err(reject) => reject.could_be_in_scope,
                 };
-                let unusable = Unusable { id: Some(id), username: username_of(user), reason };
+                let unusable = Unusable { id: Some(id), username: username_of(user), fault };
                 self.unusable(Reject { unusable, could_be_in_scope }, row);
             }
             (None, Ok(mapped)) => self.usable(user, &mapped, row),
@@ -176,9 +176,7 @@ impl Comparison {
         self.settle_user_names(holder);
         self.list_in_doubt();
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
-        self.plan
-            .outstanding
-            .sort_by(|a, b| (a.kind, &a.directory_id, &a.reason).cmp(&(b.kind, &b.directory_id, &b.reason)));
+        self.plan.outstanding.sort_by(OutstandingUser::order);
         self.plan
     }
 
@@ -198,20 +196,20 @@ impl Comparison {
         }
     }
 
-    fn doubled(&self, user: &DirectoryUser<'_>) -> Option<(DirectoryId, &'static str)> {
+    fn doubled(&self, user: &DirectoryUser<'_>) -> Option<(DirectoryId, RecordFault)> {
         let doubled = &self.inputs.doubled;
         if doubled.ids.is_empty() && doubled.by_name.is_empty() {
             return None;
         }
         let id = valid_id(&user.id).ok()?;
-        let reason = if self.inputs.doubled.ids.contains(id) {
-            "two records with this id"
+        let fault = if self.inputs.doubled.ids.contains(id) {
+            RecordFault::DuplicateId
         } else if self.inputs.doubled.by_name.contains(id) {
-            "another id has the same username, or one that differs only in form"
+            RecordFault::DuplicateUsername
         } else {
             return None;
         };
-        Some((DirectoryId::new(id), reason))
+        Some((DirectoryId::new(id), fault))
     }
 
     fn usable(&mut self, user: &DirectoryUser<'_>, mapped: &MappedUser<'_>, row: Option<&ProvisionedUser>) {
@@ -244,8 +242,8 @@ impl Comparison {
 
     pub(super) fn provisioned(&mut self, mapped: &MappedUser<'_>, row: &ProvisionedUser) {
         if row.foreign {
-            let entry =
-                OutstandingUser::new(OutstandingKind::Drift, Some(&row.directory_id), Some(&row.user_name), FOREIGN);
+            let (id, name) = (Some(&row.directory_id), Some(&row.user_name));
+            let entry = OutstandingUser::new(OutstandingKind::Drift, id, name, Mismatch::UserName);
             self.plan.outstanding.push(entry.account(&row.scim_id));
             return;
         }
@@ -263,7 +261,7 @@ impl Comparison {
                     OutstandingKind::Refused,
                     Some(&row.directory_id),
                     Some(&row.user_name),
-                    "the directory has another username; Rhombus does not change usernames",
+                    UsernameConflict::Renamed,
                 )
                 .action(Action::Update)
                 .account(&row.scim_id)
@@ -289,7 +287,7 @@ impl Comparison {
             reactivate: !row.active,
         };
         if row.futile_count >= FUTILE_UPDATES_MAX && row.futile_wanted.as_deref() == Some(digest.as_str()) {
-            let reason = "Rhombus accepted three updates and changed nothing";
+            let reason = AccountState::NeverApplied;
             self.plan.outstanding.push(
                 OutstandingUser::new(OutstandingKind::Parked, Some(&row.directory_id), Some(&row.user_name), reason)
                     .action(Action::Update)
@@ -309,7 +307,7 @@ impl Comparison {
                     OutstandingKind::Kept,
                     Some(&row.directory_id),
                     Some(&row.user_name),
-                    cause.as_str(),
+                    Reason::Kept(cause),
                 )
                 .account(&row.scim_id),
             ),
@@ -332,7 +330,7 @@ impl Comparison {
             self.plan.unchanged_count += 1;
             return;
         }
-        let waits = |reason: &str, removal: Removal| {
+        let waits = |reason: NotTried, removal: Removal| {
             OutstandingUser::new(OutstandingKind::Waiting, Some(&row.directory_id), Some(&row.user_name), reason)
                 .action(removal.action())
                 .account(&row.scim_id)
@@ -344,16 +342,13 @@ impl Comparison {
             return;
         };
         if self.nobody_in_scope {
-            let reason = "gone from the export, but a record in it names nobody and might be this user";
-            self.plan.outstanding.push(waits(reason, removal));
+            self.plan.outstanding.push(waits(NotTried::UnnamedRecord, removal));
             return;
         }
         let seen_before = self.inputs.absences.get(&row.directory_id).is_some_and(|first| *first != whole.written_at);
         if whole.proof == Proof::Unproven && !seen_before {
-            let reason =
-                "gone from an export that cannot prove that it is whole; it must be missing from the next one too";
             self.plan.sightings.push(row.directory_id.clone());
-            self.plan.outstanding.push(waits(reason, removal));
+            self.plan.outstanding.push(waits(NotTried::Unproven, removal));
             return;
         }
         if whole.proof == Proof::Unproven {
@@ -390,8 +385,7 @@ impl Comparison {
         let open = |id: &DirectoryId| !self.again.contains(id) && !said.contains(id);
         for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| open(id)) {
             let InDoubt { action, user_name, until, again: _ } = doubt;
-            let reason = "the answer to an earlier request was lost; it is looked up";
-            let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(id), Some(user_name), reason);
+            let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(id), Some(user_name), NotTried::InDoubt);
             self.plan.outstanding.push(entry.action(*action).until(*until));
         }
     }

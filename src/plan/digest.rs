@@ -35,7 +35,7 @@ fn line(change: &Change, verdict: &str) -> String {
         change.directory_id().as_str(),
         scim_id,
         fields,
-        change.cause().as_str(),
+        change.cause().code(),
         verdict
     ])
     .to_string()

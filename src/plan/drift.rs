@@ -2,16 +2,15 @@
 
 use super::comparison::Comparison;
 use super::mapping::MappedUser;
-use crate::model::{Change, OnDrift, OutstandingKind, OutstandingUser, ProvisionedUser, Seen, UserName};
-
-/// Why an account is left alone that carries another userName than it did.
-pub const FOREIGN: &str = "the account carries another userName at Rhombus than the one that was linked";
+use crate::model::{
+    AccountState, Change, Mismatch, OnDrift, OutstandingKind, OutstandingUser, ProvisionedUser, Reason, Seen, UserName,
+};
 
 impl Comparison {
     /// A wanted user whose account is not as the snapshot has it.
     pub(super) fn drifted(&mut self, mapped: &MappedUser<'_>, row: &ProvisionedUser, seen: Seen) {
         let repair = self.inputs.policy.on_drift == OnDrift::Repair;
-        let mut drift = |reason: &str| {
+        let mut drift = |reason: Reason| {
             let entry =
                 OutstandingUser::new(OutstandingKind::Drift, Some(&row.directory_id), Some(&row.user_name), reason);
             self.plan.outstanding.push(entry.account(&row.scim_id));
@@ -22,9 +21,9 @@ impl Comparison {
                 self.plan.renamed_there.push(row.directory_id.clone());
                 self.provisioned(mapped, &ProvisionedUser { user_name, names, active, foreign: false, ..row.clone() });
             }
-            Seen::Foreign(..) => drift(FOREIGN),
+            Seen::Foreign(..) => drift(Mismatch::UserName.into()),
             Seen::Gone => {
-                drift("the account is gone at Rhombus");
+                drift(AccountState::Gone.into());
                 if repair {
                     self.plan.vanished.push(row.directory_id.clone());
                     self.change(Change::Create { user: mapped.to_user(), after_removal_of: None, vanished: true });
@@ -32,8 +31,8 @@ impl Comparison {
             }
             Seen::Carries(names, active) => {
                 match (mapped.differs_from(&names), active) {
-                    (_, false) => drift("the account is inactive at Rhombus"),
-                    (true, true) => drift("the names were changed at Rhombus"),
+                    (_, false) => drift(AccountState::Inactive.into()),
+                    (true, true) => drift(AccountState::NamesChanged.into()),
                     // What we do not manage, or what became as it should be by itself.
                     (false, true) => {}
                 }

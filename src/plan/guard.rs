@@ -2,17 +2,13 @@
 //!
 //! It alone makes an [`ApprovedPlan`]. What it holds is listed with the numbers that tripped it.
 
-use super::claims::{NOT_FREED, not_created};
+use super::claims::not_created;
 use super::{Plan, digest};
-use crate::model::{Change, ChangeKey, DirectoryId, GuardKind, HoldId, OutstandingKind, OutstandingUser};
+use crate::model::{
+    Change, ChangeKey, ClockDoubt, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind, OutstandingUser, OverLimit,
+    Reason, UsernameConflict,
+};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Why a removal is held that our own configuration asks for.
-const CONFIGURATION: &str = "held until it is approved, because the directory did not ask for it";
-/// Why removals are held that a restored state asks for.
-const RESTORED: &str = "held until it is approved, because the state was put back from a copy";
-/// Why removals are held after which nobody would be left.
-const EVERYBODY: &str = "everybody would be removed";
 
 /// The limits of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,34 +47,8 @@ pub struct Ledger {
     pub first_load: bool,
     /// The state was put back from a copy: whom it does not know to be gone may be wanted, so no removal goes unseen.
     pub restored: bool,
-    /// Why no removal may be sent at all, where that is so (a clock that cannot be right).
-    pub removals_stopped: Option<String>,
-}
-
-/// The numbers that held a kind back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tripped {
-    /// Which kind.
-    pub kind: GuardKind,
-    /// How many the plan has.
-    pub wanted: u64,
-    /// How many the window has spent.
-    pub spent: u64,
-    /// How many are allowed.
-    pub limit: u64,
-    /// Of how many users.
-    pub base: u64,
-}
-
-impl std::fmt::Display for Tripped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kind, wanted, spent, limit, base } = self;
-        write!(
-            f,
-            "guard.{}: {wanted} wanted and {spent} spent within the window, limit is {limit} of {base} users",
-            kind.as_str()
-        )
-    }
+    /// Why no removal may be sent at all, where that is so.
+    pub removals_stopped: Option<ClockDoubt>,
 }
 
 /// A plan that may be applied. Only [`approve`] makes one.
@@ -89,7 +59,7 @@ pub struct ApprovedPlan {
     held: Vec<Change>,
     outstanding: Vec<OutstandingUser>,
     hold: Option<HoldId>,
-    tripped: Vec<Tripped>,
+    tripped: Vec<OverLimit>,
     digest: String,
     unchanged_count: u64,
     creates_are_free: bool,
@@ -119,7 +89,8 @@ impl ApprovedPlan {
             Change::Create { .. } | Change::Update { .. } | Change::Remove { .. } => false,
         };
         let waiting = self.changes.extract_if(.., waits);
-        self.outstanding.extend(waiting.map(|change| not_created(&change, OutstandingKind::Waiting, NOT_FREED)));
+        self.outstanding
+            .extend(waiting.map(|change| not_created(&change, OutstandingKind::Waiting, UsernameConflict::NotFreed)));
         self.held.retain(theirs);
         self.outstanding.retain(|entry| entry.directory_id.as_ref().is_some_and(|id| users.contains(id)));
         let changed = self.changes.iter().map(Change::directory_id);
@@ -161,7 +132,7 @@ impl ApprovedPlan {
 
     /// Which limits were passed.
     #[must_use]
-    pub fn tripped(&self) -> &[Tripped] {
+    pub fn tripped(&self) -> &[OverLimit] {
         &self.tripped
     }
 
@@ -193,17 +164,18 @@ impl ApprovedPlan {
 /// Lets through what the limits allow and holds the rest.
 #[must_use]
 pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
-    let mut reasons: BTreeMap<GuardKind, String> = BTreeMap::new();
+    let mut reasons: BTreeMap<GuardKind, HeldBy> = BTreeMap::new();
     let mut tripped = Vec::new();
     for kind in GuardKind::ALL {
         if let Some(numbers) = over_limit(&plan, ledger, kind) {
-            reasons.insert(kind, numbers.to_string());
+            reasons.insert(kind, HeldBy::Limit(numbers));
             tripped.push(numbers);
         }
     }
-    if let Some(reason) = &ledger.removals_stopped {
-        reasons.insert(GuardKind::Absent, reason.clone());
-        reasons.insert(GuardKind::Suspended, reason.clone());
+    let clock = ledger.removals_stopped.map(HeldBy::Clock);
+    if let Some(by) = clock {
+        reasons.insert(GuardKind::Absent, by);
+        reasons.insert(GuardKind::Suspended, by);
     }
     let passes = |change: &Change| {
         ledger.approved.contains(&change.key())
@@ -214,24 +186,28 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
     if going > 0 && going >= ledger.provisioned_count {
         for kind in [GuardKind::Absent, GuardKind::Suspended] {
-            reasons.entry(kind).or_insert_with(|| EVERYBODY.to_owned());
+            reasons.entry(kind).or_insert(HeldBy::Everybody);
         }
     }
-    let reason_to_hold = |change: &Change| {
-        let asked_by_us = change.cause().is_configuration().then_some(CONFIGURATION);
-        let clock = ledger.removals_stopped.as_deref().filter(|_| change.action().removes());
-        let restored = (ledger.restored && change.action().removes()).then_some(RESTORED);
-        let limit = reasons.get(&change.guard_kind()).map(String::as_str);
-        let reason = clock.or(restored).or(asked_by_us).or(limit)?;
+    let held_by = |change: &Change| {
+        let asked_by_us = change.cause().is_configuration().then_some(HeldBy::Configuration);
+        let clock = clock.filter(|_| change.action().removes());
+        let restored = (ledger.restored && change.action().removes()).then_some(HeldBy::Restored);
+        let limit = reasons.get(&change.guard_kind()).copied();
+        let by = clock.or(restored).or(asked_by_us).or(limit)?;
         let approved = ledger.approved.contains(&change.key());
-        (!approved || clock.is_some()).then_some(reason)
+        (!approved || clock.is_some()).then_some(by)
     };
     let (mut changes, mut outstanding) = (plan.changes, plan.outstanding);
-    let held: Vec<_> = changes.extract_if(.., |change| reason_to_hold(change).is_some()).collect();
-    for change in &held {
-        let reason = reason_to_hold(change).unwrap_or_default();
-        outstanding.push(held_standing(change, format!("{}; {reason}", change.cause().as_str())));
-    }
+    let mut reasons_of_held = Vec::new();
+    let held: Vec<_> = changes
+        .extract_if(.., |change| {
+            let by = held_by(change);
+            reasons_of_held.extend(by);
+            by.is_some()
+        })
+        .collect();
+    outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
     let keys: Vec<_> = held.iter().map(Change::key).collect();
     let digest = digest::plan_digest(changes.iter(), held.iter());
@@ -249,7 +225,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     }
 }
 
-fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<Tripped> {
+fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit> {
     if kind == GuardKind::Create && ledger.first_load {
         return None;
     }
@@ -266,7 +242,7 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<Tripped> 
     let base = ledger.provisioned_count + ledger.removed_count;
     let limit = ledger.limits.get(&kind)?.of_base(base);
     let (wanted, spent) = (wanted.len() as u64, spent.len() as u64);
-    (wanted > 0 && spent + wanted > limit).then_some(Tripped { kind, wanted, spent, limit, base })
+    (wanted > 0 && spent + wanted > limit).then_some(OverLimit { kind, wanted, spent, limit, base })
 }
 
 /// A create that comes after a removal waits where that removal is held.
@@ -277,14 +253,15 @@ fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], outstandin
         if !held.contains(holder) {
             return true;
         }
-        let reason = "the username is still carried by an account whose removal is held";
+        let reason = UsernameConflict::OfHeld;
         let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(&user.id), Some(&user.user_name), reason);
         outstanding.push(entry.action(change.action()).wanted(change.wanted()));
         false
     });
 }
 
-fn held_standing(change: &Change, reason: String) -> OutstandingUser {
+fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
+    let reason = Reason::Held { cause: change.cause(), by };
     let mut entry =
         OutstandingUser::new(OutstandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
             .action(change.action())

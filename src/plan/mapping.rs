@@ -2,7 +2,7 @@
 
 use crate::model::{
     DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, RawGroups, RawValue,
-    RowView, Unusable, UserName, UserState, folded, has_control,
+    RecordFault, RowView, Unusable, UserName, UserState, folded, has_control,
 };
 use std::collections::BTreeSet;
 
@@ -121,9 +121,9 @@ pub struct Reject {
 pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<MappedUser<'a>, Reject> {
     let id = valid_id(&user.id);
     let in_scope = in_scope(&user.groups, scope);
-    let reject = |reason| {
+    let reject = |fault| {
         let username = username_of(user);
-        let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, reason };
+        let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, fault };
         Reject { unusable, could_be_in_scope: !matches!(in_scope, Ok(false)) }
     };
     let id = id.map_err(reject)?;
@@ -132,17 +132,13 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
             UserName::parse(text).map_err(reject)?;
             text.as_ref()
         }
-        RawValue::Absent | RawValue::Null => return Err(reject("no username")),
-        RawValue::Flag(_) | RawValue::Other => return Err(reject("username is no text")),
+        RawValue::Absent | RawValue::Null => return Err(reject(RecordFault::NoUsername)),
+        RawValue::Flag(_) | RawValue::Other => return Err(reject(RecordFault::UsernameType)),
     };
-    let given =
-        name(&user.firstname, "firstname is no text", "firstname is longer than 1024 bytes or has a control character")
-            .map_err(reject)?;
-    let family =
-        name(&user.lastname, "lastname is no text", "lastname is longer than 1024 bytes or has a control character")
-            .map_err(reject)?;
+    let given = name(&user.firstname, RecordFault::FirstnameType, RecordFault::Firstname).map_err(reject)?;
+    let family = name(&user.lastname, RecordFault::LastnameType, RecordFault::Lastname).map_err(reject)?;
     if matches!(user.email, RawValue::Flag(_) | RawValue::Other) {
-        return Err(reject("email is no text"));
+        return Err(reject(RecordFault::EmailType));
     }
     let state = state(user).map_err(reject)?;
     let in_scope = in_scope.map_err(reject)?;
@@ -167,21 +163,17 @@ pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
 ///
 /// # Errors
 /// Why it is none.
-pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, &'static str> {
+pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, RecordFault> {
     match id {
-        RawValue::Text(text) if text.is_empty() => Err("an empty id"),
-        RawValue::Text(text) if text.len() > DIRECTORY_ID_BYTES_MAX => Err("id is longer than 255 bytes"),
+        RawValue::Text(text) if text.is_empty() => Err(RecordFault::EmptyId),
+        RawValue::Text(text) if text.len() > DIRECTORY_ID_BYTES_MAX => Err(RecordFault::LongId),
         RawValue::Text(text) => Ok(text),
-        RawValue::Absent | RawValue::Null => Err("no id"),
-        RawValue::Flag(_) | RawValue::Other => Err("id is no text"),
+        RawValue::Absent | RawValue::Null => Err(RecordFault::NoId),
+        RawValue::Flag(_) | RawValue::Other => Err(RecordFault::IdType),
     }
 }
 
-fn name<'a>(
-    value: &'a RawValue<'_>,
-    no_text: &'static str,
-    unfit: &'static str,
-) -> Result<Option<&'a str>, &'static str> {
+fn name<'a>(value: &'a RawValue<'_>, no_text: RecordFault, unfit: RecordFault) -> Result<Option<&'a str>, RecordFault> {
     match value {
         RawValue::Absent => Ok(None),
         RawValue::Null => Ok(Some("")),
@@ -191,7 +183,7 @@ fn name<'a>(
     }
 }
 
-fn flag(value: &RawValue<'_>, fault: &'static str) -> Result<Option<bool>, &'static str> {
+fn flag(value: &RawValue<'_>, fault: RecordFault) -> Result<Option<bool>, RecordFault> {
     match value {
         RawValue::Absent | RawValue::Null => Ok(None),
         RawValue::Flag(flag) => Ok(Some(*flag)),
@@ -200,28 +192,28 @@ fn flag(value: &RawValue<'_>, fault: &'static str) -> Result<Option<bool>, &'sta
 }
 
 /// Where `state` is present, it and `suspended` decide; `activated` only where `state` is absent.
-fn state(user: &DirectoryUser<'_>) -> Result<UserState, &'static str> {
-    let suspended = flag(&user.suspended, "suspended is no boolean")?.unwrap_or(false);
-    let activated = flag(&user.activated, "activated is no boolean")?;
+fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
+    let suspended = flag(&user.suspended, RecordFault::SuspendedType)?.unwrap_or(false);
+    let activated = flag(&user.activated, RecordFault::ActivatedType)?;
     let said = match &user.state {
         RawValue::Text(text) => match text.as_ref() {
             "ACTIVATED" => UserState::Activated,
             "STAGED" => UserState::Staged,
             "SUSPENDED" => UserState::Suspended,
-            _ => return Err("a state that is none of STAGED, ACTIVATED, SUSPENDED"),
+            _ => return Err(RecordFault::UnknownState),
         },
         RawValue::Absent | RawValue::Null if activated == Some(false) => UserState::Staged,
         RawValue::Absent | RawValue::Null => UserState::Activated,
-        RawValue::Flag(_) | RawValue::Other => return Err("state is no text"),
+        RawValue::Flag(_) | RawValue::Other => return Err(RecordFault::StateType),
     };
     Ok(if suspended { UserState::Suspended } else { said })
 }
 
-fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<bool, &'static str> {
+fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<bool, RecordFault> {
     match groups {
-        RawGroups::Other => Err("groups is no list of names"),
+        RawGroups::Other => Err(RecordFault::GroupsType),
         _ if !scope.by_groups() => Ok(true),
-        RawGroups::Absent => Err("no groups, and the scope is by groups"),
+        RawGroups::Absent => Err(RecordFault::NoGroups),
         RawGroups::Listed(names) => Ok(names.iter().any(|name| scope.groups.contains(name.as_ref()))),
     }
 }

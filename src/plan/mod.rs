@@ -13,12 +13,10 @@ mod duplicates;
 mod guard;
 mod scope_version;
 
-pub use claims::NOT_FREED;
 pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
 pub use digest::{hold_id, plan_digest};
-pub use drift::FOREIGN;
 pub use duplicates::{DuplicateFinder, Duplicates};
-pub use guard::{ApprovedPlan, Ledger, Limits, Tripped, approve};
+pub use guard::{ApprovedPlan, Ledger, Limits, approve};
 pub use mapping::Scope;
 pub use scope_version::{ScopeVersion, ScopeVersions};
 

@@ -59,7 +59,7 @@ fn change(change: &Change) -> Value {
         "action": change.action().as_str(),
         "id": change.directory_id().as_str(),
         "username": change.user_name().as_str(),
-        "cause": change.cause().as_str(),
+        "cause": change.cause().code(),
         "fields": fields,
     })
 }
@@ -75,7 +75,8 @@ fn user(entry: &OutstandingUser) -> Value {
     let mut user = json!({
         "id": entry.directory_id.as_ref().map(|id| id.as_str()),
         "username": entry.username.as_ref().map(|name| name.as_str()),
-        "reason": entry.reason,
+        "code": entry.reason.code(),
+        "reason": entry.reason.to_string(),
         "since": time(entry.since),
     });
     if let Some(until) = entry.until {

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof, ProvisionedUser,
-    UserName, clean,
+    RecordFault, UserName, clean,
 };
 use crate::plan::mapping::Requested;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ pub struct RecordFacts {
     /// The names that it asks for.
     pub names: Names,
     /// What it asks for, or why it cannot be used.
-    pub ask: Result<Requested, String>,
+    pub ask: Result<Requested, RecordFault>,
 }
 
 /// The story, and what would have to happen for it to change.
@@ -111,8 +111,8 @@ fn export_says(facts: &Facts) -> String {
     let of = format!("the export of {} ({} users, {proof})", export.written_at, export.users_count);
     match &export.record {
         None => format!("{of} has no record with this id"),
-        Some(RecordFacts { ask: Err(reason), .. }) => {
-            format!("{of} has a record that cannot be used: {reason}; so the user counts as present")
+        Some(RecordFacts { ask: Err(fault), .. }) => {
+            format!("{of} has a record that cannot be used: {fault}; so the user counts as present")
         }
         Some(RecordFacts { ask: Ok(Requested::Withhold(state)), .. }) => {
             format!("{of} says {}", format!("{state:?}").to_uppercase())
@@ -180,7 +180,7 @@ fn guard_says(facts: &Facts) -> String {
         (None, Some(change)) => {
             let fields: Vec<_> = change.fields().iter().map(field).collect();
             let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
-            format!("lets through: {}{fields}, {}", change.action().as_str(), change.cause().as_str())
+            format!("lets through: {}{fields}, {}", change.action().as_str(), change.cause())
         }
         (None, None) => "nothing is to be sent".to_owned(),
     }

@@ -63,7 +63,7 @@ pub fn plan_text(plan: &ApprovedPlan, outstanding: &[OutstandingUser], now: Mome
             "  {} {}: {}{}",
             change.action().as_str(),
             crate::model::clean(change.user_name().as_str()),
-            change.cause().as_str(),
+            change.cause(),
             fields(change)
         );
     }
@@ -100,9 +100,9 @@ pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: 
             continue;
         }
         let _ = writeln!(out, "  {}: {}", kind.as_str(), count(users.len(), "user"));
-        let mut by_reason: BTreeMap<(&str, Option<Moment>), Vec<&OutstandingUser>> = BTreeMap::new();
+        let mut by_reason: BTreeMap<(String, Option<Moment>), Vec<&OutstandingUser>> = BTreeMap::new();
         for user in users {
-            by_reason.entry((&user.reason, user.until)).or_default().push(user);
+            by_reason.entry((user.reason.to_string(), user.until)).or_default().push(user);
         }
         for ((reason, until), users) in by_reason {
             let until = until.map(|until| format!(", until {until}")).unwrap_or_default();

@@ -11,7 +11,7 @@ pub use account::Account;
 pub use rate_limit::{Permit, RateLimit};
 
 use crate::http::{Method, Request, Take, Transport};
-use crate::model::{DesiredUser, Moment, Names, ScimId, UpdateMethod, UserName};
+use crate::model::{DesiredUser, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use crate::records::{Documents, Progress, SCIM_LIST, Window};
 use std::cell::{Cell, RefCell};
@@ -280,8 +280,8 @@ impl<T: Transport> ScimTarget<T> {
         }
         if !carries(account, user_name) {
             // It is somebody else's by now: the caller sees whose, and nothing is sent.
-            let reason = "the account carries another userName".to_owned();
-            return Read { judged: Judged { outcome: Outcome::NotSent, reason, ..read.judged }, value: read.value };
+            let judged = Judged { outcome: Outcome::NotSent, ..read.judged.because(Mismatch::UserName) };
+            return Read { judged, value: read.value };
         }
         change(&mut members);
         self.rate_limit.next().await;
@@ -305,7 +305,7 @@ fn unreadable<V>(mut judged: Judged, what: &str) -> Read<V> {
     if judged.outcome == Outcome::Accepted {
         judged.outcome = Outcome::Unknown(None);
     }
-    judged.reason = format!("the answer cannot be used: {}", crate::model::clean(what));
+    judged.reason = Some(Reason::UnusableAnswer { said: crate::model::clean(what).into_owned() });
     Read { value: None, judged }
 }
 

@@ -60,7 +60,7 @@ pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Optio
     }
     connection
         .prepare(
-            "SELECT c.action, c.directory_id, c.scim_id, c.username FROM hold_changes c JOIN standings s
+            "SELECT c.action, c.directory_id, c.scim_id, c.username FROM hold_changes c JOIN outstanding_users s
              ON s.kind = 'held' AND s.action = c.action AND s.directory_id = c.directory_id
              AND ifnull(s.scim_id, '') = c.scim_id WHERE c.hold_id = ?1 ORDER BY c.action, c.directory_id",
         )?
@@ -127,7 +127,7 @@ pub fn drop_approvals(
     }
     transaction.execute(
         "DELETE FROM holds WHERE id NOT IN (SELECT id FROM holds ORDER BY stored_at DESC LIMIT ?1) OR NOT EXISTS
-         (SELECT 1 FROM hold_changes c JOIN standings s ON s.directory_id = c.directory_id AND s.kind = 'held'
+         (SELECT 1 FROM hold_changes c JOIN outstanding_users s ON s.directory_id = c.directory_id AND s.kind = 'held'
           AND s.action = c.action WHERE c.hold_id = holds.id)",
         [HOLDS_KEPT_MAX],
     )?;

@@ -26,8 +26,6 @@ pub struct Intent {
     pub names: Names,
     /// Whether an update also brings the account back.
     pub reactivate: bool,
-    /// Why, in the plan's words.
-    pub cause: &'static str,
     /// Whether an administrator released it.
     pub approved: bool,
     /// The `[directory]` and `[scope]` settings under which it is wanted.
@@ -69,8 +67,8 @@ pub fn store_intents(
     }
     transaction
         .prepare_cached(
-            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, cause, approved, stored_at, reactivate, settings, approval)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, CASE WHEN ?9 THEN (SELECT expires_at FROM approvals
+            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, approved, stored_at, reactivate, settings, approval)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
              WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '')) END)",
         )?
         .execute((
@@ -81,7 +79,6 @@ pub fn store_intents(
             intent.user_name.as_str(),
             intent.names.given.as_deref(),
             intent.names.family.as_deref(),
-            intent.cause,
             intent.approved,
             now.0,
             intent.reactivate,
@@ -233,7 +230,7 @@ pub fn settle(
             transaction.prepare_cached("UPDATE counts SET provisioned = provisioned - ?1")?.execute([ended as i64])?;
         }
     }
-    let forget = "DELETE FROM standings WHERE kind = 'failed' AND directory_id = ?1";
+    let forget = "DELETE FROM outstanding_users WHERE kind = 'failed' AND directory_id = ?1";
     match &settlement.failure {
         FailureEffect::Keep => {}
         FailureEffect::Clear => {
@@ -257,7 +254,7 @@ pub fn settle(
 pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Result<()> {
     let ended = transaction.execute("DELETE FROM links WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("UPDATE counts SET provisioned = provisioned - ?1", [ended as i64])?;
-    transaction.execute("DELETE FROM standings WHERE directory_id = ?1", [id.as_str()])?;
+    transaction.execute("DELETE FROM outstanding_users WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("DELETE FROM absences WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("UPDATE installation SET quiet_digest = NULL, generation = generation + 1", [])?;
     Ok(())

@@ -2,11 +2,13 @@
 
 use super::log;
 use crate::event::{Draft, EventType, Resource, Source};
-use crate::model::{Action, CycleId, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
+use crate::model::{
+    Action, CycleId, DirectoryId, Moment, OutstandingKind, OutstandingUser, Reason, ScimId, StoredReason, UserName,
+};
 use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
-const COLUMNS: &str = "kind, directory_id, username, scim_id, reason, action, wanted, since, until, attempts";
+const COLUMNS: &str = "kind, directory_id, username, scim_id, code, detail, action, wanted, since, until, attempts";
 
 /// All of them, in the order of reports.
 ///
@@ -14,7 +16,7 @@ const COLUMNS: &str = "kind, directory_id, username, scim_id, reason, action, wa
 /// The state cannot be read.
 pub fn outstanding(connection: &Connection) -> rusqlite::Result<Vec<OutstandingUser>> {
     connection
-        .prepare(&format!("SELECT {COLUMNS} FROM standings ORDER BY kind, directory_id, reason"))?
+        .prepare(&format!("SELECT {COLUMNS} FROM outstanding_users ORDER BY kind, directory_id, code"))?
         .query_map([], read)?
         .collect()
 }
@@ -27,25 +29,29 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutstandingUser> {
         directory_id: text(1)?.map(DirectoryId::new),
         username: text(2)?.map(UserName::of_account),
         scim_id: text(3)?.map(ScimId::new),
-        reason: row.get(4)?,
-        action: text(5)?.and_then(Action::from_name),
-        wanted: row.get_ref(6)?.as_str()?.into(),
-        since: Some(Moment(row.get(7)?)),
-        until: row.get::<_, Option<i64>>(8)?.map(Moment),
-        attempts: row.get(9)?,
+        reason: Reason::from_stored(row.get_ref(4)?.as_str()?, text(5)?),
+        action: text(6)?.and_then(Action::from_name),
+        wanted: row.get_ref(7)?.as_str()?.into(),
+        since: Some(Moment(row.get(8)?)),
+        until: row.get::<_, Option<i64>>(9)?.map(Moment),
+        attempts: row.get(10)?,
         fields: Vec::new(),
     })
 }
 
 pub(super) fn insert(transaction: &Transaction<'_>, entry: &OutstandingUser, now: Moment) -> rusqlite::Result<()> {
+    let StoredReason { code, detail } = entry.reason.stored();
     transaction
-        .prepare_cached(&format!("INSERT INTO standings ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"))?
+        .prepare_cached(&format!(
+            "INSERT INTO outstanding_users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        ))?
         .execute((
             entry.kind.as_str(),
             entry.directory_id.as_ref().map(DirectoryId::as_str),
             entry.username.as_ref().map(UserName::as_str),
             entry.scim_id.as_ref().map(ScimId::as_str),
-            &entry.reason,
+            code,
+            detail,
             entry.action.map(Action::as_str),
             &*entry.wanted,
             entry.since.unwrap_or(now).0,
@@ -58,7 +64,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, entry: &OutstandingUser, now
 /// Since when a user stands so; none where it is new.
 pub(super) fn since(connection: &Connection, entry: &OutstandingUser) -> rusqlite::Result<Option<Moment>> {
     connection
-        .prepare_cached("SELECT min(since) FROM standings WHERE kind = ?1 AND directory_id IS ?2")?
+        .prepare_cached("SELECT min(since) FROM outstanding_users WHERE kind = ?1 AND directory_id IS ?2")?
         .query_row((entry.kind.as_str(), entry.directory_id.as_ref().map(DirectoryId::as_str)), |row| {
             row.get::<_, Option<i64>>(0)
         })
@@ -84,11 +90,11 @@ pub fn replace_outstanding(
     }
     match only {
         None => {
-            transaction.execute("DELETE FROM standings", [])?;
+            transaction.execute("DELETE FROM outstanding_users", [])?;
         }
         Some(users) => {
             for id in users {
-                transaction.execute("DELETE FROM standings WHERE directory_id = ?1", [id.as_str()])?;
+                transaction.execute("DELETE FROM outstanding_users WHERE directory_id = ?1", [id.as_str()])?;
             }
         }
     }
@@ -107,8 +113,8 @@ pub fn replace_outstanding(
         stored.push(entry);
     }
     transaction.execute(
-        "DELETE FROM refusals_said AS said WHERE NOT EXISTS (SELECT 1 FROM standings s WHERE s.kind IN ('refused', 'parked')
-         AND s.directory_id = said.directory_id AND s.reason = said.reason)",
+        "DELETE FROM refusals_said AS said WHERE NOT EXISTS (SELECT 1 FROM outstanding_users s WHERE s.kind IN ('refused', 'parked')
+         AND s.directory_id = said.directory_id AND s.code = said.code)",
         [],
     )?;
     log::append(transaction, &drafts, now)?;
@@ -120,9 +126,9 @@ fn say_once(transaction: &Transaction<'_>, entry: &OutstandingUser) -> rusqlite:
     let id = entry.directory_id.as_ref().map(DirectoryId::as_str);
     transaction
         .prepare_cached(
-            "INSERT INTO refusals_said (directory_id, reason, wanted) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            "INSERT INTO refusals_said (directory_id, code, wanted) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
         )?
-        .execute((id, &entry.reason, &*entry.wanted))
+        .execute((id, entry.reason.code(), &*entry.wanted))
         .map(|rows| rows > 0)
 }
 
@@ -143,7 +149,7 @@ fn draft_of(entry: &OutstandingUser, (cycle, source): (&CycleId, Source)) -> Opt
     draft.resource = Some(Resource { id, username: entry.username.clone(), target_id: entry.scim_id.clone() });
     draft.changes.clone_from(&entry.fields);
     draft.response.details = entry.kind.as_str().to_owned();
-    draft.error_message.clone_from(&entry.reason);
+    draft.error_message = entry.reason.to_string();
     draft.cycle = Some(cycle.clone());
     Some(draft)
 }

@@ -60,61 +60,57 @@ fn the_state_of_a_record_decides() {
     check("", &of("\"state\":null,\"suspended\":null"), "create a");
     check("a a@x.example", &of("\"activated\":false"), "deactivate a (staged in the directory)");
     check("a a@x.example", &of("\"suspended\":true"), "deactivate a (suspended in the directory)");
-    check(
-        "a a@x.example",
-        &of("\"state\":\"active\""),
-        "refused a: a state that is none of STAGED, ACTIVATED, SUSPENDED",
-    );
-    check("a a@x.example", &of("\"suspended\":\"true\""), "refused a: suspended is no boolean");
-    check("a a@x.example", &of("\"suspended\":1"), "refused a: suspended is no boolean");
-    check("a a@x.example", &of("\"activated\":\"no\""), "refused a: activated is no boolean");
+    check("a a@x.example", &of("\"state\":\"active\""), "refused a: state is not one of STAGED, ACTIVATED, SUSPENDED");
+    check("a a@x.example", &of("\"suspended\":\"true\""), "refused a: suspended is not a boolean");
+    check("a a@x.example", &of("\"suspended\":1"), "refused a: suspended is not a boolean");
+    check("a a@x.example", &of("\"activated\":\"no\""), "refused a: activated is not a boolean");
 }
 
 #[test]
 fn an_unusable_record_is_a_present_user() {
-    check("a a@x.example", r#"{"_id":"a","groups":["R"]}"#, "refused a: no username");
+    check("a a@x.example", r#"{"_id":"a","groups":["R"]}"#, "refused a: the record has no username");
     check(
         "a a@x.example",
         r#"{"_id":"a","username":"ann","groups":["R"]}"#,
-        "refused a: username is no e-mail address",
+        "refused a: username is not an e-mail address",
     );
-    check("a a@x.example", r#"{"_id":"a","username":7,"groups":["R"]}"#, "refused a: username is no text");
+    check("a a@x.example", r#"{"_id":"a","username":7,"groups":["R"]}"#, "refused a: username is not a string");
     check(
         "a a@x.example",
         r#"{"_id":"a","username":"a@x.example"}"#,
-        "refused a: no groups, and the scope is by groups",
+        "refused a: the record has no groups, but [scope] selects by group",
     );
     check(
         "a a@x.example",
         r#"{"_id":"a","username":"a@x.example","groups":"R"}"#,
-        "refused a: groups is no list of names",
+        "refused a: groups is not a list of names",
     );
     check(
         "a a@x.example",
         r#"{"_id":"a","username":"a@x.example","groups":["R"],"firstname":5}"#,
-        "refused a: firstname is no text",
+        "refused a: firstname is not a string",
     );
     check(
         "a a@x.example",
         r#"{"_id":"a","username":"a@x.example","groups":["R"],"lastname":"x\u0007"}"#,
         "refused a: lastname is longer than 1024 bytes or has a control character",
     );
-    check("a a@x.example", r#"{"_id":7,"username":"A@X.example","groups":["R"]}"#, "refused a: id is no text");
-    check("a a@x.example", r#"{"username":"a@x.example","groups":["R"]}"#, "refused a: no id");
+    check("a a@x.example", r#"{"_id":7,"username":"A@X.example","groups":["R"]}"#, "refused a: id is not a string");
+    check("a a@x.example", r#"{"username":"a@x.example","groups":["R"]}"#, "refused a: the record has no id");
     check(
         "a a@x.example",
         r#"{"_id":"a","username":"a@x.example","groups":["R"],"email":5}"#,
-        "refused a: email is no text",
+        "refused a: email is not a string",
     );
     check(
         "a a@x.example|b b@x.example",
         r#"{"_id":"","username":"a@x.example","groups":["R"]}|{"_id":"","username":"b@x.example","groups":["R"]}"#,
-        "refused a: an empty id | refused b: an empty id",
+        "refused a: id is empty | refused b: id is empty",
     );
     check(
         "a a@x.example",
         r#"{"_id":"new","username":"a@x.example","groups":["R"],"suspended":"false"}"#,
-        "refused new: suspended is no boolean",
+        "refused new: suspended is not a boolean",
     );
     check(
         "a a@x.example",
@@ -122,36 +118,38 @@ fn an_unusable_record_is_a_present_user() {
         "refused b: another id has the same username, or one that differs only in form | refused c: another id has the same username, or one that differs only in form",
     );
     check("", r#"{"_id":"a","username":"ann","groups":["Everyone"]}"#, "1 unchanged");
-    check("", r#"{"_id":"a","username":"ann","groups":["R"]}"#, "refused a: username is no e-mail address");
+    check("", r#"{"_id":"a","username":"ann","groups":["R"]}"#, "refused a: username is not an e-mail address");
 }
 
 #[test]
 fn a_record_that_names_nobody_stops_absences() {
-    let waits = "waiting a: gone from the export, but a record in it names nobody and might be this user";
+    let waits = "waiting a: missing from the export, but it has a record without a usable id that might be this user";
     check(
         "a a@x.example",
         r#"{"_id":"","groups":["R"]}"#,
-        &format!("{waits} | refused -: a record that names nobody: an empty id"),
+        &format!("{waits} | refused -: a record that matches no known user: id is empty"),
     );
     check(
         "a a@x.example",
         r#"{"username":"new@x.example","groups":["R"]}"#,
-        &format!("{waits} | refused -: a record that names nobody: no id"),
+        &format!("{waits} | refused -: a record that matches no known user: the record has no id"),
     );
     check("a a@x.example", r#"{"username":"new@x.example","groups":["Everyone"]}"#, "delete a (gone from the export)");
     check(
         "a a@x.example|b b@x.example",
         "{\"groups\":[\"R\"]}|b b@x.example +suspended",
-        &format!("deactivate b (suspended in the directory) | {waits} | refused -: a record that names nobody: no id"),
+        &format!(
+            "deactivate b (suspended in the directory) | {waits} | refused -: a record that matches no known user: the record has no id"
+        ),
     );
 }
 
 #[test]
 fn doubled_ids_and_usernames_are_refused() {
     let name = "another id has the same username, or one that differs only in form";
-    check("", "a a@x.example|a b@x.example", "refused a: two records with this id");
-    check("a a@x.example", "a a@x.example|a a@x.example", "refused a: two records with this id");
-    check("", "a a@x.example +out|a b@x.example", "refused a: two records with this id");
+    check("", "a a@x.example|a b@x.example", "refused a: two records have this id");
+    check("a a@x.example", "a a@x.example|a a@x.example", "refused a: two records have this id");
+    check("", "a a@x.example +out|a b@x.example", "refused a: two records have this id");
     check("", "a a@x.example|b A@x.example", &format!("refused a: {name} | refused b: {name}"));
     check("", "a stra\u{df}e@x.example|b STRASSE@x.example", &format!("refused a: {name} | refused b: {name}"));
     check("", "a zoe\u{308}@x.example|b ZO\u{cb}@x.example", &format!("refused a: {name} | refused b: {name}"));
@@ -192,8 +190,7 @@ fn protected_users_are_never_touched() {
 
 #[test]
 fn an_absence_must_be_proven() {
-    let unproven =
-        "waiting a: gone from an export that cannot prove that it is whole; it must be missing from the next one too";
+    let unproven = "waiting a: missing from an export that may be incomplete; must also be missing from the next one";
     check_text("a a@x.example", &ndjson("z z@x.example"), unproven);
     check_text("a a@x.example", "_id,username,groups\nz,z@x.example,R\n", unproven);
     check_text(
@@ -233,7 +230,7 @@ fn csv_is_read_by_its_header() {
     check_text(
         "a a@x.example",
         "id,username,groups,suspended\na,a@x.example,R,yes\nz,z@x.example,R,\n",
-        "refused a: suspended is no boolean",
+        "refused a: suspended is not a boolean",
     );
     for (export, why) in [
         ("id,username,groups\na,a@x.example,R", "the last line has no line end, or a quote is never closed at byte 19"),
@@ -332,7 +329,7 @@ fn the_guard_holds_a_kind_and_lets_the_rest_through() {
     let freed = plan_of("a a@x.example", &array("b a@x.example"), |_| {});
     assert_eq!(
         freed,
-        "held a: gone from the export; everybody would be removed | waiting b: the username is still carried by an account whose removal is held"
+        "held a: gone from the export; everybody would be removed | waiting b: the username still belongs to an account whose removal is held"
     );
 }
 

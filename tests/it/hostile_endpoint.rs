@@ -3,7 +3,7 @@
 use crate::support::fake_rhombus::answer;
 use crate::support::in_process::InProcess;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Duration, OutstandingKind, Removal};
+use rhombus_sync::model::{Duration, OutstandingKind, Reason, Removal, UsernameConflict};
 use rhombus_sync::outcome::{Answer, CallError, RetryAfter};
 use rhombus_sync::plan::Removals;
 use rhombus_sync::report::CycleReport;
@@ -242,7 +242,7 @@ fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     let report = run.run_whole(moved);
     check(&report, 3, OutstandingKind::Failed, 1);
-    assert_eq!(report.outstanding[0].reason, "Rhombus answered 400 Bad Request: bad value");
+    assert_eq!(report.outstanding[0].reason, Reason::Rejected { said: "400 Bad Request: bad value".into() });
     let calls = run.accounts.borrow().seen.len();
     check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
     assert_eq!(run.accounts.borrow().seen.len(), calls, "it was not due");
@@ -499,8 +499,8 @@ fn a_create_that_is_answered_with_somebodys_account_is_refused() {
     });
     let report = run.run_whole(&format!("{}|n n@x.example New", staff(2, "Pat")));
     check(&report, 0, OutstandingKind::Refused, 1);
-    let reason = "Rhombus answered with an account that is linked to another user";
-    assert!(report.outstanding.iter().any(|entry| entry.reason == reason), "{report:?}");
+    let code = UsernameConflict::AnsweredLinked.code();
+    assert!(report.outstanding.iter().any(|entry| entry.reason.code() == code), "{report:?}");
 }
 
 #[test]

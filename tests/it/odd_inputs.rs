@@ -66,8 +66,7 @@ fn many_gone_are_held_with_the_numbers_and_the_rest_goes_on() {
 #[test]
 fn a_few_gone_need_a_proof() {
     let gone = "a a@x.example|z z@x.example";
-    let waits =
-        "waiting b: gone from an export that cannot prove that it is whole; it must be missing from the next one too";
+    let waits = "waiting b: missing from an export that may be incomplete; must also be missing from the next one";
     assert_eq!(plan("a a@x.example|b b@x.example", &ndjson(gone)), waits);
     assert_eq!(plan("a a@x.example|b b@x.example", &array(gone)), "delete b (gone from the export)");
     let page = format!("{{\"totalCount\":2,\"results\":{}}}", array(gone));
@@ -191,7 +190,7 @@ fn huge_values_end_in_bounded_time() {
 fn an_id_that_stands_twice_is_present_and_left_alone() {
     for second in ["a a@x.example", "a other@x.example", "a a@x.example +suspended", "a a@x.example +out"] {
         let said = plan("a a@x.example", &array(&format!("a a@x.example|{second}|z z@x.example")));
-        assert_eq!(said, "refused a: two records with this id", "{second}");
+        assert_eq!(said, "refused a: two records have this id", "{second}");
     }
 }
 
@@ -280,7 +279,10 @@ fn an_absent_key_leaves_a_name_and_null_clears_it() {
     ] {
         assert_eq!(plan(snapshot, &of_a(names)), expected, "{names}");
     }
-    assert_eq!(plan(snapshot, &array("{\"_id\":\"a\",\"groups\":[\"R\"]}|z z@x.example")), "refused a: no username");
+    assert_eq!(
+        plan(snapshot, &array("{\"_id\":\"a\",\"groups\":[\"R\"]}|z z@x.example")),
+        "refused a: the record has no username"
+    );
 }
 
 #[test]
@@ -288,15 +290,15 @@ fn a_text_is_no_boolean_and_a_number_is_no_id() {
     for value in ["\"False\"", "\"false\"", "0", "\"no\"", "[]", "{}"] {
         assert_eq!(
             plan("a a@x.example", &of_a(&format!("\"suspended\":{value}"))),
-            "refused a: suspended is no boolean"
+            "refused a: suspended is not a boolean"
         );
         assert_eq!(
             plan("a a@x.example", &of_a(&format!("\"activated\":{value}"))),
-            "refused a: activated is no boolean"
+            "refused a: activated is not a boolean"
         );
     }
     let numbers = array("{\"_id\":7,\"username\":\"b@x.example\",\"groups\":[\"R\"]}|007 a@x.example|z z@x.example");
-    assert_eq!(plan("007 a@x.example", &numbers), "refused -: a record that names nobody: id is no text");
+    assert_eq!(plan("007 a@x.example", &numbers), "refused -: a record that matches no known user: id is not a string");
 }
 
 #[test]

@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
-    Action, Cause, Change, ChangeKey, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Moment, Names,
-    OnDrift, Proof, ProvisionedUser, RawGroups, RawValue, Removal, ScimId, UserName,
+    Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Moment,
+    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawValue, Removal, ScimId, UserName,
 };
 use rhombus_sync::plan::{
     ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Ledger, Limits, Policy, Removals, Scope,
@@ -194,7 +194,7 @@ impl Case {
             let action = [Action::Delete, Action::Deactivate, Action::Create, Action::Update][place % 4];
             ledger.approved.insert(Self::key(action, id));
         }
-        ledger.removals_stopped = self.clock_is_wrong.then(|| "the clock".to_owned());
+        ledger.removals_stopped = self.clock_is_wrong.then_some(ClockDoubt::BehindLog(61));
         ledger
     }
 

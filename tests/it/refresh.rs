@@ -104,7 +104,7 @@ fn an_account_that_is_gone_is_made_again_and_counts_as_a_create() {
     assert_eq!((report.exit, report.created_count, report.unchanged_count), (0, 1, 3), "{report:?}");
     let said = run.events();
     let why = said.iter().rev().find(|event| event["event_type"] == "user_create_provision").expect("a create");
-    assert_eq!(why["message_chain"]["message_details"], "made again, because the account was gone");
+    assert_eq!(why["message_chain"]["message_details"], "re-created: the account had disappeared");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
     edit(&run, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
     let before = sent(&run);
     let report = refreshed(&run, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    let reason = "a: the account carries another userName at Rhombus than the one that was linked";
+    let reason = "a: the account has another userName at Rhombus than the one that was linked";
     assert_eq!((report.exit, listed(&report, OutstandingKind::Drift)), (0, vec![reason.to_owned()]), "{report:?}");
     assert_eq!(sent(&run), before, "no name of ours goes to somebody else's account");
     let plain = run.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");

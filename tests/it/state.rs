@@ -279,7 +279,7 @@ fn a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
         let held: Vec<_> = report["held"].as_array().expect("a list").iter().map(|user| user["id"].clone()).collect();
         assert_eq!(held, ["id-00001", "id-00005"], "whatever it would remove waits: {report}");
         assert!(
-            report["held"][0]["reason"].as_str().is_some_and(|reason| reason.contains("put back from a copy")),
+            report["held"][0]["reason"].as_str().is_some_and(|reason| reason.contains("restored from a backup")),
             "{report}"
         );
         assert_eq!((report["created"].as_u64(), report["linked"].as_u64()), (Some(0), Some(1)), "6 is not made twice");

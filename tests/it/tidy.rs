@@ -55,7 +55,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
             match room {
                 "model" | "records" => vec![],
                 "plan" | "event" | "schedule" => vec!["model"],
-                "outcome" => vec!["model", "event"],
+                "outcome" => vec!["model"],
                 "retry" => vec!["model", "outcome"],
                 "settlement" => vec!["model", "event"],
                 _ => vec!["model", "plan", "event"],

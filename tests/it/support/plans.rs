@@ -41,7 +41,7 @@ fn change(change: &Change) -> String {
             .collect(),
         Change::Create { after_removal_of: Some(holder), .. } => format!(" after {holder}"),
         Change::Create { .. } => String::new(),
-        Change::Remove { cause, .. } => format!(" ({})", cause.as_str()),
+        Change::Remove { cause, .. } => format!(" ({})", cause),
     };
     format!("{} {}{fields}", change.action().as_str(), change.directory_id())
 }

@@ -1,0 +1,222 @@
+//! Why a user's wanted change is not done: a stable code for programs, a sentence for people.
+//!
+//! The code is what is stored, compared and handed to other programs. What varies (the endpoint's own words, numbers) is
+//! carried along and stored beside it; the sentence is made of both when somebody reads it.
+
+mod stored;
+mod words;
+
+pub use stored::StoredReason;
+pub use words::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
+
+use super::{Cause, GuardKind};
+use std::fmt;
+
+/// Why a user's wanted change is not done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// The record cannot be used.
+    Unusable(RecordFault),
+    /// Records that could be in scope stand for nobody whom we know.
+    Unnamed {
+        /// What is wrong with them.
+        fault: RecordFault,
+        /// How many there are.
+        count: u64,
+    },
+    /// The username is somebody else's, or another than before.
+    Username(UsernameConflict),
+    /// It was not tried.
+    NotTried(NotTried),
+    /// The policy is to keep users who are not wanted any more.
+    Kept(Cause),
+    /// The guard holds it until it is approved.
+    Held {
+        /// Why it is wanted.
+        cause: Cause,
+        /// Why it is held.
+        by: HeldBy,
+    },
+    /// The clocks disagree, so nobody is removed.
+    Clock(ClockDoubt),
+    /// The account is not the one that was linked.
+    Mismatch(Mismatch),
+    /// The account is not as it should be.
+    Account(AccountState),
+    /// Nothing follows from the answer.
+    Doubtful(AnswerDoubt),
+    /// The answer cannot be read.
+    UnusableAnswer {
+        /// What is wrong with it.
+        said: String,
+    },
+    /// Rhombus rejects this user's change.
+    Rejected {
+        /// Status and words of the endpoint.
+        said: String,
+    },
+    /// Rhombus failed.
+    ServerError {
+        /// Status and words of the endpoint.
+        said: String,
+    },
+    /// The request did not leave.
+    NoConnection {
+        /// Why.
+        said: String,
+    },
+    /// Nothing came back.
+    NoAnswer {
+        /// Why.
+        said: String,
+    },
+    /// What an earlier version stored, in its words.
+    Earlier {
+        /// Its code.
+        code: Box<str>,
+        /// Its sentence.
+        said: String,
+    },
+}
+
+/// Why the guard holds a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeldBy {
+    /// More changes of its kind than the limit allows.
+    Limit(OverLimit),
+    /// Nobody would be left.
+    Everybody,
+    /// Our own configuration asks for it, not the directory.
+    Configuration,
+    /// The state was restored from a backup.
+    Restored,
+    /// The clocks disagree.
+    Clock(ClockDoubt),
+}
+
+/// The numbers that hold a kind back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OverLimit {
+    /// Which kind.
+    pub kind: GuardKind,
+    /// How many the plan has.
+    pub wanted: u64,
+    /// How many the window has spent.
+    pub spent: u64,
+    /// How many are allowed.
+    pub limit: u64,
+    /// Of how many users.
+    pub base: u64,
+}
+
+/// Which clocks disagree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClockDoubt {
+    /// Ours is so many seconds behind the last event.
+    BehindLog(i64),
+    /// Ours is so many minutes from Rhombus's.
+    OffRhombus(i64),
+}
+
+impl HeldBy {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Limit(_) => "guard",
+            Self::Everybody => "everybody",
+            Self::Configuration => "configuration",
+            Self::Restored => "restored",
+            Self::Clock(_) => "clock",
+        }
+    }
+}
+
+impl Reason {
+    /// Its stable name: what is compared, stored and counted by.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unusable(fault) | Self::Unnamed { fault, .. } => fault.code(),
+            Self::Username(conflict) => conflict.code(),
+            Self::NotTried(why) => why.code(),
+            Self::Kept(cause) => cause.code(),
+            Self::Held { by, .. } => by.code(),
+            Self::Clock(_) => "clock",
+            Self::Mismatch(_) => "mismatch",
+            Self::Account(state) => state.code(),
+            Self::Doubtful(doubt) => doubt.code(),
+            Self::UnusableAnswer { .. } => "unusable_answer",
+            Self::Rejected { .. } => "rejected",
+            Self::ServerError { .. } => "server_error",
+            Self::NoConnection { .. } => "no_connection",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Earlier { code, .. } => code,
+        }
+    }
+}
+
+macro_rules! from {
+    ($($of:ty => $variant:ident),*) => {
+        $(impl From<$of> for Reason {
+            fn from(of: $of) -> Self {
+                Self::$variant(of)
+            }
+        })*
+    };
+}
+
+from! {
+    RecordFault => Unusable, UsernameConflict => Username, NotTried => NotTried, ClockDoubt => Clock, Mismatch => Mismatch,
+    AccountState => Account, AnswerDoubt => Doubtful
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unusable(fault) => fault.fmt(f),
+            Self::Unnamed { fault, count: 1 } => write!(f, "a record that matches no known user: {fault}"),
+            Self::Unnamed { fault, count } => write!(f, "{count} records that match no known user: {fault}"),
+            Self::Username(conflict) => conflict.fmt(f),
+            Self::NotTried(why) => why.fmt(f),
+            Self::Kept(cause) => cause.fmt(f),
+            Self::Held { cause, by } => write!(f, "{cause}; {by}"),
+            Self::Clock(doubt) => doubt.fmt(f),
+            Self::Mismatch(mismatch) => mismatch.fmt(f),
+            Self::Account(state) => state.fmt(f),
+            Self::Doubtful(doubt) => doubt.fmt(f),
+            Self::UnusableAnswer { said } => write!(f, "the answer cannot be used: {said}"),
+            Self::Rejected { said } | Self::ServerError { said } => write!(f, "Rhombus answered {said}"),
+            Self::NoConnection { said } => write!(f, "no connection: {said}"),
+            Self::NoAnswer { said } => write!(f, "no answer: {said}"),
+            Self::Earlier { said, .. } => f.write_str(said),
+        }
+    }
+}
+
+impl fmt::Display for HeldBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(numbers) => numbers.fmt(f),
+            Self::Everybody => f.write_str("everybody would be removed"),
+            Self::Configuration => f.write_str("held until it is approved, because the directory did not ask for it"),
+            Self::Restored => f.write_str("held until it is approved, because the state was restored from a backup"),
+            Self::Clock(doubt) => doubt.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for OverLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, wanted, spent, limit, base } = self;
+        let kind = kind.as_str();
+        write!(f, "guard.{kind}: {wanted} wanted and {spent} spent within the window, limit is {limit} of {base} users")
+    }
+}
+
+impl fmt::Display for ClockDoubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BehindLog(seconds) => write!(f, "the clock is {seconds} s behind the last event"),
+            Self::OffRhombus(minutes) => write!(f, "the clock is {minutes} minutes off Rhombus's"),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A reason as the state keeps it: its code, and beside it what varies.
+
+use super::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
+use super::{ClockDoubt, HeldBy, OverLimit, Reason};
+use crate::model::{Cause, GuardKind};
+use serde::{Deserialize, Serialize};
+
+/// A reason as the state keeps it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredReason {
+    /// Its stable name.
+    pub code: String,
+    /// What varies, as a JSON object; none where nothing does.
+    pub detail: Option<String>,
+}
+
+/// What varies about a reason.
+#[derive(Serialize, Deserialize, Default, PartialEq)]
+#[serde(default)]
+struct Detail {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<Numbers>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind_s: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    off_minutes: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mismatch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<String>,
+}
+
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Numbers {
+    kind: String,
+    wanted: u64,
+    spent: u64,
+    limit: u64,
+    base: u64,
+}
+
+impl Reason {
+    /// As the state keeps it.
+    #[must_use]
+    pub fn stored(&self) -> StoredReason {
+        let mut detail = Detail::default();
+        match self {
+            Self::Unusable(_) | Self::Username(_) | Self::NotTried(_) | Self::Account(_) | Self::Doubtful(_) => {}
+            Self::Unnamed { fault: _, count } => detail.count = Some(*count),
+            Self::Kept(cause) => detail.cause = Some(cause.code().to_owned()),
+            Self::Held { cause, by } => {
+                detail.cause = Some(cause.code().to_owned());
+                match by {
+                    HeldBy::Limit(numbers) => detail.limit = Some(Numbers::of(numbers)),
+                    HeldBy::Clock(doubt) => detail.note_clock(*doubt),
+                    HeldBy::Everybody | HeldBy::Configuration | HeldBy::Restored => {}
+                }
+            }
+            Self::Clock(doubt) => detail.note_clock(*doubt),
+            Self::Mismatch(mismatch) => detail.mismatch = Some(mismatch.code().to_owned()),
+            Self::UnusableAnswer { said }
+            | Self::Rejected { said }
+            | Self::ServerError { said }
+            | Self::NoConnection { said }
+            | Self::NoAnswer { said }
+            | Self::Earlier { code: _, said } => detail.said = Some(said.clone()),
+        }
+        let detail = (detail != Detail::default()).then(|| serde_json::json!(detail).to_string());
+        StoredReason { code: self.code().to_owned(), detail }
+    }
+
+    /// The reason that was stored so. One that this version has no words of its own for keeps the stored ones.
+    #[must_use]
+    pub fn from_stored(code: &str, detail: Option<&str>) -> Self {
+        let detail: Detail = detail.and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
+        Self::known(code, &detail).unwrap_or_else(|| Self::Earlier {
+            code: code.into(),
+            said: detail.said.unwrap_or_else(|| code.replace('_', " ")),
+        })
+    }
+
+    fn known(code: &str, detail: &Detail) -> Option<Self> {
+        if let Some(cause) = &detail.cause {
+            let cause = Cause::from_code(cause)?;
+            let by = match code {
+                "guard" => HeldBy::Limit(detail.limit.as_ref()?.over_limit()?),
+                "everybody" => HeldBy::Everybody,
+                "configuration" => HeldBy::Configuration,
+                "restored" => HeldBy::Restored,
+                "clock" => HeldBy::Clock(detail.clock()?),
+                _ => return (code == cause.code()).then_some(Self::Kept(cause)),
+            };
+            return Some(Self::Held { cause, by });
+        }
+        if let Some(said) = &detail.said {
+            let said = said.clone();
+            return match code {
+                "unusable_answer" => Some(Self::UnusableAnswer { said }),
+                "rejected" => Some(Self::Rejected { said }),
+                "server_error" => Some(Self::ServerError { said }),
+                "no_connection" => Some(Self::NoConnection { said }),
+                "no_answer" => Some(Self::NoAnswer { said }),
+                _ => None,
+            };
+        }
+        match (code, detail.count) {
+            ("clock", _) => return detail.clock().map(Self::Clock),
+            ("mismatch", _) => return Mismatch::from_code(detail.mismatch.as_ref()?).map(Self::Mismatch),
+            (_, Some(count)) => return RecordFault::from_code(code).map(|fault| Self::Unnamed { fault, count }),
+            (_, None) => {}
+        }
+        None.or_else(|| RecordFault::from_code(code).map(Self::Unusable))
+            .or_else(|| UsernameConflict::from_code(code).map(Self::Username))
+            .or_else(|| NotTried::from_code(code).map(Self::NotTried))
+            .or_else(|| AccountState::from_code(code).map(Self::Account))
+            .or_else(|| AnswerDoubt::from_code(code).map(Self::Doubtful))
+    }
+}
+
+impl Detail {
+    fn note_clock(&mut self, doubt: ClockDoubt) {
+        match doubt {
+            ClockDoubt::BehindLog(seconds) => self.behind_s = Some(seconds),
+            ClockDoubt::OffRhombus(minutes) => self.off_minutes = Some(minutes),
+        }
+    }
+
+    fn clock(&self) -> Option<ClockDoubt> {
+        self.behind_s.map(ClockDoubt::BehindLog).or_else(|| self.off_minutes.map(ClockDoubt::OffRhombus))
+    }
+}
+
+impl Numbers {
+    fn of(numbers: &OverLimit) -> Self {
+        let OverLimit { kind, wanted, spent, limit, base } = *numbers;
+        Self { kind: kind.as_str().to_owned(), wanted, spent, limit, base }
+    }
+
+    fn over_limit(&self) -> Option<OverLimit> {
+        let Self { kind, wanted, spent, limit, base } = self;
+        let kind = GuardKind::from_name(kind)?;
+        Some(OverLimit { kind, wanted: *wanted, spent: *spent, limit: *limit, base: *base })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn every_reason() -> Vec<Reason> {
+        let said = || "400 Bad Request: \"no\"".to_owned();
+        let numbers = OverLimit { kind: GuardKind::Absent, wanted: 4, spent: 0, limit: 3, base: 20 };
+        let clocks = [ClockDoubt::BehindLog(61), ClockDoubt::OffRhombus(-61)];
+        let by = [HeldBy::Limit(numbers), HeldBy::Everybody, HeldBy::Configuration, HeldBy::Restored];
+        let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).collect::<Vec<_>>();
+        let mut all = vec![
+            Reason::UnusableAnswer { said: said() },
+            Reason::Rejected { said: said() },
+            Reason::ServerError { said: said() },
+            Reason::NoConnection { said: said() },
+            Reason::NoAnswer { said: said() },
+            Reason::Earlier { code: "guard".into(), said: said() },
+        ];
+        all.extend(RecordFault::ALL.iter().map(|fault| Reason::Unusable(*fault)));
+        all.extend(RecordFault::ALL.iter().map(|fault| Reason::Unnamed { fault: *fault, count: 3 }));
+        all.extend(UsernameConflict::ALL.iter().map(|conflict| Reason::Username(*conflict)));
+        all.extend(NotTried::ALL.iter().map(|why| Reason::NotTried(*why)));
+        all.extend(AccountState::ALL.iter().map(|state| Reason::Account(*state)));
+        all.extend(AnswerDoubt::ALL.iter().map(|doubt| Reason::Doubtful(*doubt)));
+        all.extend(Mismatch::ALL.iter().map(|mismatch| Reason::Mismatch(*mismatch)));
+        all.extend(clocks.map(Reason::Clock));
+        for &cause in Cause::ALL {
+            all.push(Reason::Kept(cause));
+            all.extend(by.iter().map(|by| Reason::Held { cause, by: *by }));
+        }
+        all
+    }
+
+    #[test]
+    fn every_reason_comes_back_from_the_state_as_it_went_in() {
+        for reason in every_reason() {
+            let StoredReason { code, detail } = reason.stored();
+            assert_eq!(Reason::from_stored(&code, detail.as_deref()), reason, "{code} {detail:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_snake_case_and_a_sentence_is_not_a_code() {
+        for reason in every_reason() {
+            let code = reason.code();
+            assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
+            assert!(reason.to_string().contains(' '), "{code}");
+        }
+    }
+
+    #[test]
+    fn no_two_plain_reasons_share_a_code() {
+        let plain = |reason: &Reason| {
+            matches!(
+                reason,
+                Reason::Unusable(_)
+                    | Reason::Username(_)
+                    | Reason::NotTried(_)
+                    | Reason::Account(_)
+                    | Reason::Doubtful(_)
+            )
+        };
+        let codes: Vec<_> = every_reason().into_iter().filter(plain).map(|reason| reason.code().to_owned()).collect();
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len(), "{codes:?}");
+    }
+
+    #[test]
+    fn what_a_later_version_stored_is_shown_in_its_words() {
+        let later = Reason::from_stored("identity", Some(r#"{"said":"the id of this user changed","other":1}"#));
+        assert_eq!((later.code(), later.to_string()), ("identity", "the id of this user changed".to_owned()));
+        assert_eq!(Reason::from_stored("new_code", None).to_string(), "new code");
+        assert_eq!(Reason::from_stored("new_code", Some("not JSON")).code(), "new_code");
+    }
+}
