@@ -166,3 +166,7 @@ DROP TABLE causes;
 
 -- It was written and never read: the plan says why, and the log.
 ALTER TABLE intents DROP COLUMN cause;
+
+-- The configuration of the last cycle, by its keys; a number said that something had changed, and not what.
+ALTER TABLE installation DROP COLUMN settings_seen;
+ALTER TABLE installation ADD COLUMN config_keys TEXT;

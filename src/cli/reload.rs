@@ -121,12 +121,12 @@ impl Daemon<'_> {
     async fn note_token(&mut self, source: Source) {
         let Some(sending) = &self.sending else { return };
         let fingerprint = self.token.as_ref().map(|token| token.fingerprint(&sending.installation_id));
-        let number = self.deployment.config.settings.number();
+        let keys = self.deployment.config.settings.keys.clone();
         let noted = sending.journal.write(move |transaction| {
             if let Some(fingerprint) = fingerprint {
                 store::note_token(transaction, &fingerprint, source, now())?;
             }
-            store::note_settings(transaction, number, source, now())
+            store::note_config(transaction, &keys, source, now())
         });
         // The next cycle meets the same error, and ends the process with it.
         if let Err(error) = noted.await {

@@ -3,15 +3,16 @@
 
 mod check;
 mod error;
+mod noticed;
 mod raw;
 mod settings;
 
 pub use error::ConfigError;
-pub use raw::{Retention, SinkKind};
+pub use raw::SinkKind;
 pub use settings::Settings;
 
-use crate::model::{Duration, ExistingAccounts, Format, GuardKind, OnDrift, Removal, UpdateMethod};
-use crate::plan::{Limits, Policy, Removals, Scope};
+use crate::model::{Duration, GuardKind, UpdateMethod};
+use crate::plan::{Limits, Policy, Scope, ScopeVersion, SourceSettings};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -123,31 +124,21 @@ impl Config {
             percent_max: limits.percent_max,
             count_max: limits.count_max,
         };
+        let scope = Scope::new(&raw.scope.groups, &raw.scope.protected);
         let settings = Settings {
             export_path: place(&raw.directory.path),
-            format: match raw.directory.format {
-                raw::RawFormat::Auto => Format::Auto,
-                raw::RawFormat::Json => Format::Json,
-                raw::RawFormat::Ndjson => Format::Ndjson,
-                raw::RawFormat::Csv => Format::Csv,
-            },
+            format: raw.directory.format,
             id_attribute: raw.directory.id_attribute.clone(),
             checksum_patience: CHECKSUM_PATIENCE,
             users_count_min: raw.directory.min_users,
             max_age: raw.directory.max_age,
-            scope: Scope::new(&raw.scope.groups, &raw.scope.protected),
+            scope: scope.clone(),
             policy: Policy {
-                on_suspended: removals(rhombus.on_suspended),
-                on_removed: removals(rhombus.on_removed),
-                on_drift: match rhombus.on_drift {
-                    raw::RawDrift::Repair => OnDrift::Repair,
-                    raw::RawDrift::Report => OnDrift::Report,
-                },
+                on_suspended: rhombus.on_suspended,
+                on_removed: rhombus.on_removed,
+                on_drift: rhombus.on_drift,
             },
-            existing_accounts: match rhombus.existing_accounts {
-                raw::RawExisting::Adopt => ExistingAccounts::Adopt,
-                raw::RawExisting::Refuse => ExistingAccounts::Refuse,
-            },
+            existing_accounts: rhombus.existing_accounts,
             limits: [
                 (GuardKind::Absent, limits(&raw.guard.absent.0)),
                 (GuardKind::Suspended, limits(&raw.guard.suspended.0)),
@@ -161,7 +152,8 @@ impl Config {
             settle_time: rhombus.settle_time,
             keep_history: raw.state.keep_history,
             sink_names: sinks.iter().map(Sink::name).collect(),
-            wanted_under: serde_json::json!({"directory": raw.directory, "scope": raw.scope}).to_string(),
+            wanted_under: ScopeVersion { directory: source_settings(&raw.directory), scope },
+            keys: noticed::keys_of(&raw),
         };
         let token = match (&rhombus.token_file, &rhombus.token_credential) {
             (Some(path), _) => Some(TokenPlace::File(place(path))),
@@ -176,10 +168,7 @@ impl Config {
                 ca_file: rhombus.ca_file.as_ref().map(place),
                 proxy: rhombus.proxy.clone(),
             }),
-            update_method: match rhombus.update_method {
-                raw::RawUpdateMethod::Patch => UpdateMethod::Patch,
-                raw::RawUpdateMethod::Put => UpdateMethod::Put,
-            },
+            update_method: rhombus.update_method,
             timeout: rhombus.timeout,
             schedule: Schedule {
                 cron: raw.schedule.cron,
@@ -193,12 +182,10 @@ impl Config {
     }
 }
 
-fn removals(policy: Retention) -> Removals {
-    match policy {
-        Retention::Deactivate => Removals::By(Removal::Deactivate),
-        Retention::Delete => Removals::By(Removal::Delete),
-        Retention::Keep => Removals::Keep,
-    }
+/// What a link remembers of `[directory]`.
+fn source_settings(directory: &raw::RawDirectory) -> SourceSettings {
+    let raw::RawDirectory { source, path, format, id_attribute, min_users: _, max_age: _ } = directory;
+    SourceSettings { source: *source, path: path.clone(), format: *format, id_attribute: id_attribute.clone() }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The file's own shape: every key that works, with its default.
 
 use super::error::Fault;
-use crate::model::Duration;
+use crate::model::{Duration, ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -29,9 +29,9 @@ pub(super) struct Raw {
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawDirectory {
-    pub(super) source: RawSource,
+    pub(super) source: SourceKind,
     pub(super) path: PathBuf,
-    pub(super) format: RawFormat,
+    pub(super) format: Format,
     pub(super) id_attribute: String,
     pub(super) min_users: u64,
     pub(super) max_age: Option<Duration>,
@@ -40,29 +40,14 @@ pub(super) struct RawDirectory {
 impl Default for RawDirectory {
     fn default() -> Self {
         Self {
-            source: RawSource::File,
+            source: SourceKind::File,
             path: PathBuf::new(),
-            format: RawFormat::Auto,
+            format: Format::Auto,
             id_attribute: "_id".to_owned(),
             min_users: 1,
             max_age: None,
         }
     }
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RawSource {
-    File,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RawFormat {
-    Auto,
-    Json,
-    Ndjson,
-    Csv,
 }
 
 #[derive(Deserialize, Serialize, Default)]
@@ -72,7 +57,7 @@ pub(super) struct RawScope {
     pub(super) protected: Vec<String>,
 }
 
-#[derive(Deserialize, Clone)]
+#[derive(Deserialize, Serialize, Clone)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRhombus {
     pub(super) base_url: Option<String>,
@@ -80,11 +65,11 @@ pub(super) struct RawRhombus {
     pub(super) token_credential: Option<String>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) proxy: Option<String>,
-    pub(super) update_method: RawUpdateMethod,
-    pub(super) on_suspended: Retention,
-    pub(super) on_removed: Retention,
-    pub(super) existing_accounts: RawExisting,
-    pub(super) on_drift: RawDrift,
+    pub(super) update_method: UpdateMethod,
+    pub(super) on_suspended: Removals,
+    pub(super) on_removed: Removals,
+    pub(super) existing_accounts: ExistingAccounts,
+    pub(super) on_drift: OnDrift,
     pub(super) concurrency_max: u32,
     pub(super) requests_per_second_max: u32,
     pub(super) timeout: Duration,
@@ -99,11 +84,11 @@ impl Default for RawRhombus {
             token_credential: None,
             ca_file: None,
             proxy: None,
-            update_method: RawUpdateMethod::Patch,
-            on_suspended: Retention::Deactivate,
-            on_removed: Retention::Delete,
-            existing_accounts: RawExisting::Adopt,
-            on_drift: RawDrift::Repair,
+            update_method: UpdateMethod::Patch,
+            on_suspended: Removals::Deactivate,
+            on_removed: Removals::Delete,
+            existing_accounts: ExistingAccounts::Adopt,
+            on_drift: OnDrift::Repair,
             concurrency_max: 8,
             requests_per_second_max: 20,
             timeout: Duration::from_seconds(30),
@@ -112,41 +97,7 @@ impl Default for RawRhombus {
     }
 }
 
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RawUpdateMethod {
-    Patch,
-    Put,
-}
-
-/// What is done with a user who should not be there.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub enum Retention {
-    /// `active=false`; Rhombus then removes the user.
-    Deactivate,
-    /// DELETE.
-    Delete,
-    /// Nothing; the user is listed as kept.
-    Keep,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RawExisting {
-    Adopt,
-    Refuse,
-}
-
-/// What a refresh does about drift; read here, so that a configuration is whole.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RawDrift {
-    Repair,
-    Report,
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawSchedule {
     pub(super) cron: String,
@@ -166,7 +117,7 @@ impl Default for RawSchedule {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawGuard {
     pub(super) window: Duration,
@@ -188,7 +139,7 @@ impl Default for RawGuard {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Serialize, Clone, Copy)]
 pub(super) struct RawLimits {
     pub(super) count_free: u32,
     pub(super) percent_max: u32,
@@ -198,7 +149,7 @@ pub(super) struct RawLimits {
 /// Limits whose defaults differ by kind, each key of which may be left out alone.
 macro_rules! limits {
     ($name:ident, $free:literal, $percent:literal, $max:literal) => {
-        #[derive(Clone, Copy)]
+        #[derive(Serialize, Clone, Copy)]
         pub(super) struct $name(pub(super) RawLimits);
 
         impl Default for $name {
@@ -233,7 +184,7 @@ limits!(SuspendedLimits, 5, 20, 200);
 limits!(CreateLimits, 25, 50, 1000);
 limits!(UpdateLimits, 25, 30, 1000);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawState {
     pub(super) path: PathBuf,
@@ -246,17 +197,17 @@ impl Default for RawState {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSink {
     pub(super) kind: SinkKind,
-    #[serde(default, rename = "format")]
-    _format: RawSinkFormat,
+    #[serde(default)]
+    pub(super) format: RawSinkFormat,
     pub(super) path: Option<PathBuf>,
 }
 
 /// Where events go.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "lowercase")]
 pub enum SinkKind {
     /// A file of whole lines.
@@ -276,9 +227,9 @@ impl SinkKind {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
-enum RawSinkFormat {
+pub(super) enum RawSinkFormat {
     #[default]
     DirectoryInsights,
 }

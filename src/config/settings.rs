@@ -1,7 +1,7 @@
 //! What a cycle needs of the configuration.
 
-use crate::model::{Duration, ExistingAccounts, Format, GuardKind};
-use crate::plan::{Limits, Policy, Scope};
+use crate::model::{ConfigKeys, Duration, ExistingAccounts, Format, GuardKind};
+use crate::plan::{Limits, Policy, Scope, ScopeVersion};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -40,15 +40,30 @@ pub struct Settings {
     pub keep_history: Duration,
     /// The sinks' names in the state.
     pub sink_names: Vec<String>,
-    /// The `[directory]` and `[scope]` settings as JSON, remembered with each link.
-    pub wanted_under: String,
+    /// The `[directory]` and `[scope]` settings that each link remembers.
+    pub wanted_under: ScopeVersion,
+    /// Every key of the file, so that the log can say which an edit changed.
+    pub keys: ConfigKeys,
 }
 
 impl Settings {
-    /// A number that changes when any of them does.
+    /// A number that changes with everything that a plan depends on: under another, an export is not "the same as last time".
     #[must_use]
     pub fn number(&self) -> i64 {
-        let text = format!("{self:?}");
-        xxhash_rust::xxh3::xxh3_64(text.as_bytes()).cast_signed()
+        let limits: BTreeMap<_, _> = self.limits.iter().map(|(kind, limits)| (kind.as_str(), limits)).collect();
+        let named = serde_json::json!({
+            "export_path": self.export_path,
+            "format": self.format,
+            "id_attribute": self.id_attribute,
+            "users_count_min": self.users_count_min,
+            "max_age": self.max_age,
+            "scope": self.scope,
+            "policy": self.policy,
+            "existing_accounts": self.existing_accounts,
+            "limits": limits,
+            "window": self.window,
+            "wanted_under": self.wanted_under,
+        });
+        xxhash_rust::xxh3::xxh3_64(named.to_string().as_bytes()).cast_signed()
     }
 }

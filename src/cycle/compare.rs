@@ -5,9 +5,7 @@ use crate::config::Settings;
 use crate::model::{
     ClockDoubt, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue, Seen,
 };
-use crate::plan::{
-    self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Plan, ScopeVersion, ScopeVersions, Whole,
-};
+use crate::plan::{self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Plan, ScopeVersions, Whole};
 use crate::source::{Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
@@ -160,15 +158,15 @@ pub fn compare(
 /// The settings under which users were last wanted, the present ones among them.
 fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<ScopeVersions> {
     let mut scope_versions = ScopeVersions::default();
-    for (number, json) in store::settings(reader)? {
-        if json == settings.wanted_under {
+    for (number, known) in store::settings(reader)? {
+        if known.as_ref() == Some(&settings.wanted_under) {
             scope_versions.present = number;
         }
-        scope_versions.known.extend(ScopeVersion::from_json(&json).map(|scope_version| (number, scope_version)));
+        scope_versions.known.extend(known.map(|known| (number, known)));
     }
     // `plan` may be asked before a cycle has stored the present ones.
-    if let (0, Some(scope_version)) = (scope_versions.present, ScopeVersion::from_json(&settings.wanted_under)) {
-        scope_versions.known.insert(0, scope_version);
+    if scope_versions.present == 0 {
+        scope_versions.known.insert(0, settings.wanted_under.clone());
     }
     Ok(scope_versions)
 }
@@ -200,7 +198,7 @@ fn join(
         }
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
-        let whole = Whole { proof, written_at: read.written_at, users_count: read.users_count };
+        let whole = Whole { proof, written_at: read.written_at };
         let plan = comparison.finish(whole, &mut |folded| match store::link_of(reader, folded) {
             Ok(row) => row,
             Err(error) => {

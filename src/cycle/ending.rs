@@ -42,7 +42,7 @@ pub(super) async fn write_end<T: Transport>(
     let cycle = context.cycle.clone();
     let window = context.settings.window;
     let wanted_under = context.settings.wanted_under.clone();
-    let (source, number) = (context.source, context.settings.number());
+    let (source, keys) = (context.source, context.settings.keys.clone());
     let proven = context.token_fingerprint.clone().filter(|_| report.token == TokenProof::Proven);
     let keep = (context.settings.sink_names.clone(), context.settings.keep_history);
     let stopped = report.exit == 0 && report.result == CycleResult::Partial;
@@ -89,7 +89,7 @@ pub(super) async fn write_end<T: Transport>(
                 store::drop_approvals(transaction, &approved, planned_at, now)?;
             }
             store::append(transaction, &[cycle_event(&report, source)], now)?;
-            store::note_settings(transaction, number, source, now)?;
+            store::note_config(transaction, &keys, source, now)?;
             if let Some(fingerprint) = proven {
                 store::note_token(transaction, &fingerprint, source, now)?;
             }

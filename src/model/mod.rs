@@ -7,6 +7,7 @@
 mod worded;
 
 mod change;
+mod config_keys;
 mod outstanding;
 mod policy;
 mod reason;
@@ -16,8 +17,9 @@ mod time;
 mod user;
 
 pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
+pub use config_keys::ConfigKeys;
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
-pub use policy::{ExistingAccounts, Format, OnDrift, UpdateMethod};
+pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{
     AccountState, AnswerDoubt, ClockDoubt, HeldBy, Mismatch, NotTried, OverLimit, Reason, RecordFault, StoredReason,
     UsernameConflict,

@@ -8,24 +8,16 @@ use super::{Duplicates, Plan, ScopeVersions};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
     NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, Reason, RecordFault,
-    Removal, RowView, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
+    Removal, Removals, RowView, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many accepted updates that change nothing park a user.
 const FUTILE_UPDATES_MAX: u32 = 3;
 
-/// What is done with users who should not be there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Removals {
-    /// Take the account away like this.
-    By(Removal),
-    /// Never; they are listed as kept.
-    Keep,
-}
-
 /// The policies of `[rhombus]` that a plan depends on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Policy {
     /// For suspended and staged users.
     pub on_suspended: Removals,
@@ -65,8 +57,6 @@ pub struct Whole {
     pub proof: Proof,
     /// When the export was written.
     pub written_at: Moment,
-    /// How many records it held.
-    pub users_count: u64,
 }
 
 /// A comparison under way.
@@ -84,8 +74,6 @@ pub struct Comparison {
     pub(super) nobody_in_scope: bool,
     /// Earlier settings under which a record that names nobody could be a user in scope.
     doubtful: BTreeSet<i64>,
-    /// Rows of earlier settings that are not wanted now, with those settings.
-    left_under: BTreeMap<DirectoryId, i64>,
     /// Users in doubt of whom just the same is wanted.
     again: BTreeSet<DirectoryId>,
 }
@@ -105,7 +93,6 @@ impl Comparison {
             nobody: BTreeMap::new(),
             nobody_in_scope: false,
             doubtful: BTreeSet::new(),
-            left_under: BTreeMap::new(),
             again: BTreeSet::new(),
         }
     }
@@ -138,7 +125,7 @@ impl Comparison {
                 && verdict.as_ref().is_ok_and(|mapped| mapped.ask == Requested::Provision && same_person(mapped));
             self.plan.settings_move_on |= wanted;
             if !wanted {
-                self.leave_behind(row);
+                self.plan.left_behind.push(row.directory_id.clone());
             }
         }
         if verdict.as_ref().is_err_and(|reject| reject.unusable.id.is_none()) {
@@ -161,7 +148,7 @@ impl Comparison {
     /// Takes a row that no record named by id.
     pub fn missing(&mut self, row: &ProvisionedUser) {
         if self.inputs.scope_versions.is_earlier(row.settings) {
-            self.leave_behind(row);
+            self.plan.left_behind.push(row.directory_id.clone());
         }
         self.missing.push(row.clone());
     }
@@ -172,28 +159,11 @@ impl Comparison {
         for row in std::mem::take(&mut self.missing) {
             self.absent(&row, whole, &claimed);
         }
-        self.question_whole_export(&whole);
         self.settle_user_names(holder);
         self.list_in_doubt();
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
         self.plan.outstanding.sort_by(OutstandingUser::order);
         self.plan
-    }
-
-    fn leave_behind(&mut self, row: &ProvisionedUser) {
-        self.plan.left_behind.push(row.directory_id.clone());
-        self.left_under.insert(row.directory_id.clone(), row.settings);
-    }
-
-    /// Removals from an export that the earlier settings would have refused whole are not the directory's word either.
-    fn question_whole_export(&mut self, whole: &Whole) {
-        for change in &mut self.plan.changes {
-            let Change::Remove { directory_id, cause, .. } = change else { continue };
-            let settings = self.left_under.get(directory_id).copied().unwrap_or(self.inputs.scope_versions.present);
-            if !cause.is_configuration() && self.inputs.scope_versions.would_refuse(settings, whole, self.inputs.now) {
-                *cause = Cause::SourceChanged;
-            }
-        }
     }
 
     fn doubled(&self, user: &DirectoryUser<'_>) -> Option<(DirectoryId, RecordFault)> {
@@ -301,24 +271,18 @@ impl Comparison {
     }
 
     fn remove(&mut self, row: &ProvisionedUser, policy: Removals, cause: Cause) {
-        match policy {
-            Removals::Keep => self.plan.outstanding.push(
-                OutstandingUser::new(
-                    OutstandingKind::Kept,
-                    Some(&row.directory_id),
-                    Some(&row.user_name),
-                    Reason::Kept(cause),
-                )
-                .account(&row.scim_id),
-            ),
-            Removals::By(removal) => self.change(Change::Remove {
-                directory_id: row.directory_id.clone(),
-                scim_id: row.scim_id.clone(),
-                user_name: row.user_name.clone(),
-                removal,
-                cause,
-            }),
-        }
+        let Some(removal) = policy.removal() else {
+            let (id, name) = (Some(&row.directory_id), Some(&row.user_name));
+            let entry = OutstandingUser::new(OutstandingKind::Kept, id, name, Reason::Kept(cause));
+            return self.plan.outstanding.push(entry.account(&row.scim_id));
+        };
+        self.change(Change::Remove {
+            directory_id: row.directory_id.clone(),
+            scim_id: row.scim_id.clone(),
+            user_name: row.user_name.clone(),
+            removal,
+            cause,
+        });
     }
 
     fn absent(&mut self, row: &ProvisionedUser, whole: Whole, claimed: &BTreeSet<DirectoryId>) {
@@ -337,7 +301,7 @@ impl Comparison {
         };
         let (policy, cause) =
             (self.inputs.policy.on_removed, self.inputs.scope_versions.cause_of_absence(row, &self.doubtful));
-        let Removals::By(removal) = policy else {
+        let Some(removal) = policy.removal() else {
             self.remove(row, policy, cause);
             return;
         };

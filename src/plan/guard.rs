@@ -8,10 +8,11 @@ use crate::model::{
     Change, ChangeKey, ClockDoubt, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind, OutstandingUser, OverLimit,
     Reason, UsernameConflict,
 };
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The limits of one kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Limits {
     /// So many are free, however small the company is.
     pub count_free: u32,

@@ -4,13 +4,29 @@ use crate::model::{
     DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, RawGroups, RawValue,
     RecordFault, RowView, Unusable, UserName, UserState, folded, has_control,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Which users are wanted (`[scope]`).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, from = "AsWritten")]
 pub struct Scope {
     groups: BTreeSet<String>,
     protected: BTreeSet<String>,
+}
+
+/// A scope as a configuration or a state has it: names are not folded yet.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct AsWritten {
+    groups: Vec<String>,
+    protected: Vec<String>,
+}
+
+impl From<AsWritten> for Scope {
+    fn from(AsWritten { groups, protected }: AsWritten) -> Self {
+        Self::new(&groups, &protected)
+    }
 }
 
 impl Scope {

@@ -13,12 +13,12 @@ mod duplicates;
 mod guard;
 mod scope_version;
 
-pub use comparison::{Comparison, Inputs, Policy, Removals, Whole};
+pub use comparison::{Comparison, Inputs, Policy, Whole};
 pub use digest::{hold_id, plan_digest};
 pub use duplicates::{DuplicateFinder, Duplicates};
 pub use guard::{ApprovedPlan, Ledger, Limits, approve};
 pub use mapping::Scope;
-pub use scope_version::{ScopeVersion, ScopeVersions};
+pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
 
 use crate::model::{Change, DirectoryId, OutstandingUser};
 

@@ -1,46 +1,68 @@
 //! The `[directory]` and `[scope]` settings under which a user was last wanted, so that an edit of our own configuration is
 //! never taken for a word of the directory.
+//!
+//! They are named fields with defaults, compared one by one: a key that a release brings, or no longer knows, is no edit.
+//! What only says which exports are refused whole (`min_users`, `max_age`) is not among them: an edit of it holds nothing.
 
-use super::Whole;
 use super::mapping::{Requested, Scope, map_record};
-use crate::model::{Cause, DirectoryUser, Duration, Moment, ProvisionedUser, UserName};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use crate::model::{Cause, DirectoryUser, Format, ProvisionedUser, SourceKind, UserName};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+macro_rules! remembered {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $of:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $of,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+remembered! {
+    /// What a link remembers of `[directory]`: where users come from, and what says who a record is. One line a key, with the
+    /// value that it has where a state or a configuration does not name it.
+    SourceSettings {
+        /// Which kind of source.
+        source: SourceKind = SourceKind::File,
+        /// The file, as the configuration names it.
+        path: PathBuf = PathBuf::new(),
+        /// How it is written down.
+        format: Format = Format::Auto,
+        /// The immutable key of a user.
+        id_attribute: String = "_id".to_owned(),
+    }
+}
 
 /// One set of those settings.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ScopeVersion {
-    /// `[directory]` without what says which exports are refused whole.
-    source: Value,
-    id_attribute: Option<String>,
-    users_count_min: u64,
-    max_age: Option<Duration>,
-    scope: Scope,
-}
-
-#[derive(Deserialize)]
-struct Stored {
-    directory: Map<String, Value>,
-    scope: StoredScope,
-}
-
-#[derive(Deserialize)]
-struct StoredScope {
-    groups: Vec<String>,
-    protected: Vec<String>,
+    /// Of `[directory]`.
+    pub directory: SourceSettings,
+    /// `[scope]`.
+    pub scope: Scope,
 }
 
 impl ScopeVersion {
     /// Reads what the state remembers; none where that is nothing this program wrote.
     #[must_use]
     pub fn from_json(json: &str) -> Option<Self> {
-        let Stored { mut directory, scope } = serde_json::from_str(json).ok()?;
-        let users_count_min = directory.remove("min_users").and_then(|count| count.as_u64()).unwrap_or(0);
-        let max_age = directory.remove("max_age").and_then(|age| serde_json::from_value(age).ok());
-        let id_attribute = directory.get("id_attribute").and_then(Value::as_str).map(str::to_owned);
-        let scope = Scope::new(&scope.groups, &scope.protected);
-        Some(Self { source: directory.into(), id_attribute, users_count_min, max_age, scope })
+        serde_json::from_str(json).ok()
+    }
+
+    /// As the state remembers it.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::json!(self).to_string()
     }
 }
 
@@ -57,7 +79,9 @@ impl ScopeVersions {
     /// Whether a row was last wanted under other settings.
     #[must_use]
     pub fn is_earlier(&self, settings: i64) -> bool {
-        settings != self.present
+        // Two numbers may stand for the same: an earlier release wrote them down otherwise.
+        let same = || self.known.get(&settings).is_some_and(|known| Some(known) == self.known.get(&self.present));
+        settings != self.present && !same()
     }
 
     /// The settings of a row and the present ones, where both are known.
@@ -71,7 +95,9 @@ impl ScopeVersions {
     pub fn may_be_another(&self, row: &ProvisionedUser, user_name: &UserName) -> bool {
         self.is_earlier(row.settings)
             && !user_name.same_as(&row.user_name)
-            && self.both(row).is_none_or(|(earlier, present)| earlier.id_attribute != present.id_attribute)
+            && self
+                .both(row)
+                .is_none_or(|(earlier, present)| earlier.directory.id_attribute != present.directory.id_attribute)
     }
 
     /// Earlier settings under which a record that names nobody could be a user in scope.
@@ -93,8 +119,8 @@ impl ScopeVersions {
         }
         let Some((earlier, present)) = self.both(row) else { return Cause::ScopeChanged };
         // Out of its groups is as good as absent, and groups are written otherwise by another source.
-        let as_good_as_absent = cause == Cause::OutOfGroups && earlier.source != present.source;
-        if as_good_as_absent || earlier.id_attribute != present.id_attribute {
+        let as_good_as_absent = cause == Cause::OutOfGroups && earlier.directory != present.directory;
+        if as_good_as_absent || earlier.directory.id_attribute != present.directory.id_attribute {
             return Cause::SourceChanged;
         }
         let protects = |name: &str| earlier.scope.protects(name);
@@ -113,21 +139,10 @@ impl ScopeVersions {
         }
         match self.both(row) {
             None => Cause::SourceChanged,
-            Some((earlier, present)) if earlier.source != present.source => Cause::SourceChanged,
+            Some((earlier, present)) if earlier.directory != present.directory => Cause::SourceChanged,
             Some((earlier, _)) if earlier.scope.protects(row.user_name.as_str()) => Cause::ScopeChanged,
             Some(_) if doubtful.contains(&row.settings) => Cause::ScopeChanged,
             Some(_) => Cause::Gone,
         }
-    }
-
-    /// Whether earlier settings would have refused an export whole.
-    #[must_use]
-    pub fn would_refuse(&self, settings: i64, whole: &Whole, now: Moment) -> bool {
-        self.is_earlier(settings)
-            && self.known.get(&settings).is_some_and(|earlier| {
-                let age_ms = now.since_ms(whole.written_at);
-                whole.users_count < earlier.users_count_min
-                    || earlier.max_age.is_some_and(|max_age| age_ms > max_age.milliseconds())
-            })
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{intents, log};
 use crate::event::{Draft, EventType, Source};
-use crate::model::{DirectoryId, Duration, Moment};
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use crate::model::{ConfigKeys, DirectoryId, Duration, Moment};
+use crate::plan::ScopeVersion;
+use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
 
 /// A day, in milliseconds.
@@ -128,19 +129,26 @@ pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite:
     Ok(())
 }
 
-/// Notes the settings of a cycle; other ones than the last cycle's are said in the log.
+/// Notes the configuration of a cycle; keys that have another value than in the last one's are said in the log.
 ///
 /// # Errors
 /// The state cannot be written.
-pub fn note_settings(transaction: &Transaction<'_>, number: i64, source: Source, now: Moment) -> rusqlite::Result<()> {
-    let before: Option<i64> = transaction.query_row("SELECT settings_seen FROM installation", [], |row| row.get(0))?;
-    if before == Some(number) {
+pub fn note_config(
+    transaction: &Transaction<'_>,
+    keys: &ConfigKeys,
+    source: Source,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let before: Option<String> = transaction.query_row("SELECT config_keys FROM installation", [], |row| row.get(0))?;
+    let remembered = keys.to_json();
+    if before.as_ref() == Some(&remembered) {
         return Ok(());
     }
-    transaction.execute("UPDATE installation SET settings_seen = ?1", [number])?;
-    if before.is_some() {
+    transaction.execute("UPDATE installation SET config_keys = ?1", [remembered])?;
+    let changed = before.as_ref().map(|before| keys.changed_since(before)).unwrap_or_default();
+    if !changed.is_empty() {
         let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, source);
-        draft.response.details = "settings changed".to_owned();
+        draft.response.details = format!("settings changed: {}", changed.join(", "));
         log::append(transaction, &[draft], now)?;
     }
     Ok(())
@@ -188,24 +196,24 @@ pub fn checkpoint(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
 ///
 /// # Errors
 /// The state cannot be written.
-pub fn reserve_settings(transaction: &Transaction<'_>, json: &str) -> rusqlite::Result<i64> {
-    let known =
-        transaction.query_row("SELECT id FROM settings WHERE json = ?1", [json], |row| row.get(0)).optional()?;
-    if let Some(id) = known {
+pub fn reserve_settings(transaction: &Transaction<'_>, wanted_under: &ScopeVersion) -> rusqlite::Result<i64> {
+    let known = settings(transaction)?;
+    // By value, not by text: an earlier release may have written the same down otherwise.
+    if let Some((id, _)) = known.into_iter().rev().find(|(_, known)| known.as_ref() == Some(wanted_under)) {
         return Ok(id);
     }
-    transaction.execute("INSERT INTO settings (json) VALUES (?1)", [json])?;
+    transaction.execute("INSERT INTO settings (json) VALUES (?1)", [wanted_under.to_json()])?;
     Ok(transaction.last_insert_rowid())
 }
 
-/// All settings under which users were ever wanted, by their number.
+/// All settings under which users were ever wanted, by their number; none where they cannot be read.
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn settings(connection: &Connection) -> rusqlite::Result<Vec<(i64, String)>> {
+pub fn settings(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<ScopeVersion>)>> {
     connection
         .prepare("SELECT id, json FROM settings ORDER BY id")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([], |row| Ok((row.get(0)?, ScopeVersion::from_json(row.get_ref(1)?.as_str()?))))?
         .collect()
 }
 

@@ -3,8 +3,8 @@
 use crate::support::plans::plan_of;
 use crate::support::{array, ndjson};
 use rhombus_sync::config::Settings;
-use rhombus_sync::model::{Format, GuardKind, Removal};
-use rhombus_sync::plan::{Limits, Removals, Scope};
+use rhombus_sync::model::{Format, GuardKind, Removals};
+use rhombus_sync::plan::{Limits, Scope};
 
 #[track_caller]
 fn check(snapshot: &str, export: &str, expected: &str) {
@@ -288,8 +288,8 @@ fn policies_decide_what_becomes_of_leavers() {
     assert_eq!(plan(|_| {}), "delete a (gone from the export) | deactivate b (suspended in the directory)");
     assert_eq!(
         plan(|settings| {
-            settings.policy.on_suspended = Removals::By(Removal::Delete);
-            settings.policy.on_removed = Removals::By(Removal::Deactivate);
+            settings.policy.on_suspended = Removals::Delete;
+            settings.policy.on_removed = Removals::Deactivate;
         }),
         "deactivate a (gone from the export) | delete b (suspended in the directory)"
     );

@@ -3,8 +3,8 @@
 use crate::support::fake_rhombus::Fate;
 use crate::support::in_process::{InProcess, Steps};
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Action, GuardKind, HoldId, Moment, OutstandingKind, Removal};
-use rhombus_sync::plan::{Limits, Removals, Scope};
+use rhombus_sync::model::{Action, GuardKind, HoldId, Moment, OutstandingKind, Removals};
+use rhombus_sync::plan::{Limits, Scope, ScopeVersion};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::store::{self, Access};
 use std::sync::atomic::Ordering;
@@ -21,10 +21,8 @@ fn strict(installation: &mut InProcess) {
 fn edit(installation: &mut InProcess, groups: &[&str], protected: &[&str], path: &str) {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     installation.settings.scope = Scope::new(&owned(groups), &owned(protected));
-    installation.settings.wanted_under = serde_json::json!({
-        "directory": {"path": path}, "scope": {"groups": groups, "protected": protected},
-    })
-    .to_string();
+    installation.settings.wanted_under.directory.path = path.into();
+    installation.settings.wanted_under.scope = installation.settings.scope.clone();
 }
 
 fn approve(installation: &InProcess, hold: &str) -> usize {
@@ -144,7 +142,7 @@ fn a_lay_off_is_two_steps_look_and_approve() {
 fn an_approval_is_used_up_even_where_the_same_account_comes_back() {
     let mut installation = InProcess::new();
     strict(&mut installation);
-    installation.settings.policy.on_removed = Removals::By(Removal::Deactivate);
+    installation.settings.policy.on_removed = Removals::Deactivate;
     installation.accounts.borrow_mut().keeps_inactive = true;
     installation.run_whole(STAFF);
     let held = installation.run_whole(FOUR_LEFT);
@@ -285,7 +283,8 @@ fn set(installation: &mut InProcess, directory: serde_json::Value, groups: &[&st
     installation.settings.id_attribute = directory["id_attribute"].as_str().unwrap_or("_id").to_owned();
     installation.settings.users_count_min = directory["min_users"].as_u64().unwrap_or(1);
     let scope = serde_json::json!({"groups": groups, "protected": []});
-    installation.settings.wanted_under = serde_json::json!({"directory": directory, "scope": scope}).to_string();
+    let remembered = serde_json::json!({"directory": directory, "scope": scope}).to_string();
+    installation.settings.wanted_under = ScopeVersion::from_json(&remembered).expect("settings that can be read");
 }
 
 #[test]
@@ -314,22 +313,34 @@ fn another_id_attribute_removes_nobody_and_gives_nobody_anothers_names() {
 }
 
 #[test]
-fn an_edit_that_lets_a_smaller_export_pass_is_the_cause_of_what_it_lacks() {
+fn an_edit_of_what_refuses_an_export_whole_holds_nothing() {
     let mut installation = InProcess::new();
     set(&mut installation, serde_json::json!({"min_users": 6}), &["R"]);
     installation.run_whole(STAFF);
     assert_eq!(installation.run_whole(FOUR_LEFT).exit, 1, "it is refused whole");
     set(&mut installation, serde_json::json!({"min_users": 2}), &["R"]);
     let report = installation.run_whole(FOUR_LEFT);
-    assert_eq!(said(&report), (4, 0, 4), "{report:?}");
-    set(&mut installation, serde_json::json!({"min_users": 1}), &["R"]);
-    let report =
-        installation.run_whole("a a@x.example A|c c@x.example C|d d@x.example D|e e@x.example E|f f@x.example F");
-    assert_eq!(
-        (report.exit, report.count(OutstandingKind::Held)),
-        (0, 0),
-        "b was wanted by what would have taken this export: {report:?}"
-    );
+    assert_eq!(said(&report), (0, 4, 0), "the directory said so, and not the edit: {report:?}");
+}
+
+#[test]
+fn a_key_that_a_release_brings_or_drops_is_no_edit() {
+    let mut installation = InProcess::new();
+    set(&mut installation, serde_json::json!({"path": "directory.json"}), &["R"]);
+    installation.run_whole(STAFF);
+    for stored in [
+        // By a release with a key less, by one with all that there are today, and by one with more.
+        r#"{"directory":{"path":"directory.json"},"scope":{"groups":["R"],"protected":[]}}"#,
+        r#"{"directory":{"source":"file","path":"directory.json","format":"auto","id_attribute":"_id","min_users":1,"max_age":null},"scope":{"groups":["R"],"protected":[]}}"#,
+        r#"{"directory":{"path":"directory.json","columns":{"id":null},"records":""},"scope":{"groups":["R"],"protected":[],"later":1}}"#,
+    ] {
+        let state = store::open(&installation.path("state.db"), Access::Write).expect("the state opens");
+        state.execute("UPDATE settings SET json = ?1", [stored]).expect("written by another release");
+        drop(state);
+        installation.run_whole(STAFF);
+        let report = installation.run_whole(&STAFF.replace("|f f@x.example F", ""));
+        assert_eq!(said(&report), (0, 1, 0), "{stored}: {report:?}");
+    }
 }
 
 #[test]

@@ -3,9 +3,8 @@
 use crate::support::fake_rhombus::answer;
 use crate::support::in_process::InProcess;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Duration, OutstandingKind, Reason, Removal, UsernameConflict};
+use rhombus_sync::model::{Duration, OutstandingKind, Reason, Removals, UsernameConflict};
 use rhombus_sync::outcome::{Answer, CallError, RetryAfter};
-use rhombus_sync::plan::Removals;
 use rhombus_sync::report::CycleReport;
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -433,7 +432,7 @@ fn accounts_that_we_did_not_make_can_be_refused() {
 fn a_lost_create_of_somebody_who_left_is_waited_for_then_linked_and_removed() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
-    run.settings.policy.on_removed = Removals::By(Removal::Delete);
+    run.settings.policy.on_removed = Removals::Delete;
     run.run_whole("z z@x.example Zoe");
     mangle(&run, |request, reply| match request.method {
         Method::Post => Err(CallError::Lost("cut".to_owned())),

@@ -342,9 +342,7 @@ fn an_edit_of_our_own_is_named_as_the_cause() {
     // tests/guard.rs takes it through cycles and approvals.
     let said = plan_of(STAFF, &array(STAFF), |settings| {
         settings.scope = rhombus_sync::plan::Scope::new(&["Other".to_owned()], &[]);
-        settings.wanted_under =
-            "{\"directory\":{\"path\":\"directory.json\"},\"scope\":{\"groups\":[\"Other\"],\"protected\":[]}}"
-                .to_owned();
+        settings.wanted_under.scope = settings.scope.clone();
     });
     assert_eq!(said.matches("the configuration: [scope] was changed").count(), 4, "{said}");
     assert!(!said.contains("delete "), "{said}");

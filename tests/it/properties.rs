@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
     Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Moment,
-    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawValue, Removal, ScimId, UserName,
+    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawValue, Removals, ScimId, UserName,
 };
 use rhombus_sync::plan::{
-    ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Ledger, Limits, Policy, Removals, Scope,
-    ScopeVersion, ScopeVersions, Whole, approve,
+    ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Ledger, Limits, Policy, Scope, ScopeVersion,
+    ScopeVersions, Whole, approve,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -201,15 +201,15 @@ impl Case {
     fn inputs(&self, doubled: Duplicates) -> Inputs {
         let ids = |mask: u8| IDS[..6].iter().enumerate().filter(move |(place, _)| set(mask, *place)).map(|(_, id)| *id);
         let in_doubt = |id: &&str| !self.rows.iter().any(|row| IDS[row.id] == *id);
-        let removal = |keeps, removal| if keeps { Removals::Keep } else { Removals::By(removal) };
+        let removal = |keeps, removal| if keeps { Removals::Keep } else { removal };
         let groups = if self.by_groups { vec!["R".to_owned()] } else { Vec::new() };
         let scope_versions = [(1, self.scope_version(true)), (2, self.scope_version(false))];
         Inputs {
             now: Moment(1_000_000),
             scope: Scope::new(&groups, &["root@x.example".to_owned()]),
             policy: Policy {
-                on_suspended: removal(self.keeps.0, Removal::Deactivate),
-                on_removed: removal(self.keeps.1, Removal::Delete),
+                on_suspended: removal(self.keeps.0, Removals::Deactivate),
+                on_removed: removal(self.keeps.1, Removals::Delete),
                 on_drift: OnDrift::Repair,
             },
             failed: BTreeMap::new(),
@@ -258,10 +258,9 @@ impl Case {
             comparison.missing(&self.row(row));
         }
         let proof = if self.proof { Proof::Whole } else { Proof::Unproven };
-        let plan = comparison
-            .finish(Whole { proof, written_at: Moment(9), users_count: records.len() as u64 }, &mut |folded| {
-                self.rows.iter().map(|row| self.row(row)).find(|row| row.user_name.folded() == folded)
-            });
+        let plan = comparison.finish(Whole { proof, written_at: Moment(9) }, &mut |folded| {
+            self.rows.iter().map(|row| self.row(row)).find(|row| row.user_name.folded() == folded)
+        });
         approve(plan, &self.ledger())
     }
 

@@ -8,10 +8,10 @@ pub(crate) mod real_binary;
 
 use rhombus_sync::config::Settings;
 use rhombus_sync::model::{
-    Action, DirectoryId, Duration, ExistingAccounts, Format, GuardKind, Moment, Names, OnDrift, Removal, ScimId,
-    UserName,
+    Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, Format, GuardKind, Moment, Names, OnDrift, Removals,
+    ScimId, UserName,
 };
-use rhombus_sync::plan::{Limits, Policy, Removals, Scope};
+use rhombus_sync::plan::{Limits, Policy, Scope, ScopeVersion};
 use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
 use rhombus_sync::store;
 use rusqlite::Connection;
@@ -22,8 +22,12 @@ use std::path::Path;
 const WIDE: Limits = Limits { count_free: 1_000_000, percent_max: 100, count_max: 1_000_000 };
 
 /// The `[directory]` and `[scope]` of [`settings`], as the state remembers them.
-pub(crate) const WANTED_UNDER: &str =
+const WANTED_UNDER: &str =
     r#"{"directory":{"path":"directory.json"},"scope":{"groups":["R"],"protected":["root@x.example"]}}"#;
+
+pub(crate) fn wanted_under() -> ScopeVersion {
+    ScopeVersion::from_json(WANTED_UNDER).expect("settings that can be read")
+}
 
 /// Settings of a cycle that holds nothing back and reads `directory.json` in a folder.
 pub(crate) fn settings(folder: &Path) -> Settings {
@@ -35,11 +39,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         users_count_min: 1,
         max_age: None,
         scope: Scope::new(&["R".to_owned()], &["root@x.example".to_owned()]),
-        policy: Policy {
-            on_suspended: Removals::By(Removal::Deactivate),
-            on_removed: Removals::By(Removal::Delete),
-            on_drift: OnDrift::Repair,
-        },
+        policy: Policy { on_suspended: Removals::Deactivate, on_removed: Removals::Delete, on_drift: OnDrift::Repair },
         existing_accounts: ExistingAccounts::Adopt,
         limits: GuardKind::ALL.into_iter().map(|kind| (kind, WIDE)).collect(),
         window: Duration::from_seconds(86_400),
@@ -48,7 +48,8 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         settle_time: Duration::from_seconds(0),
         keep_history: Duration::from_seconds(86_400),
         sink_names: Vec::new(),
-        wanted_under: WANTED_UNDER.to_owned(),
+        wanted_under: wanted_under(),
+        keys: ConfigKeys::default(),
     }
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn state(folder: &Path, base_url: &str) -> Connection {
 /// Links accounts, in the shorthand of [`record`], as earlier cycles would have.
 pub(crate) fn link(connection: &mut Connection, users: &str) {
     let transaction = connection.transaction().expect("a transaction");
-    let settings = store::reserve_settings(&transaction, WANTED_UNDER).expect("settings");
+    let settings = store::reserve_settings(&transaction, &wanted_under()).expect("settings");
     for user in users.split('|').map(str::trim).filter(|user| !user.is_empty()) {
         let mut words = user.split(' ');
         let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
