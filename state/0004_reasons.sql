@@ -170,3 +170,13 @@ ALTER TABLE intents DROP COLUMN cause;
 -- The configuration of the last cycle, by its keys; a number said that something had changed, and not what.
 ALTER TABLE installation DROP COLUMN settings_seen;
 ALTER TABLE installation ADD COLUMN config_keys TEXT;
+
+-- What the next cycle and `approve` need of the last one stands in columns of its own: its report is for people.
+ALTER TABLE installation ADD COLUMN hold TEXT;                              -- what is held, by its digest
+ALTER TABLE installation ADD COLUMN export_users_count INTEGER NOT NULL DEFAULT 0; -- of the last export that was read
+UPDATE installation SET hold = json_extract(last_cycle, '$.hold'),
+       export_users_count = ifnull(json_extract(last_cycle, '$.export.users'), 0)
+WHERE json_valid(last_cycle);
+
+-- Since when a sink does not go on.
+ALTER TABLE sinks ADD COLUMN since INTEGER;

@@ -95,6 +95,8 @@ pub(super) async fn write_end<T: Transport>(
             }
             let end = CycleEnd {
                 report: cycle_document(&report).to_string(),
+                hold: report.hold.as_deref().map(HoldId::new),
+                export_users_count: export_written_at.map(|_| report.export_users_count.cast_signed()),
                 // Good is what read the export and came to its end.
                 good_at: (matches!(report.exit, 0 | 3 | 4) && !stopped && export_written_at.is_some()).then_some(now),
                 // A file from the future must not make every later one look old.

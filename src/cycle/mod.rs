@@ -221,12 +221,10 @@ async fn end_quietly<T: Transport>(
     quiet: Quiet,
     written_at: Moment,
 ) -> Result<CycleReport, JournalError> {
-    let last: serde_json::Value =
-        installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let outstanding = store::outstanding(&context.reader).map_err(|error| JournalError(error.to_string()))?;
     let not_as_wanted = outstanding.iter().filter(|entry| entry.scim_id.is_some()).count() as u64;
     let mut report = blank(context, started);
-    report.export_users_count = last["export"]["users"].as_u64().unwrap_or(0);
+    report.export_users_count = installation.export_users_count.max(0).cast_unsigned();
     report.export_digest.clone_from(&quiet.digest);
     report.unchanged_count = installation.provisioned_count.max(0).cast_unsigned().saturating_sub(not_as_wanted);
     report.plan = plan_digest(std::iter::empty(), std::iter::empty());

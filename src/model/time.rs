@@ -21,6 +21,12 @@ impl Moment {
         Self(self.0.saturating_sub(duration.milliseconds()))
     }
 
+    /// Whether a calendar has it.
+    #[must_use]
+    pub fn is_date(self) -> bool {
+        jiff::Timestamp::from_millisecond(self.0).is_ok()
+    }
+
     /// How long after `earlier` this is, in milliseconds; negative where it is before.
     #[must_use]
     pub fn since_ms(self, earlier: Self) -> i64 {

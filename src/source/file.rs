@@ -11,7 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration as StdDuration, Instant};
 
-/// How often within that time.
+/// A modification time further ahead than this is a fault, in milliseconds: clocks differ by hours, not by days.
+const AHEAD_MS_MAX: i64 = 86_400_000;
+/// How often a checksum that does not fit yet is read again.
 const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(250);
 /// The longest checksum file that is looked at, in bytes.
 const CHECKSUM_BYTES_MAX: u64 = 4096;
@@ -21,6 +23,7 @@ pub struct Export {
     path: PathBuf,
     file: File,
     opened: Metadata,
+    written_at: Moment,
     format: Format,
     id_attribute: String,
     first_digest: Option<FileDigest>,
@@ -66,14 +69,31 @@ impl Export {
         }
         let file = File::open(path).map_err(unreadable)?;
         let opened = file.metadata().map_err(unreadable)?;
+        let written_at = written_at(opened.mtime(), opened.mtime_nsec());
         let (path, id_attribute) = (path.to_owned(), id_attribute.to_owned());
-        Ok(Self { path, file, opened, format, id_attribute, first_digest: None, checked: false })
+        let export = Self {
+            path,
+            file,
+            opened,
+            written_at: written_at.unwrap_or_default(),
+            format,
+            id_attribute,
+            first_digest: None,
+            checked: false,
+        };
+        match written_at {
+            Some(_) => Ok(export),
+            None => Err(export.refuse(
+                "its modification time is not a date".to_owned(),
+                "`touch` it, or let the export job write it anew; nothing was sent",
+            )),
+        }
     }
 
     /// When the file was written.
     #[must_use]
     pub fn written_at(&self) -> Moment {
-        Moment(self.opened.mtime() * 1000 + self.opened.mtime_nsec() / 1_000_000)
+        self.written_at
     }
 
     /// How many bytes it has.
@@ -93,6 +113,12 @@ impl Export {
         last_read: Option<Moment>,
     ) -> Result<(), SourceError> {
         let written = self.written_at();
+        if written.since_ms(now) > AHEAD_MS_MAX {
+            return Err(self.refuse(
+                format!("its modification time, {written}, is more than a day ahead"),
+                "`touch` it, or set the clock of the machine that writes it; nothing was sent",
+            ));
+        }
         if let Some(max_age) = max_age
             && now.since_ms(written) > max_age.milliseconds()
         {
@@ -337,5 +363,25 @@ impl From<std::io::Error> for Stop {
 impl From<SourceError> for Stop {
     fn from(error: SourceError) -> Self {
         Self::Refused(error)
+    }
+}
+
+/// When a file was written, from its seconds and nanoseconds; none where that is not a date.
+fn written_at(seconds: i64, nanoseconds: i64) -> Option<Moment> {
+    let written_ms = seconds.checked_mul(1000)?.checked_add(nanoseconds / 1_000_000)?;
+    Some(Moment(written_ms)).filter(|written| written.is_date())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_time_that_is_not_a_date_is_seen() {
+        assert_eq!(written_at(1_800_000_000, 7_000_000), Some(Moment(1_800_000_000_007)));
+        assert_eq!(written_at(-1, 0), Some(Moment(-1_000)));
+        for seconds in [9_300_000_000_000_000, i64::MAX, i64::MIN, 400_000_000_000] {
+            assert_eq!(written_at(seconds, 0), None, "{seconds}");
+        }
     }
 }

@@ -40,11 +40,7 @@ pub fn store_hold(
 /// The state cannot be read.
 pub fn current_hold(connection: &Connection) -> rusqlite::Result<Option<HoldId>> {
     connection
-        .query_row(
-            "SELECT json_extract(last_cycle, '$.hold') FROM installation WHERE last_cycle IS NOT NULL",
-            [],
-            |row| Ok(row.get_ref(0)?.as_str_or_null()?.map(HoldId::new)),
-        )
+        .query_row("SELECT hold FROM installation", [], |row| Ok(row.get_ref(0)?.as_str_or_null()?.map(HoldId::new)))
         .optional()
         .map(Option::flatten)
 }

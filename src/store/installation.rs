@@ -2,7 +2,7 @@
 
 use super::{intents, log};
 use crate::event::{Draft, EventType, Source};
-use crate::model::{ConfigKeys, DirectoryId, Duration, Moment};
+use crate::model::{ConfigKeys, DirectoryId, Duration, HoldId, Moment};
 use crate::plan::ScopeVersion;
 use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
@@ -40,8 +40,10 @@ pub struct InstallationRow {
     pub export_written_at: Option<Moment>,
     /// The export after which nothing was left.
     pub quiet: Option<Quiet>,
-    /// The last cycle's report, JSON.
+    /// The last cycle's report, JSON, for people.
     pub last_cycle: Option<String>,
+    /// How many users the last export that was read held.
+    pub export_users_count: i64,
     /// When a cycle last ended well.
     pub last_good_cycle_at: Option<Moment>,
     /// How many users are provisioned.
@@ -62,7 +64,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
          last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint,
-         not_supported FROM installation, counts",
+         not_supported, export_users_count FROM installation, counts",
         [],
         |row| {
             let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
@@ -79,6 +81,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 export_written_at: row.get::<_, Option<i64>>(4)?.map(Moment),
                 quiet,
                 last_cycle: row.get(8)?,
+                export_users_count: row.get(16)?,
                 last_good_cycle_at: row.get::<_, Option<i64>>(9)?.map(Moment),
                 provisioned_count: row.get(10)?,
                 restored: row.get(12)?,
@@ -248,7 +251,7 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
         "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
          export_written_at = ifnull(?3, export_written_at), first_load = first_load AND ?4,
          quiet_digest = CASE WHEN generation = ?10 THEN ?5 END, quiet_length = ?6, quiet_settings = ?7, quiet_head = ?8,
-         restored = restored AND NOT ?9",
+         restored = restored AND NOT ?9, hold = ?11, export_users_count = ifnull(?12, export_users_count)",
         (
             &end.report,
             end.good_at.map(|at| at.0),
@@ -260,6 +263,8 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
             end.quiet.as_ref().map(|quiet| &quiet.head),
             end.restored_over,
             end.generation,
+            end.hold.as_ref().map(HoldId::as_str),
+            end.export_users_count,
         ),
     )?;
     intents::prune(transaction, end.now, end.window)
@@ -268,8 +273,12 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
 /// What a cycle leaves.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CycleEnd {
-    /// Its report, JSON.
+    /// Its report, JSON, for people.
     pub report: String,
+    /// What is held after it.
+    pub hold: Option<HoldId>,
+    /// How many users its export held, where it read one.
+    pub export_users_count: Option<i64>,
     /// Now, where it ended well.
     pub good_at: Option<Moment>,
     /// When its export was written, where it read one.

@@ -336,7 +336,8 @@ fn a_reload_is_all_or_nothing() {
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
     let updates = run.events().into_iter().filter(|event| event["event_type"] == "idm_integration_update");
-    assert_eq!(updates.count(), 1, "settings changed, said once");
+    let said: Vec<_> = updates.map(|event| event["message_chain"]["message_details"].clone()).collect();
+    assert_eq!(said, ["settings changed: directory.path"], "said once, with the key and not its value");
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn an_export_without_proof_must_lack_a_user_twice_and_at_different_times() {
     installation.run_whole(STAFF);
     let ndjson =
         crate::support::ndjson("a a@x.example A|b b@x.example B|c c@x.example C|d d@x.example D|e e@x.example E");
-    let written = |second: u64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000 + second);
+    let written = |second: u64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(2_100_000_000 + second);
     let run = |text: &str, second: u64| {
         std::fs::write(installation.path("directory.json"), text).expect("an export");
         let file = std::fs::File::options().write(true).open(installation.path("directory.json")).expect("it is there");
@@ -267,7 +267,7 @@ fn an_export_without_proof_must_lack_a_user_twice_and_at_different_times() {
         installation.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("an undisturbed run ends")
     };
     let waits = |report: &CycleReport| (report.exit, report.deleted_count, report.count(OutstandingKind::Waiting));
-    installation.clock.store(1_800_000_100_000, Ordering::SeqCst);
+    installation.clock.store(2_100_000_100_000, Ordering::SeqCst);
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1));
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1), "the same file is no second sighting");
     let back = format!("{ndjson}{}", crate::support::ndjson("f f@x.example F"));

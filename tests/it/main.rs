@@ -15,4 +15,5 @@ mod refresh;
 mod state;
 mod support;
 mod tidy;
+mod upgrade;
 mod wire;

@@ -93,7 +93,7 @@ fn beside_a_writer(writer: impl Fn(&std::path::Path) + Sync, good: &[String]) ->
         });
         let started = Instant::now();
         while started.elapsed() < StdDuration::from_millis(700) {
-            let now = rhombus_sync::model::Moment(3_000);
+            let now = crate::support::NOW;
             let read = rhombus_sync::cycle::open_export(&settings, now, &installation).map_err(Into::into).and_then(
                 |mut export| rhombus_sync::cycle::compare(&connection, &settings, &mut export, Default::default(), now),
             );
@@ -353,10 +353,30 @@ fn a_stale_export_is_refused_whole() {
     let mut run = InProcess::new();
     run.run_whole(STAFF);
     run.settings.max_age = Some(Duration::from_seconds(3_600));
-    run.clock.store(2_000_000_000_000, Ordering::SeqCst);
+    run.clock.store(2_120_000_000_000, Ordering::SeqCst);
     let report = run.run_whole("a a@x.example A");
     assert_eq!((report.exit, report.deleted_count), (1, 0));
     assert!(report.error.join(": ").contains("longer than 1h ago"), "{report:?}");
+}
+
+#[test]
+fn an_export_from_the_future_is_refused_whole() {
+    let run = InProcess::new();
+    run.run_whole(STAFF);
+    std::fs::write(run.path("directory.json"), array("a a@x.example A")).expect("written");
+    let file = std::fs::File::options().write(true).open(run.path("directory.json")).expect("opens");
+    let ahead = |hours: u64| {
+        let now_ms = u64::try_from(crate::support::NOW.0).expect("after 1970");
+        SystemTime::UNIX_EPOCH + StdDuration::from_millis(now_ms) + StdDuration::from_secs(hours * 3_600)
+    };
+    file.set_modified(ahead(25)).expect("a time");
+    let run_it =
+        || run.run_export(&crate::support::in_process::Steps::new(u32::MAX, crate::support::fake_rhombus::Fate::GoOn));
+    let report = run_it().expect("it ends");
+    assert_eq!((report.exit, report.deleted_count), (1, 0));
+    assert!(report.error.join(": ").contains("more than a day ahead"), "{report:?}");
+    file.set_modified(ahead(23)).expect("a time");
+    assert_eq!(run_it().expect("it ends").exit, 0, "clocks differ by hours");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use crate::support::{link, settings, state};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
-use rhombus_sync::model::{Change, Moment, hex};
+use rhombus_sync::model::{Change, hex};
 use rhombus_sync::store;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
@@ -66,7 +66,7 @@ impl Bench {
     /// What a cycle would do; none where the export is refused whole.
     fn plan(&self, bytes: &[u8]) -> Option<Vec<Change>> {
         std::fs::write(self.folder.path().join("directory.json"), bytes).expect("an export");
-        let (settings, now) = (&self.settings, Moment(3_000));
+        let (settings, now) = (&self.settings, crate::support::NOW);
         let installation = store::installation(&self.connection).expect("an installation");
         let planned = open_export(settings, now, &installation)
             .map_err(CompareError::from)

@@ -113,7 +113,7 @@ impl InProcess {
             accounts: Rc::default(),
             refresh: Cell::new(false),
             only: RefCell::default(),
-            clock: Arc::new(AtomicI64::new(1_800_000_000_000)),
+            clock: Arc::new(AtomicI64::new(crate::support::NOW.0)),
             mangle: RefCell::new(Rc::new(|_, answer| answer)),
             update_method: Cell::new(UpdateMethod::Patch),
             requests_per_second_max: Cell::new(None),

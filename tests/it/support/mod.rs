@@ -21,6 +21,10 @@ use std::path::Path;
 /// A number that is far beyond every limit.
 const WIDE: Limits = Limits { count_free: 1_000_000, percent_max: 100, count_max: 1_000_000 };
 
+/// When tests in process begin: ahead of any machine's clock, whose files are then never from the future, and within what
+/// every file system can write down.
+pub(crate) const NOW: Moment = Moment(2_100_000_000_000);
+
 /// The `[directory]` and `[scope]` of [`settings`], as the state remembers them.
 const WANTED_UNDER: &str =
     r#"{"directory":{"path":"directory.json"},"scope":{"groups":["R"],"protected":["root@x.example"]}}"#;

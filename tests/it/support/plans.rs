@@ -1,9 +1,9 @@
 //! Snapshot and export in, plan out, as one line of text. Everything from the file to the guard is the real code.
 
-use crate::support::{link, settings, state};
+use crate::support::{NOW, link, settings, state};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
-use rhombus_sync::model::{Change, Moment, OutstandingUser};
+use rhombus_sync::model::{Change, OutstandingUser};
 use rhombus_sync::plan::ApprovedPlan;
 use rhombus_sync::store;
 use std::error::Error;
@@ -17,9 +17,9 @@ pub(crate) fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Set
     let mut settings = settings(folder.path());
     adjust(&mut settings);
     let installation = store::installation(&connection).expect("an installation");
-    let planned = open_export(&settings, Moment(3_000), &installation)
+    let planned = open_export(&settings, NOW, &installation)
         .map_err(CompareError::from)
-        .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), Moment(3_000)));
+        .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), NOW));
     match planned {
         Ok(compared) => render(&compared.plan),
         Err(error) => format!("refused whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),
