@@ -21,7 +21,7 @@ pub async fn ship(
 ) -> Result<Vec<SinkPlace>, JournalError> {
     let started = Instant::now();
     let mut stuck = Vec::new();
-    let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
+    let unreadable = JournalError::from;
     let places = store::sink_places(reader).map_err(unreadable)?;
     for sink in sinks {
         let known = places.iter().find(|place| place.name == sink.name());

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     store::append(&transaction, &[draft], SystemClock.now())?;
     transaction.commit()?;
     match made {
-        Some(mut lock) => lock.note(&connection).map_err(JournalError)?,
+        Some(mut lock) => lock.note(&connection).map_err(JournalError::from)?,
         None => store::note_beside(&deployment.state_path, &connection)?,
     }
     Ok(said(arguments, &deployment, &holdings, aside))

@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::process::SystemClock;
 use super::{Arguments, Said};
 use crate::cycle::{Clock, believable, open_file};
+use crate::http::Method;
 use crate::model::Proof;
 use crate::schedule::CronSchedule;
 use crate::store::Access;
@@ -29,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
                 "result": "done", "exit": 0, "next_runs": runs,
                 "accounts": found.as_ref().map(|found| found.accounts_count),
                 "users": found.as_ref().map(|found| found.users_count),
-                "not_supported": found.as_ref().map(|found| &found.not_supported),
+                "not_supported": found.as_ref().map(|found| names(&found.not_supported)),
             })
         )));
     }
@@ -49,7 +50,8 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
             "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
         );
         for method in not_supported {
-            let instead = if method == "DELETE" { "active=false" } else { "PUT" };
+            let instead = if method == Method::Delete { "active=false" } else { "PUT" };
+            let method = method.as_str();
             let _ = writeln!(text, "  {method} is not supported there (405 or 501): {instead} is sent instead");
         }
         if proof == Proof::Unproven {
@@ -58,6 +60,10 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
     }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
     Ok(Said::done(text))
+}
+
+fn names(methods: &BTreeSet<Method>) -> Vec<&'static str> {
+    methods.iter().map(|method| method.as_str()).collect()
 }
 
 fn next_runs(cron: &str, zone: &str) -> Vec<String> {
@@ -75,7 +81,7 @@ struct Found {
     users_count: u64,
     proof: Proof,
     /// What cycles met at this endpoint.
-    not_supported: BTreeSet<String>,
+    not_supported: BTreeSet<Method>,
 }
 
 fn prove(deployment: &Deployment) -> Result<Found, Failure> {

@@ -111,7 +111,7 @@ impl Deployment {
                 "the state was put back from a copy: {said}; this cycle is a refresh, and its removals are held"
             );
         }
-        lock.note(&writer).map_err(JournalError)?;
+        lock.note(&writer).map_err(JournalError::from)?;
         let installation = store::installation(&writer)?;
         if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
     }

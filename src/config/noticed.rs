@@ -51,7 +51,10 @@ mod tests {
 
     #[track_caller]
     fn check(before: &str, after: &str, changed: &[&str]) {
-        let keys = |text: &str| keys_of(&parse(&format!("{BASE}{text}")).ok().expect("a configuration"));
+        let keys = |text: &str| match parse(&format!("{BASE}{text}")) {
+            Ok(raw) => keys_of(&raw),
+            Err(fault) => panic!("{text}: {fault}"),
+        };
         assert_eq!(keys(after).changed_since(&keys(before).to_json()), changed, "{before} -> {after}");
     }
 

@@ -130,7 +130,7 @@ pub(super) async fn fail<T: Transport>(
 
 /// Without a plan, users stand as they stood, and what was held is held.
 fn keep_what_stands<T>(context: &CycleContext<'_, T>, report: &mut CycleReport) -> Result<(), JournalError> {
-    let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
+    let unreadable = JournalError::from;
     report.outstanding = store::outstanding(&context.reader).map_err(unreadable)?;
     report.hold = store::current_hold(&context.reader).map_err(unreadable)?.map(|hold| hold.as_str().to_owned());
     Ok(())
@@ -143,7 +143,7 @@ pub(super) async fn finish<T: Transport>(
 ) -> Result<CycleReport, JournalError> {
     let Finished { mut tally, end, heard, plan, export, refreshed, generation } = finished;
     if let Some(End::State(error)) = &end {
-        return Err(JournalError(error.clone()));
+        return Err(error.clone());
     }
     if let Some(End::Throttled(until)) = end {
         context.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
@@ -248,7 +248,7 @@ fn unrepaired_drift<T>(
     context: &CycleContext<'_, T>,
     only: Option<&BTreeSet<DirectoryId>>,
 ) -> Result<Vec<OutstandingUser>, JournalError> {
-    let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
+    let unreadable = JournalError::from;
     let report = context.settings.policy.on_drift == OnDrift::Report;
     let mut stay = Vec::new();
     for entry in store::outstanding(&context.reader).map_err(unreadable)? {

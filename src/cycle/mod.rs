@@ -108,7 +108,7 @@ enum End {
     /// `deactivate`.
     Deactivated,
     /// The state cannot be written: no request leaves any more.
-    State(String),
+    State(JournalError),
 }
 
 /// Runs one cycle.
@@ -117,7 +117,7 @@ enum End {
 /// The state could not be written to the end: what was done is on record or in doubt, and the next cycle looks it up.
 pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<CycleReport, JournalError> {
     let started = Instant::now();
-    let unreadable = |error: rusqlite::Error| JournalError(error.to_string());
+    let unreadable = JournalError::from;
     let installation = store::installation(&context.reader).map_err(unreadable)?;
     let mut export = match open_export(context.settings, context.clock.now(), &installation) {
         Ok(export) => export,
@@ -175,10 +175,9 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     apply.remember(seen, &compared.vanished, &compared.renamed_there);
     context.journal.write(|_| Ok(())).await?;
     if compared.plan.changes().next().is_some() {
-        let damaged = |error: store::StateError| JournalError(chain(&error).join(": "));
-        store::quick_check(&context.reader).map_err(damaged)?;
+        store::quick_check(&context.reader)?;
         let removals = compared.plan.changes().filter(|change| change.action().removes());
-        store::check_links(&context.reader, removals).map_err(damaged)?;
+        store::check_links(&context.reader, removals)?;
     }
     apply.plan(compared.plan).await;
     let (tally, end, heard) = apply.into_end();
@@ -221,7 +220,7 @@ async fn end_quietly<T: Transport>(
     quiet: Quiet,
     written_at: Moment,
 ) -> Result<CycleReport, JournalError> {
-    let outstanding = store::outstanding(&context.reader).map_err(|error| JournalError(error.to_string()))?;
+    let outstanding = store::outstanding(&context.reader)?;
     let not_as_wanted = outstanding.iter().filter(|entry| entry.scim_id.is_some()).count() as u64;
     let mut report = blank(context, started);
     report.export_users_count = installation.export_users_count.max(0).cast_unsigned();

@@ -11,7 +11,7 @@ use crate::outcome::Judged;
 use crate::retry;
 use crate::scim::Permit;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, Settlement};
-use crate::store::{self, Intent};
+use crate::store::{self, Intent, JournalError};
 use rusqlite::Transaction;
 
 /// An intent older than this at its turn is stored anew first.
@@ -130,8 +130,8 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Passes a good answer of the state on; a bad one ends the cycle: no request leaves after it.
-    pub(super) fn state<V, E: std::error::Error>(&self, result: Result<V, E>) -> Option<V> {
-        result.map_err(|error| self.finish(End::State(error.to_string()))).ok()
+    pub(super) fn state<V, E: Into<JournalError>>(&self, result: Result<V, E>) -> Option<V> {
+        result.map_err(|error| self.finish(End::State(error.into()))).ok()
     }
 
     /// A failure of one user, with when it is tried again: written down at once.

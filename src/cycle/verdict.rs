@@ -34,7 +34,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: boo
             "deactivated while the cycle ran".to_owned(),
             Some("run `rhombus-sync activate` to manage users again"),
         ),
-        Some(End::State(said)) => ended(1, said.clone(), None),
+        Some(End::State(error)) => ended(1, error.to_string(), None),
         Some(End::Stopped) => (0, Vec::new(), None),
         None if silent => ended(
             1,

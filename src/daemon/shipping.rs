@@ -31,9 +31,9 @@ impl Shipping {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
             let mut sinks = sinks();
             loop {
-                if let Err(JournalError(error)) = runtime.block_on(ship_once(&mut sinks, &reader, &journal)) {
+                if let Err(error) = runtime.block_on(ship_once(&mut sinks, &reader, &journal)) {
                     // The cycle meets the same error, and ends the process with it.
-                    tracing::warn!(error, "events cannot be shipped");
+                    tracing::warn!(%error, "events cannot be shipped");
                     return;
                 }
                 match knocks.recv_timeout(AGAIN) {

@@ -11,19 +11,39 @@ use std::future::Future;
 /// The longest answer, in bytes; a list is cut into records as it streams instead.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
 
-/// What is done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What is done; in the order in which methods are listed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Method {
-    /// GET.
-    Get,
-    /// POST.
-    Post,
-    /// PATCH.
-    Patch,
-    /// PUT.
-    Put,
     /// DELETE.
     Delete,
+    /// GET.
+    Get,
+    /// PATCH.
+    Patch,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+}
+
+impl Method {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// The method of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Get, Self::Post, Self::Patch, Self::Put, Self::Delete].into_iter().find(|method| method.as_str() == name)
+    }
 }
 
 /// A request below the client's base address.

@@ -28,7 +28,7 @@ pub struct ScimTarget<T> {
     rate_limit: RateLimit,
     update_method: UpdateMethod,
     date: Cell<Option<Moment>>,
-    not_supported: RefCell<BTreeSet<&'static str>>,
+    not_supported: RefCell<BTreeSet<Method>>,
 }
 
 /// What an update sets.
@@ -97,7 +97,7 @@ impl<T: Transport> ScimTarget<T> {
 
     /// The methods of changes that were answered with 405 or 501.
     #[must_use]
-    pub fn not_supported(&self) -> BTreeSet<&'static str> {
+    pub fn not_supported(&self) -> BTreeSet<Method> {
         self.not_supported.borrow().clone()
     }
 
@@ -111,8 +111,7 @@ impl<T: Transport> ScimTarget<T> {
             self.date.set(Some(*date));
         }
         if let (Ok(Answer { status: 405 | 501, .. }), Method::Patch | Method::Delete) = (&answer, request.method) {
-            let method = if request.method == Method::Patch { "PATCH" } else { "DELETE" };
-            self.not_supported.borrow_mut().insert(method);
+            self.not_supported.borrow_mut().insert(request.method);
         }
         answer
     }

@@ -2,6 +2,7 @@
 
 use super::{intents, log};
 use crate::event::{Draft, EventType, Source};
+use crate::http::Method;
 use crate::model::{ConfigKeys, DirectoryId, Duration, HoldId, Moment};
 use crate::plan::ScopeVersion;
 use rusqlite::{Connection, Transaction};
@@ -53,7 +54,7 @@ pub struct InstallationRow {
     /// Whether the state was put back from a copy, and no refresh has ended well since.
     pub restored: bool,
     /// Methods that the endpoint answered with 405 or 501.
-    pub not_supported: BTreeSet<String>,
+    pub not_supported: BTreeSet<Method>,
 }
 
 /// Reads the row.
@@ -87,7 +88,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 restored: row.get(12)?,
                 generation: row.get(13)?,
                 token_fingerprint: row.get(14)?,
-                not_supported: row.get_ref(15)?.as_str()?.split_whitespace().map(str::to_owned).collect(),
+                not_supported: row.get_ref(15)?.as_str()?.split_whitespace().filter_map(Method::from_name).collect(),
             })
         },
     )
@@ -115,10 +116,10 @@ pub fn set_active(
 ///
 /// # Errors
 /// The state cannot be written.
-pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<&'static str>) -> rusqlite::Result<()> {
+pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<Method>) -> rusqlite::Result<()> {
     let known = installation(transaction)?.not_supported;
-    let all: BTreeSet<&str> = known.iter().map(String::as_str).chain(methods.iter().copied()).collect();
-    let all = all.into_iter().collect::<Vec<_>>().join(" ");
+    let all: Vec<_> = known.union(methods).map(|method| method.as_str()).collect();
+    let all = all.join(" ");
     transaction.execute("UPDATE installation SET not_supported = ?1", [all])?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! and every call fails; fsync is never tried again on that handle (Rebello et al., ATC'20).
 
 use super::{Lock, StateError, database};
+use crate::model::chain;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
@@ -29,17 +30,47 @@ struct Write {
 type Answer = Box<dyn FnOnce() + Send>;
 
 /// The journal has ended; the first error says why.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the state cannot be used: {0}")]
-pub struct JournalError(pub String);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the state cannot be used: {said}")]
+pub struct JournalError {
+    said: String,
+    damage: Damage,
+}
+
+/// Whether the state is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    None,
+    Found,
+}
+
+impl From<String> for JournalError {
+    fn from(said: String) -> Self {
+        Self { said, damage: Damage::None }
+    }
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let found = matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase));
+        Self { said: error.to_string(), damage: if found { Damage::Found } else { Damage::None } }
+    }
+}
+
+impl From<StateError> for JournalError {
+    fn from(error: StateError) -> Self {
+        let found = matches!(error, StateError::Damaged { .. });
+        Self { said: chain(&error).join(": "), damage: if found { Damage::Found } else { Damage::None } }
+    }
+}
 
 impl JournalError {
     /// The ways out of a damaged state; none where it is something else.
     #[must_use]
     pub fn ways_out(&self) -> Option<String> {
-        let damaged = self.0.contains("is damaged") || self.0.contains("malformed");
         let state = StateError::Damaged { path: std::path::PathBuf::new(), what: String::new() };
-        damaged.then(|| state.hint()).flatten()
+        (self.damage == Damage::Found).then(|| state.hint()).flatten()
     }
 }
 
@@ -61,7 +92,7 @@ pub type FaultPlan = Box<dyn FnMut() -> Fault + Send>;
 #[derive(Clone)]
 pub struct Journal {
     writes: mpsc::Sender<Write>,
-    failure: std::sync::Arc<std::sync::OnceLock<String>>,
+    failure: std::sync::Arc<std::sync::OnceLock<JournalError>>,
     thread_ended: std::sync::Arc<std::sync::Mutex<mpsc::Receiver<()>>>,
 }
 
@@ -109,17 +140,6 @@ impl Journal {
         self.send(write, false).map(|_| ())
     }
 
-    /// Writes from a place that has no runtime.
-    ///
-    /// # Errors
-    /// As [`Journal::write`].
-    pub fn write_blocking<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, JournalError> {
-        self.send(write, true)?.blocking_recv().map_err(|_| self.ended())
-    }
-
     /// Ends the thread after what was queued before, and waits until the log of the state is taken up and the lock is free,
     /// whoever else still holds a handle.
     pub fn end(&self) {
@@ -147,7 +167,7 @@ impl Journal {
     }
 
     fn ended(&self) -> JournalError {
-        JournalError(self.failure.get().cloned().unwrap_or_else(|| "its thread has ended".to_owned()))
+        self.failure.get().cloned().unwrap_or_else(|| JournalError::from("its thread has ended".to_owned()))
     }
 }
 
@@ -160,11 +180,11 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(&mut self, queue: &mpsc::Receiver<Write>, told: &std::sync::OnceLock<String>) {
+    fn run(&mut self, queue: &mpsc::Receiver<Write>, told: &std::sync::OnceLock<JournalError>) {
         while let Ok(first) = queue.recv() {
             let writes = gather(first, queue);
             // Whoever waits hears why before the channels close.
-            let mut ended = |error: String| drop(told.set(error));
+            let mut ended = |error: JournalError| drop(told.set(error));
             if self.commit(writes, &mut ended).is_none() {
                 break;
             }
@@ -186,17 +206,17 @@ impl Thread {
         }
     }
 
-    fn commit(&mut self, writes: Vec<Write>, ended: &mut dyn FnMut(String)) -> Option<()> {
+    fn commit(&mut self, writes: Vec<Write>, ended: &mut dyn FnMut(JournalError)) -> Option<()> {
         let fault = self.faults.as_mut().map_or(Fault::None, |faults| faults());
         if fault == Fault::Before {
             return None;
         }
         let held = self.lock.as_ref().map_or(Ok(()), Lock::is_still_held);
         if let Err(error) = held.and_then(|()| self.is_still_there()) {
-            ended(error);
+            ended(error.into());
             return None;
         }
-        let mut said = |error: rusqlite::Error| ended(error.to_string());
+        let mut said = |error: rusqlite::Error| ended(error.into());
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&mut said).ok()?;
         let mut answers = Vec::with_capacity(writes.len());
@@ -218,7 +238,7 @@ impl Thread {
             return None;
         }
         if let Some(Err(error)) = self.lock.as_mut().map(|lock| lock.note(&self.connection)) {
-            ended(error);
+            ended(error.into());
             return None;
         }
         answers.into_iter().for_each(|answer| answer());

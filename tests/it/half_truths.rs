@@ -350,7 +350,7 @@ fn methods_that_the_endpoint_does_not_know_are_remembered() {
     run.run_whole("a a@x.example Anna|b b@x.example Ben");
     let state = store::open(&run.path("state.db"), Access::Read).expect("a state");
     let known = store::installation(&state).expect("a row").not_supported;
-    assert_eq!(known.into_iter().collect::<Vec<_>>(), ["DELETE", "PATCH"]);
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [Method::Delete, Method::Patch]);
 }
 
 #[test]
