@@ -1,4 +1,4 @@
-//! What the outcome of a change writes down: snapshot, intent, standing and event, in one transaction. PURE.
+//! What the outcome of a change writes down: snapshot, intent, failure and event, in one transaction. PURE.
 
 use crate::event::Draft;
 use crate::model::{Action, DirectoryId, Names, OutstandingUser, ScimId, UserName};
@@ -80,7 +80,7 @@ pub struct Settlement {
     pub intent: Option<(IntentId, IntentEnd)>,
     /// What happens to the snapshot.
     pub link: LinkEffect,
-    /// What happens to the standing of kind failed.
+    /// What happens to the failure that is on record.
     pub failure: FailureEffect,
     /// What the log says.
     pub events: Vec<Draft>,

@@ -77,7 +77,7 @@ pub struct OutstandingUser {
 }
 
 impl OutstandingUser {
-    /// A standing that no cycle has stored yet.
+    /// An entry that no cycle has stored yet.
     #[must_use]
     pub fn new(
         kind: OutstandingKind,
@@ -121,7 +121,7 @@ impl OutstandingUser {
         self
     }
 
-    /// Whether another standing of the same user is this one, still: what failed or is held may be so for another reason
+    /// Whether another entry of the same user is this one, still: what failed or is held may be so for another reason
     /// by now, as long as it is the same change.
     #[must_use]
     pub fn goes_on_as(&self, other: &Self) -> bool {
@@ -135,8 +135,8 @@ impl OutstandingUser {
     /// The order of reports: by list, user and reason.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
-        let key = |entry: &Self| (entry.kind, entry.directory_id.clone());
-        key(self).cmp(&key(other)).then_with(|| self.reason.code().cmp(other.reason.code()))
+        let by_user = (self.kind, &self.directory_id).cmp(&(other.kind, &other.directory_id));
+        by_user.then_with(|| self.reason.code().cmp(other.reason.code()))
     }
 
     /// The same, with the time at which it goes on.

@@ -220,7 +220,7 @@ fn next(facts: &Facts) -> String {
         return "nothing, as long as the username stands in [scope] protected".to_owned();
     }
     if let Some(entry) = facts.outstanding.first() {
-        return after_standing(facts, entry);
+        return after_entry(facts, entry);
     }
     if let Some(change) = &facts.change {
         return format!("the next cycle sends it: {}", change.action().as_str());
@@ -235,7 +235,7 @@ fn next(facts: &Facts) -> String {
     }
 }
 
-fn after_standing(facts: &Facts, entry: &OutstandingUser) -> String {
+fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
     let id = clean(facts.id.as_str());
     match (entry.kind, entry.until) {
         (OutstandingKind::Held, _) => match &facts.hold {

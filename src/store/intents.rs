@@ -166,7 +166,7 @@ pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
     })
 }
 
-/// Writes down an outcome: intent, snapshot, standing and events in this one transaction.
+/// Writes down an outcome: intent, snapshot, failure and events in this one transaction.
 ///
 /// # Errors
 /// The state cannot be written.

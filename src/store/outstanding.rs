@@ -71,7 +71,7 @@ pub(super) fn since(connection: &Connection, entry: &OutstandingUser) -> rusqlit
         .map(|since| since.map(Moment))
 }
 
-/// Puts the standings of this cycle, of everybody or `only` of some, in the place of the last one's, says each new refusal and parking in the log, and
+/// Puts the entries of this cycle, of everybody or `only` of some, in the place of the last one's, says each new refusal and parking in the log, and
 /// hands them back with the time since when.
 ///
 /// # Errors
