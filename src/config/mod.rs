@@ -155,19 +155,9 @@ impl Config {
             wanted_under: ScopeVersion { directory: source_settings(&raw.directory), scope },
             keys: noticed::keys_of(&raw),
         };
-        let token = match (&rhombus.token_file, &rhombus.token_credential) {
-            (Some(path), _) => Some(TokenPlace::File(place(path))),
-            (None, Some(name)) => Some(TokenPlace::Credential(name.clone())),
-            (None, None) => None,
-        };
         Ok(Self {
             settings,
-            rhombus: rhombus.base_url.as_ref().zip(token).map(|(base_url, token)| Rhombus {
-                base_url: base_url.trim_end_matches('/').to_owned(),
-                token,
-                ca_file: rhombus.ca_file.as_ref().map(place),
-                proxy: rhombus.proxy.clone(),
-            }),
+            rhombus: endpoint(&rhombus, &place),
             update_method: rhombus.update_method,
             timeout: rhombus.timeout,
             schedule: Schedule {
@@ -180,6 +170,21 @@ impl Config {
             sinks,
         })
     }
+}
+
+/// The endpoint, where one is configured.
+fn endpoint(rhombus: &raw::RawRhombus, place: &dyn Fn(&PathBuf) -> PathBuf) -> Option<Rhombus> {
+    let token = match (&rhombus.token_file, &rhombus.token_credential) {
+        (Some(path), _) => TokenPlace::File(place(path)),
+        (None, Some(name)) => TokenPlace::Credential(name.clone()),
+        (None, None) => return None,
+    };
+    Some(Rhombus {
+        base_url: rhombus.base_url.as_ref()?.trim_end_matches('/').to_owned(),
+        token,
+        ca_file: rhombus.ca_file.as_ref().map(place),
+        proxy: rhombus.proxy.clone(),
+    })
 }
 
 /// What a link remembers of `[directory]`.

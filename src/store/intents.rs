@@ -181,7 +181,19 @@ pub fn settle(
     if let Some((intent, end)) = &settlement.intent {
         end_intent(transaction, *intent, end, now)?;
     }
-    match &settlement.link {
+    link_effect(transaction, id, &settlement.link, settings, now)?;
+    failure_effect(transaction, id, &settlement.failure, now)?;
+    log::append(transaction, &settlement.events, now)
+}
+
+fn link_effect(
+    transaction: &Transaction<'_>,
+    id: &str,
+    effect: &LinkEffect,
+    settings: i64,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    match effect {
         LinkEffect::None => {}
         LinkEffect::Made { scim_id, user_name, names, active } => {
             let row: i64 = transaction
@@ -230,8 +242,17 @@ pub fn settle(
             transaction.prepare_cached("UPDATE counts SET provisioned = provisioned - ?1")?.execute([ended as i64])?;
         }
     }
+    Ok(())
+}
+
+fn failure_effect(
+    transaction: &Transaction<'_>,
+    id: &str,
+    effect: &FailureEffect,
+    now: Moment,
+) -> rusqlite::Result<()> {
     let forget = "DELETE FROM outstanding_users WHERE kind = 'failed' AND directory_id = ?1";
-    match &settlement.failure {
+    match effect {
         FailureEffect::Keep => {}
         FailureEffect::Clear => {
             transaction.prepare_cached(forget)?.execute([id])?;
@@ -244,7 +265,7 @@ pub fn settle(
             super::outstanding::insert(transaction, &entry, now)?;
         }
     }
-    log::append(transaction, &settlement.events, now)
+    Ok(())
 }
 
 /// Ends a link by hand: the account stays as it is, and what was said of the user is resolved.
