@@ -194,6 +194,9 @@ fn source_settings(directory: &raw::RawDirectory) -> SourceSettings {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

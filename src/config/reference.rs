@@ -1,0 +1,431 @@
+//! docs/configuration.md, written from one table of every section and key. The tests below compare the table with what the
+//! parser accepts, key by key, value by value and default by default. It is no part of the program.
+
+/// A section of the file, in the order in which the document shows them.
+struct Section {
+    /// As in the brackets: `guard.absent`.
+    name: &'static str,
+    about: &'static str,
+    keys: &'static [Key],
+}
+
+struct Key {
+    name: &'static str,
+    value: Shape,
+    default: Absent,
+    about: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Text,
+    Texts,
+    Path,
+    Address,
+    Integer,
+    YesNo,
+    Duration,
+    OneOf(&'static [&'static str]),
+}
+
+#[derive(Clone, Copy)]
+enum Absent {
+    /// In TOML.
+    Is(&'static str),
+    /// Left out: without it.
+    Nothing,
+    Required,
+}
+
+use Absent::{Is, Nothing, Required};
+use Shape::{Address, Duration, Integer, OneOf, Path, Text, Texts, YesNo};
+
+/// The only section that may stand more than once.
+const REPEATED: &str = "sinks";
+
+const fn key(name: &'static str, value: Shape, default: Absent, about: &'static str) -> Key {
+    Key { name, value, default, about }
+}
+
+macro_rules! limits {
+    ($free:literal, $percent:literal, $max:literal) => {
+        &[
+            key("count_free", Integer, Is($free), "This many are always allowed, however few users there are."),
+            key("percent_max", Integer, Is($percent), "Percent of the users, 0 to 100."),
+            key("count_max", Integer, Is($max), "Never more than this, however many users there are."),
+        ]
+    };
+}
+
+const SECTIONS: &[Section] = &[
+    Section {
+        name: "directory",
+        about: "The export of the directory: who should exist.",
+        keys: &[
+            key("source", OneOf(&["file"]), Is("\"file\""), "Where the export comes from."),
+            key(
+                "path",
+                Path,
+                Required,
+                "The export. Replace it by a rename: an export that changes while it is read is rejected.",
+            ),
+            key("format", OneOf(&["auto", "json", "ndjson", "csv"]), Is("\"auto\""), "`auto` looks at the content."),
+            key(
+                "id_attribute",
+                Text,
+                Is("\"_id\""),
+                "The immutable key of a user. `id` is accepted if `_id` is absent.",
+            ),
+            key(
+                "min_users",
+                Integer,
+                Is("1"),
+                "An export with fewer users is rejected as a whole. Set it near your head count.",
+            ),
+            key(
+                "max_age",
+                Duration,
+                Nothing,
+                "An export that is older is rejected: this notices an export job that died.",
+            ),
+        ],
+    },
+    Section {
+        name: "scope",
+        about: "Which users of the export are wanted in Rhombus.",
+        keys: &[
+            key("groups", Texts, Is("[]"), "Members of any of these are wanted. Empty: everybody in the export."),
+            key("protected", Texts, Is("[]"), "Usernames that are never created, changed or removed."),
+        ],
+    },
+    Section {
+        name: "rhombus",
+        about: "The endpoint, and what is done there. Not needed with `--sandbox`.",
+        keys: &[
+            key(
+                "base_url",
+                Address,
+                Nothing,
+                "The Rhombus console shows it. `https`; `http` only on loopback. Without user, query and fragment.",
+            ),
+            key("token_file", Path, Nothing, "The file that holds the token. Only its owner and group may read it."),
+            key(
+                "token_credential",
+                Text,
+                Nothing,
+                "Instead of `token_file`: the name of a systemd credential. A token is never a value in this file.",
+            ),
+            key(
+                "ca_file",
+                Path,
+                Nothing,
+                "A private CA in PEM, beside the system's. Verification cannot be switched off.",
+            ),
+            key("proxy", Address, Nothing, "The only proxy. Those in the environment are ignored."),
+            key(
+                "update_method",
+                OneOf(&["patch", "put"]),
+                Is("\"patch\""),
+                "How names are changed: only what differs, or the whole account read, changed and sent back.",
+            ),
+            key(
+                "on_suspended",
+                OneOf(&["deactivate", "delete", "keep"]),
+                Is("\"deactivate\""),
+                "A user who is suspended or staged in the export: `active=false`, DELETE, or nothing (listed as kept).",
+            ),
+            key(
+                "on_removed",
+                OneOf(&["deactivate", "delete", "keep"]),
+                Is("\"delete\""),
+                "A user who is missing from the export or from all scoped groups.",
+            ),
+            key(
+                "existing_accounts",
+                OneOf(&["adopt", "refuse"]),
+                Is("\"adopt\""),
+                "An account that has the username of a newcomer and that we did not create.",
+            ),
+            key(
+                "on_drift",
+                OneOf(&["repair", "report"]),
+                Is("\"repair\""),
+                "What a refresh does about names that were changed, and accounts that were deleted, in Rhombus.",
+            ),
+            key("concurrency_max", Integer, Is("8"), "Requests at the same time, 1 to 1000."),
+            key("requests_per_second_max", Integer, Is("20"), "At least 1. Rhombus does not publish its own limit."),
+            key("timeout", Duration, Is("\"30s\""), "The deadline of one whole request. More than 0."),
+            key(
+                "settle_time",
+                Duration,
+                Is("\"60s\""),
+                "How long a request whose answer was lost may take to show an effect. Until then nothing else is sent for \
+                 that user.",
+            ),
+        ],
+    },
+    Section {
+        name: "schedule",
+        about: "When the daemon starts a cycle.",
+        keys: &[
+            key("cron", Text, Is("\"0 */5 * * * *\""), "Six fields, seconds first. `check` prints the next runs."),
+            key("refresh_cron", Text, Is("\"0 0 3 * * *\""), "Cycles with `--refresh`. `\"\"`: none."),
+            key("time_zone", Text, Is("\"UTC\""), "The time zone of both, such as `Europe/Berlin`."),
+            key("watch", YesNo, Is("true"), "A changed export starts a cycle."),
+        ],
+    },
+    Section {
+        name: "guard",
+        about: "How much may change within the window, for each kind of change: limit = min(`count_max`, max(`count_free`, \
+                `percent_max` % of the users)). If a cycle wants more of one kind, all changes of that kind are held until they \
+                are approved.",
+        keys: &[key(
+            "window",
+            Duration,
+            Is("\"24h\""),
+            "Rolling; neither a restart nor the clock refills it. More than 0.",
+        )],
+    },
+    Section {
+        name: "guard.absent",
+        about: "Removals of users who are missing from the export or its groups: weak evidence.",
+        keys: limits!("3", "10", "50"),
+    },
+    Section {
+        name: "guard.suspended",
+        about: "Removals of users whom the export lists as suspended or staged: stronger evidence.",
+        keys: limits!("5", "20", "200"),
+    },
+    Section { name: "guard.create", about: "New accounts. They open doors.", keys: limits!("25", "50", "1000") },
+    Section {
+        name: "guard.update",
+        about: "Changed names. An export job that swaps two columns renames everybody.",
+        keys: limits!("25", "30", "1000"),
+    },
+    Section {
+        name: "state",
+        about: "The state database.",
+        keys: &[
+            key(
+                "path",
+                Path,
+                Is("\"state/rhombus-sync.db\""),
+                "The SQLite file; a lock file lies beside it. On a local disk. Its folder is created with mode 0700.",
+            ),
+            key(
+                "keep_history",
+                Duration,
+                Is("\"365d\""),
+                "Events that are older, and that every sink has, are pruned.",
+            ),
+        ],
+    },
+    Section {
+        name: "sinks",
+        about: "Where audit events go. Any number of sections; each has its own place in the log.",
+        keys: &[
+            key(
+                "kind",
+                OneOf(&["file", "stdout"]),
+                Required,
+                "With `--json` a `stdout` sink waits for the next run without it.",
+            ),
+            key(
+                "format",
+                OneOf(&["directory-insights"]),
+                Is("\"directory-insights\""),
+                "The shape of JumpCloud Directory Insights.",
+            ),
+            key(
+                "path",
+                Path,
+                Nothing,
+                "The file of `kind = \"file\"`, created with mode 0600. It holds whole lines only.",
+            ),
+        ],
+    },
+];
+
+const INTRODUCTION: &str = "# Configuration
+
+This page is generated from the code; a test compares the two. To change it, edit `src/config/reference.rs` and run
+`UPDATE_DOCS=1 cargo test --lib config::reference`.
+
+The file is TOML, by default `/etc/rhombus-sync/config.toml`; `-c FILE` or `RHOMBUS_SYNC_CONFIG` names another one.
+[`config.example.toml`](../config.example.toml) is a complete file to start from. An unknown key or value is an error (exit 78) with
+its line and the nearest name. Paths are relative to the file. A duration is an integer and `s`, `m`, `h` or `d`.
+`rhombus-sync check` validates a file and reads no secrets.
+";
+
+/// The document.
+fn markdown() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for section in SECTIONS {
+        let heading =
+            if section.name == REPEATED { format!("[[{}]]", section.name) } else { format!("[{}]", section.name) };
+        text += &format!(
+            "\n## `{heading}`\n\n{}\n\n| key | value | default | meaning |\n|---|---|---|---|\n",
+            section.about
+        );
+        for key in section.keys {
+            let default = match key.default {
+                Is(default) => format!("`{default}`"),
+                Nothing => "none".to_owned(),
+                Required => "required".to_owned(),
+            };
+            text += &format!("| `{}` | {} | {default} | {} |\n", key.name, in_words(key.value), key.about);
+        }
+    }
+    text
+}
+
+fn in_words(value: Shape) -> String {
+    match value {
+        Text => "string".to_owned(),
+        Texts => "list of strings".to_owned(),
+        Path => "path".to_owned(),
+        Address => "URL".to_owned(),
+        Integer => "integer".to_owned(),
+        YesNo => "`true` or `false`".to_owned(),
+        Duration => "duration".to_owned(),
+        OneOf(values) => values.iter().map(|value| format!("`\"{value}\"`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, raw};
+    use std::collections::BTreeSet;
+    use std::path::Path as FilePath;
+
+    fn file(name: &str) -> std::path::PathBuf {
+        FilePath::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    }
+
+    /// What a file needs to load, beside the key that is looked at.
+    const NEEDED: [(&str, &[&str]); 3] = [
+        ("directory", &["path = \"d.json\""]),
+        ("rhombus", &["base_url = \"https://x.example/scim/v2\"", "token_file = \"t\""]),
+        (REPEATED, &["kind = \"file\"", "path = \"e.ndjson\""]),
+    ];
+
+    /// A file with `line` in `section`.
+    fn with(section: &Section, line: &str) -> String {
+        let key = line.split(" = ").next().unwrap_or_default();
+        let mut text = String::new();
+        let names = NEEDED.iter().map(|(name, _)| *name).chain([section.name]).collect::<BTreeSet<_>>();
+        for name in names {
+            text += &if name == REPEATED { format!("[[{name}]]\n") } else { format!("[{name}]\n") };
+            let needed = NEEDED.iter().filter(|(needed, _)| *needed == name).flat_map(|(_, lines)| lines.iter());
+            for other in needed.filter(|other| name != section.name || other.split(" = ").next() != Some(key)) {
+                text += &format!("{other}\n");
+            }
+            if name == section.name {
+                text += &format!("{line}\n");
+            }
+        }
+        text
+    }
+
+    fn load(text: &str) -> Result<String, String> {
+        Config::from_text(text, FilePath::new("/x"))
+            .map(|config| format!("{config:?}"))
+            .map_err(|fault| fault.to_string())
+    }
+
+    /// What serde says that it would have accepted instead.
+    fn expected_instead(text: &str) -> BTreeSet<String> {
+        let fault = toml::from_str::<raw::Raw>(text).err().expect("it is wrong").message().to_owned();
+        let (_, expected) = fault.split_once("expected ").unwrap_or_else(|| panic!("{fault}: {text}"));
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    fn names<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+        names.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_table_has_every_section_and_key_that_the_parser_accepts() {
+        let tops = SECTIONS.iter().map(|section| section.name.split('.').next().unwrap_or_default());
+        assert_eq!(expected_instead("xyzzy = 1"), names(tops), "the sections of the file");
+        for section in SECTIONS {
+            let inside = SECTIONS.iter().filter_map(|other| other.name.strip_prefix(section.name)?.strip_prefix('.'));
+            let keys = section.keys.iter().map(|key| key.name).chain(inside);
+            assert_eq!(expected_instead(&with(section, "xyzzy = 1")), names(keys), "the keys of [{}]", section.name);
+        }
+    }
+
+    #[test]
+    fn its_values_are_those_that_the_parser_accepts() {
+        for section in SECTIONS {
+            for key in section.keys {
+                let wrong = match key.value {
+                    OneOf(values) => {
+                        let text = with(section, &format!("{} = \"xyzzy\"", key.name));
+                        assert_eq!(expected_instead(&text), names(values.iter().copied()), "{}", key.name);
+                        "1"
+                    }
+                    Text | Path | Address => "1",
+                    Texts => "\"xyzzy\"",
+                    Integer => "-1",
+                    YesNo => "\"true\"",
+                    Duration => "\"xyzzy\"",
+                };
+                let text = with(section, &format!("{} = {wrong}", key.name));
+                assert!(
+                    toml::from_str::<raw::Raw>(&text).is_err(),
+                    "[{}] {} = {wrong} is accepted",
+                    section.name,
+                    key.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn its_defaults_are_those_of_the_parser() {
+        for section in SECTIONS {
+            let without = load(&with(section, ""));
+            assert!(without.is_ok(), "[{}]: {without:?}", section.name);
+            for key in section.keys {
+                let Is(default) = key.default else { continue };
+                let text = with(section, &format!("{} = {default}", key.name));
+                assert_eq!(load(&text), without, "[{}] {} is not {default} if it is left out", section.name, key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_example_has_every_key_in_its_section() {
+        let example = std::fs::read_to_string(file("config.example.toml")).expect("the example");
+        let mut shown: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut section = String::new();
+        for line in example.lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.split(']').next().unwrap_or_default().trim_matches('[').to_owned();
+            } else if let Some((name, _)) = line.trim_start_matches("# ").split_once(" = ") {
+                shown.insert((section.clone(), name.to_owned()));
+            }
+        }
+        for section in SECTIONS {
+            for key in section.keys.iter().filter(|key| key.name != "token_credential") {
+                let place = (section.name.to_owned(), key.name.to_owned());
+                assert!(shown.contains(&place), "config.example.toml lacks [{}] {}", section.name, key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_is_what_the_table_says() {
+        let path = file("docs/configuration.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, markdown()).expect("written");
+        }
+        let document = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            document == markdown(),
+            "docs/configuration.md is not up to date: UPDATE_DOCS=1 cargo test --lib config::reference"
+        );
+    }
+}
