@@ -86,7 +86,7 @@ fn cycles(run: &RealBinary) -> Vec<String> {
 }
 
 #[test]
-fn it_runs_at_its_start_on_a_changed_export_on_a_signal_and_until_it_is_told_to_stop() {
+fn it_runs_at_its_start_on_a_changed_export_and_on_a_signal() {
     let run = RealBinary::open("");
     rarely(&run);
     run.export(&people(0..3));
@@ -130,7 +130,7 @@ fn a_schedule_runs_and_a_process_that_slept_catches_up_once() {
 }
 
 #[test]
-fn without_a_state_it_is_idle_and_says_so_until_it_is_activated_and_again_when_deactivated() {
+fn without_a_state_or_deactivated_it_is_idle_and_says_so() {
     let run = RealBinary::open("");
     rarely(&run);
     run.export(&people(0..3));
@@ -247,7 +247,7 @@ impl Elsewhere {
 }
 
 #[test]
-fn a_token_that_is_revoked_and_replaced_on_disk_is_proven_and_taken_up_by_itself() {
+fn a_revoked_token_that_is_replaced_on_disk_is_proven_and_taken_up() {
     let elsewhere = Elsewhere::open();
     let run = &elsewhere.run;
     run.export(&people(0..5));

@@ -344,7 +344,7 @@ fn a_key_that_a_release_brings_or_drops_is_no_edit() {
 }
 
 #[test]
-fn a_record_that_named_nobody_under_the_old_scope_is_not_explained_away_by_the_new_one() {
+fn a_new_scope_does_not_explain_away_a_record_that_named_nobody() {
     let mut installation = InProcess::new();
     let both = |text: &str| crate::support::array(text).replace("[\"R\",\"Everyone\"]", "[\"R\",\"S\"]");
     let run = |installation: &InProcess, text: String| {
@@ -380,7 +380,7 @@ fn whoever_is_wanted_again_needs_another_approval_when_leaving_again() {
 }
 
 #[test]
-fn a_create_whose_answer_was_lost_is_linked_under_the_settings_that_wanted_it() {
+fn a_lost_create_is_linked_under_the_settings_that_wanted_it() {
     let mut installation = InProcess::new();
     installation.run_whole(STAFF);
     let lost = std::rc::Rc::new(

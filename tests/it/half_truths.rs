@@ -134,7 +134,7 @@ fn shows_twenty(run: &InProcess, filter_works: bool) {
 }
 
 #[test]
-fn newcomers_are_made_where_the_filter_tells_letters_apart_and_the_list_is_short() {
+fn newcomers_are_created_if_the_filter_is_case_sensitive() {
     let run = InProcess::new();
     run.run_whole(&staff(30));
     shows_twenty(&run, true);

@@ -197,7 +197,7 @@ fn a_removal_that_does_nothing_is_a_failure() {
 }
 
 #[test]
-fn a_delete_that_is_not_supported_is_followed_by_active_false_and_patch_by_put() {
+fn an_unsupported_delete_becomes_active_false_and_patch_becomes_put() {
     let run = InProcess::new();
     run.run_whole(THREE);
     refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(501, "")));
@@ -429,7 +429,7 @@ fn accounts_that_we_did_not_make_can_be_refused() {
 }
 
 #[test]
-fn a_lost_create_of_somebody_who_left_is_waited_for_then_linked_and_removed() {
+fn a_lost_create_of_a_leaver_is_awaited_then_linked_and_removed() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
     run.settings.policy.on_removed = Removals::Delete;
@@ -448,7 +448,7 @@ fn a_lost_create_of_somebody_who_left_is_waited_for_then_linked_and_removed() {
 }
 
 #[test]
-fn a_5xx_that_follows_the_commit_of_a_create_makes_one_account_and_one_event() {
+fn a_5xx_after_the_commit_of_a_create_makes_one_account_and_event() {
     for status in [500, 502, 503, 504] {
         let run = InProcess::new();
         mangle(&run, move |request, given| {
