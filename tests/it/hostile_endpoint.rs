@@ -1,5 +1,8 @@
 //! An endpoint that is not to be trusted: each test is one oddity, and what must hold then.
 
+mod lists;
+mod refusals;
+
 use crate::support::fake_rhombus::answer;
 use crate::support::in_process::InProcess;
 use rhombus_sync::http::{Method, Request};
@@ -207,218 +210,6 @@ fn an_unsupported_delete_becomes_active_false_and_patch_becomes_put() {
 }
 
 #[test]
-fn a_refused_token_ends_the_cycle_at_once_and_blames_nobody() {
-    for status in [401, 403] {
-        let run = InProcess::new();
-        run.run_whole(THREE);
-        refuse(&run, move |_| Some(answer(status, "")));
-        let before = run.accounts.borrow().seen.len();
-        let report = run.run_whole(&staff(50, "Pat"));
-        assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
-        let calls = run.accounts.borrow().seen.len() - before;
-        assert!(calls <= 10, "{calls} calls after {status}");
-        obey(&run);
-    }
-}
-
-#[test]
-fn a_403_to_one_user_is_that_users_failure() {
-    let run = InProcess::new();
-    refuse(&run, |request| {
-        let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
-        body.contains("b@x.example").then(|| answer(403, ""))
-    });
-    let report = run.run_whole(THREE);
-    check(&report, 3, OutstandingKind::Failed, 1);
-    assert_eq!(report.created_count, 2);
-}
-
-#[test]
-fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
-    let run = InProcess::new();
-    run.run_whole(THREE);
-    refuse(&run, |request| (request.method == Method::Patch).then(|| answer(400, r#"{"detail":"bad value"}"#)));
-    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
-    let report = run.run_whole(moved);
-    check(&report, 3, OutstandingKind::Failed, 1);
-    assert_eq!(report.outstanding[0].reason, Reason::Rejected { said: "400 Bad Request: bad value".into() });
-    let calls = run.accounts.borrow().seen.len();
-    check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
-    assert_eq!(run.accounts.borrow().seen.len(), calls, "it was not due");
-    run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem");
-    assert_eq!(run.accounts.borrow().seen.len(), calls + 1, "another value is tried at once");
-    refuse(&run, |_| Some(answer(401, "")));
-    run.run_whole("a a@x.example Anja|b b@x.example Ben");
-    obey(&run);
-    run.clock.fetch_add(6 * 60_000, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
-}
-
-#[test]
-fn ten_users_without_an_answer_end_the_cycle() {
-    for target in [Method::Patch, Method::Post, Method::Delete] {
-        let run = InProcess::new();
-        run.run_whole(&staff(60, "Pat"));
-        refuse(&run, move |request| (request.method == target).then(|| answer(503, "<html>busy</html>")));
-        let export = match target {
-            Method::Patch => staff(60, "Quinn"),
-            Method::Post => {
-                format!("{}|{}", staff(60, "Pat"), staff(120, "Pat").split('|').skip(60).collect::<Vec<_>>().join("|"))
-            }
-            Method::Delete | Method::Get | Method::Put => staff(10, "Pat"),
-        };
-        let before = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count();
-        let report = run.run_whole(&export);
-        assert_eq!(report.exit, 1, "{target:?}: {:?}", report.error);
-        assert!(report.error[0].contains("does not answer"), "{:?}", report.error);
-        let sent = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count() - before;
-        assert!(sent <= 26 * 4, "{target:?}: {sent} requests");
-    }
-}
-
-#[test]
-fn without_any_answer_nobody_has_failed() {
-    let run = InProcess::new();
-    *run.mangle.borrow_mut() = Rc::new(|_, _| Err(CallError::NotSent("connection refused".to_owned())));
-    check(&run.run_whole("a a@x.example Ann"), 1, OutstandingKind::Failed, 0);
-    obey(&run);
-}
-
-#[test]
-fn retry_after_holds_every_request_also_across_a_restart() {
-    let run = InProcess::new();
-    run.run_whole(&staff(3, "Pat"));
-    let told = Rc::new(Cell::new(false));
-    let wait = |seconds, told: Rc<Cell<bool>>| {
-        move |request: &Request| {
-            let first = request.method == Method::Post && !told.replace(true);
-            first.then(|| Answer {
-                retry_after: Some(RetryAfter::Seconds(seconds)),
-                ..answer(429, "Enhance your calm.")
-            })
-        }
-    };
-    refuse(&run, wait(20, told.clone()));
-    let start = run.accounts.borrow().seen.len();
-    assert_eq!(run.run_whole(&staff(30, "Pat")).exit, 0);
-    let seen = run.accounts.borrow().seen[start..].to_vec();
-    let posts: Vec<_> = seen.iter().filter(|(method, ..)| *method == Method::Post).map(|(.., at)| *at).collect();
-    let soon = posts.iter().filter(|at| at.duration_since(posts[0]).as_secs() < 19).count();
-    assert!(soon <= 4, "{soon} requests left before the time");
-    told.set(false);
-    refuse(&run, wait(3600, told));
-    let report = run.run_whole(&staff(40, "Pat"));
-    assert_eq!(report.exit, 3);
-    assert!(report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some()));
-    let calls = run.accounts.borrow().seen.len();
-    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 3, "the next process keeps it too");
-    assert_eq!(run.accounts.borrow().seen.len(), calls);
-    run.clock.fetch_add(3_700_000, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 0);
-}
-
-#[test]
-fn a_login_page_is_no_empty_list() {
-    let run = InProcess::new();
-    refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
-    let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit, report.created_count), (1, 0), "{report:?}");
-    let said =
-        |run: &InProcess| run.events().iter().filter(|event| event["event_type"] == "user_lookup_provision").count();
-    assert_eq!(said(&run), 1);
-    run.run_whole("a a@x.example Ann");
-    assert_eq!(said(&run), 1, "once per user and cause");
-    obey(&run);
-    run.run_whole("a a@x.example Ann");
-    run.judge("a a@x.example Ann", "after the login page");
-    refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
-    run.run_whole("a a@x.example Ann|b b@x.example Ben");
-    assert_eq!(said(&run), 2, "another user's trouble is said");
-}
-
-#[test]
-fn an_ignored_filter_makes_the_whole_list_decide() {
-    let run = InProcess::new();
-    run.run_whole(&staff(3, "Pat"));
-    run.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
-    let all: Vec<Value> = run.accounts.borrow().by_id.values().cloned().collect();
-    refuse(&run, move |request| {
-        request
-            .target
-            .contains("filter=")
-            // Whatever is asked for, the same accounts come back, and the one that is asked for is not among them.
-            .then(|| {
-                answer(200, &json!({"totalResults": all.len() - 1, "Resources": all[..all.len() - 1]}).to_string())
-            })
-    });
-    let report = run.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
-    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
-}
-
-#[test]
-fn a_filter_that_cares_for_letter_case_is_not_trusted() {
-    let run = InProcess::new();
-    run.run_whole(&staff(3, "Pat"));
-    run.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
-    let all: Vec<Value> = run.accounts.borrow().by_id.values().cloned().collect();
-    refuse(&run, move |request| {
-        let filter = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy().into_owned();
-        let name = filter.split('"').nth(1)?.to_owned();
-        let found: Vec<_> = all.iter().filter(|account| account["userName"] == *name).collect();
-        Some(answer(200, &json!({"totalResults": found.len(), "Resources": found}).to_string()))
-    });
-    let report = run.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
-    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
-}
-
-#[test]
-fn a_list_that_shows_too_few_does_not_prove_that_nobody_is_there() {
-    let run = InProcess::new();
-    run.accounts.borrow_mut().add(json!({"userName": "u002@x.example", "name": {"givenName": "Pat"}}));
-    refuse(&run, |request| {
-        (is_list(request) && !request.target.contains("filter="))
-            .then(|| answer(200, r#"{"totalResults":3,"Resources":[]}"#))
-    });
-    let report = run.run_whole(&staff(6, "Pat"));
-    assert_eq!((report.linked_count, report.created_count), (1, 5), "{report:?}");
-}
-
-#[test]
-fn a_list_that_repeats_and_lies_about_its_total_makes_nobody_twice() {
-    let run = InProcess::new();
-    for number in 0..150 {
-        run.accounts
-            .borrow_mut()
-            .add(json!({"userName": format!("p{number}@x.example"), "name": {"givenName": "Pat"}}));
-    }
-    let first: Vec<Value> = run.accounts.borrow().by_id.values().take(100).cloned().collect();
-    refuse(&run, move |request| {
-        let lies = is_list(request) && !request.target.contains("filter=");
-        lies.then(|| answer(200, &json!({"totalResults": 100, "Resources": first}).to_string()))
-    });
-    let everybody: Vec<_> = (0..150).map(|number| format!("i{number:03} p{number}@x.example Pat")).collect();
-    let report = run.run_whole(&everybody.join("|"));
-    assert_eq!((report.linked_count, report.created_count), (150, 0), "{:?}", report.counts());
-}
-
-#[test]
-fn a_redirect_is_a_wrong_endpoint() {
-    let run = InProcess::new();
-    refuse(&run, |_| Some(answer(307, "")));
-    let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
-}
-
-#[test]
-fn two_accounts_with_one_username_are_refused() {
-    let run = InProcess::new();
-    for _ in 0..2 {
-        run.accounts.borrow_mut().add(json!({"userName": "a@x.example"}));
-    }
-    check(&run.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
-}
-
-#[test]
 fn accounts_that_we_did_not_make_can_be_refused() {
     let mut run = InProcess::new();
     run.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Refuse;
@@ -468,25 +259,6 @@ fn a_5xx_after_the_commit_of_a_create_makes_one_account_and_event() {
 }
 
 #[test]
-fn accounts_whose_ids_changed_are_linked_again_not_doubled() {
-    let run = InProcess::new();
-    run.run_whole(&staff(3, "Pat"));
-    let mut accounts = run.accounts.borrow_mut();
-    let moved: Vec<_> = accounts.by_id.keys().filter(|id| id.as_str() == "account-3").cloned().collect();
-    for id in moved {
-        let mut account = accounts.by_id.remove(&id).expect("an account");
-        account["id"] = format!("new-{id}").into();
-        accounts.by_id.insert(format!("new-{id}"), account);
-    }
-    let before = accounts.by_id.len();
-    drop(accounts);
-    run.refresh.set(true);
-    let report = run.run_whole(&staff(3, "Pat"));
-    assert_eq!((report.exit, report.linked_count, report.created_count), (0, 1, 0), "{report:?}");
-    assert_eq!(run.accounts.borrow().by_id.len(), before);
-}
-
-#[test]
 fn a_create_that_is_answered_with_somebodys_account_is_refused() {
     let run = InProcess::new();
     run.run_whole(&staff(2, "Pat"));
@@ -500,22 +272,4 @@ fn a_create_that_is_answered_with_somebodys_account_is_refused() {
     check(&report, 0, OutstandingKind::Refused, 1);
     let code = UsernameConflict::AnsweredLinked.code();
     assert!(report.outstanding.iter().any(|entry| entry.reason.code() == code), "{report:?}");
-}
-
-#[test]
-fn a_token_that_is_revoked_and_good_again_loses_nothing() {
-    let run = InProcess::new();
-    let revoked = std::rc::Rc::new(std::cell::Cell::new(false));
-    let (asked, seen) = (revoked.clone(), std::rc::Rc::new(std::cell::Cell::new(0)));
-    refuse(&run, move |_| {
-        seen.set(seen.get() + 1);
-        asked.set(asked.get() || seen.get() == 7);
-        asked.get().then(|| answer(401, "{}"))
-    });
-    let report = run.run_whole(&staff(12, "Pat"));
-    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
-    run.accounts.borrow_mut().refuse = None;
-    let report = run.run_whole(&staff(12, "Pat"));
-    assert_eq!(report.exit, 0, "{report:?}");
-    run.judge(&staff(12, "Pat"), "it goes on by itself");
 }

@@ -1,0 +1,140 @@
+//! An endpoint that refuses: tokens, single users, everybody for a while, or with no answer at all.
+
+use super::*;
+
+#[test]
+fn a_refused_token_ends_the_cycle_at_once_and_blames_nobody() {
+    for status in [401, 403] {
+        let run = InProcess::new();
+        run.run_whole(THREE);
+        refuse(&run, move |_| Some(answer(status, "")));
+        let before = run.accounts.borrow().seen.len();
+        let report = run.run_whole(&staff(50, "Pat"));
+        assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+        let calls = run.accounts.borrow().seen.len() - before;
+        assert!(calls <= 10, "{calls} calls after {status}");
+        obey(&run);
+    }
+}
+
+#[test]
+fn a_403_to_one_user_is_that_users_failure() {
+    let run = InProcess::new();
+    refuse(&run, |request| {
+        let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
+        body.contains("b@x.example").then(|| answer(403, ""))
+    });
+    let report = run.run_whole(THREE);
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.created_count, 2);
+}
+
+#[test]
+fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    refuse(&run, |request| (request.method == Method::Patch).then(|| answer(400, r#"{"detail":"bad value"}"#)));
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    let report = run.run_whole(moved);
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.outstanding[0].reason, Reason::Rejected { said: "400 Bad Request: bad value".into() });
+    let calls = run.accounts.borrow().seen.len();
+    check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
+    assert_eq!(run.accounts.borrow().seen.len(), calls, "it was not due");
+    run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem");
+    assert_eq!(run.accounts.borrow().seen.len(), calls + 1, "another value is tried at once");
+    refuse(&run, |_| Some(answer(401, "")));
+    run.run_whole("a a@x.example Anja|b b@x.example Ben");
+    obey(&run);
+    run.clock.fetch_add(6 * 60_000, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
+}
+
+#[test]
+fn ten_users_without_an_answer_end_the_cycle() {
+    for target in [Method::Patch, Method::Post, Method::Delete] {
+        let run = InProcess::new();
+        run.run_whole(&staff(60, "Pat"));
+        refuse(&run, move |request| (request.method == target).then(|| answer(503, "<html>busy</html>")));
+        let export = match target {
+            Method::Patch => staff(60, "Quinn"),
+            Method::Post => {
+                format!("{}|{}", staff(60, "Pat"), staff(120, "Pat").split('|').skip(60).collect::<Vec<_>>().join("|"))
+            }
+            Method::Delete | Method::Get | Method::Put => staff(10, "Pat"),
+        };
+        let before = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count();
+        let report = run.run_whole(&export);
+        assert_eq!(report.exit, 1, "{target:?}: {:?}", report.error);
+        assert!(report.error[0].contains("does not answer"), "{:?}", report.error);
+        let sent = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count() - before;
+        assert!(sent <= 26 * 4, "{target:?}: {sent} requests");
+    }
+}
+
+#[test]
+fn without_any_answer_nobody_has_failed() {
+    let run = InProcess::new();
+    *run.mangle.borrow_mut() = Rc::new(|_, _| Err(CallError::NotSent("connection refused".to_owned())));
+    check(&run.run_whole("a a@x.example Ann"), 1, OutstandingKind::Failed, 0);
+    obey(&run);
+}
+
+#[test]
+fn retry_after_holds_every_request_also_across_a_restart() {
+    let run = InProcess::new();
+    run.run_whole(&staff(3, "Pat"));
+    let told = Rc::new(Cell::new(false));
+    let wait = |seconds, told: Rc<Cell<bool>>| {
+        move |request: &Request| {
+            let first = request.method == Method::Post && !told.replace(true);
+            first.then(|| Answer {
+                retry_after: Some(RetryAfter::Seconds(seconds)),
+                ..answer(429, "Enhance your calm.")
+            })
+        }
+    };
+    refuse(&run, wait(20, told.clone()));
+    let start = run.accounts.borrow().seen.len();
+    assert_eq!(run.run_whole(&staff(30, "Pat")).exit, 0);
+    let seen = run.accounts.borrow().seen[start..].to_vec();
+    let posts: Vec<_> = seen.iter().filter(|(method, ..)| *method == Method::Post).map(|(.., at)| *at).collect();
+    let soon = posts.iter().filter(|at| at.duration_since(posts[0]).as_secs() < 19).count();
+    assert!(soon <= 4, "{soon} requests left before the time");
+    told.set(false);
+    refuse(&run, wait(3600, told));
+    let report = run.run_whole(&staff(40, "Pat"));
+    assert_eq!(report.exit, 3);
+    assert!(report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some()));
+    let calls = run.accounts.borrow().seen.len();
+    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 3, "the next process keeps it too");
+    assert_eq!(run.accounts.borrow().seen.len(), calls);
+    run.clock.fetch_add(3_700_000, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 0);
+}
+
+#[test]
+fn a_redirect_is_a_wrong_endpoint() {
+    let run = InProcess::new();
+    refuse(&run, |_| Some(answer(307, "")));
+    let report = run.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+}
+
+#[test]
+fn a_token_that_is_revoked_and_good_again_loses_nothing() {
+    let run = InProcess::new();
+    let revoked = std::rc::Rc::new(std::cell::Cell::new(false));
+    let (asked, seen) = (revoked.clone(), std::rc::Rc::new(std::cell::Cell::new(0)));
+    refuse(&run, move |_| {
+        seen.set(seen.get() + 1);
+        asked.set(asked.get() || seen.get() == 7);
+        asked.get().then(|| answer(401, "{}"))
+    });
+    let report = run.run_whole(&staff(12, "Pat"));
+    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+    run.accounts.borrow_mut().refuse = None;
+    let report = run.run_whole(&staff(12, "Pat"));
+    assert_eq!(report.exit, 0, "{report:?}");
+    run.judge(&staff(12, "Pat"), "it goes on by itself");
+}

@@ -1,0 +1,154 @@
+//! A state that was restored from a backup, or upgraded from an older version.
+
+use super::*;
+
+#[test]
+fn an_older_state_is_upgraded_by_the_sender_alone_after_a_backup() {
+    let run = settled(4);
+    let first = include_str!("../../../state/0001_state.sql");
+    let new = Connection::open(run.path("state.db")).expect("opens");
+    let old = run.path("old.db");
+    let made = Connection::open(&old).expect("a state of the first schema");
+    made.execute_batch(first).expect("the first schema");
+    made.pragma_update(None, "application_id", 0x5248_5359).expect("ours");
+    made.pragma_update(None, "user_version", 1).expect("the first");
+    made.execute("ATTACH ?1 AS new", [run.path("state.db").to_str().expect("UTF-8")]).expect("both");
+    made.execute_batch(
+        "INSERT INTO installation (one, installation_id, integration_id, base_url, active, created_at, first_load, provisioned_count)
+         SELECT 1, installation_id, integration_id, base_url, 1, created_at, 0, 4 FROM new.installation;
+         INSERT INTO settings SELECT * FROM new.settings;
+         INSERT INTO links (row, directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at)
+         SELECT row, directory_id, scim_id, user_name, folded, given_name, family_name, settings, linked_at FROM new.links;
+         INSERT INTO events SELECT * FROM new.events; UPDATE head SET (sequence, chain, timestamp) =
+         (SELECT sequence, chain, timestamp FROM new.head); INSERT INTO sinks SELECT name, delivered, dead_letters, error FROM new.sinks; DETACH new;",
+    )
+    .expect("the same run");
+    drop((made, new));
+    std::fs::rename(&old, run.path("state.db")).expect("put in its place");
+    std::fs::set_permissions(run.path("state.db"), PermissionsExt::from_mode(0o600)).expect("closed");
+    let output = run.run(&["status"]);
+    assert!(
+        output.status.code() == Some(1) && stderr(&output).contains("it upgrades the state"),
+        "{}",
+        stderr(&output)
+    );
+    let report = run.reconcile(0);
+    assert_eq!((report["unchanged"].as_u64(), report["created"].as_u64()), (Some(4), Some(0)), "{report}");
+    let copies = std::fs::read_dir(run.path(".")).expect("a folder").filter_map(Result::ok);
+    let copies: Vec<_> = copies.filter(|file| file.file_name().to_string_lossy().contains(".schema-1-")).collect();
+    assert_eq!(copies.len(), 1, "one backup lies beside it");
+    let copy = Connection::open(copies[0].path()).expect("a whole state");
+    assert_eq!(copy.query_row("SELECT count(*) FROM links", [], |row| row.get(0)), Ok(4));
+    assert!(run.run(&["events", "verify"]).status.success());
+}
+
+#[test]
+fn a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
+    for lost_lock in [false, true] {
+        let run = settled(6);
+        let backup = run.path("backup.db");
+        assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+        // After the backup: 6 joined, 5 left, 2 is called otherwise.
+        let mut users = people(0..5);
+        users.push(person(6));
+        users[2]["firstname"] = "Quinn".into();
+        run.export(&users);
+        run.reconcile(0);
+        let last = run.events().len();
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            let _ = std::fs::remove_file(run.path(file));
+        }
+        std::fs::copy(&backup, run.path("state.db")).expect("put back");
+        if lost_lock {
+            std::fs::remove_file(run.path("state.lock")).expect("another machine");
+        }
+        // 1 leaves now.
+        users.remove(1);
+        run.export(&users);
+        let report = run.reconcile(4);
+        let held: Vec<_> = report["held"].as_array().expect("a list").iter().map(|user| user["id"].clone()).collect();
+        assert_eq!(held, ["id-00001", "id-00005"], "whatever it would remove waits: {report}");
+        assert!(
+            report["held"][0]["reason"].as_str().is_some_and(|reason| reason.contains("restored from a backup")),
+            "{report}"
+        );
+        assert_eq!((report["created"].as_u64(), report["linked"].as_u64()), (Some(0), Some(1)), "6 is not made twice");
+        assert_eq!(run.accounts().len(), 6);
+        let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
+        assert_eq!(status["restored"], true);
+        let hold = report["hold"].as_str().expect("a hold");
+        assert!(run.run(&["approve", hold]).status.success());
+        let report = run.reconcile(0);
+        assert_eq!(report["deleted"], 2, "5 was gone already, which is success: {report}");
+        run.reconcile(0);
+        let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
+        assert_eq!(status["restored"], false);
+        if !lost_lock {
+            let output = run.run(&["events", "verify"]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            let events = run.events();
+            assert!(events.len() > last, "no sequence is used twice");
+            assert_eq!(events.iter().filter(|event| event["event_type"] == "idm_integration_update").count(), 1);
+        }
+    }
+}
+
+#[test]
+fn no_command_hides_that_a_state_was_put_back() {
+    for commands in [
+        &[&["activate"][..]][..],
+        &[&["activate"], &["activate"], &["deactivate"], &["activate"]],
+        &[&["forget", "id-00000"]],
+    ] {
+        let run = settled(6);
+        let backup = run.path("backup.db");
+        assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+        for given in ["Quinn", "Robin"] {
+            let mut users = people(0..6);
+            users[2]["firstname"] = given.into();
+            run.export(&users);
+            run.reconcile(0);
+        }
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            let _ = std::fs::remove_file(run.path(file));
+        }
+        std::fs::copy(&backup, run.path("state.db")).expect("put back");
+        for command in commands {
+            assert!(run.run(command).status.success(), "{command:?}");
+        }
+        run.export(&people(0..5));
+        let report = run.reconcile(4);
+        assert_eq!(
+            (report["deleted"].as_u64(), report["held"].as_array().map(Vec::len)),
+            (Some(0), Some(1)),
+            "{commands:?}: {report}"
+        );
+        let output = run.run(&["events", "verify"]);
+        assert!(output.status.success(), "{commands:?}: {}", stderr(&output));
+        run.events();
+    }
+}
+
+#[test]
+fn second_sightings_do_not_end_what_a_restored_state_holds() {
+    let run = settled(5);
+    let backup = run.path("backup.db");
+    assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+    let mut users = people(0..5);
+    users[2]["firstname"] = "Quinn".into();
+    run.export(&users);
+    run.reconcile(0);
+    std::fs::copy(&backup, run.path("state.db")).expect("put back");
+    for companion in ["state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(run.path(companion));
+    }
+    let lines: String = people(0..4).iter().map(|user| format!("{user}\n")).collect();
+    for _ in 0..2 {
+        std::fs::write(run.path("directory.json"), &lines).expect("an export without proof");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        run.run(&["--reconcile"]);
+    }
+    assert_eq!(run.accounts().len(), 5, "missing twice, and still held");
+    let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
+    assert_eq!(status["held"].as_array().map(Vec::len), Some(1), "{status}");
+}
