@@ -14,17 +14,16 @@ use text::Text;
 /// A file past this wants to be two.
 const FILE_LINES_MAX: usize = 400;
 /// Files that are longer for now. The list only shrinks.
-const LONG_FILES: [&str; 2] = ["cycle/create.rs", "plan/comparison.rs"];
+const LONG_FILES: [&str; 0] = [];
 /// A function past this does not fit on a screen.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Functions that are longer for now. The list only shrinks.
-const LONG_FUNCTIONS: [&str; 7] = ["create", "finish", "from_text", "reconcile", "remove", "settle", "write_end"];
+const LONG_FUNCTIONS: [&str; 5] = ["create", "finish", "reconcile", "remove", "write_end"];
 /// Files that import each other for now. The list only shrinks.
-const CIRCLES: [&str; 5] = [
+const CIRCLES: [&str; 4] = [
     "cli/daemon.rs cli/reload.rs",
     "cycle/answers.rs cycle/apply.rs cycle/lookup.rs cycle/record.rs",
     "cycle/compare.rs cycle/selection.rs",
-    "plan/comparison.rs plan/drift.rs plan/scope_version.rs",
     "store/database.rs store/snapshot.rs store/walk.rs",
 ];
 /// "A is no B" is not English for "A is not a B". So many are left; the number only shrinks.
