@@ -131,8 +131,8 @@ enum Command {
         /// A JSON list of SCIM users to begin with, where it has none
         #[arg(long, value_name = "FILE")]
         users: Option<PathBuf>,
-        /// What goes wrong and how often, as `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`; also drop_before, torn, e429, lag_ms
-        #[arg(long, value_name = "FAULTS", default_value = "")]
+        /// What goes wrong and how often, as `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`; --help has all names
+        #[arg(long, value_name = "FAULTS", default_value = "", long_help = crate::sandbox::Faults::help())]
         faults: crate::sandbox::Faults,
     },
 }

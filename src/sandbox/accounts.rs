@@ -1,27 +1,45 @@
 //! The simulator's accounts, each a JSON document in a SQLite file.
 
+use super::answer::Refusal;
+use super::filter::Filter;
 use crate::model::{folded, hex};
-use rusqlite::{Connection, OptionalExtension};
-use serde_json::{Map, Value};
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde_json::{Map, Value, json};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Whether an account is old enough to be seen in lists and filters.
-const SHOWN: &str = "born_at <= unixepoch('subsec') - ?1";
+/// Whether an account is seen in lists and filters, of the members of [`Shown`].
+const SHOWN: &str =
+    "born_at <= unixepoch('subsec') - ?1 AND number > ?2 AND (?3 OR json_extract(document, '$.active'))";
+/// What `PRAGMA user_version` says of a file that holds no password.
+const WITHOUT_PASSWORDS: i64 = 1;
 
-/// What an account's change came to.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Changed {
-    /// The account as it is now.
-    Kept(Value),
-    /// `active=false`: it is gone; this is how it was.
-    Removed(Value),
-    /// There is no such account.
-    Missing,
-    /// Its userName cannot be changed.
-    Immutable,
+/// Which accounts lists and filters show.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    /// New ones only after this time.
+    pub lag: Duration,
+    /// The first so many that were made: not.
+    pub hidden_count: u32,
+    /// Inactive ones too.
+    pub with_inactive: bool,
+}
+
+impl From<Duration> for Shown {
+    fn from(lag: Duration) -> Self {
+        Self { lag, hidden_count: 0, with_inactive: true }
+    }
+}
+
+/// What becomes of an account that is made inactive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Inactive {
+    /// It is removed, as Rhombus does.
+    Removed,
+    /// It stays, as on most servers.
+    Kept,
 }
 
 /// All accounts.
@@ -45,111 +63,195 @@ impl Accounts {
              (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, folded TEXT NOT NULL UNIQUE, document TEXT NOT NULL,
               born_at REAL NOT NULL DEFAULT (unixepoch('subsec')))",
         )?;
-        Ok(Self { connection })
+        let accounts = Self { connection };
+        accounts.forget_passwords()?;
+        Ok(accounts)
     }
 
-    /// How many lists show, when new ones show after `lag`.
+    /// Earlier versions kept a password that a client had sent.
+    fn forget_passwords(&self) -> rusqlite::Result<()> {
+        let version: i64 = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version >= WITHOUT_PASSWORDS {
+            return Ok(());
+        }
+        self.connection.pragma_update(None, "secure_delete", "ON")?;
+        let mut statement =
+            self.connection.prepare("SELECT document FROM accounts WHERE document LIKE '%password%'")?;
+        for account in statement.query_map([], document)?.collect::<rusqlite::Result<Vec<_>>>()? {
+            let mut account = account;
+            account.retain(|name, _| !name.eq_ignore_ascii_case("password"));
+            self.write(&account)?;
+        }
+        self.connection.pragma_update(None, "user_version", WITHOUT_PASSWORDS)
+    }
+
+    /// How many lists show.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn count(&self, lag: Duration) -> rusqlite::Result<usize> {
+    pub fn count(&self, shown: impl Into<Shown>) -> rusqlite::Result<usize> {
+        let Shown { lag, hidden_count, with_inactive } = shown.into();
         self.connection
-            .query_row(&format!("SELECT count(*) FROM accounts WHERE {SHOWN}"), [lag.as_secs_f64()], |row| {
-                row.get::<_, i64>(0)
-            })
+            .prepare_cached(&format!("SELECT count(*) FROM accounts WHERE {SHOWN}"))?
+            .query_row((lag.as_secs_f64(), hidden_count, with_inactive), |row| row.get::<_, i64>(0))
             .map(|count| count as usize)
     }
 
-    /// One account.
+    /// Some accounts, oldest first.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(&self, id: &str) -> rusqlite::Result<Option<Value>> {
+    pub fn page(&self, skip: usize, count: usize, shown: impl Into<Shown>) -> rusqlite::Result<Vec<Value>> {
+        self.slice(skip, count, shown.into()).map(|accounts| accounts.into_iter().map(Value::from).collect())
+    }
+
+    /// The same, as their members.
+    pub(super) fn slice(&self, skip: usize, count: usize, shown: Shown) -> rusqlite::Result<Vec<Map<String, Value>>> {
+        let Shown { lag, hidden_count, with_inactive } = shown;
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT document FROM accounts WHERE {SHOWN} ORDER BY number LIMIT ?4 OFFSET ?5"
+        ))?;
+        let window = (lag.as_secs_f64(), hidden_count, with_inactive, count as i64, skip as i64);
+        statement.query_map(window, document)?.collect()
+    }
+
+    /// Some of the accounts that fit a filter, and how many there are in all.
+    pub(super) fn fitting(
+        &self,
+        filter: &Filter,
+        skip: usize,
+        count: usize,
+        shown: Shown,
+    ) -> rusqlite::Result<(usize, Vec<Map<String, Value>>)> {
+        if let Some(name) = filter.user_name() {
+            let found = self.named(name, shown)?;
+            let total = usize::from(found.is_some());
+            return Ok((total, found.into_iter().skip(skip).take(count).collect()));
+        }
+        let Shown { lag, hidden_count, with_inactive } = shown;
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT document FROM accounts WHERE {SHOWN} ORDER BY number"))?;
+        let (mut total, mut page) = (0, Vec::new());
+        for account in statement.query_map((lag.as_secs_f64(), hidden_count, with_inactive), document)? {
+            let account = account?;
+            if filter.fits(&account) {
+                if total >= skip && page.len() < count {
+                    page.push(account);
+                }
+                total += 1;
+            }
+        }
+        Ok((total, page))
+    }
+
+    /// The account with a userName, whatever its letter case.
+    fn named(&self, name: &str, shown: Shown) -> rusqlite::Result<Option<Map<String, Value>>> {
+        let Shown { lag, hidden_count, with_inactive } = shown;
+        self.connection
+            .prepare_cached(&format!("SELECT document FROM accounts WHERE folded = ?4 AND {SHOWN}"))?
+            .query_row((lag.as_secs_f64(), hidden_count, with_inactive, folded(name)), document)
+            .optional()
+    }
+
+    /// One account.
+    pub(super) fn read(&self, id: &str) -> rusqlite::Result<Option<Map<String, Value>>> {
         self.connection
             .prepare_cached("SELECT document FROM accounts WHERE id = ?1")?
-            .query_row([id], |row| row.get::<_, String>(0))
+            .query_row([id], document)
             .optional()
-            .map(|text| text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Some accounts, oldest first, when new ones show after `lag`.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn page(&self, skip: usize, count: usize, lag: Duration) -> rusqlite::Result<Vec<Value>> {
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT document FROM accounts WHERE {SHOWN} ORDER BY number LIMIT ?2 OFFSET ?3"
-        ))?;
-        let rows =
-            statement.query_map((lag.as_secs_f64(), count as i64, skip as i64), |row| row.get::<_, String>(0))?;
-        rows.map(|text| text.map(|text| serde_json::from_str(&text).unwrap_or_default())).collect()
-    }
-
-    /// The account with a userName, whatever its letter case, when new ones show after `lag`.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn named(&self, name: &str, lag: Duration) -> rusqlite::Result<Option<Value>> {
+    /// The place of an account in the order in which they were made, from 1; none where there is none.
+    pub(super) fn number(&self, id: &str) -> rusqlite::Result<Option<i64>> {
         self.connection
-            .prepare_cached(&format!("SELECT document FROM accounts WHERE folded = ?2 AND {SHOWN}"))?
-            .query_row((lag.as_secs_f64(), folded(name)), |row| row.get::<_, String>(0))
+            .prepare_cached("SELECT number FROM accounts WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
             .optional()
-            .map(|text| text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Makes an account; none where its userName is taken.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn create(&self, mut members: Map<String, Value>, random: [u8; 16]) -> rusqlite::Result<Option<Value>> {
-        let name = members.get("userName").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if self.named(&name, Duration::ZERO)?.is_some() {
-            return Ok(None);
+    /// Makes an active account of what a client sent.
+    pub(super) fn create(&self, mut user: Map<String, Value>, random: [u8; 16]) -> Result<Map<String, Value>, Refusal> {
+        let name = user_name(&user);
+        if self.named(&name, Duration::ZERO.into())?.is_some() {
+            return Err(Refusal::taken());
         }
-        let id = hex(&random);
-        members.insert("id".to_owned(), id.clone().into());
-        members.insert("active".to_owned(), true.into());
-        members
-            .insert("meta".to_owned(), serde_json::json!({"resourceType": "User", "location": format!("/Users/{id}")}));
-        let document = Value::Object(members);
+        let (id, now) = (hex(&random), now());
+        user.insert("id".to_owned(), id.clone().into());
+        user.insert("active".to_owned(), true.into());
+        user.insert("meta".to_owned(), json!({"created": now, "lastModified": now}));
         self.connection
             .prepare_cached("INSERT INTO accounts (id, folded, document) VALUES (?1, ?2, ?3)")?
-            .execute((&id, folded(&name), document.to_string()))?;
-        Ok(Some(document))
+            .execute((&id, &name, Value::Object(user.clone()).to_string()))?;
+        Ok(user)
     }
 
-    /// Changes an account by a function of its members.
+    /// Changes an account past all rules, as somebody at the console can; false where there is none.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn change(&self, id: &str, change: impl FnOnce(&mut Map<String, Value>)) -> rusqlite::Result<Changed> {
-        let Some(Value::Object(before)) = self.read(id)? else { return Ok(Changed::Missing) };
-        let mut after = before.clone();
-        change(&mut after);
-        let name =
-            |members: &Map<String, Value>| folded(members.get("userName").and_then(Value::as_str).unwrap_or_default());
-        if name(&before) != name(&after) {
-            return Ok(Changed::Immutable);
+    pub fn change(&self, id: &str, by_hand: impl FnOnce(&mut Map<String, Value>)) -> rusqlite::Result<bool> {
+        let Some(mut account) = self.read(id)? else { return Ok(false) };
+        by_hand(&mut account);
+        self.write(&account).map(|()| true)
+    }
+
+    /// Changes an account by a function of its members, as the rules allow; answers what it is then, or was when it was removed.
+    pub(super) fn update(
+        &self,
+        id: &str,
+        inactive: Inactive,
+        change: impl FnOnce(&Map<String, Value>) -> Result<Map<String, Value>, Refusal>,
+    ) -> Result<Map<String, Value>, Refusal> {
+        let before = self.read(id)?.ok_or_else(Refusal::missing)?;
+        let mut after = change(&before)?;
+        if user_name(&before) != user_name(&after) {
+            return Err(Refusal::mutability("userName cannot be changed"));
         }
         for kept in ["id", "meta", "userName"] {
             after.insert(kept.to_owned(), before.get(kept).cloned().unwrap_or_default());
         }
-        let document = Value::Object(after);
-        if document["active"] == Value::Bool(false) {
-            self.remove(id)?;
-            return Ok(Changed::Removed(document));
+        // Who does not say otherwise is active.
+        after.entry("active").or_insert(true.into());
+        if after == before {
+            return Ok(after);
         }
+        if let Some(meta) = after.get_mut("meta").and_then(Value::as_object_mut) {
+            meta.insert("lastModified".to_owned(), now().into());
+        }
+        if after["active"] == Value::Bool(false) && inactive == Inactive::Removed {
+            self.remove(id)?;
+        } else {
+            self.write(&after)?;
+        }
+        Ok(after)
+    }
+
+    fn write(&self, account: &Map<String, Value>) -> rusqlite::Result<()> {
+        let id = account.get("id").and_then(Value::as_str).unwrap_or_default();
         self.connection
             .prepare_cached("UPDATE accounts SET document = ?2 WHERE id = ?1")?
-            .execute((id, document.to_string()))?;
-        Ok(Changed::Kept(document))
+            .execute((id, Value::Object(account.clone()).to_string()))
+            .map(drop)
     }
 
     /// Removes an account; false where there is none.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn remove(&self, id: &str) -> rusqlite::Result<bool> {
+    pub(super) fn remove(&self, id: &str) -> rusqlite::Result<bool> {
         self.connection.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([id]).map(|rows| rows > 0)
     }
+}
+
+fn document(row: &Row<'_>) -> rusqlite::Result<Map<String, Value>> {
+    let text: String = row.get(0)?;
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+/// The userName as it is compared.
+fn user_name(user: &Map<String, Value>) -> String {
+    folded(user.get("userName").and_then(Value::as_str).unwrap_or_default())
+}
+
+/// As SCIM writes it, to the millisecond.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now).to_string()
 }

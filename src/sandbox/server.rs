@@ -1,34 +1,24 @@
-//! The simulator's HTTP side.
+//! The simulator as a server: its thread, its connections, and what goes wrong with them on request.
 
-use super::accounts::{Accounts, Changed};
-use super::faults::{Dice, Fault, Faults};
+use super::accounts::Accounts;
+use super::answer::{BASE, Refusal};
+use super::faults::{Dice, Fault, Faults, Verb};
+use super::oddities::{self, page};
+use super::routes::{Shared, router};
+use super::user;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use serde_json::{Map, Value};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
-
-const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
-const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
-const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
-const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// How many accounts a page has at the most, whatever `count` says.
-const PAGE_COUNT_MAX: usize = 100;
-/// Where the API begins.
-const BASE: &str = "/scim/v2";
 
 /// The simulator cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +32,9 @@ pub enum SandboxError {
     /// The list of users to begin with.
     #[error("the list of users cannot be used")]
     Users(#[from] serde_json::Error),
+    /// One of them.
+    #[error("the list of users cannot be used: {0}")]
+    User(String),
 }
 
 /// What a simulator is made of.
@@ -76,7 +69,8 @@ impl Sandbox {
         {
             let users: Vec<Map<String, Value>> = serde_json::from_slice(&std::fs::read(path)?)?;
             for user in users {
-                accounts.create(user, random())?;
+                let made = user::kept(user).and_then(|user| accounts.create(user, random()));
+                made.map_err(|refusal| SandboxError::User(refusal.detail))?;
             }
         }
         let (started, address) = mpsc::channel();
@@ -97,12 +91,6 @@ impl Sandbox {
     pub fn base_url(&self) -> String {
         format!("http://{}{BASE}", self.address)
     }
-}
-
-struct Shared {
-    token: String,
-    accounts: Mutex<Accounts>,
-    dice: Dice,
 }
 
 fn serve(
@@ -130,18 +118,6 @@ fn serve(
     })
 }
 
-fn router(shared: Arc<Shared>) -> Router {
-    let users = Router::new()
-        .route("/Users", get(list).post(create))
-        .route("/Users/{id}", get(read).put(put).patch(patch).delete(delete))
-        .route("/ServiceProviderConfig", get(provider));
-    Router::new()
-        .nest(BASE, users)
-        .fallback(async || fault_answer(StatusCode::NOT_FOUND, None, "there is nothing here"))
-        .layer(from_fn_with_state(shared.clone(), authorized))
-        .with_state(shared)
-}
-
 /// The router behind the faults. An error of a hyper service breaks the connection, which no handler of axum can.
 struct Faulty {
     shared: Arc<Shared>,
@@ -156,32 +132,47 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Faulty {
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         let (shared, router) = (self.shared.clone(), self.router.clone());
         Box::pin(async move {
-            let broken = || std::io::Error::other("broken on request");
-            tokio::time::sleep(shared.dice.delay()).await;
-            let fault = shared.dice.draw();
-            match fault {
-                Fault::DropBefore => return Err(broken()),
-                Fault::TooMany => {
-                    let mut refused = fault_answer(StatusCode::TOO_MANY_REQUESTS, None, "too many requests");
-                    refused.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("0"));
-                    return Ok(refused);
+            let dice = &shared.dice;
+            tokio::time::sleep(dice.delay()).await;
+            let verb = Verb::of(request.method(), request.uri().path());
+            let is_filtered = request.uri().query().is_some_and(|query| query.contains("filter="));
+            let fault = dice.draw(verb);
+            let done = async || {
+                // The router's error is the type without values.
+                let Ok(answer) = TowerToHyperService::new(router).call(request).await;
+                if oddities::dress(dice) { oddities::dressed(answer, verb, is_filtered, dice).await } else { answer }
+            };
+            let broken = || Err(std::io::Error::other("broken on request"));
+            let mut answer = match fault {
+                Fault::None => done().await,
+                Fault::DropBefore => return broken(),
+                Fault::DropAfter => {
+                    done().await;
+                    return broken();
                 }
-                Fault::Unavailable => {
-                    let page = "<html><body>Service Unavailable</body></html>";
-                    return Ok(
-                        (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "text/html")], page).into_response()
-                    );
+                Fault::Torn => return torn(done().await).await,
+                Fault::Page => page(StatusCode::OK, "Please log in"),
+                Fault::Refused(status) => refused(status),
+                Fault::DoneBut(status) => {
+                    done().await;
+                    refused(status)
                 }
-                Fault::None | Fault::DropAfter | Fault::Torn => {}
+            };
+            if let Some(Ok(wait)) = dice.retry_after(answer.status()).map(HeaderValue::from_str) {
+                answer.headers_mut().insert(header::RETRY_AFTER, wait);
             }
-            let Ok(answer) = TowerToHyperService::new(router).call(request).await;
-            match fault {
-                Fault::DropAfter => Err(broken()),
-                Fault::Torn => torn(answer).await,
-                Fault::None | Fault::DropBefore | Fault::TooMany | Fault::Unavailable => Ok(answer),
-            }
+            Ok(answer)
         })
     }
+}
+
+fn refused(status: StatusCode) -> Response {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // What stands before a server answers for it, to people.
+        return page(status, "Service Unavailable");
+    }
+    let reason = status.canonical_reason().unwrap_or("refused").to_lowercase();
+    Refusal::plain(status, reason).into_response()
 }
 
 /// Half of an answer whose head announces all of it.
@@ -194,188 +185,7 @@ async fn torn(answer: Response) -> Result<Response, std::io::Error> {
     Ok(Response::from_parts(head, axum::body::Body::from_stream(pieces)))
 }
 
-async fn authorized(State(shared): State<Arc<Shared>>, headers: HeaderMap, request: Request, next: Next) -> Response {
-    let wanted = format!("Bearer {}", shared.token);
-    if headers.get(header::AUTHORIZATION).is_none_or(|given| given.as_bytes() != wanted.as_bytes()) {
-        return fault_answer(StatusCode::UNAUTHORIZED, None, "the token is not valid");
-    }
-    next.run(request).await
-}
-
-async fn provider() -> Response {
-    let feature = |supported| json!({"supported": supported});
-    answer(
-        StatusCode::OK,
-        &json!({
-            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
-            "patch": feature(true), "filter": {"supported": true, "maxResults": PAGE_COUNT_MAX},
-            "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-            "changePassword": feature(false), "sort": feature(false), "etag": feature(false),
-            "authenticationSchemes": [],
-        }),
-    )
-}
-
-async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<HashMap<String, String>>) -> Response {
-    let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (start, count) = (number("startIndex", 1).max(1), number("count", PAGE_COUNT_MAX).min(PAGE_COUNT_MAX));
-    let (accounts, lag) = (lock(&shared.accounts), shared.dice.lag());
-    let found = match query.get("filter") {
-        None => accounts.count(lag).and_then(|total| Ok((total, accounts.page(start - 1, count, lag)?))),
-        Some(filter) => match user_name_of(filter) {
-            Some(name) => {
-                accounts.named(&name, lag).map(|found| (usize::from(found.is_some()), found.into_iter().collect()))
-            }
-            None => {
-                return fault_answer(StatusCode::BAD_REQUEST, Some("invalidFilter"), "only userName eq is supported");
-            }
-        },
-    };
-    match found {
-        Ok((total, resources)) => answer(
-            StatusCode::OK,
-            &json!({"schemas": [LIST], "totalResults": total, "startIndex": start, "itemsPerPage": resources.len(), "Resources": resources}),
-        ),
-        Err(error) => broken(&error),
-    }
-}
-
-/// The name in `userName eq "…"`, the only filter there is.
-fn user_name_of(filter: &str) -> Option<String> {
-    let (attribute, rest) = filter.trim().split_once(' ')?;
-    let (operator, value) = rest.trim_start().split_once(' ')?;
-    let named = attribute.eq_ignore_ascii_case("userName") && operator.eq_ignore_ascii_case("eq");
-    named.then(|| serde_json::from_str(value.trim()).ok()).flatten()
-}
-
-async fn create(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    let Ok(Value::Object(members)) = serde_json::from_slice(&body) else {
-        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no user");
-    };
-    if !has_schema(&members, USER) {
-        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "schemas lacks the User schema");
-    }
-    if members.get("userName").and_then(Value::as_str).is_none_or(|name| !name.contains('@')) {
-        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidValue"), "userName must be an e-mail address");
-    }
-    if members.get("active") == Some(&Value::Bool(false)) {
-        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidValue"), "an account cannot be made inactive");
-    }
-    match lock(&shared.accounts).create(members, random()) {
-        Ok(Some(account)) => answer(StatusCode::CREATED, &account),
-        Ok(None) => fault_answer(StatusCode::CONFLICT, Some("uniqueness"), "the userName is in use"),
-        Err(error) => broken(&error),
-    }
-}
-
-async fn read(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    match lock(&shared.accounts).read(&id) {
-        Ok(Some(account)) => answer(StatusCode::OK, &account),
-        Ok(None) => missing(),
-        Err(error) => broken(&error),
-    }
-}
-
-async fn put(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let Ok(Value::Object(members)) = serde_json::from_slice(&body) else {
-        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no user");
-    };
-    changed(lock(&shared.accounts).change(&id, |account| {
-        let active = account.get("active").cloned();
-        *account = members;
-        account.entry("active").or_insert(active.unwrap_or(true.into()));
-    }))
-}
-
-async fn patch(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let Ok(Value::Object(message)) = serde_json::from_slice(&body) else {
-        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no PatchOp");
-    };
-    let operations = message.get("Operations").and_then(Value::as_array);
-    let (true, Some(operations)) = (has_schema(&message, PATCH), operations) else {
-        return fault_answer(StatusCode::BAD_REQUEST, Some("invalidSyntax"), "the body is no PatchOp");
-    };
-    let understood = operations.iter().all(|operation| {
-        matches!(operation["op"].as_str(), Some("replace" | "add"))
-            && operation["path"].is_string()
-            && !operation["value"].is_null()
-    });
-    if !understood {
-        return fault_answer(
-            StatusCode::BAD_REQUEST,
-            Some("invalidValue"),
-            "only replace and add with a path and a value are supported",
-        );
-    }
-    changed(lock(&shared.accounts).change(&id, |account| {
-        for operation in operations {
-            set(account, operation["path"].as_str().unwrap_or_default(), operation["value"].clone());
-        }
-    }))
-}
-
-fn set(members: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        Some((parent, child)) => {
-            let parent = members.entry(parent).or_insert_with(|| json!({}));
-            if let Value::Object(members) = parent {
-                members.insert(child.to_owned(), value);
-            }
-        }
-        None => {
-            members.insert(path.to_owned(), value);
-        }
-    }
-}
-
-async fn delete(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    match lock(&shared.accounts).remove(&id) {
-        Ok(true) => StatusCode::NO_CONTENT.into_response(),
-        Ok(false) => missing(),
-        Err(error) => broken(&error),
-    }
-}
-
-fn changed(changed: rusqlite::Result<Changed>) -> Response {
-    match changed {
-        Ok(Changed::Kept(account) | Changed::Removed(account)) => answer(StatusCode::OK, &account),
-        Ok(Changed::Missing) => missing(),
-        Ok(Changed::Immutable) => {
-            fault_answer(StatusCode::BAD_REQUEST, Some("mutability"), "userName cannot be changed")
-        }
-        Err(error) => broken(&error),
-    }
-}
-
-fn has_schema(members: &Map<String, Value>, schema: &str) -> bool {
-    members.get("schemas").and_then(Value::as_array).is_some_and(|schemas| schemas.iter().any(|known| known == schema))
-}
-
-fn missing() -> Response {
-    fault_answer(StatusCode::NOT_FOUND, None, "there is no such user")
-}
-
-fn broken(error: &rusqlite::Error) -> Response {
-    fault_answer(StatusCode::INTERNAL_SERVER_ERROR, None, &error.to_string())
-}
-
-fn fault_answer(status: StatusCode, scim_type: Option<&str>, detail: &str) -> Response {
-    let mut body = json!({"schemas": [ERROR], "status": status.as_u16().to_string(), "detail": detail});
-    if let Some(scim_type) = scim_type {
-        body["scimType"] = scim_type.into();
-    }
-    answer(status, &body)
-}
-
-fn answer(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/scim+json")], body.to_string()).into_response()
-}
-
-fn lock(accounts: &Mutex<Accounts>) -> std::sync::MutexGuard<'_, Accounts> {
-    accounts.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn random() -> [u8; 16] {
+pub(super) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     // Without randomness there are no two ids; the create then fails on the unique index.
     let _ = getrandom::fill(&mut bytes);

@@ -1,0 +1,257 @@
+//! Which attributes a user has (RFC 7643, sections 3.1, 4.1 and 4.3), and the documents that tell a client so:
+//! `/Schemas`, `/ResourceTypes`, `/ServiceProviderConfig`. Groups are absent: Rhombus has none.
+
+use super::answer::Address;
+use serde_json::{Map, Value, json};
+
+/// The schema of users.
+pub(super) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+/// Its only extension.
+pub(super) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+/// What the values of an attribute are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Text,
+    Boolean,
+    DateTime,
+    Binary,
+    /// An address; of what, stands in `referenceTypes`.
+    Reference(&'static str),
+    Complex,
+}
+
+/// Who may set an attribute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mutability {
+    ReadWrite,
+    ReadOnly,
+    /// Taken and never kept, because it could only ever be shown by mistake.
+    WriteOnly,
+}
+
+/// One attribute, or a part of one.
+#[derive(Debug)]
+pub(super) struct Attribute {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) is_list: bool,
+    pub(super) parts: &'static [Attribute],
+    pub(super) mutability: Mutability,
+    pub(super) is_required: bool,
+    pub(super) is_case_exact: bool,
+    is_unique: bool,
+}
+
+impl Attribute {
+    const fn new(name: &'static str, kind: Kind) -> Self {
+        let (mutability, parts) = (Mutability::ReadWrite, &[]);
+        Self {
+            name,
+            kind,
+            is_list: false,
+            parts,
+            mutability,
+            is_required: false,
+            is_case_exact: false,
+            is_unique: false,
+        }
+    }
+
+    const fn text(name: &'static str) -> Self {
+        Self::new(name, Kind::Text)
+    }
+
+    const fn complex(name: &'static str, parts: &'static [Attribute]) -> Self {
+        Self { parts, ..Self::new(name, Kind::Complex) }
+    }
+
+    const fn list(name: &'static str, parts: &'static [Attribute]) -> Self {
+        Self { is_list: true, ..Self::complex(name, parts) }
+    }
+
+    const fn mutability(self, mutability: Mutability) -> Self {
+        Self { mutability, ..self }
+    }
+
+    const fn case_exact(self) -> Self {
+        Self { is_case_exact: true, ..self }
+    }
+
+    /// The part of a name, in any letter case.
+    pub(super) fn part(&self, name: &str) -> Option<&'static Attribute> {
+        self.parts.iter().find(|part| part.name.eq_ignore_ascii_case(name))
+    }
+}
+
+const LABELS: [Attribute; 3] =
+    [Attribute::text("display"), Attribute::text("type"), Attribute::new("primary", Kind::Boolean)];
+
+/// The parts of most lists: a value of some kind, and labels.
+const fn labelled(value: Kind) -> [Attribute; 4] {
+    let [display, kind, primary] = LABELS;
+    [Attribute::new("value", value), display, kind, primary]
+}
+
+const LABELLED: &[Attribute] = &labelled(Kind::Text);
+
+/// What every resource has; in no schema, because RFC 7643, section 3.1, defines it for all.
+const COMMON: &[Attribute] = &[
+    Attribute { is_list: true, ..Attribute::text("schemas") }.mutability(Mutability::ReadOnly).case_exact(),
+    Attribute::text("id").mutability(Mutability::ReadOnly).case_exact(),
+    Attribute::text("externalId").case_exact(),
+    Attribute::complex(
+        "meta",
+        &[
+            Attribute::text("resourceType").case_exact(),
+            Attribute::new("created", Kind::DateTime),
+            Attribute::new("lastModified", Kind::DateTime),
+            Attribute::new("location", Kind::Reference("uri")),
+        ],
+    )
+    .mutability(Mutability::ReadOnly),
+];
+
+const CORE: &[Attribute] = &[
+    Attribute { is_required: true, is_unique: true, ..Attribute::text("userName") },
+    Attribute::complex(
+        "name",
+        &[
+            Attribute::text("formatted"),
+            Attribute::text("familyName"),
+            Attribute::text("givenName"),
+            Attribute::text("middleName"),
+            Attribute::text("honorificPrefix"),
+            Attribute::text("honorificSuffix"),
+        ],
+    ),
+    Attribute::text("displayName"),
+    Attribute::text("nickName"),
+    Attribute::new("profileUrl", Kind::Reference("external")),
+    Attribute::text("title"),
+    Attribute::text("userType"),
+    Attribute::text("preferredLanguage"),
+    Attribute::text("locale"),
+    Attribute::text("timezone"),
+    Attribute::new("active", Kind::Boolean),
+    Attribute::text("password").mutability(Mutability::WriteOnly),
+    Attribute::list("emails", LABELLED),
+    Attribute::list("phoneNumbers", LABELLED),
+    Attribute::list("ims", LABELLED),
+    Attribute::list("photos", &labelled(Kind::Reference("external"))),
+    Attribute::list(
+        "addresses",
+        &[
+            Attribute::text("formatted"),
+            Attribute::text("streetAddress"),
+            Attribute::text("locality"),
+            Attribute::text("region"),
+            Attribute::text("postalCode"),
+            Attribute::text("country"),
+            Attribute::text("type"),
+            Attribute::new("primary", Kind::Boolean),
+        ],
+    ),
+    Attribute::list("entitlements", LABELLED),
+    Attribute::list("roles", LABELLED),
+    Attribute::list("x509Certificates", &labelled(Kind::Binary)),
+];
+
+const ENTERPRISE_PARTS: &[Attribute] = &[
+    Attribute::text("employeeNumber"),
+    Attribute::text("costCenter"),
+    Attribute::text("organization"),
+    Attribute::text("division"),
+    Attribute::text("department"),
+    Attribute::complex(
+        "manager",
+        &[
+            Attribute::text("value"),
+            Attribute::new("$ref", Kind::Reference("User")),
+            Attribute::text("displayName").mutability(Mutability::ReadOnly),
+        ],
+    ),
+];
+
+/// The extension as if it were an attribute that is named by its URN: that is how a user carries it.
+static EXTENSION: Attribute = Attribute::complex(ENTERPRISE, ENTERPRISE_PARTS);
+
+/// The attribute of a name, in any letter case; the extension by its URN.
+pub(super) fn attribute(name: &str) -> Option<&'static Attribute> {
+    [COMMON, CORE].into_iter().flatten().chain([&EXTENSION]).find(|known| known.name.eq_ignore_ascii_case(name))
+}
+
+/// `/ServiceProviderConfig`. `cursor_size`: pages go by cursor alone, with so many accounts each.
+pub(super) fn provider(address: &Address, page_count_max: usize, cursor_size: Option<usize>) -> Value {
+    let feature = |supported| json!({"supported": supported});
+    let size = cursor_size.unwrap_or(page_count_max);
+    let method = if cursor_size.is_some() { "cursor" } else { "index" };
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
+        "patch": feature(true), "filter": {"supported": true, "maxResults": size},
+        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+        "changePassword": feature(false), "sort": feature(false), "etag": feature(false),
+        "pagination": {"cursor": cursor_size.is_some(), "index": cursor_size.is_none(),
+            "defaultPaginationMethod": method, "defaultPageSize": size, "maxPageSize": size},
+        "authenticationSchemes": [{"type": "oauthbearertoken", "name": "Bearer token",
+            "description": "the token that the sandbox wrote into its folder", "primary": true}],
+        "meta": {"resourceType": "ServiceProviderConfig", "location": address.location("/ServiceProviderConfig")},
+    })
+}
+
+/// `/ResourceTypes`, which is users alone.
+pub(super) fn resource_types(address: &Address) -> Vec<Value> {
+    vec![json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],
+        "id": "User", "name": "User", "endpoint": "/Users", "schema": USER,
+        "schemaExtensions": [{"schema": ENTERPRISE, "required": false}],
+        "meta": {"resourceType": "ResourceType", "location": address.location("/ResourceTypes/User")},
+    })]
+}
+
+/// `/Schemas`.
+pub(super) fn schemas(address: &Address) -> Vec<Value> {
+    [(USER, "User", CORE), (ENTERPRISE, "EnterpriseUser", ENTERPRISE_PARTS)]
+        .into_iter()
+        .map(|(id, name, attributes)| {
+            json!({
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"],
+                "id": id, "name": name, "attributes": attributes.iter().map(describe).collect::<Vec<_>>(),
+                "meta": {"resourceType": "Schema", "location": address.location(&format!("/Schemas/{id}"))},
+            })
+        })
+        .collect()
+}
+
+fn describe(attribute: &Attribute) -> Value {
+    let (kind, reference) = match attribute.kind {
+        Kind::Text => ("string", None),
+        Kind::Boolean => ("boolean", None),
+        Kind::DateTime => ("dateTime", None),
+        Kind::Binary => ("binary", None),
+        Kind::Reference(of) => ("reference", Some(of)),
+        Kind::Complex => ("complex", None),
+    };
+    let (mutability, returned) = match attribute.mutability {
+        Mutability::ReadWrite => ("readWrite", "default"),
+        Mutability::ReadOnly => ("readOnly", "default"),
+        Mutability::WriteOnly => ("writeOnly", "never"),
+    };
+    let mut described = json!({
+        "name": attribute.name, "type": kind, "multiValued": attribute.is_list, "required": attribute.is_required,
+        "caseExact": attribute.is_case_exact, "mutability": mutability, "returned": returned,
+        "uniqueness": if attribute.is_unique { "server" } else { "none" },
+    });
+    if let Some(of) = reference {
+        described["referenceTypes"] = json!([of]);
+    }
+    if !attribute.parts.is_empty() {
+        described["subAttributes"] = attribute.parts.iter().map(describe).collect();
+    }
+    described
+}
+
+/// A member of a name, in any letter case.
+pub(super) fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
