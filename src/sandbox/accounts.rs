@@ -169,7 +169,7 @@ impl Accounts {
             .optional()
     }
 
-    /// Makes an active account of what a client sent.
+    /// Makes an account of what a client sent.
     pub(super) fn create(&self, mut user: Map<String, Value>, random: [u8; 16]) -> Result<Map<String, Value>, Refusal> {
         let name = user_name(&user);
         if self.named(&name, Duration::ZERO.into())?.is_some() {
@@ -177,7 +177,8 @@ impl Accounts {
         }
         let (id, now) = (hex(&random), now());
         user.insert("id".to_owned(), id.clone().into());
-        user.insert("active".to_owned(), true.into());
+        // Who does not say otherwise is active.
+        user.entry("active").or_insert(true.into());
         user.insert("meta".to_owned(), json!({"created": now, "lastModified": now}));
         self.connection
             .prepare_cached("INSERT INTO accounts (id, folded, document) VALUES (?1, ?2, ?3)")?
@@ -210,7 +211,6 @@ impl Accounts {
         for kept in ["id", "meta", "userName"] {
             after.insert(kept.to_owned(), before.get(kept).cloned().unwrap_or_default());
         }
-        // Who does not say otherwise is active.
         after.entry("active").or_insert(true.into());
         if after == before {
             return Ok(after);

@@ -19,7 +19,7 @@ const TABLE: [(&str, &str, &str); 11] = [
     (
         "<VERB>_<STATUS>",
         "CHANCE",
-        "the same as e<STATUS> for one of list, get, post, put, patch, delete: delete_404, delete_405 …",
+        "this status for one verb alone, of list, get, post, put, patch, delete: delete_404, delete_405 …",
     ),
     ("retry_after", "TEXT", "the Retry-After of each 403, 429 and 503 (no comma in it); else 429 has 0"),
     ("delay_ms", "NUMBER", "how long each answer takes"),

@@ -196,7 +196,7 @@ async fn create(
     body: Bytes,
 ) -> Answered {
     let mut user = user::of_body(&body)?;
-    if user.get("active") == Some(&Value::Bool(false)) {
+    if user.get("active") == Some(&Value::Bool(false)) && shared.inactive() == Inactive::Removed {
         return Err(Refusal::value("an account cannot be made inactive"));
     }
     if shared.dice.happens(Oddity::CreateWithoutNames) {

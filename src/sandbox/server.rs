@@ -68,7 +68,9 @@ impl Sandbox {
             && accounts.count(Duration::ZERO)? == 0
         {
             let users: Vec<Map<String, Value>> = serde_json::from_slice(&std::fs::read(path)?)?;
-            for user in users {
+            for mut user in users {
+                // Rhombus has no others.
+                user.insert("active".to_owned(), true.into());
                 let made = user::kept(user).and_then(|user| accounts.create(user, random()));
                 made.map_err(|refusal| SandboxError::User(refusal.detail))?;
             }

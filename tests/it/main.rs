@@ -12,6 +12,7 @@ mod odd_inputs;
 mod prefixes;
 mod properties;
 mod refresh;
+mod sandbox;
 mod state;
 mod support;
 mod tidy;
