@@ -263,7 +263,8 @@ fn in_values(verb: Verb, target: &Target, value: &Value, account: &mut Map<Strin
         }
     }
     if !values.is_empty() {
-        account.insert(list.name.to_owned(), values.into());
+        // Checked again as a whole: a part can make a second value primary.
+        account.extend(cast(list, values.into())?.map(|values| (list.name.to_owned(), values)));
     }
     Ok(())
 }
@@ -283,6 +284,10 @@ fn change_values(
     };
     if is_primary(&new) {
         no_primary(values);
+    }
+    if part.is_none() && verb == Verb::Replace {
+        places.iter().for_each(|place| values[*place] = new.clone());
+        return Ok(());
     }
     for place in places {
         if let (Value::Object(present), Value::Object(new)) = (&mut values[*place], &new) {
@@ -376,6 +381,15 @@ mod tests {
             json!({"emails": [{"value": "a@x", "type": "work", "primary": true}, {"value": "n@x", "type": "home"}]}),
         );
         check(
+            json!({"op": "replace", "path": "emails[type eq \"home\"]", "value": {"value": "n@x", "primary": true}}),
+            json!({"emails": [{"value": "a@x", "type": "work", "primary": false}, {"value": "n@x", "primary": true}]}),
+        );
+        check(
+            json!({"op": "add", "path": "emails[type eq \"home\"]", "value": {"display": "N"}}),
+            json!({"emails": [{"value": "a@x", "type": "work", "primary": true},
+                {"value": "b@x", "type": "home", "display": "N"}]}),
+        );
+        check(
             json!({"op": "remove", "path": "emails[type eq \"work\"]"}),
             json!({"emails": [{"value": "b@x", "type": "home"}]}),
         );
@@ -415,6 +429,7 @@ mod tests {
         refused(json!({"op": "add", "value": "x"}), "invalidValue");
         refused(json!({"op": "replace", "path": "active", "value": "perhaps"}), "invalidValue");
         refused(json!({"op": "replace", "path": "title", "value": 7}), "invalidValue");
+        refused(json!({"op": "replace", "path": "emails.primary", "value": true}), "invalidValue");
         refused(json!({"op": "replace", "path": "id", "value": "b"}), "mutability");
         refused(json!({"op": "add", "path": "meta.created", "value": "b"}), "mutability");
         refused(json!({"op": "remove", "path": "userName"}), "mutability");
