@@ -170,12 +170,12 @@ impl Accounts {
     }
 
     /// Makes an account of what a client sent.
-    pub(super) fn create(&self, mut user: Map<String, Value>, random: [u8; 16]) -> Result<Map<String, Value>, Refusal> {
+    pub(super) fn create(&self, mut user: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
         let name = user_name(&user);
         if self.named(&name, Duration::ZERO.into())?.is_some() {
             return Err(Refusal::taken());
         }
-        let (id, now) = (hex(&random), now());
+        let (id, now) = (hex(&random()), now());
         user.insert("id".to_owned(), id.clone().into());
         // Who does not say otherwise is active.
         user.entry("active").or_insert(true.into());
@@ -254,4 +254,11 @@ fn user_name(user: &Map<String, Value>) -> String {
 fn now() -> String {
     let now = jiff::Timestamp::now();
     jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now).to_string()
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // Without randomness there are no two ids; the create then fails on the unique index.
+    let _ = getrandom::fill(&mut bytes);
+    bytes
 }

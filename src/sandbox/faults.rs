@@ -1,6 +1,6 @@
 //! Faults on request: what a network, a busy endpoint and an odd one do. All chance comes from one seed.
 
-use super::oddities::{self, Oddity};
+use super::oddities::{self, Oddity, chance};
 use axum::http::{Method, StatusCode};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -153,12 +153,6 @@ impl FromStr for Faults {
         }
         Ok(faults)
     }
-}
-
-/// A chance from 0 to 1.
-pub(super) fn chance(name: &str, value: &str) -> Result<f64, String> {
-    let chance = value.parse().ok().filter(|chance| (0.0..=1.0).contains(chance));
-    chance.ok_or_else(|| format!("{name} is not a chance from 0 to 1"))
 }
 
 fn named(name: &str) -> Option<(Option<Verb>, Fault)> {

@@ -7,6 +7,8 @@
 
 mod accounts;
 mod answer;
+mod discovery;
+mod dressing;
 mod faults;
 mod filter;
 mod oddities;

@@ -2,14 +2,14 @@
 
 use super::accounts::{Accounts, Inactive, Shown};
 use super::answer::{Address, BASE, Refusal, created, document, list};
+use super::discovery::{provider, resource_types, schemas};
 use super::faults::Dice;
 use super::filter::Filter;
-use super::oddities::{Oddity, has_empty_email, trim_names};
+use super::oddities::Oddity;
 use super::patch::Patch;
 use super::projection::Projection;
-use super::schemas::{member, provider, resource_types, schemas};
-use super::server::random;
-use super::user;
+use super::schemas::member;
+use super::user::{self, has_empty_email, trim_names};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
@@ -205,7 +205,7 @@ async fn create(
     if shared.dice.number(Oddity::NamesTrimmed).is_some() {
         trim_names(&mut user);
     }
-    let account = shared.accounts().create(user, random())?;
+    let account = shared.accounts().create(user)?;
     let location = address.account_location(&account);
     Ok(created(&projection(&query).of(address.account(account)).into(), &location))
 }

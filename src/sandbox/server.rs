@@ -2,11 +2,13 @@
 
 use super::accounts::Accounts;
 use super::answer::{BASE, Refusal};
+use super::dressing::{dress, dressed};
 use super::faults::{Dice, Fault, Faults, Verb};
-use super::oddities::{self, page};
+
 use super::routes::{Shared, router};
 use super::user;
 use axum::Router;
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -71,7 +73,7 @@ impl Sandbox {
             for mut user in users {
                 // Rhombus has no others.
                 user.insert("active".to_owned(), true.into());
-                let made = user::kept(user).and_then(|user| accounts.create(user, random()));
+                let made = user::kept(user).and_then(|user| accounts.create(user));
                 made.map_err(|refusal| SandboxError::User(refusal.detail))?;
             }
         }
@@ -142,7 +144,7 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Faulty {
             let done = async || {
                 // The router's error is the type without values.
                 let Ok(answer) = TowerToHyperService::new(router).call(request).await;
-                if oddities::dress(dice) { oddities::dressed(answer, verb, is_filtered, dice).await } else { answer }
+                if dress(dice) { dressed(answer, verb, is_filtered, dice).await } else { answer }
             };
             let broken = || Err(std::io::Error::other("broken on request"));
             let mut answer = match fault {
@@ -177,6 +179,14 @@ fn refused(status: StatusCode) -> Response {
     Refusal::plain(status, reason).into_response()
 }
 
+/// The answer of a server that does not do what was asked.
+fn page(status: StatusCode, title: &str) -> Response {
+    let mut page = Response::new(Body::from(format!("<html><body>{title}</body></html>")));
+    *page.status_mut() = status;
+    page.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    page
+}
+
 /// Half of an answer whose head announces all of it.
 async fn torn(answer: Response) -> Result<Response, std::io::Error> {
     let (mut head, body) = answer.into_parts();
@@ -185,11 +195,4 @@ async fn torn(answer: Response) -> Result<Response, std::io::Error> {
     let half = body.slice(..body.len() / 2);
     let pieces = futures_util::stream::iter([Ok(half), Err(std::io::Error::other("torn on request"))]);
     Ok(Response::from_parts(head, axum::body::Body::from_stream(pieces)))
-}
-
-pub(super) fn random() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    // Without randomness there are no two ids; the create then fails on the unique index.
-    let _ = getrandom::fill(&mut bytes);
-    bytes
 }

@@ -102,3 +102,19 @@ pub(super) fn cast_one(attribute: &Attribute, value: Value) -> Result<Value, Ref
 pub(super) fn is_primary(value: &Value) -> bool {
     value["primary"] == Value::Bool(true)
 }
+
+/// Whether a PUT holds the element that `empty_email` does not take back.
+pub(super) fn has_empty_email(user: &Map<String, Value>) -> bool {
+    let emails = user.get("emails").and_then(Value::as_array);
+    emails.into_iter().flatten().any(|email| email["value"].as_str().is_none_or(str::is_empty))
+}
+
+/// Takes blanks from the ends of all names.
+pub(super) fn trim_names(user: &mut Map<String, Value>) {
+    let names = user.get_mut("name").and_then(Value::as_object_mut);
+    for name in names.into_iter().flat_map(Map::values_mut) {
+        if let Value::String(text) = name {
+            *text = text.trim().to_owned();
+        }
+    }
+}
