@@ -2,6 +2,7 @@
 //!
 //! The house and its rooms are drawn in ARCHITECTURE.md; `tests/tidy.rs` holds who may use whom.
 
+mod apply;
 pub mod cli;
 pub mod config;
 pub mod cycle;
@@ -19,6 +20,7 @@ pub mod sandbox;
 pub mod schedule;
 pub mod scim;
 pub mod secret;
+mod session;
 pub mod settlement;
 pub mod ship;
 pub mod sink;

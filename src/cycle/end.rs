@@ -1,10 +1,10 @@
 //! How a cycle ends: its counts, its exit code, and the one transaction that writes all of it down.
 
-use super::apply::{EndpointSeen, Tally};
 use super::compare::Compared;
 use super::ending::{Ending, write_end};
 use super::verdict::verdict;
-use super::{CycleContext, End};
+use crate::apply::window::{EndpointSeen, Tally};
+use crate::cycle::{CycleContext, End};
 use crate::http::Transport;
 use crate::model::{
     Action, ChangeKey, DirectoryId, HoldId, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason,

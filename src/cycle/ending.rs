@@ -1,6 +1,6 @@
 //! What the end of a cycle writes, in one transaction: who stands how, what is held, what the log says of it.
 
-use super::CycleContext;
+use crate::cycle::CycleContext;
 use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
 use crate::model::{ChangeKey, DirectoryId, HoldId, Moment, OutstandingUser, UserName};

@@ -4,26 +4,19 @@
 //! No request that changes anything leaves before its intent is on the disk. Result, link and event are one transaction.
 //! Whatever instant it is stopped at, the next cycle looks up what is in doubt before it plans.
 
-mod answers;
-mod apply;
 mod compare;
-mod create;
 mod end;
 mod ending;
-mod lookup;
-mod record;
-mod recover;
 mod refresh;
-mod remove;
 mod selection;
-mod update;
 mod verdict;
 
+pub use crate::apply::recover::wanted_again;
 pub use compare::{CompareError, Compared, Known, believable, compare, open_export, open_file};
-pub use recover::wanted_again;
 pub use refresh::look;
 pub use selection::look_for;
 
+use crate::apply::window::{Apply, Previous};
 use crate::config::Settings;
 use crate::event::Source;
 use crate::http::Transport;
@@ -34,7 +27,6 @@ use crate::retry;
 use crate::scim::ScimTarget;
 use crate::source::FileDigest;
 use crate::store::{self, InstallationRow, Journal, JournalError, Quiet};
-use apply::{Apply, Previous};
 use end::{Failure, Finished, Planned, blank, fail, finish, source_failure, throttled, unexpected};
 use ending::{Ending, write_end};
 use rusqlite::Connection;
@@ -92,7 +84,7 @@ pub struct CycleOptions {
 
 /// Why a cycle ended before all was tried.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum End {
+pub(crate) enum End {
     /// 401, or a 403 to a list.
     Unauthorized(String),
     /// None of our accounts is there, or it redirects.

@@ -1,16 +1,16 @@
 //! What Rhombus really holds, beside the snapshot. A list only raises doubts: whoever it lacks, or shows otherwise, is read
 //! by id, and only that counts.
 
-use super::answers::{ReadError, Witness};
-use super::apply::{Apply, Previous};
 use super::end::blank;
-use super::lookup::{hash_of, walk, words};
 use super::verdict::verdict;
-use super::{CycleContext, End};
+use crate::apply::window::{Apply, Previous};
+use crate::cycle::{CycleContext, End};
 use crate::http::Transport;
 use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen, UserName};
 use crate::report::CycleReport;
 use crate::scim::{Account, carries};
+use crate::session::answers::{ReadError, Witness};
+use crate::session::lookup::{hash_of, walk, words};
 use crate::settlement::{LinkEffect, Settlement};
 use crate::store;
 use futures_util::stream::{FuturesUnordered, StreamExt};

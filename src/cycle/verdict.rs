@@ -1,6 +1,6 @@
 //! What a cycle's end comes to: its result, its exit code, and what the reader can do about it.
 
-use super::End;
+use crate::cycle::End;
 use crate::model::OutstandingKind;
 use crate::report::{CycleReport, CycleResult};
 

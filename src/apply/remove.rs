@@ -1,10 +1,8 @@
 //! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
 
-use super::answers::{NextStep, ReadError, Witness};
-use super::apply::Apply;
-use super::create::intent_of;
-use super::lookup::hash_of;
-use super::record::{MaybeApplied, entry_for};
+use crate::apply::create::intent_of;
+use crate::apply::record::{MaybeApplied, entry_for};
+use crate::apply::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
@@ -13,6 +11,8 @@ use crate::model::{
 };
 use crate::outcome::{Judged, Outcome};
 use crate::scim::{Account, carries};
+use crate::session::answers::{NextStep, ReadError, Witness};
+use crate::session::lookup::hash_of;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 
 /// A clock further from Rhombus's than this stops removals, in milliseconds.
@@ -21,7 +21,7 @@ const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
 const PLAN_AGE_MS_MAX: i64 = 600_000;
 
 impl<T: Transport> Apply<'_, T> {
-    pub(super) async fn remove(
+    pub(crate) async fn remove(
         &self,
         change: &Change,
         directory_id: &DirectoryId,
@@ -169,7 +169,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// 404 is success, where this is the right endpoint.
-    pub(super) async fn already_gone(
+    pub(crate) async fn already_gone(
         &self,
         change: &Change,
         scim_id: &ScimId,
@@ -192,7 +192,7 @@ impl<T: Transport> Apply<'_, T> {
         self.settle_removal(change, scim_id, action, stored, judged, source);
     }
 
-    pub(super) fn settle_removal(
+    pub(crate) fn settle_removal(
         &self,
         change: &Change,
         scim_id: &ScimId,

@@ -1,11 +1,11 @@
 //! Whether an account with a username is there: by filter, or by one listing for many. A failed look-up is no absence.
 
-use super::answers::{NextStep, ReadError};
-use super::apply::Apply;
+use crate::apply::window::Apply;
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, Change, UserName};
 use crate::outcome::Judged;
 use crate::scim::{Account, ScimTarget, carries};
+use crate::session::answers::{NextStep, ReadError};
 use crate::store;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -19,7 +19,7 @@ const LIST_ACCOUNTS_MAX: usize = 5_000_000;
 
 /// What is known of the endpoint's accounts in this cycle.
 #[derive(Debug, Default)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     /// Accounts by folded userName, of the names that are wanted, where one listing answered for all.
     listed: RefCell<Option<Listed>>,
     filter_trust: Cell<Option<FilterTrust>>,
@@ -49,7 +49,7 @@ struct Listed {
 
 /// How fresh a look-up must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Freshness {
+pub(crate) enum Freshness {
     /// The listing of this cycle will do.
     OfThisCycle,
     /// A request left since; ask again.
@@ -58,7 +58,7 @@ pub(super) enum Freshness {
 
 impl Directory {
     /// Decides how the creates of a plan are looked up, and lists the accounts where that is fewer calls.
-    pub(super) async fn prepare<T: Transport>(&self, apply: &Apply<'_, T>, changes: &[Change]) {
+    pub(crate) async fn prepare<T: Transport>(&self, apply: &Apply<'_, T>, changes: &[Change]) {
         let names: HashSet<u64> = changes
             .iter()
             .filter_map(|change| match change {
@@ -106,7 +106,7 @@ impl Directory {
 }
 
 /// The accounts that carry a username.
-pub(super) async fn look_up<T: Transport>(
+pub(crate) async fn look_up<T: Transport>(
     apply: &Apply<'_, T>,
     name: &UserName,
     freshness: Freshness,
@@ -166,7 +166,7 @@ fn too_short() -> ReadError {
 }
 
 /// The accounts that carry a username, by reading the whole list.
-pub(super) async fn look_up_in_list<T: Transport>(
+pub(crate) async fn look_up_in_list<T: Transport>(
     apply: &Apply<'_, T>,
     folded: &str,
 ) -> Result<Vec<Account>, ReadError> {
@@ -221,7 +221,7 @@ async fn list<T: Transport>(
 
 /// How a list ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Walked {
+pub(crate) enum Walked {
     /// It showed as many accounts as it said there are.
     Whole,
     /// As many, but some of them twice; or it does not say how many there are.
@@ -233,7 +233,7 @@ pub(super) enum Walked {
 }
 
 /// Hands on every account of the endpoint once, page by page, as long as pages bring new ones.
-pub(super) async fn walk<T: Transport>(
+pub(crate) async fn walk<T: Transport>(
     apply: &Apply<'_, T>,
     calls_max: Option<usize>,
     each: &mut dyn FnMut(Account),
@@ -286,7 +286,7 @@ pub(super) async fn walk<T: Transport>(
     }
 }
 
-pub(super) fn hash_of(text: &str) -> u64 {
+pub(crate) fn hash_of(text: &str) -> u64 {
     xxh3_64(text.as_bytes())
 }
 
@@ -295,7 +295,7 @@ fn swap_case(c: char) -> char {
 }
 
 /// Why a look-up did not work, in the words of the log, and its cause in a word.
-pub(super) fn words(trouble: &ReadError) -> Option<(Judged, &'static str)> {
+pub(crate) fn words(trouble: &ReadError) -> Option<(Judged, &'static str)> {
     match trouble {
         ReadError::Unanswered(judged) => Some((judged.clone(), "unanswered")),
         ReadError::Rejected(judged) => Some((judged.clone(), "rejected")),

@@ -1,9 +1,7 @@
 //! One create: look up, store the intent, send, see. Recovery enters the same path with an intent whose answer was lost.
 
-use super::answers::{NextStep, ReadError};
-use super::apply::Apply;
-use super::lookup::{self, Freshness, hash_of, look_up, look_up_in_list};
-use super::record::{MaybeApplied, entry_for};
+use crate::apply::record::{MaybeApplied, entry_for};
+use crate::apply::window::Apply;
 use crate::event::{EventType, Source};
 use crate::http::Transport;
 use crate::model::{
@@ -13,12 +11,14 @@ use crate::model::{
 use crate::outcome::{Judged, Outcome};
 use crate::retry;
 use crate::scim::{Account, Update};
+use crate::session::answers::{NextStep, ReadError};
+use crate::session::lookup::{self, Freshness, hash_of, look_up, look_up_in_list};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use crate::store::{self, Intent};
 
 /// What a look-up says of a create.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum LookupResult {
+pub(crate) enum LookupResult {
     /// There is no such account.
     Nothing,
     /// The account that our lost request made.
@@ -31,7 +31,7 @@ pub(super) enum LookupResult {
 
 /// Whether an earlier request may have made the account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Doubt {
+pub(crate) enum Doubt {
     /// No request left.
     None,
     /// One left, or may have, and its answer was lost; the look-up before it saw nothing.
@@ -40,7 +40,7 @@ pub(super) enum Doubt {
 
 /// When the request left that made an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum SentWhen {
+pub(crate) enum SentWhen {
     /// Just now, and it was answered.
     Now,
     /// In this cycle, and its answer was lost.
@@ -71,7 +71,7 @@ impl Doubt {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    pub(super) async fn create(&self, change: &Change, user: &DesiredUser, approved: bool) {
+    pub(crate) async fn create(&self, change: &Change, user: &DesiredUser, approved: bool) {
         let mut intent: Option<(IntentId, Moment)> = None;
         let (mut tries, mut doubt) = (0, Doubt::None);
         let mut last: Option<Judged> = None;
@@ -144,7 +144,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// A look-up for a create; the next failure is said again once one went well.
-    pub(super) async fn look_up_for(
+    pub(crate) async fn look_up_for(
         &self,
         change: &Change,
         name: &UserName,
@@ -163,7 +163,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The next failure of this user's look-up is said again.
-    pub(super) fn lookup_went_well(&self, change: &Change) {
+    pub(crate) fn lookup_went_well(&self, change: &Change) {
         let id = change.directory_id();
         if self.lookups_failed.borrow_mut().remove(id) {
             let id = id.clone();
@@ -173,7 +173,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// What the accounts that carry the wanted username mean.
-    pub(super) fn judge_found(&self, user: &DesiredUser, mut found: Vec<Account>, doubt: Doubt) -> LookupResult {
+    pub(crate) fn judge_found(&self, user: &DesiredUser, mut found: Vec<Account>, doubt: Doubt) -> LookupResult {
         found.retain(|account| crate::scim::carries(account, &user.user_name));
         if doubt == Doubt::Lost
             && let Some(place) = found.iter().position(|account| account.external_id.as_ref() == Some(&user.id))
@@ -210,7 +210,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The account is made: link, intent and event in one transaction.
-    pub(super) fn created(
+    pub(crate) fn created(
         &self,
         change: &Change,
         intent: Option<(IntentId, Moment)>,
@@ -363,7 +363,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Said once per user and cause.
-    pub(super) fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
+    pub(crate) fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
         self.lookups_failed.borrow_mut().insert(change.directory_id().clone());
         let mut draft = self.failed(change.action(), change, judged, Vec::new());
         draft.event_type = EventType::UserLookupProvision;
@@ -379,7 +379,7 @@ impl<T: Transport> Apply<'_, T> {
 }
 
 /// What is stored before a change is sent.
-pub(super) fn intent_of(change: &Change, approved: bool, settings: i64) -> Intent {
+pub(crate) fn intent_of(change: &Change, approved: bool, settings: i64) -> Intent {
     let (names, reactivate) = match change {
         Change::Create { user, .. } => (user.names.clone(), false),
         Change::Update { wanted, reactivate, .. } => (wanted.as_ref().clone(), *reactivate),

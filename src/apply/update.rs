@@ -1,21 +1,21 @@
 //! One update of names, which also brings an account back that was found inactive. What the endpoint shows afterwards is
 //! what the snapshot remembers, whatever it promised.
 
-use super::answers::{NextStep, ReadError, Witness};
-use super::apply::Apply;
-use super::create::intent_of;
-use super::record::{MaybeApplied, entry_for};
+use crate::apply::create::intent_of;
+use crate::apply::record::{MaybeApplied, entry_for};
+use crate::apply::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{AccountState, Action, AnswerDoubt, Change, GuardKind, Mismatch, Moment, Names, OutstandingKind};
 use crate::outcome::{Judged, Outcome};
 use crate::scim::{Account, Update, carries};
+use crate::session::answers::{NextStep, ReadError, Witness};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 
 /// What an account carries after an update.
-pub(super) struct Carried {
-    pub(super) names: Names,
-    pub(super) active: bool,
+pub(crate) struct Carried {
+    pub(crate) names: Names,
+    pub(crate) active: bool,
 }
 
 impl Carried {
@@ -25,7 +25,7 @@ impl Carried {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    pub(super) async fn update(&self, change: &Change, update: Update<'_>, kind: Option<GuardKind>, approved: bool) {
+    pub(crate) async fn update(&self, change: &Change, update: Update<'_>, kind: Option<GuardKind>, approved: bool) {
         let mut intent = intent_of(change, approved, self.settings);
         intent.kind = kind;
         let (mut tries, mut doubt) = (0, self.sent_before(change));
@@ -132,7 +132,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The account carries another userName than the linked one: nothing of ours goes there any more.
-    pub(super) fn leave_alone(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>) {
+    pub(crate) fn leave_alone(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>) {
         let mut settlement = Settlement::of(change.directory_id(), Action::Update);
         settlement.intent = intent;
         settlement.link = LinkEffect::Foreign;
@@ -140,7 +140,7 @@ impl<T: Transport> Apply<'_, T> {
         self.list_user(entry_for(change, OutstandingKind::Drift, Mismatch::UserName));
     }
 
-    pub(super) fn settle_update(
+    pub(crate) fn settle_update(
         &self,
         change: &Change,
         stored: (IntentId, Moment),

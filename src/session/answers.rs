@@ -1,8 +1,8 @@
 //! What follows from an answer: a retry after a pause, the end of the cycle, or an answer about one user. And reading an
 //! account, which every change may need.
 
-use super::End;
-use super::apply::Apply;
+use crate::apply::window::Apply;
+use crate::cycle::End;
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
 use crate::outcome::{Judged, Outcome, RetryAfter};
@@ -15,7 +15,7 @@ const WITNESSES_MAX: usize = 100;
 
 /// What follows from an answer that is nobody's own business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum NextStep {
+pub(crate) enum NextStep {
     /// It is an answer about this user.
     Settled,
     /// There was none; try again.
@@ -38,7 +38,7 @@ enum Probe {
 
 /// Whether another account of ours was seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Witness {
+pub(crate) enum Witness {
     /// One was, or there is no other: this is the right endpoint.
     Seen,
     /// Nobody answered.
@@ -49,7 +49,7 @@ pub(super) enum Witness {
 
 /// Why something could not be read.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// Nothing usable came back, often enough.
     Unanswered(Judged),
     /// The endpoint refuses to show it.
@@ -62,7 +62,7 @@ pub(super) enum ReadError {
 
 impl<T: Transport> Apply<'_, T> {
     /// Decides what follows from an outcome: backoff before a retry, ends the cycle, or hands it back as settled.
-    pub(super) async fn after(&self, judged: &Judged, tries: &mut u32) -> NextStep {
+    pub(crate) async fn after(&self, judged: &Judged, tries: &mut u32) -> NextStep {
         let retry_after = match &judged.outcome {
             Outcome::Accepted | Outcome::NotFound | Outcome::Conflict | Outcome::Rejected | Outcome::NotSupported => {
                 self.heard();
@@ -140,7 +140,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Reads an account, with retries. None: it is gone.
-    pub(super) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), ReadError> {
+    pub(crate) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), ReadError> {
         let mut tries = 0;
         loop {
             let Some(permit) = self.any_permit().await else { return Err(ReadError::Ended) };
@@ -169,7 +169,7 @@ impl<T: Transport> Apply<'_, T> {
 
     /// Whether this is still the right endpoint, after it said that an account is gone: another account of ours must be
     /// readable, if there is one. Where none is, the cycle ends.
-    pub(super) async fn witness(&self, gone: &ScimId) -> Witness {
+    pub(crate) async fn witness(&self, gone: &ScimId) -> Witness {
         if self.witnessed.get() {
             return Witness::Seen;
         }

@@ -1,16 +1,16 @@
 //! What an earlier run left open: each intent's request may have been obeyed. It enters the live path in the middle, at
 //! the look-up, and ends before the send: whether anything is sent again is the present plan's decision.
 
-use super::answers::{ReadError, Witness};
-use super::apply::Apply;
-use super::create::{Doubt, LookupResult, SentWhen};
-use super::lookup::Freshness;
-use super::update::Carried;
+use crate::apply::create::{Doubt, LookupResult, SentWhen};
+use crate::apply::update::Carried;
+use crate::apply::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId};
 use crate::outcome::Judged;
 use crate::scim::{Account, carries};
+use crate::session::answers::{ReadError, Witness};
+use crate::session::lookup::Freshness;
 use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -49,7 +49,7 @@ pub fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
 
 impl<T: Transport> Apply<'_, T> {
     /// Looks up every open intent. Those that stay open are handed back, with when they go on.
-    pub(super) async fn recover(&self) -> BTreeMap<DirectoryId, InDoubt> {
+    pub(crate) async fn recover(&self) -> BTreeMap<DirectoryId, InDoubt> {
         let Some(open) = self.state(store::open_intents(&self.context.reader)) else { return BTreeMap::new() };
         let removals = open.iter().filter(|intent| intent.key.action.removes());
         self.removing.borrow_mut().extend(removals.filter_map(|intent| intent.key.scim_id.clone()));

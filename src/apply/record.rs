@@ -1,7 +1,7 @@
 //! What is written down of a change: its intent before, its outcome after, and who stands how because of it.
 
-use super::End;
-use super::apply::Apply;
+use crate::apply::window::Apply;
+use crate::cycle::End;
 use crate::event::{Draft, Resource, event_type_of};
 use crate::http::Transport;
 use crate::model::{
@@ -18,7 +18,7 @@ use rusqlite::Transaction;
 const INTENT_AGE_MS_MAX: i64 = 2_000;
 impl MaybeApplied {
     /// How an intent ends of which an answer says that nothing was accepted: an earlier try may have been.
-    pub(super) fn end(self) -> IntentEnd {
+    pub(crate) fn end(self) -> IntentEnd {
         match self {
             Self::MaybeDone => IntentEnd::Unknown,
             Self::NotDone => IntentEnd::NotAccepted,
@@ -26,7 +26,7 @@ impl MaybeApplied {
     }
 
     /// The same of an update or removal, which stays open where an earlier try may still be obeyed.
-    pub(super) fn end_of(self, stored: (IntentId, Moment)) -> Option<(IntentId, IntentEnd)> {
+    pub(crate) fn end_of(self, stored: (IntentId, Moment)) -> Option<(IntentId, IntentEnd)> {
         match self {
             Self::MaybeDone => None,
             Self::NotDone => Some((stored.0, IntentEnd::NotAccepted)),
@@ -36,7 +36,7 @@ impl MaybeApplied {
 
 /// Whether a request that got no answer may have been obeyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum MaybeApplied {
+pub(crate) enum MaybeApplied {
     /// It may.
     MaybeDone,
     /// It was not.
@@ -45,7 +45,7 @@ pub(super) enum MaybeApplied {
 
 impl<T: Transport> Apply<'_, T> {
     /// Stores an intent and answers once it is on the disk. None: the state cannot be written, or the link was ended by hand.
-    pub(super) async fn intend(&self, change: &Change, intent: Intent) -> Option<(IntentId, Moment)> {
+    pub(crate) async fn intend(&self, change: &Change, intent: Intent) -> Option<(IntentId, Moment)> {
         let now = self.now();
         // Where the same is sent again, it is one intent, whichever is obeyed.
         let earlier = self.undecided.borrow_mut().remove(change.directory_id()).map(|(id, _)| id);
@@ -62,7 +62,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Whether a request of an earlier run for just this change may still be obeyed; ask before the intent is stored.
-    pub(super) fn sent_before(&self, change: &Change) -> MaybeApplied {
+    pub(crate) fn sent_before(&self, change: &Change) -> MaybeApplied {
         match self.undecided.borrow().contains_key(change.directory_id()) {
             true => MaybeApplied::MaybeDone,
             false => MaybeApplied::NotDone,
@@ -70,7 +70,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Waits for the turn of a change; its intent is stored anew where that took long. None: the cycle has ended.
-    pub(super) async fn permit(&self, intent: &mut (IntentId, Moment)) -> Option<Permit<'_>> {
+    pub(crate) async fn permit(&self, intent: &mut (IntentId, Moment)) -> Option<Permit<'_>> {
         let permit = self.any_permit().await?;
         if self.now().since_ms(intent.1) > INTENT_AGE_MS_MAX {
             self.renew(intent).await?;
@@ -79,7 +79,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Waits for the turn of any request. None: the cycle has ended.
-    pub(super) async fn any_permit(&self) -> Option<Permit<'_>> {
+    pub(crate) async fn any_permit(&self) -> Option<Permit<'_>> {
         let permit = tokio::select! {
             permit = self.target().permit() => Some(permit),
             () = self.context.stop.cancelled() => None,
@@ -88,7 +88,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Stores an intent anew.
-    pub(super) async fn renew(&self, intent: &mut (IntentId, Moment)) -> Option<()> {
+    pub(crate) async fn renew(&self, intent: &mut (IntentId, Moment)) -> Option<()> {
         let (id, now) = (intent.0, self.now());
         self.state(self.context.journal.write(move |transaction| store::restore_intent(transaction, id, now)).await)?;
         intent.1 = now;
@@ -96,7 +96,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Queues what an outcome writes; nobody waits for it but the end of the cycle.
-    pub(super) fn settle(&self, mut settlement: Settlement) {
+    pub(crate) fn settle(&self, mut settlement: Settlement) {
         if settlement.failure == FailureEffect::Clear && !self.failed_before.contains_key(&settlement.directory_id) {
             // Nothing is on record that could be cleared: a statement less for each user of a first load.
             settlement.failure = FailureEffect::Keep;
@@ -108,7 +108,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Ends an intent of which nothing was accepted.
-    pub(super) fn withdraw(&self, change: &Change, intent: Option<&(IntentId, Moment)>) {
+    pub(crate) fn withdraw(&self, change: &Change, intent: Option<&(IntentId, Moment)>) {
         if let Some((id, _)) = intent {
             let mut settlement = Settlement::of(change.directory_id(), change.action());
             settlement.intent = Some((*id, IntentEnd::NotAccepted));
@@ -117,7 +117,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The cycle ended before this change did. What may have been obeyed stays open.
-    pub(super) fn interrupted(&self, change: &Change, intent: &(IntentId, Moment), sent: MaybeApplied) {
+    pub(crate) fn interrupted(&self, change: &Change, intent: &(IntentId, Moment), sent: MaybeApplied) {
         match sent {
             MaybeApplied::MaybeDone => {
                 self.unanswered(change, Some(intent), sent, &Judged::unknown(AnswerDoubt::Interrupted));
@@ -130,17 +130,17 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// Passes a good answer of the state on; a bad one ends the cycle: no request leaves after it.
-    pub(super) fn state<V, E: Into<JournalError>>(&self, result: Result<V, E>) -> Option<V> {
+    pub(crate) fn state<V, E: Into<JournalError>>(&self, result: Result<V, E>) -> Option<V> {
         result.map_err(|error| self.finish(End::State(error.into()))).ok()
     }
 
     /// A failure of one user, with when it is tried again: written down at once.
-    pub(super) fn fail(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>, judged: &Judged) {
+    pub(crate) fn fail(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>, judged: &Judged) {
         self.fail_as(change.action(), change, intent, judged);
     }
 
     /// The same, where something else was attempted than was planned.
-    pub(super) fn fail_as(
+    pub(crate) fn fail_as(
         &self,
         attempted: Action,
         change: &Change,
@@ -152,7 +152,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// A failure before anything was attempted: the account of this user must be read first, and may not be.
-    pub(super) fn fail_unread(&self, change: &Change, judged: &Judged) {
+    pub(crate) fn fail_unread(&self, change: &Change, judged: &Judged) {
         self.say_lookup_failed(change, judged, "rejected");
         self.record_failure(change, None, judged, Vec::new());
     }
@@ -180,7 +180,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// A user who got no answer: tried again in the next cycle. Its intent stays open where something may have been done.
-    pub(super) fn unanswered(
+    pub(crate) fn unanswered(
         &self,
         change: &Change,
         intent: Option<&(IntentId, Moment)>,
@@ -212,7 +212,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The event of an attempt that was accepted.
-    pub(super) fn succeeded(
+    pub(crate) fn succeeded(
         &self,
         action: Action,
         change: &Change,
@@ -233,14 +233,14 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The event of an attempt that was not.
-    pub(super) fn failed(&self, action: Action, change: &Change, judged: &Judged, fields: Vec<Field>) -> Draft {
+    pub(crate) fn failed(&self, action: Action, change: &Change, judged: &Judged, fields: Vec<Field>) -> Draft {
         let draft = self.succeeded(action, change, change.scim_id(), judged, fields);
         Draft { success: false, error_message: judged.why().to_string(), ..draft }
     }
 }
 
 /// What is said of the user of a change.
-pub(super) fn entry_for(change: &Change, kind: OutstandingKind, reason: impl Into<Reason>) -> OutstandingUser {
+pub(crate) fn entry_for(change: &Change, kind: OutstandingKind, reason: impl Into<Reason>) -> OutstandingUser {
     let mut entry = OutstandingUser::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
         .action(change.action())
         .wanted(change.wanted());

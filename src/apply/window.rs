@@ -1,9 +1,8 @@
 //! Sends an approved plan: removals first, then the rest, a window of changes at once. What ends the whole cycle, what is
 //! tried again and what is counted stands here; what one change is stands in `create`, `update` and `remove`.
 
-use super::lookup::Directory;
-use super::record::entry_for;
-use super::{CycleContext, End};
+use crate::apply::record::entry_for;
+use crate::cycle::{CycleContext, End};
 use crate::http::Transport;
 use crate::model::{
     Action, Change, ChangeKey, DirectoryId, Moment, NotTried, OutstandingKind, OutstandingUser, ScimId,
@@ -12,6 +11,7 @@ use crate::model::{
 use crate::plan::ApprovedPlan;
 use crate::retry::UNANSWERED_IN_A_ROW_MAX;
 use crate::scim::{ScimTarget, Update};
+use crate::session::lookup::Directory;
 use crate::settlement::IntentId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
@@ -21,70 +21,70 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 const WINDOW_PER_REQUEST: u32 = 4;
 /// What was done, and to whom it was not.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) created_count: u64,
-    pub(super) updated_count: u64,
-    pub(super) linked_count: u64,
-    pub(super) deactivated_count: u64,
-    pub(super) deleted_count: u64,
-    pub(super) outstanding: Vec<OutstandingUser>,
-    pub(super) creates_left: bool,
+pub(crate) struct Tally {
+    pub(crate) created_count: u64,
+    pub(crate) updated_count: u64,
+    pub(crate) linked_count: u64,
+    pub(crate) deactivated_count: u64,
+    pub(crate) deleted_count: u64,
+    pub(crate) outstanding: Vec<OutstandingUser>,
+    pub(crate) creates_left: bool,
     /// An account was gone: the next plan makes it again.
-    pub(super) vanished: bool,
+    pub(crate) vanished: bool,
 }
 
 impl Tally {
-    pub(super) fn accepted_count(&self) -> u64 {
+    pub(crate) fn accepted_count(&self) -> u64 {
         self.created_count + self.updated_count + self.linked_count + self.deactivated_count + self.deleted_count
     }
 }
 
 /// What was heard of the endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct EndpointSeen {
+pub(crate) struct EndpointSeen {
     /// Anything at all.
-    pub(super) answered: bool,
+    pub(crate) answered: bool,
     /// That it accepted a request.
-    pub(super) token_is_good: bool,
+    pub(crate) token_is_good: bool,
 }
 
 /// What earlier cycles left that this one must know.
 #[derive(Default)]
-pub(super) struct Previous {
+pub(crate) struct Previous {
     /// Failures, by user.
-    pub(super) failed: BTreeMap<DirectoryId, OutstandingUser>,
+    pub(crate) failed: BTreeMap<DirectoryId, OutstandingUser>,
     /// Users whose last look-up went wrong.
-    pub(super) lookups_failed: BTreeSet<DirectoryId>,
+    pub(crate) lookups_failed: BTreeSet<DirectoryId>,
 }
 
 /// A cycle's work at the endpoint.
-pub(super) struct Apply<'w, T> {
-    pub(super) context: &'w CycleContext<'w, T>,
-    pub(super) settings: i64,
-    pub(super) tally: RefCell<Tally>,
-    pub(super) directory: Directory,
+pub(crate) struct Apply<'w, T> {
+    pub(crate) context: &'w CycleContext<'w, T>,
+    pub(crate) settings: i64,
+    pub(crate) tally: RefCell<Tally>,
+    pub(crate) directory: Directory,
     /// Intents of updates and removals of an earlier run that may still be obeyed.
-    pub(super) undecided: RefCell<BTreeMap<DirectoryId, (IntentId, Moment)>>,
-    pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
-    pub(super) removing: RefCell<BTreeSet<ScimId>>,
+    pub(crate) undecided: RefCell<BTreeMap<DirectoryId, (IntentId, Moment)>>,
+    pub(crate) removed: RefCell<BTreeSet<DirectoryId>>,
+    pub(crate) removing: RefCell<BTreeSet<ScimId>>,
     /// Hashes of the accounts that became ours in this cycle: the snapshot may not show them yet.
-    pub(super) made: RefCell<HashSet<u64>>,
-    pub(super) failed_before: BTreeMap<DirectoryId, OutstandingUser>,
-    pub(super) lookups_failed: RefCell<BTreeSet<DirectoryId>>,
-    pub(super) planned_at: Moment,
+    pub(crate) made: RefCell<HashSet<u64>>,
+    pub(crate) failed_before: BTreeMap<DirectoryId, OutstandingUser>,
+    pub(crate) lookups_failed: RefCell<BTreeSet<DirectoryId>>,
+    pub(crate) planned_at: Moment,
     /// Users done, of how many.
-    pub(super) done: Cell<(u64, u64)>,
-    pub(super) end: RefCell<Option<End>>,
-    pub(super) unanswered_in_a_row: Cell<u32>,
-    pub(super) answered: Cell<bool>,
+    pub(crate) done: Cell<(u64, u64)>,
+    pub(crate) end: RefCell<Option<End>>,
+    pub(crate) unanswered_in_a_row: Cell<u32>,
+    pub(crate) answered: Cell<bool>,
     /// Rhombus accepted a request: the token is proven.
-    pub(super) token_is_good: Cell<bool>,
-    pub(super) witnessed: Cell<bool>,
-    pub(super) creates_are_free: Cell<bool>,
+    pub(crate) token_is_good: Cell<bool>,
+    pub(crate) witnessed: Cell<bool>,
+    pub(crate) creates_are_free: Cell<bool>,
 }
 
 impl<'w, T: Transport> Apply<'w, T> {
-    pub(super) fn new(context: &'w CycleContext<'w, T>, settings: i64, before: Previous) -> Self {
+    pub(crate) fn new(context: &'w CycleContext<'w, T>, settings: i64, before: Previous) -> Self {
         Self {
             context,
             settings,
@@ -107,23 +107,23 @@ impl<'w, T: Transport> Apply<'w, T> {
         }
     }
 
-    pub(super) fn target(&self) -> &ScimTarget<T> {
+    pub(crate) fn target(&self) -> &ScimTarget<T> {
         &self.context.target
     }
 
-    pub(super) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         self.context.clock.now()
     }
 
     /// How many changes may be under way at once, intents that wait for their turn among them.
-    pub(super) fn window(&self) -> usize {
+    pub(crate) fn window(&self) -> usize {
         let rate_limit = &self.context.settings;
         let by_rate = rate_limit.requests_per_second_max.unwrap_or(u32::MAX);
         (rate_limit.concurrency_max * WINDOW_PER_REQUEST).min(by_rate).max(1) as usize
     }
 
     /// Sends everything that the guard let through.
-    pub(super) async fn plan(&self, plan: ApprovedPlan) {
+    pub(crate) async fn plan(&self, plan: ApprovedPlan) {
         self.creates_are_free.set(plan.creates_are_free());
         let (changes, approved) = plan.into_changes();
         self.done.set((0, changes.len() as u64));
@@ -182,7 +182,7 @@ impl<'w, T: Transport> Apply<'w, T> {
     }
 
     /// A change that is not tried because the cycle ended.
-    pub(super) fn leave(&self, change: &Change) {
+    pub(crate) fn leave(&self, change: &Change) {
         if let Some(failed) =
             self.failed_before.get(change.directory_id()).filter(|failed| *failed.wanted == *change.wanted())
         {
@@ -206,7 +206,7 @@ impl<'w, T: Transport> Apply<'w, T> {
         self.list_user(entry);
     }
 
-    pub(super) fn list_user(&self, entry: OutstandingUser) {
+    pub(crate) fn list_user(&self, entry: OutstandingUser) {
         let mut tally = self.tally.borrow_mut();
         let open = matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting);
         tally.creates_left |= open && entry.action == Some(Action::Create);
@@ -214,7 +214,7 @@ impl<'w, T: Transport> Apply<'w, T> {
     }
 
     /// Ends the cycle; the first reason stays, and the longest wait.
-    pub(super) fn finish(&self, end: End) {
+    pub(crate) fn finish(&self, end: End) {
         let mut first = self.end.borrow_mut();
         let first = first.get_or_insert_with(|| end.clone());
         if let (End::Throttled(until), End::Throttled(later)) = (first, end) {
@@ -222,30 +222,30 @@ impl<'w, T: Transport> Apply<'w, T> {
         }
     }
 
-    pub(super) fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         if self.context.stop.is_cancelled() {
             self.finish(if self.context.deactivated.get() { End::Deactivated } else { End::Stopped });
         }
         self.end.borrow().is_some()
     }
 
-    pub(super) fn into_end(self) -> (Tally, Option<End>, EndpointSeen) {
+    pub(crate) fn into_end(self) -> (Tally, Option<End>, EndpointSeen) {
         let heard = EndpointSeen { answered: self.answered.get(), token_is_good: self.token_is_good.get() };
         (self.tally.into_inner(), self.end.into_inner(), heard)
     }
 
     /// The endpoint answered.
-    pub(super) fn heard(&self) {
+    pub(crate) fn heard(&self) {
         self.answered.set(true);
     }
 
     /// A user's change came to an end of its own.
-    pub(super) fn settled(&self) {
+    pub(crate) fn settled(&self) {
         self.unanswered_in_a_row.set(0);
     }
 
     /// A user's change got no answer. Many in a row, and it is the endpoint, not the users.
-    pub(super) fn gave_up(&self, reason: &str) {
+    pub(crate) fn gave_up(&self, reason: &str) {
         let in_a_row = self.unanswered_in_a_row.get() + 1;
         self.unanswered_in_a_row.set(in_a_row);
         if in_a_row >= UNANSWERED_IN_A_ROW_MAX {
