@@ -1,8 +1,22 @@
-//! SHELL: an approved plan, applied.
+//! SHELL: an approved plan at the endpoint, change by change: each is looked at, stored as an intent, sent, and what came of
+//! it is written down. Recovery enters the same three state machines with an intent whose answer was lost.
+//!
+//! # Guarantees
+//! No request that changes anything leaves before its intent is on the disk. Result, link and event are one transaction.
 
-pub(crate) mod create;
-pub(crate) mod record;
-pub(crate) mod recover;
-pub(crate) mod remove;
-pub(crate) mod update;
-pub(crate) mod window;
+mod create;
+mod failures;
+mod found;
+mod intents;
+mod link;
+mod record;
+mod recover;
+mod remove;
+mod tally;
+mod update;
+mod window;
+
+pub(crate) use record::Previous;
+pub(crate) use recover::wanted_again;
+pub(crate) use tally::Tally;
+pub(crate) use window::{Apply, window};

@@ -1,19 +1,19 @@
 //! What an earlier run left open: each intent's request may have been obeyed. It enters the live path in the middle, at
 //! the look-up, and ends before the send: whether anything is sent again is the present plan's decision.
 
-use crate::apply::create::{Doubt, LookupResult, SentWhen};
-use crate::apply::update::Carried;
-use crate::apply::window::Apply;
+use super::found::LookupResult;
+use super::intents::StoredIntent;
+use super::link::SentWhen;
+use super::update::Carried;
+use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId};
 use crate::outcome::Judged;
 use crate::scim::{Account, carries};
-use crate::session::answers::{ReadError, Witness};
-use crate::session::lookup::Freshness;
+use crate::session::{Freshness, MaybeApplied, ReadError, Witness};
 use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 
 /// What became of an intent.
@@ -29,7 +29,7 @@ enum Recovered {
 /// What an update or removal wanted, given the names that the account carries now: only just that may be sent again while
 /// the earlier request may still be obeyed.
 #[must_use]
-pub fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
+pub(crate) fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
     let (directory_id, user_name) = (intent.key.directory_id.clone(), intent.user_name.clone());
     let scim_id = intent.key.scim_id.clone().unwrap_or_else(|| ScimId::new(""));
     let removal = |removal| {
@@ -50,28 +50,18 @@ pub fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
 impl<T: Transport> Apply<'_, T> {
     /// Looks up every open intent. Those that stay open are handed back, with when they go on.
     pub(crate) async fn recover(&self) -> BTreeMap<DirectoryId, InDoubt> {
-        let Some(open) = self.state(store::open_intents(&self.context.reader)) else { return BTreeMap::new() };
+        let Some(open) = self.session.state(store::open_intents(self.session.context.reader)) else {
+            return BTreeMap::new();
+        };
         let removals = open.iter().filter(|intent| intent.key.action.removes());
-        self.removing.borrow_mut().extend(removals.filter_map(|intent| intent.key.scim_id.clone()));
-        let mut still_open = BTreeMap::new();
-        let mut waiting = open.into_iter();
-        let mut running = FuturesUnordered::new();
-        loop {
-            while running.len() < self.window() && !self.ended() {
-                let Some(intent) = waiting.next() else { break };
-                running.push(async move {
-                    let recovered = self.recover_one(&intent).await;
-                    (intent, recovered)
-                });
-            }
-            match running.next().await {
-                Some((intent, recovered)) => self.in_doubt(&mut still_open, intent, recovered),
-                None => break,
-            }
-        }
-        drop(running);
+        self.session.note_removals(removals.filter_map(|intent| intent.key.scim_id.clone()));
+        let (mut still_open, mut waiting) = (BTreeMap::new(), open.into_iter());
+        let recover = async |intent: OpenIntent| (self.recover_one(&intent).await, intent);
+        self.session
+            .each(&mut waiting, recover, |(recovered, intent)| self.in_doubt(&mut still_open, intent, recovered))
+            .await;
         for intent in waiting {
-            self.in_doubt(&mut still_open, intent, Recovered::Open(self.now()));
+            self.in_doubt(&mut still_open, intent, Recovered::Open(self.session.now()));
         }
         still_open
     }
@@ -93,8 +83,8 @@ impl<T: Transport> Apply<'_, T> {
             Recovered::Ended => return,
             Recovered::Open(until) => (until, None),
             Recovered::NotYet(wanted) => {
-                self.undecided.borrow_mut().insert(key.directory_id.clone(), (id, stored_at));
-                (stored_at.plus(self.context.settings.settle_time), Some(wanted))
+                self.undecided.borrow_mut().insert(key.directory_id.clone(), StoredIntent { id, stored_at });
+                (stored_at.plus(self.settings.settle_time), Some(wanted))
             }
         };
         still_open.insert(key.directory_id, InDoubt { action: key.action, user_name, until, again });
@@ -103,7 +93,7 @@ impl<T: Transport> Apply<'_, T> {
     /// Whether a request of an earlier run that shows no effect may still be obeyed: until `settle_time` has passed. A clock
     /// that went back further than that says nothing.
     fn may_come(&self, intent: &OpenIntent) -> bool {
-        let (now, settle_time) = (self.now(), self.context.settings.settle_time);
+        let (now, settle_time) = (self.session.now(), self.settings.settle_time);
         now < intent.stored_at.plus(settle_time) && intent.stored_at <= now.plus(settle_time)
     }
 
@@ -114,22 +104,22 @@ impl<T: Transport> Apply<'_, T> {
             names: intent.names.clone(),
         };
         let change = Change::Create { user: user.clone(), after_removal_of: None, vanished: false };
-        let stored = (intent.id, intent.stored_at);
-        let until = intent.stored_at.plus(self.context.settings.settle_time);
-        let open = Some(until.max(self.now()));
+        let stored = StoredIntent::of(intent);
+        let until = intent.stored_at.plus(self.settings.settle_time);
+        let open = Some(until.max(self.session.now()));
         let Ok(found) = self.look_up_for(&change, &user.user_name, Freshness::Now).await else { return open };
-        match self.judge_found(&user, found, Doubt::Lost) {
+        match self.judge_found(&user, found, MaybeApplied::MaybeDone) {
             LookupResult::Ours(account) => {
                 // An intent of the first schema does not know: then the present ones count.
-                let settings = if intent.settings == 0 { self.settings } else { intent.settings };
+                let settings = if intent.settings == 0 { self.record.scope_version } else { intent.settings };
                 let made = SentWhen::Earlier { settings };
-                self.created(&change, Some(stored), account, &Judged::accepted(), made);
+                self.created(&change, &user, stored, account, &Judged::accepted(), made);
                 None
             }
-            LookupResult::Nothing if self.now() < until => open,
+            LookupResult::Nothing if self.session.now() < until => open,
             // Seen with somebody else's externalId, or unseen for `settle_time`: it is not ours.
-            LookupResult::Nothing | LookupResult::Linkable(_) | LookupResult::Forbidden(_) => {
-                self.withdraw(&change, Some(&stored));
+            LookupResult::Nothing | LookupResult::Adoptable(_) | LookupResult::Forbidden(_) => {
+                self.record.withdraw(&change, Some(stored));
                 None
             }
         }
@@ -137,7 +127,9 @@ impl<T: Transport> Apply<'_, T> {
 
     async fn recover_update(&self, intent: &OpenIntent) -> Recovered {
         let Some(scim_id) = intent.key.scim_id.clone() else { return self.drop_intent(intent) };
-        let Some(Some(link)) = self.state(store::link_by_id(&self.context.reader, &intent.key.directory_id)) else {
+        let Some(Some(link)) =
+            self.session.state(store::link_by_id(self.session.context.reader, &intent.key.directory_id))
+        else {
             return self.drop_intent(intent);
         };
         let change = Change::Update {
@@ -150,31 +142,31 @@ impl<T: Transport> Apply<'_, T> {
         };
         let met =
             |account: &Account| !intent.names.differ_from(&account.names) && (account.active || !intent.reactivate);
-        match self.read(&scim_id).await {
+        match self.session.read(&scim_id).await {
             Ok((Some(account), _)) if !carries(&account, &intent.user_name) => {
-                self.leave_alone(&change, Some((intent.id, IntentEnd::Unknown)));
+                self.leave_alone(&change, Some(StoredIntent::of(intent).ends(IntentEnd::Unknown)));
                 return Recovered::Ended;
             }
             Ok((Some(account), judged)) if met(&account) => {
                 let carried = Carried { names: account.names, active: account.active };
-                let stored = (intent.id, intent.stored_at);
-                self.settle_update(&change, stored, carried, None, &judged, Source::Recovery);
+                let stored = StoredIntent::of(intent);
+                self.note_update(&change, stored, carried, None, &judged, Source::Recovery);
             }
             Ok((Some(account), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, Action::Update);
                 let wanted = wanted_again(intent, &account.names);
                 let may_come = self.may_come(intent);
-                settlement.intent = (!may_come).then_some((intent.id, IntentEnd::Unknown));
+                settlement.intent = (!may_come).then_some(StoredIntent::of(intent).ends(IntentEnd::Unknown));
                 settlement.link = LinkEffect::Seen { names: account.names, active: account.active, futile: None };
-                self.settle(settlement);
+                self.record.write(settlement);
                 if may_come {
                     return Recovered::NotYet(wanted);
                 }
             }
             // The plan will ask for the update again, and that path tells a vanished account from a wrong endpoint.
-            Ok((None, _)) => self.withdraw(&change, Some(&(intent.id, intent.stored_at))),
+            Ok((None, _)) => self.record.withdraw(&change, Some(StoredIntent::of(intent))),
             Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => {
-                return Recovered::Open(self.now());
+                return Recovered::Open(self.session.now());
             }
         }
         Recovered::Ended
@@ -190,28 +182,29 @@ impl<T: Transport> Apply<'_, T> {
             removal,
             cause: Cause::Gone,
         };
-        let stored = (intent.id, intent.stored_at);
+        let stored = StoredIntent::of(intent);
         // One that was inactive before shows nothing of a DELETE.
-        let link = self.state(store::link_by_id(&self.context.reader, &intent.key.directory_id)).flatten();
+        let link =
+            self.session.state(store::link_by_id(self.session.context.reader, &intent.key.directory_id)).flatten();
         let was_active = intent.key.action == Action::Deactivate || link.is_none_or(|link| link.active);
-        match self.read(&scim_id).await {
+        match self.session.read(&scim_id).await {
             Ok((Some(account), judged)) if !account.active && was_active => {
-                self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
+                self.note_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
             }
             Ok((Some(_), _)) if self.may_come(intent) => return Recovered::NotYet(change.wanted()),
             Ok((Some(_), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, intent.key.action);
-                settlement.intent = Some((intent.id, IntentEnd::Unknown));
-                self.settle(settlement);
+                settlement.intent = Some(StoredIntent::of(intent).ends(IntentEnd::Unknown));
+                self.record.write(settlement);
             }
             Ok((None, judged)) => {
-                if self.witness(&scim_id).await != Witness::Seen {
-                    return Recovered::Open(self.now());
+                if self.session.witness(&scim_id).await != Witness::Seen {
+                    return Recovered::Open(self.session.now());
                 }
-                self.settle_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
+                self.note_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
             }
             Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => {
-                return Recovered::Open(self.now());
+                return Recovered::Open(self.session.now());
             }
         }
         Recovered::Ended
@@ -219,8 +212,8 @@ impl<T: Transport> Apply<'_, T> {
 
     fn drop_intent(&self, intent: &OpenIntent) -> Recovered {
         let mut settlement = Settlement::of(&intent.key.directory_id, intent.key.action);
-        settlement.intent = Some((intent.id, IntentEnd::Unknown));
-        self.settle(settlement);
+        settlement.intent = Some(StoredIntent::of(intent).ends(IntentEnd::Unknown));
+        self.record.write(settlement);
         Recovered::Ended
     }
 }

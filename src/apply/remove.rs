@@ -1,150 +1,163 @@
 //! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
 
-use crate::apply::create::intent_of;
-use crate::apply::record::{MaybeApplied, entry_for};
-use crate::apply::window::Apply;
+use super::intents::{StoredIntent, intent_of};
+use super::tally::entry_for;
+use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    AccountState, Action, AnswerDoubt, Change, ClockDoubt, DirectoryId, Mismatch, Moment, NotTried, OutstandingKind,
-    Reason, Removal, ScimId, UserName,
+    AccountState, Action, AnswerDoubt, Change, ClockDoubt, Mismatch, NotTried, OutstandingKind, OutstandingUser,
+    Reason, Removal, ScimId,
 };
-use crate::outcome::{Judged, Outcome};
-use crate::scim::{Account, carries};
-use crate::session::answers::{NextStep, ReadError, Witness};
-use crate::session::lookup::hash_of;
-use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
+use crate::outcome::Judged;
+use crate::scim::{Account, Permit, Read, ScimTarget, carries};
+use crate::session::{Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, Witness, hash_of, is_lost};
+use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
+use std::ops::ControlFlow;
 
 /// A clock further from Rhombus's than this stops removals, in milliseconds.
 const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
 /// No removal is sent from a plan older than this, in milliseconds: the machine may have slept.
 const PLAN_AGE_MS_MAX: i64 = 600_000;
 
-impl<T: Transport> Apply<'_, T> {
-    pub(crate) async fn remove(
-        &self,
-        change: &Change,
-        directory_id: &DirectoryId,
-        scim_id: &ScimId,
-        user_name: &UserName,
-        removal: Removal,
-        approved: bool,
-    ) {
-        let before = match self.read(scim_id).await {
-            Ok((Some(account), _)) => account,
-            Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
-            Err(trouble) => return self.remove_trouble(change, None, MaybeApplied::NotDone, trouble),
-        };
-        self.lookup_went_well(change);
-        if self.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
-            let entry = entry_for(change, OutstandingKind::Waiting, NotTried::OldPlan);
-            return self.list_user(entry.until(self.now()));
-        }
-        if let Some(doubt) = self.doubt(&before, directory_id, user_name) {
-            self.settled();
-            return self.list_user(entry_for(change, OutstandingKind::Held, doubt));
-        }
-        if !before.active && removal == Removal::Deactivate {
-            let judged = Judged::said("the account was inactive already");
-            return self.settle_removal(change, scim_id, Action::Deactivate, None, &judged, self.context.source);
-        }
-        if !before.active {
-            // For whoever looks at it after a crash: what is inactive already shows nothing of a DELETE.
-            let mut settlement = Settlement::of(directory_id, Action::Update);
-            settlement.link = LinkEffect::Seen { names: before.names.clone(), active: false, futile: None };
-            self.settle(settlement);
-        }
-        let (mut tries, mut action, mut doubt) = (0, removal.action(), self.sent_before(change));
-        let Some(mut stored) = self.intend(change, intent_of(change, approved, self.settings)).await else { return };
-        loop {
-            let Some(permit) = self.permit(&mut stored).await else { return self.interrupted(change, &stored, doubt) };
-            let (judged, shown) = match action {
-                Action::Delete => (self.target().delete(scim_id, &permit).await, None),
-                Action::Deactivate | Action::Create | Action::Link | Action::Update => {
-                    let read = self.target().deactivate(scim_id, user_name, &permit).await;
-                    (read.judged, read.value)
-                }
-            };
-            drop(permit);
-            if judged.outcome == Outcome::NotSent && shown.is_some() {
-                let mut settlement = Settlement::of(directory_id, action);
-                settlement.intent = Some((stored.0, doubt.end()));
-                self.settle(settlement);
-                return self.list_user(entry_for(change, OutstandingKind::Held, Mismatch::UserName));
-            }
-            let lost = matches!(judged.outcome, Outcome::Unknown(_));
-            if lost {
-                doubt = MaybeApplied::MaybeDone;
-            }
-            match self.after(&judged, &mut tries).await {
-                NextStep::Settled => match judged.outcome {
-                    Outcome::Accepted => return self.verify_removal(change, scim_id, action, stored, &judged).await,
-                    Outcome::NotFound => {
-                        return self.already_gone(change, scim_id, action, Some(stored), &judged).await;
-                    }
-                    Outcome::NotSupported if action == Action::Delete => action = Action::Deactivate,
-                    Outcome::Conflict
-                    | Outcome::Rejected
-                    | Outcome::NotSupported
-                    | Outcome::Forbidden
-                    | Outcome::Unauthorized
-                    | Outcome::Throttled(_)
-                    | Outcome::Redirected
-                    | Outcome::NotSent
-                    | Outcome::Unknown(_) => {
-                        return self.fail_as(action, change, doubt.end_of(stored), &judged);
-                    }
-                },
-                NextStep::Again if lost => match self.read(scim_id).await {
-                    // One that was inactive before shows nothing of a DELETE.
-                    Ok((Some(account), _)) if account.active || !before.active => {}
-                    Ok((Some(_), judged)) => {
-                        return self.settle_removal(change, scim_id, action, Some(stored), &judged, Source::Recovery);
-                    }
-                    Ok((None, judged)) => {
-                        return self.already_gone(change, scim_id, action, Some(stored), &judged).await;
-                    }
-                    Err(trouble) => {
-                        return self.remove_trouble(change, Some(&stored), MaybeApplied::MaybeDone, trouble);
-                    }
-                },
-                NextStep::Again => {}
-                NextStep::GiveUp => return self.unanswered(change, Some(&stored), doubt, &judged),
-                NextStep::Ended => return self.interrupted(change, &stored, doubt),
+/// A removal under way.
+struct Removing<'a, T> {
+    apply: &'a Apply<'a, T>,
+    change: &'a Change,
+    scim_id: &'a ScimId,
+    /// What is tried: a deletion that is not supported becomes a deactivation.
+    action: Action,
+    /// Whether the account was active before: one that was not shows nothing of a DELETE.
+    was_active: bool,
+    stored: StoredIntent,
+}
+
+impl<T: Transport> Attempt<T> for Removing<'_, T> {
+    type Shown = Account;
+
+    async fn on_turn(&mut self) -> Option<()> {
+        self.apply.record.on_turn(&mut self.stored).await
+    }
+
+    async fn send(&mut self, target: &ScimTarget<T>, permit: &Permit<'_>) -> Read<Account> {
+        match self.action {
+            Action::Delete => Read { value: None, judged: target.delete(self.scim_id, permit).await },
+            Action::Deactivate | Action::Create | Action::Link | Action::Update => {
+                target.deactivate(self.scim_id, self.change.user_name(), permit).await
             }
         }
     }
 
-    /// Why this account must not be removed now, where that is so.
-    fn doubt(&self, account: &Account, directory_id: &DirectoryId, user_name: &UserName) -> Option<Reason> {
-        if !carries(account, user_name) {
+    async fn look(&mut self, judged: &Judged, _tries: &mut Tries) -> ControlFlow<()> {
+        if !is_lost(judged) {
+            return ControlFlow::Continue(());
+        }
+        let Self { apply, change, scim_id, action, was_active, stored } = *self;
+        match apply.session.read(scim_id).await {
+            Ok((Some(account), _)) if account.active || !was_active => return ControlFlow::Continue(()),
+            Ok((Some(_), judged)) => {
+                apply.note_removal(change, scim_id, action, Some(stored), &judged, Source::Recovery);
+            }
+            Ok((None, judged)) => apply.already_gone(change, scim_id, action, Some(stored), &judged).await,
+            Err(error) => apply.removal_unread(change, Some(stored), MaybeApplied::MaybeDone, error),
+        }
+        ControlFlow::Break(())
+    }
+}
+
+impl<T: Transport> Apply<'_, T> {
+    pub(super) async fn remove(&self, change: &Change, scim_id: &ScimId, removal: Removal, approved: bool) {
+        let before = match self.session.read(scim_id).await {
+            Ok((Some(account), _)) => account,
+            Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
+            Err(error) => return self.removal_unread(change, None, MaybeApplied::NotDone, error),
+        };
+        self.record.lookup_went_well(change);
+        if let Some(entry) = self.not_now(change, &before) {
+            return self.record.list_user(entry);
+        }
+        if !before.active && removal == Removal::Deactivate {
+            let judged = Judged::said("the account was inactive already");
+            return self.note_removal(change, scim_id, Action::Deactivate, None, &judged, self.record.source);
+        }
+        if !before.active {
+            // For whoever looks at it after a crash: what is inactive already shows nothing of a DELETE.
+            let mut settlement = Settlement::of(change.directory_id(), Action::Update);
+            settlement.link = LinkEffect::Seen { names: before.names.clone(), active: false, futile: None };
+            self.record.write(settlement);
+        }
+        let mut tries = Tries::after(self.sent_before(change));
+        let Some(stored) = self.intend(change, intent_of(change, approved, self.record.scope_version)).await else {
+            return;
+        };
+        let (action, was_active) = (removal.action(), before.active);
+        let mut removing = Removing { apply: self, change, scim_id, action, was_active, stored };
+        let mut sent = self.session.send(&mut removing, &mut tries).await;
+        if removing.action == Action::Delete && matches!(sent, Sent::Answered(Reply::NotSupported, _)) {
+            removing.action = Action::Deactivate;
+            sent = self.session.send(&mut removing, &mut tries).await;
+        }
+        self.removal_sent(&removing, sent, tries.sent).await;
+    }
+
+    async fn removal_sent(&self, removing: &Removing<'_, T>, sent: Sent<Account>, maybe: MaybeApplied) {
+        let Removing { change, scim_id, action, stored, .. } = *removing;
+        match sent {
+            Sent::Answered(Reply::Accepted, read) => {
+                self.verify_removal(change, scim_id, action, stored, &read.judged).await;
+            }
+            Sent::Answered(Reply::NotFound, read) => {
+                self.already_gone(change, scim_id, action, Some(stored), &read.judged).await;
+            }
+            Sent::Answered(Reply::Conflict | Reply::NotSupported | Reply::Rejected, read) => {
+                self.record.fail_as(action, change, stored.ends_or_stays(maybe), &read.judged);
+            }
+            Sent::NotOurs => {
+                let mut settlement = Settlement::of(change.directory_id(), action);
+                settlement.intent = Some(stored.ends_refused(maybe));
+                self.record.write(settlement);
+                self.record.list_user(entry_for(change, OutstandingKind::Held, Mismatch::UserName));
+            }
+            Sent::Unanswered(judged) => self.record.unanswered(change, Some(stored), maybe, &judged),
+            Sent::Ended => self.record.interrupted(change, stored, maybe),
+            Sent::SeenInstead => {}
+        }
+    }
+
+    /// Whose account must not be removed now, and why.
+    fn not_now(&self, change: &Change, account: &Account) -> Option<OutstandingUser> {
+        if self.session.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
+            return Some(entry_for(change, OutstandingKind::Waiting, NotTried::OldPlan).until(self.session.now()));
+        }
+        let reason = self.in_the_way(change, account)?;
+        self.session.user_answered();
+        Some(entry_for(change, OutstandingKind::Held, reason))
+    }
+
+    /// Why this account must not be removed now, if that is so.
+    fn in_the_way(&self, change: &Change, account: &Account) -> Option<Reason> {
+        if !carries(account, change.user_name()) {
             return Some(Mismatch::UserName.into());
         }
-        if account.external_id.as_ref().is_some_and(|external_id| external_id != directory_id) {
+        if account.external_id.as_ref().is_some_and(|external_id| external_id != change.directory_id()) {
             return Some(Mismatch::ExternalId.into());
         }
-        let skew_ms = self.target().date().map_or(0, |date| self.now().since_ms(date));
+        let skew_ms = self.session.target().date().map_or(0, |date| self.session.now().since_ms(date));
         if skew_ms.abs() > CLOCK_SKEW_MS_MAX {
             return Some(ClockDoubt::OffRhombus(skew_ms / 60_000).into());
         }
         None
     }
 
-    fn remove_trouble(
-        &self,
-        change: &Change,
-        intent: Option<&(IntentId, Moment)>,
-        sent: MaybeApplied,
-        trouble: ReadError,
-    ) {
+    fn removal_unread(&self, change: &Change, intent: Option<StoredIntent>, sent: MaybeApplied, trouble: ReadError) {
         match trouble {
-            ReadError::Unanswered(judged) => self.unanswered(change, intent, sent, &judged),
-            ReadError::Rejected(judged) if intent.is_none() => self.fail_unread(change, &judged),
-            ReadError::Rejected(judged) => self.unanswered(change, intent, sent, &judged),
-            ReadError::Doubtful(doubt) => self.list_user(entry_for(change, OutstandingKind::Held, doubt)),
+            ReadError::Unanswered(judged) => self.record.unanswered(change, intent, sent, &judged),
+            ReadError::Rejected(judged) if intent.is_none() => self.record.fail_unread(change, &judged),
+            ReadError::Rejected(judged) => self.record.unanswered(change, intent, sent, &judged),
+            ReadError::Doubtful(doubt) => self.record.list_user(entry_for(change, OutstandingKind::Held, doubt)),
             ReadError::Ended => match intent {
-                Some(intent) => self.interrupted(change, intent, sent),
-                None => self.leave(change),
+                Some(intent) => self.record.interrupted(change, intent, sent),
+                None => self.record.leave(change),
             },
         }
     }
@@ -155,66 +168,66 @@ impl<T: Transport> Apply<'_, T> {
         change: &Change,
         scim_id: &ScimId,
         action: Action,
-        stored: (IntentId, Moment),
+        stored: StoredIntent,
         judged: &Judged,
     ) {
-        match self.read(scim_id).await {
+        match self.session.read(scim_id).await {
             Ok((Some(account), _)) if account.active => {
                 let judged = judged.because(AccountState::StillThere);
-                self.fail_as(action, change, Some((stored.0, IntentEnd::Unknown)), &judged);
+                self.record.fail_as(action, change, Some(stored.ends(IntentEnd::Unknown)), &judged);
             }
-            Ok(_) => self.settle_removal(change, scim_id, action, Some(stored), judged, self.context.source),
-            Err(trouble) => self.remove_trouble(change, Some(&stored), MaybeApplied::MaybeDone, trouble),
+            Ok(_) => self.note_removal(change, scim_id, action, Some(stored), judged, self.record.source),
+            Err(trouble) => self.removal_unread(change, Some(stored), MaybeApplied::MaybeDone, trouble),
         }
     }
 
     /// 404 is success, where this is the right endpoint.
-    pub(crate) async fn already_gone(
+    pub(super) async fn already_gone(
         &self,
         change: &Change,
         scim_id: &ScimId,
         action: Action,
-        stored: Option<(IntentId, Moment)>,
+        stored: Option<StoredIntent>,
         judged: &Judged,
     ) {
-        match self.witness(scim_id).await {
+        match self.session.witness(scim_id).await {
             Witness::Seen => {}
             Witness::Unanswered => {
                 let judged = judged.because(AnswerDoubt::NoWitness);
-                return self.unanswered(change, stored.as_ref(), MaybeApplied::MaybeDone, &judged);
+                return self.record.unanswered(change, stored, MaybeApplied::MaybeDone, &judged);
             }
-            Witness::Ended => match &stored {
-                Some(stored) => return self.interrupted(change, stored, MaybeApplied::MaybeDone),
-                None => return self.leave(change),
+            Witness::Ended => match stored {
+                Some(stored) => return self.record.interrupted(change, stored, MaybeApplied::MaybeDone),
+                None => return self.record.leave(change),
             },
         }
-        let source = if stored.is_some() { Source::Recovery } else { self.context.source };
-        self.settle_removal(change, scim_id, action, stored, judged, source);
+        let source = if stored.is_some() { Source::Recovery } else { self.record.source };
+        self.note_removal(change, scim_id, action, stored, judged, source);
     }
 
-    pub(crate) fn settle_removal(
+    pub(super) fn note_removal(
         &self,
         change: &Change,
         scim_id: &ScimId,
         action: Action,
-        stored: Option<(IntentId, Moment)>,
+        stored: Option<StoredIntent>,
         judged: &Judged,
         source: Source,
     ) {
         let mut settlement = Settlement::of(change.directory_id(), action);
         // What an earlier run sent may have done it: then that intent is the one that was obeyed.
         let stored = stored.or_else(|| self.undecided.borrow_mut().remove(change.directory_id()));
-        settlement.intent = stored.map(|(id, _)| (id, IntentEnd::Accepted(Some(scim_id.clone()))));
+        settlement.intent = stored.map(|stored| stored.ends(IntentEnd::Accepted(Some(scim_id.clone()))));
         settlement.link = LinkEffect::Ended;
         settlement.failure = FailureEffect::Clear;
-        let mut event = self.succeeded(action, change, Some(scim_id), judged, Vec::new());
+        let mut event = self.record.succeeded(action, change, Some(scim_id), judged, Vec::new());
         event.source = source;
         settlement.events.push(event);
-        self.settle(settlement);
-        self.settled();
+        self.record.write(settlement);
+        self.session.user_answered();
         self.made.borrow_mut().remove(&hash_of(scim_id.as_str()));
         self.removed.borrow_mut().insert(change.directory_id().clone());
-        let mut tally = self.tally.borrow_mut();
+        let mut tally = self.record.tally.borrow_mut();
         match action {
             Action::Delete => tally.deleted_count += 1,
             Action::Deactivate | Action::Create | Action::Link | Action::Update => tally.deactivated_count += 1,

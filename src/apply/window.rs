@@ -1,162 +1,100 @@
-//! Sends an approved plan: removals first, then the rest, a window of changes at once. What ends the whole cycle, what is
-//! tried again and what is counted stands here; what one change is stands in `create`, `update` and `remove`.
+//! Sends an approved plan: removals first, then the rest, a window of changes at once. What one change is stands in
+//! `create`, `update` and `remove`.
 
-use crate::apply::record::entry_for;
-use crate::cycle::{CycleContext, End};
+use super::intents::StoredIntent;
+use super::record::{Previous, Record};
+use super::tally::{Tally, entry_for};
+use crate::config::Settings;
+use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{
-    Action, Change, ChangeKey, DirectoryId, Moment, NotTried, OutstandingKind, OutstandingUser, ScimId,
-    UsernameConflict,
-};
+use crate::model::{Change, ChangeKey, CycleId, DirectoryId, Moment, OutstandingKind, UsernameConflict};
 use crate::plan::ApprovedPlan;
-use crate::retry::UNANSWERED_IN_A_ROW_MAX;
-use crate::scim::{ScimTarget, Update};
-use crate::session::lookup::Directory;
-use crate::settlement::IntentId;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use crate::scim::Update;
+use crate::session::{MaybeApplied, Session};
+use crate::store::Intent;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// How many intents may wait for each request under way; more would be a debt after a crash without being faster.
 const WINDOW_PER_REQUEST: u32 = 4;
-/// What was done, and to whom it was not.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) created_count: u64,
-    pub(crate) updated_count: u64,
-    pub(crate) linked_count: u64,
-    pub(crate) deactivated_count: u64,
-    pub(crate) deleted_count: u64,
-    pub(crate) outstanding: Vec<OutstandingUser>,
-    pub(crate) creates_left: bool,
-    /// An account was gone: the next plan makes it again.
-    pub(crate) vanished: bool,
+
+/// How many changes may be under way at once, those that wait for their turn among them.
+pub(crate) fn window(settings: &Settings) -> usize {
+    let by_rate = settings.requests_per_second_max.unwrap_or(u32::MAX);
+    (settings.concurrency_max * WINDOW_PER_REQUEST).min(by_rate).max(1) as usize
 }
 
-impl Tally {
-    pub(crate) fn accepted_count(&self) -> u64 {
-        self.created_count + self.updated_count + self.linked_count + self.deactivated_count + self.deleted_count
-    }
-}
-
-/// What was heard of the endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct EndpointSeen {
-    /// Anything at all.
-    pub(crate) answered: bool,
-    /// That it accepted a request.
-    pub(crate) token_is_good: bool,
-}
-
-/// What earlier cycles left that this one must know.
-#[derive(Default)]
-pub(crate) struct Previous {
-    /// Failures, by user.
-    pub(crate) failed: BTreeMap<DirectoryId, OutstandingUser>,
-    /// Users whose last look-up went wrong.
-    pub(crate) lookups_failed: BTreeSet<DirectoryId>,
-}
-
-/// A cycle's work at the endpoint.
-pub(crate) struct Apply<'w, T> {
-    pub(crate) context: &'w CycleContext<'w, T>,
-    pub(crate) settings: i64,
-    pub(crate) tally: RefCell<Tally>,
-    pub(crate) directory: Directory,
-    /// Intents of updates and removals of an earlier run that may still be obeyed.
-    pub(crate) undecided: RefCell<BTreeMap<DirectoryId, (IntentId, Moment)>>,
-    pub(crate) removed: RefCell<BTreeSet<DirectoryId>>,
-    pub(crate) removing: RefCell<BTreeSet<ScimId>>,
+/// A cycle's changes at the endpoint.
+pub(crate) struct Apply<'a, T> {
+    pub(crate) session: &'a Session<'a, T>,
+    pub(crate) record: Record<'a, T>,
+    pub(super) settings: &'a Settings,
+    pub(super) planned_at: Moment,
     /// Hashes of the accounts that became ours in this cycle: the snapshot may not show them yet.
-    pub(crate) made: RefCell<HashSet<u64>>,
-    pub(crate) failed_before: BTreeMap<DirectoryId, OutstandingUser>,
-    pub(crate) lookups_failed: RefCell<BTreeSet<DirectoryId>>,
-    pub(crate) planned_at: Moment,
-    /// Users done, of how many.
-    pub(crate) done: Cell<(u64, u64)>,
-    pub(crate) end: RefCell<Option<End>>,
-    pub(crate) unanswered_in_a_row: Cell<u32>,
-    pub(crate) answered: Cell<bool>,
-    /// Rhombus accepted a request: the token is proven.
-    pub(crate) token_is_good: Cell<bool>,
-    pub(crate) witnessed: Cell<bool>,
-    pub(crate) creates_are_free: Cell<bool>,
+    pub(super) made: RefCell<HashSet<u64>>,
+    /// Whose account was removed in this cycle.
+    pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
+    /// Intents of updates and removals of an earlier run that may still be obeyed.
+    pub(super) undecided: RefCell<BTreeMap<DirectoryId, StoredIntent>>,
+    pub(super) creates_are_free: Cell<bool>,
 }
 
-impl<'w, T: Transport> Apply<'w, T> {
-    pub(crate) fn new(context: &'w CycleContext<'w, T>, settings: i64, before: Previous) -> Self {
+impl<'a, T: Transport> Apply<'a, T> {
+    pub(crate) fn new(
+        session: &'a Session<'a, T>,
+        settings: &'a Settings,
+        cycle: (&'a CycleId, Source),
+        scope_version: i64,
+        previous: Previous,
+    ) -> Self {
         Self {
-            context,
+            session,
+            record: Record::new(session, cycle, scope_version, settings.settle_time, previous),
             settings,
-            tally: RefCell::default(),
-            directory: Directory::default(),
-            undecided: RefCell::default(),
-            removed: RefCell::default(),
-            removing: RefCell::default(),
+            planned_at: session.now(),
             made: RefCell::default(),
-            failed_before: before.failed,
-            lookups_failed: RefCell::new(before.lookups_failed),
-            planned_at: context.clock.now(),
-            done: Cell::new((0, 0)),
-            end: RefCell::default(),
-            unanswered_in_a_row: Cell::new(0),
-            answered: Cell::new(false),
-            token_is_good: Cell::new(false),
-            witnessed: Cell::new(false),
+            removed: RefCell::default(),
+            undecided: RefCell::default(),
             creates_are_free: Cell::new(false),
         }
     }
 
-    pub(crate) fn target(&self) -> &ScimTarget<T> {
-        &self.context.target
-    }
-
-    pub(crate) fn now(&self) -> Moment {
-        self.context.clock.now()
-    }
-
-    /// How many changes may be under way at once, intents that wait for their turn among them.
-    pub(crate) fn window(&self) -> usize {
-        let rate_limit = &self.context.settings;
-        let by_rate = rate_limit.requests_per_second_max.unwrap_or(u32::MAX);
-        (rate_limit.concurrency_max * WINDOW_PER_REQUEST).min(by_rate).max(1) as usize
-    }
-
-    /// Sends everything that the guard let through.
-    pub(crate) async fn plan(&self, plan: ApprovedPlan) {
+    /// Sends everything that the guard let through; `progress` is told how many of how many are done.
+    pub(crate) async fn plan(&self, plan: ApprovedPlan, progress: &dyn Fn(u64, u64)) {
         self.creates_are_free.set(plan.creates_are_free());
         let (changes, approved) = plan.into_changes();
-        self.done.set((0, changes.len() as u64));
+        let (done, all) = (Cell::new(0), changes.len() as u64);
+        let one_done = || {
+            done.set(done.get() + 1);
+            progress(done.get(), all);
+        };
         let removals_count = changes.iter().filter(|change| change.action().removes()).count();
-        let removing = changes[..removals_count].iter().filter_map(|change| change.scim_id().cloned());
-        self.removing.borrow_mut().extend(removing);
+        self.session.note_removals(changes[..removals_count].iter().filter_map(|change| change.scim_id().cloned()));
         let mut changes = changes.into_iter();
-        self.phase(&mut changes.by_ref().take(removals_count), &approved).await;
+        self.phase(&mut changes.by_ref().take(removals_count), &approved, &one_done).await;
         // What the removals wrote is read by the look-ups of the creates.
-        let written = self.context.journal.write(|_| Ok(())).await;
-        self.state(written);
-        self.directory.prepare(self, changes.as_slice()).await;
-        self.phase(&mut changes, &approved).await;
+        self.session.write(|_| Ok(())).await;
+        let names = changes.as_slice().iter().filter_map(|change| match change {
+            Change::Create { user, .. } => Some(&user.user_name),
+            Change::Update { .. } | Change::Remove { .. } => None,
+        });
+        self.session.prepare_look_ups(names).await;
+        self.phase(&mut changes, &approved, &one_done).await;
     }
 
-    async fn phase(&self, waiting: &mut dyn Iterator<Item = Change>, approved: &BTreeSet<ChangeKey>) {
-        let mut running = FuturesUnordered::new();
-        loop {
-            while running.len() < self.window() && !self.ended() {
-                let Some(change) = waiting.next() else { break };
-                let approved = !approved.is_empty() && approved.contains(&change.key());
-                running.push(self.one(change, approved));
-            }
-            if running.next().await.is_none() {
-                break;
-            }
-            let (done, all) = self.done.get();
-            self.done.set((done + 1, all));
-            (self.context.progress)(done + 1, all);
-        }
-        drop(running);
-        for change in waiting {
-            self.leave(&change);
+    async fn phase(
+        &self,
+        changes: &mut dyn Iterator<Item = Change>,
+        approved: &BTreeSet<ChangeKey>,
+        one_done: &dyn Fn(),
+    ) {
+        let apply = |change: Change| {
+            let approved = !approved.is_empty() && approved.contains(&change.key());
+            self.one(change, approved)
+        };
+        self.session.each(changes, apply, |()| one_done()).await;
+        for change in changes {
+            self.record.leave(&change);
         }
     }
 
@@ -166,7 +104,7 @@ impl<'w, T: Transport> Apply<'w, T> {
                 if let Some(holder) = after_removal_of
                     && !self.removed.borrow().contains(holder)
                 {
-                    self.list_user(entry_for(&change, OutstandingKind::Waiting, UsernameConflict::NotFreed));
+                    self.record.list_user(entry_for(&change, OutstandingKind::Waiting, UsernameConflict::NotFreed));
                     return;
                 }
                 self.create(&change, user, approved).await;
@@ -175,81 +113,26 @@ impl<'w, T: Transport> Apply<'w, T> {
                 let update = Update { id: scim_id, user_name, wanted, carried, reactivate: *reactivate };
                 self.update(&change, update, Some(change.guard_kind()), approved).await;
             }
-            Change::Remove { scim_id, removal, user_name, directory_id, .. } => {
-                self.remove(&change, directory_id, scim_id, user_name, *removal, approved).await;
-            }
+            Change::Remove { scim_id, removal, .. } => self.remove(&change, scim_id, *removal, approved).await,
         }
     }
 
-    /// A change that is not tried because the cycle ended.
-    pub(crate) fn leave(&self, change: &Change) {
-        if let Some(failed) =
-            self.failed_before.get(change.directory_id()).filter(|failed| *failed.wanted == *change.wanted())
-        {
-            // Not tried now does not make its earlier failures undone.
-            return self.list_user(failed.clone());
-        }
-        let end = self.end.borrow();
-        let (reason, until) = match end.as_ref() {
-            Some(End::Throttled(until)) => (NotTried::Throttled, Some(*until)),
-            Some(End::Unauthorized(_)) => (NotTried::TokenRefused, None),
-            Some(End::WrongEndpoint(_)) => (NotTried::WrongEndpoint, None),
-            Some(End::Unanswered(_)) => (NotTried::NoAnswer, None),
-            Some(End::NotRefreshed(_)) => (NotTried::NotRefreshed, None),
-            Some(End::Stopped) => (NotTried::Stopped, None),
-            Some(End::Deactivated) => (NotTried::Deactivated, None),
-            Some(End::State(_)) | None => (NotTried::NotInThisCycle, None),
-        };
-        let mut entry = entry_for(change, OutstandingKind::Waiting, reason);
-        entry.until = until;
-        drop(end);
-        self.list_user(entry);
-    }
-
-    pub(crate) fn list_user(&self, entry: OutstandingUser) {
-        let mut tally = self.tally.borrow_mut();
-        let open = matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting);
-        tally.creates_left |= open && entry.action == Some(Action::Create);
-        tally.outstanding.push(entry);
-    }
-
-    /// Ends the cycle; the first reason stays, and the longest wait.
-    pub(crate) fn finish(&self, end: End) {
-        let mut first = self.end.borrow_mut();
-        let first = first.get_or_insert_with(|| end.clone());
-        if let (End::Throttled(until), End::Throttled(later)) = (first, end) {
-            *until = later.max(*until);
+    /// Whether a request of an earlier run for just this change may still be obeyed; ask before the intent is stored.
+    pub(super) fn sent_before(&self, change: &Change) -> MaybeApplied {
+        match self.undecided.borrow().contains_key(change.directory_id()) {
+            true => MaybeApplied::MaybeDone,
+            false => MaybeApplied::NotDone,
         }
     }
 
-    pub(crate) fn ended(&self) -> bool {
-        if self.context.stop.is_cancelled() {
-            self.finish(if self.context.deactivated.get() { End::Deactivated } else { End::Stopped });
-        }
-        self.end.borrow().is_some()
+    /// Stores an intent and answers once it is on the disk. None: the state cannot be written, or the link was ended by hand.
+    pub(super) async fn intend(&self, change: &Change, intent: Intent) -> Option<StoredIntent> {
+        // If the same is sent again, it is one intent, whichever is obeyed.
+        let earlier = self.undecided.borrow_mut().remove(change.directory_id());
+        self.record.store_intent(change, intent, earlier).await
     }
 
-    pub(crate) fn into_end(self) -> (Tally, Option<End>, EndpointSeen) {
-        let heard = EndpointSeen { answered: self.answered.get(), token_is_good: self.token_is_good.get() };
-        (self.tally.into_inner(), self.end.into_inner(), heard)
-    }
-
-    /// The endpoint answered.
-    pub(crate) fn heard(&self) {
-        self.answered.set(true);
-    }
-
-    /// A user's change came to an end of its own.
-    pub(crate) fn settled(&self) {
-        self.unanswered_in_a_row.set(0);
-    }
-
-    /// A user's change got no answer. Many in a row, and it is the endpoint, not the users.
-    pub(crate) fn gave_up(&self, reason: &str) {
-        let in_a_row = self.unanswered_in_a_row.get() + 1;
-        self.unanswered_in_a_row.set(in_a_row);
-        if in_a_row >= UNANSWERED_IN_A_ROW_MAX {
-            self.finish(End::Unanswered(reason.to_owned()));
-        }
+    pub(crate) fn into_tally(self) -> Tally {
+        self.record.into_tally()
     }
 }

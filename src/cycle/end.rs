@@ -1,16 +1,17 @@
 //! How a cycle ends: its counts, its exit code, and the one transaction that writes all of it down.
 
+use super::CycleContext;
 use super::compare::Compared;
 use super::ending::{Ending, write_end};
 use super::verdict::verdict;
-use crate::apply::window::{EndpointSeen, Tally};
-use crate::cycle::{CycleContext, End};
+use crate::apply::Tally;
 use crate::http::Transport;
 use crate::model::{
     Action, ChangeKey, DirectoryId, HoldId, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason,
     UserName, chain,
 };
 use crate::report::{CycleReport, CycleResult, Resume, TokenProof};
+use crate::session::{End, EndpointSeen};
 use crate::source::{ExportRead, SourceError};
 use crate::store::{self, JournalError, Quiet};
 use std::collections::BTreeSet;

@@ -11,12 +11,13 @@ mod refresh;
 mod selection;
 mod verdict;
 
-pub use crate::apply::recover::wanted_again;
+pub use crate::model::Clock;
 pub use compare::{CompareError, Compared, Known, believable, compare, open_export, open_file};
 pub use refresh::look;
+use refresh::{refresh, remember};
 pub use selection::look_for;
 
-use crate::apply::window::{Apply, Previous};
+use crate::apply::{Apply, Previous, window};
 use crate::config::Settings;
 use crate::event::Source;
 use crate::http::Transport;
@@ -25,6 +26,7 @@ use crate::plan::plan_digest;
 use crate::report::CycleReport;
 use crate::retry;
 use crate::scim::ScimTarget;
+use crate::session::{Session, SessionContext};
 use crate::source::FileDigest;
 use crate::store::{self, InstallationRow, Journal, JournalError, Quiet};
 use end::{Failure, Finished, Planned, blank, fail, finish, source_failure, throttled, unexpected};
@@ -34,12 +36,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// What time it is. A trait, because tests must replace it.
-pub trait Clock {
-    /// Now.
-    fn now(&self) -> Moment;
-}
 
 /// Everything that a cycle touches.
 pub struct CycleContext<'w, T> {
@@ -82,25 +78,19 @@ pub struct CycleOptions {
     pub refresh: bool,
 }
 
-/// Why a cycle ended before all was tried.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum End {
-    /// 401, or a 403 to a list.
-    Unauthorized(String),
-    /// None of our accounts is there, or it redirects.
-    WrongEndpoint(String),
-    /// The list of a refresh could not be read.
-    NotRefreshed(String),
-    /// Ten users in a row got no answer.
-    Unanswered(String),
-    /// It asked to be left alone for longer than we wait.
-    Throttled(Moment),
-    /// A signal.
-    Stopped,
-    /// `deactivate`.
-    Deactivated,
-    /// The state cannot be written: no request leaves any more.
-    State(JournalError),
+impl<T: Transport> CycleContext<'_, T> {
+    fn session(&self) -> Session<'_, T> {
+        Session::new(SessionContext {
+            target: &self.target,
+            journal: &self.journal,
+            reader: &self.reader,
+            clock: self.clock,
+            random: self.random,
+            stop: &self.stop,
+            deactivated: &self.deactivated,
+            window: window(self.settings),
+        })
+    }
 }
 
 /// Runs one cycle.
@@ -127,15 +117,17 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let settings = context.journal.write(move |transaction| store::reserve_settings(transaction, &json)).await?;
     let failed = compare::failed(&context.reader).map_err(unreadable)?;
     let lookups_failed = store::lookups_failed(&context.reader).map_err(unreadable)?;
-    let apply = Apply::new(context, settings, Previous { failed, lookups_failed });
+    let session = context.session();
+    let cycle = (&context.cycle, context.source);
+    let apply = Apply::new(&session, context.settings, cycle, settings, Previous { failed, lookups_failed });
 
     let in_doubt = apply.recover().await;
     context.journal.write(|_| Ok(())).await?;
     let generation = installation.generation;
     let refreshed = context.options.refresh || installation.restored;
-    let seen = if refreshed && !apply.ended() { apply.refresh().await } else { None };
-    if apply.ended() {
-        let (tally, end, heard) = apply.into_end();
+    let seen = if refreshed && !session.ended() { refresh(&session).await } else { None };
+    if session.ended() {
+        let (tally, end, heard) = (apply.into_tally(), session.end(), session.seen());
         return finish(
             context,
             started,
@@ -149,7 +141,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let compared = match compare(&context.reader, context.settings, &mut export, known, now) {
         Ok(compared) => compared,
         Err(error) => {
-            let (tally, _, _) = apply.into_end();
+            let tally = apply.into_tally();
             let failure = Failure { exit: 1, error: chain(&error), hint: error.hint() };
             return fail(context, started, Some(tally), failure).await;
         }
@@ -164,15 +156,15 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     if let Some(only) = &compared.only {
         seen.retain(|id, _| only.contains(id));
     }
-    apply.remember(seen, &compared.vanished, &compared.renamed_there);
+    remember(&apply, context.settings.policy.on_drift, seen, &compared.vanished, &compared.renamed_there);
     context.journal.write(|_| Ok(())).await?;
     if compared.plan.changes().next().is_some() {
         store::quick_check(&context.reader)?;
         let removals = compared.plan.changes().filter(|change| change.action().removes());
         store::check_links(&context.reader, removals)?;
     }
-    apply.plan(compared.plan).await;
-    let (tally, end, heard) = apply.into_end();
+    apply.plan(compared.plan, context.progress).await;
+    let (tally, end, heard) = (apply.into_tally(), session.end(), session.seen());
     finish(
         context,
         started,

@@ -1,19 +1,17 @@
 //! What Rhombus really holds, beside the snapshot. A list only raises doubts: whoever it lacks, or shows otherwise, is read
 //! by id, and only that counts.
 
+use super::CycleContext;
 use super::end::blank;
 use super::verdict::verdict;
-use crate::apply::window::{Apply, Previous};
-use crate::cycle::{CycleContext, End};
+use crate::apply::Apply;
 use crate::http::Transport;
 use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen, UserName};
 use crate::report::CycleReport;
 use crate::scim::{Account, carries};
-use crate::session::answers::{ReadError, Witness};
-use crate::session::lookup::{hash_of, walk, words};
+use crate::session::{End, ReadError, Session, Witness, hash_of};
 use crate::settlement::{LinkEffect, Settlement};
 use crate::store;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
@@ -24,104 +22,99 @@ use std::time::Instant;
 pub async fn look<T: Transport>(
     context: &CycleContext<'_, T>,
 ) -> Result<BTreeMap<DirectoryId, Seen>, Box<CycleReport>> {
-    let apply = Apply::new(context, 0, Previous::default());
-    if let Some(seen) = apply.refresh().await {
+    let session = context.session();
+    if let Some(seen) = refresh(&session).await {
         return Ok(seen);
     }
-    let (_, end, _) = apply.into_end();
     let mut report = blank(context, Instant::now());
-    verdict(&mut report, end.as_ref(), false, false, true);
+    verdict(&mut report, session.end().as_ref(), false, false, true);
     Err(Box::new(report))
 }
 
-impl<T: Transport> Apply<'_, T> {
-    /// Everybody of ours whose account is not as the snapshot has it. None: the cycle has ended.
-    pub(super) async fn refresh(&self) -> Option<BTreeMap<DirectoryId, Seen>> {
-        // Accounts by a hash of their id: as remembered, or not.
-        let (mut as_remembered, mut otherwise) = (HashSet::new(), HashSet::new());
-        let mut sort = |account: Account| {
-            let Some(id) = &account.id else { return };
-            if let Some(Some(link)) = self.state(store::link_by_scim_id(&self.context.reader, id)) {
-                let into = if seen(&account, &link).is_none() { &mut as_remembered } else { &mut otherwise };
-                into.insert(hash_of(id.as_str()));
+/// Everybody of ours whose account is not as the snapshot has it. None: the cycle has ended.
+pub(super) async fn refresh<T: Transport>(session: &Session<'_, T>) -> Option<BTreeMap<DirectoryId, Seen>> {
+    let suspects = suspects(session).await?;
+    let mut found = BTreeMap::new();
+    let confirm = async |link: ProvisionedUser| (confirm(session, &link).await, link.directory_id);
+    let note = |(seen, id): (Option<Seen>, DirectoryId)| {
+        found.extend(seen.map(|seen| (id, seen)));
+    };
+    session.each(&mut suspects.into_iter(), confirm, note).await;
+    if session.ended() { None } else { Some(found) }
+}
+
+/// Whom the list lacks, or shows otherwise than the snapshot, or twice.
+async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<ProvisionedUser>> {
+    // Accounts by a hash of their id: as remembered, or not.
+    let (mut as_remembered, mut otherwise) = (HashSet::new(), HashSet::new());
+    let mut sort = |account: Account| {
+        let Some(id) = &account.id else { return };
+        if let Some(Some(link)) = session.state(store::link_by_scim_id(session.context.reader, id)) {
+            let into = if seen(&account, &link).is_none() { &mut as_remembered } else { &mut otherwise };
+            into.insert(hash_of(id.as_str()));
+        }
+    };
+    match session.walk(None, &mut sort).await {
+        Ok(_) => {}
+        Err(ReadError::Ended) => return None,
+        Err(error) => {
+            let said = error.said().map(|(judged, _)| judged.bare()).unwrap_or_default();
+            session.end_cycle(End::NotRefreshed(said));
+            return None;
+        }
+    }
+    let mut suspects = Vec::new();
+    let walked = store::each_link(session.context.reader, &mut |link| {
+        let hash = hash_of(link.scim_id.as_str());
+        if !as_remembered.contains(&hash) || otherwise.contains(&hash) {
+            suspects.push(link);
+        }
+    });
+    session.state(walked)?;
+    Some(suspects)
+}
+
+/// Reads one account by its id. None: it is as the snapshot has it, or nothing is known of it.
+async fn confirm<T: Transport>(session: &Session<'_, T>, link: &ProvisionedUser) -> Option<Seen> {
+    match session.read(&link.scim_id).await {
+        Ok((Some(account), _)) => {
+            session.user_answered();
+            seen(&account, link)
+        }
+        Ok((None, _)) => (session.witness(&link.scim_id).await == Witness::Seen).then_some(Seen::Gone),
+        Err(ReadError::Unanswered(judged)) => {
+            session.user_unanswered(&judged.bare());
+            None
+        }
+        Err(ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => None,
+    }
+}
+
+/// Writes down what was seen: whose account carries another userName, always; the rest if it is to be repaired. From then on
+/// the snapshot is what Rhombus holds.
+pub(super) fn remember<T: Transport>(
+    apply: &Apply<'_, T>,
+    on_drift: OnDrift,
+    seen: BTreeMap<DirectoryId, Seen>,
+    vanished: &[DirectoryId],
+    renamed: &[DirectoryId],
+) {
+    let (session, repair) = (apply.session, on_drift == OnDrift::Repair);
+    for (id, seen) in seen {
+        let was_foreign =
+            || session.state(store::link_by_id(session.context.reader, &id)).flatten().is_some_and(|link| link.foreign);
+        let link = match seen {
+            Seen::Foreign(user_name, names, active) if renamed.contains(&id) => {
+                LinkEffect::Renamed { user_name, names, active }
             }
+            Seen::Foreign(..) => LinkEffect::Foreign,
+            Seen::Carries(names, active) if repair || was_foreign() => LinkEffect::Seen { names, active, futile: None },
+            Seen::Gone if repair && vanished.contains(&id) => LinkEffect::Ended,
+            Seen::Carries(..) | Seen::Gone => continue,
         };
-        match walk(self, None, &mut sort).await {
-            Ok(_) => {}
-            Err(ReadError::Ended) => return None,
-            Err(trouble) => {
-                let said = words(&trouble).map(|(judged, _)| judged.bare()).unwrap_or_default();
-                self.finish(End::NotRefreshed(said));
-                return None;
-            }
-        }
-        let mut duplicate_finder = Vec::new();
-        let walked = store::each_link(&self.context.reader, &mut |link| {
-            let hash = hash_of(link.scim_id.as_str());
-            if !as_remembered.contains(&hash) || otherwise.contains(&hash) {
-                duplicate_finder.push(link);
-            }
-        });
-        self.state(walked)?;
-        let (mut found, mut waiting, mut running) =
-            (BTreeMap::new(), duplicate_finder.into_iter(), FuturesUnordered::new());
-        loop {
-            while running.len() < self.window() && !self.ended() {
-                let Some(link) = waiting.next() else { break };
-                running.push(async move { (self.confirm(&link).await, link.directory_id) });
-            }
-            match running.next().await {
-                Some((Some(seen), id)) => drop(found.insert(id, seen)),
-                Some((None, _)) => {}
-                None => break,
-            }
-        }
-        if self.ended() { None } else { Some(found) }
-    }
-
-    /// Reads one account by its id. None: it is as the snapshot has it, or nothing is known of it.
-    async fn confirm(&self, link: &ProvisionedUser) -> Option<Seen> {
-        match self.read(&link.scim_id).await {
-            Ok((Some(account), _)) => {
-                self.settled();
-                seen(&account, link)
-            }
-            Ok((None, _)) => (self.witness(&link.scim_id).await == Witness::Seen).then_some(Seen::Gone),
-            Err(ReadError::Unanswered(judged)) => {
-                self.gave_up(&judged.bare());
-                None
-            }
-            Err(ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => None,
-        }
-    }
-
-    /// Writes down what was seen: whose account carries another userName, always; the rest where it is to be repaired. From
-    /// then on the snapshot is what Rhombus holds.
-    pub(super) fn remember(
-        &self,
-        seen: BTreeMap<DirectoryId, Seen>,
-        vanished: &[DirectoryId],
-        renamed: &[DirectoryId],
-    ) {
-        let repair = self.context.settings.policy.on_drift == OnDrift::Repair;
-        for (id, seen) in seen {
-            let was_foreign =
-                || self.state(store::link_by_id(&self.context.reader, &id)).flatten().is_some_and(|l| l.foreign);
-            let link = match seen {
-                Seen::Foreign(user_name, names, active) if renamed.contains(&id) => {
-                    LinkEffect::Renamed { user_name, names, active }
-                }
-                Seen::Foreign(..) => LinkEffect::Foreign,
-                Seen::Carries(names, active) if repair || was_foreign() => {
-                    LinkEffect::Seen { names, active, futile: None }
-                }
-                Seen::Gone if repair && vanished.contains(&id) => LinkEffect::Ended,
-                Seen::Carries(..) | Seen::Gone => continue,
-            };
-            let mut settlement = Settlement::of(&id, Action::Update);
-            settlement.link = link;
-            self.settle(settlement);
-        }
+        let mut settlement = Settlement::of(&id, Action::Update);
+        settlement.link = link;
+        apply.record.write(settlement);
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a cycle's end comes to: its result, its exit code, and what the reader can do about it.
 
-use crate::cycle::End;
 use crate::model::OutstandingKind;
 use crate::report::{CycleReport, CycleResult};
+use crate::session::End;
 
 /// The exit code: 1 before 3 before 4.
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: bool, settling: bool, silent: bool) {

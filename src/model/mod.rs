@@ -26,7 +26,7 @@ pub use reason::{
 };
 pub use response::Response;
 pub use text::{chain, clean, hex, short_digest};
-pub use time::{Duration, Moment};
+pub use time::{Clock, Duration, Moment};
 pub use user::{
     DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawValue, RowView, Seen, Unusable, UserState,
 };

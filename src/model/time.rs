@@ -8,6 +8,12 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 pub struct Moment(pub i64);
 
+/// What time it is. A trait, because tests must replace it.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Moment;
+}
+
 impl Moment {
     /// That much later.
     #[must_use]

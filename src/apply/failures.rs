@@ -1,0 +1,130 @@
+//! Changes that are not done: failed, unanswered, or left because the cycle ended.
+
+use super::intents::StoredIntent;
+use super::record::Record;
+use super::tally::entry_for;
+use crate::event::Draft;
+use crate::http::Transport;
+use crate::model::{Action, AnswerDoubt, Change, NotTried, OutstandingKind, UsernameConflict};
+use crate::outcome::Judged;
+use crate::retry;
+use crate::session::{End, MaybeApplied};
+use crate::settlement::{FailureEffect, IntentEnd, IntentId, Settlement};
+
+impl<T: Transport> Record<'_, T> {
+    /// A failure of one user, with when it is tried again: written down at once.
+    pub(super) fn fail(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>, judged: &Judged) {
+        self.fail_as(change.action(), change, intent, judged);
+    }
+
+    /// The same, where something else was attempted than was planned.
+    pub(super) fn fail_as(
+        &self,
+        attempted: Action,
+        change: &Change,
+        intent: Option<(IntentId, IntentEnd)>,
+        judged: &Judged,
+    ) {
+        let event = self.failed(attempted, change, judged, change.fields());
+        self.record_failure(change, intent, judged, vec![event]);
+    }
+
+    /// A failure before anything was attempted: the account of this user must be read first, and may not be.
+    pub(super) fn fail_unread(&self, change: &Change, judged: &Judged) {
+        self.say_lookup_failed(change, judged, "rejected");
+        self.record_failure(change, None, judged, Vec::new());
+    }
+
+    fn record_failure(
+        &self,
+        change: &Change,
+        intent: Option<(IntentId, IntentEnd)>,
+        judged: &Judged,
+        events: Vec<Draft>,
+    ) {
+        let attempts = self.failed_before(change).map_or(0, |before| before.attempts) + 1;
+        let mut entry = entry_for(change, OutstandingKind::Failed, judged.why())
+            .until(retry::next_try(attempts, self.session.now()));
+        entry.attempts = attempts;
+        let mut settlement = Settlement::of(change.directory_id(), change.action());
+        settlement.intent = intent;
+        settlement.failure = FailureEffect::Record(Box::new(entry.clone()));
+        settlement.events = events;
+        self.write(settlement);
+        self.session.user_answered();
+        self.list_user(entry);
+    }
+
+    /// A user who got no answer: tried again in the next cycle. Its intent stays open where something may have been done.
+    pub(super) fn unanswered(
+        &self,
+        change: &Change,
+        intent: Option<StoredIntent>,
+        sent: MaybeApplied,
+        judged: &Judged,
+    ) {
+        let mut settlement = Settlement::of(change.directory_id(), change.action());
+        match sent {
+            MaybeApplied::MaybeDone => {}
+            MaybeApplied::NotDone => settlement.intent = intent.map(|stored| stored.ends(IntentEnd::NotAccepted)),
+        }
+        if intent.is_some() {
+            settlement.events.push(self.failed(change.action(), change, judged, change.fields()));
+        }
+        self.write(settlement);
+        self.session.user_unanswered(&judged.bare());
+        let mut entry = entry_for(change, OutstandingKind::Failed, judged.why());
+        if matches!(self.session.end(), Some(End::Unauthorized(_))) {
+            // The token is to blame, and nobody is marked failed for it.
+            entry.kind = OutstandingKind::Waiting;
+        }
+        if sent == MaybeApplied::MaybeDone
+            && let (Action::Create, Some(stored)) = (change.action(), intent)
+        {
+            entry.kind = OutstandingKind::Waiting;
+            entry.until = Some(self.may_show_until(stored));
+        }
+        self.list_user(entry);
+    }
+
+    /// The cycle ended before this change did. What may have been obeyed stays open.
+    pub(super) fn interrupted(&self, change: &Change, intent: StoredIntent, sent: MaybeApplied) {
+        match sent {
+            MaybeApplied::MaybeDone => {
+                self.unanswered(change, Some(intent), sent, &Judged::unknown(AnswerDoubt::Interrupted));
+            }
+            MaybeApplied::NotDone => {
+                self.withdraw(change, Some(intent));
+                self.leave(change);
+            }
+        }
+    }
+
+    /// A user who cannot be provisioned as things are.
+    pub(super) fn refuse(&self, change: &Change, intent: Option<StoredIntent>, reason: UsernameConflict) {
+        self.withdraw(change, intent);
+        self.session.user_answered();
+        self.list_user(entry_for(change, OutstandingKind::Refused, reason).fields(change.fields()));
+    }
+
+    /// A change that is not tried because the cycle ended.
+    pub(super) fn leave(&self, change: &Change) {
+        if let Some(failed) = self.failed_before(change) {
+            // Not tried now does not make its earlier failures undone.
+            return self.list_user(failed.clone());
+        }
+        let (reason, until) = match self.session.end() {
+            Some(End::Throttled(until)) => (NotTried::Throttled, Some(until)),
+            Some(End::Unauthorized(_)) => (NotTried::TokenRefused, None),
+            Some(End::WrongEndpoint(_)) => (NotTried::WrongEndpoint, None),
+            Some(End::Unanswered(_)) => (NotTried::NoAnswer, None),
+            Some(End::NotRefreshed(_)) => (NotTried::NotRefreshed, None),
+            Some(End::Stopped) => (NotTried::Stopped, None),
+            Some(End::Deactivated) => (NotTried::Deactivated, None),
+            Some(End::State(_)) | None => (NotTried::NotInThisCycle, None),
+        };
+        let mut entry = entry_for(change, OutstandingKind::Waiting, reason);
+        entry.until = until;
+        self.list_user(entry);
+    }
+}

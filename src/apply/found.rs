@@ -1,0 +1,97 @@
+//! What a look-up says of a create: whose the account is that carries the wanted username.
+
+use super::window::Apply;
+use crate::http::Transport;
+use crate::model::{Change, DesiredUser, ExistingAccounts, ScimId, UserName, UsernameConflict};
+use crate::scim::{Account, carries};
+use crate::session::{Freshness, MaybeApplied, ReadError, hash_of};
+use crate::store;
+
+/// An account with an id that can be linked.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Linkable {
+    pub(super) scim_id: ScimId,
+    pub(super) account: Account,
+}
+
+impl Linkable {
+    pub(super) fn of(account: Account) -> Option<Self> {
+        Some(Self { scim_id: account.id.clone()?, account })
+    }
+
+    /// The userName that it carries.
+    pub(super) fn user_name(&self, wanted: &DesiredUser) -> UserName {
+        self.account.user_name.clone().unwrap_or_else(|| wanted.user_name.clone())
+    }
+}
+
+/// What a look-up says of a create.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum LookupResult {
+    /// There is no such account.
+    Nothing,
+    /// The account that our lost request made.
+    Ours(Linkable),
+    /// An account that may be linked.
+    Adoptable(Linkable),
+    /// An account that may not.
+    Forbidden(UsernameConflict),
+}
+
+impl<T: Transport> Apply<'_, T> {
+    /// A look-up for a create; the next failure is said again once one went well.
+    pub(super) async fn look_up_for(
+        &self,
+        change: &Change,
+        name: &UserName,
+        freshness: Freshness,
+    ) -> Result<Vec<Account>, ReadError> {
+        let found = self.session.look_up(name, freshness).await;
+        match &found {
+            Ok(_) => self.record.lookup_went_well(change),
+            Err(trouble) => {
+                if let Some((judged, cause)) = trouble.said() {
+                    self.record.say_lookup_failed(change, &judged, cause);
+                }
+            }
+        }
+        found
+    }
+
+    /// What the accounts that carry the wanted username mean.
+    pub(super) fn judge_found(&self, user: &DesiredUser, mut found: Vec<Account>, sent: MaybeApplied) -> LookupResult {
+        found.retain(|account| carries(account, &user.user_name));
+        if sent == MaybeApplied::MaybeDone
+            && let Some(place) = found.iter().position(|account| account.external_id.as_ref() == Some(&user.id))
+        {
+            // Our request made it, whoever else carries the name by now.
+            found = vec![found.swap_remove(place)];
+        }
+        let Some(account) = found.pop() else { return LookupResult::Nothing };
+        if !found.is_empty() {
+            return LookupResult::Forbidden(UsernameConflict::TwoAccounts);
+        }
+        let Some(account) = Linkable::of(account) else {
+            return LookupResult::Forbidden(UsernameConflict::AccountWithoutId);
+        };
+        let made = self.made.borrow().contains(&hash_of(account.scim_id.as_str()));
+        match self.session.state(store::link_by_scim_id(self.session.context.reader, &account.scim_id)) {
+            Some(Some(other)) if other.directory_id != user.id => {
+                return LookupResult::Forbidden(UsernameConflict::LinkedToAnother);
+            }
+            // The state cannot be read: the cycle has ended, and nothing is concluded.
+            None => return LookupResult::Forbidden(UsernameConflict::LinkedToAnother),
+            Some(_) if made => {
+                return LookupResult::Forbidden(UsernameConflict::LinkedToAnother);
+            }
+            Some(_) => {}
+        }
+        let external_id_is_ours = account.account.external_id.as_ref().map(|external_id| *external_id == user.id);
+        match (external_id_is_ours, sent) {
+            (Some(true) | None, MaybeApplied::MaybeDone) => LookupResult::Ours(account),
+            (Some(true), MaybeApplied::NotDone) => LookupResult::Adoptable(account),
+            _ if self.settings.existing_accounts == ExistingAccounts::Adopt => LookupResult::Adoptable(account),
+            _ => LookupResult::Forbidden(UsernameConflict::NotOurs),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What is stored of a change before it is sent.
+
+use crate::model::{Change, ChangeKey, Moment};
+use crate::session::MaybeApplied;
+use crate::settlement::{IntentEnd, IntentId};
+use crate::store::{Intent, OpenIntent};
+
+/// An intent that is on the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StoredIntent {
+    pub(crate) id: IntentId,
+    /// When it was stored, or stored anew.
+    pub(crate) stored_at: Moment,
+}
+
+impl StoredIntent {
+    pub(crate) fn of(intent: &OpenIntent) -> Self {
+        Self { id: intent.id, stored_at: intent.stored_at }
+    }
+
+    /// How it ends, for a settlement.
+    pub(crate) fn ends(self, end: IntentEnd) -> (IntentId, IntentEnd) {
+        (self.id, end)
+    }
+
+    /// How it ends if an answer says that nothing was accepted: an earlier try may have been.
+    pub(crate) fn ends_refused(self, sent: MaybeApplied) -> (IntentId, IntentEnd) {
+        match sent {
+            MaybeApplied::MaybeDone => self.ends(IntentEnd::Unknown),
+            MaybeApplied::NotDone => self.ends(IntentEnd::NotAccepted),
+        }
+    }
+
+    /// The same of an update or removal, which stays open if an earlier try may still be obeyed.
+    pub(crate) fn ends_or_stays(self, sent: MaybeApplied) -> Option<(IntentId, IntentEnd)> {
+        match sent {
+            MaybeApplied::MaybeDone => None,
+            MaybeApplied::NotDone => Some(self.ends(IntentEnd::NotAccepted)),
+        }
+    }
+}
+
+/// The intent of a change.
+pub(crate) fn intent_of(change: &Change, approved: bool, scope_version: i64) -> Intent {
+    let (names, reactivate) = match change {
+        Change::Create { user, .. } => (user.names.clone(), false),
+        Change::Update { wanted, reactivate, .. } => (wanted.as_ref().clone(), *reactivate),
+        Change::Remove { .. } => Default::default(),
+    };
+    let ChangeKey { action, directory_id, scim_id } = change.key();
+    Intent {
+        key: ChangeKey { action, directory_id, scim_id },
+        kind: Some(change.guard_kind()),
+        user_name: change.user_name().clone(),
+        names,
+        reactivate,
+        approved,
+        settings: scope_version,
+    }
+}

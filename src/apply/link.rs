@@ -1,0 +1,126 @@
+//! An account becomes ours: one that was made, or one that was there.
+
+use super::found::Linkable;
+use super::intents::StoredIntent;
+use super::tally::entry_for;
+use super::window::Apply;
+use crate::event::Source;
+use crate::http::Transport;
+use crate::model::{AccountState, Action, Cause, Change, DesiredUser, OutstandingKind, UsernameConflict};
+use crate::outcome::Judged;
+use crate::scim::Update;
+use crate::session::hash_of;
+use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
+use crate::store;
+
+/// When the request left that made an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SentWhen {
+    /// Just now, and it was answered.
+    Now,
+    /// In this cycle, and its answer was lost.
+    Unanswered,
+    /// By an earlier run, which wanted it under these settings.
+    Earlier {
+        /// Their number.
+        settings: i64,
+    },
+}
+
+impl SentWhen {
+    fn source(self, of_cycle: Source) -> Source {
+        match self {
+            Self::Now => of_cycle,
+            Self::Unanswered | Self::Earlier { .. } => Source::Recovery,
+        }
+    }
+}
+
+impl<T: Transport> Apply<'_, T> {
+    /// The account is made: link, intent and event in one transaction.
+    pub(super) fn created(
+        &self,
+        change: &Change,
+        user: &DesiredUser,
+        stored: StoredIntent,
+        found: Linkable,
+        judged: &Judged,
+        made: SentWhen,
+    ) {
+        let source = made.source(self.record.source);
+        let user_name = found.user_name(user);
+        let Linkable { scim_id, account } = found;
+        let linked = self.session.state(store::link_by_scim_id(self.session.context.reader, &scim_id)).flatten();
+        if linked.is_some() || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
+            return self.record.refuse(change, Some(stored), UsernameConflict::AnsweredLinked);
+        }
+        let mut settlement = Settlement::of(change.directory_id(), Action::Create);
+        settlement.intent = Some(stored.ends(IntentEnd::Accepted(Some(scim_id.clone()))));
+        settlement.link = LinkEffect::Made {
+            scim_id: scim_id.clone(),
+            user_name,
+            names: if source == Source::Recovery { account.names } else { user.names.laid_over(&account.names) },
+            active: account.active,
+        };
+        settlement.failure = FailureEffect::Clear;
+        if let SentWhen::Earlier { settings } = made {
+            settlement.settings = Some(settings);
+        }
+        let mut event = self.record.succeeded(Action::Create, change, Some(&scim_id), judged, change.fields());
+        event.source = source;
+        if change.cause() == Cause::Vanished {
+            event.response.details = "re-created: the account had disappeared".to_owned();
+        }
+        settlement.events.push(event);
+        // What an earlier run made is seen by the plan of this one.
+        let inactive = !account.active && !matches!(made, SentWhen::Earlier { .. });
+        self.record.write(settlement);
+        self.session.user_answered();
+        self.record.tally.borrow_mut().created_count += 1;
+        if inactive {
+            self.record.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedInactive));
+        }
+    }
+
+    /// An account that was there becomes ours; what differs about it is set afterwards, as an update of its own.
+    pub(super) async fn link(
+        &self,
+        change: &Change,
+        user: &DesiredUser,
+        intent: Option<StoredIntent>,
+        found: Linkable,
+    ) {
+        let user_name = found.user_name(user);
+        let Linkable { scim_id, account } = found;
+        self.made.borrow_mut().insert(hash_of(scim_id.as_str()));
+        let mut settlement = Settlement::of(change.directory_id(), Action::Link);
+        settlement.intent = intent.map(|stored| stored.ends(IntentEnd::NotAccepted));
+        settlement.link = LinkEffect::Made {
+            scim_id: scim_id.clone(),
+            user_name: user_name.clone(),
+            names: account.names.clone(),
+            active: account.active,
+        };
+        settlement.failure = FailureEffect::Clear;
+        let mut event = self.record.succeeded(Action::Link, change, Some(&scim_id), &Judged::accepted(), Vec::new());
+        event.response.details = "linked".to_owned();
+        settlement.events.push(event);
+        self.record.write(settlement);
+        self.session.user_answered();
+        self.record.tally.borrow_mut().linked_count += 1;
+        let (wanted, carried, reactivate) =
+            (Box::new(user.names.clone()), Box::new(account.names.clone()), !account.active);
+        if !reactivate && !wanted.differ_from(&carried) {
+            return;
+        }
+        let directory_id = user.id.clone();
+        let name = user_name.clone();
+        let change = Change::Update { directory_id, scim_id: scim_id.clone(), user_name, carried, wanted, reactivate };
+        if self.session.ended() {
+            return self.record.leave(&change);
+        }
+        let update =
+            Update { id: &scim_id, user_name: &name, wanted: &user.names, carried: &account.names, reactivate };
+        self.update(&change, update, None, false).await;
+    }
+}

@@ -1,0 +1,38 @@
+//! What a cycle did, and whose change is not done.
+
+use crate::model::{Action, Change, OutstandingKind, OutstandingUser, Reason};
+
+/// What was done, and to whom it was not.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) created_count: u64,
+    pub(crate) updated_count: u64,
+    pub(crate) linked_count: u64,
+    pub(crate) deactivated_count: u64,
+    pub(crate) deleted_count: u64,
+    pub(crate) outstanding: Vec<OutstandingUser>,
+    pub(crate) creates_left: bool,
+    /// An account was gone: the next plan makes it again.
+    pub(crate) vanished: bool,
+}
+
+impl Tally {
+    pub(crate) fn accepted_count(&self) -> u64 {
+        self.created_count + self.updated_count + self.linked_count + self.deactivated_count + self.deleted_count
+    }
+
+    pub(crate) fn list_user(&mut self, entry: OutstandingUser) {
+        let open = matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting);
+        self.creates_left |= open && entry.action == Some(Action::Create);
+        self.outstanding.push(entry);
+    }
+}
+
+/// What is said of the user of a change.
+pub(crate) fn entry_for(change: &Change, kind: OutstandingKind, reason: impl Into<Reason>) -> OutstandingUser {
+    let mut entry = OutstandingUser::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
+        .action(change.action())
+        .wanted(change.wanted());
+    entry.scim_id = change.scim_id().cloned();
+    entry
+}

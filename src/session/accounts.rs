@@ -1,0 +1,121 @@
+//! Reading an account, and whether this is the right endpoint when one is gone.
+
+use super::answers::Reply;
+use super::talk::{End, Session};
+use crate::http::Transport;
+use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
+use crate::outcome::{Judged, Outcome};
+use crate::scim::{Account, carries};
+use crate::store;
+
+/// How many other accounts are read, from either end of the snapshot, before an endpoint counts as the wrong one.
+const WITNESSES_MAX: usize = 100;
+
+/// Why something could not be read.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum ReadError {
+    /// Nothing usable came back, often enough.
+    Unanswered(Judged),
+    /// The endpoint refuses to show it.
+    Rejected(Judged),
+    /// What came back is not what was asked for.
+    Doubtful(AnswerDoubt),
+    /// The cycle has ended.
+    Ended,
+}
+
+impl ReadError {
+    /// In the words of the log, and its cause in a word. None: the cycle has ended, and that says nothing of anybody.
+    pub(crate) fn said(&self) -> Option<(Judged, &'static str)> {
+        match self {
+            Self::Unanswered(judged) => Some((judged.clone(), "unanswered")),
+            Self::Rejected(judged) => Some((judged.clone(), "rejected")),
+            Self::Doubtful(doubt) => Some((Judged::unknown(*doubt), "doubtful")),
+            Self::Ended => None,
+        }
+    }
+}
+
+/// Whether another account of ours was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Witness {
+    /// One was, or there is no other: this is the right endpoint.
+    Seen,
+    /// Nobody answered.
+    Unanswered,
+    /// The cycle has ended; perhaps because none was seen.
+    Ended,
+}
+
+impl<T: Transport> Session<'_, T> {
+    /// Reads an account, with retries. None: it is gone.
+    pub(crate) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), ReadError> {
+        let read = self.ask(async |permit| {
+            let mut read = self.target().read(id, permit).await;
+            if read.judged.outcome == Outcome::Accepted && read.value.is_none() {
+                read.judged.outcome = Outcome::Unknown(None);
+                read.judged.reason = Some(AnswerDoubt::NotAnAccount.into());
+            }
+            read
+        });
+        let (reply, read) = read.await?;
+        match (reply, read.value) {
+            (_, Some(account)) if account.id.as_ref() == Some(id) => Ok((Some(account), read.judged)),
+            (_, Some(_)) => Err(ReadError::Doubtful(AnswerDoubt::OtherId)),
+            (Reply::NotFound, None) => Ok((None, read.judged)),
+            (Reply::Accepted | Reply::Conflict | Reply::NotSupported | Reply::Rejected, None) => {
+                Err(ReadError::Rejected(read.judged))
+            }
+        }
+    }
+
+    /// Whether this is still the right endpoint, after it said that an account is gone: another account of ours must be
+    /// readable, if there is one. If none is, the cycle ends.
+    pub(crate) async fn witness(&self, gone: &ScimId) -> Witness {
+        if self.witnessed.get() {
+            return Witness::Seen;
+        }
+        let Some(others) = self.witnesses(gone) else { return Witness::Ended };
+        if others.is_empty() {
+            return Witness::Seen;
+        }
+        let only_foreign = others.iter().all(|other| other.foreign);
+        let mut read_count = 0;
+        for other in others {
+            match self.read(&other.scim_id).await {
+                Ok((Some(account), _)) if is_ours(&account, &other) => {
+                    self.witnessed.set(true);
+                    return Witness::Seen;
+                }
+                // Short ids are found anywhere: a stranger's account bears no witness.
+                Ok((Some(_), _)) => read_count += 1,
+                Ok((None, _)) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
+                Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
+                Err(ReadError::Ended) => return Witness::Ended,
+            }
+        }
+        if only_foreign && read_count > 0 {
+            // They were renamed by hand, and cannot tell.
+            return Witness::Unanswered;
+        }
+        self.end_cycle(End::WrongEndpoint("none of our accounts can be read there".to_owned()));
+        Witness::Ended
+    }
+
+    /// Whom to ask, best first: not those renamed by hand, and not those that this cycle removes. None: the state cannot be
+    /// read.
+    fn witnesses(&self, gone: &ScimId) -> Option<Vec<ProvisionedUser>> {
+        let removing = self.removing();
+        let count = u32::try_from(WITNESSES_MAX + removing.len()).unwrap_or(u32::MAX);
+        let mut others = self.state(store::witnesses(self.context.reader, count))?;
+        others.retain(|other| other.scim_id != *gone);
+        others.sort_by_key(|other| (other.foreign, removing.contains(&other.scim_id)));
+        others.truncate(WITNESSES_MAX);
+        Some(others)
+    }
+}
+
+/// Whether an account is the one that was linked: it carries our username, or our directory id.
+fn is_ours(account: &Account, link: &ProvisionedUser) -> bool {
+    carries(account, &link.user_name) || account.external_id.as_ref() == Some(&link.directory_id)
+}

@@ -1,0 +1,213 @@
+//! One session: what it talks through, what it has seen of the endpoint, and the first reason for which the cycle ends.
+
+use super::directory::Directory;
+use crate::http::Transport;
+use crate::model::{Clock, Moment, ScimId};
+use crate::retry::{self, UNANSWERED_IN_A_ROW_MAX};
+use crate::scim::{Permit, ScimTarget};
+use crate::store::{Journal, JournalError};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rusqlite::{Connection, Transaction};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::rc::Rc;
+use tokio_util::sync::CancellationToken;
+
+/// Why a cycle ended before all was tried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// 401, or a 403 to a list.
+    Unauthorized(String),
+    /// None of our accounts is there, or it redirects.
+    WrongEndpoint(String),
+    /// The list of a refresh could not be read.
+    NotRefreshed(String),
+    /// Ten users in a row got no answer.
+    Unanswered(String),
+    /// It asked to be left alone for longer than we wait.
+    Throttled(Moment),
+    /// A signal.
+    Stopped,
+    /// `deactivate`.
+    Deactivated,
+    /// The state cannot be written: no request leaves any more.
+    State(JournalError),
+}
+
+/// What was seen of the endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct EndpointSeen {
+    /// It answered anything at all.
+    pub(crate) answered: bool,
+    /// It accepted a request: the token is proven.
+    pub(crate) token_is_good: bool,
+}
+
+/// What a session talks through.
+pub(crate) struct SessionContext<'c, T> {
+    /// Rhombus.
+    pub(crate) target: &'c ScimTarget<T>,
+    /// The state, for writing.
+    pub(crate) journal: &'c Journal,
+    /// The state, for reading.
+    pub(crate) reader: &'c Connection,
+    /// The wall clock.
+    pub(crate) clock: &'c dyn Clock,
+    /// Chance, for backoff.
+    pub(crate) random: fn() -> u64,
+    /// No request is sent after this is cancelled.
+    pub(crate) stop: &'c CancellationToken,
+    /// Set before `stop` if an administrator deactivated the integration.
+    pub(crate) deactivated: &'c Rc<Cell<bool>>,
+    /// How many pieces of work are under way at once, those that wait for their turn among them.
+    pub(crate) window: usize,
+}
+
+/// The talk with the endpoint in one cycle.
+pub(crate) struct Session<'c, T> {
+    pub(crate) context: SessionContext<'c, T>,
+    end: RefCell<Option<End>>,
+    seen: Cell<EndpointSeen>,
+    unanswered_in_a_row: Cell<u32>,
+    /// Another account of ours was read: this is the right endpoint.
+    pub(super) witnessed: Cell<bool>,
+    removing: RefCell<BTreeSet<ScimId>>,
+    pub(super) directory: Directory,
+}
+
+impl<'c, T: Transport> Session<'c, T> {
+    pub(crate) fn new(context: SessionContext<'c, T>) -> Self {
+        Self {
+            context,
+            end: RefCell::default(),
+            seen: Cell::default(),
+            unanswered_in_a_row: Cell::default(),
+            witnessed: Cell::default(),
+            removing: RefCell::default(),
+            directory: Directory::default(),
+        }
+    }
+
+    pub(crate) fn target(&self) -> &'c ScimTarget<T> {
+        self.context.target
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.context.clock.now()
+    }
+
+    /// Waits for the turn of a request. None: the cycle has ended.
+    pub(crate) async fn permit(&self) -> Option<Permit<'c>> {
+        let permit = tokio::select! {
+            permit = self.context.target.permit() => Some(permit),
+            () = self.context.stop.cancelled() => None,
+        };
+        permit.filter(|_| !self.ended())
+    }
+
+    /// Pauses before the next try, and counts it.
+    pub(crate) async fn pause(&self, tries: &mut u32) {
+        let pause = retry::pause(*tries, (self.context.random)());
+        *tries += 1;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.context.stop.cancelled() => {}
+        }
+    }
+
+    /// Does `work` on each item, a window of them at once, until the cycle ends; items that are left were not begun.
+    pub(crate) async fn each<I, F: Future>(
+        &self,
+        items: &mut dyn Iterator<Item = I>,
+        work: impl Fn(I) -> F,
+        mut done: impl FnMut(F::Output),
+    ) {
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < self.context.window && !self.ended() {
+                let Some(item) = items.next() else { break };
+                running.push(work(item));
+            }
+            match running.next().await {
+                Some(output) => done(output),
+                None => break,
+            }
+        }
+    }
+
+    /// Ends the cycle; the first reason stays, and the longest wait.
+    pub(crate) fn end_cycle(&self, end: End) {
+        let mut first = self.end.borrow_mut();
+        let first = first.get_or_insert_with(|| end.clone());
+        if let (End::Throttled(until), End::Throttled(later)) = (first, end) {
+            *until = later.max(*until);
+        }
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        if self.context.stop.is_cancelled() {
+            self.end_cycle(if self.context.deactivated.get() { End::Deactivated } else { End::Stopped });
+        }
+        self.end.borrow().is_some()
+    }
+
+    /// Why the cycle ended, if it has.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end.borrow().clone()
+    }
+
+    pub(crate) fn seen(&self) -> EndpointSeen {
+        self.seen.get()
+    }
+
+    /// Passes a good answer of the state on; a bad one ends the cycle: no request leaves after it.
+    pub(crate) fn state<V, E: Into<JournalError>>(&self, result: Result<V, E>) -> Option<V> {
+        result.map_err(|error| self.end_cycle(End::State(error.into()))).ok()
+    }
+
+    /// Writes to the state, and answers once it is on the disk. None: it cannot be written.
+    pub(crate) async fn write<V: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<V> + Send + 'static,
+    ) -> Option<V> {
+        let written: Result<V, JournalError> = self.context.journal.write(write).await;
+        self.state(written)
+    }
+
+    /// Queues a write; nobody waits for it but the end of the cycle.
+    pub(crate) fn queue(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static) {
+        self.state(self.context.journal.queue(write));
+    }
+
+    /// Accounts that this cycle removes: they may be gone soon, so they bear witness last.
+    pub(crate) fn note_removals(&self, accounts: impl Iterator<Item = ScimId>) {
+        self.removing.borrow_mut().extend(accounts);
+    }
+
+    pub(super) fn removing(&self) -> BTreeSet<ScimId> {
+        self.removing.borrow().clone()
+    }
+
+    pub(super) fn note_answered(&self) {
+        self.seen.set(EndpointSeen { answered: true, ..self.seen.get() });
+    }
+
+    pub(super) fn note_accepted(&self) {
+        self.seen.set(EndpointSeen { answered: true, token_is_good: true });
+    }
+
+    /// The endpoint answered about a user, whatever it said.
+    pub(crate) fn user_answered(&self) {
+        self.unanswered_in_a_row.set(0);
+    }
+
+    /// The endpoint did not answer about a user. Many in a row, and it is the endpoint, not the users.
+    pub(crate) fn user_unanswered(&self, reason: &str) {
+        let in_a_row = self.unanswered_in_a_row.get() + 1;
+        self.unanswered_in_a_row.set(in_a_row);
+        if in_a_row >= UNANSWERED_IN_A_ROW_MAX {
+            self.end_cycle(End::Unanswered(reason.to_owned()));
+        }
+    }
+}
