@@ -36,6 +36,8 @@ pub(crate) struct Record<'a, T> {
     pub(super) scope_version: i64,
     settle_time: Duration,
     failed_before: BTreeMap<DirectoryId, OutstandingUser>,
+    /// Whose failure is over.
+    cleared: RefCell<BTreeSet<DirectoryId>>,
     lookups_failed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) tally: RefCell<Tally>,
 }
@@ -55,6 +57,7 @@ impl<'a, T: Transport> Record<'a, T> {
             scope_version,
             settle_time,
             failed_before: previous.failed,
+            cleared: RefCell::default(),
             lookups_failed: RefCell::new(previous.lookups_failed),
             tally: RefCell::default(),
         }
@@ -70,6 +73,12 @@ impl<'a, T: Transport> Record<'a, T> {
 
     pub(super) fn failed_before(&self, change: &Change) -> Option<&OutstandingUser> {
         self.failed_before.get(change.directory_id()).filter(|failed| *failed.wanted == *change.wanted())
+    }
+
+    /// Whether this cycle ended a failure that an earlier one left.
+    pub(crate) fn has_cleared(&self, entry: &OutstandingUser) -> bool {
+        let is_cleared = |id| self.cleared.borrow().contains(id);
+        entry.kind == OutstandingKind::Failed && entry.directory_id.as_ref().is_some_and(is_cleared)
     }
 
     /// Stores an intent and answers once it is on the disk; one of an `earlier` run for just the same is taken up. None: the
@@ -115,9 +124,13 @@ impl<'a, T: Transport> Record<'a, T> {
 
     /// Queues what an outcome writes; nobody waits for it but the end of the cycle.
     pub(crate) fn write(&self, mut settlement: Settlement) {
-        if settlement.failure == FailureEffect::Clear && !self.failed_before.contains_key(&settlement.directory_id) {
-            // Nothing is on record that could be cleared: a statement less for each user of a first load.
-            settlement.failure = FailureEffect::Keep;
+        if settlement.failure == FailureEffect::Clear {
+            if self.failed_before.contains_key(&settlement.directory_id) {
+                self.cleared.borrow_mut().insert(settlement.directory_id.clone());
+            } else {
+                // Nothing is on record that could be cleared: a statement less for each user of a first load.
+                settlement.failure = FailureEffect::Keep;
+            }
         }
         let (scope_version, now) = (self.scope_version, self.session.now());
         self.session.queue(move |transaction| store::settle(transaction, &settlement, scope_version, now));

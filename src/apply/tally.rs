@@ -17,10 +17,6 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn accepted_count(&self) -> u64 {
-        self.created_count + self.updated_count + self.linked_count + self.deactivated_count + self.deleted_count
-    }
-
     pub(crate) fn list_user(&mut self, entry: OutstandingUser) {
         let open = matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting);
         self.creates_left |= open && entry.action == Some(Action::Create);

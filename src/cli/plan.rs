@@ -89,8 +89,9 @@ pub(super) fn plan_of(
         let (action, id) = (intent.key.action, intent.key.directory_id);
         in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
     }
-    let compared = compare(reader, settings, export, Known { in_doubt, seen, only }, now)?;
-    let outstanding = with_age(compared.plan.outstanding(), &store::outstanding(reader)?);
+    let stored = store::outstanding(reader)?;
+    let compared = compare(reader, settings, export, Known { in_doubt, outstanding: &stored, seen, only }, now)?;
+    let outstanding = with_age(compared.plan.outstanding(), &stored);
     Ok((compared, outstanding))
 }
 

@@ -1,5 +1,6 @@
 //! Export and snapshot joined, and the plan that comes of it. Nothing is written and nobody is called: `plan` uses it too.
 
+use super::error::CompareError;
 use super::selection::Selection;
 use crate::config::Settings;
 use crate::model::{
@@ -52,39 +53,13 @@ pub struct Compared {
     pub left_behind: Option<Vec<DirectoryId>>,
 }
 
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    /// The export cannot be read or is refused.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The state cannot be read.
-    #[error("the state cannot be read")]
-    State(#[from] rusqlite::Error),
-    /// `--only` names nobody.
-    #[error("nobody is known by `{0}`")]
-    UnknownUser(String),
-}
-
-impl CompareError {
-    /// How the reader can mend it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Source(error) => error.hint(),
-            Self::State(_) => Some("look at the state's disk; nothing was sent".to_owned()),
-            Self::UnknownUser(_) => {
-                Some("a user is a directory id, a linked username, or a username of the export".to_owned())
-            }
-        }
-    }
-}
-
 /// What a comparison knows beside export and snapshot.
 #[derive(Default)]
 pub struct Known<'k> {
     /// Users whose last request got no answer.
     pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
+    /// Users whose change earlier cycles left undone.
+    pub outstanding: &'k [OutstandingUser],
     /// Accounts that a refresh found other than the snapshot has them.
     pub seen: BTreeMap<DirectoryId, Seen>,
     /// Only these users; empty: everybody.
@@ -102,13 +77,13 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, seen, only } = known;
+    let Known { in_doubt, outstanding, seen, only } = known;
     let mut inputs = Inputs {
         now,
         scope: settings.scope.clone(),
         policy: settings.policy,
         // Who is asked for by name is tried at once.
-        failed: if only.is_empty() { failed(reader)? } else { BTreeMap::new() },
+        failed: if only.is_empty() { failed(outstanding) } else { BTreeMap::new() },
         in_doubt,
         absences: store::absences(reader)?,
         doubled: Duplicates::default(),
@@ -255,12 +230,11 @@ pub fn believable(settings: &Settings, export: &Export, read: &ExportRead) -> Re
     Ok(())
 }
 
-/// Failures that earlier cycles stored, by user.
-pub(super) fn failed(reader: &Connection) -> rusqlite::Result<BTreeMap<DirectoryId, OutstandingUser>> {
-    let outstanding = store::outstanding(reader)?;
-    Ok(outstanding
-        .into_iter()
+/// Failures among them, by user.
+pub(super) fn failed(outstanding: &[OutstandingUser]) -> BTreeMap<DirectoryId, OutstandingUser> {
+    outstanding
+        .iter()
         .filter(|entry| entry.kind == OutstandingKind::Failed)
-        .filter_map(|entry| Some((entry.directory_id.clone()?, entry)))
-        .collect())
+        .filter_map(|entry| Some((entry.directory_id.clone()?, entry.clone())))
+        .collect()
 }

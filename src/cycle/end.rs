@@ -1,84 +1,293 @@
-//! How a cycle ends: its counts, its exit code, and the one transaction that writes all of it down.
+//! What a cycle comes to: one envelope, filled on the way and written at the end.
 
-use super::CycleContext;
 use super::compare::Compared;
-use super::ending::{Ending, write_end};
-use super::verdict::verdict;
+use super::context::CycleContext;
+use super::error::CompareError;
+use super::verdict::{Endpoint, verdict};
 use crate::apply::Tally;
+use crate::config::Settings;
 use crate::http::Transport;
 use crate::model::{
-    Action, ChangeKey, DirectoryId, HoldId, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason,
-    UserName, chain,
+    Action, ChangeKey, DirectoryId, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason, UserName,
+    chain,
 };
 use crate::report::{CycleReport, CycleResult, Resume, TokenProof};
-use crate::session::{End, EndpointSeen};
-use crate::source::{ExportRead, SourceError};
-use crate::store::{self, JournalError, Quiet};
+use crate::session::{End, EndpointSeen, Session};
+use crate::store::{self, JournalError, LastCycle, Quiet};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// What is kept of a plan while it is applied.
-pub(super) struct Planned {
-    pub(super) outstanding: Vec<OutstandingUser>,
-    pub(super) held: Vec<(ChangeKey, UserName)>,
-    pub(super) hold: Option<HoldId>,
-    pub(super) digest: String,
-    pub(super) unchanged_count: u64,
-    pub(super) sightings: Vec<DirectoryId>,
-    pub(super) only: Option<BTreeSet<DirectoryId>>,
-    pub(super) left_behind: Option<Vec<DirectoryId>>,
-    pub(super) holds_restored: bool,
-    pub(super) approved: Vec<ChangeKey>,
-    pub(super) planned_at: Moment,
-}
-
-impl Planned {
-    pub(super) fn of(compared: &Compared) -> Self {
-        let plan = &compared.plan;
-        Self {
-            outstanding: plan.outstanding().to_vec(),
-            held: plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect(),
-            hold: plan.hold().cloned(),
-            digest: plan.digest().to_owned(),
-            unchanged_count: plan.unchanged_count(),
-            sightings: compared.sightings.clone(),
-            only: compared.only.clone(),
-            left_behind: compared.left_behind.clone(),
-            holds_restored: plan.holds_restored(),
-            approved: plan.approved(),
-            planned_at: compared.planned_at,
-        }
-    }
-}
-
-pub(super) struct Finished {
-    pub(super) tally: Tally,
-    pub(super) end: Option<End>,
-    pub(super) heard: EndpointSeen,
-    pub(super) plan: Option<Planned>,
-    pub(super) export: Option<(ExportRead, u64)>,
+/// What a cycle comes to.
+pub(super) struct CycleEnd {
+    pub(super) report: CycleReport,
+    /// What the installation's row is told.
+    pub(super) row: LastCycle,
+    started: Instant,
     /// Whether it began with a refresh.
     pub(super) refreshed: bool,
-    /// How often commands had written when it began.
-    pub(super) generation: i64,
+    /// Drift that the last refresh found and nobody repairs.
+    pub(super) unrepaired: Vec<OutstandingUser>,
+    /// Everybody whose change is not done. None: there was no plan, and they stand as they stood.
+    pub(super) outstanding: Option<Vec<OutstandingUser>>,
+    /// Drift that this cycle repaired: reported, and stored no more.
+    pub(super) repaired: Vec<OutstandingUser>,
+    /// The users that this cycle was about; none: everybody.
+    pub(super) only: Option<BTreeSet<DirectoryId>>,
+    /// Users missing from an export that cannot prove that it is whole.
+    pub(super) sightings: Vec<DirectoryId>,
+    pub(super) held: Vec<(ChangeKey, UserName)>,
+    /// What an administrator released and the plan still had, and when it was made; none: this cycle was not about everybody.
+    pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
+    /// If users are wanted under other settings from now on: who is not.
+    pub(super) left_behind: Option<Vec<DirectoryId>>,
+    /// Whether the guard holds removals because the state was restored.
+    holds_restored: bool,
 }
 
-/// A chain of causes with a hint.
+/// Why a cycle had no plan: a chain of causes with a hint.
 pub(super) struct Failure {
     pub(super) exit: u8,
     pub(super) error: Vec<String>,
     pub(super) hint: Option<String>,
 }
 
-pub(super) fn source_failure(error: &SourceError) -> Failure {
-    Failure { exit: 1, error: chain(error), hint: error.hint() }
+impl Failure {
+    pub(super) fn of(error: &CompareError) -> Self {
+        Self { exit: 1, error: chain(error), hint: error.hint() }
+    }
+
+    pub(super) fn throttled(until: Moment) -> Self {
+        Self { exit: 3, error: vec![format!("Rhombus asked not to be called before {until}")], hint: None }
+    }
 }
 
-pub(super) fn throttled(until: Moment) -> Failure {
-    Failure { exit: 3, error: vec![format!("Rhombus asked not to be called before {until}")], hint: None }
+impl CycleEnd {
+    /// Of a cycle that begins, as if nothing came of it. `generation` is how often commands had written by then.
+    pub(super) fn begin<T>(context: &CycleContext<'_, T>, generation: i64) -> Self {
+        let row = LastCycle {
+            report: String::new(),
+            hold: None,
+            export_users_count: None,
+            good_at: None,
+            export_written_at: None,
+            creates_left: true,
+            generation,
+            restored_over: false,
+            quiet: None,
+            now: Moment::default(),
+            window: context.settings.window,
+        };
+        Self {
+            report: blank(context),
+            row,
+            started: Instant::now(),
+            refreshed: false,
+            unrepaired: Vec::new(),
+            outstanding: None,
+            repaired: Vec::new(),
+            only: None,
+            sightings: Vec::new(),
+            held: Vec::new(),
+            approved: None,
+            left_behind: None,
+            holds_restored: false,
+        }
+    }
+
+    /// Takes over what stays of the plan while it is applied.
+    pub(super) fn note_plan(&mut self, compared: &Compared, length_bytes: u64, settings: &Settings) {
+        let (plan, read) = (&compared.plan, &compared.export);
+        self.report.export_users_count = read.users_count;
+        self.report.export_digest.clone_from(&read.digest.whole);
+        self.report.unchanged_count = plan.unchanged_count();
+        self.report.plan = plan.digest().to_owned();
+        self.report.hold = plan.hold().map(|hold| hold.as_str().to_owned());
+        self.row.export_written_at = Some(read.written_at);
+        self.row.quiet = Some(Quiet {
+            digest: read.digest.whole.clone(),
+            head: read.digest.head.clone(),
+            length: length_bytes.cast_signed(),
+            settings: settings.number(),
+        });
+        self.outstanding = Some(plan.outstanding().to_vec());
+        self.only.clone_from(&compared.only);
+        self.sightings.clone_from(&compared.sightings);
+        self.held = plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect();
+        self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
+        self.left_behind.clone_from(&compared.left_behind);
+        self.holds_restored = plan.holds_restored();
+    }
+
+    /// Takes over what was done.
+    pub(super) fn count(&mut self, tally: &Tally) {
+        self.report.created_count = tally.created_count;
+        self.report.updated_count = tally.updated_count;
+        self.report.linked_count = tally.linked_count;
+        self.report.deactivated_count = tally.deactivated_count;
+        self.report.deleted_count = tally.deleted_count;
+    }
+
+    /// Ends a cycle that had no plan: what stood before still stands.
+    pub(super) fn fail<T>(mut self, context: &CycleContext<'_, T>, failure: Failure) -> Result<Self, JournalError> {
+        let Failure { exit, error, hint } = failure;
+        self.report.result = if exit == 3 { CycleResult::Partial } else { CycleResult::Failed };
+        (self.report.exit, self.report.error, self.report.hint) = (exit, error, hint);
+        self.keep_what_stands(context)?;
+        Ok(self)
+    }
+
+    /// A plan that is not the one that was expected: nothing was sent, and nothing is written.
+    pub(super) fn unexpected(self, expected: &str, found: &str) -> CycleReport {
+        let hint =
+            "look at `rhombus-sync plan` again: export, settings, window or state have changed; nothing was sent";
+        CycleReport {
+            result: CycleResult::Failed,
+            exit: 7,
+            plan: found.to_owned(),
+            error: vec![format!("the plan is {found}, expected was {}", crate::model::clean(expected))],
+            hint: Some(hint.to_owned()),
+            took_ms: self.took_ms(),
+            ..self.report
+        }
+    }
+
+    /// Ends a cycle that called the endpoint.
+    pub(super) async fn finish<T: Transport>(
+        mut self,
+        context: &CycleContext<'_, T>,
+        session: &Session<'_, T>,
+        mut tally: Tally,
+    ) -> Result<Self, JournalError> {
+        let end = session.end();
+        if let Some(End::State(error)) = end {
+            return Err(error);
+        }
+        note_endpoint(context, end.as_ref()).await?;
+        self.count(&tally);
+        let endpoint = endpoint_of(session.seen(), &tally);
+        if endpoint == Endpoint::Silent {
+            // Nothing was heard of the endpoint at all: no user is to blame.
+            for entry in tally.outstanding.iter_mut().filter(|entry| entry.kind == OutstandingKind::Failed) {
+                entry.kind = OutstandingKind::Waiting;
+            }
+        }
+        self.report.token = token_proof(session.seen(), end.as_ref());
+        let unanswered = matches!(end, Some(End::Unanswered(_) | End::NotRefreshed(_)));
+        self.report.resume = if unanswered || endpoint == Endpoint::Silent {
+            Resume::AfterPause
+        } else if tally.vanished {
+            Resume::AtOnce
+        } else {
+            Resume::WithTheNext
+        };
+        match self.outstanding.take() {
+            None => {
+                verdict(&mut self.report, end.as_ref(), endpoint);
+                self.keep_what_stands(context)?;
+            }
+            Some(planned) => {
+                self.report.outstanding = planned;
+                self.report.outstanding.append(&mut tally.outstanding);
+                if !self.refreshed {
+                    self.add_unrepaired(context)?;
+                }
+                self.report.outstanding.sort_by(OutstandingUser::order);
+                verdict(&mut self.report, end.as_ref(), endpoint);
+                self.conclude(end.as_ref(), tally.creates_left, context.settings.policy.on_drift);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Without a plan, users stand as they stood, and what was held is held.
+    fn keep_what_stands<T>(&mut self, context: &CycleContext<'_, T>) -> Result<(), JournalError> {
+        self.report.outstanding = store::outstanding(&context.reader)?;
+        let hold = store::current_hold(&context.reader)?;
+        self.report.hold = hold.map(|hold| hold.as_str().to_owned());
+        Ok(())
+    }
+
+    /// What the last refresh found and does not repair stands until the next one; whose link has ended meanwhile does not.
+    fn add_unrepaired<T>(&mut self, context: &CycleContext<'_, T>) -> Result<(), JournalError> {
+        for entry in std::mem::take(&mut self.unrepaired) {
+            let Some(id) = &entry.directory_id else { continue };
+            let asked = self.only.as_ref().is_none_or(|only| only.contains(id));
+            if asked && store::link_by_id(&context.reader, id)?.is_some() {
+                self.report.outstanding.push(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from who is left, for the installation and for the next cycle.
+    fn conclude(&mut self, end: Option<&End>, creates_left: bool, on_drift: OnDrift) {
+        let everybody = self.only.is_none();
+        let open = [OutstandingKind::Waiting, OutstandingKind::Held, OutstandingKind::Failed, OutstandingKind::Parked];
+        let left = open.iter().any(|kind| self.report.count(*kind) > 0) || !self.sightings.is_empty();
+        let over = !left && self.report.exit == 0 && end.is_none();
+        self.row.quiet = self.row.quiet.take().filter(|_| over && everybody);
+        let mut outstanding = std::mem::take(&mut self.report.outstanding);
+        let waits = |entry: &OutstandingUser| matches!(entry.kind, OutstandingKind::Waiting | OutstandingKind::Held);
+        let creates_left =
+            creates_left || outstanding.iter().any(|entry| entry.action == Some(Action::Create) && waits(entry));
+        self.row.creates_left = creates_left || !everybody;
+        let removals_left = outstanding.iter().any(|one| {
+            one.action.is_some_and(Action::removes)
+                && one.kind != OutstandingKind::Kept
+                && one.kind != OutstandingKind::Drift
+        });
+        self.row.restored_over = self.refreshed && end.is_none() && everybody && !self.holds_restored && !removals_left;
+        let repaired = |entry: &mut OutstandingUser| {
+            entry.kind == OutstandingKind::Drift && on_drift != OnDrift::Report && !is_foreign(entry)
+        };
+        self.repaired = outstanding.extract_if(.., repaired).collect();
+        self.outstanding = Some(outstanding);
+    }
+
+    /// How long it has taken so far, in milliseconds.
+    pub(super) fn took_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
-pub(super) fn blank<T>(context: &CycleContext<'_, T>, started: Instant) -> CycleReport {
+/// Of what earlier cycles left: drift that stands until the next refresh. A foreign account is said by the plan itself.
+pub(super) fn unrepaired_drift(outstanding: &[OutstandingUser], on_drift: OnDrift) -> Vec<OutstandingUser> {
+    let stands = |entry: &&OutstandingUser| {
+        entry.kind == OutstandingKind::Drift && on_drift == OnDrift::Report && !is_foreign(entry)
+    };
+    outstanding.iter().filter(stands).cloned().collect()
+}
+
+fn is_foreign(drift: &OutstandingUser) -> bool {
+    drift.reason == Reason::Mismatch(Mismatch::UserName)
+}
+
+/// What the endpoint asked for, and what it does not know, is remembered whatever else comes of the cycle.
+async fn note_endpoint<T: Transport>(context: &CycleContext<'_, T>, end: Option<&End>) -> Result<(), JournalError> {
+    if let Some(End::Throttled(until)) = end.cloned() {
+        context.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
+    }
+    let not_supported = context.target.not_supported();
+    if !not_supported.is_empty() {
+        context.journal.write(move |transaction| store::note_not_supported(transaction, &not_supported)).await?;
+    }
+    Ok(())
+}
+
+fn endpoint_of(seen: EndpointSeen, tally: &Tally) -> Endpoint {
+    let failed = tally.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Failed);
+    if failed && !seen.answered { Endpoint::Silent } else { Endpoint::Heard }
+}
+
+fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
+    if matches!(end, Some(End::Unauthorized(_))) {
+        return TokenProof::Refused;
+    }
+    if seen.token_is_good { TokenProof::Proven } else { TokenProof::Unknown }
+}
+
+/// A report of which nothing is known yet.
+pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
     CycleReport {
         result: CycleResult::Done,
         exit: 0,
@@ -96,199 +305,8 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>, started: Instant) -> Cycle
         plan: String::new(),
         token: TokenProof::Unknown,
         resume: Resume::WithTheNext,
-        took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        took_ms: 0,
         error: Vec::new(),
         hint: None,
     }
-}
-
-pub(super) fn count(report: &mut CycleReport, tally: &Tally) {
-    report.created_count = tally.created_count;
-    report.updated_count = tally.updated_count;
-    report.linked_count = tally.linked_count;
-    report.deactivated_count = tally.deactivated_count;
-    report.deleted_count = tally.deleted_count;
-}
-
-/// Ends a cycle that had no plan: what stood before still stands.
-pub(super) async fn fail<T: Transport>(
-    context: &CycleContext<'_, T>,
-    started: Instant,
-    recovered: Option<Tally>,
-    failure: Failure,
-) -> Result<CycleReport, JournalError> {
-    let mut report = blank(context, started);
-    if let Some(tally) = &recovered {
-        count(&mut report, tally);
-    }
-    report.result = if failure.exit == 3 { CycleResult::Partial } else { CycleResult::Failed };
-    report.exit = failure.exit;
-    report.error = failure.error;
-    report.hint = failure.hint;
-    keep_what_stands(context, &mut report)?;
-    write_end(context, report, Ending { creates_left: true, ..Ending::default() }).await
-}
-
-/// Without a plan, users stand as they stood, and what was held is held.
-fn keep_what_stands<T>(context: &CycleContext<'_, T>, report: &mut CycleReport) -> Result<(), JournalError> {
-    let unreadable = JournalError::from;
-    report.outstanding = store::outstanding(&context.reader).map_err(unreadable)?;
-    report.hold = store::current_hold(&context.reader).map_err(unreadable)?.map(|hold| hold.as_str().to_owned());
-    Ok(())
-}
-
-pub(super) async fn finish<T: Transport>(
-    context: &CycleContext<'_, T>,
-    started: Instant,
-    finished: Finished,
-) -> Result<CycleReport, JournalError> {
-    let Finished { mut tally, end, heard, plan, export, refreshed, generation } = finished;
-    if let Some(End::State(error)) = &end {
-        return Err(error.clone());
-    }
-    if let Some(End::Throttled(until)) = end {
-        context.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
-    }
-    let not_supported = context.target.not_supported();
-    if !not_supported.is_empty() {
-        context.journal.write(move |transaction| store::note_not_supported(transaction, &not_supported)).await?;
-    }
-    let refused = matches!(end, Some(End::Unauthorized(_)));
-    let vanished = tally.vanished;
-    let accepted = tally.accepted_count() > 0;
-    let called = !tally.outstanding.is_empty() || accepted;
-    let silent =
-        called && !heard.answered && tally.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Failed);
-    if silent {
-        // Nothing was heard of the endpoint at all: no user is to blame.
-        for entry in tally.outstanding.iter_mut().filter(|entry| entry.kind == OutstandingKind::Failed) {
-            entry.kind = OutstandingKind::Waiting;
-        }
-    }
-    let mut report = blank(context, started);
-    count(&mut report, &tally);
-    report.token = match (refused, heard.token_is_good) {
-        (true, _) => TokenProof::Refused,
-        (false, true) => TokenProof::Proven,
-        (false, false) => TokenProof::Unknown,
-    };
-    let no_answer = silent || matches!(end, Some(End::Unanswered(_) | End::NotRefreshed(_)));
-    report.resume = if no_answer {
-        Resume::AfterPause
-    } else if vanished {
-        Resume::AtOnce
-    } else {
-        Resume::WithTheNext
-    };
-    let mut quiet = None;
-    if let Some((read, length)) = &export {
-        report.export_users_count = read.users_count;
-        report.export_digest.clone_from(&read.digest.whole);
-        quiet = Some(Quiet {
-            digest: read.digest.whole.clone(),
-            head: read.digest.head.clone(),
-            length: length.cast_signed(),
-            settings: context.settings.number(),
-        });
-    }
-    let written_at = export.as_ref().map(|(read, _)| read.written_at);
-    let Some(plan) = plan else {
-        verdict(&mut report, end.as_ref(), accepted, false, silent);
-        keep_what_stands(context, &mut report)?;
-        let ending = Ending { export_written_at: written_at, creates_left: true, ..Ending::default() };
-        return write_end(context, report, ending).await;
-    };
-    report.unchanged_count = plan.unchanged_count;
-    report.plan = plan.digest;
-    report.hold = plan.hold.as_ref().map(|hold| hold.as_str().to_owned());
-    let mut outstanding = plan.outstanding;
-    outstanding.append(&mut tally.outstanding);
-    if !refreshed {
-        outstanding.extend(unrepaired_drift(context, plan.only.as_ref())?);
-    }
-    outstanding.sort_by(OutstandingUser::order);
-    report.outstanding = outstanding;
-    let settling =
-        report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some());
-    verdict(&mut report, end.as_ref(), accepted, settling, silent);
-    let open = [OutstandingKind::Waiting, OutstandingKind::Held, OutstandingKind::Failed, OutstandingKind::Parked];
-    let left = open.iter().any(|kind| report.count(*kind) > 0) || !plan.sightings.is_empty();
-    let quiet = quiet.filter(|_| !left && report.exit == 0 && end.is_none());
-    let creates_left = tally.creates_left
-        || report.outstanding.iter().any(|entry| {
-            entry.action == Some(Action::Create)
-                && matches!(entry.kind, OutstandingKind::Waiting | OutstandingKind::Held)
-        });
-    let mut outstanding = std::mem::take(&mut report.outstanding);
-    let report_drift = context.settings.policy.on_drift == OnDrift::Report;
-    let removals_left = outstanding.iter().any(|one| {
-        one.action.is_some_and(Action::removes)
-            && one.kind != OutstandingKind::Kept
-            && one.kind != OutstandingKind::Drift
-    });
-    let repaired = |entry: &mut OutstandingUser| entry.kind == OutstandingKind::Drift && !stays(entry, report_drift);
-    let ending = Ending {
-        repaired: outstanding.extract_if(.., repaired).collect(),
-        outstanding: Some(outstanding),
-        export_written_at: written_at,
-        sightings: plan.sightings,
-        held: plan.held,
-        quiet: quiet.filter(|_| plan.only.is_none()),
-        generation,
-        creates_left: creates_left || plan.only.is_some(),
-        restored_over: refreshed && end.is_none() && plan.only.is_none() && !plan.holds_restored && !removals_left,
-        approved: plan.only.is_none().then_some((plan.approved, plan.planned_at)),
-        left_behind: plan.left_behind,
-        only: plan.only,
-    };
-    write_end(context, report, ending).await
-}
-
-/// What the last refresh found and does not repair: it stands until the next one.
-fn unrepaired_drift<T>(
-    context: &CycleContext<'_, T>,
-    only: Option<&BTreeSet<DirectoryId>>,
-) -> Result<Vec<OutstandingUser>, JournalError> {
-    let unreadable = JournalError::from;
-    let report = context.settings.policy.on_drift == OnDrift::Report;
-    let mut stay = Vec::new();
-    for entry in store::outstanding(&context.reader).map_err(unreadable)? {
-        let Some(id) = entry.directory_id.as_ref().filter(|_| entry.kind == OutstandingKind::Drift) else {
-            continue;
-        };
-        let asked = only.is_none_or(|only| only.contains(id));
-        // A foreign account is said by the plan itself.
-        if asked
-            && report
-            && entry.reason != Reason::Mismatch(Mismatch::UserName)
-            && store::link_by_id(&context.reader, id).map_err(unreadable)?.is_some()
-        {
-            stay.push(entry);
-        }
-    }
-    Ok(stay)
-}
-
-/// Whether a drift is still there after the cycle that found it.
-fn stays(drift: &OutstandingUser, report: bool) -> bool {
-    report || drift.reason == Reason::Mismatch(Mismatch::UserName)
-}
-
-/// A plan that is not the one that was expected: nothing was sent, and nothing is written.
-pub(super) fn unexpected<T>(
-    context: &CycleContext<'_, T>,
-    started: Instant,
-    expected: &str,
-    found: &str,
-) -> CycleReport {
-    let mut report = blank(context, started);
-    report.result = CycleResult::Failed;
-    report.exit = 7;
-    report.plan = found.to_owned();
-    report.error = vec![format!("the plan is {found}, expected was {}", crate::model::clean(expected))];
-    report.hint = Some(
-        "look at `rhombus-sync plan` again: export, settings, window or state have changed; nothing was sent"
-            .to_owned(),
-    );
-    report
 }

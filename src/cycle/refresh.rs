@@ -1,9 +1,9 @@
 //! What Rhombus really holds, beside the snapshot. A list only raises doubts: whoever it lacks, or shows otherwise, is read
 //! by id, and only that counts.
 
-use super::CycleContext;
+use super::context::CycleContext;
 use super::end::blank;
-use super::verdict::verdict;
+use super::verdict::{Endpoint, verdict};
 use crate::apply::Apply;
 use crate::http::Transport;
 use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen, UserName};
@@ -13,7 +13,6 @@ use crate::session::{End, ReadError, Session, Witness, hash_of};
 use crate::settlement::{LinkEffect, Settlement};
 use crate::store;
 use std::collections::{BTreeMap, HashSet};
-use std::time::Instant;
 
 /// Reads what Rhombus holds other than the snapshot has it, and writes nothing.
 ///
@@ -26,8 +25,8 @@ pub async fn look<T: Transport>(
     if let Some(seen) = refresh(&session).await {
         return Ok(seen);
     }
-    let mut report = blank(context, Instant::now());
-    verdict(&mut report, session.end().as_ref(), false, false, true);
+    let mut report = blank(context);
+    verdict(&mut report, session.end().as_ref(), Endpoint::Silent);
     Err(Box::new(report))
 }
 

@@ -1,6 +1,6 @@
 //! `--only`, `explain`: which users are meant. A text is a directory id, else the linked username, else the directory's username.
 
-use super::compare::CompareError;
+use super::error::CompareError;
 use crate::config::Settings;
 use crate::model::{DirectoryId, DirectoryUser, RawGroups, RawValue, RecordFault, folded};
 use crate::plan::mapping::{MappedUser, map_record, username_of};

@@ -4,8 +4,20 @@ use crate::model::OutstandingKind;
 use crate::report::{CycleReport, CycleResult};
 use crate::session::End;
 
-/// The exit code: 1 before 3 before 4.
-pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: bool, settling: bool, silent: bool) {
+/// Whether the endpoint was heard of in this cycle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Endpoint {
+    /// It answered, or nobody needed its answer.
+    Heard,
+    /// It was called, and answered nobody.
+    Silent,
+}
+
+/// The exit code: 1 before 3 before 4. Counts and users stand in the report already.
+pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: Endpoint) {
+    let failed = report.count(OutstandingKind::Failed) + report.count(OutstandingKind::Parked) > 0;
+    let may_show =
+        report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some());
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
     let (exit, error, hint) = match end {
         Some(End::Unauthorized(said)) => ended(
@@ -19,7 +31,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: boo
             Some("compare [rhombus] base_url with the Rhombus console"),
         ),
         Some(End::Unanswered(said)) => ended(
-            if accepted { 3 } else { 1 },
+            if report.accepted_count() > 0 { 3 } else { 1 },
             format!("Rhombus does not answer: {said}"),
             Some("the rest was neither tried nor marked failed; the next cycle goes on"),
         ),
@@ -36,14 +48,12 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, accepted: boo
         ),
         Some(End::State(error)) => ended(1, error.to_string(), None),
         Some(End::Stopped) => (0, Vec::new(), None),
-        None if silent => ended(
+        None if endpoint == Endpoint::Silent => ended(
             1,
             "Rhombus does not answer".to_owned(),
             Some("look at the network and at [rhombus] base_url; nobody was marked failed"),
         ),
-        None if report.count(OutstandingKind::Failed) + report.count(OutstandingKind::Parked) > 0 || settling => {
-            (3, Vec::new(), None)
-        }
+        None if failed || may_show => (3, Vec::new(), None),
         None if report.count(OutstandingKind::Held) > 0 => (4, Vec::new(), None),
         None => (0, Vec::new(), None),
     };

@@ -102,6 +102,12 @@ pub struct CycleReport {
 }
 
 impl CycleReport {
+    /// How many changes were accepted.
+    #[must_use]
+    pub fn accepted_count(&self) -> u64 {
+        self.created_count + self.updated_count + self.linked_count + self.deactivated_count + self.deleted_count
+    }
+
     /// How many stand in a list.
     #[must_use]
     pub fn count(&self, kind: OutstandingKind) -> usize {

@@ -1,4 +1,4 @@
-//! EDGE: SCIM 2.0 calls to one endpoint, at a rate_limit. It sends and reads; whether to send is `cycle`'s.
+//! EDGE: SCIM 2.0 calls to one endpoint, at a rate limit. It sends and reads; whether to send is `apply`'s.
 //!
 //! What is deliberately absent: `Groups`, `ServiceProviderConfig`, `If-Match`, bulk. None of them may decide anything here
 //! (endpoints leave them out or answer nonsense).

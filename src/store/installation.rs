@@ -247,7 +247,7 @@ pub fn move_settings_on(
 ///
 /// # Errors
 /// The state cannot be written.
-pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::Result<()> {
+pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
          export_written_at = ifnull(?3, export_written_at), first_load = first_load AND ?4,
@@ -271,9 +271,9 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &CycleEnd) -> rusqlite::
     intents::prune(transaction, end.now, end.window)
 }
 
-/// What a cycle leaves.
+/// What a cycle leaves in the installation's row.
 #[derive(Clone, PartialEq, Debug)]
-pub struct CycleEnd {
+pub struct LastCycle {
     /// Its report, JSON, for people.
     pub report: String,
     /// What is held after it.

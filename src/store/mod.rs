@@ -20,7 +20,7 @@ mod walk;
 pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
 pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
 pub use installation::{
-    CycleEnd, InstallationRow, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_config,
+    InstallationRow, LastCycle, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_config,
     note_not_supported, note_token, reserve_settings, set_active, set_not_before, settings,
 };
 pub use intents::{

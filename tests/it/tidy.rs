@@ -18,14 +18,9 @@ const LONG_FILES: [&str; 0] = [];
 /// A function past this does not fit on a screen.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Functions that are longer for now. The list only shrinks.
-const LONG_FUNCTIONS: [&str; 5] = ["create", "finish", "reconcile", "remove", "write_end"];
+const LONG_FUNCTIONS: [&str; 0] = [];
 /// Files that import each other for now. The list only shrinks.
-const CIRCLES: [&str; 4] = [
-    "cli/daemon.rs cli/reload.rs",
-    "cycle/answers.rs cycle/apply.rs cycle/lookup.rs cycle/record.rs",
-    "cycle/compare.rs cycle/selection.rs",
-    "store/database.rs store/snapshot.rs store/walk.rs",
-];
+const CIRCLES: [&str; 2] = ["cli/daemon.rs cli/reload.rs", "store/database.rs store/snapshot.rs store/walk.rs"];
 /// "A is no B" is not English for "A is not a B". So many are left; the number only shrinks.
 const IS_NO_COUNT_MAX: usize = 27;
 

@@ -1,0 +1,61 @@
+//! A cycle that has nothing to read, or must not call yet: the same export as last time, or a `Retry-After` that stands.
+
+use super::context::CycleContext;
+use super::end::CycleEnd;
+use crate::model::Moment;
+use crate::plan::plan_digest;
+use crate::retry;
+use crate::source::{Export, FileDigest};
+use crate::store::{self, InstallationRow, JournalError, Quiet};
+
+/// The export of last time, after which nothing was left to do, and nothing open since.
+pub(super) fn quiet<T>(
+    context: &CycleContext<'_, T>,
+    installation: &InstallationRow,
+    export: &mut Export,
+) -> rusqlite::Result<Option<Quiet>> {
+    let Some(quiet) = &installation.quiet else { return Ok(None) };
+    let same_shape = quiet.settings == context.settings.number() && quiet.length == export.length_bytes().cast_signed();
+    if !same_shape || !store::open_intents(&context.reader)?.is_empty() {
+        return Ok(None);
+    }
+    // A file that changes while its digest is taken is read, and then refused, by the long way.
+    let known = FileDigest { head: quiet.head.clone(), whole: quiet.digest.clone() };
+    Ok(export.is_same_as(&known).is_ok_and(|same| same).then(|| quiet.clone()))
+}
+
+/// Ends a cycle whose export is the one of last time: users stand as they stood.
+pub(super) fn end_quietly<T>(
+    context: &CycleContext<'_, T>,
+    mut end: CycleEnd,
+    installation: &InstallationRow,
+    quiet: Quiet,
+    written_at: Moment,
+) -> Result<CycleEnd, JournalError> {
+    let outstanding = store::outstanding(&context.reader)?;
+    let not_as_wanted = outstanding.iter().filter(|entry| entry.scim_id.is_some()).count() as u64;
+    end.report.export_users_count = installation.export_users_count.max(0).cast_unsigned();
+    end.report.export_digest.clone_from(&quiet.digest);
+    end.report.unchanged_count = installation.provisioned_count.max(0).cast_unsigned().saturating_sub(not_as_wanted);
+    end.report.plan = plan_digest(std::iter::empty(), std::iter::empty());
+    end.outstanding = Some(outstanding);
+    end.row.export_written_at = Some(written_at);
+    end.row.quiet = Some(quiet);
+    end.row.creates_left = false;
+    Ok(end)
+}
+
+/// Waits for a `Retry-After` that an earlier cycle was given; none if that is over.
+pub(super) async fn wait_for_retry_after<T>(
+    context: &CycleContext<'_, T>,
+    installation: &InstallationRow,
+) -> Option<Moment> {
+    let wait_ms = installation.not_before.since_ms(context.clock.now());
+    if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {
+        return Some(installation.not_before);
+    }
+    tokio::select! {
+        () = tokio::time::sleep(std::time::Duration::from_millis(wait_ms.max(0).unsigned_abs())) => None,
+        () = context.stop.cancelled() => None,
+    }
+}

@@ -1,0 +1,114 @@
+//! What the end of a cycle writes, in one transaction: who stands how, what is held, what the log says of it.
+
+use super::context::CycleContext;
+use super::end::CycleEnd;
+use crate::event::{Draft, EventType, Source};
+use crate::http::Transport;
+use crate::model::{ConfigKeys, CycleId, Duration, HoldId};
+use crate::plan::{ScopeVersion, hold_id};
+use crate::report::{CycleReport, CycleResult, TokenProof, cycle_document};
+use crate::store::{self, JournalError};
+use rusqlite::Transaction;
+
+/// What the transaction needs of the cycle's context: it runs on the journal's thread.
+struct Writer {
+    cycle: CycleId,
+    source: Source,
+    /// The fingerprint of a token that was proven.
+    proven: Option<String>,
+    keys: ConfigKeys,
+    wanted_under: ScopeVersion,
+    sink_names: Vec<String>,
+    keep_history: Duration,
+}
+
+/// Writes the end of a cycle in one transaction, with the refusals that are new and its own event.
+pub(super) async fn write<T: Transport>(
+    context: &CycleContext<'_, T>,
+    mut end: CycleEnd,
+) -> Result<CycleReport, JournalError> {
+    end.row.now = context.clock.now();
+    end.report.took_ms = end.took_ms();
+    let settings = context.settings;
+    let writer = Writer {
+        cycle: context.cycle.clone(),
+        source: context.source,
+        proven: context.token_fingerprint.clone().filter(|_| end.report.token == TokenProof::Proven),
+        keys: settings.keys.clone(),
+        wanted_under: settings.wanted_under.clone(),
+        sink_names: settings.sink_names.clone(),
+        keep_history: settings.keep_history,
+    };
+    context.journal.write(move |transaction| writer.write(transaction, end)).await
+}
+
+impl Writer {
+    fn write(self, transaction: &Transaction<'_>, mut end: CycleEnd) -> rusqlite::Result<CycleReport> {
+        let now = end.row.now;
+        let stopped = end.report.exit == 0 && end.report.result == CycleResult::Partial;
+        self.write_users(transaction, &mut end)?;
+        write_holds(transaction, &mut end)?;
+        store::append(transaction, &[cycle_event(&end.report, self.source)], now)?;
+        store::note_config(transaction, &self.keys, self.source, now)?;
+        if let Some(fingerprint) = &self.proven {
+            store::note_token(transaction, fingerprint, self.source, now)?;
+        }
+        let CycleEnd { report, mut row, .. } = end;
+        row.report = cycle_document(&report).to_string();
+        row.hold = report.hold.as_deref().map(HoldId::new);
+        row.export_users_count = row.export_written_at.map(|_| report.export_users_count.cast_signed());
+        // Good is what read the export and came to its end.
+        row.good_at = (matches!(report.exit, 0 | 3 | 4) && !stopped && row.export_written_at.is_some()).then_some(now);
+        // A file from the future must not make every later one look old.
+        row.export_written_at = row.export_written_at.map(|written_at| written_at.min(now));
+        store::finish_cycle(transaction, &row)?;
+        store::prune(transaction, &self.sink_names, now, self.keep_history)?;
+        Ok(report)
+    }
+
+    /// Who moves on to the present settings, who stands how, who was missing.
+    fn write_users(&self, transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::Result<()> {
+        if let Some(left_behind) = &end.left_behind {
+            let scope_version = store::reserve_settings(transaction, &self.wanted_under)?;
+            store::move_settings_on(transaction, scope_version, left_behind)?;
+        }
+        let Some(outstanding) = end.outstanding.take() else { return Ok(()) };
+        let cycle = (&self.cycle, self.source);
+        end.report.outstanding =
+            store::replace_outstanding(transaction, outstanding, end.only.as_ref(), cycle, end.row.now)?;
+        end.report.outstanding.append(&mut end.repaired);
+        if let Some(written_at) = end.row.export_written_at {
+            store::replace_absences(transaction, &end.sightings, written_at)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is held for an approval, and which approvals end.
+fn write_holds(transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::Result<()> {
+    let (now, mut held) = (end.row.now, std::mem::take(&mut end.held));
+    if let Some(users) = &end.only {
+        held = store::held_beside(transaction, users, held)?;
+        end.report.hold = hold_id(held.iter().map(|(key, _)| key)).map(|hold| hold.as_str().to_owned());
+    }
+    if let Some(hold) = end.report.hold.as_ref().filter(|_| !held.is_empty()) {
+        store::store_hold(transaction, &HoldId::new(hold.as_str()), &held, now)?;
+    }
+    if let Some((approved, planned_at)) = &end.approved {
+        store::drop_approvals(transaction, approved, *planned_at, now)?;
+    }
+    Ok(())
+}
+
+fn cycle_event(report: &CycleReport, source: Source) -> Draft {
+    let event_type = match report.result {
+        CycleResult::Done | CycleResult::Partial => EventType::ReconcileCompleted,
+        CycleResult::Held => EventType::ReconcileHeld,
+        CycleResult::Failed => EventType::ReconcileFailed,
+    };
+    let mut draft = Draft::new(event_type, report.result != CycleResult::Failed, source);
+    draft.response.details = report.counts();
+    draft.error_message = report.error.join(": ");
+    draft.cycle = Some(report.cycle.clone());
+    draft
+}
