@@ -119,3 +119,54 @@ impl<T: Transport> Session<'_, T> {
 fn is_ours(account: &Account, link: &ProvisionedUser) -> bool {
     carries(account, &link.user_name) || account.external_id.as_ref() == Some(&link.directory_id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Witness;
+    use crate::model::ScimId;
+    use crate::session::script::{Bench, end_of};
+
+    /// Account 1 is gone: who is asked, in this order, and what that says. `removing` are accounts that the cycle removes.
+    async fn check(links: &str, removing: &str, script: &str, expected: (&str, Witness, &str)) {
+        let bench = Bench::new(links, script);
+        let session = bench.session();
+        session.note_removals(removing.split_whitespace().map(ScimId::new));
+        let witness = session.witness(&ScimId::new("1")).await;
+        let calls = bench.calls().replace("GET /Users/", "");
+        assert_eq!((calls.as_str(), witness, end_of(&session)), expected, "{links}, {removing}: {script}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_soon_or_was_renamed_is_asked_last() {
+        let all_gone = "404 | 404 | 404";
+        check("a=1 b=2 c=3 d=4", "4", all_gone, ("3, 2, 4", Witness::Ended, "wrong endpoint")).await;
+        check("a=1 b=2 !c=3 d=4", "4", all_gone, ("2, 4, 3", Witness::Ended, "wrong endpoint")).await;
+        check("a=1 b=2 !c=3 d=4", "2 4", all_gone, ("4, 2, 3", Witness::Ended, "wrong endpoint")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_account_of_ours_is_enough_and_a_strangers_is_none() {
+        check("a=1 b=2 c=3", "", "200 3 c", ("3", Witness::Seen, "-")).await;
+        check("a=1 b=2 c=3", "", "404 | 200 2 b", ("3, 2", Witness::Seen, "-")).await;
+        check("a=1 b=2 c=3", "", "200 3 x | 200 2 y", ("3, 2", Witness::Ended, "wrong endpoint")).await;
+        check("a=1 b=2", "", "400", ("2", Witness::Ended, "wrong endpoint")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_answer_or_anybody_who_can_tell_nothing_is_said_of_the_endpoint() {
+        check("a=1", "", "", ("", Witness::Seen, "-")).await;
+        check("a=1 b=2", "", "cut | cut | cut | cut", ("2, 2, 2, 2", Witness::Unanswered, "-")).await;
+        check("a=1 !b=2", "", "200 2 x", ("2", Witness::Unanswered, "-")).await;
+        check("a=1 b=2", "", "401", ("2", Witness::Ended, "unauthorized")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_seen_is_not_asked_again() {
+        let bench = Bench::new("a=1 b=2", "200 2 b");
+        let session = bench.session();
+        for _ in 0..2 {
+            assert_eq!(session.witness(&ScimId::new("1")).await, Witness::Seen);
+        }
+        assert_eq!(bench.calls(), "GET /Users/2");
+    }
+}

@@ -149,3 +149,77 @@ impl<'c, T: Transport> Session<'c, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::ScimId;
+    use crate::session::ReadError;
+    use crate::session::script::{Bench, end_of};
+
+    /// Reads account 1: what came of it, how many calls it took, and why the cycle ended.
+    async fn check(script: &str, expected: &str) {
+        let bench = Bench::new("", script);
+        let session = bench.session();
+        let read = match session.read(&ScimId::new("1")).await {
+            Ok((Some(_), _)) => "account",
+            Ok((None, _)) => "gone",
+            Err(ReadError::Unanswered(_)) => "unanswered",
+            Err(ReadError::Rejected(_)) => "rejected",
+            Err(ReadError::Doubtful(_)) => "doubtful",
+            Err(ReadError::Ended) => "ended",
+        };
+        let calls_count = bench.asked.borrow().len();
+        assert_eq!(format!("{read} {calls_count} {}", end_of(&session)), expected, "{script}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_from_an_answer() {
+        check("200 1 ann", "account 1 -").await;
+        check("404", "gone 1 -").await;
+        check("400", "rejected 1 -").await;
+        check("409", "rejected 1 -").await;
+        check("501", "rejected 1 -").await;
+        check("200 2 ann", "doubtful 1 -").await;
+        check("401", "ended 1 unauthorized").await;
+        check("307", "ended 1 wrong endpoint").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_answer_is_tried_again_three_times() {
+        check("503 | 200 1 ann", "account 2 -").await;
+        check("cut | off | 503 | 200 1 ann", "account 4 -").await;
+        check("503 | cut | off | 503", "unanswered 4 -").await;
+        // A 2xx without an account says nothing of it.
+        check("200 | 404", "gone 2 -").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_403_is_the_users_own_only_if_a_list_is_answered() {
+        check("403 | 200 list", "rejected 2 -").await;
+        check("403 | 404", "rejected 2 -").await;
+        check("403 | 403", "ended 2 unauthorized").await;
+        check("403 | 401", "ended 2 unauthorized").await;
+        check("403 | 503 | 200 1 ann", "account 3 -").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_waited_for_up_to_30_s() {
+        check("429 30 | 200 1 ann", "account 2 -").await;
+        check("503 30 | 200 1 ann", "account 2 -").await;
+        check("429 31", "ended 1 throttled").await;
+        check("403 | 429 31", "ended 2 throttled").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_leaves_after_a_stop() {
+        for (deactivated, expected) in [(false, "stopped"), (true, "deactivated")] {
+            let bench = Bench::new("", "");
+            bench.deactivated.set(deactivated);
+            bench.stop.cancel();
+            let session = bench.session();
+            assert_eq!(session.read(&ScimId::new("1")).await, Err(ReadError::Ended));
+            assert!(session.ended());
+            assert_eq!((bench.calls().as_str(), end_of(&session)), ("", expected));
+        }
+    }
+}

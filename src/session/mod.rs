@@ -11,6 +11,8 @@ mod answers;
 mod directory;
 mod listing;
 mod lookup;
+#[cfg(test)]
+mod script;
 mod send;
 mod talk;
 

@@ -99,3 +99,66 @@ impl<T: Transport> Session<'_, T> {
 pub(crate) fn is_lost(judged: &Judged) -> bool {
     matches!(judged.outcome, Outcome::Unknown(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ScimId;
+    use crate::session::script::{Bench, Script};
+
+    /// A deletion that goes on after each look, or ends with the first.
+    struct Deletion {
+        looks_count: u32,
+        ends_with_a_look: bool,
+        intent_is_stored: bool,
+    }
+
+    impl Attempt<Script> for Deletion {
+        type Shown = ();
+
+        async fn on_turn(&mut self) -> Option<()> {
+            self.intent_is_stored.then_some(())
+        }
+
+        async fn send(&mut self, target: &ScimTarget<Script>, permit: &Permit<'_>) -> Read<()> {
+            Read { value: None, judged: target.delete(&ScimId::new("1"), permit).await }
+        }
+
+        async fn look(&mut self, _judged: &Judged, _tries: &mut Tries) -> ControlFlow<()> {
+            self.looks_count += 1;
+            if self.ends_with_a_look { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+
+    async fn check(script: &str, deletion: (bool, bool), expected: (&str, MaybeApplied, u32, usize)) {
+        let (intent_is_stored, ends_with_a_look) = deletion;
+        let bench = Bench::new("", script);
+        let (session, mut tries) = (bench.session(), Tries::after(MaybeApplied::NotDone));
+        let mut deletion = Deletion { looks_count: 0, ends_with_a_look, intent_is_stored };
+        let sent = match session.send(&mut deletion, &mut tries).await {
+            Sent::Answered(reply, _) => format!("{reply:?}"),
+            Sent::NotOurs => "not ours".to_owned(),
+            Sent::SeenInstead => "seen".to_owned(),
+            Sent::Unanswered(_) => "unanswered".to_owned(),
+            Sent::Ended => "ended".to_owned(),
+        };
+        let found = (sent.as_str(), tries.sent, deletion.looks_count, bench.asked.borrow().len());
+        assert_eq!(found, expected, "{script}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_two_tries_there_is_a_look_and_what_was_lost_stays_in_doubt() {
+        use MaybeApplied::{MaybeDone, NotDone};
+        let goes_on = (true, false);
+        check("204", goes_on, ("Accepted", NotDone, 0, 1)).await;
+        check("409", goes_on, ("Conflict", NotDone, 0, 1)).await;
+        check("off | 429 | 204", goes_on, ("Accepted", NotDone, 2, 3)).await;
+        check("503 | 400", goes_on, ("Rejected", MaybeDone, 1, 2)).await;
+        check("cut | 429 | 405", goes_on, ("NotSupported", MaybeDone, 2, 3)).await;
+        check("cut | cut | cut | cut", goes_on, ("unanswered", MaybeDone, 3, 4)).await;
+        check("cut | 401", goes_on, ("ended", MaybeDone, 1, 2)).await;
+        check("cut", (true, true), ("seen", MaybeDone, 1, 1)).await;
+        // Without an intent on the disk nothing leaves.
+        check("", (false, false), ("ended", NotDone, 0, 0)).await;
+    }
+}
