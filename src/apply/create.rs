@@ -1,7 +1,7 @@
 //! One create: look up, store the intent, send, see. Recovery enters the same path with an intent whose answer was lost.
 
 use super::found::{Linkable, LookupResult};
-use super::intents::{StoredIntent, intent_of};
+use super::intents::StoredIntent;
 use super::link::SentWhen;
 use super::tally::entry_for;
 use super::window::Apply;
@@ -12,6 +12,7 @@ use crate::retry;
 use crate::scim::{Account, Permit, Read, ScimTarget, carries};
 use crate::session::{Attempt, Freshness, MaybeApplied, ReadError, Reply, Sent, Tries};
 use crate::settlement::IntentEnd;
+use crate::store::Intent;
 use std::ops::ControlFlow;
 
 /// A create under way.
@@ -81,7 +82,7 @@ impl<T: Transport> Attempt<T> for Creating<'_, T> {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    pub(super) async fn create(&self, change: &Change, user: &DesiredUser, approved: bool) {
+    pub(super) async fn create(&self, change: &Change, user: &DesiredUser, intent: Intent) {
         let found = match self.look_up_for(change, &user.user_name, Freshness::OfThisCycle).await {
             Ok(found) => found,
             Err(error) => return self.lookup_trouble(change, None, None, &error),
@@ -93,8 +94,6 @@ impl<T: Transport> Apply<'_, T> {
             }
             LookupResult::Forbidden(reason) => return self.record.refuse(change, None, reason),
         }
-        let mut intent = intent_of(change, approved, self.record.scope_version);
-        intent.kind = intent.kind.filter(|_| !self.creates_are_free.get());
         let Some(stored) = self.intend(change, intent).await else { return };
         let mut creating = Creating { apply: self, change, user, stored };
         let mut tries = Tries::after(MaybeApplied::NotDone);

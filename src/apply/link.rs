@@ -1,7 +1,7 @@
 //! An account becomes ours: one that was made, or one that was there.
 
 use super::found::Linkable;
-use super::intents::StoredIntent;
+use super::intents::{StoredIntent, intent_of};
 use super::tally::entry_for;
 use super::window::Apply;
 use crate::event::Source;
@@ -11,7 +11,7 @@ use crate::outcome::Judged;
 use crate::scim::Update;
 use crate::session::hash_of;
 use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
-use crate::store;
+use crate::store::{self, Intent};
 
 /// When the request left that made an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +121,8 @@ impl<T: Transport> Apply<'_, T> {
         }
         let update =
             Update { id: &scim_id, user_name: &name, wanted: &user.names, carried: &account.names, reactivate };
-        self.update(&change, update, None, false).await;
+        // It came with the link, and spends no budget.
+        let intent = Intent { kind: None, ..intent_of(&change, false, self.record.scope_version) };
+        self.update(&change, update, intent).await;
     }
 }

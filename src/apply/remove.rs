@@ -1,6 +1,6 @@
 //! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
 
-use super::intents::{StoredIntent, intent_of};
+use super::intents::StoredIntent;
 use super::tally::entry_for;
 use super::window::Apply;
 use crate::event::Source;
@@ -13,6 +13,7 @@ use crate::outcome::Judged;
 use crate::scim::{Account, Permit, Read, ScimTarget, carries};
 use crate::session::{Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, Witness, hash_of, is_lost};
 use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
+use crate::store::Intent;
 use std::ops::ControlFlow;
 
 /// A clock further from Rhombus's than this stops removals, in milliseconds.
@@ -66,7 +67,7 @@ impl<T: Transport> Attempt<T> for Removing<'_, T> {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    pub(super) async fn remove(&self, change: &Change, scim_id: &ScimId, removal: Removal, approved: bool) {
+    pub(super) async fn remove(&self, change: &Change, scim_id: &ScimId, removal: Removal, intent: Intent) {
         let before = match self.session.read(scim_id).await {
             Ok((Some(account), _)) => account,
             Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
@@ -87,9 +88,7 @@ impl<T: Transport> Apply<'_, T> {
             self.record.write(settlement);
         }
         let mut tries = Tries::after(self.sent_before(change));
-        let Some(stored) = self.intend(change, intent_of(change, approved, self.record.scope_version)).await else {
-            return;
-        };
+        let Some(stored) = self.intend(change, intent).await else { return };
         let (action, was_active) = (removal.action(), before.active);
         let mut removing = Removing { apply: self, change, scim_id, action, was_active, stored };
         let mut sent = self.session.send(&mut removing, &mut tries).await;

@@ -1,16 +1,17 @@
 //! One update of names, which also brings an account back that was found inactive. What the endpoint shows afterwards is
 //! what the snapshot remembers, whatever it promised.
 
-use super::intents::{StoredIntent, intent_of};
+use super::intents::StoredIntent;
 use super::tally::entry_for;
 use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{AccountState, Action, AnswerDoubt, Change, GuardKind, Mismatch, Names, OutstandingKind};
+use crate::model::{AccountState, Action, AnswerDoubt, Change, Mismatch, Names, OutstandingKind};
 use crate::outcome::Judged;
 use crate::scim::{Account, Permit, Read, ScimTarget, Update, carries};
 use crate::session::{Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, Witness, is_lost};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
+use crate::store::Intent;
 use std::ops::ControlFlow;
 
 /// What an account carries after an update.
@@ -70,9 +71,7 @@ impl<T: Transport> Attempt<T> for Updating<'_, T> {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    pub(super) async fn update(&self, change: &Change, update: Update<'_>, kind: Option<GuardKind>, approved: bool) {
-        let mut intent = intent_of(change, approved, self.record.scope_version);
-        intent.kind = kind;
+    pub(super) async fn update(&self, change: &Change, update: Update<'_>, intent: Intent) {
         let mut tries = Tries::after(self.sent_before(change));
         let Some(stored) = self.intend(change, intent).await else { return };
         let mut updating = Updating { apply: self, change, update, stored };

@@ -1,7 +1,7 @@
 //! Sends an approved plan: removals first, then the rest, a window of changes at once. What one change is stands in
 //! `create`, `update` and `remove`.
 
-use super::intents::StoredIntent;
+use super::intents::{StoredIntent, intent_of};
 use super::record::{Previous, Record};
 use super::tally::{Tally, entry_for};
 use crate::config::Settings;
@@ -99,6 +99,7 @@ impl<'a, T: Transport> Apply<'a, T> {
     }
 
     async fn one(&self, change: Change, approved: bool) {
+        let mut intent = intent_of(&change, approved, self.record.scope_version);
         match &change {
             Change::Create { user, after_removal_of, .. } => {
                 if let Some(holder) = after_removal_of
@@ -107,13 +108,14 @@ impl<'a, T: Transport> Apply<'a, T> {
                     self.record.list_user(entry_for(&change, OutstandingKind::Waiting, UsernameConflict::NotFreed));
                     return;
                 }
-                self.create(&change, user, approved).await;
+                intent.kind = intent.kind.filter(|_| !self.creates_are_free.get());
+                self.create(&change, user, intent).await;
             }
             Change::Update { scim_id, user_name, wanted, carried, reactivate, .. } => {
                 let update = Update { id: scim_id, user_name, wanted, carried, reactivate: *reactivate };
-                self.update(&change, update, Some(change.guard_kind()), approved).await;
+                self.update(&change, update, intent).await;
             }
-            Change::Remove { scim_id, removal, .. } => self.remove(&change, scim_id, *removal, approved).await,
+            Change::Remove { scim_id, removal, .. } => self.remove(&change, scim_id, *removal, intent).await,
         }
     }
 

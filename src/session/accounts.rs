@@ -1,6 +1,7 @@
 //! Reading an account, and whether this is the right endpoint when one is gone.
 
 use super::answers::Reply;
+use super::reading::ReadError;
 use super::talk::{End, Session};
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
@@ -10,31 +11,6 @@ use crate::store;
 
 /// How many other accounts are read, from either end of the snapshot, before an endpoint counts as the wrong one.
 const WITNESSES_MAX: usize = 100;
-
-/// Why something could not be read.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) enum ReadError {
-    /// Nothing usable came back, often enough.
-    Unanswered(Judged),
-    /// The endpoint refuses to show it.
-    Rejected(Judged),
-    /// What came back is not what was asked for.
-    Doubtful(AnswerDoubt),
-    /// The cycle has ended.
-    Ended,
-}
-
-impl ReadError {
-    /// In the words of the log, and its cause in a word. None: the cycle has ended, and that says nothing of anybody.
-    pub(crate) fn said(&self) -> Option<(Judged, &'static str)> {
-        match self {
-            Self::Unanswered(judged) => Some((judged.clone(), "unanswered")),
-            Self::Rejected(judged) => Some((judged.clone(), "rejected")),
-            Self::Doubtful(doubt) => Some((Judged::unknown(*doubt), "doubtful")),
-            Self::Ended => None,
-        }
-    }
-}
 
 /// Whether another account of ours was seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

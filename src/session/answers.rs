@@ -1,11 +1,9 @@
 //! What follows from an answer: a try after a pause, the end of the cycle, or an answer about one user.
 
-use super::accounts::ReadError;
 use super::talk::{End, Session};
 use crate::http::Transport;
 use crate::outcome::{Judged, Outcome, RetryAfter};
 use crate::retry;
-use crate::scim::{Permit, Read};
 use crate::store;
 
 /// What follows from what a request came to.
@@ -46,7 +44,7 @@ enum Probe {
     Ended,
 }
 
-impl<'c, T: Transport> Session<'c, T> {
+impl<T: Transport> Session<'_, T> {
     /// Decides what follows from an outcome: pauses before the next try, ends the cycle, or hands it back as an answer.
     pub(super) async fn after(&self, judged: &Judged, tries: &mut u32) -> NextStep {
         let retry_after = match &judged.outcome {
@@ -128,24 +126,6 @@ impl<'c, T: Transport> Session<'c, T> {
             | Outcome::NotSupported
             | Outcome::Rejected
             | Outcome::Redirected => Probe::Answered,
-        }
-    }
-
-    /// Asks until there is an answer.
-    pub(super) async fn ask<V>(
-        &self,
-        mut call: impl AsyncFnMut(Permit<'c>) -> Read<V>,
-    ) -> Result<(Reply, Read<V>), ReadError> {
-        let mut tries = 0;
-        loop {
-            let Some(permit) = self.permit().await else { return Err(ReadError::Ended) };
-            let read = call(permit).await;
-            match self.after(&read.judged, &mut tries).await {
-                NextStep::Answered(reply) => return Ok((reply, read)),
-                NextStep::Again => {}
-                NextStep::GiveUp => return Err(ReadError::Unanswered(read.judged)),
-                NextStep::Ended => return Err(ReadError::Ended),
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The list of all accounts, page by page. An endpoint may shift, repeat, shorten or lengthen it without end.
 
-use super::accounts::ReadError;
 use super::directory::{ListEnd, Listed, folded_name, hash_of};
+use super::reading::ReadError;
 use super::talk::Session;
 use crate::http::Transport;
 use crate::model::AnswerDoubt;

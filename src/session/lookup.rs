@@ -1,7 +1,7 @@
 //! Whether an account with a username is there: by filter, or by one listing for many. A failed look-up is no absence.
 
-use super::accounts::ReadError;
 use super::directory::{FilterTrust, Freshness, ListEnd, hash_of};
+use super::reading::ReadError;
 use super::talk::Session;
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, UserName};

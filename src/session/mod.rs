@@ -11,13 +11,15 @@ mod answers;
 mod directory;
 mod listing;
 mod lookup;
+mod reading;
 #[cfg(test)]
 mod script;
 mod send;
 mod talk;
 
-pub(crate) use accounts::{ReadError, Witness};
+pub(crate) use accounts::Witness;
 pub(crate) use answers::Reply;
 pub(crate) use directory::{Freshness, hash_of};
+pub(crate) use reading::ReadError;
 pub(crate) use send::{Attempt, MaybeApplied, Sent, Tries, is_lost};
 pub(crate) use talk::{End, EndpointSeen, Session, SessionContext};

@@ -1,0 +1,53 @@
+//! Asking until there is an answer, and why there is none.
+
+use super::answers::{NextStep, Reply};
+use super::talk::Session;
+use crate::http::Transport;
+use crate::model::AnswerDoubt;
+use crate::outcome::Judged;
+use crate::scim::{Permit, Read};
+
+/// Why something could not be read.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum ReadError {
+    /// Nothing usable came back, often enough.
+    Unanswered(Judged),
+    /// The endpoint refuses to show it.
+    Rejected(Judged),
+    /// What came back is not what was asked for.
+    Doubtful(AnswerDoubt),
+    /// The cycle has ended.
+    Ended,
+}
+
+impl ReadError {
+    /// In the words of the log, and its cause in a word. None: the cycle has ended, and that says nothing of anybody.
+    pub(crate) fn said(&self) -> Option<(Judged, &'static str)> {
+        match self {
+            Self::Unanswered(judged) => Some((judged.clone(), "unanswered")),
+            Self::Rejected(judged) => Some((judged.clone(), "rejected")),
+            Self::Doubtful(doubt) => Some((Judged::unknown(*doubt), "doubtful")),
+            Self::Ended => None,
+        }
+    }
+}
+
+impl<'c, T: Transport> Session<'c, T> {
+    /// Asks until there is an answer.
+    pub(super) async fn ask<V>(
+        &self,
+        mut call: impl AsyncFnMut(Permit<'c>) -> Read<V>,
+    ) -> Result<(Reply, Read<V>), ReadError> {
+        let mut tries = 0;
+        loop {
+            let Some(permit) = self.permit().await else { return Err(ReadError::Ended) };
+            let read = call(permit).await;
+            match self.after(&read.judged, &mut tries).await {
+                NextStep::Answered(reply) => return Ok((reply, read)),
+                NextStep::Again => {}
+                NextStep::GiveUp => return Err(ReadError::Unanswered(read.judged)),
+                NextStep::Ended => return Err(ReadError::Ended),
+            }
+        }
+    }
+}
