@@ -50,7 +50,7 @@ impl<T: Transport> Attempt<T> for Creating<'_, T> {
             let found = match apply.look_up_for(change, &user.user_name, freshness).await {
                 Ok(found) => found,
                 Err(error) => {
-                    apply.lookup_trouble(change, Some(self.stored), tries.lost.as_ref(), &error);
+                    apply.lookup_failed(change, Some(self.stored), tries.lost.as_ref(), &error);
                     return ControlFlow::Break(());
                 }
             };
@@ -85,7 +85,7 @@ impl<T: Transport> Apply<'_, T> {
     pub(super) async fn create(&self, change: &Change, user: &DesiredUser, intent: Intent) {
         let found = match self.look_up_for(change, &user.user_name, Freshness::OfThisCycle).await {
             Ok(found) => found,
-            Err(error) => return self.lookup_trouble(change, None, None, &error),
+            Err(error) => return self.lookup_failed(change, None, None, &error),
         };
         match self.judge_found(user, found, MaybeApplied::NotDone) {
             LookupResult::Nothing => {}
@@ -137,9 +137,9 @@ impl<T: Transport> Apply<'_, T> {
                 return self.record.fail(change, Some(stored.ends(IntentEnd::NotAccepted)), judged);
             }
             Err(ReadError::Doubtful(_)) => Vec::new(),
-            Err(trouble) => {
+            Err(error) => {
                 let last = (sent == MaybeApplied::MaybeDone).then_some(judged);
-                return self.lookup_trouble(change, Some(stored), last, &trouble);
+                return self.lookup_failed(change, Some(stored), last, &error);
             }
         };
         match self.judge_found(user, found, sent) {
@@ -163,23 +163,17 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// A look-up went wrong: nothing is concluded. `lost` is the last answer to a create that may have been obeyed.
-    fn lookup_trouble(
-        &self,
-        change: &Change,
-        intent: Option<StoredIntent>,
-        lost: Option<&Judged>,
-        trouble: &ReadError,
-    ) {
+    fn lookup_failed(&self, change: &Change, intent: Option<StoredIntent>, lost: Option<&Judged>, error: &ReadError) {
         if let Some(lost) = lost {
             return self.record.unanswered(change, intent, MaybeApplied::MaybeDone, lost);
         }
         self.record.withdraw(change, intent);
-        match trouble {
+        match error {
             ReadError::Unanswered(judged) => self.session.user_unanswered(&judged.bare()),
             ReadError::Rejected(_) | ReadError::Doubtful(_) => self.session.user_answered(),
             ReadError::Ended => {}
         }
-        match trouble.said() {
+        match error.said() {
             Some((judged, _)) => self.record.list_user(entry_for(change, OutstandingKind::Failed, judged.why())),
             None => self.record.leave(change),
         }

@@ -17,7 +17,7 @@ impl<T: Transport> Record<'_, T> {
         self.fail_as(change.action(), change, intent, judged);
     }
 
-    /// The same, where something else was attempted than was planned.
+    /// The same, if something else was attempted than was planned.
     pub(super) fn fail_as(
         &self,
         attempted: Action,
@@ -55,7 +55,7 @@ impl<T: Transport> Record<'_, T> {
         self.list_user(entry);
     }
 
-    /// A user who got no answer: tried again in the next cycle. Its intent stays open where something may have been done.
+    /// A user who got no answer: tried again in the next cycle. Its intent stays open if something may have been done.
     pub(super) fn unanswered(
         &self,
         change: &Change,

@@ -49,8 +49,8 @@ impl<T: Transport> Apply<'_, T> {
         let found = self.session.look_up(name, freshness).await;
         match &found {
             Ok(_) => self.record.lookup_went_well(change),
-            Err(trouble) => {
-                if let Some((judged, cause)) = trouble.said() {
+            Err(error) => {
+                if let Some((judged, cause)) = error.said() {
                     self.record.say_lookup_failed(change, &judged, cause);
                 }
             }

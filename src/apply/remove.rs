@@ -148,8 +148,8 @@ impl<T: Transport> Apply<'_, T> {
         None
     }
 
-    fn removal_unread(&self, change: &Change, intent: Option<StoredIntent>, sent: MaybeApplied, trouble: ReadError) {
-        match trouble {
+    fn removal_unread(&self, change: &Change, intent: Option<StoredIntent>, sent: MaybeApplied, error: ReadError) {
+        match error {
             ReadError::Unanswered(judged) => self.record.unanswered(change, intent, sent, &judged),
             ReadError::Rejected(judged) if intent.is_none() => self.record.fail_unread(change, &judged),
             ReadError::Rejected(judged) => self.record.unanswered(change, intent, sent, &judged),
@@ -176,11 +176,11 @@ impl<T: Transport> Apply<'_, T> {
                 self.record.fail_as(action, change, Some(stored.ends(IntentEnd::Unknown)), &judged);
             }
             Ok(_) => self.note_removal(change, scim_id, action, Some(stored), judged, self.record.source),
-            Err(trouble) => self.removal_unread(change, Some(stored), MaybeApplied::MaybeDone, trouble),
+            Err(error) => self.removal_unread(change, Some(stored), MaybeApplied::MaybeDone, error),
         }
     }
 
-    /// 404 is success, where this is the right endpoint.
+    /// 404 is success if this is the right endpoint.
     pub(super) async fn already_gone(
         &self,
         change: &Change,

@@ -165,7 +165,7 @@ impl<T: Transport> Apply<'_, T> {
 
     /// It was accepted, and then the account was gone.
     async fn gone_after(&self, change: &Change, stored: StoredIntent, update: Update<'_>, judged: &Judged) {
-        // As it was: where nobody bears witness now, the next plan asks for it again.
+        // As it was: if nobody bears witness now, the next plan asks for it again.
         let as_it_was = Carried { names: update.carried.clone(), active: !update.reactivate };
         self.note_update(change, stored, as_it_was, None, judged, self.record.source);
         if self.session.witness(update.id).await == Witness::Seen {

@@ -23,7 +23,7 @@ pub fn open_file(settings: &Settings) -> Result<Export, SourceError> {
     Export::open(&settings.export_path, settings.format, &settings.id_attribute, settings.checksum_patience)
 }
 
-/// Opens the export, where its age allows it.
+/// Opens the export, if its age allows it.
 ///
 /// # Errors
 /// It cannot be read, or is refused.
@@ -188,7 +188,7 @@ fn join(
     })
 }
 
-/// One record and the row of its id, which is read whole only where a row_view does not do.
+/// One record and the row of its id, which is read whole only if its view does not do.
 fn beside_its_row(
     user: &DirectoryUser<'_>,
     snapshot: &mut Snapshot<'_>,

@@ -29,7 +29,7 @@ pub struct CycleContext<'w, T> {
     pub random: fn() -> u64,
     /// No request is sent after this is cancelled.
     pub stop: CancellationToken,
-    /// Set before `stop`, where an administrator deactivated the integration.
+    /// Set before `stop` if an administrator deactivated the integration.
     pub deactivated: Rc<Cell<bool>>,
     /// The id of this cycle.
     pub cycle: CycleId,

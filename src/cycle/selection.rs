@@ -77,7 +77,7 @@ impl Selection {
     }
 }
 
-/// What an export says of the user that a text means; none where nobody is meant.
+/// What an export says of the user that a text means; none if nobody is meant.
 ///
 /// # Errors
 /// The export or the state cannot be read.

@@ -76,7 +76,7 @@ impl JournalError {
 
 /// What a test makes of a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub enum CommitFault {
     /// Nothing.
     None,
     /// The process dies before it.
@@ -86,7 +86,7 @@ pub enum Fault {
 }
 
 /// Asks a test what happens to the next commit.
-pub type FaultPlan = Box<dyn FnMut() -> Fault + Send>;
+pub type FaultPlan = Box<dyn FnMut() -> CommitFault + Send>;
 
 /// The way to the writing thread. Dropping the last handle ends it.
 #[derive(Clone)]
@@ -207,8 +207,8 @@ impl Thread {
     }
 
     fn commit(&mut self, writes: Vec<Write>, ended: &mut dyn FnMut(JournalError)) -> Option<()> {
-        let fault = self.faults.as_mut().map_or(Fault::None, |faults| faults());
-        if fault == Fault::Before {
+        let fault = self.faults.as_mut().map_or(CommitFault::None, |faults| faults());
+        if fault == CommitFault::Before {
             return None;
         }
         let held = self.lock.as_ref().map_or(Ok(()), Lock::is_still_held);
@@ -234,7 +234,7 @@ impl Thread {
             said(error);
             return None;
         }
-        if fault == Fault::After {
+        if fault == CommitFault::After {
             return None;
         }
         if let Some(Err(error)) = self.lock.as_mut().map(|lock| lock.note(&self.connection)) {

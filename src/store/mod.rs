@@ -26,7 +26,7 @@ pub use installation::{
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents, take_up_intent,
 };
-pub use journal::{Fault, FaultPlan, Journal, JournalError};
+pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError, Noted, note_beside, noted_beside};
 pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};
 pub use outstanding::{

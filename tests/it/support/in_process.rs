@@ -10,7 +10,7 @@ use rhombus_sync::report::CycleReport;
 use rhombus_sync::scim::{RateLimit, ScimTarget};
 use rhombus_sync::ship::ship;
 use rhombus_sync::sink::{FileSink, Sink, SinkError};
-use rhombus_sync::store::{self, Access, Fault, Journal};
+use rhombus_sync::store::{self, Access, CommitFault, Journal};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
@@ -143,9 +143,9 @@ impl InProcess {
             let _alive = &alive;
             // One step before each commit and one after it.
             match commits.step() {
-                Fate::Die => Fault::Before,
-                Fate::GoOn | Fate::Break if commits.step() == Fate::Die => Fault::After,
-                Fate::GoOn | Fate::Break => Fault::None,
+                Fate::Die => CommitFault::Before,
+                Fate::GoOn | Fate::Break if commits.step() == Fate::Die => CommitFault::After,
+                Fate::GoOn | Fate::Break => CommitFault::None,
             }
         });
         let writer = store::open(&self.path("state.db"), Access::Write).expect("the state opens");
