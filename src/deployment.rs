@@ -1,65 +1,73 @@
-//! What commands act on: the real state and endpoint, or those of a rehearsal.
+//! What commands act on: the real state and endpoint, or those of a sandbox run.
 
-use super::Arguments;
-use super::failure::Failure;
-use super::process::{SystemClock, random};
-use crate::config::{Config, SinkKind, TokenPlace};
-use crate::cycle::Clock;
+use crate::config::{Config, SinkConfig, SinkKind, TokenPlace};
+use crate::cycle::{find_user, open_export};
+use crate::failure::Failure;
 use crate::http::{Client, ClientSettings};
-use crate::model::hex;
+use crate::model::{Clock, DirectoryId, Exit, hex};
+use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{SecretError, Token};
-use crate::sink::{FileSink, Sink, StdoutSink};
+use crate::source::{self, Export, SourceError};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unnoted};
 use rusqlite::Connection;
-use std::cell::OnceCell;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
 
-/// The endpoint that a rehearsal's state is bound to, whatever port the simulator gets.
+/// The endpoint that a sandbox run's state is bound to, whatever port the simulator gets.
 const SANDBOX_ENDPOINT: &str = "sandbox:";
 
-/// Where a command plays.
-pub(super) struct Deployment {
-    pub(super) config: Config,
-    pub(super) state_path: PathBuf,
-    pub(super) is_sandbox: bool,
-    /// The simulator of a rehearsal, once it runs: its address and its token.
-    simulator: OnceCell<(String, Token)>,
+/// Whether a command acts on the real endpoint, or on a simulator with a state of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    Real,
+    Sandbox,
+}
+
+/// What a command acts on. A copy of it goes to whatever works on a thread of its own.
+#[derive(Clone)]
+pub(crate) struct Deployment {
+    pub(crate) config: Config,
+    pub(crate) state_path: PathBuf,
+    pub(crate) is_sandbox: bool,
+    /// The simulator of a sandbox run, once it runs: its address and its token.
+    simulator: Arc<OnceLock<(String, Token)>>,
 }
 
 impl Deployment {
-    /// Reads the configuration. A rehearsal has its own state, sink and rate_limit, in `sandbox/` beside the state.
-    pub(super) fn load(arguments: &Arguments) -> Result<Self, Failure> {
-        let mut config = Config::load(&arguments.config)?;
+    /// Reads the configuration. A sandbox run has its own state, sink and rate, in `sandbox/` beside the state.
+    pub(crate) fn load(config: &Path, mode: Mode) -> Result<Self, Failure> {
+        let mut config = Config::load(config)?;
         let mut state_path = config.state_path.clone();
-        if arguments.sandbox {
+        if mode == Mode::Sandbox {
             let folder = sandbox_folder(&config);
             state_path = folder.join("rhombus-sync.db");
             config.settings.requests_per_second_max = None;
-            let sink = crate::config::Sink { kind: SinkKind::File, path: Some(folder.join("events.ndjson")) };
-            config.settings.sink_names = vec![sink.name()];
+            let sink = SinkConfig::new(SinkKind::File { path: folder.join("events.ndjson") });
+            config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
         }
-        Ok(Self { config, state_path, is_sandbox: arguments.sandbox, simulator: OnceCell::new() })
+        Ok(Self { config, state_path, is_sandbox: mode == Mode::Sandbox, simulator: Arc::default() })
     }
 
     /// What the state is bound to.
-    pub(super) fn endpoint(&self) -> Result<String, Failure> {
+    pub(crate) fn endpoint(&self) -> Result<String, Failure> {
         match (&self.config.rhombus, self.is_sandbox) {
             (_, true) => Ok(SANDBOX_ENDPOINT.to_owned()),
             (Some(rhombus), false) => Ok(rhombus.base_url.clone()),
             (None, false) => Err(Failure::new(
-                78,
+                Exit::Misconfigured,
                 "[rhombus] base_url is missing",
-                Some("the Rhombus console shows it; `--sandbox` rehearses without one"),
+                Some("the Rhombus console shows it; `--sandbox` runs against a simulator without one"),
             )),
         }
     }
 
-    /// Opens the state, which must be bound to this endpoint. A rehearsal makes its own.
-    pub(super) fn state(&self, access: Access) -> Result<(Connection, InstallationRow), Failure> {
+    /// Opens the state, which must be bound to this endpoint. A sandbox run makes its own.
+    pub(crate) fn state(&self, access: Access) -> Result<(Connection, InstallationRow), Failure> {
         let endpoint = self.endpoint()?;
         let connection = match store::open(&self.state_path, access) {
             Err(StateError::Missing(path)) if self.is_sandbox => {
@@ -82,7 +90,7 @@ impl Deployment {
 
     /// The state for a command that writes a row of its own, beside a sender or not. A state that was put back from a copy is
     /// noticed first.
-    pub(super) fn orders(&self) -> Result<(Connection, InstallationRow), Failure> {
+    pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
         let noted = store::noted_beside(&self.state_path);
         store::continue_log(&mut connection, noted.as_ref(), Unnoted::IsUnknown, SystemClock.now())?;
@@ -92,7 +100,7 @@ impl Deployment {
 
     /// Everything that a process needs to send: the lock, and the state, brought to this program's schema. What is wrong
     /// with the state is said before who has the lock.
-    pub(super) fn sender(&self) -> Result<(Lock, Connection, InstallationRow), Failure> {
+    pub(crate) fn sender(&self) -> Result<(Lock, Connection, InstallationRow), Failure> {
         match store::open(&self.state_path, Access::Read) {
             Err(StateError::Missing(_)) if self.is_sandbox => drop(self.state(Access::Write)?),
             Err(StateError::Older { .. }) => {}
@@ -117,8 +125,10 @@ impl Deployment {
     }
 
     /// The token of the real endpoint.
-    pub(super) fn token(&self) -> Result<Token, Failure> {
-        let Some(rhombus) = &self.config.rhombus else { return Err(Failure::new(78, "[rhombus] is missing", None)) };
+    pub(crate) fn token(&self) -> Result<Token, Failure> {
+        let Some(rhombus) = &self.config.rhombus else {
+            return Err(Failure::new(Exit::Misconfigured, "[rhombus] is missing", None));
+        };
         let path = match &rhombus.token {
             TokenPlace::File(path) => path.clone(),
             TokenPlace::Credential(name) => {
@@ -129,20 +139,20 @@ impl Deployment {
         Ok(Token::read(&path)?)
     }
 
-    /// The endpoint, real or rehearsed, with the token that lies there now.
-    pub(super) fn target(&self) -> Result<ScimTarget<Client>, Failure> {
+    /// The endpoint, real or simulated, with the token that lies there now.
+    pub(crate) fn target(&self) -> Result<ScimTarget<Client>, Failure> {
         let token = if self.is_sandbox { None } else { Some(self.token()?) };
         self.target_with(token)
     }
 
-    /// The endpoint, real or rehearsed, with this token.
-    pub(super) fn target_with(&self, token: Option<Token>) -> Result<ScimTarget<Client>, Failure> {
+    /// The endpoint, real or simulated, with this token.
+    pub(crate) fn target_with(&self, token: Option<Token>) -> Result<ScimTarget<Client>, Failure> {
         let settings = &self.config.settings;
         let (base_url, token, ca_file, proxy) = match (&self.config.rhombus, token) {
             (Some(rhombus), Some(token)) => {
                 (rhombus.base_url.clone(), token, rhombus.ca_file.clone(), rhombus.proxy.clone())
             }
-            (None, Some(_)) => return Err(Failure::new(78, "[rhombus] is missing", None)),
+            (None, Some(_)) => return Err(Failure::new(Exit::Misconfigured, "[rhombus] is missing", None)),
             (_, None) => {
                 let (base_url, token) = self.simulator()?;
                 (base_url, token, None, None)
@@ -176,36 +186,33 @@ impl Deployment {
     }
 
     /// The same simulator for a configuration that was read again.
-    pub(super) fn with_simulator_of(mut self, before: &Self) -> Self {
+    pub(crate) fn with_simulator_of(mut self, before: &Self) -> Self {
         self.simulator.clone_from(&before.simulator);
         self
     }
 
-    /// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.
-    pub(super) fn sinks(&self, json: bool) -> Vec<Box<dyn Sink>> {
-        sinks_of(&self.config, json)
+    /// The export, whatever its age.
+    pub(crate) fn open_export(&self) -> Result<Export, SourceError> {
+        source::open(&self.config.settings, &CancellationToken::new())
     }
-}
 
-/// The sinks of a configuration.
-pub(super) fn sinks_of(config: &Config, json: bool) -> Vec<Box<dyn Sink>> {
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    for sink in &config.sinks {
-        match (&sink.kind, &sink.path) {
-            (SinkKind::File, Some(path)) => sinks.push(Box::new(FileSink::new(sink.name(), path.clone()))),
-            (SinkKind::Stdout, _) if !json => sinks.push(Box::new(StdoutSink)),
-            (SinkKind::File, None) | (SinkKind::Stdout, _) => {}
-        }
+    /// The export, if its age allows it.
+    pub(crate) fn open_current_export(&self, installation: &InstallationRow) -> Result<Export, SourceError> {
+        open_export(&self.config.settings, SystemClock.now(), installation, &CancellationToken::new())
     }
-    sinks
+
+    /// The directory id of the user whom a text means.
+    pub(crate) fn find_user(&self, reader: &Connection, text: &str) -> rusqlite::Result<Option<DirectoryId>> {
+        find_user(text, reader, &self.config.settings, || self.open_export().ok())
+    }
 }
 
 /// Nobody is managed.
-pub(super) fn inactive() -> Failure {
-    Failure::new(6, "deactivated: no user is managed", Some("run `rhombus-sync activate` to begin again"))
+pub(crate) fn inactive() -> Failure {
+    Failure::new(Exit::Inactive, "deactivated: no user is managed", Some("run `rhombus-sync activate` to begin again"))
 }
 
-/// Where a rehearsal keeps everything.
-pub(super) fn sandbox_folder(config: &Config) -> PathBuf {
+/// Where a sandbox run keeps everything.
+pub(crate) fn sandbox_folder(config: &Config) -> PathBuf {
     config.state_path.parent().map(|folder| folder.join("sandbox")).unwrap_or_else(|| PathBuf::from("sandbox"))
 }

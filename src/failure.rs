@@ -3,7 +3,8 @@
 use crate::config::ConfigError;
 use crate::cycle::CompareError;
 use crate::http::ClientError;
-use crate::model::chain;
+use crate::model::{Exit, chain};
+use crate::report::CycleReport;
 use crate::sandbox::SandboxError;
 use crate::secret::SecretError;
 use crate::source::SourceError;
@@ -12,29 +13,29 @@ use std::io::Write;
 
 /// A command that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Failure {
-    pub(super) exit: u8,
-    pub(super) error: Vec<String>,
-    pub(super) hint: Option<String>,
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) error: Vec<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl Failure {
-    pub(super) fn new(exit: u8, error: impl Into<String>, hint: Option<&str>) -> Self {
+    pub(crate) fn new(exit: Exit, error: impl Into<String>, hint: Option<&str>) -> Self {
         Self { exit, error: vec![error.into()], hint: hint.map(str::to_owned) }
     }
 
     /// The command line is wrong.
-    pub(super) fn usage(what: &str) -> Self {
-        Self::new(2, what, None)
+    pub(crate) fn usage(what: &str) -> Self {
+        Self::new(Exit::Usage, what, None)
     }
 
     /// The chain and the hint in one line, for a log or a status.
-    pub(super) fn in_one_line(&self) -> String {
+    pub(crate) fn in_one_line(&self) -> String {
         let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         format!("{}{hint}", self.error.join(": "))
     }
 
-    pub(super) fn show(&self) {
+    pub(crate) fn show(&self) {
         let mut out = anstream::stderr().lock();
         let red = anstyle::AnsiColor::Red.on_default().effects(anstyle::Effects::BOLD);
         let _ = writeln!(out, "{red}error:{red:#} {}", self.error.join(": "));
@@ -45,17 +46,23 @@ impl Failure {
     }
 }
 
+impl From<&CycleReport> for Failure {
+    fn from(report: &CycleReport) -> Self {
+        Self { exit: report.exit, error: report.error.clone(), hint: report.hint.clone() }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self { exit: 78, hint: error.hint(), error: chain(&error) }
+        Self { exit: Exit::Misconfigured, hint: error.hint(), error: chain(&error) }
     }
 }
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         let exit = match &error {
-            SecretError::Exposed(_) => 78,
-            SecretError::Unreadable { .. } | SecretError::Unfit(_) | SecretError::NoCredentials => 1,
+            SecretError::Exposed(_) => Exit::Misconfigured,
+            SecretError::Unreadable { .. } | SecretError::Unfit(_) | SecretError::NoCredentials => Exit::Failed,
         };
         Self { exit, hint: Some(error.hint()), error: chain(&error) }
     }
@@ -63,14 +70,14 @@ impl From<SecretError> for Failure {
 
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
-        let exit = if matches!(error, StateError::OtherEndpoint { .. }) { 78 } else { 1 };
+        let exit = if matches!(error, StateError::OtherEndpoint { .. }) { Exit::Misconfigured } else { Exit::Failed };
         Self { exit, hint: error.hint(), error: chain(&error) }
     }
 }
 
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
-        let exit = if matches!(error, LockError::Held(_)) { 5 } else { 1 };
+        let exit = if matches!(error, LockError::Held(_)) { Exit::Busy } else { Exit::Failed };
         Self { exit, hint: None, error: chain(&error) }
     }
 }
@@ -78,35 +85,35 @@ impl From<LockError> for Failure {
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
         if let Some(hint) = error.ways_out() {
-            return Self { exit: 1, hint: Some(hint), error: chain(&error) };
+            return Self { exit: Exit::Failed, hint: Some(hint), error: chain(&error) };
         }
         let hint = "nothing was sent after it; look at the disk's space and rights, then run again: what is in doubt is looked up";
-        Self { exit: 1, hint: Some(hint.to_owned()), error: chain(&error) }
+        Self { exit: Exit::Failed, hint: Some(hint.to_owned()), error: chain(&error) }
     }
 }
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        Self { exit: 1, hint: error.hint(), error: chain(&error) }
+        Self { exit: Exit::Failed, hint: error.hint(), error: chain(&error) }
     }
 }
 
 impl From<CompareError> for Failure {
     fn from(error: CompareError) -> Self {
-        Self { exit: 1, hint: error.hint(), error: chain(&error) }
+        Self { exit: Exit::Failed, hint: error.hint(), error: chain(&error) }
     }
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let hint = "look at [rhombus] ca_file and proxy; without ca-certificates on the system, https cannot be proven";
-        Self { exit: 78, hint: Some(hint.to_owned()), error: chain(&error) }
+        Self { exit: Exit::Misconfigured, hint: Some(hint.to_owned()), error: chain(&error) }
     }
 }
 
 impl From<SandboxError> for Failure {
     fn from(error: SandboxError) -> Self {
-        Self { exit: 1, hint: None, error: chain(&error) }
+        Self { exit: Exit::Failed, hint: None, error: chain(&error) }
     }
 }
 
@@ -118,6 +125,6 @@ impl From<rusqlite::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self { exit: 1, hint: None, error: chain(&error) }
+        Self { exit: Exit::Failed, hint: None, error: chain(&error) }
     }
 }

@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// How logs are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum LogFormat {
+pub(crate) enum LogFormat {
     /// Pretty on a terminal, else text
     Auto,
     /// For people
@@ -31,7 +31,7 @@ pub(super) enum LogFormat {
 }
 
 /// Logs from `level` on; `RUST_LOG` (`level` or `target=level`) says otherwise.
-pub(super) fn begin(format: LogFormat, level: Level) {
+pub(crate) fn begin(format: LogFormat, level: Level) {
     let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
     let wanted = wanted.and_then(|text| text.parse::<Targets>().ok());
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(Level::WARN).with_target("rhombus_sync", level));
@@ -107,7 +107,7 @@ impl std::io::Write for Lossy {
 }
 
 /// Lets the last lines out, for a moment.
-pub(super) fn end() {
+pub(crate) fn end() {
     let started = std::time::Instant::now();
     while WAITING.load(Ordering::SeqCst) > 0 && started.elapsed() < LAST_LINES {
         std::thread::sleep(std::time::Duration::from_millis(1));

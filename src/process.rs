@@ -1,18 +1,19 @@
-//! What the process is to the system: no core dump, who runs it, chance, the clock.
+//! What the process is to the system: no core dump, who runs it, chance, the clock, threads, signals.
 
-use crate::cycle::Clock;
-use crate::model::{CycleId, Moment, hex};
+use crate::model::{Clock, CycleId, Exit, Moment, hex};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// No core dump, by either way: a token would be in it.
-pub(super) fn harden() {
+pub(crate) fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(Resource::Core, none);
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// The operating system's name of whoever runs this, else the number.
-pub(super) fn user() -> String {
+pub(crate) fn user() -> String {
     let number = rustix::process::getuid().as_raw();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = passwd.lines().find_map(|line| {
@@ -24,7 +25,7 @@ pub(super) fn user() -> String {
 }
 
 /// Sixteen bytes of the system's randomness.
-pub(super) fn random() -> [u8; 16] {
+pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         // Only before the system has any; ids then rest on the clock and the process.
@@ -35,22 +36,80 @@ pub(super) fn random() -> [u8; 16] {
 }
 
 /// Chance, for backoff.
-pub(super) fn chance() -> u64 {
+pub(crate) fn chance() -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = random();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// The id of a cycle that begins now.
-pub(super) fn cycle_id() -> CycleId {
+pub(crate) fn cycle_id() -> CycleId {
     let second = SystemClock.now().0 / 1000;
     CycleId::new(format!("{second:08x}{}", hex(&random()[..8])))
 }
 
 /// The system's wall clock.
-pub(super) struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
         Moment(jiff::Timestamp::now().as_millisecond())
     }
+}
+
+/// Work on a thread of its own: nobody is held up by it, and the end of the process does not wait for it.
+pub(crate) fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<Aside<T>> {
+    let (tell, told) = oneshot::channel();
+    // Whoever asked may have lost interest.
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(tell.send(work())))?;
+    Ok(Aside { told })
+}
+
+/// What a thread works on aside.
+pub(crate) struct Aside<T> {
+    told: oneshot::Receiver<T>,
+}
+
+impl<T> Aside<T> {
+    /// Waits for what came of it; none if the thread crashed.
+    pub(crate) async fn done(&mut self) -> Option<T> {
+        (&mut self.told).await.ok()
+    }
+}
+
+/// SIGTERM and SIGINT.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// From now on neither ends the process by itself.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// From now on those signals end the process: what is left to do (print a report that nobody reads) may block for ever.
+pub(crate) fn exit_on_stop(exit: Exit) {
+    let _ = aside("exit", move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            if let Ok(mut signals) = StopSignals::listen() {
+                signals.recv().await;
+                std::process::exit(i32::from(exit.code()));
+            }
+        });
+    });
 }

@@ -1,33 +1,24 @@
 //! `activate`: prove endpoint and token, make or re-bind the state, begin managing. Only this makes a state.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::process::{SystemClock, random, user};
-use super::{Arguments, Said};
-use crate::cycle::{Clock, open_file};
+use super::{Arguments, Output};
+use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
+use crate::failure::Failure;
 use crate::http::Client;
-use crate::model::{Moment, ProvisionedUser, RawValue};
-use crate::outcome::Outcome;
+use crate::model::{Clock, Exit, Moment, ProvisionedUser, RawValue};
+use crate::probe::{Holdings, holdings};
+use crate::process::{SystemClock, random, user};
 use crate::scim::ScimTarget;
 use crate::store::{self, Access, JournalError, Lock, StateError, Unnoted};
 use rusqlite::Connection;
 use serde_json::json;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// How many linked accounts are tried before another endpoint counts as a stranger's.
 const WITNESSES_MAX: u32 = 20;
 
-/// What the endpoint holds.
-#[derive(Default)]
-pub(super) struct Holdings {
-    pub(super) accounts_count: u64,
-    directory_ids: HashSet<String>,
-}
-
-pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let endpoint = deployment.endpoint()?;
     let target = deployment.target()?;
     let fingerprint_of = |id: &str| {
@@ -57,47 +48,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     Ok(said(arguments, &deployment, &holdings, aside))
 }
 
-/// Lists everything the endpoint holds: the proof that endpoint and token are good.
-pub(super) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Failure> {
-    let mut holdings = Holdings::default();
-    let (mut seen, mut start) = (HashSet::new(), 1);
-    loop {
-        let mut new_count = 0;
-        let permit = target.permit().await;
-        let page = target
-            .list_page(
-                start,
-                &mut |account| {
-                    let is_new = account.id.is_some_and(|id| seen.insert(id));
-                    new_count += usize::from(is_new);
-                    if is_new && let Some(id) = account.external_id {
-                        holdings.directory_ids.insert(id.as_str().to_owned());
-                    }
-                },
-                permit,
-            )
-            .await;
-        let Some(page_read) = page.value else {
-            let refused = matches!(page.judged.outcome, Outcome::Unauthorized | Outcome::Forbidden);
-            let hint = if refused {
-                "put the token that the Rhombus console shows into the token file"
-            } else {
-                "compare [rhombus] base_url with the Rhombus console; nothing was changed"
-            };
-            return Err(Failure {
-                exit: 1,
-                error: vec!["the endpoint cannot be proven".to_owned(), page.judged.why().to_string()],
-                hint: Some(hint.to_owned()),
-            });
-        };
-        holdings.accounts_count += new_count as u64;
-        match ScimTarget::<Client>::next_start(start, &page_read, new_count) {
-            Some(next) => start = next,
-            None => return Ok(holdings),
-        }
-    }
-}
-
 /// A state may only be bound anew to an endpoint that holds its accounts.
 async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> Result<(), Failure> {
     for user in linked {
@@ -113,7 +63,7 @@ async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> R
         return Ok(());
     }
     Err(Failure::new(
-        1,
+        Exit::Failed,
         "none of the linked accounts is at this endpoint",
         Some("set base_url back; or move the state away and activate anew, if this really is another organisation"),
     ))
@@ -202,10 +152,9 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
     Ok(aside)
 }
 
-fn said(arguments: &Arguments, deployment: &Deployment, holdings: &Holdings, aside: Option<PathBuf>) -> Said {
-    let settings = &deployment.config.settings;
+fn said(arguments: &Arguments, deployment: &Deployment, holdings: &Holdings, aside: Option<PathBuf>) -> Output {
     let mut unknown = holdings.directory_ids.clone();
-    let export = open_file(settings).and_then(|mut export| {
+    let export = deployment.open_export().and_then(|mut export| {
         export.read(&mut |user| {
             if let RawValue::Text(id) = &user.id {
                 unknown.remove(id.as_ref());
@@ -219,7 +168,7 @@ fn said(arguments: &Arguments, deployment: &Deployment, holdings: &Holdings, asi
             "result": "done", "exit": 0, "active": true, "accounts": holdings.accounts_count,
             "unknown_directory_ids": unknown_count, "source": source, "put_aside": aside,
         });
-        return Said::done(format!("{document}\n"));
+        return Output::done(format!("{document}\n"));
     }
     let mut text = format!("activated; Rhombus holds {} accounts", holdings.accounts_count);
     match (unknown_count, source) {
@@ -230,5 +179,5 @@ fn said(arguments: &Arguments, deployment: &Deployment, holdings: &Holdings, asi
         text.push_str(&format!("the old state could not be used and lies at {}\n", aside.display()));
     }
     text.push_str("next: look at `rhombus-sync plan`, then run `rhombus-sync --reconcile`\n");
-    Said::done(text)
+    Output::done(text)
 }

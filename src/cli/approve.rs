@@ -1,27 +1,26 @@
 //! `approve`: look at what the guard holds; with a hold's id, release exactly that, for one hour. A running sender sees it
 //! with its next cycle.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::process::{SystemClock, user};
-use super::{Arguments, Said};
-use crate::cycle::Clock;
+use super::{Arguments, Output};
+use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
-use crate::model::{ChangeKey, HoldId, OutstandingKind, UserName, folded};
+use crate::failure::Failure;
+use crate::model::{ChangeKey, Clock, Exit, HoldId, OutstandingKind, UserName, folded};
+use crate::process::{SystemClock, user};
 use crate::report::{outstanding_text, users_of};
 use crate::store::{self, Access};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-pub(super) fn run(arguments: &Arguments, hold: Option<&str>) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn run(arguments: &Arguments, hold: Option<&str>) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     match hold {
         None => show(arguments, &deployment),
         Some(hold) => release(arguments, &deployment, &HoldId::new(hold)),
     }
 }
 
-fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Said, Failure> {
+fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failure> {
     let (reader, _) = deployment.state(Access::Read)?;
     let hold = store::current_hold(&reader)?;
     let mut outstanding = store::outstanding(&reader)?;
@@ -29,7 +28,7 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Said, Failure>
     if arguments.json {
         let hold = hold.as_ref().map(HoldId::as_str);
         let document = json!({"hold": hold, "held": users_of(&outstanding, OutstandingKind::Held)});
-        return Ok(Said::done(format!("{document}\n")));
+        return Ok(Output::done(format!("{document}\n")));
     }
     let mut text = String::new();
     outstanding_text(&mut text, &outstanding, SystemClock.now());
@@ -40,20 +39,20 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Said, Failure>
         None if outstanding.is_empty() => text.push_str("nothing is held\n"),
         None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
     }
-    Ok(Said::done(text))
+    Ok(Output::done(text))
 }
 
-fn release(arguments: &Arguments, deployment: &Deployment, hold: &HoldId) -> Result<Said, Failure> {
-    let (mut connection, _) = deployment.orders()?;
+fn release(arguments: &Arguments, deployment: &Deployment, hold: &HoldId) -> Result<Output, Failure> {
+    let (mut connection, _) = deployment.command()?;
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let Some(held) = store::held_of(&transaction, hold)? else {
         let hint = "`rhombus-sync approve` shows what is held; what only `plan` showed cannot be approved before a cycle held it";
-        return Err(Failure::new(1, "no cycle stored a hold with this id", Some(hint)));
+        return Err(Failure::new(Exit::Failed, "no cycle stored a hold with this id", Some(hint)));
     };
     let chosen = choose(held, &arguments.only)?;
     if chosen.is_empty() {
-        return Err(Failure::new(1, "nothing of this hold is held any more", None));
+        return Err(Failure::new(Exit::Failed, "nothing of this hold is held any more", None));
     }
     let by = user();
     store::approve(&transaction, hold, &chosen, &by, now)?;
@@ -66,10 +65,10 @@ fn release(arguments: &Arguments, deployment: &Deployment, hold: &HoldId) -> Res
     let count = chosen.len();
     if arguments.json {
         let document = json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count});
-        return Ok(Said::done(format!("{document}\n")));
+        return Ok(Output::done(format!("{document}\n")));
     }
     let what = if count == 1 { "1 change is".to_owned() } else { format!("{count} changes are") };
-    Ok(Said::done(format!("{what} released for one hour; the next cycle sends them\n")))
+    Ok(Output::done(format!("{what} released for one hour; the next cycle sends them\n")))
 }
 
 /// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,
@@ -88,7 +87,11 @@ fn choose(held: Vec<(ChangeKey, UserName)>, only: &[String]) -> Result<Vec<(Chan
             None => {
                 let unknown = crate::model::clean(text);
                 let hint = "`rhombus-sync approve` shows who is held";
-                return Err(Failure::new(1, format!("nothing of `{unknown}` is held under this id"), Some(hint)));
+                return Err(Failure::new(
+                    Exit::Failed,
+                    format!("nothing of `{unknown}` is held under this id"),
+                    Some(hint),
+                ));
             }
         }
     }

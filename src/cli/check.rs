@@ -1,13 +1,13 @@
 //! `check`: is the configuration good? It reads no secret and calls nobody; with `--online` it proves endpoint, token and
 //! export too, by reading.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::process::SystemClock;
-use super::{Arguments, Said};
-use crate::cycle::{Clock, believable, open_file};
+use super::{Arguments, Output};
+use crate::cycle::believable;
+use crate::deployment::Deployment;
+use crate::failure::Failure;
 use crate::http::Method;
-use crate::model::Proof;
+use crate::model::{Clock, Proof};
+use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
 use crate::store::Access;
 use serde_json::json;
@@ -17,14 +17,14 @@ use std::fmt::Write;
 /// How many of the coming runs are shown.
 const RUNS_SHOWN: usize = 3;
 
-pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     deployment.endpoint()?;
     let config = &deployment.config;
     let found = if online { Some(prove(&deployment)?) } else { None };
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
-        return Ok(Said::done(format!(
+        return Ok(Output::done(format!(
             "{}\n",
             json!({
                 "result": "done", "exit": 0, "next_runs": runs,
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
     }
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     for sink in &config.sinks {
-        let _ = writeln!(text, "  sink: {}", sink.name());
+        let _ = writeln!(text, "  sink: {}", sink.name);
     }
     if let Some(Found { accounts_count, users_count, proof, not_supported }) = found {
         let _ = writeln!(
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Said, Failure> 
         }
     }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
-    Ok(Said::done(text))
+    Ok(Output::done(text))
 }
 
 fn names(methods: &BTreeSet<Method>) -> Vec<&'static str> {
@@ -87,9 +87,9 @@ struct Found {
 fn prove(deployment: &Deployment) -> Result<Found, Failure> {
     let target = deployment.target()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let accounts_count = runtime.block_on(super::activate::holdings(&target))?.accounts_count;
+    let accounts_count = runtime.block_on(crate::probe::holdings(&target))?.accounts_count;
     let settings = &deployment.config.settings;
-    let mut export = open_file(settings)?;
+    let mut export = deployment.open_export()?;
     export.check_age(SystemClock.now(), settings.max_age, None)?;
     let read = export.read(&mut |_| {})?;
     believable(settings, &export, &read)?;

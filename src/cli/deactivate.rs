@@ -1,17 +1,17 @@
 //! `deactivate`: stop managing, at once. Users stay as they are. A running sender sees it within a second.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::process::{SystemClock, user};
-use super::{Arguments, Said};
-use crate::cycle::Clock;
+use super::{Arguments, Output};
+use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
+use crate::failure::Failure;
+use crate::model::Clock;
+use crate::process::{SystemClock, user};
 use crate::store;
 use serde_json::json;
 
-pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
-    let (mut connection, installation) = deployment.orders()?;
+pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    let (mut connection, installation) = deployment.command()?;
     if installation.active {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         store::set_active(&transaction, false, &installation.base_url, None)?;
@@ -23,11 +23,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     }
     let count = installation.provisioned_count;
     if arguments.json {
-        return Ok(Said::done(format!(
+        return Ok(Output::done(format!(
             "{}\n",
             json!({"result": "done", "exit": 0, "active": false, "provisioned": count})
         )));
     }
     let was = if installation.active { "deactivated" } else { "was deactivated already" };
-    Ok(Said::done(format!("{was}; {count} users stay as they are at Rhombus\n")))
+    Ok(Output::done(format!("{was}; {count} users stay as they are at Rhombus\n")))
 }

@@ -1,10 +1,11 @@
 //! `events`: the audit log as the state holds it, and whether it and what was shipped of it are whole and unchanged.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::{Arguments, Said};
-use crate::config::SinkKind;
+use super::{Arguments, Output};
+use crate::config::SinkConfig;
+use crate::deployment::Deployment;
 use crate::event::{Before, Flaw, Verifier, chain_of};
+use crate::failure::Failure;
+use crate::model::Exit;
 use crate::store::{self, Access};
 use rusqlite::Connection;
 use serde_json::json;
@@ -16,15 +17,15 @@ use std::path::Path;
 const EVENTS_AT_A_TIME: u32 = 1_000;
 
 /// The last events of the log.
-pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, _) = deployment.state(Access::Read)?;
     let events = store::last_events(&reader, count)?;
     let lines: Vec<_> = events.into_iter().map(|event| event.line).collect();
     if arguments.json {
-        return Ok(Said::done(format!("[{}]\n", lines.join(","))));
+        return Ok(Output::done(format!("[{}]\n", lines.join(","))));
     }
-    Ok(Said::done(lines.iter().map(|line| format!("{line}\n")).collect::<String>()))
+    Ok(Output::done(lines.iter().map(|line| format!("{line}\n")).collect::<String>()))
 }
 
 /// What was verified, and on what it rests.
@@ -36,8 +37,8 @@ struct Verified {
 }
 
 /// The chain of a file, or of the state and every file sink.
-pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let verified = match file {
         // A log may be verified anywhere; the state beside it only makes the proof stronger.
         Some(file) => vec![of_file(
@@ -49,10 +50,8 @@ pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Said,
             let (reader, _) = deployment.state(Access::Read)?;
             let mut verified = vec![of_state(&reader)?];
             for sink in &deployment.config.sinks {
-                if let (SinkKind::File, Some(path)) = (sink.kind, &sink.path)
-                    && path.exists()
-                {
-                    verified.push(of_file(path, Some(&reader), Some(sink.name()))?);
+                if let Some(path) = sink.file().filter(|path| path.exists()) {
+                    verified.push(of_file(path, Some(&reader), Some(sink.place()))?);
                 }
             }
             verified
@@ -63,19 +62,19 @@ pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Said,
             .iter()
             .map(|log| json!({"log": log.what, "first": log.first, "last": log.last, "rests_on": log.rests_on}))
             .collect();
-        return Ok(Said::done(format!("{}\n", json!({"result": "done", "exit": 0, "logs": logs}))));
+        return Ok(Output::done(format!("{}\n", json!({"result": "done", "exit": 0, "logs": logs}))));
     }
     let text = verified.iter().map(|log| {
         let Verified { what, first, last, rests_on } = log;
         format!("{what}: events {first} to {last} are whole and unchanged ({rests_on})\n")
     });
-    Ok(Said::done(text.collect::<String>()))
+    Ok(Output::done(text.collect::<String>()))
 }
 
 /// The sink that writes this file.
 fn place_of(deployment: &Deployment, file: &Path) -> Option<String> {
     let same = |path: &Path| path == file || path.canonicalize().ok() == file.canonicalize().ok();
-    deployment.config.sinks.iter().find(|sink| sink.path.as_deref().is_some_and(same)).map(crate::config::Sink::name)
+    deployment.config.sinks.iter().find(|sink| sink.file().is_some_and(same)).map(SinkConfig::place)
 }
 
 fn of_state(reader: &Connection) -> Result<Verified, Failure> {
@@ -111,10 +110,11 @@ fn of_state(reader: &Connection) -> Result<Verified, Failure> {
 
 fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Result<Verified, Failure> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| Failure::new(1, format!("{name} cannot be read: {error}"), None))?;
+    let file = File::open(path)
+        .map_err(|error| Failure::new(Exit::Failed, format!("{name} cannot be read: {error}"), None))?;
     let mut lines = BufReader::new(file).split(b'\n').map(|line| {
-        let line = line.map_err(|error| Failure::new(1, format!("{name} cannot be read: {error}"), None))?;
-        String::from_utf8(line).map_err(|_| Failure::new(1, format!("{name} is no UTF-8"), None))
+        let line = line.map_err(|error| Failure::new(Exit::Failed, format!("{name} cannot be read: {error}"), None))?;
+        String::from_utf8(line).map_err(|_| Failure::new(Exit::Failed, format!("{name} is no UTF-8"), None))
     });
     let Some(first_line) = lines.next().transpose()? else {
         return ended(name, None, state, sink.as_deref()).map(|()| Verified {
@@ -183,7 +183,7 @@ fn ended(
 
 fn broken(name: &str, flaw: &Flaw) -> Failure {
     Failure::new(
-        1,
+        Exit::Failed,
         format!("{name} does not verify: event {}: {}", flaw.sequence, flaw.what),
         Some("compare it with another sink's copy; events before that one are whole and unchanged"),
     )

@@ -1,23 +1,23 @@
 //! `explain USER`: why this user is, or is not, in Rhombus, step by step. Off line; it changes nothing.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::plan::plan_of;
-use super::process::SystemClock;
-use super::{Arguments, Said};
-use crate::cycle::{Clock, CompareError, look_for, open_export};
-use crate::model::{Change, DirectoryId, OutstandingKind, OutstandingUser, chain, folded};
-use crate::report::{ExportFacts, Facts, explain, explain_document};
+use super::{Arguments, Output};
+use crate::cycle::{CompareError, find_user, look_for};
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::model::{Change, Clock, Exit, OutstandingKind, OutstandingUser, chain};
+use crate::preview::plan_of;
+use crate::process::SystemClock;
+use crate::report::{ExportFacts, Facts, event_text, explain, explain_document};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
-pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
     let facts = gather(&deployment, &reader, &installation, user)?;
     if arguments.json {
-        return Ok(Said::done(format!("{}\n", explain_document(&facts))));
+        return Ok(Output::done(format!("{}\n", explain_document(&facts))));
     }
     let explanation = explain(&facts);
     let name = facts.username.as_ref().map_or("(no username)", |name| name.as_str());
@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Said, Failure> {
         text.push_str(&format!("  {step:<9}{says}\n"));
     }
     text.push_str(&format!("  {:<9}{}\n", "next", explanation.next));
-    Ok(Said::done(text))
+    Ok(Output::done(text))
 }
 
 fn gather(
@@ -36,7 +36,7 @@ fn gather(
     user: &str,
 ) -> Result<Facts, Failure> {
     let settings = &deployment.config.settings;
-    let opened = open_export(settings, SystemClock.now(), installation).map_err(CompareError::from);
+    let opened = deployment.open_current_export(installation).map_err(CompareError::from);
     let looked = opened.and_then(|mut export| {
         let (id, facts) = look_for(user, reader, settings, &mut export)?;
         Ok((id, facts, export))
@@ -51,7 +51,11 @@ fn gather(
     };
     let id = match id {
         Some(id) => id,
-        None => known(reader, user)?,
+        // Whom the export does not have, the snapshot and the log may know.
+        None => find_user(user, reader, settings, || None)?.ok_or_else(|| {
+            let hint = "a user is a directory id, a linked username, or a username of the export";
+            Failure::new(Exit::Failed, format!("nobody is known by `{}`", crate::model::clean(user)), Some(hint))
+        })?,
     };
     let link = store::link_by_id(reader, &id)?;
     let (mut change, mut outstanding, mut hold) = (None, Vec::new(), None);
@@ -76,7 +80,7 @@ fn gather(
         }
     }
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
-    let last_event = store::history(reader, &id)?.pop().map(|line| super::history::said(&line).trim_end().to_owned());
+    let last_event = store::history(reader, &id)?.pop().map(|line| event_text(&line).trim_end().to_owned());
     let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
     let protects = |name: &crate::model::UserName| settings.scope.protects(name.as_str());
     let names = [link.as_ref().map(|link| link.user_name.clone()), directory_name];
@@ -94,17 +98,4 @@ fn gather(
         last_event,
         active: installation.active,
     })
-}
-
-/// Who is meant where the export cannot tell, or has no such user: the snapshot and the log know some.
-fn known(reader: &Connection, user: &str) -> Result<DirectoryId, Failure> {
-    let id = DirectoryId::new(user);
-    if store::link_by_id(reader, &id)?.is_some() || !store::history(reader, &id)?.is_empty() {
-        return Ok(id);
-    }
-    if let Some(link) = store::link_of(reader, &folded(user))? {
-        return Ok(link.directory_id);
-    }
-    let hint = "a user is a directory id, a linked username, or a username of the export";
-    Err(Failure::new(1, format!("nobody is known by `{}`", crate::model::clean(user)), Some(hint)))
 }

@@ -1,30 +1,25 @@
 //! The command line: what is asked, and how it ends. One file a command.
 
 mod activate;
-mod aftermath;
 mod approve;
 mod backup;
 mod check;
-mod daemon;
 mod deactivate;
-mod deployment;
 mod events;
 mod explain;
-mod failure;
 mod forget;
 mod history;
-mod logs;
 mod plan;
-mod process;
 mod progress;
 mod reconcile;
-mod reload;
 mod sandbox;
-mod sending;
 mod status;
 
+use crate::deployment::Mode;
+use crate::failure::Failure;
+use crate::model::Exit;
+use crate::{daemon, logs, process};
 use clap::{Parser, Subcommand};
-use failure::Failure;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,7 +54,7 @@ struct Arguments {
     /// One JSON document on stdout and nothing else
     #[arg(long, global = true)]
     json: bool,
-    /// A rehearsal: against a Rhombus simulator inside the process, with a state of its own
+    /// A sandbox run: against a Rhombus simulator inside the process, with a state of its own
     #[arg(long, global = true)]
     sandbox: bool,
     /// How logs are written to stderr
@@ -67,6 +62,12 @@ struct Arguments {
     log_format: logs::LogFormat,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+impl Arguments {
+    fn mode(&self) -> Mode {
+        if self.sandbox { Mode::Sandbox } else { Mode::Real }
+    }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 nothing was accepted; 2 the command line is wrong; 3 partial, tried again; \
@@ -153,14 +154,14 @@ enum EventsCommand {
 }
 
 /// What a command came to: what it says, and its exit code.
-struct Said {
-    exit: u8,
+struct Output {
+    exit: Exit,
     text: String,
 }
 
-impl Said {
+impl Output {
     fn done(text: impl Into<String>) -> Self {
-        Self { exit: 0, text: text.into() }
+        Self { exit: Exit::Done, text: text.into() }
     }
 }
 
@@ -174,16 +175,16 @@ pub fn main() -> ExitCode {
     process::harden();
     let is_daemon = arguments.command.is_none() && !arguments.reconcile;
     logs::begin(arguments.log_format, if is_daemon { tracing::Level::INFO } else { tracing::Level::WARN });
-    let said = run(&arguments);
+    let output = run(&arguments);
     // Before anything else is said on stderr.
     logs::end();
-    match said {
-        Ok(said) => {
+    match output {
+        Ok(output) => {
             match arguments.json {
-                true => show_document(&said.text),
-                false => show(&said.text),
+                true => show_document(&output.text),
+                false => show(&output.text),
             }
-            ExitCode::from(said.exit)
+            output.exit.into()
         }
         Err(failure) => {
             if arguments.json {
@@ -191,24 +192,24 @@ pub fn main() -> ExitCode {
                 show_document(&format!("{document}\n"));
             }
             failure.show();
-            ExitCode::from(failure.exit)
+            failure.exit.into()
         }
     }
 }
 
 /// A command line that is wrong, or one that asks for help.
 fn misunderstood(error: &clap::Error) -> ExitCode {
-    let exit = u8::try_from(error.exit_code()).unwrap_or(2);
-    if exit != 0 && std::env::args_os().any(|argument| argument == "--json") {
+    let exit = if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
+    if exit != Exit::Done && std::env::args_os().any(|argument| argument == "--json") {
         let said = error.kind().to_string();
         show_document(&format!("{}\n", crate::report::failure_document(exit, &[said], Some("see --help"))));
     }
     // Nobody is left to tell that it could not be printed.
     let _ = error.print();
-    ExitCode::from(exit)
+    exit.into()
 }
 
-fn run(arguments: &Arguments) -> Result<Said, Failure> {
+fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let takes_only = arguments.reconcile
         || matches!(arguments.command, Some(Command::Plan { .. } | Command::Approve { hold: Some(_) }));
     if (!arguments.only.is_empty() && !takes_only) || (arguments.expect.is_some() && !arguments.reconcile) {
@@ -219,7 +220,7 @@ fn run(arguments: &Arguments) -> Result<Said, Failure> {
     }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile stands alone, without a command")),
-        (None, false) => daemon::run(arguments),
+        (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
         (Some(Command::Approve { hold }), false) => approve::run(arguments, hold.as_deref()),

@@ -1,30 +1,20 @@
 //! `plan`: what a cycle would do. It writes nothing, and makes no call unless `--refresh` asks for it, so a create in it may
 //! become a link.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::process::{SystemClock, chance, cycle_id};
-use super::reconcile::failure_of;
-use super::{Arguments, Said};
-use crate::apply::wanted_again;
-use crate::cycle::{Clock, Compared, CycleContext, CycleOptions, Known, compare, look, open_export};
-use crate::event::Source;
-use crate::model::{Action, DirectoryId, InDoubt, OutstandingUser, Seen};
+use super::{Arguments, Output};
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::model::{Clock, Exit};
+use crate::preview::{look_at_rhombus, plan_of};
+use crate::process::SystemClock;
 use crate::report::{plan_document, plan_text};
-use crate::source::Export;
-use crate::store::{self, Access, Journal};
-use rusqlite::Connection;
+use crate::store::Access;
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use tokio_util::sync::CancellationToken;
 
-/// The plan is not what was expected.
-const EXIT_UNEXPECTED: u8 = 7;
-
-pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
-    let mut export = open_export(&deployment.config.settings, SystemClock.now(), &installation)?;
+    let mut export = deployment.open_current_export(&installation)?;
     let seen = if arguments.refresh { look_at_rhombus(&deployment)? } else { BTreeMap::new() };
     let (compared, outstanding) = plan_of(&deployment, &reader, &mut export, &arguments.only, seen)?;
     let changes = compared.plan.changes().count() + compared.plan.held().len();
@@ -33,77 +23,6 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Said
     } else {
         plan_text(&compared.plan, &outstanding, SystemClock.now())
     };
-    Ok(Said { exit: if expect_no_changes && changes > 0 { EXIT_UNEXPECTED } else { 0 }, text })
-}
-
-/// What Rhombus holds other than the snapshot has it, by reading; whatever else a cycle would note goes to a state in
-/// memory that is thrown away.
-fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
-    let target = deployment.target()?;
-    let (reader, installation) = deployment.state(Access::Read)?;
-    if installation.not_before > SystemClock.now() {
-        let hint = "a plan without --refresh calls nobody";
-        let said = format!("Rhombus asked not to be called before {}", installation.not_before);
-        return Err(Failure::new(1, said, Some(hint)));
-    }
-    let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let context = CycleContext {
-            settings: &deployment.config.settings,
-            target,
-            journal,
-            reader,
-            clock: &SystemClock,
-            random: chance,
-            stop: CancellationToken::new(),
-            deactivated: Rc::default(),
-            cycle: cycle_id(),
-            source: Source::Reconcile,
-            token_fingerprint: None,
-            progress: &|_, _| {},
-            options: CycleOptions::default(),
-        };
-        look(&context).await.map_err(|report| failure_of(&report))
-    })
-}
-
-/// What a cycle would do now, and everybody who would stand in a list, with since when.
-pub(super) fn plan_of(
-    deployment: &Deployment,
-    reader: &Connection,
-    export: &mut Export,
-    only: &[String],
-    seen: BTreeMap<DirectoryId, Seen>,
-) -> Result<(Compared, Vec<OutstandingUser>), Failure> {
-    let (settings, now) = (&deployment.config.settings, SystemClock.now());
-    // As if the look-up that open intents need, and that comes before the real plan, showed nothing new.
-    let mut in_doubt = BTreeMap::new();
-    for intent in store::open_intents(reader)? {
-        let until = intent.stored_at.plus(settings.settle_time);
-        if until <= now {
-            continue;
-        }
-        let link = store::link_by_id(reader, &intent.key.directory_id)?;
-        let again = link.filter(|_| intent.key.action != Action::Create).map(|link| wanted_again(&intent, &link.names));
-        let (action, id) = (intent.key.action, intent.key.directory_id);
-        in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
-    }
-    let stored = store::outstanding(reader)?;
-    let compared = compare(reader, settings, export, Known { in_doubt, outstanding: &stored, seen, only }, now)?;
-    let outstanding = with_age(compared.plan.outstanding(), &stored);
-    Ok((compared, outstanding))
-}
-
-/// Since when each stands so, where a cycle has stored it.
-fn with_age(planned: &[OutstandingUser], stored: &[OutstandingUser]) -> Vec<OutstandingUser> {
-    let mut by_user: BTreeMap<_, Vec<&OutstandingUser>> = BTreeMap::new();
-    for entry in stored {
-        by_user.entry(entry.directory_id.as_ref()).or_default().push(entry);
-    }
-    let age = |planned: &OutstandingUser| {
-        let stored = by_user.get(&planned.directory_id.as_ref()).map_or(&[][..], Vec::as_slice);
-        stored.iter().find(|stored| stored.goes_on_as(planned)).and_then(|stored| stored.since)
-    };
-    planned.iter().map(|entry| OutstandingUser { since: age(entry), ..entry.clone() }).collect()
+    let exit = if expect_no_changes && changes > 0 { Exit::Unexpected } else { Exit::Done };
+    Ok(Output { exit, text })
 }

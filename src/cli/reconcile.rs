@@ -1,104 +1,123 @@
-//! `--reconcile`: one cycle, then exit.
+//! `--reconcile`: one cycle, then exit. A signal, and `deactivate` by another process, are heard all the while.
 
-use super::deployment::{Deployment, inactive};
-use super::failure::Failure;
-use super::process::{SystemClock, chance, cycle_id};
 use super::progress::Progress;
-use super::sending::data_version;
-use super::{Arguments, Said};
-use crate::cycle::{Clock, CycleContext, CycleOptions, reconcile};
+use super::{Arguments, Output};
+use crate::config::{SinkConfig, SinkKind};
+use crate::cycle::CycleOptions;
+use crate::cycle_thread::{CycleEnded, CycleStart, CycleThread};
+use crate::deployment::Deployment;
 use crate::event::Source;
+use crate::failure::Failure;
+use crate::model::Clock;
+use crate::process::{StopSignals, SystemClock, exit_on_stop};
 use crate::report::{CycleReport, cycle_document, cycle_text};
-use crate::ship::ship;
+use crate::ship::{PATIENCE, Shipping};
 use crate::store::{self, Access, Journal, SinkPlace};
-use std::cell::Cell;
 use std::path::Path;
-use std::rc::Rc;
-use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use std::time::{Duration, Instant};
 
 /// How often the state is looked at for what another process wrote.
-const ORDERS_PAUSE: Duration = Duration::from_secs(1);
+const COMMANDS_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
-    let (lock, writer, installation) = deployment.sender()?;
-    let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
-    let fingerprint = token.as_ref().map(|token| token.fingerprint(&installation.installation_id));
-    let target = deployment.target_with(token)?;
-    let (reader, _) = deployment.state(Access::Read)?;
+pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    let (lock, writer, _) = deployment.sender()?;
     let journal = Journal::start(writer, Some(lock), None)?;
+    let sinks = sinks(&deployment, arguments);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let progress = Progress::on_terminal(arguments.json);
     let (report, behind) = runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let context = CycleContext {
-            settings: &deployment.config.settings,
-            target,
-            journal: journal.clone(),
-            reader,
-            clock: &SystemClock,
-            random: chance,
-            stop: stop.clone(),
-            deactivated: Rc::default(),
-            cycle: cycle_id(),
-            source: Source::Reconcile,
-            token_fingerprint: fingerprint,
-            progress: &|done, all| progress.set(done, all),
-            options: CycleOptions { only: arguments.only.clone(), expect: arguments.expect.clone(), refresh: arguments.refresh },
-        };
-        let report = tokio::select! {
-            biased;
-            report = reconcile(&context) => report?,
-            stopped = obey(&context.deactivated, &stop, &deployment.state_path) => return Err(stopped.err().unwrap_or_else(inactive)),
-        };
-        let behind = ship(&mut deployment.sinks(arguments.json), &context.reader, &journal).await?;
+        let mut signals = StopSignals::listen()?;
+        let report = cycle(&deployment, arguments, &journal, &mut signals).await?;
+        let behind = ship(&sinks, &deployment.state_path, &journal, &mut signals).await?;
         Ok::<_, Failure>((report, behind))
     })?;
+    exit_on_stop(report.exit);
     journal.end();
-    drop(progress);
-    Ok(said(arguments, &report, &behind))
+    Ok(output(arguments, &report, &behind, &sinks))
 }
 
-/// Stops the cycle on a signal, or when another process deactivates the integration. It never ends by itself.
-async fn obey(deactivated: &Cell<bool>, stop: &CancellationToken, state: &Path) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let orders = store::open(state, Access::Read)?;
-    let mut seen = data_version(&orders)?;
+/// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.
+fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
+    let mut sinks = deployment.config.sinks.clone();
+    sinks.retain(|sink| match sink.kind {
+        SinkKind::File { .. } => true,
+        SinkKind::Stdout => !arguments.json,
+    });
+    sinks
+}
+
+async fn cycle(
+    deployment: &Deployment,
+    arguments: &Arguments,
+    journal: &Journal,
+    signals: &mut StopSignals,
+) -> Result<CycleReport, Failure> {
+    let progress = Progress::on_terminal(arguments.json);
+    let mut cycle = CycleThread::start(CycleStart {
+        deployment: deployment.clone(),
+        journal: journal.clone(),
+        token: None,
+        source: Source::Reconcile,
+        options: CycleOptions {
+            only: arguments.only.clone(),
+            expect: arguments.expect.clone(),
+            refresh: arguments.refresh,
+        },
+        progress: Box::new(move |done, all| progress.set(done, all)),
+    })?;
+    let (commands, _) = deployment.state(Access::Read)?;
+    let mut seen = store::data_version(&commands)?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => stop.cancel(),
-            _ = interrupt.recv() => stop.cancel(),
-            () = tokio::time::sleep(ORDERS_PAUSE) => {
-                let now = data_version(&orders)?;
-                if std::mem::replace(&mut seen, now) != now && !store::installation(&orders)?.active {
-                    deactivated.set(true);
-                    stop.cancel();
+            biased;
+            () = signals.recv() => cycle.stop(),
+            ended = cycle.ended() => return match ended {
+                CycleEnded::Reported(report, _) => Ok(*report),
+                CycleEnded::NotStarted(failure) | CycleEnded::Broken(failure) => Err(failure),
+            },
+            () = tokio::time::sleep(COMMANDS_PAUSE) => {
+                let now = store::data_version(&commands)?;
+                if std::mem::replace(&mut seen, now) != now && !store::installation(&commands)?.active {
+                    cycle.deactivate();
                 }
             }
         }
     }
 }
 
-fn said(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace]) -> Said {
+/// Waits for the sinks, but not for ever and not against a signal. Who is behind then is named.
+async fn ship(
+    sinks: &[SinkConfig],
+    state: &Path,
+    journal: &Journal,
+    signals: &mut StopSignals,
+) -> Result<Vec<SinkPlace>, Failure> {
+    let mut shipping = Shipping::start(sinks, state, journal.clone())?;
+    tokio::select! {
+        biased;
+        () = signals.recv() => {}
+        behind = shipping.end(Instant::now() + PATIENCE) => return Ok(behind),
+    }
+    Ok(shipping.end(Instant::now()).await)
+}
+
+fn output(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace], sinks: &[SinkConfig]) -> Output {
     for sink in behind {
         let error = sink.error.as_deref().unwrap_or_default();
         tracing::warn!(sink = %sink.name, delivered = sink.delivered, error, "a sink is behind; its events stay queued");
     }
-    if arguments.json {
-        if !report.error.is_empty() {
-            failure_of(report).show();
-        }
-        return Said { exit: report.exit, text: format!("{}\n", cycle_document(report)) };
-    }
     if !report.error.is_empty() {
-        failure_of(report).show();
+        Failure::from(report).show();
     }
-    Said { exit: report.exit, text: cycle_text(report, SystemClock.now()) }
-}
-
-pub(super) fn failure_of(report: &CycleReport) -> Failure {
-    Failure { exit: report.exit, error: report.error.clone(), hint: report.hint.clone() }
+    if arguments.json {
+        return Output { exit: report.exit, text: format!("{}\n", cycle_document(report)) };
+    }
+    let is_stuck =
+        |sink: &SinkConfig| sink.kind == SinkKind::Stdout && behind.iter().any(|behind| behind.name == sink.name);
+    if sinks.iter().any(is_stuck) {
+        // It would wait for the same reader for ever.
+        tracing::warn!("nobody reads the standard output; `rhombus-sync status` shows how the cycle went");
+        return Output { exit: report.exit, text: String::new() };
+    }
+    Output { exit: report.exit, text: cycle_text(report, SystemClock.now()) }
 }

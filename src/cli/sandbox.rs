@@ -1,11 +1,11 @@
 //! `sandbox`: the Rhombus simulator as a server, until it is stopped. Its token lies beside its accounts.
 
-use super::deployment::sandbox_folder;
-use super::failure::Failure;
-use super::process::random;
-use super::{Arguments, Said, show, show_document};
+use super::{Arguments, Output, show, show_document};
 use crate::config::{Config, ConfigError};
+use crate::deployment::sandbox_folder;
+use crate::failure::Failure;
 use crate::model::hex;
+use crate::process::random;
 use crate::sandbox::{Faults, Sandbox, Settings};
 use crate::secret::Token;
 use std::fs::OpenOptions;
@@ -20,7 +20,7 @@ pub(super) fn run(
     listen: SocketAddr,
     users: Option<PathBuf>,
     faults: Faults,
-) -> Result<Said, Failure> {
+) -> Result<Output, Failure> {
     let folder = match Config::load(&arguments.config) {
         Ok(config) => sandbox_folder(&config),
         Err(ConfigError::Missing(_)) => PathBuf::from("sandbox"),
@@ -46,7 +46,7 @@ pub(super) fn run(
         }
         Ok::<_, Failure>(())
     })?;
-    Ok(Said::done(""))
+    Ok(Output::done(""))
 }
 
 /// The token of last time, or a new one.

@@ -1,19 +1,19 @@
 //! `status`: what is provisioned, what waits for what, and how far the sinks are. Off line, beside a running sender.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use super::process::SystemClock;
-use super::{Arguments, Said};
-use crate::cycle::Clock;
-use crate::model::{Moment, OutstandingKind};
+use super::{Arguments, Output};
+use crate::config::SinkConfig;
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::model::{Clock, Moment, OutstandingKind};
+use crate::process::SystemClock;
 use crate::report::{outstanding_text, users_of};
 use crate::schedule::CronSchedule;
-use crate::store::{self, Access};
+use crate::store::{self, Access, SinkPlace};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
-    let deployment = Deployment::load(arguments)?;
+pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
     let outstanding = store::outstanding(&reader)?;
     let head = store::head_of(&reader)?;
@@ -22,17 +22,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     let next_cycle = next_cycle(&deployment, SystemClock.now());
     let last_cycle: Value =
         installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let sinks: Vec<Value> = deployment
-        .config
-        .sinks
-        .iter()
-        .map(|sink| {
-            let place = places.iter().find(|place| place.name == sink.name());
-            let delivered = place.map_or(0, |place| place.delivered);
-            let error = place.and_then(|place| place.error.as_deref());
-            json!({"kind": sink.kind.as_str(), "delivered": delivered, "pending": head.sequence - delivered, "error": error})
-        })
-        .collect();
+    let sinks: Vec<_> = deployment.config.sinks.iter().map(|sink| Standing::of(sink, &places, head.sequence)).collect();
     if arguments.json {
         let mut document = json!({
             "active": installation.active,
@@ -42,12 +32,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
             "last_good_cycle": installation.last_good_cycle_at.map(|at| at.to_string()),
             "next_cycle": next_cycle.map(|at| at.to_string()),
             "hold": hold.as_ref().map(|hold| hold.as_str()),
-            "sinks": sinks,
+            "sinks": sinks.iter().map(Standing::document).collect::<Vec<_>>(),
         });
         for kind in OutstandingKind::ALL {
             document[kind.as_str()] = users_of(&outstanding, kind);
         }
-        return Ok(Said::done(format!("{document}\n")));
+        return Ok(Output::done(format!("{document}\n")));
     }
     let mut text = String::new();
     let state = if installation.active { "active" } else { "deactivated" };
@@ -64,19 +54,44 @@ pub(super) fn run(arguments: &Arguments) -> Result<Said, Failure> {
     if let Some(hold) = &hold {
         let _ = writeln!(text, "  next: `rhombus-sync approve {hold}` releases exactly what is held, for one hour");
     }
-    for sink in sinks {
-        let (kind, delivered, pending) = (&sink["kind"], &sink["delivered"], &sink["pending"]);
-        let error = sink["error"].as_str().map(|error| format!(", {error}")).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "  sink {}: {delivered} delivered, {pending} pending{error}",
-            kind.as_str().unwrap_or_default()
-        );
+    for sink in &sinks {
+        let _ = writeln!(text, "  {}", sink.text(SystemClock.now()));
     }
-    Ok(Said::done(text))
+    Ok(Output::done(text))
 }
 
 fn next_cycle(deployment: &Deployment, now: Moment) -> Option<Moment> {
     let schedule = &deployment.config.schedule;
     CronSchedule::parse(&schedule.cron, &schedule.time_zone).ok()?.next_after(now)
+}
+
+/// How far a sink is.
+struct Standing<'s> {
+    sink: &'s SinkConfig,
+    place: SinkPlace,
+    pending_count: i64,
+}
+
+impl<'s> Standing<'s> {
+    fn of(sink: &'s SinkConfig, places: &[SinkPlace], head: i64) -> Self {
+        let place = places.iter().find(|place| place.name == sink.place()).cloned();
+        let place = place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
+        Self { sink, pending_count: head - place.delivered, place }
+    }
+
+    fn document(&self) -> Value {
+        let SinkPlace { delivered, dead_letters, error, since, .. } = &self.place;
+        json!({
+            "name": self.sink.name, "kind": self.sink.kind.as_str(), "delivered": delivered, "pending": self.pending_count,
+            "dead_letters": dead_letters, "error": error, "since": since.map(|since| since.to_string()),
+        })
+    }
+
+    fn text(&self, now: Moment) -> String {
+        let SinkPlace { delivered, error, since, .. } = &self.place;
+        let name = crate::model::clean(&self.sink.name);
+        let error = error.as_ref().map(|error| format!(", {}", crate::model::clean(error))).unwrap_or_default();
+        let since = since.map(|since| format!(" for {} s", now.since_ms(since).max(0) / 1000)).unwrap_or_default();
+        format!("sink {name}: {delivered} delivered, {} pending{error}{since}", self.pending_count)
+    }
 }

@@ -1,7 +1,7 @@
 //! What the shape alone does not show: limits, addresses, schedules, and what goes with what.
 
 use super::error::Fault;
-use super::raw::{Raw, RawLimits, RawRhombus, SinkKind};
+use super::raw::{Raw, RawLimits, RawRhombus};
 use crate::model::{Duration, Moment};
 use crate::schedule::{CronSchedule, ScheduleError};
 use std::net::IpAddr;
@@ -31,13 +31,6 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
     for (name, RawLimits { percent_max, .. }) in kinds {
         if percent_max > 100 {
             return Err(Fault::owned(format!("[guard.{name}] percent_max is more than 100")));
-        }
-    }
-    for sink in &raw.sinks {
-        match (sink.kind, &sink.path) {
-            (SinkKind::File, None) => return Err(Fault::plain("[[sinks]] kind = \"file\" needs a path")),
-            (SinkKind::Stdout, Some(_)) => return Err(Fault::plain("[[sinks]] kind = \"stdout\" has no path")),
-            (SinkKind::File, Some(_)) | (SinkKind::Stdout, None) => {}
         }
     }
     let zone = &raw.schedule.time_zone;

@@ -6,14 +6,14 @@ mod error;
 mod noticed;
 mod raw;
 mod settings;
+mod sinks;
 
 pub use error::ConfigError;
-pub use raw::SinkKind;
 pub use settings::Settings;
+pub use sinks::{SinkConfig, SinkKind};
 
 use crate::model::{Duration, GuardKind, UpdateMethod};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion, SourceSettings};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A configuration that can be used.
@@ -32,7 +32,7 @@ pub struct Config {
     /// Where the state lies.
     pub state_path: PathBuf,
     /// Where events go.
-    pub sinks: Vec<Sink>,
+    pub sinks: Vec<SinkConfig>,
 }
 
 /// `[rhombus]`: the endpoint.
@@ -73,27 +73,6 @@ pub struct Schedule {
 /// How long a checksum that does not fit yet is read again.
 const CHECKSUM_PATIENCE: Duration = Duration::from_seconds(5);
 
-/// `[[sinks]]`: where events go.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sink {
-    /// To a file, or to stdout.
-    pub kind: SinkKind,
-    /// The file.
-    pub path: Option<PathBuf>,
-}
-
-impl Sink {
-    /// Its name in the state: a sink that moves to another file begins there anew.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match (&self.kind, &self.path) {
-            (SinkKind::File, Some(path)) => format!("file:{}", path.display()),
-            (SinkKind::File, None) => "file".to_owned(),
-            (SinkKind::Stdout, _) => "stdout".to_owned(),
-        }
-    }
-}
-
 impl Config {
     /// Reads a configuration file; paths in it are relative to it.
     ///
@@ -113,12 +92,7 @@ impl Config {
         // Without `.` in the middle, so that one place has one name.
         let place = |path: &PathBuf| folder.join(path).components().collect::<PathBuf>();
         let rhombus = raw.rhombus.clone().unwrap_or_default();
-        let sinks: Vec<_> =
-            raw.sinks.iter().map(|sink| Sink { kind: sink.kind, path: sink.path.as_ref().map(place) }).collect();
-        let names: BTreeSet<_> = sinks.iter().map(Sink::name).collect();
-        if names.len() < sinks.len() {
-            return Err(error::Fault::plain("[[sinks]] two of them go to the same place"));
-        }
+        let sinks = sinks::sinks(&raw.sinks, &place)?;
         let limits = |limits: &raw::RawLimits| Limits {
             count_free: limits.count_free,
             percent_max: limits.percent_max,
@@ -151,7 +125,7 @@ impl Config {
             requests_per_second_max: Some(rhombus.requests_per_second_max),
             settle_time: rhombus.settle_time,
             keep_history: raw.state.keep_history,
-            sink_names: sinks.iter().map(Sink::name).collect(),
+            sink_names: sinks.iter().map(SinkConfig::place).collect(),
             wanted_under: ScopeVersion { directory: source_settings(&raw.directory), scope },
             keys: noticed::keys_of(&raw),
         };
@@ -244,6 +218,12 @@ mod tests {
         check(
             &format!("{BASE}{}{}", sink("e.ndjson"), sink("./e.ndjson")),
             "[[sinks]] two of them go to the same place",
+        );
+        let named = |name: &str| format!("[[sinks]]\nkind = \"file\"\nname = \"{name}\"\npath = \"{name}-events\"\n");
+        check(&format!("{BASE}{}{}", named("a"), named("b")), "ok");
+        check(
+            &format!("{BASE}{}{}[[sinks]]\nkind = \"stdout\"\nname = \"b\"\n", named("a"), named("b")),
+            "[[sinks]] two of them have the same name",
         );
         check(
             &format!("{BASE}{RHOMBUS}token = \"s3cret\"\n"),

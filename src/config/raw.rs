@@ -1,6 +1,7 @@
 //! The file's own shape: every key that works, with its default.
 
 use super::error::Fault;
+use super::sinks::RawSink;
 use crate::model::{Duration, ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -195,41 +196,4 @@ impl Default for RawState {
     fn default() -> Self {
         Self { path: PathBuf::from("state/rhombus-sync.db"), keep_history: Duration::from_seconds(365 * 86_400) }
     }
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawSink {
-    pub(super) kind: SinkKind,
-    #[serde(default)]
-    pub(super) format: RawSinkFormat,
-    pub(super) path: Option<PathBuf>,
-}
-
-/// Where events go.
-#[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub enum SinkKind {
-    /// A file of whole lines.
-    File,
-    /// The standard output.
-    Stdout,
-}
-
-impl SinkKind {
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Stdout => "stdout",
-        }
-    }
-}
-
-#[derive(Deserialize, Serialize, Default)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RawSinkFormat {
-    #[default]
-    DirectoryInsights,
 }

@@ -231,6 +231,12 @@ const SECTIONS: &[Section] = &[
                 "With `--json` a `stdout` sink waits for the next run without it.",
             ),
             key(
+                "name",
+                Text,
+                Nothing,
+                "What `status` calls it; left out, its kind and place (`file:/path`, `stdout`). A sink that is renamed keeps its place.",
+            ),
+            key(
                 "format",
                 OneOf(&["directory-insights"]),
                 Is("\"directory-insights\""),

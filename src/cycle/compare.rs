@@ -7,28 +7,26 @@ use crate::model::{
     ClockDoubt, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue, Seen,
 };
 use crate::plan::{self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Plan, ScopeVersions, Whole};
-use crate::source::{Export, ExportRead, SourceError, TakeUser};
+use crate::source::{self, Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
+use tokio_util::sync::CancellationToken;
 
 /// A wall clock further behind the last event than this stops removals, in milliseconds.
 const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
-
-/// Opens the export, whatever its age.
-///
-/// # Errors
-/// It cannot be read, or its checksum does not fit.
-pub fn open_file(settings: &Settings) -> Result<Export, SourceError> {
-    Export::open(&settings.export_path, settings.format, &settings.id_attribute, settings.checksum_patience)
-}
 
 /// Opens the export, if its age allows it.
 ///
 /// # Errors
 /// It cannot be read, or is refused.
-pub fn open_export(settings: &Settings, now: Moment, installation: &InstallationRow) -> Result<Export, SourceError> {
-    let export = open_file(settings)?;
+pub fn open_export(
+    settings: &Settings,
+    now: Moment,
+    installation: &InstallationRow,
+    stop: &CancellationToken,
+) -> Result<Export, SourceError> {
+    let export = source::open(settings, stop)?;
     export.check_age(now, settings.max_age, installation.export_written_at)?;
     Ok(export)
 }

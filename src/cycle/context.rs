@@ -9,8 +9,8 @@ use crate::scim::ScimTarget;
 use crate::session::{Session, SessionContext};
 use crate::store::Journal;
 use rusqlite::Connection;
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 /// Everything that a cycle touches.
@@ -30,7 +30,7 @@ pub struct CycleContext<'w, T> {
     /// No request is sent after this is cancelled.
     pub stop: CancellationToken,
     /// Set before `stop` if an administrator deactivated the integration.
-    pub deactivated: Rc<Cell<bool>>,
+    pub deactivated: Arc<AtomicBool>,
     /// The id of this cycle.
     pub cycle: CycleId,
     /// What started it.

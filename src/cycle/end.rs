@@ -3,18 +3,20 @@
 use super::compare::Compared;
 use super::context::CycleContext;
 use super::error::CompareError;
-use super::verdict::{Endpoint, verdict};
+use super::verdict::{Endpoint, deactivated, verdict};
 use crate::apply::Tally;
 use crate::config::Settings;
 use crate::http::Transport;
 use crate::model::{
-    Action, ChangeKey, DirectoryId, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason, UserName,
-    chain,
+    Action, ChangeKey, DirectoryId, Exit, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason,
+    UserName, chain,
 };
 use crate::report::{CycleReport, CycleResult, Resume, TokenProof};
 use crate::session::{End, EndpointSeen, Session};
+use crate::source::SourceError;
 use crate::store::{self, JournalError, LastCycle, Quiet};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What a cycle comes to.
@@ -46,18 +48,26 @@ pub(super) struct CycleEnd {
 
 /// Why a cycle had no plan: a chain of causes with a hint.
 pub(super) struct Failure {
-    pub(super) exit: u8,
+    pub(super) exit: Exit,
     pub(super) error: Vec<String>,
     pub(super) hint: Option<String>,
 }
 
 impl Failure {
-    pub(super) fn of(error: &CompareError) -> Self {
-        Self { exit: 1, error: chain(error), hint: error.hint() }
+    pub(super) fn of<T>(context: &CycleContext<'_, T>, error: &CompareError) -> Self {
+        if !matches!(error, CompareError::Source(SourceError::Stopped { .. })) {
+            return Self { exit: Exit::Failed, error: chain(error), hint: error.hint() };
+        }
+        if context.deactivated.load(Ordering::SeqCst) {
+            let (exit, error, hint) = deactivated();
+            return Self { exit, error, hint };
+        }
+        // A signal is obeyed, and that is no error.
+        Self { exit: Exit::Done, error: Vec::new(), hint: None }
     }
 
     pub(super) fn throttled(until: Moment) -> Self {
-        Self { exit: 3, error: vec![format!("Rhombus asked not to be called before {until}")], hint: None }
+        Self { exit: Exit::Partial, error: vec![format!("Rhombus asked not to be called before {until}")], hint: None }
     }
 }
 
@@ -130,7 +140,8 @@ impl CycleEnd {
     /// Ends a cycle that had no plan: what stood before still stands.
     pub(super) fn fail<T>(mut self, context: &CycleContext<'_, T>, failure: Failure) -> Result<Self, JournalError> {
         let Failure { exit, error, hint } = failure;
-        self.report.result = if exit == 3 { CycleResult::Partial } else { CycleResult::Failed };
+        self.report.result =
+            if matches!(exit, Exit::Done | Exit::Partial) { CycleResult::Partial } else { CycleResult::Failed };
         (self.report.exit, self.report.error, self.report.hint) = (exit, error, hint);
         self.keep_what_stands(context)?;
         Ok(self)
@@ -142,7 +153,7 @@ impl CycleEnd {
             "look at `rhombus-sync plan` again: export, settings, window or state have changed; nothing was sent";
         CycleReport {
             result: CycleResult::Failed,
-            exit: 7,
+            exit: Exit::Unexpected,
             plan: found.to_owned(),
             error: vec![format!("the plan is {found}, expected was {}", crate::model::clean(expected))],
             hint: Some(hint.to_owned()),
@@ -224,7 +235,7 @@ impl CycleEnd {
         let everybody = self.only.is_none();
         let open = [OutstandingKind::Waiting, OutstandingKind::Held, OutstandingKind::Failed, OutstandingKind::Parked];
         let left = open.iter().any(|kind| self.report.count(*kind) > 0) || !self.sightings.is_empty();
-        let over = !left && self.report.exit == 0 && end.is_none();
+        let over = !left && self.report.exit == Exit::Done && end.is_none();
         self.row.quiet = self.row.quiet.take().filter(|_| over && everybody);
         let mut outstanding = std::mem::take(&mut self.report.outstanding);
         let waits = |entry: &OutstandingUser| matches!(entry.kind, OutstandingKind::Waiting | OutstandingKind::Held);
@@ -290,7 +301,7 @@ fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
 pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
     CycleReport {
         result: CycleResult::Done,
-        exit: 0,
+        exit: Exit::Done,
         cycle: context.cycle.clone(),
         export_users_count: 0,
         export_digest: String::new(),

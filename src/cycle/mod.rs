@@ -13,12 +13,11 @@ mod selection;
 mod verdict;
 mod write;
 
-pub use crate::model::Clock;
-pub use compare::{Compared, Known, believable, compare, open_export, open_file};
+pub use compare::{Compared, Known, believable, compare, open_export};
 pub use context::{CycleContext, CycleOptions};
 pub use error::CompareError;
 pub use refresh::look;
-pub use selection::look_for;
+pub use selection::{find_user, look_for};
 
 use crate::apply::{Apply, Previous};
 use crate::http::Transport;
@@ -39,9 +38,9 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let (settings, reader, journal) = (context.settings, &context.reader, &context.journal);
     let installation = store::installation(reader)?;
     let mut end = CycleEnd::begin(context, installation.generation);
-    let mut export = match open_export(settings, context.clock.now(), &installation) {
+    let mut export = match open_export(settings, context.clock.now(), &installation, &context.stop) {
         Ok(export) => export,
-        Err(error) => return write(context, end.fail(context, Failure::of(&error.into()))?).await,
+        Err(error) => return write(context, end.fail(context, Failure::of(context, &error.into()))?).await,
     };
     if context.options == CycleOptions::default()
         && let Some(read) = quiet(context, &installation, &mut export)?
@@ -75,7 +74,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         Ok(compared) => compared,
         Err(error) => {
             end.count(&apply.into_tally());
-            return write(context, end.fail(context, Failure::of(&error))?).await;
+            return write(context, end.fail(context, Failure::of(context, &error))?).await;
         }
     };
     if let Some(expected) = context.options.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {

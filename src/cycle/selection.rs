@@ -77,6 +77,28 @@ impl Selection {
     }
 }
 
+/// Whom a text means: a directory id that the state or its log knows, else a linked username, else a user of the export, which
+/// is opened only then.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn find_user(
+    text: &str,
+    reader: &Connection,
+    settings: &Settings,
+    open_export: impl FnOnce() -> Option<Export>,
+) -> rusqlite::Result<Option<DirectoryId>> {
+    let id = DirectoryId::new(text);
+    if store::link_by_id(reader, &id)?.is_some() || !store::history(reader, &id)?.is_empty() {
+        return Ok(Some(id));
+    }
+    if let Some(link) = store::link_of(reader, &folded(text))? {
+        return Ok(Some(link.directory_id));
+    }
+    let found = open_export().and_then(|mut export| look_for(text, reader, settings, &mut export).ok());
+    Ok(found.and_then(|(id, _)| id))
+}
+
 /// What an export says of the user that a text means; none if nobody is meant.
 ///
 /// # Errors

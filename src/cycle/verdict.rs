@@ -1,6 +1,6 @@
 //! What a cycle's end comes to: its result, its exit code, and what the reader can do about it.
 
-use crate::model::OutstandingKind;
+use crate::model::{Exit, OutstandingKind};
 use crate::report::{CycleReport, CycleResult};
 use crate::session::End;
 
@@ -21,51 +21,57 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
     let (exit, error, hint) = match end {
         Some(End::Unauthorized(said)) => ended(
-            1,
+            Exit::Failed,
             format!("Rhombus refuses the token: {said}"),
             Some("put a valid token into the token file; nobody was marked failed, and the next cycle goes on"),
         ),
         Some(End::WrongEndpoint(said)) => ended(
-            1,
+            Exit::Failed,
             format!("this is not the endpoint of this state: {said}"),
             Some("compare [rhombus] base_url with the Rhombus console"),
         ),
         Some(End::Unanswered(said)) => ended(
-            if report.accepted_count() > 0 { 3 } else { 1 },
+            if report.accepted_count() > 0 { Exit::Partial } else { Exit::Failed },
             format!("Rhombus does not answer: {said}"),
             Some("the rest was neither tried nor marked failed; the next cycle goes on"),
         ),
         Some(End::NotRefreshed(said)) => ended(
-            1,
+            Exit::Failed,
             format!("what Rhombus holds could not be read: {said}"),
             Some("nothing was sent; a cycle without --refresh goes on without it"),
         ),
-        Some(End::Throttled(until)) => ended(3, format!("Rhombus asked not to be called before {until}"), None),
-        Some(End::Deactivated) => ended(
-            6,
-            "deactivated while the cycle ran".to_owned(),
-            Some("run `rhombus-sync activate` to manage users again"),
-        ),
-        Some(End::State(error)) => ended(1, error.to_string(), None),
-        Some(End::Stopped) => (0, Vec::new(), None),
+        Some(End::Throttled(until)) => {
+            ended(Exit::Partial, format!("Rhombus asked not to be called before {until}"), None)
+        }
+        Some(End::Deactivated) => deactivated(),
+        Some(End::State(error)) => ended(Exit::Failed, error.to_string(), None),
+        Some(End::Stopped) => (Exit::Done, Vec::new(), None),
         None if endpoint == Endpoint::Silent => ended(
-            1,
+            Exit::Failed,
             "Rhombus does not answer".to_owned(),
             Some("look at the network and at [rhombus] base_url; nobody was marked failed"),
         ),
-        None if failed || may_show => (3, Vec::new(), None),
-        None if report.count(OutstandingKind::Held) > 0 => (4, Vec::new(), None),
-        None => (0, Vec::new(), None),
+        None if failed || may_show => (Exit::Partial, Vec::new(), None),
+        None if report.count(OutstandingKind::Held) > 0 => (Exit::Held, Vec::new(), None),
+        None => (Exit::Done, Vec::new(), None),
     };
     report.exit = exit;
     report.error = error;
     report.hint = hint;
     report.result = match exit {
         // A signal is obeyed, and that is no error; but not all was done.
-        0 if end == Some(&End::Stopped) => CycleResult::Partial,
-        0 => CycleResult::Done,
-        3 => CycleResult::Partial,
-        4 => CycleResult::Held,
-        _ => CycleResult::Failed,
+        Exit::Done if end == Some(&End::Stopped) => CycleResult::Partial,
+        Exit::Done => CycleResult::Done,
+        Exit::Partial => CycleResult::Partial,
+        Exit::Held => CycleResult::Held,
+        Exit::Failed | Exit::Usage | Exit::Busy | Exit::Inactive | Exit::Unexpected | Exit::Misconfigured => {
+            CycleResult::Failed
+        }
     };
+}
+
+/// Somebody deactivated the integration while the cycle ran.
+pub(super) fn deactivated() -> (Exit, Vec<String>, Option<String>) {
+    let hint = "run `rhombus-sync activate` to manage users again";
+    (Exit::Inactive, vec!["deactivated while the cycle ran".to_owned()], Some(hint.to_owned()))
 }

@@ -4,7 +4,7 @@ use super::context::CycleContext;
 use super::end::CycleEnd;
 use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
-use crate::model::{ConfigKeys, CycleId, Duration, HoldId};
+use crate::model::{ConfigKeys, CycleId, Duration, Exit, HoldId};
 use crate::plan::{ScopeVersion, hold_id};
 use crate::report::{CycleReport, CycleResult, TokenProof, cycle_document};
 use crate::store::{self, JournalError};
@@ -45,7 +45,7 @@ pub(super) async fn write<T: Transport>(
 impl Writer {
     fn write(self, transaction: &Transaction<'_>, mut end: CycleEnd) -> rusqlite::Result<CycleReport> {
         let now = end.row.now;
-        let stopped = end.report.exit == 0 && end.report.result == CycleResult::Partial;
+        let stopped = end.report.exit == Exit::Done && end.report.result == CycleResult::Partial;
         self.write_users(transaction, &mut end)?;
         write_holds(transaction, &mut end)?;
         store::append(transaction, &[cycle_event(&end.report, self.source)], now)?;
@@ -58,7 +58,10 @@ impl Writer {
         row.hold = report.hold.as_deref().map(HoldId::new);
         row.export_users_count = row.export_written_at.map(|_| report.export_users_count.cast_signed());
         // Good is what read the export and came to its end.
-        row.good_at = (matches!(report.exit, 0 | 3 | 4) && !stopped && row.export_written_at.is_some()).then_some(now);
+        row.good_at = (matches!(report.exit, Exit::Done | Exit::Partial | Exit::Held)
+            && !stopped
+            && row.export_written_at.is_some())
+        .then_some(now);
         // A file from the future must not make every later one look old.
         row.export_written_at = row.export_written_at.map(|written_at| written_at.min(now));
         store::finish_cycle(transaction, &row)?;

@@ -9,20 +9,20 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The backoff of one outage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Backoff {
+pub(super) struct Backoff {
     last: Option<Duration>,
 }
 
 impl Backoff {
     /// The next pause.
-    pub fn longer(&mut self) -> Duration {
+    pub(super) fn longer(&mut self) -> Duration {
         let next = self.last.map_or(FIRST, |last| (last * 2).min(LONGEST));
         self.last = Some(next);
         next
     }
 
     /// It answers again.
-    pub fn over(&mut self) {
+    pub(super) fn over(&mut self) {
         self.last = None;
     }
 }

@@ -1,34 +1,31 @@
-//! What a daemon holds while it may send: the lock, the journal, the shipping thread, and an eye on what other commands write.
+//! What a daemon holds while it may send: the lock, the journal, the sinks' workers, and an eye on what other commands write.
 
-use super::deployment::Deployment;
-use super::failure::Failure;
-use crate::daemon::Shipping;
+use crate::deployment::Deployment;
+use crate::failure::Failure;
 use crate::model::Moment;
+use crate::process::aside;
+use crate::ship::Shipping;
 use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
+use std::time::{Duration, Instant};
+
+/// How long the sinks may take for what is left, where nobody asked for them: it stays queued.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// The right to send, with everything that goes with it.
 pub(super) struct Sending {
     pub(super) journal: Journal,
     pub(super) shipping: Shipping,
     pub(super) installation_id: String,
-    orders: Connection,
+    commands: Connection,
     identity: Option<(u64, u64)>,
     seen: i64,
     approval_ends: i64,
 }
 
-impl Drop for Sending {
-    /// Lets go of the lock, whatever a sink that blocks still holds.
-    fn drop(&mut self) {
-        self.shipping.end();
-        self.journal.end();
-    }
-}
-
 /// What another process wrote since the last look.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Orders {
+pub(super) struct Commands {
     /// Nobody is managed any more, or the state was bound to another endpoint.
     pub(super) deactivated: bool,
     /// Something that was held is released.
@@ -40,76 +37,66 @@ pub(super) struct Orders {
 }
 
 impl Sending {
-    /// Takes the lock and opens the state.
+    /// Takes the lock and opens the state. It may take as long as SQLite's check of the whole state does.
     pub(super) fn begin(deployment: &Deployment) -> Result<Self, Failure> {
         let (lock, writer, installation) = deployment.sender()?;
-        let (orders, _) = deployment.state(Access::Read)?;
-        let (reader, _) = deployment.state(Access::Read)?;
+        let (commands, _) = deployment.state(Access::Read)?;
         store::quick_check(&writer)?;
-        let identity = store::identity(&orders);
+        let identity = store::identity(&commands);
         let journal = Journal::start(writer, Some(lock), None)?;
-        let shipping = Self::ship(deployment, reader, &journal)?;
-        let (seen, approval_ends) = (data_version(&orders)?, store::last_approval_ends(&orders)?);
+        let shipping = Shipping::start(&deployment.config.sinks, &deployment.state_path, journal.clone())?;
+        let (seen, approval_ends) = (store::data_version(&commands)?, store::last_approval_ends(&commands)?);
         Ok(Self {
             journal,
             shipping,
             installation_id: installation.installation_id,
-            orders,
+            commands,
             identity,
             seen,
             approval_ends,
         })
     }
 
-    fn ship(deployment: &Deployment, reader: Connection, journal: &Journal) -> Result<Shipping, Failure> {
-        let config = deployment.config.clone();
-        Ok(Shipping::start(move || super::deployment::sinks_of(&config, false), reader, journal.clone())?)
-    }
-
-    /// Ships to the sinks of another configuration from now on.
-    pub(super) fn ship_anew(&mut self, deployment: &Deployment) -> Result<(), Failure> {
-        let (reader, _) = deployment.state(Access::Read)?;
-        // One thread at a time writes to a file.
-        self.shipping.end();
-        self.shipping = Self::ship(deployment, reader, &self.journal)?;
-        Ok(())
+    /// Lets go of the lock, whatever a sink that blocks still holds.
+    pub(super) async fn end(mut self) {
+        self.shipping.end(Instant::now() + LAST_EVENTS).await;
+        let journal = self.journal.clone();
+        drop(self);
+        if let Ok(mut ended) = aside("last", move || journal.end()) {
+            ended.done().await;
+        }
     }
 
     /// Whether another file, or none, lies where the state was.
     pub(super) fn has_moved(&self) -> bool {
-        store::identity(&self.orders) != self.identity
+        store::identity(&self.commands) != self.identity
     }
 
     /// What other commands wrote.
-    pub(super) fn orders(&mut self, deployment: &Deployment) -> Result<Orders, Failure> {
+    pub(super) fn commands(&mut self, deployment: &Deployment) -> Result<Commands, Failure> {
         if self.has_moved() {
-            return Ok(Orders { moved: true, ..Orders::default() });
+            return Ok(Commands { moved: true, ..Commands::default() });
         }
-        let version = data_version(&self.orders)?;
+        let version = store::data_version(&self.commands)?;
         if std::mem::replace(&mut self.seen, version) == version {
-            return Ok(Orders::default());
+            return Ok(Commands::default());
         }
-        let installation = store::installation(&self.orders)?;
-        let approval_ends = store::last_approval_ends(&self.orders)?;
+        let installation = store::installation(&self.commands)?;
+        let approval_ends = store::last_approval_ends(&self.commands)?;
         let approved = approval_ends > self.approval_ends;
         self.approval_ends = approval_ends;
         let elsewhere = installation.base_url != deployment.endpoint()?;
         let token_fingerprint = Some(installation.token_fingerprint).filter(|print| !print.is_empty());
-        Ok(Orders { deactivated: !installation.active || elsewhere, approved, moved: false, token_fingerprint })
+        Ok(Commands { deactivated: !installation.active || elsewhere, approved, moved: false, token_fingerprint })
     }
 
     /// Before this, Rhombus asked not to be called; none where that is over.
     pub(super) fn not_before(&self, now: Moment) -> Option<Moment> {
-        store::installation(&self.orders).ok().map(|row| row.not_before).filter(|until| *until > now)
+        store::installation(&self.commands).ok().map(|row| row.not_before).filter(|until| *until > now)
     }
 
     /// How many users are provisioned.
     pub(super) fn provisioned(&self) -> i64 {
-        store::installation(&self.orders).map_or(0, |row| row.provisioned_count)
+        store::installation(&self.commands).map_or(0, |row| row.provisioned_count)
     }
-}
-
-/// Changes whenever another connection has committed.
-pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The service manager, if there is one.
 #[derive(Debug)]
-pub struct ServiceManager {
+pub(super) struct ServiceManager {
     watchdog: bool,
     status: String,
 }
@@ -13,7 +13,7 @@ pub struct ServiceManager {
 impl ServiceManager {
     /// Finds out whether a watchdog wants to be fed.
     #[must_use]
-    pub fn find() -> Self {
+    pub(super) fn find() -> Self {
         Self {
             watchdog: sd_notify::watchdog_enabled().is_some_and(|every: Duration| !every.is_zero()),
             status: String::new(),
@@ -21,24 +21,24 @@ impl ServiceManager {
     }
 
     /// Configuration, state and lock are good.
-    pub fn ready(&self) {
+    pub(super) fn ready(&self) {
         tell(&[NotifyState::Ready]);
     }
 
     /// It ends.
-    pub fn stopping(&self) {
+    pub(super) fn stopping(&self) {
         tell(&[NotifyState::Stopping]);
     }
 
     /// The work loop lives; only that loop calls this.
-    pub fn alive(&self) {
+    pub(super) fn alive(&self) {
         if self.watchdog {
             tell(&[NotifyState::Watchdog]);
         }
     }
 
     /// One line for `systemctl status`, told where it is another one. The answer says whether it was.
-    pub fn status(&mut self, status: &str) -> bool {
+    pub(super) fn status(&mut self, status: &str) -> bool {
         if self.status == status {
             return false;
         }

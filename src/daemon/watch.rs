@@ -3,7 +3,8 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a changed export must be quiet.
 const QUIET: Duration = Duration::from_secs(1);
@@ -11,19 +12,61 @@ const QUIET: Duration = Duration::from_secs(1);
 /// What a file looks like from outside: device, inode, length, times of its content and of its inode.
 type Look = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
-/// A watch of one export and the checksum beside it.
+/// How coarse a file system's clock is.
+const CLOCK_GRAIN: Duration = Duration::from_millis(10);
+/// How often it is looked at.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// A thread that looks at an export: a file system that does not answer holds up nobody else. It ends with this handle.
+pub(super) struct Watch {
+    path: PathBuf,
+    changes: tokio::sync::mpsc::Receiver<()>,
+    _end: std::sync::mpsc::Sender<()>,
+}
+
+impl Watch {
+    /// Watches from now on: the file as it is counts as known.
+    pub(super) fn start(path: &Path) -> std::io::Result<Self> {
+        let (change, changes) = tokio::sync::mpsc::channel(1);
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (of, since) = (path.to_owned(), SystemTime::now());
+        std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
+            let mut export = ExportLook::new(&of);
+            export.changed_since(since, Instant::now());
+            while ended.recv_timeout(LOOK_PAUSE) == Err(RecvTimeoutError::Timeout) {
+                if export.has_settled(Instant::now()) {
+                    // Full: the last change has not been heard of yet.
+                    let _ = change.try_send(());
+                }
+            }
+        })?;
+        Ok(Self { path: path.to_owned(), changes, _end: end })
+    }
+
+    /// Whether it watches this file.
+    pub(super) fn is_of(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
+    /// Waits for a change that is quiet; for ever, where the thread has ended.
+    pub(super) async fn changed(&mut self) {
+        if self.changes.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// What is known of one export and the checksum beside it.
 #[derive(Debug)]
-pub struct Watch {
+struct ExportLook {
     path: PathBuf,
     checksum: PathBuf,
     known: [Look; 2],
     changed_at: Option<Instant>,
 }
 
-impl Watch {
-    /// Watches from now on: the file as it is counts as known.
-    #[must_use]
-    pub fn new(path: &Path) -> Self {
+impl ExportLook {
+    fn new(path: &Path) -> Self {
         let mut checksum = path.as_os_str().to_owned();
         checksum.push(".sha256");
         let mut watch =
@@ -32,14 +75,21 @@ impl Watch {
         watch
     }
 
-    /// Whether it watches this file.
-    #[must_use]
-    pub fn is_of(&self, path: &Path) -> bool {
-        self.path == path
+    /// Counts the file as changed if it was touched after the watch was asked for and before it was first looked at.
+    fn changed_since(&mut self, since: SystemTime, now: Instant) {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(CLOCK_GRAIN);
+        let touched = |look: &Look| {
+            let (seconds, nanoseconds) =
+                look.map(|(.., seconds, nanoseconds)| (seconds, nanoseconds)).unwrap_or_default();
+            Duration::new(seconds.max(0).unsigned_abs(), u32::try_from(nanoseconds).unwrap_or(0)) >= since
+        };
+        if self.known.iter().any(touched) {
+            self.changed_at = Some(now);
+        }
     }
 
     /// Whether the export has changed and has been quiet for a second since; once for each change.
-    pub fn has_settled(&mut self, now: Instant) -> bool {
+    fn has_settled(&mut self, now: Instant) -> bool {
         let look = self.look();
         if look != self.known {
             self.known = look;
@@ -72,7 +122,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, later) =
             (folder.path().join("later/d.json"), |seconds| Instant::now() + Duration::from_secs(seconds));
-        let mut watch = Watch::new(&path);
+        let mut watch = ExportLook::new(&path);
         assert!(!watch.has_settled(later(0)) && !watch.has_settled(later(9)), "nothing is there");
         std::fs::create_dir(folder.path().join("later")).expect("a folder that appears later");
         std::fs::write(&path, "1").expect("written");
@@ -94,7 +144,7 @@ mod tests {
         std::fs::write(of("one"), "1").expect("written");
         std::fs::write(of("two"), "22").expect("written");
         std::os::unix::fs::symlink(of("one"), &link).expect("a link");
-        let mut watch = Watch::new(&link);
+        let mut watch = ExportLook::new(&link);
         std::os::unix::fs::symlink(of("two"), of("next")).expect("a link");
         std::fs::rename(of("next"), &link).expect("renamed over");
         let now = Instant::now();

@@ -3,9 +3,11 @@
 //! A [`Draft`] says what happened; [`seal`] gives it its number, time and place in the chain. Names of
 //! `group_*` events are deliberately absent: Rhombus has no groups.
 
+mod format;
 mod seal;
 mod verify;
 
+pub use format::EventFormat;
 pub(crate) use seal::event_type_of;
 pub use seal::{Head, Installation, Sealed, seal};
 pub use verify::{Before, Flaw, Verifier, chain_of};

@@ -8,6 +8,7 @@ mod worded;
 
 mod change;
 mod config_keys;
+mod exit;
 mod outstanding;
 mod policy;
 mod reason;
@@ -18,6 +19,7 @@ mod user;
 
 pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
 pub use config_keys::ConfigKeys;
+pub use exit::Exit;
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{

@@ -8,12 +8,6 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 pub struct Moment(pub i64);
 
-/// What time it is. A trait, because tests must replace it.
-pub trait Clock {
-    /// Now.
-    fn now(&self) -> Moment;
-}
-
 impl Moment {
     /// That much later.
     #[must_use]
@@ -38,6 +32,12 @@ impl Moment {
     pub fn since_ms(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
+}
+
+/// What time it is. A trait, because tests must replace it.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Moment;
 }
 
 impl fmt::Display for Moment {

@@ -1,7 +1,7 @@
 //! The JSON documents, member by member.
 
 use super::CycleReport;
-use crate::model::{Change, Moment, OutstandingKind, OutstandingUser};
+use crate::model::{Change, Exit, Moment, OutstandingKind, OutstandingUser};
 use crate::plan::ApprovedPlan;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub fn cycle_document(report: &CycleReport) -> Value {
     let mut document = json!({
         "result": report.result.as_str(),
-        "exit": report.exit,
+        "exit": report.exit.code(),
         "cycle": report.cycle.as_str(),
         "export": {"users": report.export_users_count, "digest": report.export_digest},
         "created": report.created_count,
@@ -90,6 +90,6 @@ fn user(entry: &OutstandingUser) -> Value {
 
 /// Any command that failed.
 #[must_use]
-pub fn failure_document(exit: u8, error: &[String], hint: Option<&str>) -> Value {
-    json!({"result": "failed", "exit": exit, "error": error, "hint": hint})
+pub fn failure_document(exit: Exit, error: &[String], hint: Option<&str>) -> Value {
+    json!({"result": "failed", "exit": exit.code(), "error": error, "hint": hint})
 }

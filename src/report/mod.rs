@@ -6,9 +6,9 @@ mod text;
 
 pub use document::{cycle_document, failure_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
-pub use text::{cycle_text, outstanding_text, plan_text};
+pub use text::{cycle_text, event_text, outstanding_text, plan_text};
 
-use crate::model::{CycleId, OutstandingKind, OutstandingUser};
+use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser};
 
 /// How a cycle ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +64,7 @@ pub struct CycleReport {
     /// How it ended.
     pub result: CycleResult,
     /// The exit code that says so.
-    pub exit: u8,
+    pub exit: Exit,
     /// Its id.
     pub cycle: CycleId,
     /// How many users the export held.

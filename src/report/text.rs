@@ -135,3 +135,21 @@ fn age(since: Option<Moment>, now: Moment) -> String {
 fn count(count: usize, word: &str) -> String {
     if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
+
+/// One event in one line for people.
+#[must_use]
+pub fn event_text(line: &str) -> String {
+    let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let text = |value: &serde_json::Value| {
+        value.as_str().map(|text| crate::model::clean(text).into_owned()).unwrap_or_default()
+    };
+    let outcome = if event["success"] == true { "done".to_owned() } else { text(&event["error_message"]) };
+    let changes: String = event["changes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|change| format!(", {} → {:?}", text(&change["field"]), text(&change["to"])))
+        .collect();
+    let (at, kind) = (text(&event["timestamp"]), text(&event["event_type"]));
+    format!("{at} {kind} {}: {outcome}{changes}\n", text(&event["resource"]["username"]))
+}

@@ -194,7 +194,7 @@ mod tests {
     async fn no_call_leaves_after_a_stop() {
         for (deactivated, expected) in [(false, "stopped"), (true, "deactivated")] {
             let bench = Bench::new("", "");
-            bench.deactivated.set(deactivated);
+            bench.deactivated.store(deactivated, std::sync::atomic::Ordering::SeqCst);
             bench.stop.cancel();
             let session = bench.session();
             assert_eq!(session.read(&ScimId::new("1")).await, Err(ReadError::Ended));

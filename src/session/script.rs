@@ -10,9 +10,10 @@ use crate::settlement::{LinkEffect, Settlement};
 use crate::store::{self, Journal};
 use rusqlite::Connection;
 use serde_json::json;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
 /// Answers one after the other, separated by `|`: `200 ID USERNAME`, `200 list`, `404`, `429 SECONDS`, `cut`, `off`.
@@ -69,7 +70,7 @@ pub(super) struct Bench {
     journal: Journal,
     reader: Connection,
     pub(super) stop: CancellationToken,
-    pub(super) deactivated: Rc<Cell<bool>>,
+    pub(super) deactivated: AtomicBool,
     pub(super) asked: Rc<RefCell<Vec<String>>>,
 }
 
@@ -85,7 +86,7 @@ impl Bench {
             add_link(&mut reader, link);
         }
         let journal = Journal::start(store::scratch(Noon.now()).expect("a state"), None, None).expect("a journal");
-        Self { target, journal, reader, stop: CancellationToken::new(), deactivated: Rc::default(), asked }
+        Self { target, journal, reader, stop: CancellationToken::new(), deactivated: AtomicBool::default(), asked }
     }
 
     pub(super) fn session(&self) -> Session<'_, Script> {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
 /// Why a cycle ended before all was tried.
@@ -59,7 +59,7 @@ pub(crate) struct SessionContext<'c, T> {
     /// No request is sent after this is cancelled.
     pub(crate) stop: &'c CancellationToken,
     /// Set before `stop` if an administrator deactivated the integration.
-    pub(crate) deactivated: &'c Rc<Cell<bool>>,
+    pub(crate) deactivated: &'c AtomicBool,
     /// How many pieces of work are under way at once, those that wait for their turn among them.
     pub(crate) window: usize,
 }
@@ -147,7 +147,11 @@ impl<'c, T: Transport> Session<'c, T> {
 
     pub(crate) fn ended(&self) -> bool {
         if self.context.stop.is_cancelled() {
-            self.end_cycle(if self.context.deactivated.get() { End::Deactivated } else { End::Stopped });
+            self.end_cycle(if self.context.deactivated.load(Ordering::SeqCst) {
+                End::Deactivated
+            } else {
+                End::Stopped
+            });
         }
         self.end.borrow().is_some()
     }

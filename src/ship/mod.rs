@@ -1,54 +1,68 @@
-//! SHELL: the outbox to the sinks. Each sink has its own place in the log; one that is stuck does not hold up another.
+//! SHELL: the log to the sinks. Each sink has a worker of its own ([`Shipping`]) with its own place, its own look at the state,
+//! its own retries: one that is slow, blocked or dead holds up no other sink, no cycle and no signal.
+//!
+//! # Guarantees
+//! Events arrive in order and at least once. In one process never two threads write to one place (`hand::Claim`).
 
-use crate::sink::Sink;
-use crate::store::{self, Journal, JournalError, SinkPlace};
-use rusqlite::Connection;
-use std::time::{Duration, Instant};
+mod catch_up;
+mod hand;
+mod worker;
 
-/// How many events are delivered at a time.
-const EVENTS_PER_DELIVERY: u32 = 500;
-/// How long a one-shot run waits for its sinks.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub use catch_up::{Hand, PATIENCE, catch_up};
 
-/// Delivers what each sink has not got. What is left stays queued; the answer names the sinks that are behind.
-///
-/// # Errors
-/// The state cannot be written.
-pub async fn ship(
-    sinks: &mut [Box<dyn Sink>],
-    reader: &Connection,
-    journal: &Journal,
-) -> Result<Vec<SinkPlace>, JournalError> {
-    let started = Instant::now();
-    let mut stuck = Vec::new();
-    let unreadable = JournalError::from;
-    let places = store::sink_places(reader).map_err(unreadable)?;
-    for sink in sinks {
-        let known = places.iter().find(|place| place.name == sink.name());
-        let mut place = SinkPlace {
-            name: sink.name().to_owned(),
-            delivered: known.map_or(0, |known| known.delivered),
-            error: None,
-        };
-        match sink.resume(place.delivered) {
-            Ok(delivered) => place.delivered = delivered,
-            Err(error) => place.error = Some(crate::model::chain(&error).join(": ")),
-        }
-        while place.error.is_none() {
-            let events = store::pending(reader, place.delivered, EVENTS_PER_DELIVERY).map_err(unreadable)?;
-            let Some(last) = events.last().map(|event| event.sequence) else { break };
-            match sink.deliver(&events) {
-                Ok(()) => place.delivered = last,
-                Err(error) => place.error = Some(crate::model::chain(&error).join(": ")),
-            }
-            if started.elapsed() > PATIENCE {
-                place.error.get_or_insert_with(|| "not all delivered within 10 s; the rest stays queued".to_owned());
-            }
-        }
-        if place.error.is_some() {
-            stuck.push(place.clone());
-        }
-        journal.write(move |transaction| store::note_sink(transaction, &place)).await?;
+use crate::config::SinkConfig;
+use crate::store::{Journal, SinkPlace};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use worker::Worker;
+
+/// The workers of all sinks.
+pub struct Shipping {
+    state: PathBuf,
+    journal: Journal,
+    workers: Vec<Worker>,
+    behind: Vec<SinkPlace>,
+}
+
+impl Shipping {
+    /// Starts a worker a sink; what waits already is shipped at once.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(sinks: &[SinkConfig], state: &Path, journal: Journal) -> std::io::Result<Self> {
+        let mut shipping = Self { state: state.to_owned(), journal, workers: Vec::new(), behind: Vec::new() };
+        shipping.change(sinks)?;
+        Ok(shipping)
     }
-    Ok(stuck)
+
+    /// Ships to these sinks from now on. A sink that stays keeps its worker; of one that goes the worker ends without a wait,
+    /// and whoever comes to its place begins once its last write has ended.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn change(&mut self, sinks: &[SinkConfig]) -> std::io::Result<()> {
+        self.workers.retain(|worker| sinks.contains(worker.config()));
+        for sink in sinks {
+            if !self.workers.iter().any(|worker| worker.config() == sink) {
+                self.workers.push(Worker::start(sink.clone(), self.state.clone(), self.journal.clone())?);
+            }
+        }
+        Ok(())
+    }
+
+    /// There is something to ship.
+    pub fn wake(&self) {
+        self.workers.iter().for_each(Worker::wake);
+    }
+
+    /// Ships what is left until `by` at most, and says who is behind then. A sink that is stuck is not waited for, and its
+    /// thread is left behind: it ends with the process. Whoever has lost patience calls this again with an earlier time.
+    pub async fn end(&mut self, by: Instant) -> Vec<SinkPlace> {
+        self.workers.iter().for_each(|worker| worker.end(by));
+        while let Some(worker) = self.workers.last_mut() {
+            self.behind.extend(worker.ended(by).await);
+            self.workers.pop();
+        }
+        std::mem::take(&mut self.behind)
+    }
 }

@@ -51,10 +51,6 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
     fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
         match self.open() {
             Ok(Some(last_whole)) => Ok(delivered.min(last_whole)),

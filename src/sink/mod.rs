@@ -6,6 +6,7 @@ mod stdout;
 pub use file::FileSink;
 pub use stdout::StdoutSink;
 
+use crate::config::{SinkConfig, SinkKind};
 use crate::event::Sealed;
 
 /// The sink did not take the events.
@@ -20,10 +21,7 @@ pub struct SinkError {
 }
 
 /// A receiver of events. A trait, because tests must replace it.
-pub trait Sink {
-    /// Its name in the state.
-    fn name(&self) -> &str;
-
+pub trait Sink: Send {
     /// The place from which it wants to go on, given the one on record: a sink that lost a line asks for it again.
     ///
     /// # Errors
@@ -35,4 +33,13 @@ pub trait Sink {
     /// # Errors
     /// They may or may not have arrived: they are delivered again.
     fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError>;
+}
+
+/// The sink that a configuration describes. Nothing is touched before its first call.
+#[must_use]
+pub fn open(config: &SinkConfig) -> Box<dyn Sink> {
+    match &config.kind {
+        SinkKind::File { path } => Box::new(FileSink::new(config.name.clone(), path.clone())),
+        SinkKind::Stdout => Box::new(StdoutSink::new(config.name.clone())),
+    }
 }

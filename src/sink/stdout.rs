@@ -2,23 +2,42 @@
 
 use super::{Sink, SinkError};
 use crate::event::Sealed;
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
 
 /// Events on the standard output, one a line.
-pub struct StdoutSink;
+pub struct StdoutSink {
+    name: String,
+    /// A handle of its own: while a reader keeps it waiting, it must not hold the lock that everybody else who prints needs.
+    out: Option<File>,
+}
 
-impl Sink for StdoutSink {
-    fn name(&self) -> &str {
-        "stdout"
+impl StdoutSink {
+    /// A sink of that name.
+    #[must_use]
+    pub fn new(name: String) -> Self {
+        Self { name, out: None }
     }
 
+    fn error(&self, cause: std::io::Error) -> SinkError {
+        SinkError { name: self.name.clone(), cause }
+    }
+}
+
+impl Sink for StdoutSink {
     fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
+        let handle = std::io::stdout().as_fd().try_clone_to_owned();
+        self.out = Some(handle.map_err(|cause| self.error(cause))?.into());
         Ok(delivered)
     }
 
     fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
-        let mut out = std::io::stdout().lock();
-        let written = events.iter().try_for_each(|event| writeln!(out, "{}", event.line)).and_then(|()| out.flush());
-        written.map_err(|cause| SinkError { name: "stdout".to_owned(), cause })
+        let text: String = events.iter().flat_map(|event| [event.line.as_str(), "\n"]).collect();
+        let written = match &mut self.out {
+            Some(out) => out.write_all(text.as_bytes()),
+            None => Err(std::io::Error::other("the standard output is not open")),
+        };
+        written.map_err(|cause| self.error(cause))
     }
 }

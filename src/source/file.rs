@@ -10,11 +10,14 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration as StdDuration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// A modification time further ahead than this is a fault, in milliseconds: clocks differ by hours, not by days.
 const AHEAD_MS_MAX: i64 = 86_400_000;
 /// How often a checksum that does not fit yet is read again.
 const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(250);
+/// How often somebody who waits looks whether to stop.
+const STOP_PAUSE: StdDuration = StdDuration::from_millis(20);
 /// The longest checksum file that is looked at, in bytes.
 const CHECKSUM_BYTES_MAX: u64 = 4096;
 
@@ -28,11 +31,13 @@ pub struct Export {
     id_attribute: String,
     first_digest: Option<FileDigest>,
     checked: bool,
+    stop: CancellationToken,
 }
 
 impl Export {
     /// Opens the file and proves its checksum, where one lies beside it. One that does not fit yet is read again for
-    /// `checksum_patience`: the export job writes one file after the other.
+    /// `checksum_patience`: the export job writes one file after the other. Once `stop` is cancelled, nothing is waited for
+    /// or read any more.
     ///
     /// # Errors
     /// It cannot be opened, or the checksum does not fit for so long.
@@ -41,10 +46,11 @@ impl Export {
         format: Format,
         id_attribute: &str,
         checksum_patience: Duration,
+        stop: &CancellationToken,
     ) -> Result<Self, SourceError> {
         let started = Instant::now();
         loop {
-            let mut export = Self::open_once(path, format, id_attribute)?;
+            let mut export = Self::open_once(path, format, id_attribute, stop)?;
             let beside = export.checksum_beside()?;
             let Some(wanted) = beside else { return Ok(export) };
             if export.sha256()? == wanted {
@@ -57,11 +63,20 @@ impl Export {
                     "write the .sha256 file after the export, or remove it; nothing was sent",
                 ));
             }
-            std::thread::sleep(CHECKSUM_PAUSE);
+            let pause = Instant::now();
+            while pause.elapsed() < CHECKSUM_PAUSE {
+                export.go_on()?;
+                std::thread::sleep(STOP_PAUSE);
+            }
         }
     }
 
-    fn open_once(path: &Path, format: Format, id_attribute: &str) -> Result<Self, SourceError> {
+    fn open_once(
+        path: &Path,
+        format: Format,
+        id_attribute: &str,
+        stop: &CancellationToken,
+    ) -> Result<Self, SourceError> {
         let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
         // Asked before it is opened: opening a pipe would wait for a writer.
         if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -80,6 +95,7 @@ impl Export {
             id_attribute,
             first_digest: None,
             checked: false,
+            stop: stop.clone(),
         };
         match written_at {
             Some(_) => Ok(export),
@@ -88,6 +104,14 @@ impl Export {
                 "`touch` it, or let the export job write it anew; nothing was sent",
             )),
         }
+    }
+
+    /// Looked at with each block and each wait.
+    fn go_on(&self) -> Result<(), SourceError> {
+        if self.stop.is_cancelled() {
+            return Err(SourceError::Stopped { path: self.path.display().to_string() });
+        }
+        Ok(())
     }
 
     /// When the file was written.
@@ -190,6 +214,7 @@ impl Export {
         let mut read_bytes = 0;
         let id_attribute = &self.id_attribute;
         let digest = blocks(&self.file, self.opened.len(), |block, count| {
+            self.go_on()?;
             let emptied = window.exchange(block, count).map_err(|error| self.malformed(&error))?;
             if walk.is_none() {
                 window.skip_byte_order_mark();
@@ -284,6 +309,7 @@ impl Export {
         let mut buffer = vec![0; READ_BYTES];
         let mut read_bytes = 0;
         loop {
+            self.go_on()?;
             let count = read_block(&self.file, &mut buffer).map_err(|cause| self.unreadable(cause))?;
             if count == 0 {
                 return self.unchanged(read_bytes);

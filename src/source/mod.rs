@@ -10,10 +10,20 @@ mod json;
 pub use blocks::FileDigest;
 pub use file::Export;
 
+use crate::config::Settings;
 use crate::model::{DirectoryUser, Moment, Proof};
+use tokio_util::sync::CancellationToken;
 
 /// Takes one record. It may not fail: what cannot be used is remembered and refused by name.
 pub type TakeUser<'a> = dyn FnMut(&DirectoryUser<'_>) + 'a;
+
+/// Opens the export that the configuration names. Once `stop` is cancelled nothing of it is waited for or read any more.
+///
+/// # Errors
+/// It cannot be read, or its checksum does not fit.
+pub fn open(settings: &Settings, stop: &CancellationToken) -> Result<Export, SourceError> {
+    Export::open(&settings.export_path, settings.format, &settings.id_attribute, settings.checksum_patience, stop)
+}
 
 /// What one reading of an export held.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +51,12 @@ pub enum SourceError {
         /// What the system said.
         #[source]
         cause: std::io::Error,
+    },
+    /// Somebody who asked to stop did not want to wait for the rest of it.
+    #[error("reading the export {path} was stopped")]
+    Stopped {
+        /// Which file.
+        path: String,
     },
     /// It was read, and it is not to be believed.
     #[error("the export {path} is refused whole")]
@@ -72,6 +88,7 @@ impl SourceError {
                 Some("set [directory] path to the file that the export job writes; nothing was sent".to_owned())
             }
             Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),
+            Self::Stopped { .. } => None,
             Self::Refused { cause, .. } => cause.hint.clone(),
         }
     }

@@ -278,6 +278,14 @@ pub fn identity(connection: &Connection) -> Option<(u64, u64)> {
     Some((file.dev(), file.ino()))
 }
 
+/// Changes whenever another connection has committed.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0))
+}
+
 /// SQLite's own check of the whole file; made before the first change of a cycle, not in a quiet one.
 ///
 /// # Errors

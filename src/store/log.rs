@@ -11,8 +11,20 @@ pub struct SinkPlace {
     pub name: String,
     /// The last event that it has.
     pub delivered: i64,
+    /// How many events it refused for good.
+    pub dead_letters: i64,
     /// Why it does not go on, where it does not.
     pub error: Option<String>,
+    /// Since when.
+    pub since: Option<Moment>,
+}
+
+impl SinkPlace {
+    /// The place of a sink that has nothing yet.
+    #[must_use]
+    pub fn begin(name: &str) -> Self {
+        Self { name: name.to_owned(), delivered: 0, dead_letters: 0, error: None, since: None }
+    }
 }
 
 /// Where the log ends.
@@ -81,8 +93,17 @@ pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Res
 /// The state cannot be read.
 pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> {
     connection
-        .prepare("SELECT name, delivered, error FROM sinks ORDER BY name")?
-        .query_map([], |row| Ok(SinkPlace { name: row.get(0)?, delivered: row.get(1)?, error: row.get(2)? }))?
+        .prepare("SELECT name, delivered, dead_letters, error, since FROM sinks ORDER BY name")?
+        .query_map([], |row| {
+            let since = row.get::<_, Option<i64>>(4)?.map(Moment);
+            Ok(SinkPlace {
+                name: row.get(0)?,
+                delivered: row.get(1)?,
+                dead_letters: row.get(2)?,
+                error: row.get(3)?,
+                since,
+            })
+        })?
         .collect()
 }
 
@@ -93,10 +114,10 @@ pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> 
 pub fn note_sink(transaction: &Transaction<'_>, place: &SinkPlace) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO sinks (name, delivered, error) VALUES (?1, ?2, ?3)
-             ON CONFLICT (name) DO UPDATE SET delivered = excluded.delivered, error = excluded.error",
+            "INSERT INTO sinks (name, delivered, error, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name)
+             DO UPDATE SET delivered = excluded.delivered, error = excluded.error, since = excluded.since",
         )?
-        .execute((&place.name, place.delivered, &place.error))?;
+        .execute((&place.name, place.delivered, &place.error, place.since.map(|since| since.0)))?;
     Ok(())
 }
 

@@ -17,7 +17,9 @@ mod restored;
 mod snapshot;
 mod walk;
 
-pub use database::{Access, StateError, backup, check_links, create, identity, open, quick_check, scratch, upgrade};
+pub use database::{
+    Access, StateError, backup, check_links, create, data_version, identity, open, quick_check, scratch, upgrade,
+};
 pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
 pub use installation::{
     InstallationRow, LastCycle, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_config,

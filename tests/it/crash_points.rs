@@ -27,7 +27,7 @@ fn walk(fate: Fate, then: impl Fn(&InProcess, u32)) -> u32 {
         }
         let report = run.run_whole(TOMORROW);
         let how = format!("{fate:?} at step {step}");
-        assert_eq!((report.exit, report.unchanged_count), (0, 11), "{how}: {report:?}");
+        assert_eq!((report.exit.code(), report.unchanged_count), (0, 11), "{how}: {report:?}");
         run.judge(TOMORROW, &how);
         if steps.passed.load(Ordering::SeqCst) < step {
             return step - 1;
@@ -73,6 +73,6 @@ fn an_undisturbed_day_ends_as_wanted() {
     );
     let refused: Vec<_> =
         report.outstanding.iter().filter_map(|entry| entry.directory_id.as_ref()).map(ToString::to_string).collect();
-    assert_eq!((report.exit, refused), (0, vec!["f".to_owned()]));
+    assert_eq!((report.exit.code(), refused), (0, vec!["f".to_owned()]));
     assert_eq!(run.run_whole(TODAY).unchanged_count, 8);
 }

@@ -36,7 +36,7 @@ fn reasons(report: &CycleReport, kind: OutstandingKind) -> Vec<String> {
 }
 
 fn said(report: &CycleReport) -> (u8, u64, usize) {
-    (report.exit, report.deleted_count, report.count(OutstandingKind::Held))
+    (report.exit.code(), report.deleted_count, report.count(OutstandingKind::Held))
 }
 
 #[test]
@@ -66,9 +66,13 @@ fn an_approval_is_used_up_even_where_the_same_account_comes_back() {
     approve(&installation, held.hold.as_deref().expect("a hold"));
     assert_eq!(installation.run_whole(FOUR_LEFT).deactivated_count, 4);
     let back = installation.run_whole(STAFF);
-    assert_eq!((back.exit, back.linked_count), (0, 4), "the inactive accounts are brought back: {back:?}");
+    assert_eq!((back.exit.code(), back.linked_count), (0, 4), "the inactive accounts are brought back: {back:?}");
     let again = installation.run_whole(FOUR_LEFT);
-    assert_eq!((again.exit, again.deactivated_count, again.count(OutstandingKind::Held)), (4, 0, 4), "{again:?}");
+    assert_eq!(
+        (again.exit.code(), again.deactivated_count, again.count(OutstandingKind::Held)),
+        (4, 0, 4),
+        "{again:?}"
+    );
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn an_approval_ends_after_an_hour_but_for_what_was_begun() {
         };
         installation.accounts.borrow_mut().refuse = Some(std::rc::Rc::new(refused));
         let report = installation.run_whole(FOUR_LEFT);
-        assert_eq!((report.exit, report.deleted_count), (3, 0), "{status}: {report:?}");
+        assert_eq!((report.exit.code(), report.deleted_count), (3, 0), "{status}: {report:?}");
         installation.clock.fetch_add(7_200_000, Ordering::SeqCst);
     }
     installation.accounts.borrow_mut().refuse = None;
@@ -130,7 +134,7 @@ fn a_kill_at_any_step_leaves_an_approval_good_exactly_once() {
             installation.clock.fetch_add(1_800_000, Ordering::SeqCst);
         }
         let report = installation.run_whole(FOUR_LEFT);
-        assert_eq!((report.exit, report.count(OutstandingKind::Held)), (0, 0), "step {step}: {report:?}");
+        assert_eq!((report.exit.code(), report.count(OutstandingKind::Held)), (0, 0), "step {step}: {report:?}");
         installation.judge(FOUR_LEFT, &format!("step {step}"));
         installation.run_whole(STAFF);
         assert_eq!(said(&installation.run_whole(FOUR_LEFT)), (4, 0, 4), "step {step}: it is good once");
@@ -165,7 +169,7 @@ fn the_window_is_refilled_by_neither_a_restart_nor_a_clock_nor_a_return() {
     installation.clock.fetch_add(550_000 + 86_400_000, Ordering::SeqCst);
     assert_eq!(said(&installation.run_whole(three_left)), (0, 3, 0), "a day later the window is free");
     let held = installation.run_whole(STAFF);
-    assert_eq!((held.exit, held.created_count), (0, 3));
+    assert_eq!((held.exit.code(), held.created_count), (0, 3));
     let action = held.outstanding.iter().find_map(|entry| entry.action);
     assert_eq!(action, None::<Action>);
 }
@@ -183,7 +187,8 @@ fn an_export_without_proof_must_lack_a_user_twice_and_at_different_times() {
         file.set_modified(written(second)).expect("a time");
         installation.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("an undisturbed run ends")
     };
-    let waits = |report: &CycleReport| (report.exit, report.deleted_count, report.count(OutstandingKind::Waiting));
+    let waits =
+        |report: &CycleReport| (report.exit.code(), report.deleted_count, report.count(OutstandingKind::Waiting));
     installation.clock.store(2_100_000_100_000, Ordering::SeqCst);
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1));
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1), "the same file is no second sighting");
@@ -199,7 +204,11 @@ fn where_a_record_stands_twice_another_may_be_missing_for_it() {
     installation.run_whole(STAFF);
     let shifted = STAFF.replace("f f@x.example F", "e e@x.example E");
     let report = installation.run_whole(&shifted);
-    assert_eq!((report.exit, report.deleted_count, report.count(OutstandingKind::Waiting)), (0, 0, 1), "{report:?}");
+    assert_eq!(
+        (report.exit.code(), report.deleted_count, report.count(OutstandingKind::Waiting)),
+        (0, 0, 1),
+        "{report:?}"
+    );
 }
 
 #[test]

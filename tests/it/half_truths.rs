@@ -53,7 +53,7 @@ fn page(accounts: &[&Value], total: usize) -> Answer {
 
 #[track_caller]
 fn check(report: &CycleReport, exit: u8, kind: OutstandingKind, count: usize) {
-    assert_eq!((report.exit, report.count(kind)), (exit, count), "{report:?}");
+    assert_eq!((report.exit.code(), report.count(kind)), (exit, count), "{report:?}");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_strangers_account_under_the_id_of_ours_bears_no_witness() {
         Some(if id == gone { answer(404, "") } else { answer(200, &stranger.to_string()) })
     });
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit, report.deleted_count), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.deleted_count), (1, 0), "{report:?}");
     obey(&run);
     run.run_whole(TWO);
     run.judge(TWO, "the leaver goes at the right endpoint");
@@ -112,7 +112,7 @@ fn a_filter_that_is_answered_with_500_is_followed_by_the_list() {
     let run = InProcess::new();
     refuse(&run, |request| filtered(request).map(|_| answer(500, "")));
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit, report.created_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.created_count), (0, 1), "{report:?}");
     run.judge("a a@x.example Ann", "by the list");
 }
 
@@ -140,7 +140,7 @@ fn newcomers_are_created_if_the_filter_is_case_sensitive() {
     shows_twenty(&run, true);
     run.accounts.borrow_mut().add(json!({"userName": "u031@x.example", "name": {"givenName": "Pat"}}));
     let report = run.run_whole(&staff(45));
-    assert_eq!((report.exit, report.linked_count, report.created_count), (0, 1, 14), "{report:?}");
+    assert_eq!((report.exit.code(), report.linked_count, report.created_count), (0, 1, 14), "{report:?}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn ten_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     run.settings.settle_time = Duration::from_seconds(60);
     refuse(&run, |request| (request.method == Method::Post).then(|| answer(503, "")));
     let report = run.run_whole(&staff(60));
-    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
     let posts = asked(&run, Method::Post);
     assert!((10..=26).contains(&posts), "{posts} of 60 were sent");
     let said = |success: bool| {
@@ -170,7 +170,7 @@ fn ten_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     obey(&run);
     later(&run, 61);
     let report = run.run_whole(&staff(60));
-    assert_eq!((report.exit, report.created_count), (0, 60), "{report:?}");
+    assert_eq!((report.exit.code(), report.created_count), (0, 60), "{report:?}");
     run.judge(&staff(60), "after the silence");
 }
 
@@ -183,9 +183,9 @@ fn the_list_call_after_a_403_may_ask_to_wait() {
         Some(if request.method == Method::Get { wait } else { answer(403, "") })
     });
     let report = run.run_whole("a a@x.example Anna|b b@x.example Ben");
-    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (3, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (3, 0), "{report:?}");
     let calls = run.accounts.borrow().seen.len();
-    assert_eq!(run.run_whole("a a@x.example Anna|b b@x.example Ben").exit, 3);
+    assert_eq!(run.run_whole("a a@x.example Anna|b b@x.example Ben").exit.code(), 3);
     assert_eq!(run.accounts.borrow().seen.len(), calls, "the next process keeps it");
 }
 
@@ -208,7 +208,7 @@ fn an_account_that_was_inactive_shows_nothing_of_a_lost_delete() {
     run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["active"] = false.into();
     refuse(&run, |request| (request.method == Method::Delete).then(|| answer(503, "")));
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit, report.deleted_count), (3, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.deleted_count), (3, 0), "{report:?}");
     obey(&run);
     assert_eq!(run.run_whole(TWO).deleted_count, 1);
     run.judge(TWO, "deleted once it was");
@@ -245,7 +245,7 @@ fn a_401_marks_nobody_failed_whatever_came_before_it() {
         again.then(|| answer(401, "")).or_else(|| first.then(|| answer(503, "")))
     });
     let report = run.run_whole("a a@x.example Anna|b b@x.example Ben");
-    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
 }
 
 /// A change that is obeyed after the process that sent it has gone, and after the export wants something else.
@@ -273,7 +273,7 @@ fn a_delete_that_is_obeyed_late_is_in_the_log_and_the_user_comes_back() {
         run.accounts.borrow_mut().by_id.remove(id);
     });
     let report = run.run_whole(THREE);
-    assert_eq!((report.exit, report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
     run.judge(THREE, "deleted late");
 }
 
@@ -284,7 +284,7 @@ fn an_update_that_is_obeyed_late_is_in_the_log_and_set_right() {
         run.accounts.borrow_mut().by_id.get_mut(id).expect("an account")["name"]["givenName"] = "Cemal".into();
     });
     let report = run.run_whole(THREE);
-    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    assert_eq!((report.exit.code(), report.updated_count), (0, 2), "{report:?}");
     run.judge(THREE, "updated late");
 }
 
@@ -338,7 +338,7 @@ fn an_account_that_is_made_inactive_is_brought_back() {
     check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 2);
     obey(&run);
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    assert_eq!((report.exit.code(), report.updated_count), (0, 2), "{report:?}");
     run.judge(TWO, "brought back");
 }
 
@@ -369,7 +369,7 @@ fn a_removal_that_is_obeyed_between_two_looks_is_in_the_log_once() {
         None
     });
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit, report.deleted_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.deleted_count), (0, 1), "{report:?}");
     obey(&run);
     later(&run, 61);
     run.run_whole(TWO);

@@ -94,9 +94,11 @@ fn beside_a_writer(writer: impl Fn(&std::path::Path) + Sync, good: &[String]) ->
         let started = Instant::now();
         while started.elapsed() < StdDuration::from_millis(700) {
             let now = crate::support::NOW;
-            let read = rhombus_sync::cycle::open_export(&settings, now, &installation).map_err(Into::into).and_then(
-                |mut export| rhombus_sync::cycle::compare(&connection, &settings, &mut export, Default::default(), now),
-            );
+            let read = rhombus_sync::cycle::open_export(&settings, now, &installation, &Default::default())
+                .map_err(Into::into)
+                .and_then(|mut export| {
+                    rhombus_sync::cycle::compare(&connection, &settings, &mut export, Default::default(), now)
+                });
             if let Ok(compared) = read {
                 let said = crate::support::plans::render(&compared.plan);
                 assert!(good.contains(&said), "neither file: {said}");
@@ -149,8 +151,14 @@ fn only_utf_8_is_read_with_or_without_its_mark() {
     let latin_1: Vec<u8> = text.chars().map(|c| c as u8).collect();
     for bytes in [utf_16, latin_1] {
         std::fs::write(&path, bytes).expect("written");
-        let mut export =
-            rhombus_sync::source::Export::open(&path, Format::Json, "_id", Duration::from_seconds(0)).expect("opens");
+        let mut export = rhombus_sync::source::Export::open(
+            &path,
+            Format::Json,
+            "_id",
+            Duration::from_seconds(0),
+            &Default::default(),
+        )
+        .expect("opens");
         assert!(export.read(&mut |_| {}).is_err());
     }
 }
@@ -224,7 +232,7 @@ fn a_username_that_is_used_again_waits_for_the_removal() {
     let run = InProcess::new();
     run.run_whole("a a@x.example A|z z@x.example Z");
     let report = run.run_whole("b a@x.example B|z z@x.example Z");
-    assert_eq!((report.exit, report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
 }
 
 #[test]
@@ -355,7 +363,7 @@ fn a_stale_export_is_refused_whole() {
     run.settings.max_age = Some(Duration::from_seconds(3_600));
     run.clock.store(2_120_000_000_000, Ordering::SeqCst);
     let report = run.run_whole("a a@x.example A");
-    assert_eq!((report.exit, report.deleted_count), (1, 0));
+    assert_eq!((report.exit.code(), report.deleted_count), (1, 0));
     assert!(report.error.join(": ").contains("longer than 1h ago"), "{report:?}");
 }
 
@@ -373,10 +381,10 @@ fn an_export_from_the_future_is_refused_whole() {
     let run_it =
         || run.run_export(&crate::support::in_process::Steps::new(u32::MAX, crate::support::fake_rhombus::Fate::GoOn));
     let report = run_it().expect("it ends");
-    assert_eq!((report.exit, report.deleted_count), (1, 0));
+    assert_eq!((report.exit.code(), report.deleted_count), (1, 0));
     assert!(report.error.join(": ").contains("more than a day ahead"), "{report:?}");
     file.set_modified(ahead(23)).expect("a time");
-    assert_eq!(run_it().expect("it ends").exit, 0, "clocks differ by hours");
+    assert_eq!(run_it().expect("it ends").exit.code(), 0, "clocks differ by hours");
 }
 
 #[test]
@@ -389,7 +397,7 @@ fn an_export_older_than_the_last_one_is_refused_whole() {
     let report = run
         .run_export(&crate::support::in_process::Steps::new(u32::MAX, crate::support::fake_rhombus::Fate::GoOn))
         .expect("it ends");
-    assert_eq!((report.exit, report.deleted_count), (1, 0));
+    assert_eq!((report.exit.code(), report.deleted_count), (1, 0));
     assert!(report.error.join(": ").contains("before the last one that was read"), "{report:?}");
 }
 
@@ -415,5 +423,9 @@ fn everybody_suspended_at_once_is_held() {
     run.run_whole(&staff);
     run.settings.limits.insert(GuardKind::Suspended, Limits { count_free: 5, percent_max: 20, count_max: 200 });
     let report = run.run_whole(&staff.replace(" P|", " P +suspended|"));
-    assert_eq!((report.exit, report.deactivated_count, report.count(OutstandingKind::Held)), (4, 0, 19), "{report:?}");
+    assert_eq!(
+        (report.exit.code(), report.deactivated_count, report.count(OutstandingKind::Held)),
+        (4, 0, 19),
+        "{report:?}"
+    );
 }

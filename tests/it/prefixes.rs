@@ -71,7 +71,7 @@ impl Bench {
         std::fs::write(path, bytes).expect("an export");
         let (settings, now) = (&self.settings, crate::support::NOW);
         let installation = store::installation(&self.connection).expect("an installation");
-        let planned = open_export(settings, now, &installation)
+        let planned = open_export(settings, now, &installation, &Default::default())
             .map_err(CompareError::from)
             .and_then(|mut export| compare(&self.connection, settings, &mut export, Known::default(), now));
         planned.ok().map(|compared| compared.plan.into_changes().0)

@@ -22,7 +22,7 @@ fn refreshed(run: &InProcess, export: &str) -> CycleReport {
 /// A run whose first day is over.
 fn settled() -> InProcess {
     let run = InProcess::new();
-    assert_eq!(run.run_whole(STAFF).exit, 0);
+    assert_eq!(run.run_whole(STAFF).exit.code(), 0);
     run
 }
 
@@ -73,14 +73,17 @@ fn names_that_were_changed_are_set_again_or_reported() {
     let before = sent(&run);
     let report = refreshed(&run, STAFF);
     let expected = ["a: the names were changed at Rhombus", "b: the account is inactive at Rhombus"];
-    assert_eq!((report.exit, listed(&report, OutstandingKind::Drift)), (0, expected.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (report.exit.code(), listed(&report, OutstandingKind::Drift)),
+        (0, expected.map(str::to_owned).to_vec())
+    );
     let later = run.run_whole(STAFF);
     assert_eq!(listed(&later, OutstandingKind::Drift), expected, "it stands until the next refresh");
     assert_eq!(sent(&run), before, "reported is not repaired");
 
     run.settings.policy.on_drift = OnDrift::Repair;
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit, report.updated_count), (0, 2), "{report:?}");
+    assert_eq!((report.exit.code(), report.updated_count), (0, 2), "{report:?}");
     assert_eq!(listed(&run.run_whole(STAFF), OutstandingKind::Drift), Vec::<String>::new());
     run.judge(STAFF, "repaired");
 }
@@ -92,16 +95,16 @@ fn an_account_that_is_gone_is_made_again_and_counts_as_a_create() {
     let none = Limits { count_free: 0, percent_max: 0, count_max: 0 };
     run.settings.limits.insert(GuardKind::Create, none);
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit, report.created_count), (4, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.created_count), (4, 0), "{report:?}");
     assert_eq!(listed(&report, OutstandingKind::Drift), ["c: the account is gone at Rhombus"]);
-    assert_eq!(run.run_whole(STAFF).exit, 4, "it is held for as long as it is so");
+    assert_eq!(run.run_whole(STAFF).exit.code(), 4, "it is held for as long as it is so");
     let wide = Limits { count_free: 9, percent_max: 0, count_max: 9 };
     run.settings.limits.insert(GuardKind::Create, wide);
     assert_eq!(run.run_whole(STAFF).created_count, 1);
 
     remove(&run, "d@x.example");
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit, report.created_count, report.unchanged_count), (0, 1, 3), "{report:?}");
+    assert_eq!((report.exit.code(), report.created_count, report.unchanged_count), (0, 1, 3), "{report:?}");
     let said = run.events();
     let why = said.iter().rev().find(|event| event["event_type"] == "user_create_provision").expect("a create");
     assert_eq!(why["message_chain"]["message_details"], "re-created: the account had disappeared");
@@ -112,7 +115,7 @@ fn whoever_left_and_is_gone_already_is_removed_by_name() {
     let run = settled();
     remove(&run, "d@x.example");
     let report = refreshed(&run, "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem");
-    assert_eq!((report.exit, report.deleted_count, report.created_count), (0, 1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.deleted_count, report.created_count), (0, 1, 0), "{report:?}");
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn a_list_that_loops_shifts_repeats_or_shows_too_few_proves_nothing() {
         let (before, said) = (sent(&run), body.to_string());
         lists(&run, move |_| body.clone());
         let report = refreshed(&run, STAFF);
-        assert_eq!((report.exit, report.unchanged_count), (0, 4), "{said}: {report:?}");
+        assert_eq!((report.exit.code(), report.unchanged_count), (0, 4), "{said}: {report:?}");
         assert_eq!((sent(&run), listed(&report, OutstandingKind::Drift)), (before, Vec::new()), "{said}");
     }
 }
@@ -140,7 +143,7 @@ fn an_empty_endpoint_is_the_wrong_one() {
     let run = settled();
     run.accounts.borrow_mut().by_id.clear();
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit, report.created_count), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.created_count), (1, 0), "{report:?}");
     assert!(report.error[0].contains("not the endpoint of this state"), "{report:?}");
     run.accounts.borrow_mut().by_id.clear();
     assert_eq!(run.run_whole(STAFF).unchanged_count, 4, "no link has ended");
@@ -156,7 +159,7 @@ fn a_list_that_cannot_be_read_ends_the_cycle_and_nothing_is_sent() {
         run.accounts.borrow_mut().refuse = Some(Rc::new(decide));
         let before = sent(&run);
         let report = refreshed(&run, "a a@x.example Anna");
-        assert_eq!((report.exit, sent(&run)), (1, before), "{status} {body}: {report:?}");
+        assert_eq!((report.exit.code(), sent(&run)), (1, before), "{status} {body}: {report:?}");
         run.accounts.borrow_mut().refuse = None;
         assert_eq!(run.run_whole(STAFF).unchanged_count, 4, "{status} {body}");
     }
@@ -169,17 +172,21 @@ fn an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
     let before = sent(&run);
     let report = refreshed(&run, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
     let reason = "a: the account has another userName at Rhombus than the one that was linked";
-    assert_eq!((report.exit, listed(&report, OutstandingKind::Drift)), (0, vec![reason.to_owned()]), "{report:?}");
+    assert_eq!(
+        (report.exit.code(), listed(&report, OutstandingKind::Drift)),
+        (0, vec![reason.to_owned()]),
+        "{report:?}"
+    );
     assert_eq!(sent(&run), before, "no name of ours goes to somebody else's account");
     let plain = run.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
     assert_eq!((sent(&run), listed(&plain, OutstandingKind::Drift)), (before, vec![reason.to_owned()]), "nor later");
     edit(&run, "somebody@x.example", |account| account["userName"] = "a@x.example".into());
     let back = refreshed(&run, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    assert_eq!((back.exit, back.updated_count), (0, 1), "it carries its name again: {back:?}");
+    assert_eq!((back.exit.code(), back.updated_count), (0, 1), "it carries its name again: {back:?}");
     edit(&run, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
     let before = sent(&run);
     let report = run.run_whole("b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    assert_eq!((report.exit, sent(&run)), (4, before), "and it is not removed: {report:?}");
+    assert_eq!((report.exit.code(), sent(&run)), (4, before), "and it is not removed: {report:?}");
 }
 
 #[test]
@@ -189,10 +196,10 @@ fn a_rename_that_was_settled_by_hand_ends_the_refusal() {
     assert_eq!(listed(&run.run_whole(&renamed), OutstandingKind::Refused).len(), 1);
     edit(&run, "d@x.example", |account| account["userName"] = "New@x.example".into());
     let report = refreshed(&run, &renamed);
-    assert_eq!((report.exit, report.unchanged_count), (0, 4), "{report:?}");
+    assert_eq!((report.exit.code(), report.unchanged_count), (0, 4), "{report:?}");
     assert_eq!(listed(&run.run_whole(&renamed), OutstandingKind::Refused), Vec::<String>::new());
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben|c c@x.example Cem");
-    assert_eq!((report.exit, report.deleted_count), (0, 1), "and who leaves can be removed: {report:?}");
+    assert_eq!((report.exit.code(), report.deleted_count), (0, 1), "and who leaves can be removed: {report:?}");
 }
 
 #[test]
@@ -230,7 +237,7 @@ fn a_kill_at_any_step_of_a_refresh_loses_nothing() {
         run.refresh.set(true);
         run.run(STAFF, &steps);
         let report = run.run_whole(STAFF);
-        assert_eq!(report.exit, 0, "step {step}: {report:?}");
+        assert_eq!(report.exit.code(), 0, "step {step}: {report:?}");
         run.refresh.set(false);
         run.judge(STAFF, &format!("step {step}"));
         if steps.passed.load(Ordering::SeqCst) < step {

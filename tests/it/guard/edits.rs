@@ -26,14 +26,14 @@ fn an_edit_of_the_configuration_removes_nobody_before_it_is_approved() {
         edit(&mut installation, groups, protected, path);
         let export = if path == "directory.json" { STAFF } else { "a a@x.example A|x x@x.example X" };
         let first = installation.run_whole(export);
-        assert_eq!((first.exit, first.deleted_count), (4, 0), "{reason}: {first:?}");
+        assert_eq!((first.exit.code(), first.deleted_count), (4, 0), "{reason}: {first:?}");
         let held = reasons(&first, OutstandingKind::Held);
         assert!(held.len() >= 5 && held.iter().all(|held| held.contains(reason)), "{held:?}");
         let again = installation.run_whole(export);
         assert_eq!(said(&again), said(&first), "it is held for as long as it is so");
         let count = approve(&installation, again.hold.as_deref().expect("a hold"));
         let after = installation.run_whole(export);
-        assert_eq!((after.exit, after.deleted_count as usize), (0, count), "{after:?}");
+        assert_eq!((after.exit.code(), after.deleted_count as usize), (0, count), "{after:?}");
     }
 }
 
@@ -45,7 +45,7 @@ fn an_edit_that_is_taken_back_leaves_everybody_as_they_were() {
     assert_eq!(said(&installation.run_whole(STAFF)), (4, 0, 6));
     edit(&mut installation, &["R"], &["root@x.example"], "directory.json");
     let report = installation.run_whole(STAFF);
-    assert_eq!((report.exit, report.unchanged_count), (0, 6), "{report:?}");
+    assert_eq!((report.exit.code(), report.unchanged_count), (0, 6), "{report:?}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn whoever_was_wanted_under_the_new_settings_is_judged_by_them() {
     let mut installation = InProcess::new();
     installation.run_whole(STAFF);
     edit(&mut installation, &["R"], &["root@x.example"], "other.json");
-    assert_eq!(installation.run_whole(STAFF).exit, 0);
+    assert_eq!(installation.run_whole(STAFF).exit.code(), 0);
     let report = installation.run_whole(&STAFF.replace("|f f@x.example F", ""));
     assert_eq!(said(&report), (0, 1, 0), "{report:?}");
 }
@@ -115,7 +115,7 @@ fn another_id_attribute_removes_nobody_and_gives_nobody_anothers_names() {
     let before = installation.accounts.borrow().log.len();
     set(&mut installation, serde_json::json!({"id_attribute": "id"}), &["R"]);
     let report = installation.run_whole(&staff(1));
-    assert_eq!((report.exit, report.deactivated_count, report.updated_count), (4, 0, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.deactivated_count, report.updated_count), (4, 0, 0), "{report:?}");
     let held = reasons(&report, OutstandingKind::Held);
     assert!(held.iter().all(|reason| reason.contains("[directory] was changed")), "{held:?}");
     installation.run_whole(&staff(1));
@@ -128,7 +128,7 @@ fn an_edit_of_what_refuses_an_export_whole_holds_nothing() {
     let mut installation = InProcess::new();
     set(&mut installation, serde_json::json!({"min_users": 6}), &["R"]);
     installation.run_whole(STAFF);
-    assert_eq!(installation.run_whole(FOUR_LEFT).exit, 1, "it is refused whole");
+    assert_eq!(installation.run_whole(FOUR_LEFT).exit.code(), 1, "it is refused whole");
     set(&mut installation, serde_json::json!({"min_users": 2}), &["R"]);
     let report = installation.run_whole(FOUR_LEFT);
     assert_eq!(said(&report), (0, 4, 0), "the directory said so, and not the edit: {report:?}");
@@ -190,13 +190,13 @@ fn a_lost_create_is_linked_under_the_settings_that_wanted_it() {
     };
     installation.accounts.borrow_mut().refuse = Some(std::rc::Rc::new(hidden));
     let report = installation.run_whole(&format!("{STAFF}|n n@x.example N"));
-    assert_eq!(report.exit, 3, "{report:?}");
+    assert_eq!(report.exit.code(), 3, "{report:?}");
     *installation.mangle.borrow_mut() = std::rc::Rc::new(|_, answer| answer);
     installation.accounts.borrow_mut().refuse = None;
     edit(&mut installation, &["Other"], &["root@x.example"], "directory.json");
     let report = installation.run_whole(&format!("{STAFF}|n n@x.example N"));
     assert_eq!(
-        (report.exit, report.created_count, report.deleted_count, report.count(OutstandingKind::Held)),
+        (report.exit.code(), report.created_count, report.deleted_count, report.count(OutstandingKind::Held)),
         (4, 1, 0, 7),
         "{report:?}"
     );

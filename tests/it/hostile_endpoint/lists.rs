@@ -7,7 +7,7 @@ fn a_login_page_is_no_empty_list() {
     let run = InProcess::new();
     refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit, report.created_count), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.created_count), (1, 0), "{report:?}");
     let said =
         |run: &InProcess| run.events().iter().filter(|event| event["event_type"] == "user_lookup_provision").count();
     assert_eq!(said(&run), 1);
@@ -110,6 +110,6 @@ fn accounts_whose_ids_changed_are_linked_again_not_doubled() {
     drop(accounts);
     run.refresh.set(true);
     let report = run.run_whole(&staff(3, "Pat"));
-    assert_eq!((report.exit, report.linked_count, report.created_count), (0, 1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.linked_count, report.created_count), (0, 1, 0), "{report:?}");
     assert_eq!(run.accounts.borrow().by_id.len(), before);
 }

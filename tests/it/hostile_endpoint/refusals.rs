@@ -10,7 +10,7 @@ fn a_refused_token_ends_the_cycle_at_once_and_blames_nobody() {
         refuse(&run, move |_| Some(answer(status, "")));
         let before = run.accounts.borrow().seen.len();
         let report = run.run_whole(&staff(50, "Pat"));
-        assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+        assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
         let calls = run.accounts.borrow().seen.len() - before;
         assert!(calls <= 10, "{calls} calls after {status}");
         obey(&run);
@@ -65,7 +65,7 @@ fn ten_users_without_an_answer_end_the_cycle() {
         };
         let before = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count();
         let report = run.run_whole(&export);
-        assert_eq!(report.exit, 1, "{target:?}: {:?}", report.error);
+        assert_eq!(report.exit.code(), 1, "{target:?}: {:?}", report.error);
         assert!(report.error[0].contains("does not answer"), "{:?}", report.error);
         let sent = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count() - before;
         assert!(sent <= 26 * 4, "{target:?}: {sent} requests");
@@ -96,7 +96,7 @@ fn retry_after_holds_every_request_also_across_a_restart() {
     };
     refuse(&run, wait(20, told.clone()));
     let start = run.accounts.borrow().seen.len();
-    assert_eq!(run.run_whole(&staff(30, "Pat")).exit, 0);
+    assert_eq!(run.run_whole(&staff(30, "Pat")).exit.code(), 0);
     let seen = run.accounts.borrow().seen[start..].to_vec();
     let posts: Vec<_> = seen.iter().filter(|(method, ..)| *method == Method::Post).map(|(.., at)| *at).collect();
     let soon = posts.iter().filter(|at| at.duration_since(posts[0]).as_secs() < 19).count();
@@ -104,13 +104,13 @@ fn retry_after_holds_every_request_also_across_a_restart() {
     told.set(false);
     refuse(&run, wait(3600, told));
     let report = run.run_whole(&staff(40, "Pat"));
-    assert_eq!(report.exit, 3);
+    assert_eq!(report.exit.code(), 3);
     assert!(report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some()));
     let calls = run.accounts.borrow().seen.len();
-    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 3, "the next process keeps it too");
+    assert_eq!(run.run_whole(&staff(41, "Pat")).exit.code(), 3, "the next process keeps it too");
     assert_eq!(run.accounts.borrow().seen.len(), calls);
     run.clock.fetch_add(3_700_000, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(run.run_whole(&staff(41, "Pat")).exit, 0);
+    assert_eq!(run.run_whole(&staff(41, "Pat")).exit.code(), 0);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_redirect_is_a_wrong_endpoint() {
     let run = InProcess::new();
     refuse(&run, |_| Some(answer(307, "")));
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
 }
 
 #[test]
@@ -132,9 +132,9 @@ fn a_token_that_is_revoked_and_good_again_loses_nothing() {
         asked.get().then(|| answer(401, "{}"))
     });
     let report = run.run_whole(&staff(12, "Pat"));
-    assert_eq!((report.exit, report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
     run.accounts.borrow_mut().refuse = None;
     let report = run.run_whole(&staff(12, "Pat"));
-    assert_eq!(report.exit, 0, "{report:?}");
+    assert_eq!(report.exit.code(), 0, "{report:?}");
     run.judge(&staff(12, "Pat"), "it goes on by itself");
 }

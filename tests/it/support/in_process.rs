@@ -3,12 +3,12 @@
 use crate::support::fake_rhombus::{Accounts, Fate, Mangle, Wire};
 use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{Clock, CycleContext, CycleOptions, reconcile};
+use rhombus_sync::cycle::{CycleContext, CycleOptions, reconcile};
 use rhombus_sync::event::{Sealed, Source};
-use rhombus_sync::model::{CycleId, Moment, UpdateMethod};
+use rhombus_sync::model::{Clock, CycleId, Moment, UpdateMethod};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::scim::{RateLimit, ScimTarget};
-use rhombus_sync::ship::ship;
+use rhombus_sync::ship::catch_up;
 use rhombus_sync::sink::{FileSink, Sink, SinkError};
 use rhombus_sync::store::{self, Access, CommitFault, Journal};
 use serde_json::{Value, json};
@@ -66,9 +66,6 @@ struct CrashingSink {
 }
 
 impl Sink for CrashingSink {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
     fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
         self.inner.resume(delivered)
     }
@@ -168,7 +165,7 @@ impl InProcess {
                 clock: &clock,
                 random: || 7,
                 stop: CancellationToken::new(),
-                deactivated: Rc::default(),
+                deactivated: Arc::default(),
                 cycle: CycleId::new(format!("cycle-{cycle}")),
                 source: Source::Reconcile,
                 token_fingerprint: None,
@@ -183,8 +180,8 @@ impl InProcess {
                 let report = reconcile(&context).await.ok()?;
                 let path = self.path("events.ndjson");
                 let inner = FileSink::new("file".to_owned(), path.clone());
-                let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(CrashingSink { inner, path, steps: steps.clone() })];
-                ship(&mut sinks, &context.reader, &context.journal).await.ok()?;
+                let mut sink = CrashingSink { inner, path, steps: steps.clone() };
+                catch_up("file", &mut sink, &context.reader, &context.journal, context.clock).await.ok()?;
                 Some(report)
             };
             tokio::select! {

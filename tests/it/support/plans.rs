@@ -17,7 +17,7 @@ pub(crate) fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Set
     let mut settings = settings(folder.path());
     adjust(&mut settings);
     let installation = store::installation(&connection).expect("an installation");
-    let planned = open_export(&settings, NOW, &installation)
+    let planned = open_export(&settings, NOW, &installation, &Default::default())
         .map_err(CompareError::from)
         .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), NOW));
     match planned {

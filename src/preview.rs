@@ -1,0 +1,87 @@
+//! SHELL: what a cycle would do now. It writes nothing, and calls nobody unless it is asked to look at Rhombus.
+
+use crate::apply::wanted_again;
+use crate::cycle::{Compared, CycleContext, CycleOptions, Known, compare, look};
+use crate::deployment::Deployment;
+use crate::event::Source;
+use crate::failure::Failure;
+use crate::model::{Action, Clock, DirectoryId, Exit, InDoubt, OutstandingUser, Seen};
+use crate::process::{SystemClock, chance, cycle_id};
+use crate::source::Export;
+use crate::store::{self, Access, Journal};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What Rhombus holds other than the snapshot has it, by reading; whatever else a cycle would note goes to a state in
+/// memory that is thrown away.
+pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
+    let target = deployment.target()?;
+    let (reader, installation) = deployment.state(Access::Read)?;
+    if installation.not_before > SystemClock.now() {
+        let hint = "a plan without --refresh calls nobody";
+        let said = format!("Rhombus asked not to be called before {}", installation.not_before);
+        return Err(Failure::new(Exit::Failed, said, Some(hint)));
+    }
+    let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let context = CycleContext {
+            settings: &deployment.config.settings,
+            target,
+            journal,
+            reader,
+            clock: &SystemClock,
+            random: chance,
+            stop: CancellationToken::new(),
+            deactivated: Arc::default(),
+            cycle: cycle_id(),
+            source: Source::Reconcile,
+            token_fingerprint: None,
+            progress: &|_, _| {},
+            options: CycleOptions::default(),
+        };
+        look(&context).await.map_err(|report| Failure::from(&*report))
+    })
+}
+
+/// What a cycle would do now, and everybody who would stand in a list, with since when.
+pub(crate) fn plan_of(
+    deployment: &Deployment,
+    reader: &Connection,
+    export: &mut Export,
+    only: &[String],
+    seen: BTreeMap<DirectoryId, Seen>,
+) -> Result<(Compared, Vec<OutstandingUser>), Failure> {
+    let (settings, now) = (&deployment.config.settings, SystemClock.now());
+    // As if the look-up that open intents need, and that comes before the real plan, showed nothing new.
+    let mut in_doubt = BTreeMap::new();
+    for intent in store::open_intents(reader)? {
+        let until = intent.stored_at.plus(settings.settle_time);
+        if until <= now {
+            continue;
+        }
+        let link = store::link_by_id(reader, &intent.key.directory_id)?;
+        let again = link.filter(|_| intent.key.action != Action::Create).map(|link| wanted_again(&intent, &link.names));
+        let (action, id) = (intent.key.action, intent.key.directory_id);
+        in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
+    }
+    let stored = store::outstanding(reader)?;
+    let compared = compare(reader, settings, export, Known { in_doubt, outstanding: &stored, seen, only }, now)?;
+    let outstanding = with_age(compared.plan.outstanding(), &stored);
+    Ok((compared, outstanding))
+}
+
+/// Since when each stands so, where a cycle has stored it.
+fn with_age(planned: &[OutstandingUser], stored: &[OutstandingUser]) -> Vec<OutstandingUser> {
+    let mut by_user: BTreeMap<_, Vec<&OutstandingUser>> = BTreeMap::new();
+    for entry in stored {
+        by_user.entry(entry.directory_id.as_ref()).or_default().push(entry);
+    }
+    let age = |planned: &OutstandingUser| {
+        let stored = by_user.get(&planned.directory_id.as_ref()).map_or(&[][..], Vec::as_slice);
+        stored.iter().find(|stored| stored.goes_on_as(planned)).and_then(|stored| stored.since)
+    };
+    planned.iter().map(|entry| OutstandingUser { since: age(entry), ..entry.clone() }).collect()
+}

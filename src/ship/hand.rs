@@ -1,0 +1,114 @@
+//! The thread that holds a sink and may block in it for ever, so that its worker never does.
+
+use super::catch_up::Hand;
+use crate::config::SinkConfig;
+use crate::event::Sealed;
+use crate::sink::{self, SinkError};
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// The places that a thread of this process writes to.
+static CLAIMED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// The right to write to a place. The thread that writes holds it to its own end, and not to the end of its worker: whoever
+/// comes after a write that is stuck waits for it.
+struct Claim {
+    place: String,
+}
+
+impl Claim {
+    fn of(place: String) -> Option<Self> {
+        let is_new = claimed().insert(place.clone());
+        // Only a claim that was made may be dropped.
+        is_new.then(|| Self { place })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        claimed().remove(&self.place);
+    }
+}
+
+fn claimed() -> MutexGuard<'static, BTreeSet<String>> {
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+enum Ask {
+    Resume(i64, oneshot::Sender<Result<i64, SinkError>>),
+    Deliver(Vec<Sealed>, oneshot::Sender<Result<(), SinkError>>),
+}
+
+/// The way to that thread. Once it is dropped, the thread ends as soon as the sink lets it.
+pub(super) struct HandThread {
+    name: String,
+    asks: mpsc::Sender<Ask>,
+    asked_at: Cell<Option<Instant>>,
+}
+
+impl HandThread {
+    /// Starts it; none while an earlier thread still writes to the same place.
+    pub(super) fn start(config: &SinkConfig) -> std::io::Result<Option<Self>> {
+        let Some(claim) = Claim::of(config.place()) else { return Ok(None) };
+        let (asks, asked) = mpsc::channel();
+        let mut sink = sink::open(config);
+        std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
+            let _claim = claim;
+            // Nobody may wait for the answer any more.
+            while let Ok(ask) = asked.recv() {
+                match ask {
+                    Ask::Resume(delivered, answer) => drop(answer.send(sink.resume(delivered))),
+                    Ask::Deliver(events, answer) => drop(answer.send(sink.deliver(&events))),
+                }
+            }
+        })?;
+        Ok(Some(Self { name: config.name.clone(), asks, asked_at: Cell::new(None) }))
+    }
+
+    /// For how long the sink has not answered.
+    pub(super) fn silent_for(&self) -> Duration {
+        self.asked_at.get().map(|at| at.elapsed()).unwrap_or_default()
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T, SinkError>>) -> Ask) -> Result<T, SinkError> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || SinkError { name: self.name.clone(), cause: std::io::Error::other("its thread has ended") };
+        self.asks.send(ask(answer)).map_err(|_| ended())?;
+        self.asked_at.set(Some(Instant::now()));
+        let answer = answered.await.unwrap_or_else(|_| Err(ended()));
+        self.asked_at.set(None);
+        answer
+    }
+}
+
+impl Hand for &HandThread {
+    async fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
+        self.ask(|answer| Ask::Resume(delivered, answer)).await
+    }
+
+    async fn deliver(&mut self, events: Vec<Sealed>) -> Result<(), SinkError> {
+        self.ask(|answer| Ask::Deliver(events, answer)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SinkKind;
+
+    #[test]
+    fn one_thread_at_a_time_writes_to_a_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = SinkConfig::new(SinkKind::File { path: folder.path().join("events") });
+        let renamed = SinkConfig { name: "another name".to_owned(), ..config.clone() };
+        let first = HandThread::start(&config).expect("a thread").expect("a free place");
+        assert!(HandThread::start(&renamed).expect("a thread").is_none(), "the place is taken");
+        drop(first);
+        while HandThread::start(&renamed).expect("a thread").is_none() {
+            std::thread::yield_now();
+        }
+    }
+}
