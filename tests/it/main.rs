@@ -2,6 +2,7 @@
 //! real HTTP (`support::real_binary`).
 
 mod binary;
+mod blocked;
 mod crash_points;
 mod daemon;
 mod golden_plans;
