@@ -31,7 +31,7 @@ impl Failure {
 
     /// The chain and the hint in one line, for a log or a status.
     pub(crate) fn in_one_line(&self) -> String {
-        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let hint = self.hint.as_ref().map(|hint| format!(" ({})", hint.replace('\n', "; "))).unwrap_or_default();
         format!("{}{hint}", self.error.join(": "))
     }
 

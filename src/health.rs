@@ -72,7 +72,7 @@ impl LastCycle {
             let lists = self.outstanding.iter().map(|(kind, count)| format!(", {count} {}", kind.as_str()));
             return format!("{}: {} provisioned{}", self.result, self.provisioned_count, lists.collect::<String>());
         }
-        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let hint = self.hint.as_ref().map(|hint| format!(" ({})", hint.replace('\n', "; "))).unwrap_or_default();
         format!("{}: {}{hint}", self.result, self.error)
     }
 }

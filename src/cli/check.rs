@@ -2,15 +2,17 @@
 //! export too, by reading.
 
 use super::{Arguments, Output};
-use crate::cycle::believable;
+use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::http::Method;
-use crate::model::{Clock, Proof};
+use crate::model::{Clock, Proof, SpokenBefore};
+use crate::plan::Usability;
 use crate::process::SystemClock;
+use crate::report::{export_document, export_lines};
 use crate::schedule::CronSchedule;
 use crate::store::Access;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -22,6 +24,7 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Output, Failure
     deployment.endpoint()?;
     let config = &deployment.config;
     let found = if online { Some(prove(&deployment)?) } else { None };
+    let at_hand = export_at_hand(&deployment);
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
         return Ok(Output::done(format!(
@@ -31,12 +34,19 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Output, Failure
                 "accounts": found.as_ref().map(|found| found.accounts_count),
                 "users": found.as_ref().map(|found| found.users_count),
                 "not_supported": found.as_ref().map(|found| names(&found.not_supported)),
+                "export": at_hand.as_ref().map(|at_hand| match at_hand {
+                    Ok(usability) | Err((Some(usability), _)) => export_document(usability),
+                    Err((None, _)) => Value::Null,
+                }),
+                "refused_whole": at_hand.as_ref().and_then(|at_hand| at_hand.as_ref().err())
+                    .map(|(_, failure)| json!({"error": failure.error, "hint": failure.hint})),
             })
         )));
     }
     let mut text = format!("the configuration {} is good\n", arguments.config.display());
     let settings = &config.settings;
     let _ = writeln!(text, "  export: {}", settings.export_path.display());
+    text.push_str(&export_text(at_hand.as_ref()));
     if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox) {
         let _ = writeln!(text, "  Rhombus: {}", rhombus.base_url);
     }
@@ -75,6 +85,42 @@ fn next_runs(cron: &str, zone: &str) -> Vec<String> {
         .collect()
 }
 
+/// What spoke in the last export; nothing is known without a state.
+fn spoken_before(deployment: &Deployment) -> SpokenBefore {
+    let state = deployment.state(Access::Read).ok();
+    state.and_then(|(connection, _)| crate::store::spoken_before(&connection).ok()).unwrap_or_default()
+}
+
+/// How the export at hand is read; none where there is none yet.
+fn export_at_hand(deployment: &Deployment) -> Option<Result<Usability, (Option<Usability>, Failure)>> {
+    let settings = &deployment.config.settings;
+    if !settings.export_path.exists() {
+        return None;
+    }
+    let surveyed =
+        deployment.open_export().and_then(|mut export| survey(settings, &mut export, &spoken_before(deployment)));
+    Some(match surveyed {
+        Ok(Survey { believed: Ok(_), usability, .. }) => Ok(usability),
+        Ok(Survey { believed: Err(error), usability, .. }) => Err((Some(usability), error.into())),
+        Err(error) => Err((None, error.into())),
+    })
+}
+
+fn export_text(at_hand: Option<&Result<Usability, (Option<Usability>, Failure)>>) -> String {
+    let (usability, failure) = match at_hand {
+        None => return "    there is none yet\n".to_owned(),
+        Some(Ok(usability)) => (Some(usability), None),
+        Some(Err((usability, failure))) => (usability.as_ref(), Some(failure)),
+    };
+    let mut text = usability.map(|usability| export_lines(usability, "    ")).unwrap_or_default();
+    if let Some(failure) = failure {
+        let said = failure.error.get(1).or(failure.error.first()).map(String::as_str).unwrap_or_default();
+        let hint = failure.hint.as_deref().unwrap_or_default().replace('\n', "\n    ");
+        let _ = writeln!(text, "    it would be refused whole: {said}\n    hint: {hint}");
+    }
+    text
+}
+
 /// What endpoint and export were found to hold.
 struct Found {
     accounts_count: u64,
@@ -91,8 +137,8 @@ fn prove(deployment: &Deployment) -> Result<Found, Failure> {
     let settings = &deployment.config.settings;
     let mut export = deployment.open_export()?;
     export.check_age(SystemClock.now(), settings.max_age, None)?;
-    let read = export.read(&mut |_| {})?;
-    believable(settings, &export, &read)?;
+    let Survey { read, usability: _, believed } = survey(settings, &mut export, &spoken_before(deployment))?;
+    believed?;
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
     Ok(Found { accounts_count, users_count: read.users_count, proof: read.proof, not_supported })

@@ -13,8 +13,8 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
     if raw.directory.path.as_os_str().is_empty() {
         return Err(Fault::plain("[directory] path is missing"));
     }
-    if raw.directory.id_attribute.is_empty() {
-        return Err(Fault::plain("[directory] id_attribute is empty"));
+    if raw.directory.members_path.is_some() {
+        return Err(Fault::plain("[directory] members_path is not supported yet"));
     }
     if let Some(rhombus) = &raw.rhombus {
         self::rhombus(rhombus)?;

@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod layout;
 mod noticed;
 mod raw;
 mod settings;
@@ -13,7 +14,7 @@ pub use settings::Settings;
 pub use sinks::{SinkConfig, SinkKind};
 
 use crate::model::{Duration, GuardKind, UpdateMethod};
-use crate::plan::{Limits, Policy, Scope, ScopeVersion, SourceSettings};
+use crate::plan::{Limits, Policy, Scope, ScopeVersion};
 use std::path::{Path, PathBuf};
 
 /// A configuration that can be used.
@@ -99,10 +100,13 @@ impl Config {
             count_max: limits.count_max,
         };
         let scope = Scope::new(&raw.scope.groups, &raw.scope.protected);
+        let layout = layout::layout(&raw.directory)?;
+        let source = layout::source_settings(&raw.directory, &layout);
         let settings = Settings {
             export_path: place(&raw.directory.path),
-            format: raw.directory.format,
-            id_attribute: raw.directory.id_attribute.clone(),
+            layout,
+            without_state: raw.directory.without_state,
+            directory_number: source.number(),
             checksum_patience: CHECKSUM_PATIENCE,
             users_count_min: raw.directory.min_users,
             max_age: raw.directory.max_age,
@@ -126,7 +130,7 @@ impl Config {
             settle_time: rhombus.settle_time,
             keep_history: raw.state.keep_history,
             sink_names: sinks.iter().map(SinkConfig::place).collect(),
-            wanted_under: ScopeVersion { directory: source_settings(&raw.directory), scope },
+            wanted_under: ScopeVersion { directory: source, scope },
             keys: noticed::keys_of(&raw),
         };
         Ok(Self {
@@ -159,12 +163,6 @@ fn endpoint(rhombus: &raw::RawRhombus, place: &dyn Fn(&PathBuf) -> PathBuf) -> O
         ca_file: rhombus.ca_file.as_ref().map(place),
         proxy: rhombus.proxy.clone(),
     })
-}
-
-/// What a link remembers of `[directory]`.
-fn source_settings(directory: &raw::RawDirectory) -> SourceSettings {
-    let raw::RawDirectory { source, path, format, id_attribute, min_users: _, max_age: _ } = directory;
-    SourceSettings { source: *source, path: path.clone(), format: *format, id_attribute: id_attribute.clone() }
 }
 
 #[cfg(test)]
@@ -251,6 +249,72 @@ mod tests {
         );
         check(&format!("{BASE}[guard.absent]\npercent_max = 101\n"), "[guard.absent] percent_max is more than 100");
         check(&format!("{BASE}[schedule]\ncron = \"0 0 0 30 2 *\"\n"), "[schedule] cron never fires");
+    }
+
+    #[test]
+    fn the_names_that_an_export_gives_our_columns_are_checked() {
+        let directory = |text: &str| format!("[directory]\npath = \"d.json\"\n{text}\n");
+        for good in [
+            "id_attribute = \"uid\"\n[directory.columns]\nid = \"uid\"",
+            "group_separator = \"\\n\"\nrecords = \"users\"\nwithout_state = \"activated\"",
+            "[directory.columns]\nstate = \"enabled\"\n[directory.states]\nactivated = [\"true\"]",
+            "[directory.columns]\nstate = \"\"\nfirstname = \"\"",
+            "[directory.states]",
+        ] {
+            check(&directory(good), "ok");
+        }
+        for (wrong, fault) in [
+            (
+                "id_attribute = \"_id\"\n[directory.columns]\nid = \"uid\"",
+                "[directory] id_attribute is the older name of [directory.columns] id, and they differ: remove one",
+            ),
+            ("id_attribute = \"\"", "[directory] id_attribute is empty"),
+            ("[directory.columns]\nid = \"\"", "[directory.columns] id is empty: every user has one"),
+            ("[directory.columns]\nusername = \" \"", "[directory.columns] username is empty: every user has one"),
+            (
+                "[directory.states]\nactivated = [\"true\"]",
+                "[directory.states] needs to know where the states stand: set [directory.columns] state",
+            ),
+            (
+                "[directory.columns]\nstate = \"x\"\n[directory.states]\nactivated = [\"A\"]\nstaged = [\"a\"]",
+                "[directory.states] has one word for two states (letter case is no difference)",
+            ),
+            ("group_separator = \"/\"", "[directory] group_separator is not one of \";\", \",\", \"|\" and \"\\n\""),
+            (
+                "[directory.columns]\nusernam = \"mail\"",
+                "line 4, column 1: unknown key `usernam`; did you mean `username`?",
+            ),
+        ] {
+            check(&directory(wrong), fault);
+        }
+    }
+
+    #[test]
+    fn a_link_remembers_what_the_export_calls_our_columns_and_not_what_it_lacks() {
+        let under = |text: &str| {
+            let text = format!("[directory]\npath = \"d.json\"\n{text}\n");
+            let config = Config::from_text(&text, Path::new("")).expect("good");
+            (config.settings.wanted_under, config.settings.directory_number)
+        };
+        let plain = under("");
+        for same in [
+            "id_attribute = \"_id\"",
+            "min_users = 5\nmax_age = \"1h\"\nwithout_state = \"activated\"",
+            "[directory.columns]\nid = \"_id\"\nstate = \"\"\ngroups = \"\"",
+        ] {
+            assert_eq!(under(same), plain, "{same}");
+        }
+        assert_eq!(under("id_attribute = \"id\""), under("[directory.columns]\nid = \"id\""));
+        for other in [
+            "[directory.columns]\nusername = \"mail\"",
+            "[directory.columns]\nstate = \"state\"",
+            "[directory.columns]\nid = \"id\"",
+            "group_separator = \",\"",
+            "records = \"users\"",
+        ] {
+            let other = under(other);
+            assert!(other.0 != plain.0 && other.1 != plain.1, "{other:?}");
+        }
     }
 
     #[test]

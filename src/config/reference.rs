@@ -74,13 +74,13 @@ const SECTIONS: &[Section] = &[
                 "id_attribute",
                 Text,
                 Is("\"_id\""),
-                "The immutable key of a user. `id` is accepted if `_id` is absent.",
+                "The older name of `id` in `[directory.columns]`. Both, and different: an error.",
             ),
             key(
                 "min_users",
                 Integer,
                 Is("1"),
-                "An export with fewer users is rejected as a whole. Set it near your head count.",
+                "An export with fewer usable records is rejected as a whole. Set it near your head count.",
             ),
             key(
                 "max_age",
@@ -88,6 +88,55 @@ const SECTIONS: &[Section] = &[
                 Nothing,
                 "An export that is older is rejected: this notices an export job that died.",
             ),
+            key(
+                "without_state",
+                OneOf(&["refuse", "activated"]),
+                Is("\"refuse\""),
+                "What becomes of an export that does not say whether users are active.",
+            ),
+            key(
+                "group_separator",
+                Text,
+                Is("\";\""),
+                "What stands between two groups in a cell of a CSV: `;`, `,`, a vertical bar, or a line break (`\\n`).",
+            ),
+            key(
+                "records",
+                Text,
+                Is("\"\""),
+                "The JSON member that holds the array of users, if that is not the document: `users`, `value`.",
+            ),
+            key("members_path", Path, Nothing, "Group memberships in a file of their own. Not supported yet."),
+        ],
+    },
+    Section {
+        name: "directory.columns",
+        about: "What the export calls our columns: a CSV column or a JSON member, inwards with dots. Letter case is no difference. \
+                Empty: the export has no such column.",
+        keys: &[
+            key("id", Text, Nothing, "The immutable key of a user. Default: `_id`, or `id` if `_id` is absent."),
+            key("username", Text, Nothing, "The username, an e-mail address. Default: `username`."),
+            key("email", Text, Nothing, "The e-mail address; never sent. Default: `email`."),
+            key("firstname", Text, Nothing, "The given name. Default: `firstname`."),
+            key("lastname", Text, Nothing, "The family name. Default: `lastname`."),
+            key(
+                "state",
+                Text,
+                Nothing,
+                "Who is active. If it is set, a record without a state is unusable. Default: `state`.",
+            ),
+            key("activated", Text, Nothing, "True or false, 1 or 0, yes or no. Default: `activated`."),
+            key("suspended", Text, Nothing, "True or false, 1 or 0, yes or no. Default: `suspended`."),
+            key("groups", Text, Nothing, "The groups. Default: `groups`."),
+        ],
+    },
+    Section {
+        name: "directory.states",
+        about: "The words of a mapped `state`, letter case aside. Any other word makes the record unusable.",
+        keys: &[
+            key("activated", Texts, Is("[]"), "Words for users who may come in."),
+            key("suspended", Texts, Is("[]"), "Words for users who may not."),
+            key("staged", Texts, Is("[]"), "Words for users who may not come in yet."),
         ],
     },
     Section {

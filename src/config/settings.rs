@@ -1,6 +1,6 @@
 //! What a cycle needs of the configuration.
 
-use crate::model::{ConfigKeys, Duration, ExistingAccounts, Format, GuardKind};
+use crate::model::{ConfigKeys, Duration, ExistingAccounts, GuardKind, Layout, WithoutState};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,9 +11,11 @@ pub struct Settings {
     /// The export.
     pub export_path: PathBuf,
     /// How it is written down.
-    pub format: Format,
-    /// The immutable key of a user.
-    pub id_attribute: String,
+    pub layout: Layout,
+    /// What becomes of one that says nothing of anybody's state.
+    pub without_state: WithoutState,
+    /// A number of the settings under which what exports say is compared.
+    pub directory_number: i64,
     /// How long a checksum that does not fit yet is read again.
     pub checksum_patience: Duration,
     /// An export with fewer users is refused whole.
@@ -53,8 +55,8 @@ impl Settings {
         let limits: BTreeMap<_, _> = self.limits.iter().map(|(kind, limits)| (kind.as_str(), limits)).collect();
         let named = serde_json::json!({
             "export_path": self.export_path,
-            "format": self.format,
-            "id_attribute": self.id_attribute,
+            "layout": self.layout,
+            "without_state": self.without_state,
             "users_count_min": self.users_count_min,
             "max_age": self.max_age,
             "scope": self.scope,

@@ -1,10 +1,12 @@
 //! Export and snapshot joined, and the plan that comes of it. Nothing is written and nobody is called: `plan` uses it too.
 
+use super::believe::believable;
 use super::error::CompareError;
 use super::selection::Selection;
 use crate::config::Settings;
 use crate::model::{
-    ClockDoubt, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue, Seen,
+    ClockDoubt, Column, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue,
+    Seen,
 };
 use crate::plan::{self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Plan, ScopeVersions, Whole};
 use crate::source::{self, Export, ExportRead, SourceError, TakeUser};
@@ -90,15 +92,18 @@ pub fn compare(
     };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
-    let (mut plan, read) = join(reader, settings, export, inputs.clone(), &mut |user| {
+    let (mut plan, mut read, mut silent) = join(reader, settings, export, inputs.clone(), &mut |user| {
         duplicate_finder.note(user);
         selection.look(user);
     })?;
+    if export.expects_states(&read.spoken) {
+        (plan, read, silent) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
+    }
     if duplicate_finder.nominate() {
         export.read(&mut |user| duplicate_finder.look(user))?;
         inputs.doubled = duplicate_finder.doubled();
         if inputs.doubled != Duplicates::default() {
-            (plan, _) = join(reader, settings, export, inputs, &mut |_| {})?;
+            (plan, read, silent) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
     let sightings = std::mem::take(&mut plan.sightings);
@@ -106,6 +111,7 @@ pub fn compare(
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
     let mut ledger = store::ledger(reader, now, settings.window)?;
     ledger.limits.clone_from(&settings.limits);
+    ledger.arrivals_stopped = silent.first().copied();
     let behind_ms = store::head_of(reader)?.timestamp.since_ms(now);
     if behind_ms > CLOCK_BEHIND_MS_MAX {
         ledger.removals_stopped = Some(ClockDoubt::BehindLog(behind_ms / 1000));
@@ -151,7 +157,8 @@ fn join(
     export: &mut Export,
     inputs: Inputs,
     beside: &mut TakeUser<'_>,
-) -> Result<(Plan, ExportRead), CompareError> {
+) -> Result<(Plan, ExportRead, Vec<Column>), CompareError> {
+    let before = store::spoken_before(reader)?;
     Snapshot::open(reader, |mut snapshot| {
         let mut fault: Option<rusqlite::Error> = None;
         // Where a record stands twice, another may be missing for it: pages shift while they are read.
@@ -165,10 +172,10 @@ fn join(
                 fault = Some(error);
             }
         })?;
-        believable(settings, export, &read)?;
         if let Some(error) = fault {
             return Err(error.into());
         }
+        let silent = believable(settings, export, &read, comparison.usability(), &before)?;
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
         let whole = Whole { proof, written_at: read.written_at };
@@ -181,7 +188,7 @@ fn join(
         });
         match fault {
             Some(error) => Err(error.into()),
-            None => Ok((plan, read)),
+            None => Ok((plan, read, silent)),
         }
     })
 }
@@ -203,27 +210,6 @@ fn beside_its_row(
         Some(row) if comparison.is_met(user, &row) => {}
         Some(_) => comparison.record(user, snapshot.whole(id)?),
         None => comparison.record(user, None),
-    }
-    Ok(())
-}
-
-/// What only the whole content shows: too few users, or a scope by groups over users without any.
-///
-/// # Errors
-/// The export is refused whole.
-pub fn believable(settings: &Settings, export: &Export, read: &ExportRead) -> Result<(), SourceError> {
-    // An export without anybody is never right, whatever min_users says.
-    if read.users_count < settings.users_count_min.max(1) {
-        return Err(export.refuse(
-            format!("it holds {} users, min_users is {}", read.users_count, settings.users_count_min),
-            "look at the export job; set [directory] min_users lower only if so few users are right; nothing was sent",
-        ));
-    }
-    if settings.scope.by_groups() && read.with_groups_count == 0 {
-        return Err(export.refuse(
-            "no user in it has groups, and the scope is by groups",
-            "let the export job write `groups`, or empty [scope] groups; nothing was sent",
-        ));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::apply::Tally;
 use crate::config::Settings;
 use crate::http::Transport;
 use crate::model::{
-    Action, ChangeKey, DirectoryId, Exit, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason,
+    Action, ChangeKey, DirectoryId, Exit, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason, Spoken,
     UserName, chain,
 };
 use crate::report::{CycleReport, CycleResult, Resume, TokenProof};
@@ -35,6 +35,8 @@ pub(super) struct CycleEnd {
     pub(super) repaired: Vec<OutstandingUser>,
     /// The users that this cycle was about; none: everybody.
     pub(super) only: Option<BTreeSet<DirectoryId>>,
+    /// What spoke for or against access in the export that was read.
+    pub(super) spoken: Option<Spoken>,
     /// Users missing from an export that cannot prove that it is whole.
     pub(super) sightings: Vec<DirectoryId>,
     pub(super) held: Vec<(ChangeKey, UserName)>,
@@ -96,6 +98,7 @@ impl CycleEnd {
             outstanding: None,
             repaired: Vec::new(),
             only: None,
+            spoken: None,
             sightings: Vec::new(),
             held: Vec::new(),
             approved: None,
@@ -121,6 +124,7 @@ impl CycleEnd {
         });
         self.outstanding = Some(plan.outstanding().to_vec());
         self.only.clone_from(&compared.only);
+        self.spoken = Some(read.spoken);
         self.sightings.clone_from(&compared.sightings);
         self.held = plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));

@@ -3,6 +3,7 @@
 //! # Guarantees
 //! Whatever instant it is stopped at, the next cycle looks up what is in doubt before it plans.
 
+mod believe;
 mod compare;
 mod context;
 mod end;
@@ -10,14 +11,17 @@ mod error;
 mod quiet;
 mod refresh;
 mod selection;
+mod survey;
 mod verdict;
 mod write;
 
-pub use compare::{Compared, Known, believable, compare, open_export};
+pub use believe::believable;
+pub use compare::{Compared, Known, compare, open_export};
 pub use context::{CycleContext, CycleOptions};
 pub use error::CompareError;
 pub use refresh::look;
 pub use selection::{find_user, look_for};
+pub use survey::{Survey, survey};
 
 use crate::apply::{Apply, Previous};
 use crate::http::Transport;

@@ -111,6 +111,8 @@ pub fn look_for(
 ) -> Result<(Option<DirectoryId>, ExportFacts), CompareError> {
     let mut selection = Selection::begin(&[text.to_owned()], reader)?;
     let read = export.read(&mut |user| selection.look(user))?;
+    // As a cycle would read it.
+    export.expects_states(&read.spoken);
     let id = selection.users().ok().and_then(|users| users.into_iter().next());
     let mut records = Vec::new();
     if let Some(id) = &id {
@@ -130,7 +132,7 @@ pub fn look_for(
 
 fn record_facts(user: &DirectoryUser<'_>, settings: &Settings) -> RecordFacts {
     let groups = match &user.groups {
-        RawGroups::Listed(names) => Some(names.iter().map(ToString::to_string).collect()),
+        RawGroups::Listed(_) | RawGroups::Cell(_, _) => Some(user.groups.names().map(str::to_owned).collect()),
         RawGroups::Absent | RawGroups::Other => None,
     };
     let verdict = map_record(user, &settings.scope);

@@ -18,6 +18,7 @@ struct Writer {
     proven: Option<String>,
     keys: ConfigKeys,
     wanted_under: ScopeVersion,
+    directory_number: i64,
     sink_names: Vec<String>,
     keep_history: Duration,
 }
@@ -36,6 +37,7 @@ pub(super) async fn write<T: Transport>(
         proven: context.token_fingerprint.clone().filter(|_| end.report.token == TokenProof::Proven),
         keys: settings.keys.clone(),
         wanted_under: settings.wanted_under.clone(),
+        directory_number: settings.directory_number,
         sink_names: settings.sink_names.clone(),
         keep_history: settings.keep_history,
     };
@@ -74,6 +76,9 @@ impl Writer {
         if let Some(left_behind) = &end.left_behind {
             let scope_version = store::reserve_settings(transaction, &self.wanted_under)?;
             store::move_settings_on(transaction, scope_version, left_behind)?;
+        }
+        if let Some(spoken) = &end.spoken {
+            store::note_spoken(transaction, self.directory_number, spoken)?;
         }
         let Some(outstanding) = end.outstanding.take() else { return Ok(()) };
         let cycle = (&self.cycle, self.source);

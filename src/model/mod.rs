@@ -7,8 +7,10 @@
 mod worded;
 
 mod change;
+mod column;
 mod config_keys;
 mod exit;
+mod layout;
 mod outstanding;
 mod policy;
 mod reason;
@@ -18,8 +20,10 @@ mod time;
 mod user;
 
 pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
+pub use column::Column;
 pub use config_keys::ConfigKeys;
 pub use exit::Exit;
+pub use layout::{ColumnName, Layout, Share, Spoken, SpokenBefore, StateWords, WithoutState};
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{
@@ -30,7 +34,8 @@ pub use response::Response;
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
-    DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawValue, RowView, Seen, Unusable, UserState,
+    DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, Seen, Unusable,
+    UserState,
 };
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! A user on its way: as the directory says it (`DirectoryUser`), as it should be (`DesiredUser`), as we left it at
 //! Rhombus (`ProvisionedUser`).
 
-use super::{DirectoryId, RecordFault, ScimId, UserName};
+use super::{Column, DirectoryId, RecordFault, ScimId, UserName};
 use std::borrow::Cow;
 
 /// One member of a record, before anybody has judged it: a wrong type is remembered, not refused.
@@ -28,7 +28,38 @@ pub enum RawGroups<'a> {
     Absent,
     /// Names, or the `name` of objects.
     Listed(Vec<Cow<'a, str>>),
+    /// A cell of a CSV, and what stands between two groups in it.
+    Cell(Cow<'a, str>, char),
     /// Anything else.
+    Other,
+}
+
+impl RawGroups<'_> {
+    /// The names, without blanks around them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let (listed, cell) = match self {
+            Self::Listed(names) => (names.as_slice(), None),
+            Self::Cell(text, separator) => (&[][..], Some(text.split(*separator))),
+            Self::Absent | Self::Other => (&[][..], None),
+        };
+        let of_cell = cell.into_iter().flatten().map(str::trim).filter(|name| !name.is_empty());
+        listed.iter().map(AsRef::as_ref).chain(of_cell)
+    }
+}
+
+/// The member `state`, read in the words of `[directory.states]` or in ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RawState {
+    /// It is not there, `null`, or empty.
+    #[default]
+    Absent,
+    /// The same, in an export that says where a state stands, or says one of most users.
+    Lacking,
+    /// One of the words.
+    Said(UserState),
+    /// Another word.
+    Unknown,
+    /// Not a string.
     Other,
 }
 
@@ -45,18 +76,20 @@ pub struct DirectoryUser<'a> {
     pub firstname: RawValue<'a>,
     /// `name.familyName`.
     pub lastname: RawValue<'a>,
-    /// `STAGED`, `ACTIVATED` or `SUSPENDED`.
-    pub state: RawValue<'a>,
+    /// What it says of the user's state.
+    pub state: RawState,
     /// Decides only where `state` is absent.
     pub activated: RawValue<'a>,
     /// True: suspended, whatever `state` says.
     pub suspended: RawValue<'a>,
     /// The groups this user is in.
     pub groups: RawGroups<'a>,
+    /// A name that is the word for "nothing" of some program: it is absent here, and listed.
+    pub null_word: Option<Column>,
 }
 
 /// What the directory says of a user's state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum UserState {
     /// May work.
     Activated,

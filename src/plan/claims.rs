@@ -1,10 +1,10 @@
 //! Who a record stands for when it is unusable, and who may take a username that an account of ours still carries.
 
 use super::comparison::Comparison;
-use super::mapping::Reject;
+use super::mapping::{MappedUser, Reject, Requested};
 use crate::model::{
-    Action, Change, DirectoryId, Field, FieldName, OutstandingKind, OutstandingUser, ProvisionedUser, Reason,
-    RecordFault, UsernameConflict, short_digest,
+    Action, Change, Column, DirectoryId, Field, FieldName, OutstandingKind, OutstandingUser, ProvisionedUser, Reason,
+    RecordFault, UserName, UsernameConflict, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +22,11 @@ impl Comparison {
             }
             return;
         };
-        if row.is_none()
-            && let Some(name) = &unusable.username
-        {
+        match (row, &unusable.username) {
             // It may be the known user of this name under another id: present, whoever it is.
-            self.named.push(name.folded());
+            (None, Some(name)) => self.named.push((name.folded(), could_be_in_scope)),
+            (None, None) => self.nobody_in_scope |= could_be_in_scope,
+            (Some(_), _) => {}
         }
         if (row.is_none() && !could_be_in_scope) || !self.refused_ids.insert(id.clone()) {
             return;
@@ -42,6 +42,29 @@ impl Comparison {
                 to,
             }]);
         }
+        self.plan.outstanding.push(entry);
+    }
+
+    /// A name that is the word for "nothing" of some program is left as it is, and said.
+    pub(super) fn list_null_word(&mut self, column: Column, mapped: &MappedUser<'_>, row: Option<&ProvisionedUser>) {
+        if mapped.ask != Requested::Provision {
+            return;
+        }
+        let fault = match column {
+            Column::Firstname => RecordFault::FirstnameNull,
+            Column::Lastname => RecordFault::LastnameNull,
+            Column::Id
+            | Column::Username
+            | Column::Email
+            | Column::State
+            | Column::Activated
+            | Column::Suspended
+            | Column::Groups => return,
+        };
+        let (id, name) = (DirectoryId::new(mapped.id), UserName::of_account(mapped.user_name));
+        let mut entry =
+            OutstandingUser::new(OutstandingKind::Refused, Some(&id), Some(&name), fault).action(Action::Update);
+        entry.scim_id = row.map(|row| row.scim_id.clone());
         self.plan.outstanding.push(entry);
     }
 
@@ -71,8 +94,14 @@ impl Comparison {
                 }
             }
         }
-        for folded in std::mem::take(&mut self.named) {
-            claimed.extend(holder(&folded).map(|row| row.directory_id));
+        for (folded, could_be_in_scope) in std::mem::take(&mut self.named) {
+            match holder(&folded) {
+                Some(row) => {
+                    claimed.insert(row.directory_id);
+                }
+                // A new id and a new name: any of those who are gone may be behind it.
+                None => self.nobody_in_scope |= could_be_in_scope,
+            }
         }
         for (fault, count) in std::mem::take(&mut self.nobody) {
             let reason = Reason::Unnamed { fault, count };

@@ -4,7 +4,7 @@
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
-use super::{Duplicates, Plan, ScopeVersions};
+use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
     NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, Reason, RecordFault,
@@ -69,13 +69,15 @@ pub struct Comparison {
     pub(super) refused_ids: BTreeSet<DirectoryId>,
     /// Usernames of records without a valid id, with what is wrong where the record could be in scope.
     pub(super) claims: Vec<(UserName, Option<RecordFault>)>,
-    pub(super) named: Vec<String>,
+    /// Folded usernames of unusable records without a known id, and whether each could be in scope.
+    pub(super) named: Vec<(String, bool)>,
     pub(super) nobody: BTreeMap<RecordFault, u64>,
     pub(super) nobody_in_scope: bool,
     /// Earlier settings under which a record that names nobody could be a user in scope.
     doubtful: BTreeSet<i64>,
     /// Users in doubt of whom just the same is wanted.
     again: BTreeSet<DirectoryId>,
+    usability: Usability,
 }
 
 impl Comparison {
@@ -94,6 +96,7 @@ impl Comparison {
             nobody_in_scope: false,
             doubtful: BTreeSet::new(),
             again: BTreeSet::new(),
+            usability: Usability::default(),
         }
     }
 
@@ -110,6 +113,7 @@ impl Comparison {
             && self.doubled(user).is_none()
             && map_record(user, &self.inputs.scope).is_ok_and(|mapped| mapped.is_met_by(row));
         self.plan.unchanged_count += u64::from(met);
+        self.usability.wanted_count += u64::from(met);
         met
     }
 
@@ -137,12 +141,24 @@ impl Comparison {
                     Ok(mapped) => mapped.ask != Requested::OutOfScope,
                     Err(reject) => reject.could_be_in_scope,
                 };
+                self.usability.note_unusable(fault, could_be_in_scope);
                 let unusable = Unusable { id: Some(id), username: username_of(user), fault };
                 self.unusable(Reject { unusable, could_be_in_scope }, row);
             }
-            (None, Ok(mapped)) => self.usable(user, &mapped, row),
-            (None, Err(reject)) => self.unusable(reject, row),
+            (None, verdict) => {
+                self.usability.note(&verdict);
+                match verdict {
+                    Ok(mapped) => self.usable(user, &mapped, row),
+                    Err(reject) => self.unusable(reject, row),
+                }
+            }
         }
+    }
+
+    /// How many records can be used so far.
+    #[must_use]
+    pub fn usability(&self) -> &Usability {
+        &self.usability
     }
 
     /// Takes a row that no record named by id.
@@ -183,6 +199,9 @@ impl Comparison {
     }
 
     fn usable(&mut self, user: &DirectoryUser<'_>, mapped: &MappedUser<'_>, row: Option<&ProvisionedUser>) {
+        if let Some(column) = mapped.null_word {
+            self.list_null_word(column, mapped, row);
+        }
         let protects = |name: &str| self.inputs.scope.protects(name);
         if protects(mapped.user_name) || row.is_some_and(|row| protects(row.user_name.as_str())) {
             self.plan.unchanged_count += u64::from(row.is_some());

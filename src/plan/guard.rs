@@ -5,8 +5,8 @@
 use super::claims::not_created;
 use super::{Plan, digest};
 use crate::model::{
-    Change, ChangeKey, ClockDoubt, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind, OutstandingUser, OverLimit,
-    Reason, UsernameConflict,
+    Change, ChangeKey, ClockDoubt, Column, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind, OutstandingUser,
+    OverLimit, Reason, UsernameConflict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ pub struct Ledger {
     pub restored: bool,
     /// Why no removal may be sent at all, where that is so.
     pub removals_stopped: Option<ClockDoubt>,
+    /// The column that fell silent on who may not come in: nobody may, then.
+    pub arrivals_stopped: Option<Column>,
 }
 
 /// A plan that may be applied. Only [`approve`] makes one.
@@ -182,6 +184,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         ledger.approved.contains(&change.key())
             || !(change.cause().is_configuration()
                 || (ledger.restored && change.action().removes())
+                || (ledger.arrivals_stopped.is_some() && arrives(change))
                 || reasons.contains_key(&change.guard_kind()))
     };
     let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
@@ -194,8 +197,9 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         let asked_by_us = change.cause().is_configuration().then_some(HeldBy::Configuration);
         let clock = clock.filter(|_| change.action().removes());
         let restored = (ledger.restored && change.action().removes()).then_some(HeldBy::Restored);
+        let silence = ledger.arrivals_stopped.filter(|_| arrives(change)).map(HeldBy::Status);
         let limit = reasons.get(&change.guard_kind()).copied();
-        let by = clock.or(restored).or(asked_by_us).or(limit)?;
+        let by = clock.or(restored).or(asked_by_us).or(silence).or(limit)?;
         let approved = ledger.approved.contains(&change.key());
         (!approved || clock.is_some()).then_some(by)
     };
@@ -223,6 +227,15 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         digest,
         unchanged_count: plan.unchanged_count,
         creates_are_free: ledger.first_load,
+    }
+}
+
+/// Whether a change lets somebody in.
+fn arrives(change: &Change) -> bool {
+    match change {
+        Change::Create { .. } => true,
+        Change::Update { reactivate, .. } => *reactivate,
+        Change::Remove { .. } => false,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What one record asks for: usable or not, in scope or not, and which names. The whole of the mapping stands here.
 
 use crate::model::{
-    DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, RawGroups, RawValue,
-    RecordFault, RowView, Unusable, UserName, UserState, folded, has_control,
+    Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, RawGroups,
+    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, folded, has_control,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -50,6 +50,14 @@ impl Scope {
         self.groups.iter().map(String::as_str)
     }
 
+    /// Whether a text contains the name of one of the groups, or a part of it is one but for letter case, whatever stands
+    /// between its parts.
+    fn is_hinted_at(&self, text: &str) -> bool {
+        let parts = || text.split([';', ',', '|', '\n']).map(str::trim).filter(|part| !part.is_empty());
+        let is_part = |name: &str| parts().any(|part| part.len() == name.len() && part.eq_ignore_ascii_case(name));
+        self.groups.iter().any(|name| !name.is_empty() && (text.contains(name.as_str()) || is_part(name)))
+    }
+
     /// Whether this username is never touched.
     #[must_use]
     pub fn protects(&self, name: &str) -> bool {
@@ -81,6 +89,8 @@ pub struct MappedUser<'a> {
     pub family: Option<&'a str>,
     /// What it asks for.
     pub ask: Requested,
+    /// A name that the record gives as the word for "nothing" of some program: left as it is, and listed.
+    pub null_word: Option<Column>,
 }
 
 impl MappedUser<'_> {
@@ -100,6 +110,7 @@ impl MappedUser<'_> {
         let met = |wanted: Option<&str>, carried: &str| wanted.is_none_or(|wanted| wanted == carried);
         self.ask == Requested::Provision
             && row.active
+            && self.null_word.is_none()
             && self.user_name == row.user_name
             && met(self.given, row.given)
             && met(self.family, row.family)
@@ -163,7 +174,7 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
         UserState::Activated => Requested::OutOfScope,
         UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
-    Ok(MappedUser { id, user_name, given, family, ask })
+    Ok(MappedUser { id, user_name, given, family, ask, null_word: user.null_word })
 }
 
 /// The username that a record carries, whatever it looks like.
@@ -194,7 +205,7 @@ fn name<'a>(value: &'a RawValue<'_>, no_text: RecordFault, unfit: RecordFault) -
         RawValue::Absent => Ok(None),
         RawValue::Null => Ok(Some("")),
         RawValue::Text(text) if text.len() > NAME_BYTES_MAX || has_control(text) => Err(unfit),
-        RawValue::Text(text) => Ok(Some(text)),
+        RawValue::Text(text) => Ok(Some(text.trim())),
         RawValue::Flag(_) | RawValue::Other => Err(no_text),
     }
 }
@@ -211,25 +222,40 @@ fn flag(value: &RawValue<'_>, fault: RecordFault) -> Result<Option<bool>, Record
 fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
     let suspended = flag(&user.suspended, RecordFault::SuspendedType)?.unwrap_or(false);
     let activated = flag(&user.activated, RecordFault::ActivatedType)?;
-    let said = match &user.state {
-        RawValue::Text(text) => match text.as_ref() {
-            "ACTIVATED" => UserState::Activated,
-            "STAGED" => UserState::Staged,
-            "SUSPENDED" => UserState::Suspended,
-            _ => return Err(RecordFault::UnknownState),
-        },
-        RawValue::Absent | RawValue::Null if activated == Some(false) => UserState::Staged,
-        RawValue::Absent | RawValue::Null => UserState::Activated,
-        RawValue::Flag(_) | RawValue::Other => return Err(RecordFault::StateType),
+    let said = match user.state {
+        RawState::Said(state) => state,
+        RawState::Absent if activated == Some(false) => UserState::Staged,
+        RawState::Absent => UserState::Activated,
+        RawState::Lacking => return Err(RecordFault::NoState),
+        RawState::Unknown => return Err(RecordFault::UnknownState),
+        RawState::Other => return Err(RecordFault::StateType),
     };
     Ok(if suspended { UserState::Suspended } else { said })
 }
 
+/// Whether a record is in scope. A list that is written otherwise than it should be is no statement "in no scoped group".
 fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<bool, RecordFault> {
     match groups {
-        RawGroups::Other => Err(RecordFault::GroupsType),
-        _ if !scope.by_groups() => Ok(true),
-        RawGroups::Absent => Err(RecordFault::NoGroups),
-        RawGroups::Listed(names) => Ok(names.iter().any(|name| scope.groups.contains(name.as_ref()))),
+        RawGroups::Other => return Err(RecordFault::GroupsType),
+        _ if !scope.by_groups() => return Ok(true),
+        RawGroups::Absent => return Err(RecordFault::NoGroups),
+        RawGroups::Listed(_) | RawGroups::Cell(_, _) => {}
     }
+    if groups.names().any(|name| scope.groups.contains(name)) {
+        return Ok(true);
+    }
+    let understood = match groups {
+        RawGroups::Cell(text, _) => {
+            let text = text.trim();
+            !text.starts_with(['[', '{']) && !is_type_name(text) && !scope.is_hinted_at(text)
+        }
+        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(name.trim())),
+        RawGroups::Absent | RawGroups::Other => true,
+    };
+    if understood { Ok(false) } else { Err(RecordFault::GroupsForm) }
+}
+
+/// What PowerShell writes for a list or an object that it does not write out.
+fn is_type_name(text: &str) -> bool {
+    text.starts_with("@{") || text.starts_with("System.Object[]") || text.starts_with("System.Collections.")
 }

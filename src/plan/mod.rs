@@ -12,6 +12,7 @@ mod drift;
 mod duplicates;
 mod guard;
 mod scope_version;
+mod usability;
 
 pub use comparison::{Comparison, Inputs, Policy, Whole};
 pub use digest::{hold_id, plan_digest};
@@ -19,6 +20,7 @@ pub use duplicates::{DuplicateFinder, Duplicates};
 pub use guard::{ApprovedPlan, Ledger, Limits, approve};
 pub use mapping::Scope;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
+pub use usability::Usability;
 
 use crate::model::{Change, DirectoryId, OutstandingUser};
 

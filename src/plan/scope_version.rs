@@ -39,6 +39,29 @@ remembered! {
         format: Format = Format::Auto,
         /// The immutable key of a user.
         id_attribute: String = "_id".to_owned(),
+        /// What the export calls other columns of ours.
+        columns: BTreeMap<String, String> = BTreeMap::new(),
+        /// The words of each state.
+        states: BTreeMap<String, Vec<String>> = BTreeMap::new(),
+        /// What stands between two groups.
+        group_separator: char = ';',
+        /// The JSON member that holds the records.
+        records: Option<String> = None,
+        /// The file of memberships.
+        members_path: Option<PathBuf> = None,
+    }
+}
+
+impl SourceSettings {
+    /// A number of them: what an export said is compared with the next one only under the same. A key at its default counts
+    /// as one that is not there, so that a key that a release brings changes nothing.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        let (mut value, defaults) = (serde_json::json!(self), serde_json::json!(Self::default()));
+        if let Some(members) = value.as_object_mut() {
+            members.retain(|key, value| defaults.get(key) != Some(value));
+        }
+        i64::from_be_bytes(xxhash_rust::xxh3::xxh3_64(value.to_string().as_bytes()).to_be_bytes())
     }
 }
 

@@ -4,21 +4,49 @@ use super::{Progress, RecordsError, TakeRecord, Window, json_fault};
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
-/// How the members of a page are called.
-#[derive(Clone, Copy, Debug)]
+/// How the members of a page are called; letter case is no difference.
+#[derive(Clone, Debug)]
 pub struct PageShape {
     /// The member that holds the records.
-    pub records: &'static str,
+    pub records: Cow<'static, str>,
     /// The member that says how many there are in all.
     pub total: &'static str,
-    /// One page and nothing else: no array, and no second page. Its records may be left out where the total is 0.
-    pub alone: bool,
+    /// Which documents there may be.
+    pub documents: Shape,
+}
+
+/// Which documents a stream may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// An array of records, or pages: one, an array of them, or one after another.
+    ArrayOrPages,
+    /// One page, whose records may be left out where the total is 0.
+    OnePage,
+    /// One object, of whatever kind, that holds the records.
+    Wrapper,
 }
 
 /// The shape of an API page of JumpCloud: `{"totalCount": N, "results": […]}`.
-pub const JUMPCLOUD_PAGE: PageShape = PageShape { records: "results", total: "totalCount", alone: false };
+pub const JUMPCLOUD_PAGE: PageShape =
+    PageShape { records: Cow::Borrowed("results"), total: "totalCount", documents: Shape::ArrayOrPages };
 /// The shape of a SCIM ListResponse (RFC 7644, section 3.4.2).
-pub const SCIM_LIST: PageShape = PageShape { records: "Resources", total: "totalResults", alone: true };
+pub const SCIM_LIST: PageShape =
+    PageShape { records: Cow::Borrowed("Resources"), total: "totalResults", documents: Shape::OnePage };
+
+/// Members by which a page says that another one follows.
+const NEXT_PAGE: [&str; 2] = ["@odata.nextLink", "nextPageToken"];
+
+impl PageShape {
+    /// An object that holds its records in a member of this name.
+    #[must_use]
+    pub fn wrapper(records: &str) -> Self {
+        Self { records: records.to_owned().into(), total: "totalCount", documents: Shape::Wrapper }
+    }
+
+    fn holds_records(&self, key: &str) -> bool {
+        self.records.eq_ignore_ascii_case(key)
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
@@ -110,7 +138,8 @@ impl Documents {
     pub fn finish(self) -> DocumentsRead {
         // A page alone may be the first line of many, unless it says how many records there are in all.
         let alone = self.page_count == 1 && !self.totals.is_empty();
-        let closed = self.elements != Elements::Pages || self.in_array || alone;
+        let one_object = self.shape.documents == Shape::Wrapper;
+        let closed = self.elements != Elements::Pages || self.in_array || alone || one_object;
         DocumentsRead { records_count: self.records_count, totals: self.totals, closed }
     }
 
@@ -125,7 +154,12 @@ impl Documents {
             At::Outer { first } => self.element(rest, next, first, record)?,
             At::Records { first } => self.page_record(rest, next, first, record)?,
             At::Page { first } => self.member(rest, next, first, ended)?,
-            At::Tail if next == b'{' && self.elements == Elements::Pages && !self.in_array && !self.shape.alone => {
+            At::Tail
+                if next == b'{'
+                    && self.elements == Elements::Pages
+                    && !self.in_array
+                    && self.shape.documents == Shape::ArrayOrPages =>
+            {
                 self.start(rest, next)?
             }
             At::Tail => return Err("something follows after its end".into()),
@@ -139,13 +173,20 @@ impl Documents {
 
     fn start(&mut self, rest: &str, next: u8) -> Result<Step, Cow<'static, str>> {
         match next {
-            b'[' if self.shape.alone => Err("an array where one page is asked for".into()),
+            b'[' if self.shape.documents != Shape::ArrayOrPages => {
+                Err(format!("an array where an object with `{}` is asked for", self.shape.records).into())
+            }
             b'[' => {
                 self.in_array = true;
                 self.at = At::Outer { first: true };
                 Ok(Step::Advanced(1))
             }
-            b'{' => match looks_like(rest, self.shape)? {
+            b'{' if self.shape.documents == Shape::Wrapper => {
+                self.elements = Elements::Pages;
+                self.open_page();
+                Ok(Step::Advanced(1))
+            }
+            b'{' => match looks_like(rest, &self.shape)? {
                 Some(Elements::Pages) => {
                     self.elements = Elements::Pages;
                     self.open_page();
@@ -177,7 +218,7 @@ impl Documents {
         }
         let Some((rest, skipped)) = after_comma(rest, next, first)? else { return Ok(Step::Hungry) };
         if self.elements == Elements::Unknown {
-            match looks_like(rest, self.shape)? {
+            match looks_like(rest, &self.shape)? {
                 Some(elements) => self.elements = elements,
                 None => return Ok(Step::Hungry),
             }
@@ -232,9 +273,12 @@ impl Documents {
 
     fn member(&mut self, rest: &str, next: u8, first: bool, ended: bool) -> Result<Step, Cow<'static, str>> {
         if next == b'}' {
-            let may_lack_records = self.shape.alone && self.totals == [0];
+            let may_lack_records = self.shape.documents == Shape::OnePage && self.totals == [0];
             if !self.page_has_records && !may_lack_records {
-                return Err(format!("a page without `{}`", self.shape.records).into());
+                return Err(match self.shape.documents {
+                    Shape::Wrapper => format!("an object without an array `{}`", self.shape.records).into(),
+                    Shape::ArrayOrPages | Shape::OnePage => format!("a page without `{}`", self.shape.records).into(),
+                });
             }
             self.at = if self.in_array { At::Outer { first: false } } else { At::Tail };
             return Ok(Step::Advanced(1));
@@ -242,14 +286,14 @@ impl Documents {
         let Some((rest, skipped)) = after_comma(rest, next, first)? else { return Ok(Step::Hungry) };
         let Some((key, value)) = key_and_value(rest)? else { return Ok(Step::Hungry) };
         let before = skipped + (rest.len() - value.len());
-        if key == self.shape.records && value.starts_with('[') {
+        if self.shape.holds_records(&key) && value.starts_with('[') {
             if std::mem::replace(&mut self.page_has_records, true) {
                 return Err(format!("a page with two `{}`", self.shape.records).into());
             }
             self.at = At::Records { first: true };
             return Ok(Step::Advanced(before + 1));
         }
-        let count = if key == self.shape.total {
+        let count = if key.eq_ignore_ascii_case(self.shape.total) {
             let Some((total, count)) = prefix::<u64>(value, ended, "a total that is no number")? else {
                 return Ok(Step::Hungry);
             };
@@ -257,6 +301,10 @@ impl Documents {
             count
         } else {
             let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "no JSON")? else { return Ok(Step::Hungry) };
+            let said = !matches!(value[..count].trim(), "null" | "\"\"");
+            if said && self.shape.documents != Shape::OnePage && NEXT_PAGE.contains(&&*key) {
+                return Err(format!("it is one page of several: `{key}` is there").into());
+            }
             count
         };
         self.at = At::Page { first: false };
@@ -290,13 +338,13 @@ fn key_and_value(rest: &str) -> Result<Option<(Cow<'_, str>, &str)>, Cow<'static
 }
 
 /// Whether a text begins with a page.
-pub(super) fn opens_a_page(text: &str, shape: PageShape) -> bool {
+pub(super) fn opens_a_page(text: &str, shape: &PageShape) -> bool {
     matches!(looks_like(text, shape), Ok(Some(Elements::Pages)))
 }
 
 /// Whether the object that begins here is a page: whether one of its members is called as a page's are, before any
 /// member that is not a plain value.
-fn looks_like(rest: &str, shape: PageShape) -> Result<Option<Elements>, Cow<'static, str>> {
+fn looks_like(rest: &str, shape: &PageShape) -> Result<Option<Elements>, Cow<'static, str>> {
     if !rest.starts_with('{') {
         return Ok(Some(Elements::Records));
     }
@@ -309,7 +357,7 @@ fn looks_like(rest: &str, shape: PageShape) -> Result<Option<Elements>, Cow<'sta
             return Ok(Some(Elements::Records));
         }
         let Some((key, value)) = key_and_value(rest)? else { return Ok(None) };
-        if key == shape.records || key == shape.total {
+        if shape.holds_records(&key) || key.eq_ignore_ascii_case(shape.total) {
             return Ok(Some(Elements::Pages));
         }
         if value.starts_with('{') {

@@ -7,7 +7,7 @@
 
 mod documents;
 
-pub use documents::{Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, SCIM_LIST};
+pub use documents::{Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, SCIM_LIST, Shape};
 
 use std::borrow::Cow;
 
@@ -112,7 +112,7 @@ impl Window {
 
     /// Whether a page opens what has arrived so far.
     #[must_use]
-    pub fn begins_with_a_page(&self, shape: PageShape) -> bool {
+    pub fn begins_with_a_page(&self, shape: &PageShape) -> bool {
         let text = self.text().unwrap_or_default().trim_start();
         documents::opens_a_page(text, shape)
     }
@@ -129,7 +129,7 @@ impl Window {
                 Ok(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default())
             }
             Err(error) => {
-                Err(RecordsError { what: "no UTF-8".into(), offset: self.offset + error.valid_up_to() as u64 })
+                Err(RecordsError { what: "not UTF-8".into(), offset: self.offset + error.valid_up_to() as u64 })
             }
         }
     }

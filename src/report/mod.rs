@@ -2,10 +2,12 @@
 
 mod document;
 mod explain;
+mod export;
 mod text;
 
 pub use document::{cycle_document, failure_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
+pub use export::{export_document, export_lines};
 pub use text::{cycle_text, event_text, outstanding_text, plan_text};
 
 use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser};

@@ -1,25 +1,27 @@
 //! CSV with a header row, by RFC 4180 to the letter: a quote that stands where none may, or is never closed, refuses the
 //! file, because everything behind it would be swallowed into one field and its users would look absent.
 
-use crate::model::{DirectoryUser, RawGroups, RawValue};
+use super::census::Census;
+use super::header::Header;
+use super::json::state_of;
+use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue};
 use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The columns that are known, by their place in [`Reader::columns`].
-const COLUMNS: [&str; 8] = ["username", "firstname", "lastname", "state", "activated", "suspended", "groups", "id"];
+/// What programs write where a name is not there, and no person is called.
+const NULL_WORDS: [&str; 4] = ["null", "None", "nan", "<nil>"];
+/// What Windows PowerShell writes above a header.
+const TYPE_LINE: &str = "#TYPE ";
 
 /// Reads rows; the first one names the columns.
-pub(super) struct Reader {
-    id_attribute: String,
+pub(super) struct Reader<'l> {
+    layout: &'l Layout,
     header: Option<Header>,
+    /// What is wrong with the header, which no place in the file says better.
+    pub(super) header_fault: Option<String>,
     rows_count: u64,
     cells: Vec<Cell>,
-}
-
-struct Header {
-    width: usize,
-    columns: [Option<usize>; COLUMNS.len()],
 }
 
 #[derive(Clone)]
@@ -35,9 +37,14 @@ enum Row {
     Cut,
 }
 
-impl Reader {
-    pub(super) fn new(id_attribute: &str) -> Self {
-        Self { id_attribute: id_attribute.to_lowercase(), header: None, rows_count: 0, cells: Vec::new() }
+impl<'l> Reader<'l> {
+    pub(super) fn new(layout: &'l Layout) -> Self {
+        Self { layout, header: None, header_fault: None, rows_count: 0, cells: Vec::new() }
+    }
+
+    /// A column that is called like a status and is none of those that are read.
+    pub(super) fn status(&self) -> Option<&str> {
+        self.header.as_ref().and_then(|header| header.status.as_deref())
     }
 
     /// Hands on every whole row of the text.
@@ -45,7 +52,7 @@ impl Reader {
         &mut self,
         text: &str,
         ended: bool,
-        take: &mut super::TakeUser<'_>,
+        census: &mut Census<'_, '_>,
     ) -> (usize, Result<(), Cow<'static, str>>) {
         let mut used = 0;
         loop {
@@ -53,6 +60,12 @@ impl Reader {
             if rest.is_empty() {
                 let whole = !ended || self.header.is_some();
                 return (used, if whole { Ok(()) } else { Err("nothing in it".into()) });
+            }
+            if self.rows_count == 0 && rest.starts_with(TYPE_LINE) {
+                let Some(length) = rest.find('\n') else { return (used, Ok(())) };
+                self.rows_count += 1;
+                used += length + 1;
+                continue;
             }
             let count = match self.cut(rest) {
                 Ok(Row::Whole(count)) if count > RECORD_BYTES_MAX => {
@@ -65,7 +78,7 @@ impl Reader {
                 Ok(Row::Cut) => return (used, Ok(())),
                 Err(what) => return (used, Err(self.at_row(what))),
             };
-            if let Err(what) = self.row(rest, take) {
+            if let Err(what) = self.row(rest, census) {
                 return (used, Err(what));
             }
             used += count;
@@ -122,16 +135,20 @@ impl Reader {
         }
     }
 
-    fn row(&mut self, text: &str, take: &mut super::TakeUser<'_>) -> Result<(), Cow<'static, str>> {
+    fn row(&mut self, text: &str, census: &mut Census<'_, '_>) -> Result<(), Cow<'static, str>> {
         self.rows_count += 1;
-        if let [only] = self.cells.as_slice()
-            && only.range.is_empty()
-        {
+        if self.cells.iter().all(|cell| text[cell.range.clone()].trim().is_empty()) {
             return Ok(());
         }
         let Some(header) = &self.header else {
-            let names: Vec<_> = self.cells.iter().map(|cell| text_of(text, cell).to_lowercase()).collect();
-            self.header = Some(read_header(&names, &self.id_attribute)?);
+            let names: Vec<_> = self.cells.iter().map(|cell| text_of(text, cell).trim().to_owned()).collect();
+            match Header::read(&names, self.layout) {
+                Ok(header) => self.header = Some(header),
+                Err(what) => {
+                    self.header_fault = Some(what);
+                    return Err("the header".into());
+                }
+            }
             return Ok(());
         };
         if self.cells.len() != header.width {
@@ -139,28 +156,31 @@ impl Reader {
                 format!("row {}: {} cells under {} columns", self.rows_count, self.cells.len(), header.width).into()
             );
         }
-        let cell = |place: usize| header.columns[place].map(|column| text_of(text, &self.cells[column]));
-        let plain = |place: usize| cell(place).map_or(RawValue::Absent, RawValue::Text);
-        let filled =
-            |place: usize| cell(place).filter(|text| !text.is_empty()).map_or(RawValue::Absent, RawValue::Text);
-        let flag = |place: usize| match filled(place) {
-            RawValue::Text(text) if text.eq_ignore_ascii_case("true") => RawValue::Flag(true),
-            RawValue::Text(text) if text.eq_ignore_ascii_case("false") => RawValue::Flag(false),
-            RawValue::Text(_) => RawValue::Other,
-            other @ (RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other) => other,
+        let cell = |column: Column| header.place(column).map(|place| text_of(text, &self.cells[place]));
+        if header.comes_again(&cell) {
+            return Err(format!("row {}: the header comes again", self.rows_count).into());
+        }
+        let filled = |column| cell(column).filter(|text| !text.is_empty());
+        let text = |column| cell(column).map_or(RawValue::Absent, RawValue::Text);
+        let flag = |column| filled(column).map_or(RawValue::Absent, flag);
+        let null_word = |column: &Column| cell(*column).is_some_and(|name| NULL_WORDS.contains(&name.trim()));
+        let null_word = [Column::Firstname, Column::Lastname].into_iter().find(null_word);
+        let name = |column: Column| match cell(column) {
+            Some(name) if null_word.is_none() || !NULL_WORDS.contains(&name.trim()) => RawValue::Text(name),
+            Some(_) | None => RawValue::Absent,
         };
-        let blank = self.cells.iter().all(|cell| cell.range.is_empty());
-        take(&DirectoryUser {
-            id: plain(7),
-            username: plain(0),
-            firstname: plain(1),
-            lastname: plain(2),
-            state: filled(3),
-            activated: flag(4),
-            suspended: flag(5),
-            email: RawValue::Absent,
-            // A row of empty cells says nothing, not even that it is out of scope.
-            groups: cell(6).filter(|_| !blank).map_or(RawGroups::Absent, groups),
+        census.record(DirectoryUser {
+            id: text(Column::Id),
+            username: text(Column::Username),
+            firstname: name(Column::Firstname),
+            lastname: name(Column::Lastname),
+            state: filled(Column::State).map_or(RawState::Absent, |word| state_of(&word, self.layout)),
+            activated: flag(Column::Activated),
+            suspended: flag(Column::Suspended),
+            email: text(Column::Email),
+            groups: cell(Column::Groups)
+                .map_or(RawGroups::Absent, |cell| RawGroups::Cell(cell, self.layout.group_separator)),
+            null_word,
         });
         Ok(())
     }
@@ -171,32 +191,14 @@ fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {
     if cell.doubled_quotes { Cow::Owned(raw.replace("\"\"", "\"")) } else { Cow::Borrowed(raw) }
 }
 
-fn groups(cell: Cow<'_, str>) -> RawGroups<'_> {
-    let names = |text: &str| {
-        text.split(';').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-    };
-    RawGroups::Listed(names(&cell).into_iter().map(Cow::Owned).collect())
-}
-
-fn read_header(names: &[String], id_attribute: &str) -> Result<Header, Cow<'static, str>> {
-    let place = |wanted: &str| -> Result<Option<usize>, Cow<'static, str>> {
-        let mut places = names.iter().enumerate().filter(|(_, name)| name.as_str() == wanted).map(|(place, _)| place);
-        match (places.next(), places.next()) {
-            (Some(_), Some(_)) => Err(format!("two columns `{wanted}`").into()),
-            (first, _) => Ok(first),
-        }
-    };
-    let mut columns = [None; COLUMNS.len()];
-    for (slot, name) in columns.iter_mut().zip(COLUMNS) {
-        *slot = place(name)?;
+/// A cell that says yes or no, in one of the ways in which programs write that.
+fn flag(cell: Cow<'_, str>) -> RawValue<'_> {
+    let is = |words: [&str; 3]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
+    if is(["false", "0", "no"]) {
+        RawValue::Flag(false)
+    } else if is(["true", "1", "yes"]) {
+        RawValue::Flag(true)
+    } else {
+        RawValue::Other
     }
-    let second = columns[7].filter(|_| id_attribute == "_id");
-    columns[7] = place(id_attribute)?.or(second);
-    if columns[7].is_none() {
-        return Err(format!("no column `{id_attribute}` in the header").into());
-    }
-    if columns[0].is_none() {
-        return Err("no column `username` in the header".into());
-    }
-    Ok(Header { width: names.len(), columns })
 }

@@ -1,12 +1,15 @@
 //! An export file: one open handle, proven not to have changed while it was read.
 
-use super::blocks::{FileDigest, Hash, READ_BYTES, blocks, read_block};
-use super::{Doubt, ExportRead, SourceError, TakeUser, csv, json};
-use crate::model::{DirectoryUser, Duration, Format, Moment, Proof, RawGroups, hex};
-use crate::records::{self, Documents, DocumentsRead, JUMPCLOUD_PAGE, RecordsError, Window};
+use super::blocks::{FileDigest, Hash, READ_BYTES, read_block};
+use super::census::Census;
+use super::checksum::{self, Checksum};
+use super::members::Node;
+use super::parse::Parsed;
+use super::{ExportRead, SourceError, TakeUser};
+use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration as StdDuration, Instant};
@@ -18,17 +21,16 @@ const AHEAD_MS_MAX: i64 = 86_400_000;
 const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(250);
 /// How often somebody who waits looks whether to stop.
 const STOP_PAUSE: StdDuration = StdDuration::from_millis(20);
-/// The longest checksum file that is looked at, in bytes.
-const CHECKSUM_BYTES_MAX: u64 = 4096;
 
 /// An export that is open. All readings use one handle, so that they see one file.
 pub struct Export {
-    path: PathBuf,
-    file: File,
-    opened: Metadata,
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    pub(super) opened: Metadata,
     written_at: Moment,
-    format: Format,
-    id_attribute: String,
+    pub(super) layout: Layout,
+    pub(super) node: Node,
+    states_expected: bool,
     first_digest: Option<FileDigest>,
     checked: bool,
     stop: CancellationToken,
@@ -43,24 +45,32 @@ impl Export {
     /// It cannot be opened, or the checksum does not fit for so long.
     pub fn open(
         path: &Path,
-        format: Format,
-        id_attribute: &str,
+        layout: &Layout,
         checksum_patience: Duration,
         stop: &CancellationToken,
     ) -> Result<Self, SourceError> {
         let started = Instant::now();
         loop {
-            let mut export = Self::open_once(path, format, id_attribute, stop)?;
-            let beside = export.checksum_beside()?;
-            let Some(wanted) = beside else { return Ok(export) };
-            if export.sha256()? == wanted {
-                export.checked = true;
-                return Ok(export);
-            }
+            let mut export = Self::open_once(path, layout, stop)?;
+            let beside = checksum::beside(path);
+            let wanted = match checksum::read(&beside) {
+                Ok(Some(wanted)) => wanted,
+                Ok(None) => return Ok(export),
+                Err(cause) => return Err(SourceError::Unreadable { path: beside.display().to_string(), cause }),
+            };
+            let doubt = match wanted {
+                Checksum::Sha256(wanted) if export.sha256()? == wanted => {
+                    export.checked = true;
+                    return Ok(export);
+                }
+                Checksum::Sha256(_) => "is not the export's".to_owned(),
+                Checksum::Odd(what) => format!("cannot be used: {what}"),
+            };
             if started.elapsed() >= checksum_patience.std() {
+                let name = beside.file_name().unwrap_or_default().display();
                 return Err(export.refuse(
-                    "its checksum does not fit",
-                    "write the .sha256 file after the export, or remove it; nothing was sent",
+                    format!("its checksum {name} {doubt}"),
+                    "write the .sha256 file after the export (sha256sum directory.csv), or remove it; nothing was sent",
                 ));
             }
             let pause = Instant::now();
@@ -71,12 +81,7 @@ impl Export {
         }
     }
 
-    fn open_once(
-        path: &Path,
-        format: Format,
-        id_attribute: &str,
-        stop: &CancellationToken,
-    ) -> Result<Self, SourceError> {
+    fn open_once(path: &Path, layout: &Layout, stop: &CancellationToken) -> Result<Self, SourceError> {
         let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
         // Asked before it is opened: opening a pipe would wait for a writer.
         if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -85,14 +90,14 @@ impl Export {
         let file = File::open(path).map_err(unreadable)?;
         let opened = file.metadata().map_err(unreadable)?;
         let written_at = written_at(opened.mtime(), opened.mtime_nsec());
-        let (path, id_attribute) = (path.to_owned(), id_attribute.to_owned());
         let export = Self {
-            path,
+            path: path.to_owned(),
             file,
             opened,
             written_at: written_at.unwrap_or_default(),
-            format,
-            id_attribute,
+            layout: layout.clone(),
+            node: Node::of_layout(layout),
+            states_expected: false,
             first_digest: None,
             checked: false,
             stop: stop.clone(),
@@ -107,7 +112,7 @@ impl Export {
     }
 
     /// Looked at with each block and each wait.
-    fn go_on(&self) -> Result<(), SourceError> {
+    pub(super) fn go_on(&self) -> Result<(), SourceError> {
         if self.stop.is_cancelled() {
             return Err(SourceError::Stopped { path: self.path.display().to_string() });
         }
@@ -186,112 +191,29 @@ impl Export {
     /// # Errors
     /// Anything that leaves a doubt: nothing may be concluded from the records then.
     pub fn read(&mut self, take: &mut TakeUser<'_>) -> Result<ExportRead, SourceError> {
-        let mut reading = Reading { users_count: 0, with_groups_count: 0 };
-        let (closed, digest) = self.parse(&mut |user: &DirectoryUser<'_>| {
-            reading.users_count += 1;
-            reading.with_groups_count += u64::from(user.groups != RawGroups::Absent);
-            take(user);
-        })?;
+        let mut census = Census::new(&self.layout, self.states_expected, take);
+        let Parsed { closed, digest, status } = self.parse(&mut census)?;
+        let Census { spoken, with_groups_count, known_states_count, .. } = census;
         self.settle_digest(&digest)?;
         let proof = if closed || self.checked { Proof::Whole } else { Proof::Unproven };
-        let Reading { users_count, with_groups_count } = reading;
-        Ok(ExportRead { users_count, with_groups_count, digest, proof, written_at: self.written_at() })
-    }
-
-    /// Refuses this export for a reason that only its whole content showed.
-    #[must_use]
-    pub fn refuse(&self, what: impl Into<String>, hint: &str) -> SourceError {
-        let cause = Doubt { what: what.into(), hint: Some(hint.to_owned()) };
-        SourceError::Refused { path: self.path.display().to_string(), cause }
-    }
-
-    /// Parses the whole file; true where it closed by itself.
-    fn parse(&mut self, take: &mut TakeUser<'_>) -> Result<(bool, FileDigest), SourceError> {
-        self.rewind()?;
-        let mut window = Window::of_blocks();
-        let mut walk = None;
-        let mut line_count = 0;
-        let mut read_bytes = 0;
-        let id_attribute = &self.id_attribute;
-        let digest = blocks(&self.file, self.opened.len(), |block, count| {
-            self.go_on()?;
-            let emptied = window.exchange(block, count).map_err(|error| self.malformed(&error))?;
-            if walk.is_none() {
-                window.skip_byte_order_mark();
-            }
-            read_bytes += count as u64;
-            let walk = match &mut walk {
-                Some(walk) => walk,
-                none => none.insert(self.begin(&window, read_bytes == 0)?),
-            };
-            let mut parse_record = |text: &str| {
-                let (user, count) = json::parse(text, id_attribute)?;
-                take(&user);
-                Ok(count)
-            };
-            let progress = match walk {
-                Walk::Documents(documents) => documents.advance(&mut window, &mut parse_record),
-                Walk::Lines => records::lines(&mut window, &mut line_count, &mut parse_record),
-                Walk::Rows(reader) => records::rows(&mut window, &mut |text, ended| reader.rows(text, ended, take)),
-            };
-            progress.map_err(|error| self.malformed(&error))?;
-            Ok::<_, Stop>(emptied)
-        });
-        let digest = digest.map_err(|stop| match stop {
-            Stop::Unreadable(cause) => self.unreadable(cause),
-            Stop::Refused(error) => error,
-        })?;
-        self.unchanged(read_bytes)?;
-        let closed = match walk {
-            Some(Walk::Documents(documents)) => self.totals(&documents.finish())?,
-            Some(Walk::Lines | Walk::Rows(_)) | None => false,
-        };
-        Ok((closed, digest))
-    }
-
-    fn begin(&self, window: &Window, empty: bool) -> Result<Walk, SourceError> {
-        if empty {
-            return Err(
-                self.refuse("it is empty", "an empty file is never taken for \"everybody left\"; nothing was sent")
-            );
-        }
-        Ok(match self.format {
-            Format::Json => Walk::Documents(Documents::new(JUMPCLOUD_PAGE)),
-            Format::Ndjson => Walk::Lines,
-            Format::Csv => Walk::Rows(csv::Reader::new(&self.id_attribute)),
-            Format::Auto => match window.first_byte() {
-                Some(b'[') => Walk::Documents(Documents::new(JUMPCLOUD_PAGE)),
-                Some(b'{') if window.begins_with_a_page(JUMPCLOUD_PAGE) => {
-                    Walk::Documents(Documents::new(JUMPCLOUD_PAGE))
-                }
-                Some(b'{') => Walk::Lines,
-                Some(_) => Walk::Rows(csv::Reader::new(&self.id_attribute)),
-                None => return Err(self.refuse("nothing is in it but white space", "nothing was sent")),
-            },
+        Ok(ExportRead {
+            users_count: spoken.records_count,
+            spoken,
+            with_groups_count,
+            known_states_count,
+            status,
+            digest,
+            proof,
+            written_at: self.written_at(),
         })
     }
 
-    fn totals(&self, read: &DocumentsRead) -> Result<bool, SourceError> {
-        if let Some(total) = read.totals.iter().find(|total| **total != read.records_count) {
-            return Err(self.refuse(
-                format!("it announces {total} users and holds {}", read.records_count),
-                "the export job was cut short; nothing was sent",
-            ));
-        }
-        Ok(read.closed || !read.totals.is_empty())
-    }
-
-    fn checksum_beside(&self) -> Result<Option<String>, SourceError> {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".sha256");
-        let mut text = String::new();
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(self.unreadable(cause)),
-        };
-        file.take(CHECKSUM_BYTES_MAX).read_to_string(&mut text).map_err(|cause| self.unreadable(cause))?;
-        Ok(Some(text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase()))
+    /// Whether at least half of the records say a state and some do not: read again then, and those lack one.
+    pub fn expects_states(&mut self, spoken: &Spoken) -> bool {
+        let most = spoken.state > 0 && spoken.state * 2 >= spoken.records_count && spoken.state < spoken.records_count;
+        let now = most && !self.states_expected && !self.layout.state_is_mapped();
+        self.states_expected |= now;
+        now
     }
 
     fn sha256(&mut self) -> Result<String, SourceError> {
@@ -321,7 +243,7 @@ impl Export {
         }
     }
 
-    fn rewind(&mut self) -> Result<(), SourceError> {
+    pub(super) fn rewind(&mut self) -> Result<(), SourceError> {
         self.file.seek(SeekFrom::Start(0)).map(|_| ()).map_err(|cause| self.unreadable(cause))
     }
 
@@ -337,7 +259,7 @@ impl Export {
         }
     }
 
-    fn unchanged(&self, read_bytes: u64) -> Result<(), SourceError> {
+    pub(super) fn unchanged(&self, read_bytes: u64) -> Result<(), SourceError> {
         let identity =
             |m: &Metadata| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
         let now = self.file.metadata().map_err(|cause| self.unreadable(cause))?;
@@ -350,45 +272,8 @@ impl Export {
         Ok(())
     }
 
-    fn changed(&self) -> SourceError {
-        self.refuse("it changed while it was read", "write it beside and rename it over; the next cycle reads it again")
-    }
-
-    fn malformed(&self, error: &RecordsError) -> SourceError {
-        self.refuse(error.to_string(), "the export job was cut short or writes another format; nothing was sent")
-    }
-
-    fn unreadable(&self, cause: std::io::Error) -> SourceError {
+    pub(super) fn unreadable(&self, cause: std::io::Error) -> SourceError {
         SourceError::Unreadable { path: self.path.display().to_string(), cause }
-    }
-}
-
-struct Reading {
-    users_count: u64,
-    with_groups_count: u64,
-}
-
-enum Walk {
-    Documents(Documents),
-    Lines,
-    Rows(csv::Reader),
-}
-
-/// Why a parse ended early.
-enum Stop {
-    Unreadable(std::io::Error),
-    Refused(SourceError),
-}
-
-impl From<std::io::Error> for Stop {
-    fn from(cause: std::io::Error) -> Self {
-        Self::Unreadable(cause)
-    }
-}
-
-impl From<SourceError> for Stop {
-    fn from(error: SourceError) -> Self {
-        Self::Refused(error)
     }
 }
 

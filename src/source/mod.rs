@@ -3,15 +3,28 @@
 //! A read ends with "whole" or allows no conclusion at all: every doubt is an error that refuses the export.
 
 mod blocks;
+mod census;
+mod checksum;
 mod csv;
 mod file;
+mod header;
 mod json;
+mod lead;
+mod members;
+mod outline;
+mod parse;
+mod refusal;
+mod seen;
+mod shapes;
+mod status;
+mod utf16;
 
 pub use blocks::FileDigest;
 pub use file::Export;
+pub use lead::Trouble;
 
 use crate::config::Settings;
-use crate::model::{DirectoryUser, Moment, Proof};
+use crate::model::{DirectoryUser, Moment, Proof, Spoken};
 use tokio_util::sync::CancellationToken;
 
 /// Takes one record. It may not fail: what cannot be used is remembered and refused by name.
@@ -22,7 +35,7 @@ pub type TakeUser<'a> = dyn FnMut(&DirectoryUser<'_>) + 'a;
 /// # Errors
 /// It cannot be read, or its checksum does not fit.
 pub fn open(settings: &Settings, stop: &CancellationToken) -> Result<Export, SourceError> {
-    Export::open(&settings.export_path, settings.format, &settings.id_attribute, settings.checksum_patience, stop)
+    Export::open(&settings.export_path, &settings.layout, settings.checksum_patience, stop)
 }
 
 /// What one reading of an export held.
@@ -30,8 +43,14 @@ pub fn open(settings: &Settings, stop: &CancellationToken) -> Result<Export, Sou
 pub struct ExportRead {
     /// How many records.
     pub users_count: u64,
-    /// How many of them said anything about groups.
+    /// How many of them said what speaks for or against access.
+    pub spoken: Spoken,
+    /// How many of them have groups, if only an empty list.
     pub with_groups_count: u64,
+    /// How many of them said a state that is known.
+    pub known_states_count: u64,
+    /// A column that is called like a status and is none of those that are read.
+    pub status: Option<String>,
     /// What "the same file as last time" goes by; never a proof.
     pub digest: FileDigest,
     /// Whether an absence counts.

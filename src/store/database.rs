@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 /// `RHSY`, so that another application's database is not taken for ours.
 const APPLICATION_ID: i32 = 0x5248_5359;
 /// Each migration brings the schema from its place in this list to the next.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
     include_str!("../../state/0004_reasons.sql"),
+    include_str!("../../state/0006_spoken.sql"),
 ];
 /// How long a connection waits for another one's write.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

@@ -15,6 +15,7 @@ mod log;
 mod outstanding;
 mod restored;
 mod snapshot;
+mod spoken;
 mod walk;
 
 pub use database::{
@@ -36,3 +37,4 @@ pub use outstanding::{
 };
 pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
 pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
+pub use spoken::{note_spoken, spoken_before};

@@ -40,7 +40,8 @@ fn three_days(rhombus_keys: &str) {
     users[20]["state"] = "ACTIVATED".into();
     users[21]["username"] = "p21@x.example".into();
     users[10]["firstname"] = "Quinn".into();
-    let heir = json!({"_id": "id-90000", "username": users[40]["username"], "firstname": "Heir", "groups": ["R"]});
+    let heir = json!({"_id": "id-90000", "username": users[40]["username"], "firstname": "Heir", "state": "ACTIVATED",
+        "groups": ["R"]});
     users.remove(40);
     users.push(heir);
     run.export(&users);

@@ -17,6 +17,11 @@ fn check_text(snapshot: &str, export: &str, expected: &str) {
     assert_eq!(plan_of(&format!("{snapshot}|z z@x.example"), export, |_| {}), expected, "{snapshot} <- {export}");
 }
 
+const NO_LINE_END: &str = "an object that is neither a user a line nor a page: the last line has no line end at byte 0";
+const NO_GROUPS: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
+    no user in it has groups, and the scope is by groups; it has 2 members: _id, username";
+const NO_GROUPS_CSV: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
+    no user in it has groups, and the scope is by groups; it has 2 columns: id, username";
 const RENAMED: &str = "the directory has another username; Rhombus does not change usernames";
 
 #[test]
@@ -52,18 +57,38 @@ fn a_name_is_left_alone_cleared_or_set() {
 
 #[test]
 fn the_state_of_a_record_decides() {
-    let of = |members: &str| format!("{{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[\"R\"],{members}}}");
-    check("", &of("\"activated\":false"), "1 unchanged");
-    check("", &of("\"activated\":true"), "create a");
-    check("", &of("\"state\":\"ACTIVATED\",\"activated\":false"), "create a");
-    check("", &of("\"state\":\"ACTIVATED\",\"suspended\":true"), "1 unchanged");
-    check("", &of("\"state\":null,\"suspended\":null"), "create a");
-    check("a a@x.example", &of("\"activated\":false"), "deactivate a (staged in the directory)");
-    check("a a@x.example", &of("\"suspended\":true"), "deactivate a (suspended in the directory)");
-    check("a a@x.example", &of("\"state\":\"active\""), "refused a: state is not one of STAGED, ACTIVATED, SUSPENDED");
-    check("a a@x.example", &of("\"suspended\":\"true\""), "refused a: suspended is not a boolean");
-    check("a a@x.example", &of("\"suspended\":1"), "refused a: suspended is not a boolean");
-    check("a a@x.example", &of("\"activated\":\"no\""), "refused a: activated is not a boolean");
+    let check = |snapshot: &str, members: &str, expected: &str| {
+        let record = |id: &str, members: &str| {
+            format!("{{\"_id\":\"{id}\",\"username\":\"{id}@x.example\",\"groups\":[\"R\"]{members}}}")
+        };
+        // Most say nothing of a state, so that it may be left out.
+        let export = array(&format!("{}|{}|{}", record("a", members), record("y", ""), record("z", "")));
+        assert_eq!(plan_of(&format!("{snapshot}|y y@x.example|z z@x.example"), &export, |_| {}), expected, "{members}");
+    };
+    check("", ",\"activated\":false", "2 unchanged");
+    check("", ",\"activated\":true", "create a");
+    check("", ",\"state\":\"ACTIVATED\",\"activated\":false", "create a");
+    check("", ",\"state\":\"activated\"", "create a");
+    check("", ",\"state\":\"ACTIVATED\",\"suspended\":true", "2 unchanged");
+    check("", ",\"state\":null,\"suspended\":null", "create a");
+    check("", ",\"state\":\"\"", "create a");
+    check("a a@x.example", ",\"activated\":false", "deactivate a (staged in the directory)");
+    check("a a@x.example", ",\"activated\":0", "deactivate a (staged in the directory)");
+    check("a a@x.example", ",\"suspended\":true", "deactivate a (suspended in the directory)");
+    check("a a@x.example", ",\"suspended\":1", "deactivate a (suspended in the directory)");
+    check("a a@x.example", ",\"state\":\"Suspended\"", "deactivate a (suspended in the directory)");
+    check("a a@x.example", ",\"suspended\":\"true\"", "refused a: suspended is not a boolean");
+    check("a a@x.example", ",\"suspended\":2", "refused a: suspended is not a boolean");
+    check("a a@x.example", ",\"activated\":\"no\"", "refused a: activated is not a boolean");
+    let states =
+        |state: &str| format!("_id,username,groups,state\na,a@x.example,R,{state}\nz,z@x.example,R,ACTIVATED\n");
+    check_text("a a@x.example", &states("active"), "refused a: state is not one of the known words");
+    check_text(
+        "a a@x.example",
+        &states(""),
+        "refused a: the record has no state, but the export says where states are",
+    );
+    check_text("a a@x.example", &states("suspended"), "deactivate a (suspended in the directory)");
 }
 
 #[test]
@@ -77,12 +102,12 @@ fn an_unusable_record_is_a_present_user() {
     check("a a@x.example", r#"{"_id":"a","username":7,"groups":["R"]}"#, "refused a: username is not a string");
     check(
         "a a@x.example",
-        r#"{"_id":"a","username":"a@x.example"}"#,
+        r#"{"_id":"a","username":"a@x.example","state":"ACTIVATED"}"#,
         "refused a: the record has no groups, but [scope] selects by group",
     );
     check(
         "a a@x.example",
-        r#"{"_id":"a","username":"a@x.example","groups":"R"}"#,
+        r#"{"_id":"a","username":"a@x.example","state":"ACTIVATED","groups":"R"}"#,
         "refused a: groups is not a list of names",
     );
     check(
@@ -95,7 +120,7 @@ fn an_unusable_record_is_a_present_user() {
         r#"{"_id":"a","username":"a@x.example","groups":["R"],"lastname":"x\u0007"}"#,
         "refused a: lastname is longer than 1024 bytes or has a control character",
     );
-    check("a a@x.example", r#"{"_id":7,"username":"A@X.example","groups":["R"]}"#, "refused a: id is not a string");
+    check("a a@x.example", r#"{"_id":7.5,"username":"A@X.example","groups":["R"]}"#, "refused a: id is not a string");
     check("a a@x.example", r#"{"username":"a@x.example","groups":["R"]}"#, "refused a: the record has no id");
     check(
         "a a@x.example",
@@ -229,7 +254,7 @@ fn csv_is_read_by_its_header() {
     );
     check_text(
         "a a@x.example",
-        "id,username,groups,suspended\na,a@x.example,R,yes\nz,z@x.example,R,\n",
+        "id,username,groups,suspended\na,a@x.example,R,maybe\nz,z@x.example,R,\n",
         "refused a: suspended is not a boolean",
     );
     for (export, why) in [
@@ -241,11 +266,14 @@ fn csv_is_read_by_its_header() {
         ("id,username,groups\na,a@x.example\n", "row 2: 2 cells under 3 columns at byte 19"),
         ("id,username,groups\na,\"a\"@x.example,R\n", "row 2: something follows a closing quote at byte 19"),
         ("id,username,groups\na,a\"@x.example,R\n", "row 2: a quote in a cell that does not begin with one at byte 19"),
-        ("id;username;groups\na;a@x.example;R\n", "no column `_id` in the header at byte 0"),
-        ("id,name,groups\na,a@x.example,R\n", "no column `username` in the header at byte 0"),
-        ("id,username,groups,username\na,a@x.example,R,b\n", "two columns `username` at byte 0"),
-        ("id,username,groups\n", "it holds 0 users, min_users is 1"),
-        ("id,username\na,a@x.example\n", "no user in it has groups, and the scope is by groups"),
+        (
+            "id;username;groups\na;a@x.example;R\n",
+            "the header has no `_id` (or `id`) and no `username`, and `;` instead of commas; it has 1 column: id;username;groups",
+        ),
+        ("id,name,groups\na,a@x.example,R\n", "the header has no `username`; it has 3 columns: id, name, groups"),
+        ("id,username,groups,username\na,a@x.example,R,b\n", "the header has two columns `username`"),
+        ("id,username,groups\n", "it holds no users"),
+        ("id,username\na,a@x.example\n", NO_GROUPS_CSV),
     ] {
         check_text("a a@x.example", export, &format!("refused whole: {why}"));
     }
@@ -256,8 +284,8 @@ fn a_damaged_export_is_refused_whole() {
     for (export, why) in [
         ("", "it is empty"),
         (" \n", "nothing is in it but white space"),
-        ("[]", "it holds 0 users, min_users is 1"),
-        (r#"{"totalCount":0,"results":[]}"#, "it holds 0 users, min_users is 1"),
+        ("[]", "it holds no users"),
+        (r#"{"totalCount":0,"results":[]}"#, "it holds no users"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "it ends in the middle at byte 52"),
         (
             r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,
@@ -269,12 +297,12 @@ fn a_damaged_export_is_refused_whole() {
         ),
         (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: no valid JSON at byte 1"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}] {}"#, "something follows after its end at byte 53"),
-        ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", "the last line has no line end at byte 0"),
+        ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", NO_LINE_END),
         (
             "{\"_id\":\"z\"\n,\"username\":\"z@x.example\",\"groups\":[\"R\"]}\n",
-            "line 1: it ends in the middle at byte 0",
+            "an object that is neither a user a line nor a page: line 1: it ends in the middle at byte 0",
         ),
-        (r#"[{"_id":"z","username":"z@x.example"}]"#, "no user in it has groups, and the scope is by groups"),
+        (r#"[{"_id":"z","username":"z@x.example"}]"#, NO_GROUPS),
     ] {
         check_text("a a@x.example", export, &format!("refused whole: {why}"));
     }
@@ -303,7 +331,7 @@ fn policies_decide_what_becomes_of_leavers() {
     let everyone = plan_of("", &array("a a@x.example +out"), |settings| settings.scope = Scope::new(&[], &[]));
     assert_eq!(everyone, "create a");
     let csv = plan_of("", "{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[]}\n", |settings| {
-        settings.format = Format::Csv
+        settings.layout.format = Format::Csv
     });
     assert_eq!(csv, "refused whole: row 1: a quote in a cell that does not begin with one at byte 0");
 }

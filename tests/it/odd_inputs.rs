@@ -4,7 +4,7 @@
 use crate::support::in_process::InProcess;
 use crate::support::plans::{plan, plan_of};
 use crate::support::{array, ndjson};
-use rhombus_sync::model::{Duration, Format, GuardKind, OutstandingKind};
+use rhombus_sync::model::{Duration, Format, GuardKind, Layout, OutstandingKind};
 use rhombus_sync::plan::Limits;
 use std::fmt::Write as _;
 use std::os::unix::fs::FileExt;
@@ -23,7 +23,8 @@ fn refused_whole(export: &str) {
 
 /// An array of one record for `a`, with these members, and the bystander.
 fn of_a(members: &str) -> String {
-    array(&format!("{{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[\"R\"],{members}}}|z z@x.example"))
+    let state = if members.contains("\"state\"") { "" } else { "\"state\":\"ACTIVATED\"," };
+    array(&format!("{{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[\"R\"],{state}{members}}}|z z@x.example"))
 }
 
 #[test]
@@ -149,16 +150,12 @@ fn only_utf_8_is_read_with_or_without_its_mark() {
     let path = folder.path().join("directory.json");
     let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let latin_1: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let layout = Layout { format: Format::Json, ..Layout::default() };
     for bytes in [utf_16, latin_1] {
         std::fs::write(&path, bytes).expect("written");
-        let mut export = rhombus_sync::source::Export::open(
-            &path,
-            Format::Json,
-            "_id",
-            Duration::from_seconds(0),
-            &Default::default(),
-        )
-        .expect("opens");
+        let mut export =
+            rhombus_sync::source::Export::open(&path, &layout, Duration::from_seconds(0), &Default::default())
+                .expect("opens");
         assert!(export.read(&mut |_| {}).is_err());
     }
 }
@@ -294,8 +291,8 @@ fn an_absent_key_leaves_a_name_and_null_clears_it() {
 }
 
 #[test]
-fn a_text_is_no_boolean_and_a_number_is_no_id() {
-    for value in ["\"False\"", "\"false\"", "0", "\"no\"", "[]", "{}"] {
+fn a_text_is_no_boolean_and_a_fraction_is_no_id() {
+    for value in ["\"False\"", "\"false\"", "2", "\"no\"", "[]", "{}"] {
         assert_eq!(
             plan("a a@x.example", &of_a(&format!("\"suspended\":{value}"))),
             "refused a: suspended is not a boolean"
@@ -305,7 +302,9 @@ fn a_text_is_no_boolean_and_a_number_is_no_id() {
             "refused a: activated is not a boolean"
         );
     }
-    let numbers = array("{\"_id\":7,\"username\":\"b@x.example\",\"groups\":[\"R\"]}|007 a@x.example|z z@x.example");
+    let user = "{\"_id\":7,\"username\":\"b@x.example\",\"groups\":[\"R\"],\"state\":\"ACTIVATED\"}|007 a@x.example|z z@x.example";
+    assert_eq!(plan("007 a@x.example", &array(user)), "create 7", "an integer is its digits");
+    let numbers = array("{\"_id\":7.0,\"username\":\"b@x.example\",\"groups\":[\"R\"]}|007 a@x.example|z z@x.example");
     assert_eq!(plan("007 a@x.example", &numbers), "refused -: a record that matches no known user: id is not a string");
 }
 
@@ -403,7 +402,7 @@ fn an_export_older_than_the_last_one_is_refused_whole() {
 
 #[test]
 fn a_user_in_two_groups_stays_until_the_last_one() {
-    let in_groups = |groups: &str| of_a("\"x\":1").replace("[\"R\"],\"x\"", &format!("{groups},\"x\""));
+    let in_groups = |groups: &str| of_a("\"x\":1").replacen("[\"R\"]", groups, 1);
     let two = |settings: &mut rhombus_sync::config::Settings| {
         settings.scope = rhombus_sync::plan::Scope::new(&["R".to_owned(), "S".to_owned()], &[]);
     };

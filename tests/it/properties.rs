@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
     Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Moment,
-    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawValue, Removals, ScimId, UserName,
+    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, UserName, UserState,
 };
 use rhombus_sync::plan::{
     ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Ledger, Limits, Policy, Scope, ScopeVersion,
@@ -172,10 +172,10 @@ impl Case {
         match record.says {
             Says::Active => {}
             Says::Suspended => user.suspended = RawValue::Flag(true),
-            Says::Staged => user.state = text("STAGED"),
+            Says::Staged => user.state = RawState::Said(UserState::Staged),
             Says::Out => user.groups = RawGroups::Listed(vec!["Everyone".into()]),
             Says::NoGroups => user.groups = RawGroups::Absent,
-            Says::BadState => user.state = text("GONE"),
+            Says::BadState => user.state = RawState::Unknown,
         }
         user
     }

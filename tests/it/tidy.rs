@@ -207,7 +207,7 @@ fn the_example_configuration_loads_and_its_values_are_the_defaults() {
     let bare = rhombus_sync::config::Config::load(&bare).expect("it loads");
     let comparable = |settings: &rhombus_sync::config::Settings| {
         (
-            settings.format,
+            settings.layout.clone(),
             settings.policy,
             settings.existing_accounts,
             settings.limits.clone(),

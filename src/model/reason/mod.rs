@@ -9,7 +9,7 @@ mod words;
 pub use stored::StoredReason;
 pub use words::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 
-use super::{Cause, GuardKind};
+use super::{Cause, Column, GuardKind};
 use std::fmt;
 
 /// Why a user's wanted change is not done.
@@ -92,6 +92,8 @@ pub enum HeldBy {
     Restored,
     /// The clocks disagree.
     Clock(ClockDoubt),
+    /// A column that speaks against access said something of some users before, and of nobody now.
+    Status(Column),
 }
 
 /// The numbers that hold a kind back.
@@ -126,6 +128,7 @@ impl HeldBy {
             Self::Configuration => "configuration",
             Self::Restored => "restored",
             Self::Clock(_) => "clock",
+            Self::Status(_) => "status",
         }
     }
 }
@@ -200,6 +203,14 @@ impl fmt::Display for HeldBy {
             Self::Configuration => f.write_str("held until it is approved, because the directory did not ask for it"),
             Self::Restored => f.write_str("held until it is approved, because the state was restored from a backup"),
             Self::Clock(doubt) => doubt.fmt(f),
+            Self::Status(column) => {
+                let key = column.key();
+                write!(
+                    f,
+                    "held until it is approved, because no record says `{key}` any more; if the export has none, "
+                )?;
+                write!(f, "set [directory.columns] {key} = \"\"")
+            }
         }
     }
 }

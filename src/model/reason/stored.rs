@@ -2,7 +2,7 @@
 
 use super::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 use super::{ClockDoubt, HeldBy, OverLimit, Reason};
-use crate::model::{Cause, GuardKind};
+use crate::model::{Cause, Column, GuardKind};
 use serde::{Deserialize, Serialize};
 
 /// A reason as the state keeps it.
@@ -31,6 +31,8 @@ struct Detail {
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<String>,
 }
 
@@ -57,6 +59,7 @@ impl Reason {
                 match by {
                     HeldBy::Limit(numbers) => detail.limit = Some(Numbers::of(numbers)),
                     HeldBy::Clock(doubt) => detail.note_clock(*doubt),
+                    HeldBy::Status(column) => detail.column = Some(column.key().to_owned()),
                     HeldBy::Everybody | HeldBy::Configuration | HeldBy::Restored => {}
                 }
             }
@@ -92,6 +95,7 @@ impl Reason {
                 "configuration" => HeldBy::Configuration,
                 "restored" => HeldBy::Restored,
                 "clock" => HeldBy::Clock(detail.clock()?),
+                "status" => HeldBy::Status(Column::from_key(detail.column.as_ref()?)?),
                 _ => return (code == cause.code()).then_some(Self::Kept(cause)),
             };
             return Some(Self::Held { cause, by });
@@ -157,7 +161,11 @@ mod tests {
         let numbers = OverLimit { kind: GuardKind::Absent, wanted: 4, spent: 0, limit: 3, base: 20 };
         let clocks = [ClockDoubt::BehindLog(61), ClockDoubt::OffRhombus(-61)];
         let by = [HeldBy::Limit(numbers), HeldBy::Everybody, HeldBy::Configuration, HeldBy::Restored];
-        let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).collect::<Vec<_>>();
+        let by = by
+            .into_iter()
+            .chain(clocks.map(HeldBy::Clock))
+            .chain([HeldBy::Status(Column::Suspended)])
+            .collect::<Vec<_>>();
         let mut all = vec![
             Reason::UnusableAnswer { said: said() },
             Reason::Rejected { said: said() },

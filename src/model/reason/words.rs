@@ -21,11 +21,15 @@ worded! {
         Lastname = "lastname", "lastname is longer than 1024 bytes or has a control character";
         EmailType = "email_type", "email is not a string";
         StateType = "state_type", "state is not a string";
-        UnknownState = "unknown_state", "state is not one of STAGED, ACTIVATED, SUSPENDED";
+        UnknownState = "unknown_state", "state is not one of the known words";
+        NoState = "no_state", "the record has no state, but the export says where states are";
         SuspendedType = "suspended_type", "suspended is not a boolean";
         ActivatedType = "activated_type", "activated is not a boolean";
         GroupsType = "groups_type", "groups is not a list of names";
+        GroupsForm = "groups_form", "groups is not written as a list of names separated by the group_separator";
         NoGroups = "no_groups", "the record has no groups, but [scope] selects by group";
+        FirstnameNull = "firstname_null", "firstname is a word like `null`, so it is left as it is";
+        LastnameNull = "lastname_null", "lastname is a word like `null`, so it is left as it is";
         DuplicateId = "duplicate_id", "two records have this id";
         DuplicateUsername = "duplicate_username", "another id has the same username, or one that differs only in form";
     }

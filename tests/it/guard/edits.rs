@@ -1,6 +1,7 @@
 //! Edits of the configuration are not evidence from the directory: what they cause is held.
 
 use super::*;
+use rhombus_sync::model::{Column, ColumnName};
 
 /// `[scope] groups` and `protected`, and the path of `[directory]`, as an administrator would edit them.
 fn edit(installation: &mut InProcess, groups: &[&str], protected: &[&str], path: &str) {
@@ -91,7 +92,10 @@ fn a_protection_that_is_taken_away_is_an_edit_too() {
 fn set(installation: &mut InProcess, directory: serde_json::Value, groups: &[&str]) {
     let groups: Vec<_> = groups.iter().map(|text| (*text).to_owned()).collect();
     installation.settings.scope = Scope::new(&groups, &[]);
-    installation.settings.id_attribute = directory["id_attribute"].as_str().unwrap_or("_id").to_owned();
+    installation.settings.layout.columns[Column::Id as usize] = match directory["id_attribute"].as_str() {
+        None | Some("_id") => ColumnName::Ours,
+        Some(name) => ColumnName::Theirs(name.into()),
+    };
     installation.settings.users_count_min = directory["min_users"].as_u64().unwrap_or(1);
     let scope = serde_json::json!({"groups": groups, "protected": []});
     let remembered = serde_json::json!({"directory": directory, "scope": scope}).to_string();
@@ -143,7 +147,7 @@ fn a_key_that_a_release_brings_or_drops_is_no_edit() {
         // By a release with a key less, by one with all that there are today, and by one with more.
         r#"{"directory":{"path":"directory.json"},"scope":{"groups":["R"],"protected":[]}}"#,
         r#"{"directory":{"source":"file","path":"directory.json","format":"auto","id_attribute":"_id","min_users":1,"max_age":null},"scope":{"groups":["R"],"protected":[]}}"#,
-        r#"{"directory":{"path":"directory.json","columns":{"id":null},"records":""},"scope":{"groups":["R"],"protected":[],"later":1}}"#,
+        r#"{"directory":{"path":"directory.json","later":{"id":null},"later_too":""},"scope":{"groups":["R"],"protected":[],"later":1}}"#,
     ] {
         let state = store::open(&installation.path("state.db"), Access::Write).expect("the state opens");
         state.execute("UPDATE settings SET json = ?1", [stored]).expect("written by another release");

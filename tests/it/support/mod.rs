@@ -8,8 +8,8 @@ pub(crate) mod real_binary;
 
 use rhombus_sync::config::Settings;
 use rhombus_sync::model::{
-    Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, Format, GuardKind, Moment, Names, OnDrift, Removals,
-    ScimId, UserName,
+    Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, GuardKind, Layout, Moment, Names, OnDrift, Removals,
+    ScimId, UserName, WithoutState,
 };
 use rhombus_sync::plan::{Limits, Policy, Scope, ScopeVersion};
 use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
@@ -37,8 +37,10 @@ pub(crate) fn wanted_under() -> ScopeVersion {
 pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
         export_path: folder.join("directory.json"),
-        format: Format::Auto,
-        id_attribute: "_id".to_owned(),
+        layout: Layout::default(),
+        // Most exports here are written by hand and say a state only where it matters.
+        without_state: WithoutState::Activated,
+        directory_number: 1,
         checksum_patience: Duration::from_seconds(0),
         users_count_min: 1,
         max_age: None,
@@ -90,7 +92,7 @@ pub(crate) fn record(shorthand: &str) -> String {
         return shorthand.to_owned();
     }
     let (flags, words): (Vec<&str>, Vec<&str>) = shorthand.split(' ').partition(|word| word.starts_with('+'));
-    let mut user = json!({"_id": words[0], "username": words[1], "groups": ["R", "Everyone"]});
+    let mut user = json!({"_id": words[0], "username": words[1], "state": "ACTIVATED", "groups": ["R", "Everyone"]});
     for (key, word) in ["firstname", "lastname"].into_iter().zip(&words[2..]) {
         user[key] = match *word {
             "_" => Value::Null,

@@ -9,7 +9,11 @@ use rhombus_sync::store;
 use std::error::Error;
 
 /// Plans with settings that the case may change first; a bystander keeps removals from being everybody.
-pub(crate) fn plan_of(snapshot: &str, export: &str, adjust: impl FnOnce(&mut Settings)) -> String {
+pub(crate) fn plan_of(
+    snapshot: &str,
+    export: &(impl AsRef<[u8]> + ?Sized),
+    adjust: impl FnOnce(&mut Settings),
+) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let mut connection = state(folder.path(), "https://x.example");
     link(&mut connection, snapshot);

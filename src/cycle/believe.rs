@@ -1,0 +1,146 @@
+//! Whether an export may be believed, once it was read whole: enough of it can be used, and what speaks against access goes on
+//! speaking. Silence is no consent.
+
+use crate::config::Settings;
+use crate::model::{Column, ColumnName, RecordFault, Share, Spoken, SpokenBefore, WithoutState, clean};
+use crate::plan::Usability;
+use crate::source::{Export, ExportRead, SourceError, Trouble};
+
+/// What only the whole content shows: too few users, a scope by groups over users without any, nothing said of states.
+///
+/// The answer names the columns that spoke of a few users before and speak of nobody now: nobody new comes in then.
+///
+/// # Errors
+/// The export is refused whole.
+pub fn believable(
+    settings: &Settings,
+    export: &Export,
+    read: &ExportRead,
+    usability: &Usability,
+    before: &SpokenBefore,
+) -> Result<Vec<Column>, SourceError> {
+    // An export without anybody is never right, whatever min_users says.
+    if read.users_count == 0 {
+        return Err(export.refuse("it holds no users", "look at the export job; nothing was sent"));
+    }
+    let silent = silent(settings, &read.spoken, before);
+    if let Some((column, _)) = silent.iter().find(|(_, share)| *share == Share::Most) {
+        return Err(went_silent(export, *column));
+    }
+    let doubts: Vec<_> = [without_use(read, usability), without_states(settings, read), without_groups(settings, read)]
+        .into_iter()
+        .flatten()
+        .collect();
+    if let Some(first) = doubts.first() {
+        let join = |of: fn(&Doubt) -> &str| doubts.iter().map(of).collect::<Vec<_>>().join("; ");
+        let hint = format!("{}; nothing was sent", join(|doubt| doubt.hint));
+        return Err(export.refuse_records(&join(|doubt| &doubt.what), first.trouble, &hint));
+    }
+    enough(settings, export, usability)?;
+    Ok(silent.into_iter().map(|(column, _)| column).collect())
+}
+
+/// One of the things for which an export is refused whole; all of them are said at once.
+struct Doubt {
+    what: String,
+    trouble: Trouble,
+    hint: &'static str,
+}
+
+/// The columns that spoke in the last export and speak in no record now, unless what is left decides for everybody.
+fn silent(settings: &Settings, spoken: &Spoken, before: &SpokenBefore) -> Vec<(Column, Share)> {
+    let decided = |column: Column| match column {
+        Column::Activated => spoken.state == spoken.records_count,
+        Column::Groups => !settings.scope.by_groups(),
+        Column::Id
+        | Column::Username
+        | Column::Email
+        | Column::Firstname
+        | Column::Lastname
+        | Column::State
+        | Column::Suspended => false,
+    };
+    let columns = spoken.columns().into_iter().filter(|(column, count)| {
+        *count == 0 && !decided(*column) && *settings.layout.column(*column) != ColumnName::Nothing
+    });
+    columns.filter_map(|(column, _)| Some((column, before.share(settings.directory_number, column)?))).collect()
+}
+
+fn went_silent(export: &Export, column: Column) -> SourceError {
+    let key = column.key();
+    export.refuse_records(
+        &format!("no record in it says `{key}`, and most records of the last export did"),
+        Trouble::State,
+        &format!(
+            "mend the export job; if it has none any more, set [directory.columns] {key} = \"\"; nothing was sent"
+        ),
+    )
+}
+
+/// Whether the export says who may come in, as far as it can be told.
+fn without_states(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
+    let spoken = &read.spoken;
+    let of_states = |what, hint| Some(Doubt { what, trouble: Trouble::State, hint });
+    if spoken.state > 0 && read.known_states_count == 0 {
+        let name = settings.layout.name(Column::State).unwrap_or_default();
+        let hint = "name the words in [directory.states], or another column in [directory.columns]";
+        return of_states(format!("`{}` holds a known state in no record", clean(name)), hint);
+    }
+    if settings.without_state == WithoutState::Activated {
+        return None;
+    }
+    let hint = "map it, or set [directory] without_state = \"activated\" if everybody in the export may come in";
+    if let (Some(name), 0, 0) = (&read.status, spoken.state, spoken.activated) {
+        let name = clean(name);
+        let what = format!("it has a column `{name}`, which is not mapped, and nothing else that says who is active");
+        return of_states(what, hint);
+    }
+    let silent = !spoken.of_states();
+    let what = "no record in it says whether its user is active (`state`, `activated`, `suspended`)";
+    silent.then(|| Doubt { what: what.to_owned(), trouble: Trouble::State, hint })
+}
+
+fn without_groups(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
+    (settings.scope.by_groups() && read.with_groups_count == 0).then(|| Doubt {
+        what: "no user in it has groups, and the scope is by groups".to_owned(),
+        trouble: Trouble::Records,
+        hint: "let the export job write `groups`, or empty [scope] groups",
+    })
+}
+
+/// Whether any record can be used.
+fn without_use(read: &ExportRead, usability: &Usability) -> Option<Doubt> {
+    (usability.usable_count() == 0).then(|| Doubt {
+        what: format!("none of its {} records can be used{}", read.users_count, why(usability)),
+        trouble: trouble(usability),
+        hint: "look at the export job and at [directory.columns]",
+    })
+}
+
+/// Whether enough of the records can be used.
+fn enough(settings: &Settings, export: &Export, usability: &Usability) -> Result<(), SourceError> {
+    let usable_count = usability.usable_count();
+    if usable_count < settings.users_count_min {
+        let what = format!("it holds {usable_count} usable records, min_users is {}", settings.users_count_min);
+        let hint =
+            "look at the export job; set [directory] min_users lower only if so few users are right; nothing was sent";
+        return Err(export.refuse(what, hint));
+    }
+    if let Some(limit) = usability.too_many_unusable() {
+        let (count, why) = (usability.unusable_in_scope_count, why(usability));
+        let what = format!("{count} records that could be in scope cannot be used, limit is {limit}{why}");
+        let hint = "mend the export job, or [directory.columns]; nothing was sent";
+        return Err(export.refuse_records(&what, trouble(usability), hint));
+    }
+    Ok(())
+}
+
+fn why(usability: &Usability) -> String {
+    usability.commonest_fault().map(|fault| format!(", most often: {fault}")).unwrap_or_default()
+}
+
+fn trouble(usability: &Usability) -> Trouble {
+    let of_names = [RecordFault::NoUsername, RecordFault::UsernameFormat, RecordFault::UsernameCharacters];
+    let of_names = usability.commonest_fault().is_some_and(|fault| of_names.contains(&fault));
+    if of_names { Trouble::Username } else { Trouble::Records }
+}

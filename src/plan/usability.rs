@@ -1,0 +1,71 @@
+//! How many records of an export can be used, what those ask for, and why the others cannot.
+
+use super::mapping::{MappedUser, Reject, Requested};
+use crate::model::RecordFault;
+use std::collections::BTreeMap;
+
+/// So many records that cannot be used are never too many.
+const UNUSABLE_FREE: u64 = 100;
+/// More of a hundred records in scope than this are too many.
+const UNUSABLE_PERCENT_MAX: u64 = 10;
+
+/// What was counted of an export's records.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Usability {
+    /// Those that ask for an account.
+    pub wanted_count: u64,
+    /// Those of suspended or staged users.
+    pub withheld_count: u64,
+    /// Those of users in no scoped group.
+    pub out_of_scope_count: u64,
+    /// Those that cannot be used and could be of a user in scope.
+    pub unusable_in_scope_count: u64,
+    /// Those that cannot be used, by what is wrong.
+    pub unusable: BTreeMap<RecordFault, u64>,
+}
+
+impl Usability {
+    /// Counts one record.
+    pub fn note(&mut self, verdict: &Result<MappedUser<'_>, Reject>) {
+        match verdict {
+            Ok(mapped) => match mapped.ask {
+                Requested::Provision => self.wanted_count += 1,
+                Requested::Withhold(_) => self.withheld_count += 1,
+                Requested::OutOfScope => self.out_of_scope_count += 1,
+            },
+            Err(reject) => self.note_unusable(reject.unusable.fault, reject.could_be_in_scope),
+        }
+    }
+
+    /// Counts a record that cannot be used.
+    pub fn note_unusable(&mut self, fault: RecordFault, could_be_in_scope: bool) {
+        *self.unusable.entry(fault).or_default() += 1;
+        self.unusable_in_scope_count += u64::from(could_be_in_scope);
+    }
+
+    /// How many can be used.
+    #[must_use]
+    pub fn usable_count(&self) -> u64 {
+        self.wanted_count + self.withheld_count + self.out_of_scope_count
+    }
+
+    /// How many cannot.
+    #[must_use]
+    pub fn unusable_count(&self) -> u64 {
+        self.unusable.values().sum()
+    }
+
+    /// What is wrong with most of those.
+    #[must_use]
+    pub fn commonest_fault(&self) -> Option<RecordFault> {
+        self.unusable.iter().max_by_key(|(_, count)| **count).map(|(fault, _)| *fault)
+    }
+
+    /// How many unusable ones are too many, where there are too many.
+    #[must_use]
+    pub fn too_many_unusable(&self) -> Option<u64> {
+        let in_scope = self.wanted_count + self.withheld_count + self.unusable_in_scope_count;
+        let limit = UNUSABLE_FREE.max(in_scope * UNUSABLE_PERCENT_MAX / 100);
+        (self.unusable_in_scope_count > limit).then_some(limit)
+    }
+}

@@ -1,0 +1,49 @@
+//! What a reading counts on the way: what only the whole of an export shows.
+
+use super::TakeUser;
+use crate::model::{DirectoryUser, Layout, RawGroups, RawState, RawValue, Spoken};
+
+/// Counts records and hands them on.
+pub(super) struct Census<'t, 'u> {
+    take: &'t mut TakeUser<'u>,
+    /// Whether a record without a state lacks one.
+    states_expected: bool,
+    pub(super) spoken: Spoken,
+    pub(super) with_groups_count: u64,
+    pub(super) known_states_count: u64,
+}
+
+impl<'t, 'u> Census<'t, 'u> {
+    pub(super) fn new(layout: &Layout, states_expected: bool, take: &'t mut TakeUser<'u>) -> Self {
+        let states_expected = states_expected || layout.state_is_mapped();
+        Self { take, states_expected, spoken: Spoken::default(), with_groups_count: 0, known_states_count: 0 }
+    }
+
+    /// Whether nothing has said so far who may come in.
+    pub(super) fn is_silent(&self) -> bool {
+        self.spoken.state == 0 && self.spoken.activated == 0
+    }
+
+    pub(super) fn record(&mut self, mut user: DirectoryUser<'_>) {
+        self.spoken.records_count += 1;
+        self.spoken.state += u64::from(user.state != RawState::Absent);
+        self.spoken.activated += u64::from(speaks(&user.activated));
+        self.spoken.suspended += u64::from(speaks(&user.suspended));
+        self.spoken.groups += u64::from(user.groups == RawGroups::Other || user.groups.names().next().is_some());
+        self.with_groups_count += u64::from(user.groups != RawGroups::Absent);
+        self.known_states_count += u64::from(matches!(user.state, RawState::Said(_)));
+        if self.states_expected && user.state == RawState::Absent {
+            user.state = RawState::Lacking;
+        }
+        (self.take)(&user);
+    }
+}
+
+/// Neither null nor empty.
+fn speaks(value: &RawValue<'_>) -> bool {
+    match value {
+        RawValue::Absent | RawValue::Null => false,
+        RawValue::Text(text) => !text.is_empty(),
+        RawValue::Flag(_) | RawValue::Other => true,
+    }
+}

@@ -1,0 +1,247 @@
+//! What leads on where an export is refused: what it looks like, and the very lines of the configuration that read it. It looks
+//! at the beginning of the file again, and shows names of columns at most.
+
+use super::outline::outline;
+use super::seen::listed;
+use super::shapes::{BEGINNINGS, ERRORS, SHAPES, Shape};
+use super::utf16::Decoder;
+use crate::model::Column;
+use std::fmt::Write;
+
+/// So much of a file is looked at.
+pub(super) const LOOKED_AT_BYTES: usize = 1 << 16;
+
+/// What an export was refused for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// It cannot be read as what it seems to be, or lacks a column.
+    Shape,
+    /// It says nothing of anybody's state, or in other words.
+    State,
+    /// No record can be used, for its username.
+    Username,
+    /// No record can be used, for another reason.
+    Records,
+}
+
+/// What the beginning of a file shows.
+pub(super) struct Sight {
+    text: String,
+    /// Columns, or members of the first record.
+    pub(super) names: Vec<String>,
+    /// The JSON member that holds the records, where it is not the document itself.
+    wrapper: Option<String>,
+    single_object: bool,
+    json: bool,
+    utf8: bool,
+}
+
+impl Sight {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let (text, utf8) = decoded(bytes);
+        let start = text.trim_start();
+        let json = start.starts_with(['{', '[']);
+        let mut sight =
+            Self { names: Vec::new(), wrapper: None, single_object: false, json, utf8, text: start.to_owned() };
+        if json {
+            sight.look_at_json();
+        } else {
+            let lines = start.lines().skip_while(|line| line.starts_with("#TYPE ") || line.trim().is_empty());
+            let cells = lines.take(1).flat_map(|line| line.split([',', ';', '\t']));
+            sight.names = cells.map(|cell| cell.trim().trim_matches('"').to_owned()).collect();
+        }
+        sight
+    }
+
+    fn look_at_json(&mut self) {
+        let found = outline(&self.text);
+        self.single_object = found.object;
+        self.names = found.members;
+        if !found.object {
+            return;
+        }
+        let person = |names: &[String]| {
+            names.iter().any(|name| {
+                let name = folded(name);
+                ["user", "mail", "login", "id"].iter().any(|part| name.contains(part))
+            })
+        };
+        // A user has arrays of objects too, but not of people: an id of its own says what the object is.
+        let own = self.names.iter().any(|name| matches!(folded(name).as_str(), "username" | "userprincipalname"));
+        let wrapped = found.arrays.into_iter().find(|(name, names)| !name.contains('.') && person(names));
+        if let (Some((name, names)), false) = (wrapped, own) {
+            (self.wrapper, self.names, self.single_object) = (Some(name), names, false);
+        }
+    }
+
+    /// "it has 6 columns: …".
+    pub(super) fn columns(&self) -> String {
+        listed(if self.json { "members" } else { "columns" }, &self.names)
+    }
+
+    /// Whether it is one JSON object and no user.
+    pub(super) fn is_one_object(&self) -> bool {
+        self.single_object || self.wrapper.is_some()
+    }
+
+    /// What to do about it, if anything is known.
+    pub(super) fn lead(&self, trouble: Trouble, read_as_wrapper: bool) -> Option<String> {
+        if let Some(what) = self.other_format() {
+            return Some(what);
+        }
+        let has = |name: &str| self.names.iter().any(|known| folded(known) == name);
+        if self.single_object && ERRORS.iter().any(|name| has(name)) && !has("username") {
+            return Some("this looks like the answer to a request that failed: mend the export job".to_owned());
+        }
+        if self.single_object && self.names.iter().any(|name| name.ends_with(".0")) {
+            return Some("this looks like pandas: write it with `to_json(orient=\"records\")`".to_owned());
+        }
+        let over_lines = self.text.trim_end().contains('\n');
+        if self.single_object && over_lines && trouble == Trouble::Shape && (has("_id") || has("id")) {
+            let what = "this looks like one user over many lines: `ConvertTo-Json` writes it so where there is only one; \
+                        write `ConvertTo-Json -InputObject @($users)`, or set [directory] records if an array is meant";
+            return Some(what.to_owned());
+        }
+        let shape = SHAPES.iter().find(|shape| shape.fits(&has));
+        let wrapper = self.wrapper.as_deref().filter(|_| !read_as_wrapper);
+        let mut text = String::new();
+        if let Some(shape) = shape {
+            let _ = write!(text, "this looks like {}", shape.name);
+        } else if let Some(name) = wrapper {
+            let _ = write!(text, "this looks like an object that holds the users in `{name}`");
+        } else if trouble == Trouble::Username {
+            return self.other_username();
+        } else {
+            return None;
+        }
+        self.write_lines(&mut text, shape, wrapper, &has);
+        Some(text)
+    }
+
+    /// The lines of the configuration, and what the export job should write too.
+    fn write_lines(
+        &self,
+        text: &mut String,
+        shape: Option<&Shape>,
+        wrapper: Option<&str>,
+        has: &impl Fn(&str) -> bool,
+    ) {
+        let as_written = |name: &str| self.names.iter().find(|known| folded(known) == name);
+        let missing = shape.and_then(|shape| {
+            let (names, how) = shape.ask;
+            let missing: Vec<_> = names.iter().filter(|name| !has(name)).copied().collect();
+            (!missing.is_empty()).then(|| format!("; it lacks {}: {how}", missing.join(" and ")))
+        });
+        text.push_str(missing.as_deref().unwrap_or_default());
+        let mut lines = String::new();
+        if let Some(name) = wrapper {
+            let _ = write!(lines, "\n[directory]\nrecords = {name:?}");
+        }
+        let mut state = false;
+        let mut columns = String::new();
+        for (column, theirs) in shape.map(|shape| shape.columns).unwrap_or_default() {
+            match as_written(theirs) {
+                _ if theirs.is_empty() => {
+                    let _ = write!(columns, "\n{} = \"\"", column.key());
+                }
+                Some(name) => {
+                    state |= *column == Column::State;
+                    let _ = write!(columns, "\n{} = {name:?}", column.key());
+                }
+                None => {}
+            }
+        }
+        if !columns.is_empty() {
+            let _ = write!(lines, "\n[directory.columns]{columns}");
+        }
+        if let (Some([activated, suspended, staged]), true) = (shape.and_then(|shape| shape.words), state) {
+            let _ = write!(lines, "\n[directory.states]\nactivated = {activated:?}\nsuspended = {suspended:?}");
+            if !staged.is_empty() {
+                let _ = write!(lines, "\nstaged = {staged:?}");
+            }
+        }
+        if !lines.is_empty() {
+            let _ = write!(text, "; write into the configuration:{lines}");
+        }
+    }
+
+    fn other_username(&self) -> Option<String> {
+        const NAMES: [&str; 7] =
+            ["email", "mail", "userprincipalname", "emailaddress", "workemail", "primaryemail", "e-mail"];
+        let name = self.names.iter().find(|name| NAMES.contains(&folded(name).as_str()))?;
+        Some(format!(
+            "is the e-mail address the username? write into the configuration:\n[directory.columns]\nusername = {name:?}"
+        ))
+    }
+
+    /// What is neither JSON nor CSV with commas.
+    fn other_format(&self) -> Option<String> {
+        let start = self.text.as_bytes();
+        let begins = |mark: &[u8]| start.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
+        if let Some((_, what, how)) = BEGINNINGS.iter().find(|(mark, _, _)| begins(mark)) {
+            return Some(format!("this looks like {what}: {how}"));
+        }
+        if start.iter().take(200).filter(|byte| **byte == 0).count() > 10 {
+            return Some("this looks like UTF-16 without its mark: write UTF-8".to_owned());
+        }
+        if !self.utf8 {
+            return Some(
+                "it is not UTF-8: save it as \"CSV UTF-8\" (Excel), with -Encoding utf8 (PowerShell), or under a UTF-8 locale \
+                 (LibreOffice)"
+                    .to_owned(),
+            );
+        }
+        let line = self.text.lines().next().unwrap_or_default();
+        if self.json {
+            return None;
+        }
+        if begins(b"sep=") {
+            return Some(
+                "the first line is a note for Excel about the separator: leave it out, and write commas".to_owned(),
+            );
+        }
+        if line.starts_with("---") || line.starts_with("- ") || (line.contains(": ") && !line.contains(',')) {
+            return Some("this looks like YAML: let the job write JSON or CSV".to_owned());
+        }
+        let (commas, semicolons, tabs) =
+            (line.matches(',').count(), line.matches(';').count(), line.matches('\t').count());
+        if semicolons > commas {
+            return Some("its columns are separated by `;`: write them with commas".to_owned());
+        }
+        if tabs > commas {
+            return Some("its columns are separated by tabs: write them with commas".to_owned());
+        }
+        if line.contains(", ") && self.text.lines().nth(1).is_some_and(|line| line.contains(", ")) {
+            return Some("blanks follow the commas: write none, or a name in quotes cannot be read".to_owned());
+        }
+        None
+    }
+}
+
+impl Shape {
+    fn fits(&self, has: &impl Fn(&str) -> bool) -> bool {
+        self.has.iter().all(|name| has(name)) && !self.lacks.iter().any(|name| has(name))
+    }
+}
+
+/// A name of a column, for comparison: without letter case and blanks.
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
+}
+
+/// The beginning as text, and whether it is what it says it is; a character cut at its end is left out.
+fn decoded(bytes: &[u8]) -> (String, bool) {
+    let mut text = Vec::new();
+    if let Some(mut decoder) = Decoder::of_mark(bytes) {
+        let whole = decoder.decode(bytes, &mut text).is_ok();
+        return (String::from_utf8_lossy(&text).into_owned(), whole);
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), true),
+        Err(error) if error.error_len().is_none() => {
+            (String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned(), true)
+        }
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), false),
+    }
+}

@@ -1,0 +1,145 @@
+//! One reading of an export, block by block: decoded, cut into records, counted.
+
+use super::blocks::{FileDigest, blocks};
+use super::census::Census;
+use super::utf16::Decoder;
+use super::{Export, SourceError, csv, json};
+use crate::model::Format;
+use crate::records::{self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, Window};
+
+/// What a parse brought beside the records.
+pub(super) struct Parsed {
+    /// Whether it closed by itself.
+    pub(super) closed: bool,
+    pub(super) digest: FileDigest,
+    /// A name that is called like a status and is none of those that are read.
+    pub(super) status: Option<String>,
+}
+
+enum Walk<'l> {
+    Documents(Documents),
+    Lines,
+    Rows(csv::Reader<'l>),
+}
+
+/// Why a parse ended early.
+enum Stop {
+    Unreadable(std::io::Error),
+    Refused(SourceError),
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(cause: std::io::Error) -> Self {
+        Self::Unreadable(cause)
+    }
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Export {
+    /// Parses the whole file.
+    pub(super) fn parse(&mut self, census: &mut Census<'_, '_>) -> Result<Parsed, SourceError> {
+        self.rewind()?;
+        let mut window = Window::of_blocks();
+        let (mut walk, mut line_count, mut read_bytes) = (None, 0, 0);
+        let (mut decoder, mut text) = (None, Vec::new());
+        let mut records = json::Reader::new(&self.layout, &self.node);
+        let digest = blocks(&self.file, self.opened.len(), |block, count| {
+            self.go_on()?;
+            let bytes = &block[BLOCK_HEADROOM_BYTES..BLOCK_HEADROOM_BYTES + count];
+            if read_bytes == 0 {
+                decoder = Decoder::of_mark(bytes);
+            }
+            read_bytes += count as u64;
+            let emptied = match &mut decoder {
+                None => window.exchange(block, count).map_err(|error| self.malformed(&error, None))?,
+                Some(decoder) => {
+                    text.resize(BLOCK_HEADROOM_BYTES, 0);
+                    decoder.decode(bytes, &mut text).map_err(|what| self.misread(what, None))?;
+                    let length = text.len() - BLOCK_HEADROOM_BYTES;
+                    if length == 0 && count > 0 {
+                        return Ok(block);
+                    }
+                    let full = std::mem::take(&mut text);
+                    text = window.exchange(full, length).map_err(|error| self.malformed(&error, None))?;
+                    block
+                }
+            };
+            if walk.is_none() {
+                window.skip_byte_order_mark();
+            }
+            let walk = match &mut walk {
+                Some(walk) => walk,
+                none => none.insert(self.begin(&window, read_bytes == 0)?),
+            };
+            let mut record = |text: &str| {
+                records.statuses = census.is_silent();
+                let (user, count) = records.parse(text)?;
+                census.record(user);
+                Ok(count)
+            };
+            let progress = match walk {
+                Walk::Documents(documents) => documents.advance(&mut window, &mut record),
+                Walk::Lines => records::lines(&mut window, &mut line_count, &mut record),
+                Walk::Rows(reader) => records::rows(&mut window, &mut |text, ended| reader.rows(text, ended, census)),
+            };
+            progress.map_err(|error| match walk {
+                Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, None),
+                Walk::Lines => self.malformed(&error, Some(line_count)),
+                Walk::Documents(_) | Walk::Rows(_) => self.malformed(&error, None),
+            })?;
+            Ok::<_, Stop>(emptied)
+        });
+        let digest = digest.map_err(|stop| match stop {
+            Stop::Unreadable(cause) => self.unreadable(cause),
+            Stop::Refused(error) => error,
+        })?;
+        self.unchanged(read_bytes)?;
+        let mut status = records.status();
+        let closed = match walk {
+            Some(Walk::Documents(documents)) => self.totals(&documents.finish())?,
+            Some(Walk::Rows(reader)) => {
+                status = reader.status().map(str::to_owned);
+                false
+            }
+            Some(Walk::Lines) | None => false,
+        };
+        Ok(Parsed { closed, digest, status })
+    }
+
+    fn begin(&self, window: &Window, empty: bool) -> Result<Walk<'_>, SourceError> {
+        if empty {
+            return Err(
+                self.refuse("it is empty", "an empty file is never taken for \"everybody left\"; nothing was sent")
+            );
+        }
+        let shape = self.layout.records.as_deref().map_or(JUMPCLOUD_PAGE, PageShape::wrapper);
+        let wrapped = self.layout.records.is_some();
+        Ok(match self.layout.format {
+            Format::Json => Walk::Documents(Documents::new(shape)),
+            Format::Ndjson => Walk::Lines,
+            Format::Csv => Walk::Rows(csv::Reader::new(&self.layout)),
+            Format::Auto => match window.first_byte() {
+                Some(b'[') => Walk::Documents(Documents::new(shape)),
+                Some(b'{') if wrapped || window.begins_with_a_page(&shape) => Walk::Documents(Documents::new(shape)),
+                Some(b'{') => Walk::Lines,
+                Some(_) => Walk::Rows(csv::Reader::new(&self.layout)),
+                None => return Err(self.refuse("nothing is in it but white space", "nothing was sent")),
+            },
+        })
+    }
+
+    fn totals(&self, read: &DocumentsRead) -> Result<bool, SourceError> {
+        if let Some(total) = read.totals.iter().find(|total| **total != read.records_count) {
+            return Err(self.refuse(
+                format!("it announces {total} users and holds {}", read.records_count),
+                "the export job was cut short; nothing was sent",
+            ));
+        }
+        Ok(read.closed || !read.totals.is_empty())
+    }
+}

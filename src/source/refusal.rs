@@ -1,0 +1,62 @@
+//! How an export is refused whole: what is wrong with it, which columns it has, and what leads on.
+
+use super::lead::{LOOKED_AT_BYTES, Sight, Trouble};
+use super::{Doubt, Export, SourceError};
+use crate::records::RecordsError;
+use std::os::unix::fs::FileExt;
+
+impl Export {
+    /// Refuses this export for a reason that only its whole content showed.
+    #[must_use]
+    pub fn refuse(&self, what: impl Into<String>, hint: &str) -> SourceError {
+        let cause = Doubt { what: what.into(), hint: Some(hint.to_owned()) };
+        SourceError::Refused { path: self.path.display().to_string(), cause }
+    }
+
+    /// Refuses this export for what its records hold: says which columns it has, and what it looks like.
+    #[must_use]
+    pub fn refuse_records(&self, what: &str, trouble: Trouble, hint: &str) -> SourceError {
+        let sight = self.sight();
+        let what = if sight.names.is_empty() { what.to_owned() } else { format!("{what}; {}", sight.columns()) };
+        let lead = sight.lead(trouble, self.layout.records.is_some());
+        self.refuse(what, &lead.map_or_else(|| hint.to_owned(), |lead| format!("{hint}; {lead}")))
+    }
+
+    pub(super) fn changed(&self) -> SourceError {
+        self.refuse("it changed while it was read", "write it beside and rename it over; the next cycle reads it again")
+    }
+
+    pub(super) fn malformed(&self, error: &RecordsError, line_count: Option<u64>) -> SourceError {
+        self.misread(&error.to_string(), line_count)
+    }
+
+    /// Refuses what is not written as it should be; `line_count`: of NDJSON, the line at which it was noticed.
+    pub(super) fn misread(&self, what: &str, line_count: Option<u64>) -> SourceError {
+        let sight = self.sight();
+        let object = line_count.is_some_and(|count| count <= 1) && sight.is_one_object();
+        let what = if object {
+            format!("an object that is neither a user a line nor a page: {what}")
+        } else {
+            what.to_owned()
+        };
+        let lead = sight.lead(Trouble::Shape, self.layout.records.is_some());
+        let cut =
+            ["in the middle", "no line end", "never closed", "half a character"].iter().any(|end| what.contains(end));
+        let hint = match lead {
+            Some(lead) => format!("nothing was sent; {lead}"),
+            None if cut => "the export job was cut short or writes another format; nothing was sent".to_owned(),
+            None => {
+                "the export job writes another format, or [directory.columns] names other columns; nothing was sent"
+                    .to_owned()
+            }
+        };
+        self.refuse(what, &hint)
+    }
+
+    /// The beginning of the file once more; nothing of it where it cannot be read any more.
+    fn sight(&self) -> Sight {
+        let mut bytes = vec![0; LOOKED_AT_BYTES];
+        let count = self.file.read_at(&mut bytes, 0).unwrap_or(0);
+        Sight::of(&bytes[..count])
+    }
+}

@@ -1,0 +1,196 @@
+//! How exports are read: names of columns and members, wrappers, UTF-16, and the words of spreadsheets.
+
+use crate::support::plans::plan_of;
+use rhombus_sync::config::Settings;
+use rhombus_sync::model::{Column, ColumnName, Layout, StateWords};
+use rhombus_sync::plan::Scope;
+
+/// The plan of an export for everybody in it, with the names that it gives our columns.
+fn plan(
+    snapshot: &str,
+    columns: &[(Column, &str)],
+    export: impl AsRef<[u8]>,
+    adjust: impl FnOnce(&mut Settings),
+) -> String {
+    plan_of(snapshot, &export, |settings| {
+        settings.scope = Scope::new(&[], &[]);
+        for (column, name) in columns {
+            settings.layout.columns[*column as usize] =
+                if name.is_empty() { ColumnName::Nothing } else { ColumnName::Theirs((*name).into()) };
+        }
+        adjust(settings);
+    })
+}
+
+#[track_caller]
+fn check(columns: &[(Column, &str)], export: &str, expected: &str) {
+    let said = plan("", columns, export, |_| {});
+    assert!(said.starts_with(expected), "{export}\n{said}");
+}
+
+#[test]
+fn names_compare_without_letter_case_and_blanks() {
+    check(&[], "[{\"ID\":\"a\",\" UserName \":\"a@x.example\",\"State\":\"Activated\"}]", "create a");
+    check(&[], " _ID , USERNAME,State\na,a@x.example,activated\n", "create a");
+    check(&[], "{\"TotalCount\":1,\"Results\":[{\"Id\":\"a\",\"Username\":\"a@x.example\"}]}", "create a");
+    for doubled in [
+        "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"Username\":\"b@x.example\"}]",
+        "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"STAGED\",\"STATE\":\"ACTIVATED\"}]",
+        "_id,username,state,State\na,a@x.example,STAGED,ACTIVATED\n",
+    ] {
+        check(&[], doubled, "refused whole: ");
+    }
+    check(&[], "[{\"_id\":\"a\",\"id\":\"b\",\"username\":\"a@x.example\",\"x\":1,\"X\":2}]", "create a");
+}
+
+#[test]
+fn a_mapped_member_is_its_whole_name_first_and_then_inwards() {
+    let login = [(Column::Username, "profile.login")];
+    let inner = "{\"_id\":\"a\",\"username\":\"ours@x.example\",\"profile\":{\"x\":[1],\"Login\":\"a@x.example\"}}";
+    check(&login, &format!("[{inner}]"), "create a");
+    let both = "[{\"_id\":\"a\",\"profile\":{\"login\":\"no\"},\"profile.login\":\"a@x.example\"}]";
+    check(&login, both, "create a");
+    check(&login, "_id,profile.login\na,a@x.example\n", "create a");
+    check(&login, "[{\"_id\":\"a\",\"username\":\"a@x.example\"}]", "refused whole: none of its 1 records can be used");
+    check(
+        &login,
+        "_id,username\na,a@x.example\n",
+        "refused whole: the header has no `profile.login` ([directory.columns] username)",
+    );
+    let same = [(Column::Id, "mail"), (Column::Username, "mail")];
+    check(&same, "[{\"mail\":\"a@x.example\"}]", "create a@x.example");
+    check(&same, "mail\na@x.example\n", "create a@x.example");
+}
+
+#[test]
+fn a_mapped_state_has_words_and_any_other_is_unusable() {
+    let words = |settings: &mut Settings| {
+        let of = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        settings.layout.states = Some(StateWords::new(&of(&["True", "1"]), &of(&["False"]), &of(&["later"])));
+    };
+    let enabled = [(Column::State, "enabled")];
+    let user = |id: &str, enabled: &str| {
+        format!("{{\"_id\":\"{id}\",\"username\":\"{id}@x.example\",\"state\":\"SUSPENDED\"{enabled}}}")
+    };
+    let export = [
+        user("a", ",\"enabled\":true"),
+        user("b", ",\"enabled\":false"),
+        user("c", ",\"enabled\":1"),
+        user("d", ",\"enabled\":\"TRUE\""),
+        user("e", ",\"enabled\":\"Later\""),
+    ];
+    let said = plan("", &enabled, format!("[{}]", export.join(",")), words);
+    assert_eq!(said, "create a | create c | create d");
+    let export = [
+        user("a", ",\"enabled\":true"),
+        user("b", ",\"enabled\":\"x\""),
+        user("c", ""),
+        user("d", ",\"enabled\":null"),
+    ];
+    let said = plan("b b@x.example|c c@x.example|d d@x.example", &enabled, format!("[{}]", export.join(",")), words);
+    let no_state = "the record has no state, but the export says where states are";
+    assert_eq!(
+        said,
+        format!(
+            "create a | refused b: state is not one of the known words | refused c: {no_state} | refused d: {no_state}"
+        )
+    );
+}
+
+#[test]
+fn a_wrapper_is_opened_by_its_name_and_is_one_document() {
+    let records = |name: &'static str| move |settings: &mut Settings| settings.layout.records = Some(name.to_owned());
+    let user = "{\"_id\":\"a\",\"username\":\"a@x.example\"}";
+    let realm = format!("{{\"realm\":{{\"users\":[1]}},\"USERS\":\n[{user}],\"roles\":[{{}}]}}");
+    let said = plan("a a@x.example|y y@x.example", &[], &realm, records("users"));
+    assert_eq!(said, "delete y (gone from the export)", "it closes, so it is whole");
+    for (export, said) in [
+        (format!("{{\"users\":[{user}],\"users\":[]}}"), "two `users`"),
+        (format!("{{\"value\":[{user}]}}"), "an object without an array `users`"),
+        (format!("{{\"users\":[{user}]}}{{\"users\":[]}}"), "something follows"),
+        (format!("[{user}]"), "an array where an object with `users`"),
+        (format!("{{\"users\":[{user}]"), "it ends in the middle"),
+        (format!("{{\"users\":[{user}],\"@odata.nextLink\":\"https://x\"}}"), "one page of several"),
+        (format!("{{\"users\":[{user}],\"totalCount\":2}}"), "it announces 2 users and holds 1"),
+    ] {
+        let plan = plan("", &[], &export, records("users"));
+        assert!(plan.starts_with("refused whole: ") && plan.contains(said), "{export}: {plan}");
+    }
+}
+
+#[test]
+fn utf_16_with_a_mark_is_read_strictly_and_over_many_blocks() {
+    let utf_16 = |text: &str, of: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(of).collect()
+    };
+    let text = "_id,username,firstname\r\na,a@x.example,Zo\u{eb} \u{1f511}\r\n";
+    for bytes in [utf_16(text, u16::to_le_bytes), utf_16(text, u16::to_be_bytes)] {
+        assert_eq!(plan("a a@x.example Zo\u{eb}", &[], &bytes, |_| {}), "update a name.givenName=Zo\u{eb} \u{1f511}");
+        let cut = &bytes[..bytes.len() - 1];
+        assert!(plan("", &[], cut, |_| {}).contains("half a character"));
+    }
+    let users: Vec<_> = (0..20_000)
+        .map(|n| format!("{{\"_id\":\"p{n:05}\",\"username\":\"p{n}@x.example\",\"firstname\":\"\u{4e2d}\u{1f511}{n}\",\"state\":\"SUSPENDED\"}}"))
+        .collect();
+    let long = format!("[{}]", users.join(",\r\n"));
+    assert!(long.len() > 1 << 20);
+    assert_eq!(
+        plan("p00007 p7@x.example|z z@x.example", &[], utf_16(&long, u16::to_le_bytes), |_| {}),
+        plan("p00007 p7@x.example|z z@x.example", &[], &long, |_| {})
+    );
+}
+
+#[test]
+fn a_header_may_have_a_line_above_it_and_never_comes_again() {
+    check(&[], "#TYPE Some.Thing, \"x\"\r\n_id,username\r\na,a@x.example\r\n", "create a");
+    for again in [
+        "_id,username\na,a@x.example\n_id,username\nb,b@x.example\n",
+        "_id,username\na,a@x.example\n_ID,Username\n",
+        "_id,username,lastname\na,a@x.example,x\nusername,_id,lastname\nb@x.example,b,x\n",
+    ] {
+        check(&[], again, "refused whole: row 3: the header comes again");
+    }
+    check(&[], "username,_id,admin\na@x.example,admin,x\n", "create admin");
+}
+
+#[test]
+fn a_name_loses_blanks_and_a_word_for_nothing_leaves_it() {
+    let csv = |names: &str| format!("_id,username,firstname,lastname\na,a@x.example,{names}\n");
+    let snapshot = "a a@x.example Ann Lee";
+    assert_eq!(plan(snapshot, &[], csv(" Ann ,\" Lee\""), |_| {}), "1 unchanged");
+    for word in ["null", "None", "nan", "<nil>"] {
+        let said = plan(snapshot, &[], csv(&format!("Ann,{word}")), |_| {});
+        assert_eq!(said, "refused a: lastname is a word like `null`, so it is left as it is", "{word}");
+        let said = plan("", &[], csv(&format!("{word},Lee")), |_| {});
+        assert_eq!(said, "create a | refused a: firstname is a word like `null`, so it is left as it is", "{word}");
+    }
+    assert_eq!(plan(snapshot, &[], csv("Ann,Null"), |_| {}), "update a name.familyName=Null", "a family name");
+    let json = "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"lastname\":\"null\"}]";
+    assert_eq!(plan(snapshot, &[], json, |_| {}), "update a name.familyName=null", "JSON has a null of its own");
+}
+
+#[test]
+fn a_column_that_is_not_there_is_ignored_whatever_it_is_called() {
+    let said = plan(
+        "",
+        &[(Column::Activated, ""), (Column::State, "")],
+        "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"WA\",\"activated\":\"2024-01-01\"}]",
+        |_| {},
+    );
+    assert_eq!(said, "create a");
+    assert_eq!(Layout::default().name(Column::Id), Some("_id"));
+}
+
+#[test]
+fn an_unusable_record_of_somebody_unknown_stops_absences() {
+    let snapshot = "a a@x.example|z z@x.example";
+    let z = "{\"_id\":\"z\",\"username\":\"z@x.example\"}";
+    let waits = "waiting a: missing from the export, but it has a record without a usable id that might be this user";
+    for (record, fault) in [
+        ("{\"_id\":\"new\",\"userPrincipalName\":\"x\"}", "the record has no username"),
+        ("{\"_id\":\"new\",\"username\":\"ann\"}", "username is not an e-mail address"),
+    ] {
+        let said = plan(snapshot, &[], format!("[{record},{z}]"), |_| {});
+        assert_eq!(said, format!("{waits} | refused new: {fault}"), "{record}");
+    }
+}

@@ -1,0 +1,213 @@
+//! What speaks against access must go on speaking: exports that lose a column, or the words in it, let nobody in.
+
+use crate::support::fake_rhombus::Fate;
+use crate::support::in_process::{InProcess, Steps};
+use rhombus_sync::model::{Column, ColumnName, OutstandingKind, WithoutState};
+use rhombus_sync::plan::Scope;
+use rhombus_sync::report::CycleReport;
+
+/// A run whose exports must say states.
+fn strict() -> InProcess {
+    let mut run = InProcess::new();
+    run.settings.without_state = WithoutState::Refuse;
+    run.settings.scope = Scope::new(&[], &[]);
+    run
+}
+
+fn cycle(run: &InProcess, export: &str) -> CycleReport {
+    std::fs::write(run.path("directory.json"), export).expect("an export");
+    run.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("it ends")
+}
+
+/// Ten users, each with these members; `{n}` is the number.
+fn users(members: impl Fn(usize) -> String) -> String {
+    let user = |n| format!("{{\"_id\":\"p{n}\",\"username\":\"p{n}@x.example\"{}}}", members(n));
+    format!("[{}]", (0..10).map(user).collect::<Vec<_>>().join(","))
+}
+
+fn counts(report: &CycleReport) -> (u8, u64, u64) {
+    (report.exit.code(), report.created_count, report.deleted_count + report.deactivated_count)
+}
+
+fn states(n: usize) -> String {
+    format!(",\"state\":\"{}\"", if n < 2 { "SUSPENDED" } else { "ACTIVATED" })
+}
+
+#[test]
+fn a_state_that_goes_silent_refuses_the_export_whole() {
+    for silent in ["", ",\"state\":null", ",\"state\":\"\"", ",\"suspended\":false", ",\"activated\":true"] {
+        let mut run = strict();
+        assert_eq!(counts(&cycle(&run, &users(states))), (0, 8, 0));
+        let report = cycle(&run, &users(|_| silent.to_owned()));
+        assert_eq!(counts(&report), (1, 0, 0), "{silent}: {report:?}");
+        assert!(report.error.join(": ").contains("no record in it says `state`"), "{report:?}");
+        assert!(report.hint.as_deref().unwrap_or_default().contains("state = \"\""), "{report:?}");
+        // The way out that is printed.
+        run.settings.layout.columns[Column::State as usize] = ColumnName::Nothing;
+        run.settings.without_state = WithoutState::Activated;
+        assert_eq!(counts(&cycle(&run, &users(|_| silent.to_owned()))), (0, 2, 0), "{silent}");
+    }
+}
+
+#[test]
+fn what_a_few_said_and_nobody_says_now_holds_those_who_come_in() {
+    let mut run = strict();
+    let few = |n: usize| format!(",\"state\":\"ACTIVATED\"{}", if n < 2 { ",\"suspended\":true" } else { "" });
+    assert_eq!(counts(&cycle(&run, &users(few))), (0, 8, 0));
+    for _ in 0..2 {
+        let report = cycle(&run, &users(|_| ",\"state\":\"ACTIVATED\"".to_owned()));
+        assert_eq!(counts(&report), (4, 0, 0), "{report:?}");
+        let held: Vec<_> = report.outstanding.iter().filter(|entry| entry.kind == OutstandingKind::Held).collect();
+        assert!(held.len() == 2 && held.iter().all(|entry| entry.reason.code() == "status"), "{report:?}");
+    }
+    let gone = users(|n| format!(",\"state\":\"{}\"", if n == 9 { "SUSPENDED" } else { "ACTIVATED" }));
+    assert_eq!(counts(&cycle(&run, &gone)), (4, 0, 1), "the rest goes on");
+    run.settings.layout.columns[Column::Suspended as usize] = ColumnName::Nothing;
+    assert_eq!(counts(&cycle(&run, &gone)), (0, 2, 0), "the way out that is printed");
+}
+
+#[test]
+fn what_is_left_may_decide_for_everybody() {
+    let run = strict();
+    let both = |n: usize| format!("{},\"activated\":{}", states(n), n != 2);
+    assert_eq!(counts(&cycle(&run, &users(both))), (0, 8, 0));
+    assert_eq!(counts(&cycle(&run, &users(states))), (0, 0, 0), "`activated` beside a full `state`");
+    let run = strict();
+    let grouped = |n: usize| format!("{},\"groups\":[\"R\"]", states(n));
+    assert_eq!(counts(&cycle(&run, &users(grouped))), (0, 8, 0));
+    assert_eq!(counts(&cycle(&run, &users(states))), (0, 0, 0), "`groups` without a scope by groups");
+}
+
+#[test]
+fn another_directory_is_not_compared_with_the_one_before() {
+    let mut run = strict();
+    cycle(&run, &users(|n| format!(",\"suspended\":{}", n < 2)));
+    run.settings.directory_number = 2;
+    assert_eq!(counts(&cycle(&run, &users(states))), (0, 0, 0));
+}
+
+#[test]
+fn groups_that_go_silent_refuse_the_export_whole() {
+    let mut run = strict();
+    run.settings.scope = Scope::new(&["R".to_owned()], &[]);
+    let header = "_id,username,state,groups\n";
+    let export =
+        |groups: &str| (0..10).map(|n| format!("p{n},p{n}@x.example,ACTIVATED,{groups}\n")).collect::<String>();
+    assert_eq!(counts(&cycle(&run, &format!("{header}{}", export("R")))), (0, 10, 0));
+    let report = cycle(&run, &format!("{header}{}", export("")));
+    assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
+    assert!(report.error.join(": ").contains("no record in it says `groups`"), "{report:?}");
+}
+
+#[test]
+fn an_export_that_never_said_a_state_lets_nobody_in() {
+    for (export, said) in [
+        (users(|_| String::new()), "no record in it says whether its user is active"),
+        (users(|_| ",\"enabled\":false".to_owned()), "a column `enabled`, which is not mapped"),
+        (users(|_| ",\"Account Status\":\"x\",\"suspended\":false".to_owned()), "a column `Account Status`"),
+        (users(|_| ",\"state\":\"WA\"".to_owned()), "`state` holds a known state in no record"),
+        ("_id,username,Archived\np0,p0@x.example,yes\n".to_owned(), "a column `Archived`"),
+        ("_id,username\np0,p0@x.example\n".to_owned(), "no record in it says whether"),
+    ] {
+        let report = cycle(&strict(), &export);
+        assert_eq!(counts(&report), (1, 0, 0), "{export:.80}");
+        assert!(report.error.join(": ").contains(said), "{export:.80}: {report:?}");
+    }
+}
+
+#[test]
+fn an_export_without_a_usable_record_is_no_good_cycle() {
+    for export in [
+        "{\"message\":\"Unauthorized\",\"error\":\"\"}\n",
+        "{}\n",
+        "{\"value\":[{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"ACTIVATED\"}],\"Count\":1}\n",
+        "[{\"_id\":\"a\",\"username\":\"ann\",\"state\":\"ACTIVATED\"}]",
+        "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"x\"},{\"_id\":\"b\",\"username\":\"b\",\"state\":\"ACTIVATED\"}]",
+    ] {
+        let run = strict();
+        let report = cycle(&run, export);
+        assert_eq!(counts(&report), (1, 0, 0), "{export}: {report:?}");
+        assert!(report.error.join(": ").contains("can be used"), "{export}: {report:?}");
+        assert!(report.hint.is_some());
+    }
+}
+
+#[test]
+fn only_usable_records_count_for_min_users_and_too_many_others_refuse() {
+    let mut run = strict();
+    run.settings.users_count_min = 9;
+    let unusable = |count: usize, all: usize| {
+        let user = |n| {
+            let name = if n < count { format!("p{n}") } else { format!("p{n}@x.example") };
+            format!("{{\"_id\":\"p{n}\",\"username\":\"{name}\",\"state\":\"ACTIVATED\"}}")
+        };
+        format!("[{}]", (0..all).map(user).collect::<Vec<_>>().join(","))
+    };
+    let report = cycle(&run, &unusable(2, 10));
+    assert!(
+        report.exit.code() == 1 && report.error.join(": ").contains("8 usable records, min_users is 9"),
+        "{report:?}"
+    );
+    let run = strict();
+    let report = cycle(&run, &unusable(101, 300));
+    assert!(
+        report.exit.code() == 1 && report.error.join(": ").contains("101 records that could be in scope"),
+        "{report:?}"
+    );
+    assert_eq!(cycle(&run, &unusable(100, 300)).created_count, 200);
+}
+
+#[test]
+fn rows_of_separators_are_no_records() {
+    let run = strict();
+    let rows = |from: usize| (from..10).map(|n| format!("p{n},p{n}@x.example,ACTIVATED\n")).collect::<String>();
+    assert_eq!(counts(&cycle(&run, &format!("_id,username,state\n{}", rows(0)))), (0, 10, 0));
+    let spreadsheet = format!("_id,username,state\n{},,\n , ,\n\"\",\"\",\"\"\n", rows(1));
+    for expected in [(0, 0, 0), (0, 0, 1)] {
+        // Written at another time: the second sighting.
+        let path = run.path("directory.json");
+        std::fs::write(&path, &spreadsheet).expect("an export");
+        let file = std::fs::File::options().write(true).open(&path).expect("it opens");
+        let minutes = if expected.2 == 0 { 1 } else { 2 };
+        let time = std::time::SystemTime::now() + std::time::Duration::from_secs(60 * minutes);
+        file.set_modified(time).expect("a time");
+        let report = run.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("it ends");
+        assert_eq!(counts(&report), expected, "{report:?}");
+    }
+}
+
+#[test]
+fn a_cell_of_groups_that_is_no_list_of_names_removes_nobody() {
+    let mut run = strict();
+    run.settings.scope = Scope::new(&["Rhombus".to_owned(), "Cameras".to_owned()], &[]);
+    let export = |cell: &str| {
+        let rows = (1..10).map(|n| format!("p{n},p{n}@x.example,ACTIVATED,Rhombus\n")).collect::<String>();
+        format!("_id,username,state,groups\np0,p0@x.example,ACTIVATED,\"{cell}\"\n{rows}")
+    };
+    assert_eq!(counts(&cycle(&run, &export("Everyone; Rhombus"))), (0, 10, 0));
+    for cell in [
+        "Rhombus,Staff",
+        "Staff, Rhombus",
+        "Staff|Rhombus",
+        "Staff\nRhombus",
+        "Staff Rhombus",
+        "/Rhombus",
+        "CN=Rhombus,OU=Groups",
+        "[\"\"Staff\"\"]",
+        "{Staff}",
+        "System.Object[]",
+        "rhombus",
+        "staff,CAMERAS",
+        "@{name=Staff}",
+    ] {
+        let report = cycle(&run, &export(cell));
+        assert_eq!(counts(&report), (0, 0, 0), "{cell}: {report:?}");
+        let refused: Vec<_> = report.outstanding.iter().map(|entry| entry.reason.code()).collect();
+        assert_eq!(refused, ["groups_form"], "{cell}");
+    }
+    assert_eq!(counts(&cycle(&run, &export("Staff;Everyone"))), (0, 0, 1), "a statement");
+    run.settings.layout.group_separator = ',';
+    assert_eq!(counts(&cycle(&run, &export("Staff,Rhombus"))), (0, 1, 0));
+    let report = cycle(&run, &export("Staff;Rhombus"));
+    assert_eq!(report.outstanding.iter().map(|entry| entry.reason.code()).collect::<Vec<_>>(), ["groups_form"]);
+}
