@@ -1,7 +1,17 @@
 //! What a reading counts on the way: what only the whole of an export shows.
 
 use super::TakeUser;
+use super::blocks::FileDigest;
 use crate::model::{DirectoryUser, Layout, RawGroups, RawState, RawValue, Spoken};
+
+/// What a parse brought beside the records.
+pub(super) struct Parsed {
+    /// Whether it closed by itself.
+    pub(super) closed: bool,
+    pub(super) digest: FileDigest,
+    /// A name that is called like a status and is none of those that are read.
+    pub(super) status: Option<String>,
+}
 
 /// Counts records and hands them on.
 pub(super) struct Census<'t, 'u> {

@@ -1,10 +1,9 @@
 //! An export file: one open handle, proven not to have changed while it was read.
 
 use super::blocks::{FileDigest, Hash, READ_BYTES, read_block};
-use super::census::Census;
+use super::census::{Census, Parsed};
 use super::checksum::{self, Checksum};
 use super::members::Node;
-use super::parse::Parsed;
 use super::{ExportRead, SourceError, TakeUser};
 use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
 use sha2::{Digest, Sha256};

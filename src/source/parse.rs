@@ -1,20 +1,11 @@
 //! One reading of an export, block by block: decoded, cut into records, counted.
 
-use super::blocks::{FileDigest, blocks};
-use super::census::Census;
+use super::blocks::blocks;
+use super::census::{Census, Parsed};
 use super::utf16::Decoder;
 use super::{Export, SourceError, csv, json};
 use crate::model::Format;
 use crate::records::{self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, Window};
-
-/// What a parse brought beside the records.
-pub(super) struct Parsed {
-    /// Whether it closed by itself.
-    pub(super) closed: bool,
-    pub(super) digest: FileDigest,
-    /// A name that is called like a status and is none of those that are read.
-    pub(super) status: Option<String>,
-}
 
 enum Walk<'l> {
     Documents(Documents),
