@@ -155,7 +155,7 @@ const SECTIONS: &[Section] = &[
                 "base_url",
                 Address,
                 Nothing,
-                "The Rhombus console shows it. `https`; `http` only on loopback. Without user, query and fragment.",
+                "The Rhombus console shows it. `https`, or `http` on loopback. No user, query or fragment.",
             ),
             key("token_file", Path, Nothing, "The file that holds the token. Only its owner and group may read it."),
             key(
@@ -168,14 +168,14 @@ const SECTIONS: &[Section] = &[
                 "ca_file",
                 Path,
                 Nothing,
-                "A private CA in PEM, beside the system's. Verification cannot be switched off.",
+                "A private CA in PEM, in addition to the system's. Verification cannot be switched off.",
             ),
-            key("proxy", Address, Nothing, "The only proxy. Those in the environment are ignored."),
+            key("proxy", Address, Nothing, "The proxy to use. Proxies in the environment are ignored."),
             key(
                 "update_method",
                 OneOf(&["patch", "put"]),
                 Is("\"patch\""),
-                "How names are changed: only what differs, or the whole account read, changed and sent back.",
+                "How names are changed: `patch` sends what differs; `put` reads the account, changes it and sends it back.",
             ),
             key(
                 "on_suspended",
@@ -193,7 +193,7 @@ const SECTIONS: &[Section] = &[
                 "existing_accounts",
                 OneOf(&["adopt", "refuse"]),
                 Is("\"adopt\""),
-                "An account that has the username of a newcomer and that we did not create.",
+                "An account that we did not create, but that has the username of a newcomer.",
             ),
             key(
                 "on_drift",
@@ -259,19 +259,14 @@ const SECTIONS: &[Section] = &[
                 "path",
                 Path,
                 Is("\"state/rhombus-sync.db\""),
-                "The SQLite file; a lock file lies beside it. On a local disk. Its folder is created with mode 0700.",
+                "The SQLite file, on a local disk, with a lock file beside it. Its folder is created with mode 0700.",
             ),
-            key(
-                "keep_history",
-                Duration,
-                Is("\"365d\""),
-                "Events that are older, and that every sink has, are pruned.",
-            ),
+            key("keep_history", Duration, Is("\"365d\""), "Older events that every sink has are pruned."),
         ],
     },
     Section {
         name: "sinks",
-        about: "Where audit events go. Any number of sections; each has its own place in the log.",
+        about: "Where audit events go. Any number of sections; each sink has its own place in the log.",
         keys: &[
             key(
                 "kind",
@@ -283,7 +278,7 @@ const SECTIONS: &[Section] = &[
                 "name",
                 Text,
                 Nothing,
-                "What `status` calls it; left out, its kind and place (`file:/path`, `stdout`). A sink that is renamed keeps its place.",
+                "The name in `status`. Default: kind and place (`file:/path`, `stdout`). A renamed sink keeps its place in the log.",
             ),
             key(
                 "format",
