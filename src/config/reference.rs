@@ -74,7 +74,7 @@ const SECTIONS: &[Section] = &[
                 "id_attribute",
                 Text,
                 Is("\"_id\""),
-                "The older name of `id` in `[directory.columns]`. Both, and different: an error.",
+                "The older name of `id` in `[directory.columns]`. If both are set, they must be equal.",
             ),
             key(
                 "min_users",
@@ -82,37 +82,32 @@ const SECTIONS: &[Section] = &[
                 Is("1"),
                 "An export with fewer usable records is rejected as a whole. Set it near your head count.",
             ),
-            key(
-                "max_age",
-                Duration,
-                Nothing,
-                "An export that is older is rejected: this notices an export job that died.",
-            ),
+            key("max_age", Duration, Nothing, "An older export is rejected. This notices an export job that died."),
             key(
                 "without_state",
                 OneOf(&["refuse", "activated"]),
                 Is("\"refuse\""),
-                "What becomes of an export that does not say whether users are active.",
+                "If an export does not say who is active: reject it, or take everybody in it as activated.",
             ),
             key(
                 "group_separator",
                 Text,
                 Is("\";\""),
-                "What stands between two groups in a cell of a CSV: `;`, `,`, a vertical bar, or a line break (`\\n`).",
+                "The separator between groups in a CSV cell: `;`, `,`, a vertical bar, or a line break (`\\n`).",
             ),
             key(
                 "records",
                 Text,
                 Is("\"\""),
-                "The JSON member that holds the array of users, if that is not the document: `users`, `value`.",
+                "The JSON member that contains the array of users, if the document itself is not the array: `users`, `value`.",
             ),
             key("members_path", Path, Nothing, "Group memberships in a file of their own. Not supported yet."),
         ],
     },
     Section {
         name: "directory.columns",
-        about: "What the export calls our columns: a CSV column or a JSON member, inwards with dots. Letter case is no difference. \
-                Empty: the export has no such column.",
+        about: "The export's names for our columns: a CSV column or a JSON member (`a.b` is `b` inside `a`), in any letter case. \
+                An empty string: the export does not have it.",
         keys: &[
             key("id", Text, Nothing, "The immutable key of a user. Default: `_id`, or `id` if `_id` is absent."),
             key("username", Text, Nothing, "The username, an e-mail address. Default: `username`."),
@@ -132,7 +127,7 @@ const SECTIONS: &[Section] = &[
     },
     Section {
         name: "directory.states",
-        about: "The words of a mapped `state`, letter case aside. Any other word makes the record unusable.",
+        about: "The words of a mapped `state`, in any letter case. A record with any other word is unusable.",
         keys: &[
             key("activated", Texts, Is("[]"), "Words for users who may come in."),
             key("suspended", Texts, Is("[]"), "Words for users who may not."),
