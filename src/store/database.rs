@@ -1,4 +1,4 @@
-//! Opening the state: where it lies, who may touch it, whether it is ours, and its schema.
+//! Opens the state: checks who may write to it, that it is ours, and its schema.
 
 use crate::model::{Change, Moment, ProvisionedUser, hex};
 use rusqlite::{Connection, OpenFlags};
@@ -6,9 +6,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// `RHSY`, so that another application's database is not taken for ours.
+/// `RHSY`: tells our database from another application's.
 const APPLICATION_ID: i32 = 0x5248_5359;
-/// Each migration brings the schema from its place in this list to the next.
+/// Entry N brings schema N to schema N + 1.
 const MIGRATIONS: [&str; 5] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
@@ -16,87 +16,89 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("../../state/0004_reasons.sql"),
     include_str!("../../state/0006_spoken.sql"),
 ];
-/// How long a connection waits for another one's write.
+/// How long a connection waits for another connection's write.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// One thread uses a connection.
+/// No mutex: each connection stays on one thread.
 const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// There is none.
+    /// No file at this path.
     #[error("there is no state at {0}")]
     Missing(PathBuf),
-    /// There is a file of 0 bytes: a failed copy, never a new state.
+    /// A file of 0 bytes: a failed copy, never a new state.
     #[error("the state {0} is empty")]
     Empty(PathBuf),
-    /// It is something else.
+    /// Another kind of file, or another application's database.
     #[error("{0} is not a state of rhombus-sync")]
     Foreign(PathBuf),
-    /// A newer program wrote it.
-    #[error("the state has schema {found}, this program knows up to {known}")]
+    /// A newer release wrote it.
+    #[error("the state has schema {found}, but this release only knows schemas up to {known}")]
     Newer {
         /// The schema of the state.
         found: i32,
-        /// The newest schema of this program.
+        /// The newest schema that this release knows.
         known: i32,
     },
-    /// An older program wrote it.
-    #[error("the state has schema {found}, this program needs {known}")]
+    /// An older release wrote it.
+    #[error("the state has schema {found}, but this release needs schema {known}")]
     Older {
         /// The schema of the state.
         found: i32,
-        /// The schema of this program.
+        /// The schema that this release needs.
         known: i32,
     },
-    /// SQLite finds it damaged.
+    /// SQLite reports corruption.
     #[error("the state {path} is damaged: {what}")]
     Damaged {
-        /// Which file.
+        /// Path of the database.
         path: PathBuf,
-        /// What SQLite's check said first.
+        /// The first problem that SQLite reports.
         what: String,
     },
-    /// Others can write to it.
-    #[error("{0} can be written by others")]
+    /// Other users can write to it.
+    #[error("{0} is writable by others")]
     Exposed(PathBuf),
-    /// It belongs to another endpoint.
-    #[error("the state belongs to {bound}, the configuration says {configured}")]
+    /// It is bound to another endpoint.
+    #[error("the state belongs to {bound}, but the configuration says {configured}")]
     OtherEndpoint {
-        /// The endpoint that it is bound to.
+        /// The endpoint it is bound to.
         bound: String,
-        /// The one configured.
+        /// The configured endpoint.
         configured: String,
     },
-    /// A copy cannot be written.
+    /// The copy cannot be written.
     #[error("{path} cannot be written")]
     Copy {
-        /// The copy.
+        /// Path of the copy.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         cause: std::io::Error,
     },
-    /// The file system.
+    /// A file system error.
     #[error("the state's folder cannot be used")]
     Io(#[from] std::io::Error),
-    /// SQLite.
+    /// A SQLite error.
     #[error("the state cannot be used")]
     Sqlite(#[from] rusqlite::Error),
 }
 
 impl StateError {
-    /// How the reader can mend it.
+    /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let ways = "run `rhombus-sync activate` if this is a first run, or put the backup back (made with `rhombus-sync backup`; \
+        let ways = "run `rhombus-sync activate` if this is a first run, or restore a backup (made with `rhombus-sync backup`; \
                     stop the service and remove the `-wal` and `-shm` files beside it first)";
         Some(match self {
             Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways.to_owned(),
-            Self::Newer { .. } => format!("start the newer program again; or {ways} (`activate` puts this one aside)"),
+            Self::Newer { .. } => {
+                format!("start the newer release again; or {ways} (`activate` moves this state aside)")
+            }
             Self::Older { .. } => {
-                "start the service, or run `rhombus-sync --reconcile`: it upgrades the state, after a backup beside it"
+                "start the service, or run `rhombus-sync --reconcile`: it backs the state up, then upgrades it"
                     .to_owned()
             }
             Self::Exposed(path) => format!("chmod o-w {}", path.display()),
@@ -104,7 +106,7 @@ impl StateError {
                 "set base_url back, or run `rhombus-sync activate` to bind the state to the new endpoint".to_owned()
             }
             Self::Io(_) | Self::Sqlite(_) | Self::Copy { .. } => {
-                "look at the disk's space and rights; nothing is sent until the state can be written".to_owned()
+                "check disk space and permissions; nothing is sent until the state can be written".to_owned()
             }
         })
     }
@@ -113,16 +115,16 @@ impl StateError {
 /// What a connection may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Read only.
+    /// Read-only, enforced by SQLite.
     Read,
     /// Read and write.
     Write,
 }
 
-/// Opens the state that is there.
+/// Opens an existing state.
 ///
 /// # Errors
-/// Every way in which it is not one of ours, and safe to use.
+/// The file is missing, not ours, of another schema, damaged, or unsafe to use.
 pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
     check_rights(path)?;
     let connection = connect(path)?;
@@ -132,13 +134,13 @@ pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
     }
     if access == Access::Read {
         connection.pragma_update(None, "query_only", true)?;
-        // Whoever only reads leaves even the log of the last writer as it is.
+        // A reader also leaves the last writer's WAL alone.
         connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }
     Ok(connection)
 }
 
-/// The schema of a state of ours.
+/// The schema version of one of our states.
 fn schema(connection: &Connection, path: &Path) -> Result<i32, StateError> {
     let application_id = pragma(connection, path, "application_id")?;
     let (found, known) = (pragma(connection, path, "user_version")?, MIGRATIONS.len() as i32);
@@ -150,11 +152,11 @@ fn schema(connection: &Connection, path: &Path) -> Result<i32, StateError> {
     }
 }
 
-/// Brings a state of an older program to this one's schema, in one transaction, after a backup beside it. Only the process
-/// that may send calls it. The answer is the backup, where one was needed.
+/// Upgrades an older state to this release's schema, in one transaction, after a backup beside it. Only the process
+/// that may send calls it. Returns the backup's path, if one was made.
 ///
 /// # Errors
-/// It cannot be read or written, or is none of ours; then it is as it was.
+/// The state cannot be read or written, or is not ours; it is then unchanged.
 pub fn upgrade(path: &Path, now: Moment) -> Result<Option<PathBuf>, StateError> {
     check_rights(path)?;
     let mut connection = connect(path)?;
@@ -176,10 +178,10 @@ pub fn upgrade(path: &Path, now: Moment) -> Result<Option<PathBuf>, StateError> 
     Ok(Some(copy))
 }
 
-/// Makes a new state, in one transaction. `random` becomes its two ids.
+/// Creates a new state in one transaction. `random` becomes its two ids.
 ///
 /// # Errors
-/// There is a file already, or it cannot be made.
+/// A file already exists, or it cannot be created.
 pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Result<Connection, StateError> {
     if let Some(folder) = path.parent() {
         crate::folder::create(folder)?;
@@ -204,10 +206,7 @@ pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Res
     Ok(connection)
 }
 
-/// A state in memory that nobody keeps, for a look that must write nothing.
-///
-/// # Errors
-/// No memory.
+/// An in-memory state, for commands that must not write anything.
 pub fn scratch(now: Moment) -> Result<Connection, StateError> {
     let connection = Connection::open_in_memory()?;
     for migration in MIGRATIONS {
@@ -241,13 +240,13 @@ fn check_rights(path: &Path) -> Result<(), StateError> {
 fn connect(path: &Path) -> Result<Connection, StateError> {
     let connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Before anything that writes: another application's file stays as it is.
+    // Check before the first write: another application's file must stay untouched.
     schema(&connection, path)?;
     prepare(&connection, path)?;
     Ok(connection)
 }
 
-/// How every connection works, reading ones too.
+/// Sets the pragmas that every connection needs, readers too.
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StateError> {
     let begun = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
     begun.map_err(|error| damaged(path, error))?;
@@ -268,26 +267,25 @@ fn damaged(path: &Path, error: rusqlite::Error) -> StateError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     match error.sqlite_error_code() {
         Some(NotADatabase) => StateError::Foreign(path.to_owned()),
-        Some(DatabaseCorrupt) => StateError::Damaged { path: path.to_owned(), what: "it cannot be read".to_owned() },
+        Some(DatabaseCorrupt) => {
+            StateError::Damaged { path: path.to_owned(), what: "SQLite cannot read it".to_owned() }
+        }
         Some(_) | None => StateError::Sqlite(error),
     }
 }
 
-/// Device and inode of the file by the name of which a state was opened; none where nothing lies there.
+/// Device and inode of the database file; `None` if the path no longer exists.
 pub fn identity(connection: &Connection) -> Option<(u64, u64)> {
     let file = std::fs::metadata(connection.path().filter(|path| !path.is_empty())?).ok()?;
     Some((file.dev(), file.ino()))
 }
 
 /// Changes whenever another connection has committed.
-///
-/// # Errors
-/// The state cannot be read.
 pub fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
-/// SQLite's own check of the whole file; made before the first change of a cycle, not in a quiet one.
+/// SQLite's own check of the whole file; run before a cycle's first change, not in a quiet cycle.
 ///
 /// # Errors
 /// The state is damaged.
@@ -301,8 +299,8 @@ pub fn quick_check(connection: &Connection) -> Result<(), StateError> {
     }
 }
 
-/// Our own check of what SQLite's does not see: each account that is about to be removed must be found by its id, its owner
-/// and its username alike, or a row has changed by itself.
+/// Finds corruption that SQLite's check misses: the row of each account that is about to be removed must be found by
+/// SCIM id, by directory id and by username alike.
 ///
 /// # Errors
 /// The state is damaged.
@@ -318,23 +316,26 @@ pub fn check_links<'c>(connection: &Connection, removals: impl Iterator<Item = &
         };
         if !same(by_account) || !same(by_id) || by_name.is_none() {
             let path = PathBuf::from(connection.path().unwrap_or_default());
-            return Err(StateError::Damaged { path, what: format!("the link of {id} has changed by itself") });
+            return Err(StateError::Damaged {
+                path,
+                what: format!("the stored link of {id} is inconsistent (database corruption?)"),
+            });
         }
     }
     Ok(())
 }
 
-/// A consistent copy of the state into a new file of mode 0600, by SQLite's backup API.
+/// Copies the state consistently into a new file of mode 0600, with SQLite's backup API.
 ///
 /// # Errors
-/// The file is there already, or cannot be written.
+/// The file already exists, or cannot be written.
 pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     made.map_err(|cause| StateError::Copy { path: file.to_owned(), cause })?;
     let copied = quick_check(connection)
         .and_then(|()| Ok(connection.backup("main", file, None::<fn(rusqlite::backup::Progress)>)?));
     if copied.is_err() {
-        // What is not whole must not be there when it is needed.
+        // A partial copy must never be mistaken for a backup.
         let _ = std::fs::remove_file(file);
     }
     copied

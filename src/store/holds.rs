@@ -1,18 +1,15 @@
-//! What the guard holds, by digest, and what an administrator released of it.
+//! Holds, by their digest, and the approvals that an administrator gave for them.
 
 use crate::model::{ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
 
-/// How many holds are kept, the newest ones; each change of what is held makes another.
+/// How many holds are kept, newest first; every change to what is held makes a new one.
 const HOLDS_KEPT_MAX: u32 = 20;
-/// How long an approval holds.
+/// How long an approval is valid.
 const APPROVAL: Duration = Duration::from_seconds(3_600);
 
-/// Stores what the guard holds, under its id. Older holds stay: what is still held of them can be approved.
-///
-/// # Errors
-/// The state cannot be written.
+/// Stores a hold under its id. Older holds stay, so that what is still held of them can be approved.
 pub fn store_hold(
     transaction: &Transaction<'_>,
     id: &HoldId,
@@ -34,10 +31,7 @@ pub fn store_hold(
     Ok(())
 }
 
-/// The newest hold, where its changes are still held.
-///
-/// # Errors
-/// The state cannot be read.
+/// The newest hold, if its changes are still held.
 pub fn current_hold(connection: &Connection) -> rusqlite::Result<Option<HoldId>> {
     connection
         .query_row("SELECT hold FROM installation", [], |row| Ok(row.get_ref(0)?.as_str_or_null()?.map(HoldId::new)))
@@ -45,10 +39,7 @@ pub fn current_hold(connection: &Connection) -> rusqlite::Result<Option<HoldId>>
         .map(Option::flatten)
 }
 
-/// What is still held of a hold; none where no cycle stored such a hold.
-///
-/// # Errors
-/// The state cannot be read.
+/// The changes of a hold that are still held; `None` if no cycle stored this hold.
 pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Option<Vec<(ChangeKey, UserName)>>> {
     let known = connection.prepare("SELECT 1 FROM holds WHERE id = ?1")?.exists([hold.as_str()])?;
     if !known {
@@ -67,18 +58,12 @@ pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Optio
         .map(Some)
 }
 
-/// When the last approval ends: a later one is a new one. 0: there is none.
-///
-/// # Errors
-/// The state cannot be read.
+/// When the newest approval expires; 0 if there is none.
 pub fn last_approval_ends(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT ifnull(max(expires_at), 0) FROM approvals WHERE NOT used", [], |row| row.get(0))
 }
 
-/// What is held after a cycle that was about some users only: of the hold before, what is about others, and what it held.
-///
-/// # Errors
-/// The state cannot be read.
+/// What is held after a cycle for some users only: the previous hold's changes of other users, and this cycle's.
 pub fn held_beside(
     transaction: &Transaction<'_>,
     users: &BTreeSet<DirectoryId>,
@@ -91,11 +76,8 @@ pub fn held_beside(
     Ok(held)
 }
 
-/// Drops approvals of what is not planned any more: who is wanted again must be looked at anew when he leaves again. What
-/// was begun keeps its approval. Used and expired ones go too, and holds of which nothing is held any more.
-///
-/// # Errors
-/// The state cannot be written.
+/// Drops approvals of changes that are no longer planned: approvals lapse for users who become wanted again. A change
+/// with an open intent keeps its approval. Also drops used and expired approvals, and holds with nothing left in them.
 pub fn drop_approvals(
     transaction: &Transaction<'_>,
     planned: &[ChangeKey],
@@ -111,7 +93,7 @@ pub fn drop_approvals(
         .prepare(&format!(
             "SELECT action, directory_id, scim_id FROM approvals a WHERE expires_at <= ?1 AND NOT {begun}"
         ))?
-        // One that came while the cycle ran is the next one's.
+        // An approval given during this cycle belongs to the next one.
         .query_map([planned_at.plus(APPROVAL).0], |row| super::intents::key(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     for key in left.into_iter().filter(|key| !planned.contains(key)) {
@@ -130,10 +112,7 @@ pub fn drop_approvals(
     Ok(())
 }
 
-/// Releases changes of a hold, each once, for one hour.
-///
-/// # Errors
-/// The state cannot be written.
+/// Approves changes of a hold, each once, for one hour.
 pub fn approve(
     transaction: &Transaction<'_>,
     hold: &HoldId,

@@ -1,4 +1,4 @@
-//! The installation's one row: what it is, whether it is active, and what its last cycle left.
+//! The installation's one row: its identity, whether it is active, and what its last cycle left.
 
 use super::{intents, log};
 use crate::event::{Draft, EventType, Source};
@@ -8,59 +8,56 @@ use crate::plan::ScopeVersion;
 use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
 
-/// A day, in milliseconds.
+/// 24 hours, in milliseconds.
 const DAY_MS: i64 = 86_400_000;
 
-/// The export after which nothing was left to do: the same bytes under the same settings end a cycle early.
+/// The export that left nothing to do: the same bytes under the same settings end a cycle early.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Quiet {
     /// xxh3-128 of the export, as hex.
     pub digest: String,
-    /// That of its first block.
+    /// xxh3-128 of its first block, as hex.
     pub head: String,
-    /// Its length in bytes: another length needs no digest to be another file.
+    /// In bytes; a different length proves another file without hashing it.
     pub length: i64,
-    /// A digest of the settings that a plan depends on.
+    /// A digest of the settings that the plan depends on.
     pub settings: i64,
 }
 
 /// The installation's row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct InstallationRow {
-    /// 24 hex digits, and the key of the token's fingerprint.
+    /// 24 hex digits; also the key of the token's fingerprint.
     pub installation_id: String,
-    /// The endpoint that the state is bound to.
+    /// The endpoint the state is bound to.
     pub base_url: String,
     /// Whether users are managed.
     pub active: bool,
-    /// HMAC of the token that was last proven; empty before the first.
+    /// HMAC of the last proven token; empty before the first.
     pub token_fingerprint: String,
-    /// Before this, Rhombus asked not to be called.
+    /// Rhombus asked us not to call before this time.
     pub not_before: Moment,
     /// When the last export that was read was written.
     pub export_written_at: Option<Moment>,
-    /// The export after which nothing was left.
+    /// The last export, if it left nothing to do.
     pub quiet: Option<Quiet>,
-    /// The last cycle's report, JSON, for people.
+    /// The last cycle's report: JSON, for people.
     pub last_cycle: Option<String>,
-    /// How many users the last export that was read held.
+    /// Number of users in the last export that was read.
     pub export_users_count: i64,
-    /// When a cycle last ended well.
+    /// When the last good cycle ended.
     pub last_good_cycle_at: Option<Moment>,
-    /// How many users are provisioned.
+    /// Number of provisioned users.
     pub provisioned_count: i64,
-    /// How often commands have written since it was made.
+    /// How many times commands have written to this state.
     pub generation: i64,
-    /// Whether the state was put back from a copy, and no refresh has ended well since.
+    /// Whether the state was restored from a backup, and no refresh has succeeded since.
     pub restored: bool,
     /// Methods that the endpoint answered with 405 or 501.
     pub not_supported: BTreeSet<Method>,
 }
 
-/// Reads the row.
-///
-/// # Errors
-/// The state cannot be read.
+/// Reads the installation's row.
 pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
@@ -94,10 +91,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
     )
 }
 
-/// Begins or stops managing, and binds to an endpoint.
-///
-/// # Errors
-/// The state cannot be written.
+/// Starts or stops managing users, and binds the state to an endpoint.
 pub fn set_active(
     transaction: &Transaction<'_>,
     active: bool,
@@ -112,10 +106,7 @@ pub fn set_active(
     Ok(())
 }
 
-/// Remembers which methods the endpoint does not know.
-///
-/// # Errors
-/// The state cannot be written.
+/// Remembers which methods the endpoint does not support.
 pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<Method>) -> rusqlite::Result<()> {
     let known = installation(transaction)?.not_supported;
     let all: Vec<_> = known.union(methods).map(|method| method.as_str()).collect();
@@ -124,19 +115,13 @@ pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<Meth
     Ok(())
 }
 
-/// Remembers until when Rhombus asked not to be called; the latest counts.
-///
-/// # Errors
-/// The state cannot be written.
+/// Remembers until when Rhombus asked us not to call; the latest time counts.
 pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite::Result<()> {
     transaction.execute("UPDATE installation SET not_before = max(not_before, ?1)", [until.0])?;
     Ok(())
 }
 
-/// Notes the configuration of a cycle; keys that have another value than in the last one's are said in the log.
-///
-/// # Errors
-/// The state cannot be written.
+/// Remembers the configuration of a cycle, and logs the keys whose value changed since the last one.
 pub fn note_config(
     transaction: &Transaction<'_>,
     keys: &ConfigKeys,
@@ -158,10 +143,7 @@ pub fn note_config(
     Ok(())
 }
 
-/// Notes a token that Rhombus answered to; a new one is said in the log.
-///
-/// # Errors
-/// The state cannot be written.
+/// Remembers a token that Rhombus accepted, and logs it if it is new.
 pub fn note_token(
     transaction: &Transaction<'_>,
     fingerprint: &str,
@@ -179,10 +161,7 @@ pub fn note_token(
     Ok(())
 }
 
-/// Writes down where the log stands, where that was not done for a day.
-///
-/// # Errors
-/// The state cannot be written.
+/// Logs the head of the log, at most once a day.
 pub fn checkpoint(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<()> {
     let last: i64 = transaction.query_row("SELECT checkpoint_at FROM installation", [], |row| row.get(0))?;
     if (0..DAY_MS).contains(&now.since_ms(Moment(last))) {
@@ -196,13 +175,10 @@ pub fn checkpoint(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
     Ok(())
 }
 
-/// The number of these settings, made where they are new.
-///
-/// # Errors
-/// The state cannot be written.
+/// The row number of this scope version; a new one is inserted.
 pub fn reserve_settings(transaction: &Transaction<'_>, wanted_under: &ScopeVersion) -> rusqlite::Result<i64> {
     let known = settings(transaction)?;
-    // By value, not by text: an earlier release may have written the same down otherwise.
+    // Compared by value, not by text: an earlier release may have written the same value differently.
     if let Some((id, _)) = known.into_iter().rev().find(|(_, known)| known.as_ref() == Some(wanted_under)) {
         return Ok(id);
     }
@@ -210,10 +186,7 @@ pub fn reserve_settings(transaction: &Transaction<'_>, wanted_under: &ScopeVersi
     Ok(transaction.last_insert_rowid())
 }
 
-/// All settings under which users were ever wanted, by their number; none where they cannot be read.
-///
-/// # Errors
-/// The state cannot be read.
+/// Every scope version under which users were ever wanted, with its row number; `None` if it cannot be parsed.
 pub fn settings(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<ScopeVersion>)>> {
     connection
         .prepare("SELECT id, json FROM settings ORDER BY id")?
@@ -221,10 +194,7 @@ pub fn settings(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<Sc
         .collect()
 }
 
-/// Notes that everybody is wanted under these settings now, but for whom the plan left behind.
-///
-/// # Errors
-/// The state cannot be written.
+/// Moves all links on to this scope version, except those of the users that the plan left behind.
 pub fn move_settings_on(
     transaction: &Transaction<'_>,
     settings: i64,
@@ -243,10 +213,7 @@ pub fn move_settings_on(
     transaction.execute_batch("DROP TABLE temp.left_behind")
 }
 
-/// Writes down the end of a cycle.
-///
-/// # Errors
-/// The state cannot be written.
+/// Stores the end of a cycle.
 pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
@@ -274,26 +241,26 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite:
 /// What a cycle leaves in the installation's row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LastCycle {
-    /// Its report, JSON, for people.
+    /// The report: JSON, for people.
     pub report: String,
-    /// What is held after it.
+    /// The hold that it left.
     pub hold: Option<HoldId>,
-    /// How many users its export held, where it read one.
+    /// Number of users in its export, if it read one.
     pub export_users_count: Option<i64>,
-    /// Now, where it ended well.
+    /// When it ended, if it was a good cycle.
     pub good_at: Option<Moment>,
-    /// When its export was written, where it read one.
+    /// When its export was written, if it read one.
     pub export_written_at: Option<Moment>,
-    /// Whether creates are left that only wait.
+    /// Whether creates are left that are only waiting.
     pub creates_left: bool,
-    /// How often commands had written when it began: one that wrote since wants another cycle.
+    /// How many times commands had written when it began: a later write starts another cycle.
     pub generation: i64,
-    /// Whether it was the refresh after which a restored state is believed again.
+    /// Whether it was the refresh that makes a restored state trustworthy again.
     pub restored_over: bool,
-    /// Its export, where nothing was left to do.
+    /// Its export, if it left nothing to do.
     pub quiet: Option<Quiet>,
-    /// Now.
+    /// The end of the cycle.
     pub now: Moment,
-    /// The guard's window.
+    /// `[guard] window`.
     pub window: Duration,
 }

@@ -1,4 +1,4 @@
-//! Intents and their ends: what is about to be sent, what came of it, and what the guard's window remembers of it.
+//! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
 use super::log;
 use crate::model::{
@@ -10,53 +10,50 @@ use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settleme
 use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Ended intents are kept this long at least, however short the guard's window is.
+/// Ended intents are kept for at least this long, however short the guard's window is.
 const KEPT_AT_LEAST: Duration = Duration::from_seconds(7 * 86_400);
 
 /// A change that is about to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Intent {
-    /// What makes it the same change.
+    /// Action, directory id and SCIM id.
     pub key: ChangeKey,
-    /// Which limit of the guard it counts against; none where it spends no budget.
+    /// The guard's limit that it counts against; `None` if it spends no budget.
     pub kind: Option<GuardKind>,
-    /// The userName that the account carries, or will.
+    /// The userName that the account has, or will get.
     pub user_name: UserName,
-    /// The names that it should carry.
+    /// The names that it should get.
     pub names: Names,
-    /// Whether an update also brings the account back.
+    /// Whether an update also reactivates the account.
     pub reactivate: bool,
-    /// Whether an administrator released it.
+    /// Whether an administrator approved it.
     pub approved: bool,
     /// The `[directory]` and `[scope]` settings under which it is wanted.
     pub settings: i64,
 }
 
-/// An intent whose outcome nobody knows.
+/// An intent whose outcome is unknown.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenIntent {
-    /// Its row.
+    /// Row number.
     pub id: IntentId,
-    /// What was to be done, to whom, to which account.
+    /// Action, directory id and SCIM id.
     pub key: ChangeKey,
-    /// Which limit it counts against; none where it spends no budget.
+    /// The guard's limit that it counts against; `None` if it spends no budget.
     pub kind: Option<GuardKind>,
-    /// The userName that the account carries, or will.
+    /// The userName that the account has, or will get.
     pub user_name: UserName,
-    /// The names that it should carry.
+    /// The names that it should get.
     pub names: Names,
-    /// Whether it also brings the account back.
+    /// Whether it also reactivates the account.
     pub reactivate: bool,
-    /// When it was stored.
+    /// When it was stored, or last renewed.
     pub stored_at: Moment,
-    /// The settings under which it was wanted.
+    /// The scope version under which it was wanted.
     pub settings: i64,
 }
 
-/// Stores an intent. None: the link that it is about has been ended by hand meanwhile.
-///
-/// # Errors
-/// The state cannot be written.
+/// Stores an intent. Returns `None` if the link was removed in the meantime.
 pub fn store_intents(
     transaction: &Transaction<'_>,
     intent: &Intent,
@@ -87,11 +84,8 @@ pub fn store_intents(
     Ok(Some(IntentId(transaction.last_insert_rowid())))
 }
 
-/// Takes up an intent of an earlier run, because just the same is sent again. None: as [`store_intents`].
-///
-/// # Errors
-/// The state cannot be written.
-pub fn take_up_intent(
+/// Reuses an earlier run's intent, because exactly the same is sent again. Returns `None` as [`store_intents`] does.
+pub fn reuse_intent(
     transaction: &Transaction<'_>,
     id: IntentId,
     intent: &Intent,
@@ -100,7 +94,7 @@ pub fn take_up_intent(
     if !is_linked(transaction, &intent.key)? {
         return Ok(None);
     }
-    restore_intent(transaction, id, now)?;
+    renew_intent(transaction, id, now)?;
     if intent.approved {
         transaction.execute(
             "UPDATE intents SET approved = 1, approval = (SELECT expires_at FROM approvals a WHERE a.action = intents.action
@@ -111,7 +105,7 @@ pub fn take_up_intent(
     Ok(Some(id))
 }
 
-/// Whether the link that a change is about is still there; a create is about none.
+/// Whether the link that a change refers to still exists; a create refers to none.
 fn is_linked(connection: &Connection, key: &ChangeKey) -> rusqlite::Result<bool> {
     let Some(scim_id) = &key.scim_id else { return Ok(true) };
     connection
@@ -119,19 +113,13 @@ fn is_linked(connection: &Connection, key: &ChangeKey) -> rusqlite::Result<bool>
         .exists((key.directory_id.as_str(), scim_id.as_str()))
 }
 
-/// Stores an intent anew, because its turn came late or its request is sent once more.
-///
-/// # Errors
-/// The state cannot be written.
-pub fn restore_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) -> rusqlite::Result<()> {
+/// Gives an intent the present time, because its turn came late or its request is sent again.
+pub fn renew_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) -> rusqlite::Result<()> {
     transaction.prepare_cached("UPDATE intents SET stored_at = ?2 WHERE id = ?1")?.execute((id.0, now.0))?;
     Ok(())
 }
 
 /// All open intents, oldest first.
-///
-/// # Errors
-/// The state cannot be read.
 pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
     connection
         .prepare(
@@ -156,7 +144,7 @@ pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>
         .collect()
 }
 
-/// Reads action, directory id and SCIM id from three columns.
+/// Reads action, directory id and SCIM id from three adjacent columns.
 pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
     let scim_id = row.get_ref(first + 2)?.as_str_or_null()?.filter(|id| !id.is_empty()).map(ScimId::new);
     Ok(ChangeKey {
@@ -166,10 +154,7 @@ pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
     })
 }
 
-/// Writes down an outcome: intent, snapshot, failure and events in this one transaction.
-///
-/// # Errors
-/// The state cannot be written.
+/// Stores an outcome: intent, snapshot, failure and events.
 pub fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
@@ -268,10 +253,7 @@ fn failure_effect(
     Ok(())
 }
 
-/// Ends a link by hand: the account stays as it is, and what was said of the user is resolved.
-///
-/// # Errors
-/// The state cannot be written.
+/// Removes a link at an administrator's request: the account stays as it is, and its open complaints are resolved.
 pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Result<()> {
     let ended = transaction.execute("DELETE FROM links WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("UPDATE counts SET provisioned = provisioned - ?1", [ended as i64])?;
@@ -302,10 +284,7 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
     Ok(())
 }
 
-/// What the guard's window holds; the caller adds the limits.
-///
-/// # Errors
-/// The state cannot be read.
+/// What the guard's window has counted; the caller adds the limits.
 pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlite::Result<Ledger> {
     let since = now.minus(window).0;
     let (provisioned_count, first_load, restored) =
@@ -346,7 +325,7 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
     })
 }
 
-/// Forgets ended intents that no window reaches any more.
+/// Deletes ended intents that no window can reach any more.
 pub(super) fn prune(transaction: &Transaction<'_>, now: Moment, window: Duration) -> rusqlite::Result<()> {
     let before = now.minus(window.max(KEPT_AT_LEAST)).0;
     transaction.execute("DELETE FROM intents WHERE ended_at IS NOT NULL AND stored_at < ?1", [before])?;

@@ -1,8 +1,8 @@
-//! The writing connection, on its own thread. What waits shares one transaction and one fsync.
+//! The writing connection, on its own thread. Waiting writes share one transaction and one fsync.
 //!
 //! # Guarantees
-//! An answer of [`Journal::write`] means: committed and on the disk. After the first error nothing is written any more
-//! and every call fails; fsync is never tried again on that handle (Rebello et al., ATC'20).
+//! When [`Journal::write`] returns, its write is on the disk. After the first error nothing more is written and every
+//! call fails; fsync is never retried on the same handle (Rebello et al., ATC'20).
 
 use super::{Lock, StateError, database};
 use crate::model::chain;
@@ -10,26 +10,26 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
 
-/// How many writes share a commit at the most, so that one does not wait for ever.
+/// How many writes share a commit at most, so that none waits for ever.
 const WRITES_PER_COMMIT_MAX: usize = 512;
 
-/// How long writes that nobody waits for may wait for one that somebody does, to share its fsync.
+/// How long a write that nobody waits for may be delayed to share the fsync of one that somebody does wait for.
 const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
 
-/// How long the end of a process waits for the last checkpoint.
+/// How long a process waits at its end for the last checkpoint.
 const LAST_CHECKPOINT: std::time::Duration = std::time::Duration::from_secs(5);
 
 type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
 
 struct Write {
-    /// None: the last one.
+    /// `None` ends the thread.
     run: Option<Run>,
     awaited: bool,
 }
 /// Tells a waiting caller that its write is on the disk.
 type Answer = Box<dyn FnOnce() + Send>;
 
-/// The journal has ended; the first error says why.
+/// The journal has ended; carries the first error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the state cannot be used: {said}")]
 pub struct JournalError {
@@ -37,7 +37,7 @@ pub struct JournalError {
     damage: Damage,
 }
 
-/// Whether the state is to blame.
+/// Whether the state itself is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Damage {
     None,
@@ -66,7 +66,7 @@ impl From<StateError> for JournalError {
 }
 
 impl JournalError {
-    /// The ways out of a damaged state; none where it is something else.
+    /// What to do about a damaged state; `None` if the cause is another one.
     #[must_use]
     pub fn ways_out(&self) -> Option<String> {
         let state = StateError::Damaged { path: std::path::PathBuf::new(), what: String::new() };
@@ -74,21 +74,21 @@ impl JournalError {
     }
 }
 
-/// What a test makes of a commit.
+/// What a test injects around a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CommitFault {
-    /// Nothing.
+    /// The commit goes through.
     None,
-    /// The process dies before it.
+    /// The process dies before the commit.
     Before,
-    /// The process dies after it: it is on the disk, and nobody hears of it.
+    /// The process dies after the commit: it is on the disk, and no caller hears of it.
     After,
 }
 
-/// Asks a test what happens to the next commit.
+/// Asked by the journal before each commit.
 pub type FaultPlan = Box<dyn FnMut() -> CommitFault + Send>;
 
-/// The way to the writing thread. Dropping the last handle ends it.
+/// Handle of the writing thread. Dropping the last one ends the thread.
 #[derive(Clone)]
 pub struct Journal {
     writes: mpsc::Sender<Write>,
@@ -97,10 +97,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the thread. A lock is held until it ends, and told how far the log is after each commit.
+    /// Starts the thread. It holds `lock` until it ends, and notes the head of the log there after each commit.
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// The thread cannot be started, or the lock was lost.
     pub fn start(connection: Connection, lock: Option<Lock>, faults: Option<FaultPlan>) -> Result<Self, StateError> {
         let (writes, queue) = mpsc::channel();
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
@@ -117,10 +117,10 @@ impl Journal {
         Ok(Self { writes, failure, thread_ended })
     }
 
-    /// Writes, and answers once it is on the disk.
+    /// Writes, and returns once the write is on the disk.
     ///
     /// # Errors
-    /// The journal has ended: no request may leave any more.
+    /// The journal has ended: send no more requests.
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -129,7 +129,7 @@ impl Journal {
         receiver.await.map_err(|_| self.ended())
     }
 
-    /// Queues a write; [`Journal::write`] of anything later answers after it.
+    /// Queues a write; a later [`Journal::write`] returns only after it.
     ///
     /// # Errors
     /// The journal has ended.
@@ -140,12 +140,12 @@ impl Journal {
         self.send(write, false).map(|_| ())
     }
 
-    /// Ends the thread after what was queued before, and waits until the log of the state is taken up and the lock is free,
-    /// whoever else still holds a handle.
+    /// Ends the thread after everything queued so far, and waits for the last checkpoint and the release of the lock,
+    /// even if other handles still exist.
     pub fn end(&self) {
         let _ = self.writes.send(Write { run: None, awaited: true });
         if let Ok(ended) = self.thread_ended.lock() {
-            // The thread sends nothing: its end closes the channel.
+            // The thread never replies here; the channel closes when it ends.
             let _ = ended.recv_timeout(LAST_CHECKPOINT);
         }
     }
@@ -175,7 +175,7 @@ struct Thread {
     connection: Connection,
     lock: Option<Lock>,
     faults: Option<FaultPlan>,
-    /// Device and inode of the state; none in memory.
+    /// Device and inode of the state; `None` in memory.
     identity: Option<(u64, u64)>,
 }
 
@@ -183,7 +183,7 @@ impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Write>, told: &std::sync::OnceLock<JournalError>) {
         while let Ok(first) = queue.recv() {
             let writes = gather(first, queue);
-            // Whoever waits hears why before the channels close.
+            // Waiting callers must learn the cause before their channels close.
             let mut ended = |error: JournalError| drop(told.set(error));
             if self.commit(writes, &mut ended).is_none() {
                 break;
@@ -192,11 +192,11 @@ impl Thread {
         if told.get().is_some() {
             return;
         }
-        // Readers beside us may hold the log open; what stays in it is taken up by the next checkpoint.
+        // Another reader may keep the WAL in use; the next checkpoint then moves what is left.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
-    /// What is written to a file that was removed or replaced is lost: nothing may be sent on the strength of it.
+    /// Writes to a file that was removed or replaced are lost, so nothing may be sent on their strength.
     fn is_still_there(&self) -> Result<(), String> {
         match self.identity {
             Some(identity) if database::identity(&self.connection) != Some(identity) => {
@@ -246,7 +246,7 @@ impl Thread {
     }
 }
 
-/// Everything that waits; and what comes within a moment, as long as nobody waits for an answer.
+/// Everything that is queued, and what arrives within [`LINGER`] if no caller waits.
 fn gather(first: Write, queue: &mpsc::Receiver<Write>) -> Vec<Write> {
     let until = std::time::Instant::now() + LINGER;
     let mut writes = vec![first];

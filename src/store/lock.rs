@@ -1,5 +1,5 @@
-//! One process sends. The lock file lies beside the state, names its holder, and says how far the log is: a state behind that
-//! was put back from a copy.
+//! Only one process sends. The lock file beside the state names its holder and the head of the log: a state behind that
+//! head was restored from a backup.
 
 use super::log;
 use crate::event::Head;
@@ -12,29 +12,29 @@ use std::path::{Path, PathBuf};
 /// The longest lock file that is read, in bytes.
 const BYTES_MAX: u64 = 256;
 
-/// The lock was not taken.
+/// Why the lock was not acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process sends.
-    #[error("another process sends{0}")]
+    /// Another process has it.
+    #[error("another rhombus-sync is already running{0}")]
     Held(String),
-    /// The file system.
+    /// A file system error.
     #[error("the lock file {path} cannot be used")]
     Io {
-        /// Which file.
+        /// Path of the lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         cause: std::io::Error,
     },
 }
 
-/// How far the log was when that was last noted.
+/// The head of the log when the lock file was last written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Noted {
-    /// The last event's number.
+    /// Sequence of the last event.
     pub sequence: i64,
-    /// Its chain.
+    /// The last event's chain.
     pub chain: String,
 }
 
@@ -47,7 +47,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the state at `path`, or says who has it.
+    /// Acquires the lock of the state at `path`, or says who has it.
     ///
     /// # Errors
     /// Another process has it, or the file cannot be used.
@@ -66,14 +66,14 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = text.split_whitespace().next().map(|pid| format!(" (process {pid})"));
+                let holder = text.split_whitespace().next().map(|pid| format!(" (pid {pid})"));
                 return Err(LockError::Held(holder.unwrap_or_default()));
             }
             Err(TryLockError::Error(cause)) => return Err(io(cause)),
         }
         let mut lock = Self { path: path.clone(), file, noted: None };
         if lock.is_still_held().is_err() {
-            // It was replaced between opening and locking: whoever made the new one may have it.
+            // The file was replaced between open and lock: another process may have locked the new one.
             return Err(LockError::Held(String::new()));
         }
         lock.noted = parse(&read_again(&path).map_err(io)?);
@@ -81,11 +81,11 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Whether the file is still the one that lies beside the state: where it was removed, another process may have made
-    /// and locked its own.
+    /// Checks that the file is still the one beside the state: if it was removed, another process may have created and
+    /// locked a new one.
     ///
     /// # Errors
-    /// It is not.
+    /// It was removed or replaced.
     pub fn is_still_held(&self) -> Result<(), String> {
         let here = self.file.metadata().map(|file| (file.dev(), file.ino()));
         let there = std::fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
@@ -95,13 +95,13 @@ impl Lock {
         }
     }
 
-    /// How far the log was; none where nobody ever noted it.
+    /// The noted head of the log; `None` if none was ever noted.
     #[must_use]
     pub fn noted(&self) -> Option<&Noted> {
         self.noted.as_ref()
     }
 
-    /// Notes where the log ends, where that is news.
+    /// Notes the head of the log, if it has changed.
     ///
     /// # Errors
     /// The state cannot be read, or the file written.
@@ -114,22 +114,19 @@ impl Lock {
         self.write().map_err(|error| format!("the lock file cannot be written: {error}"))
     }
 
-    /// One line of the same length each time, so that one write replaces it.
+    /// Writes one line of constant length, so that a single write replaces the old one.
     fn write(&mut self) -> std::io::Result<()> {
         self.file.write_all_at(line(self.noted.as_ref()).as_bytes(), 0)
     }
 }
 
-/// How far the log was when that was last noted, for a command that writes beside a sender.
+/// The noted head, for a command that writes beside a running sender.
 #[must_use]
 pub fn noted_beside(state: &Path) -> Option<Noted> {
     parse(&read_again(&beside(state)).ok()?)
 }
 
-/// Notes where the log ends for a command that writes beside a sender; the sender's own note may come between.
-///
-/// # Errors
-/// The state cannot be read.
+/// Notes the head for a command that writes beside a running sender, whose own note may come in between.
 pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()> {
     let head = log::head_of(connection)?;
     let Ok(file) = OpenOptions::new().read(true).write(true).open(beside(state)) else { return Ok(()) };
@@ -138,7 +135,7 @@ pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()
         let pid = text.split_whitespace().next().unwrap_or_default();
         let noted =
             Noted { sequence: head.sequence, chain: if head.chain.is_empty() { noted.chain } else { head.chain } };
-        // Whoever cannot write it leaves it to the next cycle.
+        // If it cannot be written here, the next cycle notes it.
         let _ = file.write_all_at(line_of(pid, Some(&noted)).as_bytes(), 0);
     }
     Ok(())
@@ -151,7 +148,7 @@ fn beside(state: &Path) -> PathBuf {
 fn read(file: &File) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    // What is no text notes nothing.
+    // Anything that is not text counts as no note.
     Ok(String::from_utf8(bytes).unwrap_or_default())
 }
 

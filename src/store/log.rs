@@ -1,46 +1,40 @@
-//! The audit log in the state, and each sink's place in it.
+//! The audit log in the state, and each sink's position in it.
 
 use crate::event::{Draft, Head, Installation, Sealed, seal};
 use crate::model::{DirectoryId, Duration, Moment};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-/// How far a sink is.
+/// A sink's position in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SinkPlace {
-    /// The sink's name in the state: its kind and where it goes.
+    /// The sink's name in the state: its kind and destination.
     pub name: String,
-    /// The last event that it has.
+    /// Sequence of the last delivered event.
     pub delivered: i64,
-    /// How many events it refused for good.
+    /// Number of events that it refused for good.
     pub dead_letters: i64,
-    /// Why it does not go on, where it does not.
+    /// Why it is stuck, if it is.
     pub error: Option<String>,
-    /// Since when.
+    /// Since when it is stuck.
     pub since: Option<Moment>,
 }
 
 impl SinkPlace {
-    /// The place of a sink that has nothing yet.
+    /// The position of a sink without deliveries.
     #[must_use]
     pub fn begin(name: &str) -> Self {
         Self { name: name.to_owned(), delivered: 0, dead_letters: 0, error: None, since: None }
     }
 }
 
-/// Where the log ends.
-///
-/// # Errors
-/// The state cannot be read.
+/// The head of the log.
 pub fn head_of(connection: &Connection) -> rusqlite::Result<Head> {
     connection
         .prepare_cached("SELECT sequence, chain, timestamp FROM head")?
         .query_row([], |row| Ok(Head { sequence: row.get(0)?, chain: row.get(1)?, timestamp: Moment(row.get(2)?) }))
 }
 
-/// Seals events behind the head. The head is read inside the transaction: two processes may seal.
-///
-/// # Errors
-/// The state cannot be written.
+/// Seals events behind the head. Reads the head inside the transaction, because two processes may seal.
 pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> rusqlite::Result<()> {
     if drafts.is_empty() {
         return Ok(());
@@ -67,7 +61,7 @@ pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> r
     Ok(())
 }
 
-/// Eight bytes from the system, which has them from its start on.
+/// Eight bytes from the system's random source.
 fn random() -> [u8; 8] {
     let mut bytes = [0; 8];
     if getrandom::fill(&mut bytes).is_err() {
@@ -76,10 +70,7 @@ fn random() -> [u8; 8] {
     bytes
 }
 
-/// The next events of a sink, in order, at most `count`.
-///
-/// # Errors
-/// The state cannot be read.
+/// A sink's next events, in order, at most `count`.
 pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Result<Vec<Sealed>> {
     connection
         .prepare_cached("SELECT sequence, line FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2")?
@@ -87,10 +78,7 @@ pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Res
         .collect()
 }
 
-/// The places of all sinks that ever were.
-///
-/// # Errors
-/// The state cannot be read.
+/// The positions of all sinks that were ever configured.
 pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> {
     connection
         .prepare("SELECT name, delivered, dead_letters, error, since FROM sinks ORDER BY name")?
@@ -107,10 +95,7 @@ pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> 
         .collect()
 }
 
-/// Notes how far a sink is.
-///
-/// # Errors
-/// The state cannot be written.
+/// Stores a sink's position.
 pub fn note_sink(transaction: &Transaction<'_>, place: &SinkPlace) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
@@ -121,10 +106,7 @@ pub fn note_sink(transaction: &Transaction<'_>, place: &SinkPlace) -> rusqlite::
     Ok(())
 }
 
-/// Removes events that every one of these sinks has and that are older than `keep`; the chain goes on.
-///
-/// # Errors
-/// The state cannot be written.
+/// Deletes events that are older than `keep` and delivered to all of these sinks; the chain goes on.
 pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep: Duration) -> rusqlite::Result<()> {
     let mut shipped = i64::MAX;
     for name in sinks {
@@ -133,7 +115,7 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
             .optional()?;
         shipped = shipped.min(delivered.unwrap_or(0));
     }
-    // Events are stored in the order of their time: the first one that is young enough ends the search.
+    // Events are in time order, so the first one that is young enough ends the search.
     let first_kept: Option<i64> = transaction
         .query_row(
             "SELECT sequence FROM events WHERE stored_at >= ?1 ORDER BY sequence LIMIT 1",
@@ -146,10 +128,7 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
     Ok(())
 }
 
-/// One event's line, where it is still in the state.
-///
-/// # Errors
-/// The state cannot be read.
+/// One event's line, if it has not been pruned.
 pub fn event_line(connection: &Connection, sequence: i64) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT line FROM events WHERE sequence = ?1")?
@@ -157,10 +136,7 @@ pub fn event_line(connection: &Connection, sequence: i64) -> rusqlite::Result<Op
         .optional()
 }
 
-/// The last events, oldest first.
-///
-/// # Errors
-/// The state cannot be read.
+/// The newest events, oldest first.
 pub fn last_events(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Sealed>> {
     let sql = "SELECT sequence, line FROM (SELECT sequence, line FROM events ORDER BY sequence DESC LIMIT ?1) ORDER BY sequence";
     connection
@@ -170,9 +146,6 @@ pub fn last_events(connection: &Connection, count: u32) -> rusqlite::Result<Vec<
 }
 
 /// The lines of one user's events, oldest first.
-///
-/// # Errors
-/// The state cannot be read.
 pub fn history(connection: &Connection, id: &DirectoryId) -> rusqlite::Result<Vec<String>> {
     connection
         .prepare("SELECT line FROM events WHERE directory_id = ?1 ORDER BY sequence")?

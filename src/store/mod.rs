@@ -1,9 +1,13 @@
 //! EDGE: the state, a SQLite database with one writing connection on its own thread.
 //!
 //! # Guarantees
-//! WAL with `synchronous=FULL`: what [`Journal::write`] answered is on the disk. An I/O error ends the journal: every later
-//! call fails, so no request leaves after one. Only [`create`] makes a state; a missing or empty one is an error.
-//! What is deliberately absent: any decision about users. It stores and finds.
+//! WAL with `synchronous=FULL`: when [`Journal::write`] returns, the write is on the disk. An I/O error ends the
+//! journal: every later call fails, so no request leaves after one. Only [`create`] makes a state; a missing or empty
+//! one is an error. Deliberately absent: any decision about users.
+//!
+//! # Errors
+//! A function without an `# Errors` section fails only if the state cannot be read or written. Nothing may then be
+//! concluded from its result, and no request may be sent.
 
 mod database;
 mod holds;
@@ -27,7 +31,7 @@ pub use installation::{
     note_not_supported, note_token, reserve_settings, set_active, set_not_before, settings,
 };
 pub use intents::{
-    Intent, OpenIntent, forget, ledger, open_intents, restore_intent, settle, store_intents, take_up_intent,
+    Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
 };
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError, Noted, note_beside, noted_beside};

@@ -1,4 +1,4 @@
-//! Users whose wanted change is not done: since when, and whether the log has said so already.
+//! Users whose wanted change is not done: since when, and whether it has been logged.
 
 use super::log;
 use crate::event::{Draft, EventType, Resource, Source};
@@ -10,10 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const COLUMNS: &str = "kind, directory_id, username, scim_id, code, detail, action, wanted, since, until, attempts";
 
-/// All of them, in the order of reports.
-///
-/// # Errors
-/// The state cannot be read.
+/// All entries, in the order of reports.
 pub fn outstanding(connection: &Connection) -> rusqlite::Result<Vec<OutstandingUser>> {
     connection
         .prepare(&format!("SELECT {COLUMNS} FROM outstanding_users ORDER BY kind, directory_id, code"))?
@@ -61,7 +58,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, entry: &OutstandingUser, now
     Ok(())
 }
 
-/// Since when a user stands so; none where it is new.
+/// Since when a user has had such an entry; `None` if it is new.
 pub(super) fn since(connection: &Connection, entry: &OutstandingUser) -> rusqlite::Result<Option<Moment>> {
     connection
         .prepare_cached("SELECT min(since) FROM outstanding_users WHERE kind = ?1 AND directory_id IS ?2")?
@@ -71,11 +68,8 @@ pub(super) fn since(connection: &Connection, entry: &OutstandingUser) -> rusqlit
         .map(|since| since.map(Moment))
 }
 
-/// Puts the entries of this cycle, of everybody or `only` of some, in the place of the last one's, says each new refusal and parking in the log, and
-/// hands them back with the time since when.
-///
-/// # Errors
-/// The state cannot be written.
+/// Replaces the last cycle's entries with this one's, for everybody or `only` some users. Logs each new refusal and
+/// parking, and returns the entries with their `since`.
 pub fn replace_outstanding(
     transaction: &Transaction<'_>,
     outstanding: Vec<OutstandingUser>,
@@ -121,7 +115,7 @@ pub fn replace_outstanding(
     Ok(stored)
 }
 
-/// True where the log has not said this since it was last resolved.
+/// Whether this entry is not yet in the log, or was resolved since.
 fn say_once(transaction: &Transaction<'_>, entry: &OutstandingUser) -> rusqlite::Result<bool> {
     let id = entry.directory_id.as_ref().map(DirectoryId::as_str);
     transaction
@@ -132,7 +126,7 @@ fn say_once(transaction: &Transaction<'_>, entry: &OutstandingUser) -> rusqlite:
         .map(|rows| rows > 0)
 }
 
-/// A refusal and a parking are said once per id, reason and wanted value; a record that names nobody never.
+/// Refusals and parkings are logged once per id, reason and wanted value; a record without a known user never is.
 fn draft_of(entry: &OutstandingUser, (cycle, source): (&CycleId, Source)) -> Option<Draft> {
     match entry.kind {
         OutstandingKind::Refused | OutstandingKind::Parked => {}
@@ -154,10 +148,7 @@ fn draft_of(entry: &OutstandingUser, (cycle, source): (&CycleId, Source)) -> Opt
     Some(draft)
 }
 
-/// When the export was written that first lacked each of these users.
-///
-/// # Errors
-/// The state cannot be read.
+/// Users missing from the export, with the time the first export without them was written.
 pub fn absences(connection: &Connection) -> rusqlite::Result<BTreeMap<DirectoryId, Moment>> {
     connection
         .prepare("SELECT directory_id, written_at FROM absences")?
@@ -165,10 +156,7 @@ pub fn absences(connection: &Connection) -> rusqlite::Result<BTreeMap<DirectoryI
         .collect()
 }
 
-/// Remembers who is missing now; who is not among them starts anew when missing again.
-///
-/// # Errors
-/// The state cannot be written.
+/// Stores who is missing now; a user who was present in between starts over.
 pub fn replace_absences(
     transaction: &Transaction<'_>,
     missing: &[DirectoryId],
@@ -183,10 +171,7 @@ pub fn replace_absences(
     Ok(())
 }
 
-/// Remembers that a look-up went wrong; true where the log has not said it since the last one that went well.
-///
-/// # Errors
-/// The state cannot be written.
+/// Records a failed look-up; true if it has not been logged since the last one that succeeded.
 pub fn lookup_failed(transaction: &Transaction<'_>, id: &DirectoryId, cause: &str) -> rusqlite::Result<bool> {
     transaction
         .prepare_cached("INSERT INTO lookups_failed (directory_id, cause) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
@@ -194,19 +179,13 @@ pub fn lookup_failed(transaction: &Transaction<'_>, id: &DirectoryId, cause: &st
         .map(|rows| rows > 0)
 }
 
-/// A look-up went well: the next failure is said again.
-///
-/// # Errors
-/// The state cannot be written.
+/// Records a successful look-up: the next failure is logged again.
 pub fn lookup_succeeded(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Result<()> {
     transaction.prepare_cached("DELETE FROM lookups_failed WHERE directory_id = ?1")?.execute([id.as_str()])?;
     Ok(())
 }
 
-/// Users whose last look-up went wrong.
-///
-/// # Errors
-/// The state cannot be read.
+/// Users whose last look-up failed.
 pub fn lookups_failed(connection: &Connection) -> rusqlite::Result<BTreeSet<DirectoryId>> {
     connection
         .prepare("SELECT DISTINCT directory_id FROM lookups_failed")?

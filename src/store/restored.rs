@@ -1,5 +1,5 @@
-//! A state that was put back from a copy: it is behind its log, or nobody knows. Its sequences go on after the log's, the next
-//! cycle is a refresh, and the removals of that one are held until they are approved.
+//! A state that was restored from a backup is behind its own log. Its sequences continue after the log's head, the next
+//! cycle is a refresh, and that cycle's removals are held until approved.
 
 use super::lock::Noted;
 use super::{StateError, log};
@@ -7,11 +7,8 @@ use crate::event::{Draft, EventType, Source, chain_of};
 use crate::model::Moment;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// Sees whether the state is the one that was here last, and notes it where it is not. Every command that writes asks first:
-/// an event of its own would hide it. `first` says what it means that nobody noted anything. The answer says so, in words.
-///
-/// # Errors
-/// The state cannot be read or written.
+/// Detects a restored state and marks it. Every command that writes calls this first, because its own event would hide
+/// the gap. `first` says what a missing note means. Returns a sentence about the restoration, if there was one.
 pub fn continue_log(
     connection: &mut Connection,
     noted: Option<&Noted>,
@@ -21,19 +18,19 @@ pub fn continue_log(
     let head = log::head_of(connection)?;
     let said = match noted {
         Some(noted) if noted.sequence > head.sequence => {
-            format!("the state ends with event {}, its log with event {}", head.sequence, noted.sequence)
+            format!("the state ends at event {}, but its log ends at event {}", head.sequence, noted.sequence)
         }
         Some(noted) if was_another(connection, noted)? => {
-            format!("event {} of the state is another one than its log's", noted.sequence)
+            format!("event {} in the state differs from the one in its log", noted.sequence)
         }
         None if head.sequence > 0 && unnoted == Unnoted::IsRestored => {
-            format!("no lock file beside the state says how far its log is; it ends with event {}", head.sequence)
+            format!("the state ends at event {}, but no lock file beside it says where its log ends", head.sequence)
         }
         Some(_) | None => return Ok(None),
     };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     go_on_after(&transaction, noted)?;
-    // What was released or first missed then was so in another history.
+    // Approvals and first sightings belong to the lost history.
     transaction.execute_batch(
         "UPDATE installation SET restored = 1, quiet_digest = NULL; DELETE FROM approvals; DELETE FROM absences;",
     )?;
@@ -44,26 +41,23 @@ pub fn continue_log(
     Ok(Some(said))
 }
 
-/// What it means that nobody noted how far the log is.
+/// What a lock file without a noted head means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unnoted {
-    /// The state came from somewhere else.
+    /// The state was brought here from elsewhere.
     IsRestored,
-    /// It is left to the next sender to say.
+    /// The next sender decides.
     IsUnknown,
 }
 
-/// Whether the state's event of that number has another chain than the one that was noted.
+/// Whether the state's event of that number has another chain than the noted one.
 fn was_another(connection: &Connection, noted: &Noted) -> rusqlite::Result<bool> {
     let line = log::event_line(connection, noted.sequence)?;
     let chain = line.as_deref().and_then(chain_of);
     Ok(!noted.chain.is_empty() && chain.is_some_and(|chain| chain != noted.chain))
 }
 
-/// Lets the log of this state go on after what was noted, where that is further.
-///
-/// # Errors
-/// The state cannot be written.
+/// Continues the log after the noted head, if that is further on.
 pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&Noted>) -> rusqlite::Result<()> {
     let head = log::head_of(transaction)?;
     let Some(Noted { sequence, chain }) = noted.filter(|noted| noted.sequence > head.sequence) else { return Ok(()) };
@@ -75,10 +69,7 @@ pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&Noted>) -> rusq
     Ok(())
 }
 
-/// The chain before an event that follows a gap, where the state was put back there.
-///
-/// # Errors
-/// The state cannot be read.
+/// The chain before an event that follows a gap, if the state was restored there.
 pub fn chain_before(connection: &Connection, first: i64) -> rusqlite::Result<Option<String>> {
     use rusqlite::OptionalExtension;
     connection

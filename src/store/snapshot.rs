@@ -1,4 +1,4 @@
-//! The snapshot beside a stream of records: a row for each id, and in the end the rows that no id named.
+//! The snapshot joined with a stream of records: each id's row, and at the end the rows that no record named.
 
 use super::walk::{Ahead, Walk};
 use crate::model::{DirectoryId, Names, ProvisionedUser, RowView, ScimId, UserName};
@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
 const COLUMNS: &str =
     "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted";
-/// In the column `active`: the account was seen with another userName.
+/// Value of the column `active`: the account was seen with another userName.
 const FOREIGN: i64 = 2;
 
-/// Finds rows for ids, fast where the ids ascend, and remembers which rows were found (a bit for each).
+/// Looks rows up by id, fast if the ids ascend, and remembers which rows were found (one bit each).
 ///
-/// An export in id order is joined as a merge of two sorted streams; an id that is out of order costs one select.
+/// An export in id order is a merge of two sorted streams; each id out of order costs one SELECT.
 pub struct Snapshot<'w> {
     walk: Walk<'w>,
     by_id: Statement<'w>,
@@ -23,7 +23,7 @@ pub struct Snapshot<'w> {
 }
 
 impl Snapshot<'_> {
-    /// Opens the snapshot as it is at this moment, for as long as `join` takes.
+    /// Opens the snapshot as of now, for the duration of `join`.
     ///
     /// # Errors
     /// The state cannot be read, or `join` failed.
@@ -46,10 +46,7 @@ impl Snapshot<'_> {
         })
     }
 
-    /// A row_view at the row of an id.
-    ///
-    /// # Errors
-    /// The state cannot be read.
+    /// The compared columns of an id's row.
     pub fn row_view(&mut self, id: &str) -> rusqlite::Result<Option<RowView<'_>>> {
         self.looked_up = None;
         while self.walk.here().is_some_and(|here| here.directory_id < id) {
@@ -67,10 +64,7 @@ impl Snapshot<'_> {
         })
     }
 
-    /// The whole row of the id that was last glanced at.
-    ///
-    /// # Errors
-    /// The state cannot be read.
+    /// The full row of the id last passed to [`Snapshot::row_view`].
     pub fn whole(&mut self, id: &str) -> rusqlite::Result<Option<&ProvisionedUser>> {
         if self.looked_up.is_none() && !self.is_empty {
             self.looked_up = self.by_id.query_row([id], read).optional()?;
@@ -78,10 +72,7 @@ impl Snapshot<'_> {
         Ok(self.looked_up.as_ref())
     }
 
-    /// Hands on every row that was not found.
-    ///
-    /// # Errors
-    /// The state cannot be read.
+    /// Calls `each` for every row that was not found.
     pub fn missing(mut self, each: &mut dyn FnMut(&ProvisionedUser)) -> rusqlite::Result<()> {
         while self.walk.here().is_some() {
             self.walk.advance()?;
@@ -120,10 +111,7 @@ fn place(row: i64) -> (usize, u64) {
     (row / 64, 1 << (row % 64))
 }
 
-/// The row whose account carries a folded username; the first one by its directory id.
-///
-/// # Errors
-/// The state cannot be read.
+/// The link with a folded username; if there are several, the one with the smallest directory id.
 pub fn link_of(connection: &Connection, folded: &str) -> rusqlite::Result<Option<ProvisionedUser>> {
     // No ORDER BY: with it SQLite prepares the statement again for each value, at 20 times the cost of the look-up.
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE folded = ?1"))?;
@@ -138,11 +126,8 @@ pub fn link_of(connection: &Connection, folded: &str) -> rusqlite::Result<Option
     Ok(first)
 }
 
-/// Accounts of ours by which the endpoint can be told from a wrong one: `count` from either end of the directory's ids,
-/// taken in turn, because whoever lost accounts by hand lost neighbours.
-///
-/// # Errors
-/// The state cannot be read.
+/// Linked accounts that tell the right endpoint from a wrong one: `count` from either end of the directory ids,
+/// alternating, because accounts that were deleted by hand tend to be neighbours.
 pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<ProvisionedUser>> {
     let mut found: Vec<ProvisionedUser> = Vec::new();
     let mut ends = ["ASC", "DESC"].map(|order| (order, Vec::new()));
@@ -178,9 +163,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
 }
 
 /// The link of an account.
-///
-/// # Errors
-/// The state cannot be read.
 pub fn link_by_scim_id(connection: &Connection, scim_id: &ScimId) -> rusqlite::Result<Option<ProvisionedUser>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE scim_id = ?1"))?
@@ -188,10 +170,7 @@ pub fn link_by_scim_id(connection: &Connection, scim_id: &ScimId) -> rusqlite::R
         .optional()
 }
 
-/// Hands on every link, in id order.
-///
-/// # Errors
-/// The state cannot be read.
+/// Calls `each` for every link, in id order.
 pub fn each_link(connection: &Connection, each: &mut dyn FnMut(ProvisionedUser)) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))?;
     let mut rows = statement.query([])?;
@@ -202,9 +181,6 @@ pub fn each_link(connection: &Connection, each: &mut dyn FnMut(ProvisionedUser))
 }
 
 /// The link of a directory id.
-///
-/// # Errors
-/// The state cannot be read.
 pub fn link_by_id(connection: &Connection, id: &DirectoryId) -> rusqlite::Result<Option<ProvisionedUser>> {
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?

@@ -1,9 +1,9 @@
-//! The snapshot's rows in id order, handed on in batches; where they are many, a thread of its own reads them while the
-//! export is parsed.
+//! The snapshot's rows in id order, read in batches. If there are many, a separate thread reads ahead while the export
+//! is parsed.
 //!
 //! # Guarantees
-//! The thread's connection sees the very commit that the caller's read transaction sees, or is not used: it begins before
-//! the caller does, and `PRAGMA data_version` tells the caller whether anybody committed meanwhile.
+//! The thread's connection sees exactly the commit that the caller's read transaction sees, or is not used: it begins
+//! first, and `PRAGMA data_version` tells the caller whether anybody committed in between.
 
 use super::{Access, open};
 use crate::model::RowView;
@@ -12,44 +12,44 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// Fewer rows than this are read before a thread has opened the state.
+/// Fewer rows than this are read in less time than a thread needs to open the state.
 const WORTH_A_THREAD_ROWS: i64 = 10_000;
-/// How many rows are handed on at once.
+/// Rows per batch.
 const BATCH_ROWS: usize = 512;
-/// And how much text: a row ends a batch that is longer. Most rows have 80 bytes, the longest some 4 KiB.
+/// Text per batch; the row that exceeds it is the last one. Most rows have 80 bytes, the longest about 4 KiB.
 const BATCH_BYTES: usize = 1 << 16;
-/// How many batches are under way beside the one that is looked at.
+/// Batches in flight beside the one being read.
 const BATCHES_AHEAD: usize = 4;
 
-/// What an export is compared with, in the order of a row.
+/// The compared columns.
 const SQL: &str =
     "SELECT directory_id, row, user_name, given_name, family_name, active, settings FROM links ORDER BY directory_id";
 
 /// A row as it is compared.
-pub(super) struct Here<'w> {
+pub(super) struct SnapshotRow<'w> {
     pub(super) directory_id: &'w str,
     pub(super) row: i64,
     pub(super) row_view: RowView<'w>,
 }
 
-/// Rows one after another: their texts laid end to end, and where each ends.
+/// Rows whose texts are stored end to end.
 #[derive(Default)]
 struct Batch {
     text: String,
-    rows: Vec<Packed>,
+    rows: Vec<PackedRow>,
 }
 
-struct Packed {
+struct PackedRow {
     row: i64,
     settings: i64,
     active: bool,
     start: usize,
-    /// Of directory id, username, given name and family name.
+    /// Ends of directory id, username, given name and family name.
     ends: [usize; 4],
 }
 
 impl Batch {
-    /// Fills it with the next rows; none are left where it stays empty.
+    /// Reads the next rows into the batch; it stays empty at the end.
     fn fill(&mut self, rows: &mut Rows<'_>) -> rusqlite::Result<()> {
         self.text.clear();
         self.rows.clear();
@@ -64,14 +64,14 @@ impl Batch {
                 *end = self.text.len();
             }
             let active = row.get::<_, i64>(5)? == 1;
-            self.rows.push(Packed { row: row.get(1)?, settings: row.get(6)?, active, start, ends });
+            self.rows.push(PackedRow { row: row.get(1)?, settings: row.get(6)?, active, start, ends });
         }
         Ok(())
     }
 
-    fn get(&self, at: usize) -> Option<Here<'_>> {
-        let Packed { row, settings, active, start, ends: [id, name, given, family] } = *self.rows.get(at)?;
-        Some(Here {
+    fn get(&self, at: usize) -> Option<SnapshotRow<'_>> {
+        let PackedRow { row, settings, active, start, ends: [id, name, given, family] } = *self.rows.get(at)?;
+        Some(SnapshotRow {
             directory_id: &self.text[start..id],
             row,
             row_view: RowView {
@@ -85,61 +85,55 @@ impl Batch {
     }
 }
 
-/// A walk through the snapshot.
+/// A cursor over the snapshot.
 pub(super) struct Walk<'w> {
-    rows: Source<'w>,
+    rows: RowSource<'w>,
     batch: Batch,
     at: usize,
     passed_count: u64,
 }
 
-enum Source<'w> {
-    /// Read by the caller, when it needs more.
+enum RowSource<'w> {
+    /// The caller reads on demand.
     Called(Rows<'w>),
-    /// Read by a thread.
+    /// A thread reads ahead.
     Ahead(Ahead<'w>),
 }
 
 impl<'w> Walk<'w> {
-    /// Begins one. The caller is inside a read transaction, to which `ordered` ([`Walk::statement`]) belongs, and which sees
-    /// the commit that a thread sees.
-    ///
-    /// # Errors
-    /// The state cannot be read.
+    /// Starts a cursor. The caller is in a read transaction that `ordered` ([`Walk::statement`]) belongs to, and that
+    /// sees the same commit as the thread.
     pub(super) fn begin(ahead: Option<Ahead<'w>>, ordered: &'w mut Statement<'_>) -> rusqlite::Result<Self> {
         let rows = match ahead {
-            Some(ahead) => Source::Ahead(ahead),
-            None => Source::Called(ordered.query([])?),
+            Some(ahead) => RowSource::Ahead(ahead),
+            None => RowSource::Called(ordered.query([])?),
         };
         let mut walk = Self { rows, batch: Batch::default(), at: 0, passed_count: 0 };
         walk.refill()?;
         Ok(walk)
     }
 
-    /// The statement that walks through the snapshot in id order.
-    ///
-    /// # Errors
-    /// The state cannot be read.
+    /// The statement that reads the snapshot in id order.
     pub(super) fn statement(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
         connection.prepare(SQL)
     }
 
-    /// The row that it stands at; none at the end.
-    pub(super) fn here(&self) -> Option<Here<'_>> {
+    /// The current row; `None` at the end.
+    pub(super) fn here(&self) -> Option<SnapshotRow<'_>> {
         self.batch.get(self.at)
     }
 
-    /// Goes on to the next row.
+    /// Moves to the next row.
     ///
     /// # Errors
-    /// The state cannot be read. Nothing follows from where it stands then.
+    /// The state cannot be read. The position is then meaningless.
     pub(super) fn advance(&mut self) -> rusqlite::Result<()> {
         self.at += 1;
         self.passed_count += 1;
         if self.at == self.batch.rows.len() { self.refill() } else { Ok(()) }
     }
 
-    /// How many rows lie behind it.
+    /// Number of rows before the current one.
     pub(super) fn passed_count(&self) -> u64 {
         self.passed_count
     }
@@ -147,8 +141,8 @@ impl<'w> Walk<'w> {
     fn refill(&mut self) -> rusqlite::Result<()> {
         self.at = 0;
         match &mut self.rows {
-            Source::Called(rows) => self.batch.fill(rows),
-            Source::Ahead(ahead) => ahead.exchange(&mut self.batch),
+            RowSource::Called(rows) => self.batch.fill(rows),
+            RowSource::Ahead(ahead) => ahead.exchange(&mut self.batch),
         }
     }
 }
@@ -158,16 +152,13 @@ pub(super) struct Ahead<'scope> {
     filled: Receiver<rusqlite::Result<Batch>>,
     empty: Sender<Batch>,
     thread: Option<ScopedJoinHandle<'scope, ()>>,
-    /// The caller's, before the thread began.
+    /// The caller's value from before the thread began.
     data_version: i64,
 }
 
 impl<'scope> Ahead<'scope> {
-    /// Has a thread begin to read what a connection outside of any transaction would see now. None: so few rows are not worth
-    /// it, it is a state in memory, or the thread cannot read, and the caller will meet the same error or none.
-    ///
-    /// # Errors
-    /// The state cannot be read.
+    /// Starts a thread that reads what a connection outside a transaction sees now. Returns `None` if there are too few
+    /// rows, if the state is in memory, or if the thread cannot read; in that case the caller meets the error itself.
     pub(super) fn begin(connection: &Connection, scope: &'scope Scope<'scope, '_>) -> rusqlite::Result<Option<Self>> {
         let Some(path) = connection.path().filter(|path| !path.is_empty()) else { return Ok(None) };
         let rows_count: i64 = connection.query_row("SELECT provisioned FROM counts", [], |row| row.get(0))?;
@@ -186,22 +177,19 @@ impl<'scope> Ahead<'scope> {
         Ok(begun.recv().ok().map(|()| Self { filled, empty: give_back, thread: Some(thread), data_version }))
     }
 
-    /// Whether it sees what the caller's transaction, begun after it, sees.
-    ///
-    /// # Errors
-    /// The state cannot be read.
+    /// Whether it sees the same commit as the caller's transaction, which began later.
     pub(super) fn sees_what(&self, connection: &Connection) -> rusqlite::Result<bool> {
         Ok(data_version(connection)? == self.data_version)
     }
 
     fn exchange(&mut self, batch: &mut Batch) -> rusqlite::Result<()> {
         let next = self.filled.recv().unwrap_or_else(|_| {
-            // It panicked: it ends with an empty batch or an error else.
+            // The thread panicked; otherwise it ends with an empty batch or an error.
             let _ = self.thread.take().map(ScopedJoinHandle::join);
-            let what = "the thread that reads the snapshot ended in the middle".to_owned();
+            let what = "the thread that reads the snapshot crashed".to_owned();
             Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERNAL), Some(what)))
         })?;
-        // Once it has read everything nobody waits for an empty one.
+        // After the last row the thread no longer waits for empty batches.
         let _ = self.empty.send(std::mem::replace(batch, next));
         Ok(())
     }
@@ -230,7 +218,7 @@ fn read(path: &Path, began: Sender<()>, empty: &Receiver<Batch>, fill: &SyncSend
     }
 }
 
-/// Another one than before, where any other connection has committed since.
+/// Changes whenever another connection has committed.
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
@@ -273,7 +261,7 @@ mod tests {
                 last = here.directory_id.to_owned();
                 walk.advance()?;
             }
-            Ok((matches!(walk.rows, Source::Ahead(_)), walk.passed_count()))
+            Ok((matches!(walk.rows, RowSource::Ahead(_)), walk.passed_count()))
         })
     }
 

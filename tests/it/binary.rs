@@ -93,7 +93,7 @@ fn every_way_to_end_has_its_exit_code_and_a_hint() {
     check(&["--reconcile"], 6, "activate");
     check(&["activate"], 0, "");
     let lock = rhombus_sync::store::Lock::take(&run.path("state.db")).expect("the lock is free");
-    check(&["--reconcile"], 5, "another process sends (process ");
+    check(&["--reconcile"], 5, "another rhombus-sync is already running (pid ");
     drop(lock);
     std::fs::write(run.path("directory.json"), "[").expect("a torn export");
     check(&["--reconcile"], 1, "it ends in the middle");
