@@ -1,4 +1,4 @@
-//! One create: look up, store the intent, send, see. Recovery enters the same path with an intent whose answer was lost.
+//! One create: look up, store the intent, send, verify. Recovery enters the same path with an intent without an answer.
 
 use super::found::{Linkable, LookupResult};
 use super::intents::StoredIntent;
@@ -15,7 +15,7 @@ use crate::settlement::IntentEnd;
 use crate::store::Intent;
 use std::ops::ControlFlow;
 
-/// A create under way.
+/// A create in progress.
 struct Creating<'a, T> {
     apply: &'a Apply<'a, T>,
     change: &'a Change,
@@ -39,7 +39,7 @@ impl<T: Transport> Attempt<T> for Creating<'_, T> {
         read
     }
 
-    /// A create is never repeated unseen. One that was lost may be made late, so it is waited for.
+    /// A create is never repeated without a look. A lost one may still take effect, so it is waited for.
     async fn look(&mut self, _judged: &Judged, tries: &mut Tries) -> ControlFlow<()> {
         let (apply, change, user) = (self.apply, self.change, self.user);
         let freshness = match tries.sent {
@@ -102,7 +102,7 @@ impl<T: Transport> Apply<'_, T> {
         match sent {
             Sent::Answered(Reply::Accepted, read) => match read.value.and_then(Linkable::of) {
                 Some(account) => self.created(change, user, stored, account, &read.judged, SentWhen::Now),
-                // Whatever it made is looked up by the next cycle.
+                // Whatever it created, the next cycle looks it up.
                 None => self.record.unanswered(change, Some(stored), MaybeApplied::MaybeDone, &read.judged),
             },
             Sent::Answered(Reply::Conflict, read) => {
@@ -117,7 +117,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// 409: somebody carries this username. What the filter does not show, the whole list may.
+    /// 409: the username is taken. The full list may show an account that the filter does not.
     async fn exists(
         &self,
         change: &Change,
@@ -132,7 +132,8 @@ impl<T: Transport> Apply<'_, T> {
         }
         let found = match found {
             Ok(found) => found,
-            // It is there, since the create was refused for it; a list that is short now may show it next time.
+            // It exists, since the create was refused because of it; a list that is incomplete now may show it next
+            // time.
             Err(ReadError::Doubtful(_)) if sent == MaybeApplied::NotDone => {
                 return self.record.fail(change, Some(stored.ends(IntentEnd::NotAccepted)), judged);
             }
@@ -148,7 +149,7 @@ impl<T: Transport> Apply<'_, T> {
             }
             LookupResult::Adoptable(account) => self.link(change, user, Some(stored), account).await,
             LookupResult::Forbidden(reason) => self.record.refuse(change, Some(stored), reason),
-            // The account of a lost create may show later than the refusal of the next one.
+            // The account of a lost create may become visible only after the next create was refused.
             LookupResult::Nothing if sent == MaybeApplied::MaybeDone => {
                 self.record.unanswered(change, Some(stored), MaybeApplied::MaybeDone, judged);
             }
@@ -162,7 +163,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// A look-up went wrong: nothing is concluded. `lost` is the last answer to a create that may have been obeyed.
+    /// A failed look-up proves nothing. `lost` is the last answer to a create that may have been applied.
     fn lookup_failed(&self, change: &Change, intent: Option<StoredIntent>, lost: Option<&Judged>, error: &ReadError) {
         if let Some(lost) = lost {
             return self.record.unanswered(change, intent, MaybeApplied::MaybeDone, lost);

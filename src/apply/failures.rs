@@ -1,4 +1,4 @@
-//! Changes that are not done: failed, unanswered, or left because the cycle ended.
+//! Changes that are not done: failed, unanswered, or not tried because the cycle ended.
 
 use super::intents::StoredIntent;
 use super::record::Record;
@@ -12,12 +12,12 @@ use crate::session::{End, MaybeApplied};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, Settlement};
 
 impl<T: Transport> Record<'_, T> {
-    /// A failure of one user, with when it is tried again: written down at once.
+    /// Stores one user's failure with its next try.
     pub(super) fn fail(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>, judged: &Judged) {
         self.fail_as(change.action(), change, intent, judged);
     }
 
-    /// The same, if something else was attempted than was planned.
+    /// The same, if the action attempted differs from the planned one.
     pub(super) fn fail_as(
         &self,
         attempted: Action,
@@ -29,7 +29,7 @@ impl<T: Transport> Record<'_, T> {
         self.record_failure(change, intent, judged, vec![event]);
     }
 
-    /// A failure before anything was attempted: the account of this user must be read first, and may not be.
+    /// A failure before anything was attempted: the account must be read first, and the endpoint refuses.
     pub(super) fn fail_unread(&self, change: &Change, judged: &Judged) {
         self.say_lookup_failed(change, judged, "rejected");
         self.record_failure(change, None, judged, Vec::new());
@@ -55,7 +55,8 @@ impl<T: Transport> Record<'_, T> {
         self.list_user(entry);
     }
 
-    /// A user who got no answer: tried again in the next cycle. Its intent stays open if something may have been done.
+    /// A user without an answer: tried again in the next cycle. The intent stays open if something may have been
+    /// applied.
     pub(super) fn unanswered(
         &self,
         change: &Change,
@@ -75,7 +76,7 @@ impl<T: Transport> Record<'_, T> {
         self.session.user_unanswered(&judged.bare());
         let mut entry = entry_for(change, OutstandingKind::Failed, judged.why());
         if matches!(self.session.end(), Some(End::Unauthorized(_))) {
-            // The token is to blame, and nobody is marked failed for it.
+            // The token is to blame, so no user is marked failed.
             entry.kind = OutstandingKind::Waiting;
         }
         if sent == MaybeApplied::MaybeDone
@@ -87,7 +88,7 @@ impl<T: Transport> Record<'_, T> {
         self.list_user(entry);
     }
 
-    /// The cycle ended before this change did. What may have been obeyed stays open.
+    /// The cycle ended before this change did. An intent that may have been applied stays open.
     pub(super) fn interrupted(&self, change: &Change, intent: StoredIntent, sent: MaybeApplied) {
         match sent {
             MaybeApplied::MaybeDone => {
@@ -110,7 +111,7 @@ impl<T: Transport> Record<'_, T> {
     /// A change that is not tried because the cycle ended.
     pub(super) fn leave(&self, change: &Change) {
         if let Some(failed) = self.failed_before(change) {
-            // Not tried now does not make its earlier failures undone.
+            // A change that is not tried now keeps its earlier failures.
             return self.list_user(failed.clone());
         }
         let (reason, until) = match self.session.end() {

@@ -1,4 +1,4 @@
-//! What a look-up says of a create: whose the account is that carries the wanted username.
+//! Interprets a look-up for a create: whose account has the wanted username.
 
 use super::window::Apply;
 use crate::http::Transport;
@@ -19,27 +19,27 @@ impl Linkable {
         Some(Self { scim_id: account.id.clone()?, account })
     }
 
-    /// The userName that it carries.
+    /// The userName that the account has.
     pub(super) fn user_name(&self, wanted: &DesiredUser) -> UserName {
         self.account.user_name.clone().unwrap_or_else(|| wanted.user_name.clone())
     }
 }
 
-/// What a look-up says of a create.
+/// The result of a look-up for a create.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum LookupResult {
-    /// There is no such account.
+    /// No account has the username.
     Nothing,
-    /// The account that our lost request made.
+    /// The account that our lost request created.
     Ours(Linkable),
     /// An account that may be linked.
     Adoptable(Linkable),
-    /// An account that may not.
+    /// An account that may not be linked.
     Forbidden(UsernameConflict),
 }
 
 impl<T: Transport> Apply<'_, T> {
-    /// A look-up for a create; the next failure is said again once one went well.
+    /// Looks a user up for a create; after a success, the next failure is logged again.
     pub(super) async fn look_up_for(
         &self,
         change: &Change,
@@ -58,13 +58,13 @@ impl<T: Transport> Apply<'_, T> {
         found
     }
 
-    /// What the accounts that carry the wanted username mean.
+    /// Interprets the accounts that have the wanted username.
     pub(super) fn judge_found(&self, user: &DesiredUser, mut found: Vec<Account>, sent: MaybeApplied) -> LookupResult {
         found.retain(|account| carries(account, &user.user_name));
         if sent == MaybeApplied::MaybeDone
             && let Some(place) = found.iter().position(|account| account.external_id.as_ref() == Some(&user.id))
         {
-            // Our request made it, whoever else carries the name by now.
+            // Our request created it, even if another account has the name by now.
             found = vec![found.swap_remove(place)];
         }
         let Some(account) = found.pop() else { return LookupResult::Nothing };

@@ -9,7 +9,7 @@ use crate::store::{Intent, OpenIntent};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct StoredIntent {
     pub(crate) id: IntentId,
-    /// When it was stored, or stored anew.
+    /// When it was stored, or last renewed.
     pub(crate) stored_at: Moment,
 }
 
@@ -18,12 +18,12 @@ impl StoredIntent {
         Self { id: intent.id, stored_at: intent.stored_at }
     }
 
-    /// How it ends, for a settlement.
+    /// Its end, for a settlement.
     pub(crate) fn ends(self, end: IntentEnd) -> (IntentId, IntentEnd) {
         (self.id, end)
     }
 
-    /// How it ends if an answer says that nothing was accepted: an earlier try may have been.
+    /// Its end after a refusal: an earlier try may still have been applied.
     pub(crate) fn ends_refused(self, sent: MaybeApplied) -> (IntentId, IntentEnd) {
         match sent {
             MaybeApplied::MaybeDone => self.ends(IntentEnd::Unknown),
@@ -31,7 +31,7 @@ impl StoredIntent {
         }
     }
 
-    /// The same of an update or removal, which stays open if an earlier try may still be obeyed.
+    /// The same for an update or removal, which stays open if an earlier try may still take effect.
     pub(crate) fn ends_or_stays(self, sent: MaybeApplied) -> Option<(IntentId, IntentEnd)> {
         match sent {
             MaybeApplied::MaybeDone => None,

@@ -1,4 +1,4 @@
-//! An account becomes ours: one that was made, or one that was there.
+//! Links an account: one that we created, or one that existed.
 
 use super::found::Linkable;
 use super::intents::{StoredIntent, intent_of};
@@ -13,16 +13,16 @@ use crate::session::hash_of;
 use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, Intent};
 
-/// When the request left that made an account.
+/// When the request that created an account was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SentWhen {
     /// Just now, and it was answered.
     Now,
     /// In this cycle, and its answer was lost.
     Unanswered,
-    /// By an earlier run, which wanted it under these settings.
+    /// By an earlier run.
     Earlier {
-        /// Their number.
+        /// The scope version under which that run wanted it.
         settings: i64,
     },
 }
@@ -37,7 +37,7 @@ impl SentWhen {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    /// The account is made: link, intent and event in one transaction.
+    /// Stores a created account: link, intent and event in one transaction.
     pub(super) fn created(
         &self,
         change: &Change,
@@ -72,7 +72,7 @@ impl<T: Transport> Apply<'_, T> {
             event.response.details = "re-created: the account had disappeared".to_owned();
         }
         settlement.events.push(event);
-        // What an earlier run made is seen by the plan of this one.
+        // What an earlier run created appears in this cycle's plan.
         let inactive = !account.active && !matches!(made, SentWhen::Earlier { .. });
         self.record.write(settlement);
         self.session.user_answered();
@@ -82,7 +82,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// An account that was there becomes ours; what differs about it is set afterwards, as an update of its own.
+    /// Links an existing account; names that differ are set afterwards, by an update of their own.
     pub(super) async fn link(
         &self,
         change: &Change,
@@ -121,7 +121,7 @@ impl<T: Transport> Apply<'_, T> {
         }
         let update =
             Update { id: &scim_id, user_name: &name, wanted: &user.names, carried: &account.names, reactivate };
-        // It came with the link, and spends no budget.
+        // This update came with the link, so it spends no budget.
         let intent = Intent { kind: None, ..intent_of(&change, false, self.record.scope_version) };
         self.update(&change, update, intent).await;
     }

@@ -1,8 +1,9 @@
-//! SHELL: an approved plan at the endpoint, change by change: each is looked at, stored as an intent, sent, and what came of
-//! it is written down. Recovery enters the same three state machines with an intent whose answer was lost.
+//! SHELL: applies an approved plan, change by change: look up, store the intent, send, store the outcome. Recovery
+//! enters the same three state machines with an intent whose answer was lost.
 //!
 //! # Guarantees
-//! No request that changes anything leaves before its intent is on the disk. Result, link and event are one transaction.
+//! No request that changes anything leaves before its intent is on the disk. Outcome, link and event are one
+//! transaction.
 
 mod create;
 mod failures;

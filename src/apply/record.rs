@@ -1,4 +1,4 @@
-//! What is written down in a cycle: intents before, settlements and events after, and who stands how because of it.
+//! What a cycle stores: intents before, settlements and events after, and the users whose change is not done.
 
 use super::intents::StoredIntent;
 use super::tally::{Tally, entry_for};
@@ -15,28 +15,28 @@ use rusqlite::Transaction;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An intent older than this at its turn is stored anew first.
+/// An older intent is renewed when its turn comes.
 const INTENT_AGE_MS_MAX: i64 = 2_000;
 
-/// What earlier cycles left that this one must know.
+/// What this cycle must know of earlier ones.
 #[derive(Default)]
 pub(crate) struct Previous {
     /// Failures, by user.
     pub(crate) failed: BTreeMap<DirectoryId, OutstandingUser>,
-    /// Users whose last look-up went wrong.
+    /// Users whose last look-up failed.
     pub(crate) lookups_failed: BTreeSet<DirectoryId>,
 }
 
-/// What a cycle writes down.
+/// What a cycle stores.
 pub(crate) struct Record<'a, T> {
     pub(super) session: &'a Session<'a, T>,
     cycle: &'a CycleId,
     pub(super) source: Source,
-    /// The number of the `[directory]` and `[scope]` settings under which users are wanted now.
+    /// The scope version under which users are wanted now.
     pub(super) scope_version: i64,
     settle_time: Duration,
     failed_before: BTreeMap<DirectoryId, OutstandingUser>,
-    /// Whose failure is over.
+    /// Users whose failure is over.
     cleared: RefCell<BTreeSet<DirectoryId>>,
     lookups_failed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) tally: RefCell<Tally>,
@@ -75,14 +75,15 @@ impl<'a, T: Transport> Record<'a, T> {
         self.failed_before.get(change.directory_id()).filter(|failed| *failed.wanted == *change.wanted())
     }
 
-    /// Whether this cycle ended a failure that an earlier one left.
+    /// Whether this cycle ended a failure of an earlier one.
     pub(crate) fn has_cleared(&self, entry: &OutstandingUser) -> bool {
         let is_cleared = |id| self.cleared.borrow().contains(id);
         entry.kind == OutstandingKind::Failed && entry.directory_id.as_ref().is_some_and(is_cleared)
     }
 
-    /// Stores an intent and answers once it is on the disk; one of an `earlier` run for just the same is taken up. None: the
-    /// state cannot be written, or the link was ended by hand.
+    /// Stores an intent, and returns once it is on the disk. An `earlier` run's intent for exactly the same change is
+    /// reused.
+    /// `None`: the state cannot be written, or the link was removed by hand.
     pub(super) async fn store_intent(
         &self,
         change: &Change,
@@ -91,7 +92,7 @@ impl<'a, T: Transport> Record<'a, T> {
     ) -> Option<StoredIntent> {
         let stored_at = self.session.now();
         let write = move |transaction: &Transaction<'_>| match earlier {
-            Some(StoredIntent { id, .. }) => store::take_up_intent(transaction, id, &intent, stored_at),
+            Some(StoredIntent { id, .. }) => store::reuse_intent(transaction, id, &intent, stored_at),
             None => store::store_intents(transaction, &intent, stored_at),
         };
         let stored = self.session.write(write).await?;
@@ -101,7 +102,7 @@ impl<'a, T: Transport> Record<'a, T> {
         stored.map(|id| StoredIntent { id, stored_at })
     }
 
-    /// The turn of a change has come; its intent is stored anew if that took long.
+    /// Called when it is a change's turn; renews its intent if that took long.
     pub(super) async fn on_turn(&self, stored: &mut StoredIntent) -> Option<()> {
         if self.session.now().since_ms(stored.stored_at) > INTENT_AGE_MS_MAX {
             self.renew(stored).await?;
@@ -109,26 +110,26 @@ impl<'a, T: Transport> Record<'a, T> {
         Some(())
     }
 
-    /// Stores an intent anew.
+    /// Gives an intent the present time.
     pub(super) async fn renew(&self, stored: &mut StoredIntent) -> Option<()> {
         let (id, now) = (stored.id, self.session.now());
-        self.session.write(move |transaction| store::restore_intent(transaction, id, now)).await?;
+        self.session.write(move |transaction| store::renew_intent(transaction, id, now)).await?;
         stored.stored_at = now;
         Some(())
     }
 
-    /// Until when what a lost request did may show.
+    /// Until when the effect of a lost request may still appear.
     pub(super) fn may_show_until(&self, stored: StoredIntent) -> Moment {
         stored.stored_at.plus(self.settle_time)
     }
 
-    /// Queues what an outcome writes; nobody waits for it but the end of the cycle.
+    /// Queues a settlement; only the end of the cycle waits for it.
     pub(crate) fn write(&self, mut settlement: Settlement) {
         if settlement.failure == FailureEffect::Clear {
             if self.failed_before.contains_key(&settlement.directory_id) {
                 self.cleared.borrow_mut().insert(settlement.directory_id.clone());
             } else {
-                // Nothing is on record that could be cleared: a statement less for each user of a first load.
+                // If no failure is on record, there is none to clear: that saves a statement per user of a first load.
                 settlement.failure = FailureEffect::Keep;
             }
         }
@@ -145,7 +146,7 @@ impl<'a, T: Transport> Record<'a, T> {
         }
     }
 
-    /// Says a failed look-up once per user and cause.
+    /// Logs a failed look-up once per user and cause.
     pub(super) fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
         self.lookups_failed.borrow_mut().insert(change.directory_id().clone());
         let mut draft = self.failed(change.action(), change, judged, Vec::new());
@@ -159,7 +160,7 @@ impl<'a, T: Transport> Record<'a, T> {
         });
     }
 
-    /// The next failure of this user's look-up is said again.
+    /// Makes the next failed look-up of this user be logged again.
     pub(super) fn lookup_went_well(&self, change: &Change) {
         let id = change.directory_id();
         if self.lookups_failed.borrow_mut().remove(id) {
@@ -168,7 +169,7 @@ impl<'a, T: Transport> Record<'a, T> {
         }
     }
 
-    /// The event of an attempt that was accepted.
+    /// The event of an accepted attempt.
     pub(super) fn succeeded(
         &self,
         action: Action,
@@ -189,7 +190,7 @@ impl<'a, T: Transport> Record<'a, T> {
         draft
     }
 
-    /// The event of an attempt that was not.
+    /// The event of a failed attempt.
     pub(super) fn failed(&self, action: Action, change: &Change, judged: &Judged, fields: Vec<Field>) -> Draft {
         let draft = self.succeeded(action, change, change.scim_id(), judged, fields);
         Draft { success: false, error_message: judged.why().to_string(), ..draft }

@@ -1,5 +1,5 @@
-//! What an earlier run left open: each intent's request may have been obeyed. It enters the live path in the middle, at
-//! the look-up, and ends before the send: whether anything is sent again is the present plan's decision.
+//! Intents that an earlier run left open: each request may have been applied. Recovery enters the normal path at the
+//! look-up and ends before the send: only the present plan decides whether anything is sent again.
 
 use super::found::LookupResult;
 use super::intents::StoredIntent;
@@ -16,18 +16,18 @@ use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
 use std::collections::BTreeMap;
 
-/// What became of an intent.
+/// The fate of an intent.
 enum Recovered {
     /// It has ended.
     Ended,
-    /// It stays open, and goes on then.
+    /// It stays open until this time.
     Open(Moment),
-    /// An update or removal that shows no effect, and may still have one; with what was wanted.
+    /// An update or removal without a visible effect that may still take effect; carries what was wanted.
     NotYet(String),
 }
 
-/// What an update or removal wanted, given the names that the account carries now: only just that may be sent again while
-/// the earlier request may still be obeyed.
+/// What an update or removal wanted, given the account's present names: only exactly that may be sent again while the
+/// earlier request may still take effect.
 #[must_use]
 pub(crate) fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
     let (directory_id, user_name) = (intent.key.directory_id.clone(), intent.user_name.clone());
@@ -48,7 +48,7 @@ pub(crate) fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
 }
 
 impl<T: Transport> Apply<'_, T> {
-    /// Looks up every open intent. Those that stay open are handed back, with when they go on.
+    /// Looks up every open intent. Returns those that stay open, with the time at which they continue.
     pub(crate) async fn recover(&self) -> BTreeMap<DirectoryId, InDoubt> {
         let Some(open) = self.session.state(store::open_intents(self.session.context.reader)) else {
             return BTreeMap::new();
@@ -90,8 +90,8 @@ impl<T: Transport> Apply<'_, T> {
         still_open.insert(key.directory_id, InDoubt { action: key.action, user_name, until, again });
     }
 
-    /// Whether a request of an earlier run that shows no effect may still be obeyed: until `settle_time` has passed. A clock
-    /// that went back further than that says nothing.
+    /// Whether an earlier run's request without a visible effect may still take effect: until `settle_time` has passed.
+    /// If the clock was set back by more than that, the intent's time proves nothing.
     fn may_come(&self, intent: &OpenIntent) -> bool {
         let (now, settle_time) = (self.session.now(), self.settings.settle_time);
         now < intent.stored_at.plus(settle_time) && intent.stored_at <= now.plus(settle_time)
@@ -110,14 +110,14 @@ impl<T: Transport> Apply<'_, T> {
         let Ok(found) = self.look_up_for(&change, &user.user_name, Freshness::Now).await else { return open };
         match self.judge_found(&user, found, MaybeApplied::MaybeDone) {
             LookupResult::Ours(account) => {
-                // An intent of the first schema does not know: then the present ones count.
+                // An intent of the first schema has no scope version; the present one is used.
                 let settings = if intent.settings == 0 { self.record.scope_version } else { intent.settings };
                 let made = SentWhen::Earlier { settings };
                 self.created(&change, &user, stored, account, &Judged::accepted(), made);
                 None
             }
             LookupResult::Nothing if self.session.now() < until => open,
-            // Seen with somebody else's externalId, or unseen for `settle_time`: it is not ours.
+            // Has another user's externalId, or was not seen within `settle_time`: it is not ours.
             LookupResult::Nothing | LookupResult::Adoptable(_) | LookupResult::Forbidden(_) => {
                 self.record.withdraw(&change, Some(stored));
                 None
@@ -163,7 +163,8 @@ impl<T: Transport> Apply<'_, T> {
                     return Recovered::NotYet(wanted);
                 }
             }
-            // The plan will ask for the update again, and that path tells a vanished account from a wrong endpoint.
+            // The plan will ask for the update again, and that path distinguishes a vanished account from a wrong
+            // endpoint.
             Ok((None, _)) => self.record.withdraw(&change, Some(StoredIntent::of(intent))),
             Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => {
                 return Recovered::Open(self.session.now());
@@ -183,7 +184,7 @@ impl<T: Transport> Apply<'_, T> {
             cause: Cause::Gone,
         };
         let stored = StoredIntent::of(intent);
-        // One that was inactive before shows nothing of a DELETE.
+        // An account that was inactive before does not show whether a DELETE was applied.
         let link =
             self.session.state(store::link_by_id(self.session.context.reader, &intent.key.directory_id)).flatten();
         let was_active = intent.key.action == Action::Deactivate || link.is_none_or(|link| link.active);

@@ -1,4 +1,4 @@
-//! One removal. The account is read before, so that the right one goes, and after, so that it is gone.
+//! One removal. The account is read before, so that the right one is removed, and after, to verify that it is gone.
 
 use super::intents::StoredIntent;
 use super::tally::entry_for;
@@ -16,19 +16,19 @@ use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
 use crate::store::Intent;
 use std::ops::ControlFlow;
 
-/// A clock further from Rhombus's than this stops removals, in milliseconds.
+/// If our clock differs from Rhombus's by more than this, nothing is removed, in milliseconds.
 const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
 /// No removal is sent from a plan older than this, in milliseconds: the machine may have slept.
 const PLAN_AGE_MS_MAX: i64 = 600_000;
 
-/// A removal under way.
+/// A removal in progress.
 struct Removing<'a, T> {
     apply: &'a Apply<'a, T>,
     change: &'a Change,
     scim_id: &'a ScimId,
-    /// What is tried: a deletion that is not supported becomes a deactivation.
+    /// The method tried: a DELETE that is not supported becomes a deactivation.
     action: Action,
-    /// Whether the account was active before: one that was not shows nothing of a DELETE.
+    /// Whether the account was active before: an inactive one does not show whether a DELETE was applied.
     was_active: bool,
     stored: StoredIntent,
 }
@@ -82,7 +82,7 @@ impl<T: Transport> Apply<'_, T> {
             return self.note_removal(change, scim_id, Action::Deactivate, None, &judged, self.record.source);
         }
         if !before.active {
-            // For whoever looks at it after a crash: what is inactive already shows nothing of a DELETE.
+            // For recovery after a crash: an inactive account does not show whether a DELETE was applied.
             let mut settlement = Settlement::of(change.directory_id(), Action::Update);
             settlement.link = LinkEffect::Seen { names: before.names.clone(), active: false, futile: None };
             self.record.write(settlement);
@@ -123,7 +123,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// Whose account must not be removed now, and why.
+    /// The user whose account must not be removed now, with the reason.
     fn not_now(&self, change: &Change, account: &Account) -> Option<OutstandingUser> {
         if self.session.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
             return Some(entry_for(change, OutstandingKind::Waiting, NotTried::OldPlan).until(self.session.now()));
@@ -133,7 +133,7 @@ impl<T: Transport> Apply<'_, T> {
         Some(entry_for(change, OutstandingKind::Held, reason))
     }
 
-    /// Why this account must not be removed now, if that is so.
+    /// Why this account must not be removed now, if there is a reason.
     fn in_the_way(&self, change: &Change, account: &Account) -> Option<Reason> {
         if !carries(account, change.user_name()) {
             return Some(Mismatch::UserName.into());
@@ -161,7 +161,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// It was accepted: an account that is still there and active makes it a failure.
+    /// The removal was accepted; if the account still exists and is active, it failed.
     async fn verify_removal(
         &self,
         change: &Change,
@@ -214,7 +214,7 @@ impl<T: Transport> Apply<'_, T> {
         source: Source,
     ) {
         let mut settlement = Settlement::of(change.directory_id(), action);
-        // What an earlier run sent may have done it: then that intent is the one that was obeyed.
+        // An earlier run's request may have done it; then that intent is the one that was applied.
         let stored = stored.or_else(|| self.undecided.borrow_mut().remove(change.directory_id()));
         settlement.intent = stored.map(|stored| stored.ends(IntentEnd::Accepted(Some(scim_id.clone()))));
         settlement.link = LinkEffect::Ended;

@@ -1,8 +1,8 @@
-//! What a cycle did, and whose change is not done.
+//! What a cycle did, and which changes are not done.
 
 use crate::model::{Action, Change, OutstandingKind, OutstandingUser, Reason};
 
-/// What was done, and to whom it was not.
+/// What was done, and the users whose change was not.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) created_count: u64,
@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     pub(crate) deleted_count: u64,
     pub(crate) outstanding: Vec<OutstandingUser>,
     pub(crate) creates_left: bool,
-    /// An account was gone: the next plan makes it again.
+    /// An account was gone: the next plan creates it again.
     pub(crate) vanished: bool,
 }
 
@@ -24,7 +24,7 @@ impl Tally {
     }
 }
 
-/// What is said of the user of a change.
+/// The entry for the user of a change.
 pub(crate) fn entry_for(change: &Change, kind: OutstandingKind, reason: impl Into<Reason>) -> OutstandingUser {
     let mut entry = OutstandingUser::new(kind, Some(change.directory_id()), Some(change.user_name()), reason)
         .action(change.action())

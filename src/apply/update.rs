@@ -1,5 +1,5 @@
-//! One update of names, which also brings an account back that was found inactive. What the endpoint shows afterwards is
-//! what the snapshot remembers, whatever it promised.
+//! One update of names, which also reactivates an account that was found inactive. The snapshot remembers what the
+//! endpoint shows afterwards, whatever it promised.
 
 use super::intents::StoredIntent;
 use super::tally::entry_for;
@@ -14,7 +14,7 @@ use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settleme
 use crate::store::Intent;
 use std::ops::ControlFlow;
 
-/// What an account carries after an update.
+/// What an account shows after an update.
 pub(super) struct Carried {
     pub(super) names: Names,
     pub(super) active: bool,
@@ -26,7 +26,7 @@ impl Carried {
     }
 }
 
-/// An update under way.
+/// An update in progress.
 struct Updating<'a, T> {
     apply: &'a Apply<'a, T>,
     change: &'a Change,
@@ -92,7 +92,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// It was accepted: the answer, or a read, says what the account carries now.
+    /// The update was accepted; the answer, or a read, shows the account's present names.
     async fn updated(
         &self,
         change: &Change,
@@ -109,7 +109,7 @@ impl<T: Transport> Apply<'_, T> {
             None => match self.session.read(update.id).await {
                 Ok((Some(account), _)) => account,
                 Ok((None, _)) => return self.gone_after(change, stored, update, judged).await,
-                // Accepted, and nobody shows what became of it: it is looked up.
+                // Accepted, but the result cannot be read: it is looked up.
                 Err(_) => {
                     let judged = judged.because(AnswerDoubt::NotRead);
                     return self.record.unanswered(change, Some(stored), MaybeApplied::MaybeDone, &judged);
@@ -132,7 +132,7 @@ impl<T: Transport> Apply<'_, T> {
         self.record.list_user(entry_for(change, OutstandingKind::Failed, reason));
     }
 
-    /// The account carries another userName than the linked one: nothing of ours goes there any more.
+    /// The account has been renamed since it was linked: we change nothing about it any more.
     pub(super) fn leave_alone(&self, change: &Change, intent: Option<(IntentId, IntentEnd)>) {
         let mut settlement = Settlement::of(change.directory_id(), Action::Update);
         settlement.intent = intent;
@@ -163,9 +163,9 @@ impl<T: Transport> Apply<'_, T> {
         self.record.tally.borrow_mut().updated_count += 1;
     }
 
-    /// It was accepted, and then the account was gone.
+    /// The update was accepted, and then the account was gone.
     async fn gone_after(&self, change: &Change, stored: StoredIntent, update: Update<'_>, judged: &Judged) {
-        // As it was: if nobody bears witness now, the next plan asks for it again.
+        // The link stays as it was: if there is no witness now, the next plan asks for the update again.
         let as_it_was = Carried { names: update.carried.clone(), active: !update.reactivate };
         self.note_update(change, stored, as_it_was, None, judged, self.record.source);
         if self.session.witness(update.id).await == Witness::Seen {
@@ -177,7 +177,7 @@ impl<T: Transport> Apply<'_, T> {
         self.record.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedAgain));
     }
 
-    /// 404: confirmed by a read, the link ends, and the next plan makes the account again, so that the guard sees it.
+    /// 404, confirmed by a read: the link ends, and the next plan creates the account again, so that the guard sees it.
     async fn vanished(&self, change: &Change, stored: StoredIntent, judged: &Judged) {
         let not_accepted = Some(stored.ends(IntentEnd::NotAccepted));
         let Some(scim_id) = change.scim_id() else { return };

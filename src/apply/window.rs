@@ -1,4 +1,4 @@
-//! Sends an approved plan: removals first, then the rest, a window of changes at once. What one change is stands in
+//! Applies an approved plan: removals first, then the rest, a window of changes at once. The steps of one change are in
 //! `create`, `update` and `remove`.
 
 use super::intents::{StoredIntent, intent_of};
@@ -15,26 +15,26 @@ use crate::store::Intent;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// How many intents may wait for each request under way; more would be a debt after a crash without being faster.
+/// Intents per concurrent request; more would only mean more look-ups after a crash, at no gain in speed.
 const WINDOW_PER_REQUEST: u32 = 4;
 
-/// How many changes may be under way at once, those that wait for their turn among them.
+/// How many changes may be in progress at once, including those that wait for their turn.
 pub(crate) fn window(settings: &Settings) -> usize {
     let by_rate = settings.requests_per_second_max.unwrap_or(u32::MAX);
     (settings.concurrency_max * WINDOW_PER_REQUEST).min(by_rate).max(1) as usize
 }
 
-/// A cycle's changes at the endpoint.
+/// Applies a cycle's changes.
 pub(crate) struct Apply<'a, T> {
     pub(crate) session: &'a Session<'a, T>,
     pub(crate) record: Record<'a, T>,
     pub(super) settings: &'a Settings,
     pub(super) planned_at: Moment,
-    /// Hashes of the accounts that became ours in this cycle: the snapshot may not show them yet.
+    /// Hashes of the accounts linked in this cycle: the snapshot may not show them yet.
     pub(super) made: RefCell<HashSet<u64>>,
-    /// Whose account was removed in this cycle.
+    /// Users whose account was removed in this cycle.
     pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
-    /// Intents of updates and removals of an earlier run that may still be obeyed.
+    /// An earlier run's updates and removals that may still take effect.
     pub(super) undecided: RefCell<BTreeMap<DirectoryId, StoredIntent>>,
     pub(super) creates_are_free: Cell<bool>,
 }
@@ -59,7 +59,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         }
     }
 
-    /// Sends everything that the guard let through; `progress` is told how many of how many are done.
+    /// Sends everything that the guard let through; `progress` gets the number of changes done and their total.
     pub(crate) async fn plan(&self, plan: ApprovedPlan, progress: &dyn Fn(u64, u64)) {
         self.creates_are_free.set(plan.creates_are_free());
         let (changes, approved) = plan.into_changes();
@@ -72,7 +72,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         self.session.note_removals(changes[..removals_count].iter().filter_map(|change| change.scim_id().cloned()));
         let mut changes = changes.into_iter();
         self.phase(&mut changes.by_ref().take(removals_count), &approved, &one_done).await;
-        // What the removals wrote is read by the look-ups of the creates.
+        // The look-ups of the creates must see what the removals wrote.
         self.session.write(|_| Ok(())).await;
         let names = changes.as_slice().iter().filter_map(|change| match change {
             Change::Create { user, .. } => Some(&user.user_name),
@@ -119,7 +119,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         }
     }
 
-    /// Whether a request of an earlier run for just this change may still be obeyed; ask before the intent is stored.
+    /// Whether an earlier run's request for exactly this change may still take effect; ask before the intent is stored.
     pub(super) fn sent_before(&self, change: &Change) -> MaybeApplied {
         match self.undecided.borrow().contains_key(change.directory_id()) {
             true => MaybeApplied::MaybeDone,
@@ -127,9 +127,10 @@ impl<'a, T: Transport> Apply<'a, T> {
         }
     }
 
-    /// Stores an intent and answers once it is on the disk. None: the state cannot be written, or the link was ended by hand.
+    /// Stores an intent, and returns once it is on the disk. `None`: it cannot be written, or the link was removed by
+    /// hand.
     pub(super) async fn intend(&self, change: &Change, intent: Intent) -> Option<StoredIntent> {
-        // If the same is sent again, it is one intent, whichever is obeyed.
+        // If exactly the same is sent again, it is one intent, whichever request is applied.
         let earlier = self.undecided.borrow_mut().remove(change.directory_id());
         self.record.store_intent(change, intent, earlier).await
     }

@@ -9,22 +9,22 @@ use crate::outcome::{Judged, Outcome};
 use crate::scim::{Account, carries};
 use crate::store;
 
-/// How many other accounts are read, from either end of the snapshot, before an endpoint counts as the wrong one.
+/// How many other accounts are read, from either end of the snapshot, before the endpoint counts as the wrong one.
 const WITNESSES_MAX: usize = 100;
 
-/// Whether another account of ours was seen.
+/// Whether another linked account was seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Witness {
     /// One was, or there is no other: this is the right endpoint.
     Seen,
-    /// Nobody answered.
+    /// No other account could be read.
     Unanswered,
-    /// The cycle has ended; perhaps because none was seen.
+    /// The cycle has ended, possibly because none was seen.
     Ended,
 }
 
 impl<T: Transport> Session<'_, T> {
-    /// Reads an account, with retries. None: it is gone.
+    /// Reads an account, with retries. `None`: it is gone.
     pub(crate) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), ReadError> {
         let read = self.ask(async |permit| {
             let mut read = self.target().read(id, permit).await;
@@ -45,7 +45,7 @@ impl<T: Transport> Session<'_, T> {
         }
     }
 
-    /// Whether this is still the right endpoint, after it said that an account is gone: another account of ours must be
+    /// Whether this is still the right endpoint after it said that an account is gone: another linked account must be
     /// readable, if there is one. If none is, the cycle ends.
     pub(crate) async fn witness(&self, gone: &ScimId) -> Witness {
         if self.witnessed.get() {
@@ -63,7 +63,7 @@ impl<T: Transport> Session<'_, T> {
                     self.witnessed.set(true);
                     return Witness::Seen;
                 }
-                // Short ids are found anywhere: a stranger's account bears no witness.
+                // A short id may exist at any endpoint: a stranger's account proves nothing.
                 Ok((Some(_), _)) => read_count += 1,
                 Ok((None, _)) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
                 Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
@@ -71,14 +71,14 @@ impl<T: Transport> Session<'_, T> {
             }
         }
         if only_foreign && read_count > 0 {
-            // They were renamed by hand, and cannot tell.
+            // These were renamed by hand and prove nothing.
             return Witness::Unanswered;
         }
-        self.end_cycle(End::WrongEndpoint("none of our accounts can be read there".to_owned()));
+        self.end_cycle(End::WrongEndpoint("none of the linked accounts exists there".to_owned()));
         Witness::Ended
     }
 
-    /// Whom to ask, best first: not those renamed by hand, and not those that this cycle removes. None: the state cannot be
+    /// Accounts to read, best first: last those renamed by hand or removed in this cycle. `None`: the state cannot be
     /// read.
     fn witnesses(&self, gone: &ScimId) -> Option<Vec<ProvisionedUser>> {
         let removing = self.removing();
@@ -91,7 +91,7 @@ impl<T: Transport> Session<'_, T> {
     }
 }
 
-/// Whether an account is the one that was linked: it carries our username, or our directory id.
+/// Whether an account is the linked one: it has our username or our directory id.
 fn is_ours(account: &Account, link: &ProvisionedUser) -> bool {
     carries(account, &link.user_name) || account.external_id.as_ref() == Some(&link.directory_id)
 }
@@ -102,7 +102,8 @@ mod tests {
     use crate::model::ScimId;
     use crate::session::script::{Bench, end_of};
 
-    /// Account 1 is gone: who is asked, in this order, and what that says. `removing` are accounts that the cycle removes.
+    /// Account 1 is gone: who is asked, in this order, and what that says. `removing` are accounts that the cycle
+    /// removes.
     async fn check(links: &str, removing: &str, script: &str, expected: (&str, Witness, &str)) {
         let bench = Bench::new(links, script);
         let session = bench.session();

@@ -1,4 +1,4 @@
-//! What follows from an answer: a try after a pause, the end of the cycle, or an answer about one user.
+//! What to do after an answer: pause and retry, end the cycle, or report an answer about one user.
 
 use super::talk::{End, Session};
 use crate::http::Transport;
@@ -6,16 +6,16 @@ use crate::outcome::{Judged, Outcome, RetryAfter};
 use crate::retry;
 use crate::store;
 
-/// What follows from what a request came to.
+/// What to do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NextStep {
-    /// It is an answer about this user.
+    /// Report an answer about this user.
     Answered(Reply),
-    /// There was none; try again.
+    /// There was no answer; try again.
     Again,
-    /// There was none, often enough.
+    /// There was no answer, and no tries are left.
     GiveUp,
-    /// The cycle has ended.
+    /// Stop: the cycle has ended.
     Ended,
 }
 
@@ -34,18 +34,18 @@ pub(crate) enum Reply {
     Rejected,
 }
 
-/// What the list call after a 403 says.
+/// Result of the list call after a 403.
 enum Probe {
-    /// It is this user alone.
+    /// The 403 is about this user alone.
     Answered,
-    /// Nothing.
+    /// No answer.
     Unanswered(Option<RetryAfter>),
-    /// It is the token; or the cycle has ended.
+    /// The token is refused, or the cycle has ended.
     Ended,
 }
 
 impl<T: Transport> Session<'_, T> {
-    /// Decides what follows from an outcome: pauses before the next try, ends the cycle, or hands it back as an answer.
+    /// Pauses before a retry, ends the cycle, or returns an answer about one user.
     pub(super) async fn after(&self, judged: &Judged, tries: &mut u32) -> NextStep {
         let retry_after = match &judged.outcome {
             Outcome::Accepted => {
@@ -96,7 +96,7 @@ impl<T: Transport> Session<'_, T> {
         NextStep::Answered(reply)
     }
 
-    /// Holds every request until the endpoint may be called again; false if that is too long, and the cycle has ended.
+    /// Holds all requests until the endpoint may be called again; false if that is too long: the cycle has then ended.
     fn heeds(&self, retry_after: RetryAfter) -> bool {
         let until = retry::instant(retry_after, self.now());
         let wait_ms = until.since_ms(self.now()).max(0);
@@ -109,7 +109,7 @@ impl<T: Transport> Session<'_, T> {
         true
     }
 
-    /// A 403 to one user is followed by one list call: refused too, it is the token.
+    /// A 403 to one user's change is followed by one list call: if that is refused too, the token is to blame.
     async fn probe(&self) -> Probe {
         let Some(permit) = self.permit().await else { return Probe::Ended };
         let page = self.target().list_page(1, &mut |_| {}, permit).await;

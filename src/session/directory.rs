@@ -9,17 +9,17 @@ use xxhash_rust::xxh3::xxh3_64;
 /// What is known of the endpoint's accounts in this cycle.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    /// What the names that are wanted were answered with, if one listing answered for all.
+    /// The wanted names that one listing looked up, if one was made.
     pub(super) listed: RefCell<Option<Listed>>,
     pub(super) filter_trust: Cell<Option<FilterTrust>>,
 }
 
-/// What a filter that brings nothing proves.
+/// What an empty filter result proves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FilterTrust {
-    /// That nobody carries the name.
+    /// No account has the name.
     AnyCase,
-    /// That nobody carries it in these letters.
+    /// No account has the name in exactly these letters.
     SameCase,
     /// Nothing.
     None,
@@ -28,9 +28,9 @@ pub(super) enum FilterTrust {
 /// What a listing showed.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    /// Accounts by folded userName, of the names that were asked for.
+    /// Accounts by folded userName, for the names that were looked up.
     by_name: HashMap<String, Vec<Account>>,
-    /// How it ended.
+    /// How complete it is.
     pub(super) end: ListEnd,
 }
 
@@ -39,34 +39,34 @@ impl Listed {
         self.by_name.entry(folded).or_default().push(account);
     }
 
-    /// The accounts that it showed with this name; none if it showed none.
+    /// The accounts that it showed with this name; `None` if it showed none.
     pub(super) fn found(&self, folded: &str) -> Option<&[Account]> {
         self.by_name.get(folded).map(Vec::as_slice)
     }
 }
 
-/// How a list ended.
+/// How complete a list is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum ListEnd {
-    /// It showed as many accounts as it said there are: whoever is not in it is not there.
+    /// It showed as many accounts as it announced: an account that is not in it does not exist.
     #[default]
     Whole,
-    /// As many, but some of them twice; or it does not say how many there are: whoever is not in it is better asked for.
+    /// It showed as many, but some of them twice; or it announced no total: look up what is not in it.
     Repeated,
-    /// It showed fewer: whoever is not in it may be there all the same.
+    /// It showed fewer: an account that is not in it may exist all the same.
     Short,
 }
 
 /// How fresh a look-up must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Freshness {
-    /// The listing of this cycle will do.
+    /// This cycle's listing is fresh enough.
     OfThisCycle,
-    /// A request left since; ask again.
+    /// A request was sent since; ask again.
     Now,
 }
 
-/// A hash of an id or a folded name: eight bytes that stand for it.
+/// An eight-byte hash that stands for an id or a folded name.
 pub(crate) fn hash_of(text: &str) -> u64 {
     xxh3_64(text.as_bytes())
 }

@@ -12,8 +12,8 @@ use std::collections::HashSet;
 const LIST_ACCOUNTS_MAX: usize = 5_000_000;
 
 impl<T: Transport> Session<'_, T> {
-    /// Lists all accounts and keeps those whose folded name may be wanted, by its hash. None: it would take more calls than
-    /// `calls_max`.
+    /// Lists all accounts and keeps those whose folded name may be wanted, by its hash. `None`: it would take more than
+    /// `calls_max` calls.
     pub(super) async fn list(
         &self,
         names: &HashSet<u64>,
@@ -31,8 +31,9 @@ impl<T: Transport> Session<'_, T> {
         Ok(Some(listed))
     }
 
-    /// Hands on every account of the endpoint once, page by page, as long as pages bring new ones. None: it would take more
-    /// calls than `calls_max`.
+    /// Calls `each` once for every account, page by page, as long as pages bring new ones. `None`: it would take more
+    /// than
+    /// `calls_max` calls.
     pub(crate) async fn walk(
         &self,
         calls_max: Option<usize>,
@@ -42,12 +43,12 @@ impl<T: Transport> Session<'_, T> {
         let (mut total, mut repeats) = (None, false);
         loop {
             let mut new_count = 0;
-            // What a page shows counts as it comes, even if the page is asked for again: an endpoint may send without end.
+            // Count the accounts of a page even if the page is requested again: an endpoint may send without end.
             let mut look_at = |account: Account| {
                 if seen.len() >= LIST_ACCOUNTS_MAX {
                     return;
                 }
-                // An account without a usable id still carries its name; the ids alone say where the list ends.
+                // An account without a usable id still has a name; only ids decide where the list ends.
                 let is_new = account.id.as_ref().is_none_or(|id| seen.insert(hash_of(id.as_str())));
                 new_count += usize::from(is_new && account.id.is_some());
                 repeats |= !is_new;
@@ -61,7 +62,7 @@ impl<T: Transport> Session<'_, T> {
             if seen.len() >= LIST_ACCOUNTS_MAX {
                 return Err(ReadError::Doubtful(AnswerDoubt::LongList));
             }
-            // Totals that change are of a list that shifts: the highest one is what it would have to show.
+            // If the total changes, the list shifts while it is read: the highest total is what it must show.
             total = total.max(page.total);
             let Some(next) = ScimTarget::<T>::next_start(start, &page, new_count) else {
                 return Ok(Some(match total {

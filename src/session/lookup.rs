@@ -1,4 +1,5 @@
-//! Whether an account with a username is there: by filter, or by one listing for many. A failed look-up is no absence.
+//! Whether an account with a username exists: by filter, or by one listing for many. A failed look-up is not an
+//! absence.
 
 use super::directory::{FilterTrust, Freshness, ListEnd, hash_of};
 use super::reading::ReadError;
@@ -9,11 +10,11 @@ use crate::scim::{Account, carries};
 use crate::store;
 use std::collections::HashSet;
 
-/// From so many names on, the first page of a list is worth a look: it may answer all of them.
+/// From this many names on, the first page of the list is worth a request: it may answer all of them.
 const NAMES_WORTH_A_LISTING: usize = 3;
 
 impl<T: Transport> Session<'_, T> {
-    /// Decides how names are looked up in this cycle, and lists the accounts if that is fewer calls.
+    /// Decides how names are looked up in this cycle, and lists the accounts if that takes fewer calls.
     pub(crate) async fn prepare_look_ups<'n>(&self, names: impl Iterator<Item = &'n UserName>) {
         let names: HashSet<u64> = names.map(|name| hash_of(&name.folded())).collect();
         if names.is_empty() || self.ended() {
@@ -21,14 +22,14 @@ impl<T: Transport> Session<'_, T> {
         }
         let calls_max = if names.len() >= NAMES_WORTH_A_LISTING { Some(names.len()) } else { None };
         if calls_max.is_some() || self.filter_trust().await != FilterTrust::AnyCase {
-            // If it cannot be listed either, each user is looked up and each failure said by name.
+            // If the list cannot be read either, each user is looked up, and each failure is reported by name.
             if let Ok(Some(listed)) = self.list(&names, calls_max).await {
                 *self.directory.listed.borrow_mut() = Some(listed);
             }
         }
     }
 
-    /// The accounts that carry a username.
+    /// The accounts with a username.
     pub(crate) async fn look_up(&self, name: &UserName, freshness: Freshness) -> Result<Vec<Account>, ReadError> {
         let folded = name.folded();
         let mut listed_short = false;
@@ -47,7 +48,7 @@ impl<T: Transport> Session<'_, T> {
             match self.filter(name.as_str()).await {
                 Ok(found) if found.iter().all(|account| carries(account, name)) => return Ok(found),
                 Ok(_) | Err(ReadError::Rejected(_) | ReadError::Doubtful(_)) => {}
-                // Some endpoints answer 500 to a filter that they cannot read.
+                // Some endpoints answer 500 to a filter that they cannot parse.
                 Err(ReadError::Unanswered(judged)) if judged.response.is_server_error() => {}
                 Err(error) => return Err(error),
             }
@@ -59,7 +60,7 @@ impl<T: Transport> Session<'_, T> {
         }
     }
 
-    /// The accounts that carry a username, by reading the whole list.
+    /// The accounts with a username, found by reading the whole list.
     pub(crate) async fn look_up_in_list(&self, folded: &str) -> Result<Vec<Account>, ReadError> {
         let listed = self.list(&HashSet::from([hash_of(folded)]), None).await?.unwrap_or_default();
         match (listed.found(folded), listed.end) {
@@ -69,8 +70,9 @@ impl<T: Transport> Session<'_, T> {
         }
     }
 
-    /// The accounts that carry a username as it is wanted, or all in lower case: all that an endpoint shows whose filter
-    /// tells letters apart and whose list is short. Who carries it in yet other letters is left to the answer to the create.
+    /// The accounts with a username as it is wanted, or all in lower case: that is all there is to find if the filter
+    /// is case-sensitive and the list is incomplete. The answer to the create reveals an account in yet another
+    /// spelling.
     async fn by_letters(&self, name: &UserName, folded: &str) -> Result<Vec<Account>, ReadError> {
         let mut found: Vec<Account> = Vec::new();
         let as_wanted = Some(name.as_str()).filter(|name| *name != folded);
@@ -87,7 +89,7 @@ impl<T: Transport> Session<'_, T> {
         Ok(found)
     }
 
-    /// Whether the filter finds a linked account, asked for in other letter case, or at least in its own.
+    /// Whether the filter finds a linked account, asked for in swapped letter case, or at least as it is spelled.
     async fn filter_trust(&self) -> FilterTrust {
         if let Some(trust) = self.directory.filter_trust.get() {
             return trust;

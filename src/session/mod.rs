@@ -1,10 +1,10 @@
-//! SHELL: the talk with the endpoint in one cycle: whose turn it is, what follows from an answer, which accounts are there,
-//! and why the cycle ends. What it knows of the state is the accounts that are ours; users' changes and what is written of
-//! them are `apply`'s.
+//! SHELL: the conversation with the endpoint in one cycle: request permits, what to do after an answer, which accounts
+//! exist, and why the cycle ends. Of the state it knows only which accounts are ours; users' changes, and what is
+//! stored about them, belong to `apply`.
 //!
 //! # Guarantees
-//! No conclusion from a failure: what could not be read is an error, never an absence. Once a cycle has ended no permit is
-//! given, so no request leaves.
+//! Nothing is concluded from a failure: what could not be read is an error, never an absence. Once a cycle has ended no
+//! permit is granted, so no request leaves.
 
 mod accounts;
 mod answers;

@@ -1,4 +1,4 @@
-//! Asking until there is an answer, and why there is none.
+//! Retries a read until it is answered, or says why it is not.
 
 use super::answers::{NextStep, Reply};
 use super::talk::Session;
@@ -10,18 +10,19 @@ use crate::scim::{Permit, Read};
 /// Why something could not be read.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum ReadError {
-    /// Nothing usable came back, often enough.
+    /// No usable answer, and no tries are left.
     Unanswered(Judged),
     /// The endpoint refuses to show it.
     Rejected(Judged),
-    /// What came back is not what was asked for.
+    /// The answer is not about what was asked for.
     Doubtful(AnswerDoubt),
     /// The cycle has ended.
     Ended,
 }
 
 impl ReadError {
-    /// In the words of the log, and its cause in a word. None: the cycle has ended, and that says nothing of anybody.
+    /// The judgement for the log, and its cause in one word. `None`: the cycle has ended, which says nothing about a
+    /// user.
     pub(crate) fn said(&self) -> Option<(Judged, &'static str)> {
         match self {
             Self::Unanswered(judged) => Some((judged.clone(), "unanswered")),
@@ -33,7 +34,7 @@ impl ReadError {
 }
 
 impl<'c, T: Transport> Session<'c, T> {
-    /// Asks until there is an answer.
+    /// Retries until there is an answer.
     pub(super) async fn ask<V>(
         &self,
         mut call: impl AsyncFnMut(Permit<'c>) -> Read<V>,

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
-/// Answers one after the other, separated by `|`: `200 ID USERNAME`, `200 list`, `404`, `429 SECONDS`, `cut`, `off`.
+/// Scripted answers, separated by `|`: `200 ID USERNAME`, `200 list`, `404`, `429 SECONDS`, `cut`, `off`.
 pub(super) struct Script {
     answers: RefCell<VecDeque<Result<Answer, CallError>>>,
     pub(super) asked: Rc<RefCell<Vec<String>>>,
@@ -75,7 +75,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Links are `USERNAME=ID`, `!` before it: the account carries another userName by now.
+    /// Links are `USERNAME=ID`; with `!` in front, the account has been renamed since.
     pub(super) fn new(links: &str, script: &str) -> Self {
         let answers = RefCell::new(script.split('|').filter(|text| !text.trim().is_empty()).map(answer).collect());
         let asked = Rc::default();
@@ -102,7 +102,7 @@ impl Bench {
         })
     }
 
-    /// The calls so far, in a line.
+    /// The calls so far, on one line.
     pub(super) fn calls(&self) -> String {
         self.asked.borrow().join(", ")
     }

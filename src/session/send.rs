@@ -1,4 +1,4 @@
-//! Sending one change until it is answered: its turn, the request, and a look at what is there if the answer was lost.
+//! Sends one change until it is answered: waits for its turn, sends, and looks what exists if the answer was lost.
 
 use super::answers::{NextStep, Reply};
 use super::talk::Session;
@@ -7,28 +7,29 @@ use crate::outcome::{Judged, Outcome};
 use crate::scim::{Permit, Read, ScimTarget};
 use std::ops::ControlFlow;
 
-/// Whether a request that got no answer may have been obeyed.
+/// Whether an unanswered request may have been applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MaybeApplied {
-    /// It may.
+    /// It may have been.
     MaybeDone,
-    /// It was not.
+    /// It certainly was not.
     NotDone,
 }
 
 /// The tries of one change so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Tries {
-    /// How often it was tried again.
+    /// Number of retries.
     pub(crate) count: u32,
-    /// Whether one of them may have been obeyed. It stays so: a later answer to another try says nothing about that one.
+    /// Whether one of them may have been applied. It stays so: the answer to a later try says nothing about an earlier
+    /// one.
     pub(crate) sent: MaybeApplied,
-    /// What became of the last one that got no answer.
+    /// Judgement of the last unanswered try.
     pub(crate) lost: Option<Judged>,
 }
 
 impl Tries {
-    /// None yet in this cycle; an earlier run may have sent the same.
+    /// No tries yet in this cycle; an earlier run may have sent the same change.
     pub(crate) fn after(sent: MaybeApplied) -> Self {
         Self { count: 0, sent, lost: None }
     }
@@ -39,33 +40,33 @@ pub(crate) trait Attempt<T> {
     /// What a good answer shows.
     type Shown;
 
-    /// Its turn has come. None: its intent could not be stored anew.
+    /// Called when it is its turn. `None`: its intent could not be renewed.
     async fn on_turn(&mut self) -> Option<()>;
 
-    /// Sends it.
+    /// Sends the request.
     async fn send(&mut self, target: &ScimTarget<T>, permit: &Permit<'_>) -> Read<Self::Shown>;
 
-    /// Before it is sent again: looks whether that is still right. A break is the end of it, and all of it is written down.
+    /// Checks whether it is still right to send it again. `Break` ends the change, and its outcome is already stored.
     async fn look(&mut self, judged: &Judged, tries: &mut Tries) -> ControlFlow<()>;
 }
 
-/// What became of a change that was sent.
+/// The outcome of sending a change.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Sent<V> {
     /// The endpoint answered about this user.
     Answered(Reply, Read<V>),
-    /// It did not leave: the account that it is about carries another userName by now.
+    /// Not sent: the account has been renamed since it was linked.
     NotOurs,
-    /// Its answer was lost, and a look at what is there was its end.
+    /// The answer was lost, and [`Attempt::look`] ended the change.
     SeenInstead,
-    /// It got no answer, often enough.
+    /// No answer, and no tries are left.
     Unanswered(Judged),
     /// The cycle has ended.
     Ended,
 }
 
 impl<T: Transport> Session<'_, T> {
-    /// Sends a change until it is answered, or the tries of this cycle are used up.
+    /// Sends a change until it is answered or this cycle's tries are used up.
     pub(crate) async fn send<A: Attempt<T>>(&self, attempt: &mut A, tries: &mut Tries) -> Sent<A::Shown> {
         loop {
             let Some(permit) = self.permit().await else { return Sent::Ended };
@@ -95,7 +96,7 @@ impl<T: Transport> Session<'_, T> {
     }
 }
 
-/// Whether a request may have been obeyed all the same.
+/// Whether an unanswered request may have been applied all the same.
 pub(crate) fn is_lost(judged: &Judged) -> bool {
     matches!(judged.outcome, Outcome::Unknown(_))
 }

@@ -1,4 +1,4 @@
-//! One session: what it talks through, what it has seen of the endpoint, and the first reason for which the cycle ends.
+//! One session: what it works with, what it has seen of the endpoint, and the first reason to end the cycle.
 
 use super::directory::Directory;
 use crate::http::Transport;
@@ -14,63 +14,63 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// Why a cycle ended before all was tried.
+/// Why a cycle ended before everything was tried.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum End {
-    /// 401, or a 403 to a list.
+    /// 401, or 403 to a list call.
     Unauthorized(String),
-    /// None of our accounts is there, or it redirects.
+    /// None of the linked accounts exists there, or it redirects.
     WrongEndpoint(String),
-    /// The list of a refresh could not be read.
+    /// A refresh could not read the list.
     NotRefreshed(String),
     /// Ten users in a row got no answer.
     Unanswered(String),
-    /// It asked to be left alone for longer than we wait.
+    /// Retry-After is longer than we wait.
     Throttled(Moment),
     /// A signal.
     Stopped,
     /// `deactivate`.
     Deactivated,
-    /// The state cannot be written: no request leaves any more.
+    /// The state cannot be written: no request may leave.
     State(JournalError),
 }
 
 /// What was seen of the endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct EndpointSeen {
-    /// It answered anything at all.
+    /// It answered at all.
     pub(crate) answered: bool,
     /// It accepted a request: the token is proven.
     pub(crate) token_is_good: bool,
 }
 
-/// What a session talks through.
+/// What a session works with.
 pub(crate) struct SessionContext<'c, T> {
-    /// Rhombus.
+    /// The SCIM endpoint.
     pub(crate) target: &'c ScimTarget<T>,
-    /// The state, for writing.
+    /// The state's writing connection.
     pub(crate) journal: &'c Journal,
-    /// The state, for reading.
+    /// A reading connection to the state.
     pub(crate) reader: &'c Connection,
     /// The wall clock.
     pub(crate) clock: &'c dyn Clock,
-    /// Chance, for backoff.
+    /// Randomness, for backoff.
     pub(crate) random: fn() -> u64,
-    /// No request is sent after this is cancelled.
+    /// Once this is cancelled, no request is sent.
     pub(crate) stop: &'c CancellationToken,
     /// Set before `stop` if an administrator deactivated the integration.
     pub(crate) deactivated: &'c AtomicBool,
-    /// How many pieces of work are under way at once, those that wait for their turn among them.
+    /// How many changes are in progress at once, including those that wait for a permit.
     pub(crate) window: usize,
 }
 
-/// The talk with the endpoint in one cycle.
+/// The conversation with the endpoint in one cycle.
 pub(crate) struct Session<'c, T> {
     pub(crate) context: SessionContext<'c, T>,
     end: RefCell<Option<End>>,
     seen: Cell<EndpointSeen>,
     unanswered_in_a_row: Cell<u32>,
-    /// Another account of ours was read: this is the right endpoint.
+    /// Another linked account was read: this is the right endpoint.
     pub(super) witnessed: Cell<bool>,
     removing: RefCell<BTreeSet<ScimId>>,
     pub(super) directory: Directory,
@@ -97,7 +97,7 @@ impl<'c, T: Transport> Session<'c, T> {
         self.context.clock.now()
     }
 
-    /// Waits for the turn of a request. None: the cycle has ended.
+    /// Waits for a request permit. `None`: the cycle has ended.
     pub(crate) async fn permit(&self) -> Option<Permit<'c>> {
         let permit = tokio::select! {
             permit = self.context.target.permit() => Some(permit),
@@ -116,7 +116,7 @@ impl<'c, T: Transport> Session<'c, T> {
         }
     }
 
-    /// Does `work` on each item, a window of them at once, until the cycle ends; items that are left were not begun.
+    /// Runs `work` on each item, a window of them at once. If the cycle ends, the remaining items are not started.
     pub(crate) async fn each<I, F: Future>(
         &self,
         items: &mut dyn Iterator<Item = I>,
@@ -136,7 +136,7 @@ impl<'c, T: Transport> Session<'c, T> {
         }
     }
 
-    /// Ends the cycle; the first reason stays, and the longest wait.
+    /// Ends the cycle. The first reason stays; of several waits, the longest.
     pub(crate) fn end_cycle(&self, end: End) {
         let mut first = self.end.borrow_mut();
         let first = first.get_or_insert_with(|| end.clone());
@@ -165,12 +165,12 @@ impl<'c, T: Transport> Session<'c, T> {
         self.seen.get()
     }
 
-    /// Passes a good answer of the state on; a bad one ends the cycle: no request leaves after it.
+    /// Unwraps a result of the state; an error ends the cycle, so that no further request leaves.
     pub(crate) fn state<V, E: Into<JournalError>>(&self, result: Result<V, E>) -> Option<V> {
         result.map_err(|error| self.end_cycle(End::State(error.into()))).ok()
     }
 
-    /// Writes to the state, and answers once it is on the disk. None: it cannot be written.
+    /// Writes to the state, and returns once the write is on the disk. `None`: it cannot be written.
     pub(crate) async fn write<V: Send + 'static>(
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<V> + Send + 'static,
@@ -179,12 +179,12 @@ impl<'c, T: Transport> Session<'c, T> {
         self.state(written)
     }
 
-    /// Queues a write; nobody waits for it but the end of the cycle.
+    /// Queues a write; only the end of the cycle waits for it.
     pub(crate) fn queue(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static) {
         self.state(self.context.journal.queue(write));
     }
 
-    /// Accounts that this cycle removes: they may be gone soon, so they bear witness last.
+    /// Notes accounts that this cycle removes: they may vanish soon, so they are the last choice as witnesses.
     pub(crate) fn note_removals(&self, accounts: impl Iterator<Item = ScimId>) {
         self.removing.borrow_mut().extend(accounts);
     }
@@ -206,7 +206,7 @@ impl<'c, T: Transport> Session<'c, T> {
         self.unanswered_in_a_row.set(0);
     }
 
-    /// The endpoint did not answer about a user. Many in a row, and it is the endpoint, not the users.
+    /// The endpoint did not answer about a user. If that happens to many in a row, the endpoint is to blame.
     pub(crate) fn user_unanswered(&self, reason: &str) {
         let in_a_row = self.unanswered_in_a_row.get() + 1;
         self.unanswered_in_a_row.set(in_a_row);
