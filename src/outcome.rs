@@ -1,41 +1,41 @@
-//! What an answer means, before anybody acts on it. PURE. 404, 409 and 429 are outcomes, not errors.
+//! What an answer means, before anything acts on it. PURE. 404, 409 and 429 are outcomes, not errors.
 
 use crate::model::{AccountState, Moment, Reason, Response, clean};
 
 /// When the endpoint wants to be called again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RetryAfter {
-    /// After so many seconds.
+    /// After this many seconds.
     Seconds(u32),
-    /// At an instant of its clock.
+    /// At this time on its clock.
     At(Moment),
 }
 
-/// An answer whose head arrived.
+/// An answer whose header arrived.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: u16,
-    /// The body; or why it did not arrive whole.
+    /// The body, or why it did not arrive completely.
     pub body: Result<Vec<u8>, String>,
-    /// `Retry-After`, where it could be read.
+    /// `Retry-After`, if it is valid.
     pub retry_after: Option<RetryAfter>,
-    /// `Date`, where it could be read.
+    /// `Date`, if it is valid.
     pub date: Option<Moment>,
 }
 
-/// No answer.
+/// Why there was no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CallError {
-    /// The request certainly did not leave.
+    /// The request was certainly not sent.
     #[error("no connection: {0}")]
     NotSent(String),
-    /// The request left, or may have left, and nothing came back.
+    /// The request was, or may have been, sent, and nothing came back.
     #[error("no answer: {0}")]
     Lost(String),
 }
 
-/// What one request came to.
+/// The outcome of one request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// Any 2xx.
@@ -48,32 +48,32 @@ pub enum Outcome {
     Unauthorized,
     /// 403.
     Forbidden,
-    /// 405 or 501: the endpoint does not know this request.
+    /// 405 or 501: the endpoint does not support this request.
     NotSupported,
-    /// 429, with when to come back; nothing was done.
+    /// 429, with the time to retry; nothing was done.
     Throttled(Option<RetryAfter>),
-    /// Another 4xx: this user is rejected.
+    /// Any other 4xx: this user is rejected.
     Rejected,
-    /// 3xx: a SCIM endpoint never redirects, so it is not one.
+    /// 3xx: SCIM endpoints do not redirect, so this is not one.
     Redirected,
-    /// The request certainly did not leave.
+    /// The request was certainly not sent.
     NotSent,
-    /// It may have been done: cut, timed out, 5xx, or an answer that cannot be read.
+    /// It may have been done: connection cut, timeout, 5xx, or an answer that cannot be read.
     Unknown(Option<RetryAfter>),
 }
 
-/// An outcome, with the words for the log.
+/// An outcome, with the texts for the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Judged {
-    /// What it came to.
+    /// The outcome itself.
     pub outcome: Outcome,
-    /// The endpoint's words.
+    /// Status, phrase and text of the answer.
     pub response: Response,
-    /// Why it is not accepted; none where it is.
+    /// Why it was not accepted; `None` if it was.
     pub reason: Option<Reason>,
 }
 
-/// The reason phrase of a status that endpoints are known to answer with (RFC 9110, section 15); empty for others.
+/// The reason phrase of the statuses that endpoints are known to use (RFC 9110, section 15); empty for others.
 const fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -142,7 +142,7 @@ pub fn judge(answer: &Result<Answer, CallError>) -> Judged {
     Judged { outcome, response, reason }
 }
 
-/// What an error body says: a SCIM Error, Rhombus's own JSON, or text; never markup.
+/// The message of an error body: a SCIM Error, Rhombus's own JSON, or plain text; never markup.
 fn detail(answer: &Answer) -> String {
     if answer.status < 400 {
         return String::new();
@@ -162,7 +162,7 @@ fn detail(answer: &Answer) -> String {
 }
 
 impl Judged {
-    /// Why it is not accepted, without the endpoint's own words: those may name a person, and logs must not.
+    /// Why it was not accepted, without the endpoint's own words: those may name a person, and logs must not.
     #[must_use]
     pub fn bare(&self) -> String {
         if self.response.status.is_none() {
@@ -171,31 +171,31 @@ impl Judged {
         format!("Rhombus answered {}", self.response.status_line())
     }
 
-    /// Why it is not done, of one that counts as not done: where it was accepted, because it was not applied.
+    /// Why it counts as not done; if it was accepted, because it was not applied.
     #[must_use]
     pub fn why(&self) -> Reason {
         self.reason.clone().unwrap_or(Reason::Account(AccountState::NotApplied))
     }
 
-    /// The same answer, which does not mean what it says, for this reason.
+    /// The same answer, reinterpreted for this reason.
     #[must_use]
     pub fn because(&self, reason: impl Into<Reason>) -> Self {
         Self { reason: Some(reason.into()), ..self.clone() }
     }
 
-    /// Nothing can be said of the outcome, for this reason.
+    /// An unknown outcome, for this reason.
     #[must_use]
     pub fn unknown(reason: impl Into<Reason>) -> Self {
         Self { outcome: Outcome::Unknown(None), response: Response::default(), reason: Some(reason.into()) }
     }
 
-    /// Accepted, seen without an answer of its own.
+    /// Accepted, as seen at the account, without an answer.
     #[must_use]
     pub fn accepted() -> Self {
         Self { outcome: Outcome::Accepted, response: Response::default(), reason: None }
     }
 
-    /// Accepted, with words of our own for the log.
+    /// Accepted, with our own words for the log.
     #[must_use]
     pub fn said(details: &str) -> Self {
         let response = Response { details: details.to_owned(), ..Response::default() };

@@ -1,28 +1,28 @@
-//! When something is tried again. PURE: randomness and time are arguments.
+//! When something is retried. PURE: randomness and time are arguments.
 
 use crate::model::{Duration, Moment};
 use crate::outcome::RetryAfter;
 
-/// How often a request is tried again in one cycle.
+/// How often a request is retried in one cycle.
 pub const RETRIES_MAX: u32 = 3;
-/// A longer `Retry-After` than this ends the cycle.
+/// A `Retry-After` longer than this ends the cycle.
 pub const RETRY_AFTER_WAITED_FOR: Duration = Duration::from_seconds(30);
-/// So many users in a row that ended without an answer end the cycle: the endpoint is down, not the users wrong.
+/// Unanswered users in a row that end the cycle: the endpoint is down, the users are not at fault.
 pub const UNANSWERED_IN_A_ROW_MAX: u32 = 10;
 
-/// The first pause, before chance is added, in milliseconds.
+/// The first pause, before jitter, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 200;
 /// The longest pause, in milliseconds.
 const LONGEST_PAUSE_MS: u64 = 5_000;
 
-/// How long to pause before the `retry`-th retry (from 0): doubling, with full jitter in its upper half.
+/// The pause before retry number `retry` (from 0): doubling, with jitter in its upper half.
 #[must_use]
 pub fn pause(retry: u32, random: u64) -> std::time::Duration {
     let most = (FIRST_PAUSE_MS << retry.min(10)).min(LONGEST_PAUSE_MS);
     std::time::Duration::from_millis(most / 2 + random % (most / 2 + 1))
 }
 
-/// When a user whom Rhombus rejects is tried again: 5 min, 15 min, 1 h, 6 h, then daily.
+/// When a rejected user is tried again: after 5 min, 15 min, 1 h, 6 h, then daily.
 #[must_use]
 pub fn next_try(attempts: u32, now: Moment) -> Moment {
     let minutes = match attempts {
@@ -35,7 +35,7 @@ pub fn next_try(attempts: u32, now: Moment) -> Moment {
     now.plus(Duration::from_seconds(minutes * 60))
 }
 
-/// The instant that a `Retry-After` means.
+/// The time that a `Retry-After` stands for.
 #[must_use]
 pub fn instant(retry_after: RetryAfter, now: Moment) -> Moment {
     match retry_after {

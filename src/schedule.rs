@@ -1,4 +1,5 @@
-//! What is due when: a cron expression in its time zone. PURE; croner 4 is right over both changes of daylight saving.
+//! When something is due: a cron expression in its time zone. Reads no clock; parsing reads the system's time zone
+//! files. croner 4 handles both daylight-saving changes correctly.
 
 use crate::model::Moment;
 use croner::errors::CronError;
@@ -9,12 +10,12 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use std::cmp::Ordering;
 
-/// Why there is no cron_schedule.
+/// Why a schedule cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ScheduleError {
-    /// The expression is none.
+    /// Not a valid cron expression.
     Cron(String),
-    /// The system does not know the zone.
+    /// The system does not know the time zone.
     TimeZone,
 }
 
@@ -26,10 +27,10 @@ pub struct CronSchedule {
 }
 
 impl CronSchedule {
-    /// Six fields, seconds first, in an IANA time zone.
+    /// Parses six fields, seconds first, in an IANA time zone.
     ///
     /// # Errors
-    /// Either of them is wrong.
+    /// The expression or the zone is wrong.
     pub fn parse(cron: &str, zone: &str) -> Result<Self, ScheduleError> {
         let parsed = CronParser::builder().seconds(Seconds::Required).build().parse(cron);
         Ok(Self {
@@ -38,7 +39,7 @@ impl CronSchedule {
         })
     }
 
-    /// The next instant after `now`; none where it never comes.
+    /// The next time after `now`; `None` if there is none.
     #[must_use]
     pub fn next_after(&self, now: Moment) -> Option<Moment> {
         let now = Timestamp::from_millisecond(now.0).ok()?;
@@ -47,27 +48,27 @@ impl CronSchedule {
     }
 }
 
-/// When something is due next, asked again and again. Many instants that were missed are one run; a clock that was set back
-/// brings the next one forward.
+/// The next due time, for a caller that polls. If several were missed, it is due once; if the clock was set back, the
+/// next time is brought forward.
 pub struct Due {
     cron_schedule: CronSchedule,
     next: Option<Moment>,
 }
 
 impl Due {
-    /// The first one after `now`.
+    /// Due for the first time after `now`.
     #[must_use]
     pub fn after(cron_schedule: CronSchedule, now: Moment) -> Self {
         Self { next: cron_schedule.next_after(now), cron_schedule }
     }
 
-    /// When it is due next; none where it never is.
+    /// The next due time; `None` if there is none.
     #[must_use]
     pub fn next(&self) -> Option<Moment> {
         self.next
     }
 
-    /// Whether it is due; once for each instant.
+    /// Whether it is due; true once for each time.
     pub fn is_due(&mut self, now: Moment) -> bool {
         let Some(next) = self.next else { return false };
         let due = now >= next;
@@ -79,7 +80,7 @@ impl Due {
     }
 }
 
-/// jiff 1's instant for croner, whose own bridge is for jiff 0.2.
+/// Makes jiff 1's time usable for croner, whose own bridge is for jiff 0.2.
 #[derive(Clone)]
 struct Instant(ZonedDateTime);
 

@@ -1,5 +1,5 @@
-//! BASE: secrets, from a file of their owner to the one request that needs them. They have no `Debug` and are wiped on
-//! drop. There is deliberately no way to pass one by argument, configuration or environment.
+//! BASE: secrets, on their way from a private file to the one request that needs them. They have no `Debug` and are
+//! wiped on drop. Deliberately absent: any way to pass one as an argument, in the configuration or in the environment.
 
 use crate::model::hex;
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,25 +17,25 @@ pub enum SecretError {
     /// It cannot be read.
     #[error("the secret {path} cannot be read")]
     Unreadable {
-        /// Which file.
+        /// Path of the secret.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         cause: std::io::Error,
     },
-    /// Others may read it.
+    /// Other users may read it.
     #[error("the secret {0} is readable by others")]
     Exposed(PathBuf),
-    /// Nothing, or nothing that fits into a header.
-    #[error("the secret {0} is empty, too long, or no printable text")]
+    /// Empty, or not allowed in a header.
+    #[error("the secret {0} is empty, too long, or not printable text")]
     Unfit(PathBuf),
-    /// The credential was not passed by systemd.
-    #[error("there is no credential folder (CREDENTIALS_DIRECTORY is not set)")]
+    /// systemd did not pass any credentials.
+    #[error("systemd passed no credentials (CREDENTIALS_DIRECTORY is not set)")]
     NoCredentials,
 }
 
 impl SecretError {
-    /// How the reader can mend it.
+    /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -55,7 +55,7 @@ impl Token {
     /// Reads a token from a file that only its owner and group may read.
     ///
     /// # Errors
-    /// It cannot be read, others can read it, or it is no token.
+    /// It cannot be read, is readable by others, or is not a token.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
         let unreadable = |cause| SecretError::Unreadable { path: path.to_owned(), cause };
         let file = std::fs::metadata(path).map_err(unreadable)?;
@@ -69,7 +69,7 @@ impl Token {
         Self::from_text(text.trim()).ok_or_else(|| SecretError::Unfit(path.to_owned()))
     }
 
-    /// Takes a token that was made here (the sandbox's); none where it is not fit for a header.
+    /// Makes a token from text (the sandbox does); `None` if it is not allowed in a header.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let fit = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -1,95 +1,95 @@
-//! What the outcome of a change writes down: snapshot, intent, failure and event, in one transaction. PURE.
+//! What is stored of a change's outcome, in one transaction: snapshot, intent, failure and event. PURE.
 
 use crate::event::Draft;
 use crate::model::{Action, DirectoryId, Names, OutstandingUser, ScimId, UserName};
 
-/// The row of an intent.
+/// Row number of an intent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct IntentId(pub i64);
 
 /// How an intent ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum IntentEnd {
-    /// The endpoint accepted it. A create tells which account it made.
+    /// The endpoint accepted it; after a create, with the id of the new account.
     Accepted(Option<ScimId>),
-    /// It is known that nothing was accepted, so it spends no budget.
+    /// Certainly nothing was accepted, so it spends no budget.
     NotAccepted,
-    /// Nobody will know; it spends its budget.
+    /// The outcome will never be known; it spends its budget.
     Unknown,
 }
 
 /// What happens to the snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LinkEffect {
-    /// Nothing.
+    /// It stays as it was.
     None,
-    /// An account is ours from now on.
+    /// An account is linked.
     Made {
-        /// Which account.
+        /// Id of the account.
         scim_id: ScimId,
-        /// The userName it carries.
+        /// The userName it has.
         user_name: UserName,
-        /// The names it carries.
+        /// The names it has.
         names: Names,
         /// Whether it is active.
         active: bool,
     },
     /// The account was seen with these names.
     Seen {
-        /// The names it carries.
+        /// The names it has.
         names: Names,
         /// Whether it is active.
         active: bool,
-        /// The digest of the names that an accepted update wanted and did not get; none where it got them.
+        /// The digest of the names that an accepted update did not set; `None` if it set them.
         futile: Option<String>,
     },
-    /// The account carries another userName than the linked one: it is left alone until it is seen as it was.
+    /// The account has been renamed: it is left alone until it has its old userName again.
     Foreign,
-    /// The account carries by now the userName that the directory wants.
+    /// The account now has the userName that the directory wants.
     Renamed {
-        /// That one.
+        /// The new userName.
         user_name: UserName,
-        /// The names it carries.
+        /// The names it has.
         names: Names,
         /// Whether it is active.
         active: bool,
     },
-    /// The account is gone, or not ours any more.
+    /// The link ends: the account is gone, or not ours any more.
     Ended,
 }
 
-/// What is remembered of a failure.
+/// What happens to the user's failure on record.
 #[derive(Clone, PartialEq, Debug)]
 pub enum FailureEffect {
-    /// It is as it was.
+    /// It stays as it was.
     Keep,
-    /// It is over.
+    /// It is resolved.
     Clear,
-    /// It failed, again or for the first time.
+    /// The change failed, for the first time or again.
     Record(Box<OutstandingUser>),
 }
 
-/// What one outcome writes down.
+/// What one outcome stores.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Settlement {
     /// Whose change it was.
     pub directory_id: DirectoryId,
-    /// What was done.
+    /// The action taken.
     pub action: Action,
-    /// The intent, where one was stored, and how it ends.
+    /// The intent, if one was stored, and how it ends.
     pub intent: Option<(IntentId, IntentEnd)>,
     /// What happens to the snapshot.
     pub link: LinkEffect,
-    /// What happens to the failure that is on record.
+    /// What happens to the failure on record.
     pub failure: FailureEffect,
-    /// What the log says.
+    /// Events for the audit log.
     pub events: Vec<Draft>,
-    /// The settings under which the user was wanted, where those are not the present ones.
+    /// The scope version under which the user was wanted, if it is not the present one.
     pub settings: Option<i64>,
 }
 
 impl Settlement {
-    /// One that writes nothing yet.
+    /// A settlement that stores nothing yet.
     #[must_use]
     pub fn of(directory_id: &DirectoryId, action: Action) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Export and snapshot joined, and the plan that comes of it. Nothing is written and nobody is called: `plan` uses it too.
+//! Joins export and snapshot and makes the plan. Writes nothing and calls nobody, so the `plan` command uses it too.
 
 use super::believe::believable;
 use super::error::CompareError;
@@ -15,10 +15,10 @@ use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
-/// A wall clock further behind the last event than this stops removals, in milliseconds.
+/// If our clock is further behind the last event than this, nothing is removed, in milliseconds.
 const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
 
-/// Opens the export, if its age allows it.
+/// Opens the export, if its age is allowed.
 ///
 /// # Errors
 /// It cannot be read, or is refused.
@@ -33,43 +33,44 @@ pub fn open_export(
     Ok(export)
 }
 
-/// What a comparison brought.
+/// The result of a comparison.
 pub struct Compared {
-    /// What may be done.
+    /// The plan, as the guard judged it.
     pub plan: ApprovedPlan,
-    /// What was read.
+    /// What the export held.
     pub export: ExportRead,
-    /// Users missing from an export that cannot prove that it is whole.
+    /// Users missing from an export that may be incomplete.
     pub sightings: Vec<DirectoryId>,
-    /// The users that `--only` means; none: everybody.
+    /// The users selected by `--only`; `None`: everybody.
     pub only: Option<BTreeSet<DirectoryId>>,
     /// When the plan was made.
     pub planned_at: Moment,
-    /// Accounts that carry by now the username that the directory wants.
+    /// Accounts that have since got the username that the directory wants.
     pub renamed_there: Vec<DirectoryId>,
-    /// Wanted users whose accounts are gone: their links end before they are made again.
+    /// Wanted users whose accounts are gone: their links end before the accounts are created again.
     pub vanished: Vec<DirectoryId>,
-    /// Where users are wanted now who were last wanted under earlier settings: whoever of those is not.
+    /// If some links still have earlier settings: the users among them who are no longer wanted.
     pub left_behind: Option<Vec<DirectoryId>>,
 }
 
-/// What a comparison knows beside export and snapshot.
+/// Inputs of a comparison besides export and snapshot.
 #[derive(Default)]
 pub struct Known<'k> {
     /// Users whose last request got no answer.
     pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
     /// Users whose change earlier cycles left undone.
     pub outstanding: &'k [OutstandingUser],
-    /// Accounts that a refresh found other than the snapshot has them.
+    /// Accounts that a refresh found different from the snapshot.
     pub seen: BTreeMap<DirectoryId, Seen>,
     /// Only these users; empty: everybody.
     pub only: &'k [String],
 }
 
-/// Reads the export beside the snapshot and lets the guard judge the plan; of all users, or of those in `only`.
+/// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
 ///
 /// # Errors
-/// The export, or the state beside it, cannot be read or is refused: nothing follows from it. Or `only` names nobody.
+/// The export or the state cannot be read, or the export is refused: nothing may be concluded. Or `only` matches no
+/// user.
 pub fn compare(
     reader: &Connection,
     settings: &Settings,
@@ -82,7 +83,7 @@ pub fn compare(
         now,
         scope: settings.scope.clone(),
         policy: settings.policy,
-        // Who is asked for by name is tried at once.
+        // Whoever is asked for by name is tried at once.
         failed: if only.is_empty() { failed(outstanding) } else { BTreeMap::new() },
         in_doubt,
         absences: store::absences(reader)?,
@@ -134,7 +135,7 @@ pub fn compare(
     })
 }
 
-/// The settings under which users were last wanted, the present ones among them.
+/// The scope versions under which users were last wanted, including the present one.
 fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<ScopeVersions> {
     let mut scope_versions = ScopeVersions::default();
     for (number, known) in store::settings(reader)? {
@@ -143,14 +144,14 @@ fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<
         }
         scope_versions.known.extend(known.map(|known| (number, known)));
     }
-    // `plan` may be asked before a cycle has stored the present ones.
+    // `plan` may run before a cycle has stored the present one.
     if scope_versions.present == 0 {
         scope_versions.known.insert(0, settings.wanted_under.clone());
     }
     Ok(scope_versions)
 }
 
-/// One reading of the export beside the snapshot.
+/// Reads the export once, beside the snapshot.
 fn join(
     reader: &Connection,
     settings: &Settings,
@@ -161,7 +162,7 @@ fn join(
     let before = store::spoken_before(reader)?;
     Snapshot::open(reader, |mut snapshot| {
         let mut fault: Option<rusqlite::Error> = None;
-        // Where a record stands twice, another may be missing for it: pages shift while they are read.
+        // If a record appears twice, another may be missing: pages shift while they are read.
         let shifted = !inputs.doubled.ids.is_empty();
         let mut comparison = Comparison::new(inputs);
         let read = export.read(&mut |user| {
@@ -193,7 +194,7 @@ fn join(
     })
 }
 
-/// One record and the row of its id, which is read whole only if its view does not do.
+/// Compares one record with the row of its id; the full row is read only if the compared columns are not enough.
 fn beside_its_row(
     user: &DirectoryUser<'_>,
     snapshot: &mut Snapshot<'_>,
@@ -214,7 +215,7 @@ fn beside_its_row(
     Ok(())
 }
 
-/// Failures among them, by user.
+/// The failed users among them, by id.
 pub(super) fn failed(outstanding: &[OutstandingUser]) -> BTreeMap<DirectoryId, OutstandingUser> {
     outstanding
         .iter()

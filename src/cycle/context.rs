@@ -1,4 +1,4 @@
-//! What a cycle touches, and what is asked of it.
+//! What a cycle works with, and its options.
 
 use crate::apply::window;
 use crate::config::Settings;
@@ -13,21 +13,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
-/// Everything that a cycle touches.
+/// What a cycle works with.
 pub struct CycleContext<'w, T> {
-    /// What the configuration says.
+    /// The `[directory]`, `[scope]`, `[guard]` and policy settings.
     pub settings: &'w Settings,
-    /// Rhombus.
+    /// The SCIM endpoint.
     pub target: ScimTarget<T>,
-    /// The state, for writing.
+    /// The state's writing connection.
     pub journal: Journal,
-    /// The state, for reading.
+    /// A reading connection to the state.
     pub reader: Connection,
     /// The wall clock.
     pub clock: &'w dyn Clock,
-    /// Chance, for backoff.
+    /// Randomness, for backoff.
     pub random: fn() -> u64,
-    /// No request is sent after this is cancelled.
+    /// Once this is cancelled, no request is sent.
     pub stop: CancellationToken,
     /// Set before `stop` if an administrator deactivated the integration.
     pub deactivated: Arc<AtomicBool>,
@@ -35,27 +35,27 @@ pub struct CycleContext<'w, T> {
     pub cycle: CycleId,
     /// What started it.
     pub source: Source,
-    /// The fingerprint of the token in use, to notice a new one; none in a rehearsal.
+    /// The fingerprint of the token in use, to notice a new one; `None` in a sandbox run.
     pub token_fingerprint: Option<String>,
-    /// What was asked of it.
+    /// The options of this cycle.
     pub options: CycleOptions,
-    /// Told how many users of how many are done.
+    /// Gets the number of changes done and their total.
     pub progress: &'w dyn Fn(u64, u64),
 }
 
-/// What is asked of one cycle, beyond the configuration.
+/// Options of one cycle, beyond the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CycleOptions {
     /// Only these users; empty: everybody.
     pub only: Vec<String>,
-    /// Only if the plan has this digest.
+    /// `--expect`: go on only if the plan has this digest.
     pub expect: Option<String>,
-    /// First compare the snapshot with what Rhombus really holds.
+    /// `--refresh`: first compare the snapshot with what Rhombus holds.
     pub refresh: bool,
 }
 
 impl<T: Transport> CycleContext<'_, T> {
-    /// The talk with the endpoint in this cycle.
+    /// The session of this cycle.
     pub(super) fn session(&self) -> Session<'_, T> {
         Session::new(SessionContext {
             target: &self.target,

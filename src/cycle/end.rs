@@ -1,4 +1,4 @@
-//! What a cycle comes to: one envelope, filled on the way and written at the end.
+//! The end of a cycle: one value, filled along the way and stored at the end.
 
 use super::compare::Compared;
 use super::context::CycleContext;
@@ -19,43 +19,44 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// What a cycle comes to.
+/// The end of a cycle.
 pub(super) struct CycleEnd {
     pub(super) report: CycleReport,
-    /// What the installation's row is told.
+    /// What is stored in the installation's row.
     pub(super) row: LastCycle,
     started: Instant,
     /// Whether it began with a refresh.
     pub(super) refreshed: bool,
-    /// Drift that the last refresh found and nobody repairs.
+    /// Drift that the last refresh found and nothing repairs.
     pub(super) unrepaired: Vec<OutstandingUser>,
-    /// Everybody whose change is not done. None: there was no plan, and they stand as they stood.
+    /// Everybody whose change is not done. `None`: there was no plan, so the entries stay as they were.
     pub(super) outstanding: Option<Vec<OutstandingUser>>,
-    /// Drift that this cycle repaired: reported, and stored no more.
+    /// Drift that this cycle repaired: reported, but no longer stored.
     pub(super) repaired: Vec<OutstandingUser>,
-    /// The users that this cycle was about; none: everybody.
+    /// The users that this cycle was about; `None`: everybody.
     pub(super) only: Option<BTreeSet<DirectoryId>>,
-    /// What spoke for or against access in the export that was read.
+    /// Which statements for or against access the export contained.
     pub(super) spoken: Option<Spoken>,
-    /// Users missing from an export that cannot prove that it is whole.
+    /// Users missing from an export that may be incomplete.
     pub(super) sightings: Vec<DirectoryId>,
     pub(super) held: Vec<(ChangeKey, UserName)>,
-    /// What an administrator released and the plan still had, and when it was made; none: this cycle was not about everybody.
+    /// The approved changes that the plan still contains, and when it was made; `None`: this cycle was not about
+    /// everybody.
     pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
-    /// If users are wanted under other settings from now on: who is not.
+    /// If the scope version changes: the users who are not wanted under the new one.
     pub(super) left_behind: Option<Vec<DirectoryId>>,
     /// Whether the guard holds removals because the state was restored.
     holds_restored: bool,
 }
 
 /// Why a cycle had no plan: a chain of causes with a hint.
-pub(super) struct Failure {
+pub(super) struct NoPlan {
     pub(super) exit: Exit,
     pub(super) error: Vec<String>,
     pub(super) hint: Option<String>,
 }
 
-impl Failure {
+impl NoPlan {
     pub(super) fn of<T>(context: &CycleContext<'_, T>, error: &CompareError) -> Self {
         if !matches!(error, CompareError::Source(SourceError::Stopped { .. })) {
             return Self { exit: Exit::Failed, error: chain(error), hint: error.hint() };
@@ -64,17 +65,17 @@ impl Failure {
             let (exit, error, hint) = deactivated();
             return Self { exit, error, hint };
         }
-        // A signal is obeyed, and that is no error.
+        // Obeying a signal is not an error.
         Self { exit: Exit::Done, error: Vec::new(), hint: None }
     }
 
     pub(super) fn throttled(until: Moment) -> Self {
-        Self { exit: Exit::Partial, error: vec![format!("Rhombus asked not to be called before {until}")], hint: None }
+        Self { exit: Exit::Partial, error: vec![format!("Rhombus asked us to retry after {until}")], hint: None }
     }
 }
 
 impl CycleEnd {
-    /// Of a cycle that begins, as if nothing came of it. `generation` is how often commands had written by then.
+    /// The end of a cycle that has just begun. `generation`: how many times commands had written to the state by then.
     pub(super) fn begin<T>(context: &CycleContext<'_, T>, generation: i64) -> Self {
         let row = LastCycle {
             report: String::new(),
@@ -107,7 +108,7 @@ impl CycleEnd {
         }
     }
 
-    /// Takes over what stays of the plan while it is applied.
+    /// Takes what must be kept of the plan while it is applied.
     pub(super) fn note_plan(&mut self, compared: &Compared, length_bytes: u64, settings: &Settings) {
         let (plan, read) = (&compared.plan, &compared.export);
         self.report.export_users_count = read.users_count;
@@ -132,7 +133,7 @@ impl CycleEnd {
         self.holds_restored = plan.holds_restored();
     }
 
-    /// Takes over what was done.
+    /// Adds what was done.
     pub(super) fn count(&mut self, tally: &Tally) {
         self.report.created_count = tally.created_count;
         self.report.updated_count = tally.updated_count;
@@ -141,9 +142,9 @@ impl CycleEnd {
         self.report.deleted_count = tally.deleted_count;
     }
 
-    /// Ends a cycle that had no plan: what stood before still stands.
-    pub(super) fn fail<T>(mut self, context: &CycleContext<'_, T>, failure: Failure) -> Result<Self, JournalError> {
-        let Failure { exit, error, hint } = failure;
+    /// Ends a cycle without a plan: earlier entries stay as they were.
+    pub(super) fn fail<T>(mut self, context: &CycleContext<'_, T>, failure: NoPlan) -> Result<Self, JournalError> {
+        let NoPlan { exit, error, hint } = failure;
         self.report.result =
             if matches!(exit, Exit::Done | Exit::Partial) { CycleResult::Partial } else { CycleResult::Failed };
         (self.report.exit, self.report.error, self.report.hint) = (exit, error, hint);
@@ -151,15 +152,15 @@ impl CycleEnd {
         Ok(self)
     }
 
-    /// A plan that is not the one that was expected: nothing was sent, and nothing is written.
+    /// Reports a plan that is not the expected one: nothing was sent, and nothing is stored.
     pub(super) fn unexpected(self, expected: &str, found: &str) -> CycleReport {
         let hint =
-            "look at `rhombus-sync plan` again: export, settings, window or state have changed; nothing was sent";
+            "run `rhombus-sync plan` again: the export, settings, guard window or state have changed; nothing was sent";
         CycleReport {
             result: CycleResult::Failed,
             exit: Exit::Unexpected,
             plan: found.to_owned(),
-            error: vec![format!("the plan is {found}, expected was {}", crate::model::clean(expected))],
+            error: vec![format!("the plan is {found}, but {} was expected", crate::model::clean(expected))],
             hint: Some(hint.to_owned()),
             took_ms: self.took_ms(),
             ..self.report
@@ -181,7 +182,7 @@ impl CycleEnd {
         self.count(&tally);
         let endpoint = endpoint_of(session.seen(), &tally);
         if endpoint == Endpoint::Silent {
-            // Nothing was heard of the endpoint at all: no user is to blame.
+            // The endpoint did not answer at all: no user is to blame.
             for entry in tally.outstanding.iter_mut().filter(|entry| entry.kind == OutstandingKind::Failed) {
                 entry.kind = OutstandingKind::Waiting;
             }
@@ -214,7 +215,7 @@ impl CycleEnd {
         Ok(self)
     }
 
-    /// Without a plan, users stand as they stood, and what was held is held.
+    /// Without a plan, earlier entries and the current hold stay as they were.
     fn keep_what_stands<T>(&mut self, context: &CycleContext<'_, T>) -> Result<(), JournalError> {
         self.report.outstanding = store::outstanding(&context.reader)?;
         let hold = store::current_hold(&context.reader)?;
@@ -222,7 +223,7 @@ impl CycleEnd {
         Ok(())
     }
 
-    /// What the last refresh found and does not repair stands until the next one; whose link has ended meanwhile does not.
+    /// Keeps the drift that the last refresh found and does not repair until the next one, unless its link has ended.
     fn add_unrepaired<T>(&mut self, context: &CycleContext<'_, T>) -> Result<(), JournalError> {
         for entry in std::mem::take(&mut self.unrepaired) {
             let Some(id) = &entry.directory_id else { continue };
@@ -234,7 +235,7 @@ impl CycleEnd {
         Ok(())
     }
 
-    /// What follows from who is left, for the installation and for the next cycle.
+    /// Derives what the remaining entries mean for the installation and for the next cycle.
     fn conclude(&mut self, end: Option<&End>, creates_left: bool, on_drift: OnDrift) {
         let everybody = self.only.is_none();
         let open = [OutstandingKind::Waiting, OutstandingKind::Held, OutstandingKind::Failed, OutstandingKind::Parked];
@@ -259,13 +260,13 @@ impl CycleEnd {
         self.outstanding = Some(outstanding);
     }
 
-    /// How long it has taken so far, in milliseconds.
+    /// Elapsed time, in milliseconds.
     pub(super) fn took_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-/// Of what earlier cycles left: drift that stands until the next refresh. A foreign account is said by the plan itself.
+/// Drift from earlier cycles that stands until the next refresh. The plan itself reports accounts that are not ours.
 pub(super) fn unrepaired_drift(outstanding: &[OutstandingUser], on_drift: OnDrift) -> Vec<OutstandingUser> {
     let stands = |entry: &&OutstandingUser| {
         entry.kind == OutstandingKind::Drift && on_drift == OnDrift::Report && !is_foreign(entry)
@@ -277,7 +278,7 @@ fn is_foreign(drift: &OutstandingUser) -> bool {
     drift.reason == Reason::Mismatch(Mismatch::UserName)
 }
 
-/// What the endpoint asked for, and what it does not know, is remembered whatever else comes of the cycle.
+/// Stores Retry-After and unsupported methods, whatever else the cycle comes to.
 async fn note_endpoint<T: Transport>(context: &CycleContext<'_, T>, end: Option<&End>) -> Result<(), JournalError> {
     if let Some(End::Throttled(until)) = end.cloned() {
         context.journal.write(move |transaction| store::set_not_before(transaction, until)).await?;
@@ -301,7 +302,7 @@ fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
     if seen.token_is_good { TokenProof::Proven } else { TokenProof::Unknown }
 }
 
-/// A report of which nothing is known yet.
+/// An empty report.
 pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
     CycleReport {
         result: CycleResult::Done,

@@ -5,26 +5,26 @@ use crate::source::SourceError;
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    /// The export cannot be read or is refused.
+    /// The export cannot be read, or is refused.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The state cannot be read.
     #[error("the state cannot be read")]
     State(#[from] rusqlite::Error),
-    /// `--only` names nobody.
-    #[error("nobody is known by `{0}`")]
+    /// `--only` matches no user.
+    #[error("no user matches `{0}`")]
     UnknownUser(String),
 }
 
 impl CompareError {
-    /// How the reader can mend it.
+    /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Source(error) => error.hint(),
-            Self::State(_) => Some("look at the state's disk; nothing was sent".to_owned()),
+            Self::State(_) => Some("check the disk that holds the state; nothing was sent".to_owned()),
             Self::UnknownUser(_) => {
-                Some("a user is a directory id, a linked username, or a username of the export".to_owned())
+                Some("name a user by directory id, linked username, or username in the export".to_owned())
             }
         }
     }

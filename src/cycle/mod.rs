@@ -1,7 +1,7 @@
 //! SHELL: one cycle, from the export to the log, on one screen: [`reconcile`].
 //!
 //! # Guarantees
-//! Whatever instant it is stopped at, the next cycle looks up what is in doubt before it plans.
+//! Whenever it is interrupted, the next cycle looks up what is in doubt before it plans.
 
 mod believe;
 mod compare;
@@ -29,7 +29,7 @@ use crate::plan::ApprovedPlan;
 use crate::report::CycleReport;
 use crate::store::{self, JournalError};
 use compare::failed;
-use end::{CycleEnd, Failure, unrepaired_drift};
+use end::{CycleEnd, NoPlan, unrepaired_drift};
 use quiet::{end_quietly, quiet, wait_for_retry_after};
 use refresh::{refresh, remember};
 use write::write;
@@ -44,7 +44,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let mut end = CycleEnd::begin(context, installation.generation);
     let mut export = match open_export(settings, context.clock.now(), &installation, &context.stop) {
         Ok(export) => export,
-        Err(error) => return write(context, end.fail(context, Failure::of(context, &error.into()))?).await,
+        Err(error) => return write(context, end.fail(context, NoPlan::of(context, &error.into()))?).await,
     };
     if context.options == CycleOptions::default()
         && let Some(read) = quiet(context, &installation, &mut export)?
@@ -53,7 +53,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         return write(context, end_quietly(context, end, &installation, read, written_at)?).await;
     }
     if let Some(until) = wait_for_retry_after(context, &installation).await {
-        return write(context, end.fail(context, Failure::throttled(until))?).await;
+        return write(context, end.fail(context, NoPlan::throttled(until))?).await;
     }
     let wanted_under = settings.wanted_under.clone();
     let scope_version = journal.write(move |transaction| store::reserve_settings(transaction, &wanted_under)).await?;
@@ -78,11 +78,11 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         Ok(compared) => compared,
         Err(error) => {
             end.count(&apply.into_tally());
-            return write(context, end.fail(context, Failure::of(context, &error))?).await;
+            return write(context, end.fail(context, NoPlan::of(context, &error))?).await;
         }
     };
     if let Some(expected) = context.options.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {
-        // Nothing is sent; but who was seen in this export starts anew when missing again.
+        // Nothing is sent, but users present in this export start over if they are missing again.
         let (sightings, written_at) = (compared.sightings.clone(), compared.export.written_at);
         journal.write(move |transaction| store::replace_absences(transaction, &sightings, written_at)).await?;
         return Ok(end.unexpected(expected, compared.plan.digest()));
@@ -96,7 +96,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     write(context, end.finish(context, &session, apply.into_tally()).await?).await
 }
 
-/// Nothing is sent from a state that is damaged.
+/// Checks for damage: nothing is sent from a damaged state.
 fn check_state<T>(context: &CycleContext<'_, T>, plan: &ApprovedPlan) -> Result<(), JournalError> {
     if plan.changes().next().is_none() {
         return Ok(());

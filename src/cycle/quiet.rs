@@ -1,4 +1,4 @@
-//! A cycle that has nothing to read, or must not call yet: the same export as last time, or a `Retry-After` that stands.
+//! A cycle that has nothing to read or must not call yet: the export is unchanged, or a `Retry-After` is still running.
 
 use super::context::CycleContext;
 use super::end::CycleEnd;
@@ -8,7 +8,7 @@ use crate::retry;
 use crate::source::{Export, FileDigest};
 use crate::store::{self, InstallationRow, JournalError, Quiet};
 
-/// The export of last time, after which nothing was left to do, and nothing open since.
+/// The last export, if it is unchanged, left nothing to do, and nothing has been opened since.
 pub(super) fn quiet<T>(
     context: &CycleContext<'_, T>,
     installation: &InstallationRow,
@@ -19,12 +19,12 @@ pub(super) fn quiet<T>(
     if !same_shape || !store::open_intents(&context.reader)?.is_empty() {
         return Ok(None);
     }
-    // A file that changes while its digest is taken is read, and then refused, by the long way.
+    // If the file changes while it is hashed, the normal path reads and then refuses it.
     let known = FileDigest { head: quiet.head.clone(), whole: quiet.digest.clone() };
     Ok(export.is_same_as(&known).is_ok_and(|same| same).then(|| quiet.clone()))
 }
 
-/// Ends a cycle whose export is the one of last time: users stand as they stood.
+/// Ends a cycle whose export is unchanged: all entries stay as they were.
 pub(super) fn end_quietly<T>(
     context: &CycleContext<'_, T>,
     mut end: CycleEnd,
@@ -45,7 +45,7 @@ pub(super) fn end_quietly<T>(
     Ok(end)
 }
 
-/// Waits for a `Retry-After` that an earlier cycle was given; none if that is over.
+/// Waits for an earlier cycle's `Retry-After`; returns `None` once it is over.
 pub(super) async fn wait_for_retry_after<T>(
     context: &CycleContext<'_, T>,
     installation: &InstallationRow,

@@ -1,5 +1,5 @@
-//! What Rhombus really holds, beside the snapshot. A list only raises doubts: whoever it lacks, or shows otherwise, is read
-//! by id, and only that counts.
+//! Compares what Rhombus holds with the snapshot. The list only raises doubts: an account that it lacks, or shows
+//! differently, is read by id, and only that counts.
 
 use super::context::CycleContext;
 use super::end::blank;
@@ -14,10 +14,10 @@ use crate::settlement::{LinkEffect, Settlement};
 use crate::store;
 use std::collections::{BTreeMap, HashSet};
 
-/// Reads what Rhombus holds other than the snapshot has it, and writes nothing.
+/// Finds accounts that differ from the snapshot, and writes nothing.
 ///
 /// # Errors
-/// The report of a cycle that ended for this reason: it could not be read.
+/// The report of a cycle that ended because Rhombus could not be read.
 pub async fn look<T: Transport>(
     context: &CycleContext<'_, T>,
 ) -> Result<BTreeMap<DirectoryId, Seen>, Box<CycleReport>> {
@@ -30,7 +30,7 @@ pub async fn look<T: Transport>(
     Err(Box::new(report))
 }
 
-/// Everybody of ours whose account is not as the snapshot has it. None: the cycle has ended.
+/// All linked accounts that differ from the snapshot. `None`: the cycle has ended.
 pub(super) async fn refresh<T: Transport>(session: &Session<'_, T>) -> Option<BTreeMap<DirectoryId, Seen>> {
     let suspects = suspects(session).await?;
     let mut found = BTreeMap::new();
@@ -42,9 +42,9 @@ pub(super) async fn refresh<T: Transport>(session: &Session<'_, T>) -> Option<BT
     if session.ended() { None } else { Some(found) }
 }
 
-/// Whom the list lacks, or shows otherwise than the snapshot, or twice.
+/// Links whose account the list lacks, shows twice, or shows differently.
 async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<ProvisionedUser>> {
-    // Accounts by a hash of their id: as remembered, or not.
+    // For each account, by a hash of its id: whether it matches the snapshot.
     let (mut as_remembered, mut otherwise) = (HashSet::new(), HashSet::new());
     let mut sort = |account: Account| {
         let Some(id) = &account.id else { return };
@@ -73,7 +73,7 @@ async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<Provisio
     Some(suspects)
 }
 
-/// Reads one account by its id. None: it is as the snapshot has it, or nothing is known of it.
+/// Reads one account by its id. `None`: it matches the snapshot, or nothing could be learned.
 async fn confirm<T: Transport>(session: &Session<'_, T>, link: &ProvisionedUser) -> Option<Seen> {
     match session.read(&link.scim_id).await {
         Ok((Some(account), _)) => {
@@ -89,8 +89,8 @@ async fn confirm<T: Transport>(session: &Session<'_, T>, link: &ProvisionedUser)
     }
 }
 
-/// Writes down what was seen: whose account carries another userName, always; the rest if it is to be repaired. From then on
-/// the snapshot is what Rhombus holds.
+/// Stores what was seen: a changed userName always, other differences only if they are to be repaired. After that, the
+/// snapshot is what Rhombus holds.
 pub(super) fn remember<T: Transport>(
     apply: &Apply<'_, T>,
     on_drift: OnDrift,
@@ -121,7 +121,7 @@ pub(super) fn remember<T: Transport>(
 fn seen(account: &Account, link: &ProvisionedUser) -> Option<Seen> {
     if !carries(account, &link.user_name) {
         let theirs = account.external_id.as_ref().is_some_and(|external_id| *external_id != link.directory_id);
-        // With somebody else's externalId it is nobody's rename.
+        // An account with another user's externalId was not renamed: it is not ours.
         let name = account.user_name.clone().filter(|_| !theirs).unwrap_or_else(|| UserName::of_account(""));
         return Some(Seen::Foreign(name, account.names.clone(), account.active));
     }

@@ -1,4 +1,5 @@
-//! `--only`, `explain`: which users are meant. A text is a directory id, else the linked username, else the directory's username.
+//! Resolves the users named by `--only` and `explain`: by directory id, else linked username, else the directory's
+//! username.
 
 use super::error::CompareError;
 use crate::config::Settings;
@@ -10,7 +11,7 @@ use crate::store;
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 
-/// Users asked for by name, while it is not known yet who they are.
+/// Users asked for by name, before it is known who they are.
 pub(super) struct Selection {
     wanted: Vec<Wanted>,
 }
@@ -21,7 +22,7 @@ struct Wanted {
     found: Option<(Rank, DirectoryId)>,
 }
 
-/// How good a match is; the first one wins.
+/// How good a match is; the first variant wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Id,
@@ -38,7 +39,7 @@ impl Wanted {
 }
 
 impl Selection {
-    /// Looks the texts up in the snapshot.
+    /// Looks the names up in the snapshot.
     pub(super) fn begin(texts: &[String], reader: &Connection) -> rusqlite::Result<Self> {
         let mut wanted = Vec::new();
         for text in texts {
@@ -54,7 +55,7 @@ impl Selection {
         Ok(Self { wanted })
     }
 
-    /// Looks at one record of the export.
+    /// Matches one record of the export.
     pub(super) fn look(&mut self, user: &DirectoryUser<'_>) {
         let RawValue::Text(id) = &user.id else { return };
         for one in &mut self.wanted {
@@ -68,17 +69,17 @@ impl Selection {
         }
     }
 
-    /// Who is meant.
+    /// The users that were found.
     ///
     /// # Errors
-    /// The first text that means nobody.
+    /// The first name that matches no user.
     pub(super) fn users(self) -> Result<BTreeSet<DirectoryId>, String> {
         self.wanted.into_iter().map(|one| one.found.map(|(_, id)| id).ok_or(one.text)).collect()
     }
 }
 
-/// Whom a text means: a directory id that the state or its log knows, else a linked username, else a user of the export, which
-/// is opened only then.
+/// Resolves a user: a directory id in the state or its log, else a linked username, else a user of the export, which is
+/// opened only in that case.
 ///
 /// # Errors
 /// The state cannot be read.
@@ -99,7 +100,7 @@ pub fn find_user(
     Ok(found.and_then(|(id, _)| id))
 }
 
-/// What an export says of the user that a text means; none if nobody is meant.
+/// What the export says of the user with this name; `None` if there is no such user.
 ///
 /// # Errors
 /// The export or the state cannot be read.

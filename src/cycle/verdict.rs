@@ -1,19 +1,19 @@
-//! What a cycle's end comes to: its result, its exit code, and what the reader can do about it.
+//! The verdict on a cycle: its result, its exit code, and what the operator can do.
 
 use crate::model::{Exit, OutstandingKind};
 use crate::report::{CycleReport, CycleResult};
 use crate::session::End;
 
-/// Whether the endpoint was heard of in this cycle.
+/// Whether the endpoint answered in this cycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Endpoint {
-    /// It answered, or nobody needed its answer.
+    /// It answered, or no answer was needed.
     Heard,
-    /// It was called, and answered nobody.
+    /// It was called, and did not answer.
     Silent,
 }
 
-/// The exit code: 1 before 3 before 4. Counts and users stand in the report already.
+/// Sets result and exit code: 1 before 3 before 4. Counts and users are in the report already.
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: Endpoint) {
     let failed = report.count(OutstandingKind::Failed) + report.count(OutstandingKind::Parked) > 0;
     let may_show =
@@ -23,25 +23,25 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         Some(End::Unauthorized(said)) => ended(
             Exit::Failed,
             format!("Rhombus refuses the token: {said}"),
-            Some("put a valid token into the token file; nobody was marked failed, and the next cycle goes on"),
+            Some("put a valid token into the token file; no user was marked failed, and the next cycle continues"),
         ),
         Some(End::WrongEndpoint(said)) => ended(
             Exit::Failed,
-            format!("this is not the endpoint of this state: {said}"),
+            format!("this does not look like the endpoint this state belongs to: {said}"),
             Some("compare [rhombus] base_url with the Rhombus console"),
         ),
         Some(End::Unanswered(said)) => ended(
             if report.accepted_count() > 0 { Exit::Partial } else { Exit::Failed },
             format!("Rhombus does not answer: {said}"),
-            Some("the rest was neither tried nor marked failed; the next cycle goes on"),
+            Some("the rest was neither tried nor marked failed; the next cycle continues"),
         ),
         Some(End::NotRefreshed(said)) => ended(
             Exit::Failed,
-            format!("what Rhombus holds could not be read: {said}"),
-            Some("nothing was sent; a cycle without --refresh goes on without it"),
+            format!("could not read what Rhombus holds: {said}"),
+            Some("nothing was sent; a cycle without --refresh does not need it"),
         ),
         Some(End::Throttled(until)) => {
-            ended(Exit::Partial, format!("Rhombus asked not to be called before {until}"), None)
+            ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None)
         }
         Some(End::Deactivated) => deactivated(),
         Some(End::State(error)) => ended(Exit::Failed, error.to_string(), None),
@@ -49,7 +49,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         None if endpoint == Endpoint::Silent => ended(
             Exit::Failed,
             "Rhombus does not answer".to_owned(),
-            Some("look at the network and at [rhombus] base_url; nobody was marked failed"),
+            Some("check the network and [rhombus] base_url; no user was marked failed"),
         ),
         None if failed || may_show => (Exit::Partial, Vec::new(), None),
         None if report.count(OutstandingKind::Held) > 0 => (Exit::Held, Vec::new(), None),
@@ -59,7 +59,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
     report.error = error;
     report.hint = hint;
     report.result = match exit {
-        // A signal is obeyed, and that is no error; but not all was done.
+        // Obeying a signal is not an error, but not everything was done.
         Exit::Done if end == Some(&End::Stopped) => CycleResult::Partial,
         Exit::Done => CycleResult::Done,
         Exit::Partial => CycleResult::Partial,

@@ -1,4 +1,4 @@
-//! What the end of a cycle writes, in one transaction: who stands how, what is held, what the log says of it.
+//! Stores the end of a cycle in one transaction: entries, hold, events.
 
 use super::context::CycleContext;
 use super::end::CycleEnd;
@@ -10,11 +10,11 @@ use crate::report::{CycleReport, CycleResult, TokenProof, cycle_document};
 use crate::store::{self, JournalError};
 use rusqlite::Transaction;
 
-/// What the transaction needs of the cycle's context: it runs on the journal's thread.
+/// What the transaction needs from the cycle's context, because it runs on the journal's thread.
 struct Writer {
     cycle: CycleId,
     source: Source,
-    /// The fingerprint of a token that was proven.
+    /// The fingerprint of the proven token.
     proven: Option<String>,
     keys: ConfigKeys,
     wanted_under: ScopeVersion,
@@ -23,7 +23,7 @@ struct Writer {
     keep_history: Duration,
 }
 
-/// Writes the end of a cycle in one transaction, with the refusals that are new and its own event.
+/// Stores the end of a cycle in one transaction, with its new refusals and its own event.
 pub(super) async fn write<T: Transport>(
     context: &CycleContext<'_, T>,
     mut end: CycleEnd,
@@ -59,19 +59,19 @@ impl Writer {
         row.report = cycle_document(&report).to_string();
         row.hold = report.hold.as_deref().map(HoldId::new);
         row.export_users_count = row.export_written_at.map(|_| report.export_users_count.cast_signed());
-        // Good is what read the export and came to its end.
+        // A good cycle has read the export and was not cut short.
         row.good_at = (matches!(report.exit, Exit::Done | Exit::Partial | Exit::Held)
             && !stopped
             && row.export_written_at.is_some())
         .then_some(now);
-        // A file from the future must not make every later one look old.
+        // A file dated in the future must not make every later one look old.
         row.export_written_at = row.export_written_at.map(|written_at| written_at.min(now));
         store::finish_cycle(transaction, &row)?;
         store::prune(transaction, &self.sink_names, now, self.keep_history)?;
         Ok(report)
     }
 
-    /// Who moves on to the present settings, who stands how, who was missing.
+    /// Stores scope versions, entries and absences.
     fn write_users(&self, transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::Result<()> {
         if let Some(left_behind) = &end.left_behind {
             let scope_version = store::reserve_settings(transaction, &self.wanted_under)?;
@@ -92,7 +92,7 @@ impl Writer {
     }
 }
 
-/// What is held for an approval, and which approvals end.
+/// Stores the hold, and drops approvals that have lapsed.
 fn write_holds(transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::Result<()> {
     let (now, mut held) = (end.row.now, std::mem::take(&mut end.held));
     if let Some(users) = &end.only {

@@ -1,7 +1,7 @@
-//! The audit log's words: one event of JumpCloud Directory Insights' shape. PURE.
+//! Events of the audit log, in the shape of JumpCloud Directory Insights. PURE.
 //!
-//! A [`Draft`] says what happened; [`seal`] gives it its number, time and place in the chain. Names of
-//! `group_*` events are deliberately absent: Rhombus has no groups.
+//! A [`Draft`] says what happened; [`seal()`] adds number, time and chain. `group_*` events are deliberately absent:
+//! Rhombus has no groups.
 
 mod format;
 mod seal;
@@ -25,11 +25,11 @@ pub enum EventType {
     UserDeprovision,
     /// A DELETE was attempted.
     UserDeleteProvision,
-    /// A look-up went wrong.
+    /// A look-up failed.
     UserLookupProvision,
     /// The integration was activated.
     IdmIntegrationActivate,
-    /// Its settings were changed, its state was restored, or a link was ended by hand.
+    /// Its settings changed, its state was restored, or a link was removed by hand.
     IdmIntegrationUpdate,
     /// A new token was proven.
     IdmIntegrationReauth,
@@ -41,14 +41,14 @@ pub enum EventType {
     ReconcileHeld,
     /// A cycle ended with exit 1.
     ReconcileFailed,
-    /// An administrator released what was held.
+    /// An administrator approved what was held.
     ReconcileApproved,
-    /// Where the log stands, once a day.
+    /// The head of the log, once a day.
     LogCheckpoint,
 }
 
 impl EventType {
-    /// Its name on the wire.
+    /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,29 +70,29 @@ impl EventType {
     }
 }
 
-/// On whose behalf.
+/// Who started it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Initiator {
-    /// The program by itself.
+    /// The program itself.
     System,
-    /// A command of an administrator, by the operating system's name.
+    /// A command of an administrator, by operating system user name.
     Admin(String),
 }
 
 /// What started it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// A cycle by `--reconcile`.
+    /// A cycle started by `--reconcile`.
     Reconcile,
-    /// A cycle of the daemon's schedule.
+    /// A cycle started by the daemon's schedule.
     Schedule,
-    /// A cycle because the export changed.
+    /// A cycle started by a changed export.
     Watch,
-    /// A cycle asked for by SIGUSR1, or what a SIGHUP brought.
+    /// A cycle started by SIGUSR1, or a reload by SIGHUP.
     Signal,
-    /// The first cycle of the daemon.
+    /// The daemon's first cycle.
     Startup,
-    /// The answer to a request of an earlier, interrupted try.
+    /// The outcome of an interrupted earlier request.
     Recovery,
     /// The commands `activate` and `deactivate`.
     Activate,
@@ -115,42 +115,42 @@ impl Source {
     }
 }
 
-/// Whom an event is about; of a cycle or of the integration, nobody.
+/// The user that an event is about; events of a cycle or of the integration have none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resource {
     /// The directory id.
     pub id: DirectoryId,
     /// The username.
     pub username: Option<UserName>,
-    /// The account, where there is one.
+    /// The account's SCIM id, if there is one.
     pub target_id: Option<ScimId>,
 }
 
-/// What happened, before it has a number.
+/// An event before it is sealed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Draft {
-    /// What was done.
+    /// The type.
     pub event_type: EventType,
     /// Whether it was accepted.
     pub success: bool,
-    /// On whose behalf.
+    /// Who started it.
     pub initiator: Initiator,
     /// What started it.
     pub source: Source,
-    /// Whom it is about.
+    /// The user it is about.
     pub resource: Option<Resource>,
-    /// The attributes that it set.
+    /// The attributes set.
     pub changes: Vec<Field>,
-    /// What the endpoint answered.
+    /// The endpoint's answer.
     pub response: Response,
-    /// Why it was not accepted; empty where it was.
+    /// Why it failed; empty on success.
     pub error_message: String,
-    /// In which cycle.
+    /// The cycle, if it happened in one.
     pub cycle: Option<CycleId>,
 }
 
 impl Draft {
-    /// An event of the program's own, about nobody.
+    /// An event that is not about a user.
     #[must_use]
     pub fn new(event_type: EventType, success: bool, source: Source) -> Self {
         Self {

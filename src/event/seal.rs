@@ -1,40 +1,40 @@
-//! Gives an event its number, time and place in the chain. The line it makes is what every sink gets, byte for byte.
+//! Adds number, time and chain to an event. Every sink gets the resulting line, byte for byte.
 
 use super::{Draft, Initiator};
 use crate::model::{Action, Field, Moment, hex};
 use serde::Serialize;
 
-/// Room for most lines, chain included.
+/// Enough for most lines, chain included.
 const LINE_BYTES: usize = 1024;
 
-/// Where the log ends.
+/// The end of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
-    /// The last event's number; 0 before the first.
+    /// Sequence of the last event; 0 before the first.
     pub sequence: i64,
-    /// Its chain; empty before the first.
+    /// The last event's chain; empty before the first.
     pub chain: String,
-    /// Its time: event timestamps never go back.
+    /// The last event's time: event timestamps never go back.
     pub timestamp: Moment,
 }
 
-/// What is the same in all events of one installation.
+/// What all events of one installation share.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Installation {
-    /// 24 hex digits.
+    /// Installation id: 24 hex digits.
     pub installation_id: String,
-    /// 24 hex digits.
+    /// Integration id: 24 hex digits.
     pub integration_id: String,
-    /// The organisation, where one is configured; else empty.
+    /// The organisation; empty if none is configured.
     pub organization: String,
 }
 
 /// An event as it is stored and shipped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sealed {
-    /// Its number.
+    /// The sequence.
     pub sequence: i64,
-    /// Its line, without line end.
+    /// The line, without its newline.
     pub line: String,
 }
 
@@ -101,7 +101,7 @@ struct Correlation<'a> {
     r#type: &'static str,
 }
 
-/// Seals one event behind the head and moves the head on. `random` makes its id unique.
+/// Seals one event and advances the head. `random` makes the event's id unique.
 #[must_use]
 pub fn seal(draft: &Draft, head: &mut Head, installation: &Installation, now: Moment, random: [u8; 8]) -> Sealed {
     head.timestamp = head.timestamp.max(now);
@@ -158,7 +158,7 @@ fn change_out(field: &Field) -> ChangeOut<'_> {
     ChangeOut { field: field.name.as_str(), from: field.from.as_deref(), to: field.to.as_deref() }
 }
 
-/// serde_json escapes what JSON demands; a log also must not carry DEL, C1 controls and the two line separators.
+/// serde_json escapes what JSON requires; a log must not contain DEL, C1 controls or the two line separators either.
 fn escape(json: Vec<u8>) -> String {
     let harmful = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
     let json = String::from_utf8(json).unwrap_or_default();
@@ -175,7 +175,7 @@ fn escape(json: Vec<u8>) -> String {
     })
 }
 
-/// The type of the event that an action makes.
+/// The event type of an action.
 #[must_use]
 pub(crate) fn event_type_of(action: Action) -> super::EventType {
     match action {

@@ -1,44 +1,44 @@
-//! Whether a log is whole and unchanged: the chain of each line covers the line and everything before it.
+//! Whether a log is complete and unchanged: each line's chain covers that line and everything before it.
 
 use crate::model::hex;
 use sha2::{Digest, Sha256};
 
-/// The first thing that is wrong with a log.
+/// The first flaw of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Flaw {
-    /// At which event.
+    /// Sequence of the event.
     pub sequence: i64,
-    /// In words.
+    /// What is wrong.
     pub what: &'static str,
 }
 
-/// What stands before the first line of a log.
+/// What precedes the first line of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Before {
-    /// Nothing: it begins with the first event.
+    /// Nothing: the log starts with the first event.
     Nothing,
-    /// The chain of the event before, from the state.
+    /// The chain of the previous event, from the state.
     Known(String),
-    /// Nobody knows: the first line is taken on trust.
+    /// Unknown: the first line is taken on trust.
     Trusted,
 }
 
-/// Verifies lines one by one. A repeated line is skipped where it is byte for byte the same.
+/// Verifies a log line by line. A repeated line is skipped if it is identical.
 #[derive(Debug, Default)]
 pub struct Verifier {
     first: i64,
-    /// The chain before the first line, and that of each line since; none where the first line is taken on trust.
+    /// The chain before the first line, and that of each line since; `None` if the first line is taken on trust.
     chains: Vec<Option<String>>,
 }
 
 impl Verifier {
-    /// The sequence of a line, to ask the state for what stands before it.
+    /// A line's sequence, to ask the state for the chain before it.
     #[must_use]
     pub fn sequence_of(line: &str) -> Option<i64> {
         serde_json::from_str::<serde_json::Value>(line).ok()?.get("sequence")?.as_i64()
     }
 
-    /// A verifier of a log whose first line has this sequence.
+    /// Starts at a line with this sequence.
     #[must_use]
     pub fn begin(first: i64, before: Before) -> Self {
         let before = match before {
@@ -49,15 +49,15 @@ impl Verifier {
         Self { first, chains: vec![before] }
     }
 
-    /// Takes the next line.
+    /// Verifies the next line.
     ///
     /// # Errors
-    /// It is no event, not the next one, or not what its chain says.
+    /// It is not an event, not the next one, or does not match its chain.
     pub fn take(&mut self, line: &str) -> Result<(), Flaw> {
         let next = self.first + self.chains.len() as i64 - 1;
         let flaw = |sequence, what| Flaw { sequence, what };
-        let sequence = Self::sequence_of(line).ok_or_else(|| flaw(next, "a line that is no event"))?;
-        let Some((body, chain)) = split(line) else { return Err(flaw(sequence, "a line without its chain")) };
+        let sequence = Self::sequence_of(line).ok_or_else(|| flaw(next, "the line is not an event"))?;
+        let Some((body, chain)) = split(line) else { return Err(flaw(sequence, "the line has no chain")) };
         if sequence < self.first || sequence > next {
             return Err(flaw(next, "events are missing"));
         }
@@ -67,17 +67,17 @@ impl Verifier {
             None => true,
         };
         if !fits {
-            return Err(flaw(sequence, "the line is not what its chain says"));
+            return Err(flaw(sequence, "the line does not match its chain"));
         }
         match self.chains.get(place + 1) {
             None => self.chains.push(Some(chain.to_owned())),
             Some(known) if known.as_deref() == Some(chain) => {}
-            Some(_) => return Err(flaw(sequence, "the event is repeated with another content")),
+            Some(_) => return Err(flaw(sequence, "the event is repeated with different content")),
         }
         Ok(())
     }
 
-    /// The last event's sequence and chain; none before the first.
+    /// The last event's sequence and chain; `None` before the first.
     #[must_use]
     pub fn last(&self) -> Option<(i64, &str)> {
         let chain = self.chains[1..].last()?.as_deref()?;
@@ -85,14 +85,14 @@ impl Verifier {
     }
 }
 
-/// The chain that a line carries, and the line without it.
+/// A line's chain, and the line without it.
 fn split(line: &str) -> Option<(String, &str)> {
     let (body, rest) = line.rsplit_once(",\"chain\":\"")?;
     let chain = rest.strip_suffix("\"}")?;
     Some((format!("{body}}}"), chain))
 }
 
-/// The chain of a line behind another chain.
+/// The chain of a line that follows another chain.
 #[must_use]
 pub(super) fn chained(before: &str, line: &str) -> String {
     let mut hash = Sha256::new();
@@ -102,7 +102,7 @@ pub(super) fn chained(before: &str, line: &str) -> String {
     hex(&hash.finalize())
 }
 
-/// The chain that a line carries.
+/// A line's chain.
 #[must_use]
 pub fn chain_of(line: &str) -> Option<&str> {
     split(line).map(|(_, chain)| chain)

@@ -1,5 +1,5 @@
-//! The client itself. reqwest's defaults follow redirects, resend, read proxies from the environment and wait for ever;
-//! each of them is switched off here.
+//! The HTTP client. By default reqwest follows redirects, retries, takes proxies from the environment and waits for
+//! ever; all of that is switched off here.
 
 use super::{ANSWER_BYTES_MAX, Method, Request, Take, Transport};
 use crate::model::{Duration, Moment};
@@ -14,58 +14,58 @@ use std::path::PathBuf;
 
 const USER_AGENT: &str = concat!("rhombus-sync/", env!("CARGO_PKG_VERSION"));
 const MEDIA_TYPE: &str = "application/scim+json";
-/// How long a connection may take.
+/// Timeout of connecting, in seconds.
 const CONNECT_SECONDS_MAX: u64 = 10;
 /// The longest `Retry-After` that is believed, in seconds: a day.
 const RETRY_AFTER_SECONDS_MAX: u64 = 86_400;
 
-/// What a client is made of.
+/// What a client is built from.
 pub struct ClientSettings {
-    /// The base address, without a slash at its end.
+    /// The base URL, without a slash at its end.
     pub base_url: String,
     /// The bearer token.
     pub token: Token,
-    /// A private certificate authority.
+    /// PEM file of a private certificate authority.
     pub ca_file: Option<PathBuf>,
-    /// The only proxy.
+    /// The only proxy that is used; `None`: a direct connection.
     pub proxy: Option<String>,
     /// The deadline of a whole request.
     pub timeout: Duration,
 }
 
-/// The client cannot be made.
+/// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The certificate authority cannot be read.
     #[error("ca_file {path} cannot be used: {what}")]
     Authority {
-        /// Which file.
+        /// Path of the PEM file.
         path: PathBuf,
         /// What is wrong with it.
         what: String,
     },
-    /// The rest.
-    #[error("the HTTP client cannot be made: {0}")]
+    /// Any other cause, such as a bad proxy URL.
+    #[error("cannot build the HTTP client: {0}")]
     Other(String),
 }
 
-/// A client of one endpoint. The connection pool and the trust store are made when the first request is.
+/// A client of one endpoint. Connection pool and trust store are built at the first request.
 pub struct Client {
     settings: ClientSettings,
     inner: OnceCell<Result<reqwest::Client, String>>,
 }
 
 impl Client {
-    /// A client that has not connected to anything.
+    /// Builds nothing yet and does not connect.
     #[must_use]
     pub fn new(settings: ClientSettings) -> Self {
         Self { settings, inner: OnceCell::new() }
     }
 
-    /// Makes the pool now, to learn of a bad authority or proxy before the first request.
+    /// Builds the pool now, to learn of a bad certificate authority or proxy before the first request.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be built.
     pub fn prepare(&self) -> Result<(), ClientError> {
         if let Some(path) = &self.settings.ca_file {
             let what = authorities(path).err();
@@ -80,12 +80,12 @@ impl Client {
         self.inner.get_or_init(|| build(&self.settings)).as_ref().map_err(String::as_str)
     }
 
-    /// Takes the token out of a text, and what would show it in part.
+    /// Masks the token in a text, and anything that would reveal a part of it.
     fn cleaned(&self, text: &str) -> String {
         crate::model::clean(&text.replace(self.settings.token.expose(), MASK)).into_owned()
     }
 
-    /// The chain of an error without addresses: a filter holds a person's name.
+    /// An error's chain of causes without URLs: a filter contains a person's name.
     fn said(&self, error: reqwest::Error) -> String {
         let error = error.without_url();
         let mut said = error.to_string();
@@ -123,8 +123,8 @@ impl Client {
 
 const MASK: &str = "[secret]";
 
-/// An endpoint may repeat what it was sent, and JSON may spell it with escapes: no letter of the token goes on from here.
-/// None: it is not in there.
+/// An endpoint may echo what it was sent, and JSON may escape it: nothing of the token passes this point. `None`: the
+/// body does not contain it.
 fn without_secret(body: &str, secret: &str) -> Option<String> {
     let plain = body.contains(secret).then(|| body.replace(secret, MASK));
     let text = plain.as_deref().unwrap_or(body);
@@ -137,7 +137,7 @@ fn without_secret(body: &str, secret: &str) -> Option<String> {
     plain
 }
 
-/// Takes the secret out of every text of a JSON value; true where it was in one.
+/// Masks the secret in every string of a JSON value; true if one contained it.
 fn mask(value: &mut Value, secret: &str) -> bool {
     match value {
         Value::String(text) if text.contains(secret) => {
@@ -188,7 +188,7 @@ impl Transport for Client {
 
 fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
     let mut authorization = HeaderValue::try_from(format!("Bearer {}", settings.token.expose()))
-        .map_err(|_| "the token has a character that no header can carry".to_owned())?;
+        .map_err(|_| "the token contains a character that is not allowed in a header".to_owned())?;
     authorization.set_sensitive(true);
     let headers = [(AUTHORIZATION, authorization), (ACCEPT, HeaderValue::from_static(MEDIA_TYPE))];
     let mut builder = reqwest::Client::builder()
@@ -212,7 +212,7 @@ fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
 fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, String> {
     let pem = std::fs::read(path).map_err(|error| error.to_string())?;
     let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
-    if found.is_empty() { Err("no certificate in it".to_owned()) } else { Ok(found) }
+    if found.is_empty() { Err("it contains no certificate".to_owned()) } else { Ok(found) }
 }
 
 /// Seconds or an HTTP date (RFC 9110, section 10.2.3); anything else counts as absent.

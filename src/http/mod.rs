@@ -1,5 +1,5 @@
-//! BASE: one HTTP client for every edge: no redirect, no resend, no proxy but the configured one, a deadline and a size
-//! limit on every answer, and texts cleaned of the token before anybody else sees them.
+//! BASE: one HTTP client for every edge: no redirects, no retries, only the configured proxy, a deadline and a size
+//! limit for every answer, and texts cleaned of the token before any other room sees them.
 
 mod client;
 
@@ -11,7 +11,7 @@ use std::future::Future;
 /// The longest answer, in bytes; a list is cut into records as it streams instead.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
 
-/// What is done; in the order in which methods are listed.
+/// An HTTP method. The variants' order is the order in which methods are listed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Method {
     /// DELETE.
@@ -27,7 +27,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Its name on the wire.
+    /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,33 +39,33 @@ impl Method {
         }
     }
 
-    /// The method of that name.
+    /// Parses the name on the wire.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Get, Self::Post, Self::Patch, Self::Put, Self::Delete].into_iter().find(|method| method.as_str() == name)
     }
 }
 
-/// A request below the client's base address.
+/// A request relative to the client's base URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
-    /// What is done.
+    /// The HTTP method.
     pub method: Method,
-    /// Path and query, percent-encoded, beginning with `/`.
+    /// Path and query, percent-encoded, starting with `/`.
     pub target: String,
-    /// The body, where there is one.
+    /// The JSON body, if there is one.
     pub body: Option<Vec<u8>>,
 }
 
-/// What becomes of the body of a good answer.
+/// What to do with the body of a good answer.
 pub enum Take<'a> {
-    /// It is kept, up to [`ANSWER_BYTES_MAX`].
+    /// Keep it, up to [`ANSWER_BYTES_MAX`].
     Whole,
-    /// It is handed on as it comes; an error ends the answer.
+    /// Pass it on as it arrives; an error ends the answer.
     Stream(&'a mut dyn FnMut(&[u8]) -> Result<(), String>),
 }
 
-/// Sends requests. What tests replace to stop the program between two of them.
+/// Sends requests. Tests replace it to stop the program between two of them.
 pub trait Transport {
     /// Sends one request and waits for the answer.
     ///
@@ -73,7 +73,7 @@ pub trait Transport {
     /// There was no answer.
     fn call(&self, request: &Request, take: Take<'_>) -> impl Future<Output = Result<Answer, CallError>>;
 
-    /// A record of a streamed body without the secrets of this transport; none where it holds none.
+    /// A record of a streamed body with this transport's secrets masked; `None` if it contains none.
     fn without_secret(&self, _record: &str) -> Option<String> {
         None
     }

@@ -1,4 +1,4 @@
-//! What a plan asks for.
+//! Planned changes: what is to be done, to whom, and why.
 
 use super::{DesiredUser, DirectoryId, Names, ScimId, UserName, clean};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 pub enum Action {
     /// POST.
     Create,
-    /// An account that was there is taken over.
+    /// Takes over an existing account.
     Link,
-    /// PATCH or PUT of names.
+    /// PATCH or PUT of the names.
     Update,
     /// `active=false`.
     Deactivate,
@@ -20,7 +20,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Its name in reports, plans and the state.
+    /// The name in reports, plans and the state.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl Action {
         }
     }
 
-    /// The action of that name.
+    /// Parses that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Create, Self::Link, Self::Update, Self::Deactivate, Self::Delete]
@@ -50,7 +50,7 @@ impl Action {
     }
 }
 
-/// How a user is removed.
+/// How an account is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Removal {
     /// `active=false`; Rhombus then removes the account.
@@ -60,7 +60,7 @@ pub enum Removal {
 }
 
 impl Removal {
-    /// As an action.
+    /// The same as an [`Action`].
     #[must_use]
     pub const fn action(self) -> Action {
         match self {
@@ -75,12 +75,12 @@ worded! {
     Cause {
         Wanted = "wanted", "wanted by the directory";
         NameChanged = "name_changed", "name changed in the directory";
-        Gone = "absent", "gone from the export";
-        OutOfGroups = "out_of_group", "out of the scoped groups";
+        Gone = "absent", "missing from the export";
+        OutOfGroups = "out_of_group", "not in any scoped group";
         Suspended = "suspended", "suspended in the directory";
         Staged = "staged", "staged in the directory";
-        Vanished = "vanished", "wanted by the directory, but gone at Rhombus";
-        ScopeChanged = "configuration_scope", "the configuration: [scope] was changed and no longer wants this user";
+        Vanished = "vanished", "wanted by the directory, but the account at Rhombus is gone";
+        ScopeChanged = "configuration_scope", "the configuration: [scope] was changed and no longer includes this user";
         SourceChanged = "configuration_directory", "the configuration: [directory] was changed and the new source lacks this user";
     }
 }
@@ -102,24 +102,24 @@ impl Cause {
     }
 }
 
-/// The kinds that the guard counts apart.
+/// The kinds of change that the guard counts separately.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum GuardKind {
-    /// Gone from the export, or from its groups: an absence, or nearly one.
+    /// Missing from the export, or from the scoped groups.
     Absent,
-    /// Said to be suspended or staged: a statement.
+    /// The export says suspended or staged, which is stronger evidence.
     Suspended,
     /// A new account.
     Create,
-    /// Other names.
+    /// New names.
     Update,
 }
 
 impl GuardKind {
-    /// All of them, in the order in which they are shown.
+    /// In the order in which they are shown.
     pub const ALL: [Self; 4] = [Self::Absent, Self::Suspended, Self::Create, Self::Update];
 
-    /// Its name in the configuration and in the state.
+    /// The name in the configuration and in the state.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -130,14 +130,14 @@ impl GuardKind {
         }
     }
 
-    /// The kind of that name.
+    /// Parses that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
-/// An attribute of an account that we set.
+/// An account attribute that we set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FieldName {
     /// `userName`.
@@ -148,12 +148,12 @@ pub enum FieldName {
     FamilyName,
     /// `externalId`.
     ExternalId,
-    /// `active`, only to bring back an account found inactive.
+    /// `active`, set only to reactivate an account found inactive.
     Active,
 }
 
 impl FieldName {
-    /// Its SCIM path (RFC 7643, section 4.1).
+    /// The SCIM path (RFC 7643, section 4.1).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -169,69 +169,69 @@ impl FieldName {
 /// One attribute, before and after.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Field {
-    /// Which.
+    /// The attribute.
     pub name: FieldName,
-    /// What the account carries; `None` where there is no account, or no such value.
+    /// The account's present value; `None` if there is no account or no value.
     pub from: Option<Box<str>>,
-    /// What it should carry.
+    /// The wanted value.
     pub to: Option<Box<str>>,
 }
 
-/// What makes a change the same change: the guard, holds and approvals count by it.
+/// The identity of a change: the guard, holds and approvals count by it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChangeKey {
     /// What is done.
     pub action: Action,
-    /// To whom.
+    /// The user.
     pub directory_id: DirectoryId,
-    /// To which account; `None` for one that does not exist yet.
+    /// The account; `None` if it does not exist yet.
     pub scim_id: Option<ScimId>,
 }
 
-/// A planned change, with what was before and what will be after.
+/// A planned change, with the state before and after.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// Make an account; becomes a link where the look-up finds one.
+    /// Create an account; becomes a link if the look-up finds one.
     Create {
-        /// Who.
+        /// The wanted user.
         user: DesiredUser,
-        /// The link whose removal must be confirmed first, because its account carries this username.
+        /// The link whose removal must be confirmed first, because its account has this username.
         after_removal_of: Option<DirectoryId>,
         /// Whether the user had an account that is gone at Rhombus.
         vanished: bool,
     },
     /// Set names.
     Update {
-        /// Whose account.
+        /// The user.
         directory_id: DirectoryId,
-        /// Which account.
+        /// The account.
         scim_id: ScimId,
-        /// The userName it carries.
+        /// The account's userName.
         user_name: UserName,
-        /// The names it carries.
+        /// The names it has.
         carried: Box<Names>,
-        /// The names it should carry.
+        /// The names it should get.
         wanted: Box<Names>,
-        /// Whether the account was found inactive and is brought back.
+        /// Whether the account was found inactive and is reactivated.
         reactivate: bool,
     },
-    /// Take an account away.
+    /// Remove an account.
     Remove {
-        /// Whose account.
+        /// The user.
         directory_id: DirectoryId,
-        /// Which account.
+        /// The account.
         scim_id: ScimId,
-        /// The userName it carries.
+        /// The account's userName.
         user_name: UserName,
-        /// How.
+        /// DELETE, or `active=false`.
         removal: Removal,
-        /// Why.
+        /// Why it is removed.
         cause: Cause,
     },
 }
 
 impl Change {
-    /// What is done.
+    /// The action in reports and in the state.
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
@@ -241,7 +241,7 @@ impl Change {
         }
     }
 
-    /// To whom.
+    /// The user.
     #[must_use]
     pub fn directory_id(&self) -> &DirectoryId {
         match self {
@@ -250,7 +250,7 @@ impl Change {
         }
     }
 
-    /// To which account, where there is one.
+    /// The account, if there is one.
     #[must_use]
     pub fn scim_id(&self) -> Option<&ScimId> {
         match self {
@@ -259,7 +259,7 @@ impl Change {
         }
     }
 
-    /// The username that is shown: the account's, or for a create the directory's.
+    /// The username to show: the account's, or for a create the directory's.
     #[must_use]
     pub fn user_name(&self) -> &UserName {
         match self {
@@ -268,7 +268,7 @@ impl Change {
         }
     }
 
-    /// Why.
+    /// Why it is planned.
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
@@ -279,7 +279,7 @@ impl Change {
         }
     }
 
-    /// Which limit of the guard it counts against.
+    /// The guard's limit that it counts against.
     #[must_use]
     pub fn guard_kind(&self) -> GuardKind {
         match self.cause() {
@@ -290,13 +290,13 @@ impl Change {
         }
     }
 
-    /// What makes it the same change tomorrow.
+    /// Its identity, stable across cycles.
     #[must_use]
     pub fn key(&self) -> ChangeKey {
         ChangeKey { action: self.action(), directory_id: self.directory_id().clone(), scim_id: self.scim_id().cloned() }
     }
 
-    /// A digest of what it wants; while that stays the same, a failure waits for its time.
+    /// A digest of what it wants; as long as that is unchanged, a failure waits for its next try.
     #[must_use]
     pub fn wanted(&self) -> String {
         let fields = self.fields();
@@ -337,12 +337,12 @@ fn created_fields(user: &DesiredUser) -> Vec<Field> {
     .collect()
 }
 
-/// The names that differ, each with both values.
+/// The names that differ, with both values.
 fn differing_fields(carried: &Names, wanted: &Names) -> Vec<Field> {
     let pair = |name, carried: &Option<Box<str>>, wanted: &Option<Box<str>>| {
         let wanted = wanted.as_deref()?;
         let before = carried.as_deref().unwrap_or_default();
-        // What is carried is the endpoint's text: cut and cleaned before anybody sees it.
+        // The present value is the endpoint's text: cut and cleaned before anybody sees it.
         (before != wanted).then(|| Field { name, from: Some(clean(before).into()), to: Some(wanted.into()) })
     };
     [

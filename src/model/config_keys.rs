@@ -1,18 +1,18 @@
-//! A configuration by its keys, so that the log can say which of them an edit changed.
+//! A configuration by its keys, so that the log can name the keys that an edit changed.
 //!
-//! Only what is not at its default is kept, as a digest: a key that a release brings, or no longer knows, is no edit; and no
-//! value is repeated anywhere.
+//! Only a digest of each value that is not the default is kept: a key that a release adds or drops is then not an edit,
+//! and no value is repeated anywhere.
 
 use super::short_digest;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Every key of a configuration, and a digest of its value where that is not the default.
+/// Every key of a configuration, with a digest of its value unless that is the default.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ConfigKeys(BTreeMap<String, Option<String>>);
 
 impl ConfigKeys {
-    /// The keys of a configuration, as nested objects, beside all of its defaults.
+    /// Takes a configuration and the defaults, both as nested objects.
     #[must_use]
     pub fn of(config: &Value, defaults: &Value) -> Self {
         let mut keys = BTreeMap::new();
@@ -20,14 +20,14 @@ impl ConfigKeys {
         Self(keys)
     }
 
-    /// As the state remembers them.
+    /// The form that the state stores.
     #[must_use]
     pub fn to_json(&self) -> String {
         let set = self.0.iter().filter_map(|(key, digest)| Some((key.clone(), Value::from(digest.clone()?))));
         Value::Object(set.collect()).to_string()
     }
 
-    /// Which keys have another value than they had when they were remembered so.
+    /// The keys whose value differs from a stored configuration.
     #[must_use]
     pub fn changed_since(&self, remembered: &str) -> Vec<&str> {
         let before: Map<String, Value> = serde_json::from_str(remembered).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The words of the domain, as types that cannot hold a wrong value. PURE: no IO, no clock.
+//! The domain's types, which cannot hold an invalid value. PURE: no IO, no clock.
 //!
-//! What is deliberately absent: anything about files, HTTP or SQL. Those rooms turn what they read into these
-//! types at their edge and hand them on.
+//! Deliberately absent: anything about files, HTTP or SQL. Other rooms parse what they read into these types at their
+//! edge.
 
 #[macro_use]
 mod worded;
@@ -47,7 +47,7 @@ macro_rules! text_id {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// Takes the text as it is.
+            /// Takes any text.
             #[must_use]
             pub fn new(text: impl Into<Box<str>>) -> Self {
                 Self(text.into())
@@ -97,11 +97,11 @@ pub const NAME_BYTES_MAX: usize = 1024;
 pub struct UserName(Box<str>);
 
 impl UserName {
-    /// Takes a username that is an e-mail: one `@`, something on both sides, no space or control character,
-    /// at most [`USER_NAME_BYTES_MAX`] bytes.
+    /// Parses an e-mail address: one `@`, something on both sides, no space or control character, at most
+    /// [`USER_NAME_BYTES_MAX`] bytes.
     ///
     /// # Errors
-    /// Why it is none.
+    /// Why it is not a valid username.
     pub fn parse(text: &str) -> Result<Self, RecordFault> {
         if text.len() > USER_NAME_BYTES_MAX {
             return Err(RecordFault::LongUsername);
@@ -121,13 +121,13 @@ impl UserName {
         }
     }
 
-    /// Takes a username that the endpoint or the state holds, whatever it looks like.
+    /// Takes a username of the endpoint or the state, in whatever form.
     #[must_use]
     pub fn of_account(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// As it was written.
+    /// The original spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -139,7 +139,7 @@ impl UserName {
         text::fold(&self.0)
     }
 
-    /// The coarser form that tells look-alikes apart from equals: NFKC case folding.
+    /// A coarser form that finds look-alikes: NFKC case folding.
     #[must_use]
     pub fn casefolded(&self) -> String {
         text::casefold(&self.0)
@@ -158,13 +158,13 @@ impl fmt::Display for UserName {
     }
 }
 
-/// Whether a text has a control character (C0, DEL, C1).
+/// Whether a text contains a control character (C0, DEL, C1).
 #[must_use]
 pub fn has_control(text: &str) -> bool {
     text.bytes().any(|byte| byte < b' ' || byte == 0x7f) || (!text.is_ascii() && text.chars().any(char::is_control))
 }
 
-/// Folds a username that may not be one, for lists of protected names and claims of unusable records.
+/// Folds text that may not be a valid username, for protected names and the claims of unusable records.
 #[must_use]
 pub fn folded(text: &str) -> String {
     text::fold(text)

@@ -1,33 +1,33 @@
-//! What is said of a user whose wanted change is not done.
+//! Users whose wanted change is not done, and why.
 
 use super::{Action, DirectoryId, Field, Moment, Reason, ScimId, UserName};
 use std::cmp::Ordering;
 
-/// What is said of a user whose wanted change is not done.
+/// The list in which such a user is reported.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum OutstandingKind {
-    /// The guard, or a doubt about the account, holds it back.
+    /// Held back by the guard, or by a doubt about the account.
     Held,
-    /// It goes on by itself, at a time or with the next export.
+    /// Continues by itself, at a set time or with the next export.
     Waiting,
     /// The record, or what it asks for, cannot be followed.
     Refused,
     /// Three accepted updates changed nothing.
     Parked,
-    /// Rhombus did not take it; it is tried again.
+    /// Rhombus did not accept it; it is retried.
     Failed,
-    /// The policy says that this user stays.
+    /// The policy is to keep this user.
     Kept,
     /// The account was changed at Rhombus, not by us.
     Drift,
 }
 
 impl OutstandingKind {
-    /// All of them.
+    /// In the order of reports.
     pub const ALL: [Self; 7] =
         [Self::Held, Self::Waiting, Self::Refused, Self::Parked, Self::Failed, Self::Kept, Self::Drift];
 
-    /// Its name in reports and in the state.
+    /// The name in reports and in the state.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl OutstandingKind {
         }
     }
 
-    /// The kind of that name.
+    /// Parses that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -51,28 +51,28 @@ impl OutstandingKind {
 /// One user whose wanted change is not done, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OutstandingUser {
-    /// In which list it stands.
+    /// The list it belongs to.
     pub kind: OutstandingKind,
-    /// Who; `None` for a record that names nobody.
+    /// The user; `None` if the record matches no known user.
     pub directory_id: Option<DirectoryId>,
-    /// By which name; `None` where no name is known.
+    /// The username; `None` if none is known.
     pub username: Option<UserName>,
-    /// Why.
+    /// Why the change is not done.
     pub reason: Reason,
-    /// What was to be done, where that is known.
+    /// The wanted change, if it is known.
     pub action: Option<Action>,
     /// When a cycle first stored it; `None` before.
     pub since: Option<Moment>,
-    /// When it goes on by itself.
+    /// When it continues by itself.
     pub until: Option<Moment>,
-    /// The wanted value, as a digest: a refusal is said again only when it or the reason changes, and a
-    /// failure is tried at once when it changes.
+    /// A digest of the wanted value. A refusal is logged again only if this or the reason changes; a failure is retried
+    /// at once if this changes.
     pub wanted: Box<str>,
-    /// How often it failed in a row.
+    /// Failures in a row.
     pub attempts: u32,
-    /// The account, where there is one: it decides the type of the event.
+    /// The account, if there is one: decides the event type.
     pub scim_id: Option<ScimId>,
-    /// The wanted value, for the event of a refusal; not stored.
+    /// The wanted values, for the event of a refusal; not stored.
     pub fields: Vec<Field>,
 }
 
@@ -100,29 +100,29 @@ impl OutstandingUser {
         }
     }
 
-    /// The same, of an account that we hold.
+    /// Sets the linked account.
     #[must_use]
     pub fn account(mut self, scim_id: &ScimId) -> Self {
         self.scim_id = Some(scim_id.clone());
         self
     }
 
-    /// The same, with the attributes that were wanted.
+    /// Sets the wanted attributes.
     #[must_use]
     pub fn fields(mut self, fields: Vec<Field>) -> Self {
         self.fields = fields;
         self
     }
 
-    /// The same, with the action that is not done.
+    /// Sets the action that is not done.
     #[must_use]
     pub fn action(mut self, action: Action) -> Self {
         self.action = Some(action);
         self
     }
 
-    /// Whether another entry of the same user is this one, still: what failed or is held may be so for another reason
-    /// by now, as long as it is the same change.
+    /// Whether another entry of the same user continues this one: a failed or held change may by now have another
+    /// reason, as long as it is the same change.
     #[must_use]
     pub fn goes_on_as(&self, other: &Self) -> bool {
         let same_change = self.action == other.action && self.scim_id == other.scim_id;
@@ -139,14 +139,14 @@ impl OutstandingUser {
         by_user.then_with(|| self.reason.code().cmp(other.reason.code()))
     }
 
-    /// The same, with the time at which it goes on.
+    /// Sets when it continues.
     #[must_use]
     pub fn until(mut self, until: Moment) -> Self {
         self.until = Some(until);
         self
     }
 
-    /// The same, with the digest of the wanted value.
+    /// Sets the digest of the wanted value.
     #[must_use]
     pub fn wanted(mut self, wanted: impl Into<Box<str>>) -> Self {
         self.wanted = wanted.into();
@@ -154,15 +154,15 @@ impl OutstandingUser {
     }
 }
 
-/// A user whose last request got no answer, and whose intent is open therefore.
+/// A user whose last request got no answer, so that its intent is still open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InDoubt {
     /// What was to be done.
     pub action: Action,
-    /// The userName that the account carries, or will.
+    /// The userName that the account has, or will get.
     pub user_name: UserName,
-    /// When it goes on.
+    /// When it continues.
     pub until: Moment,
-    /// What was wanted ([`super::Change::wanted`]), where sending just that again does no harm, whatever became of it.
+    /// What was wanted ([`super::Change::wanted`]), if sending exactly that again is harmless, whatever became of it.
     pub again: Option<String>,
 }

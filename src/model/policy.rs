@@ -1,61 +1,61 @@
-//! Choices of the configuration that several rooms act on, by the names that they have there.
+//! Choices of the configuration that several rooms act on, spelled as in the configuration.
 
 use super::Removal;
 use serde::{Deserialize, Serialize};
 
-/// Where users come from.
+/// `[directory] source`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
-    /// A file.
+    /// A local export file.
     File,
 }
 
-/// How an export is written down.
+/// `[directory] format`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Decided by the first byte that is no white space.
+    /// Detected from the first byte that is not white space.
     Auto,
     /// An array of users, or pages.
     Json,
-    /// One user a line.
+    /// One user per line.
     Ndjson,
-    /// A header row and a row a user.
+    /// A header row, then one row per user.
     Csv,
 }
 
-/// How names are updated.
+/// `[rhombus] update_method`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateMethod {
-    /// PATCH, one operation an attribute.
+    /// PATCH, one operation per attribute.
     Patch,
     /// PUT of the whole account.
     Put,
 }
 
-/// Whether accounts with the same username that we did not make are taken over.
+/// `[rhombus] existing_accounts`: what happens to accounts with the same username that we did not create.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExistingAccounts {
-    /// Linked.
+    /// They are linked.
     Adopt,
-    /// Refused.
+    /// They are refused.
     Refuse,
 }
 
-/// What a refresh does about names changed and accounts gone at Rhombus.
+/// `[rhombus] on_drift`: what a refresh does about changed names and missing accounts at Rhombus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDrift {
-    /// Sets the names again, and makes the account again.
+    /// Sets the names and creates the account again.
     Repair,
-    /// Lists it.
+    /// Only lists it.
     Report,
 }
 
-/// What is done with a user who should not be there.
+/// `[rhombus] on_suspended` and `on_removed`: what happens to users who are no longer wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Removals {
@@ -68,7 +68,7 @@ pub enum Removals {
 }
 
 impl Removals {
-    /// How the account is taken away; none where it is kept.
+    /// How the account is removed; `None` if it is kept.
     #[must_use]
     pub const fn removal(self) -> Option<Removal> {
         match self {

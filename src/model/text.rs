@@ -1,10 +1,10 @@
-//! How texts are folded, escaped, cut and digested. One place, so that two rooms never disagree.
+//! Folding, escaping, cutting and hashing of texts, in one place, so that all rooms agree.
 
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 
-/// What a text of the endpoint is cut to, in bytes, before it goes anywhere.
+/// Texts from outside are cut to this length, in bytes, before they go anywhere.
 const FOREIGN_TEXT_BYTES_MAX: usize = 512;
 
 /// NFC, then Unicode lower case.
@@ -28,7 +28,8 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// SHA-256 over the parts, each with its length before it, as hex; two lists of parts never share one.
+/// The first half of a SHA-256 over the parts, as 32 hex digits. Each part has its length in front, so that no two
+/// lists of parts collide.
 #[must_use]
 pub fn short_digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
@@ -39,9 +40,9 @@ pub fn short_digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     hex(&hash.finalize()[..16])
 }
 
-/// A text from outside made fit to be shown: cut to 512 bytes, line ends and controls as spaces.
+/// Makes a text from outside fit to be shown: cut to 512 bytes, with line ends and control characters as spaces.
 ///
-/// Secrets are taken out before, where they are known (`http`).
+/// `http` has already removed known secrets.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     let mut end = text.len().min(FOREIGN_TEXT_BYTES_MAX);
@@ -60,7 +61,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// An error and its causes, one text each.
+/// An error and its causes, one string each.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
     let mut said = vec![error.to_string()];

@@ -1,4 +1,4 @@
-//! Time as the program counts it: milliseconds since 1970, UTC, and whole seconds of duration.
+//! Points in time as milliseconds since 1970, UTC, and durations as whole seconds.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -9,32 +9,32 @@ use std::fmt;
 pub struct Moment(pub i64);
 
 impl Moment {
-    /// That much later.
+    /// Adds a duration.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.milliseconds()))
     }
 
-    /// That much earlier.
+    /// Subtracts a duration.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.milliseconds()))
     }
 
-    /// Whether a calendar has it.
+    /// Whether it can be written as a calendar date.
     #[must_use]
     pub fn is_date(self) -> bool {
         jiff::Timestamp::from_millisecond(self.0).is_ok()
     }
 
-    /// How long after `earlier` this is, in milliseconds; negative where it is before.
+    /// Time since `earlier`, in milliseconds; negative if this is before it.
     #[must_use]
     pub fn since_ms(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// What time it is. A trait, because tests must replace it.
+/// A source of the present time. A trait, because tests must replace it.
 pub trait Clock {
     /// Now.
     fn now(&self) -> Moment;
@@ -50,23 +50,23 @@ impl fmt::Display for Moment {
     }
 }
 
-/// A duration of the configuration: an integer and `s`, `m`, `h` or `d`.
+/// A duration as in the configuration: an integer and `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Duration {
     seconds: u32,
 }
 
 impl Duration {
-    /// So many seconds.
+    /// From whole seconds.
     #[must_use]
     pub const fn from_seconds(seconds: u32) -> Self {
         Self { seconds }
     }
 
-    /// Reads `30s`, `5m`, `26h`, `365d`.
+    /// Parses `30s`, `5m`, `26h`, `365d`.
     ///
     /// # Errors
-    /// What a duration looks like, where this is none.
+    /// The expected form, if the text is not a duration.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const SHAPE: &str = "a duration is an integer and s, m, h or d, like \"30s\"";
         let unit = match text.as_bytes().last() {
@@ -80,17 +80,17 @@ impl Duration {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(SHAPE);
         }
-        let count: u32 = digits.parse().map_err(|_| "a duration is longer than 136 years")?;
-        count.checked_mul(unit).map(Self::from_seconds).ok_or("a duration is longer than 136 years")
+        let count: u32 = digits.parse().map_err(|_| "a duration is at most 136 years")?;
+        count.checked_mul(unit).map(Self::from_seconds).ok_or("a duration is at most 136 years")
     }
 
-    /// In milliseconds.
+    /// The length in milliseconds.
     #[must_use]
     pub fn milliseconds(self) -> i64 {
         i64::from(self.seconds) * 1000
     }
 
-    /// As the standard library's.
+    /// The same as a [`std::time::Duration`].
     #[must_use]
     pub fn std(self) -> std::time::Duration {
         std::time::Duration::from_secs(u64::from(self.seconds))

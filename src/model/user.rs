@@ -1,13 +1,13 @@
-//! A user on its way: as the directory says it (`DirectoryUser`), as it should be (`DesiredUser`), as we left it at
-//! Rhombus (`ProvisionedUser`).
+//! Three forms of a user: as the directory says (`DirectoryUser`), as wanted (`DesiredUser`), and as we left the
+//! account at Rhombus (`ProvisionedUser`).
 
 use super::{Column, DirectoryId, RecordFault, ScimId, UserName};
 use std::borrow::Cow;
 
-/// One member of a record, before anybody has judged it: a wrong type is remembered, not refused.
+/// One member of a record, not judged yet: a wrong type is remembered, not refused.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum RawValue<'a> {
-    /// The key is not there.
+    /// The key is absent.
     #[default]
     Absent,
     /// `null`.
@@ -16,17 +16,17 @@ pub enum RawValue<'a> {
     Text(Cow<'a, str>),
     /// A boolean.
     Flag(bool),
-    /// A number, an array or an object: of no use where a text or a boolean is asked for.
+    /// A number, an array or an object: useless where a string or a boolean is expected.
     Other,
 }
 
-/// The member `groups`, before anybody has judged it.
+/// The member `groups`, not judged yet.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum RawGroups<'a> {
-    /// The key is not there, or `null`.
+    /// The key is absent, or `null`.
     #[default]
     Absent,
-    /// Names, or the `name` of objects.
+    /// Names, or the `name` of each object.
     Listed(Vec<Cow<'a, str>>),
     /// A cell of a CSV, and what stands between two groups in it.
     Cell(Cow<'a, str>, char),
@@ -35,7 +35,7 @@ pub enum RawGroups<'a> {
 }
 
 impl RawGroups<'_> {
-    /// The names, without blanks around them.
+    /// The group names, without surrounding spaces.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let (listed, cell) = match self {
             Self::Listed(names) => (names.as_slice(), None),
@@ -47,15 +47,15 @@ impl RawGroups<'_> {
     }
 }
 
-/// The member `state`, read in the words of `[directory.states]` or in ours.
+/// The member `state`, in the words of `[directory.states]` or in ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RawState {
-    /// It is not there, `null`, or empty.
+    /// Missing, `null`, or empty.
     #[default]
     Absent,
-    /// The same, in an export that says where a state stands, or says one of most users.
+    /// The same, in an export that maps `state` or gives most users one.
     Lacking,
-    /// One of the words.
+    /// One of the known words.
     Said(UserState),
     /// Another word.
     Unknown,
@@ -63,115 +63,115 @@ pub enum RawState {
     Other,
 }
 
-/// A record of an export, cut out and typed, not judged: `plan::mapping` says what it asks for.
+/// A parsed record of an export; `plan::mapping` judges what it asks for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DirectoryUser<'a> {
-    /// The immutable key.
+    /// The directory's immutable id.
     pub id: RawValue<'a>,
     /// The username, which must be an e-mail address.
     pub username: RawValue<'a>,
-    /// Read for import matching only, never pushed.
+    /// Used only to match accounts for an import; never sent.
     pub email: RawValue<'a>,
     /// `name.givenName`.
     pub firstname: RawValue<'a>,
     /// `name.familyName`.
     pub lastname: RawValue<'a>,
-    /// What it says of the user's state.
+    /// The user's state.
     pub state: RawState,
-    /// Decides only where `state` is absent.
+    /// Decides only if `state` is absent.
     pub activated: RawValue<'a>,
-    /// True: suspended, whatever `state` says.
+    /// If true: suspended, whatever `state` says.
     pub suspended: RawValue<'a>,
-    /// The groups this user is in.
+    /// The user's groups.
     pub groups: RawGroups<'a>,
     /// A name that is the word for "nothing" of some program: it is absent here, and listed.
     pub null_word: Option<Column>,
 }
 
-/// What the directory says of a user's state.
+/// A user's state in the directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum UserState {
-    /// May work.
+    /// May have access.
     Activated,
-    /// Not yet.
+    /// Not active yet.
     Staged,
-    /// Not any more, or not now.
+    /// Not active any more, or not now.
     Suspended,
 }
 
-/// Why a record cannot be used. The user it stands for is present, and is never removed because of it.
+/// Why a record cannot be used. Its user counts as present, and is never removed because of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unusable {
-    /// The id it stands for, where it has a valid one.
+    /// The record's id, if it is valid.
     pub id: Option<DirectoryId>,
-    /// The username it carries, where it carries a text.
+    /// The record's username, if it is a string.
     pub username: Option<UserName>,
     /// What is wrong with it.
     pub fault: RecordFault,
 }
 
-/// The two names that are managed. `None`: the export does not carry the key, so the name is left alone.
+/// The two managed names. `None`: the export does not have the key, so the name is left alone.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Names {
-    /// `name.givenName`; an empty text clears it.
+    /// `name.givenName`; an empty string clears it.
     pub given: Option<Box<str>>,
-    /// `name.familyName`; an empty text clears it.
+    /// `name.familyName`; an empty string clears it.
     pub family: Option<Box<str>>,
 }
 
-/// A user who should exist, valid by construction (`plan::mapping`).
+/// A user who should exist; always valid, because only `plan::mapping` makes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DesiredUser {
     /// Sent as `externalId`.
     pub id: DirectoryId,
-    /// Sent as `userName`, at the create and never again.
+    /// Sent as `userName`, only in the create.
     pub user_name: UserName,
-    /// The names it should carry.
+    /// The names the account should have.
     pub names: Names,
 }
 
-/// A row of the snapshot: an account we made or took over, as we last saw it.
+/// A row of the snapshot: an account that we created or took over, as we last saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProvisionedUser {
-    /// The row's number; dense enough to keep a bit for each.
+    /// Row number; dense enough for a bit set.
     pub row: i64,
-    /// Whose account it is.
+    /// The user.
     pub directory_id: DirectoryId,
-    /// Which account it is.
+    /// The account.
     pub scim_id: ScimId,
-    /// The userName that the account carries.
+    /// The account's userName.
     pub user_name: UserName,
-    /// The names that the account carries; `None`: none was ever seen.
+    /// The account's names; `None`: never seen.
     pub names: Names,
-    /// Whether the account is active; one that was found inactive is brought back.
+    /// Whether the account is active; one that was found inactive is reactivated.
     pub active: bool,
-    /// Whether it was seen with another userName: it may be somebody else's by now, and is left alone.
+    /// Whether the account was renamed: it may belong to somebody else by now, and is left alone.
     pub foreign: bool,
-    /// The `[directory]` and `[scope]` settings under which it was last wanted.
+    /// The scope version under which the user was last wanted.
     pub settings: i64,
-    /// How many accepted updates in a row did not change the account.
+    /// Accepted updates in a row that did not change the account.
     pub futile_count: u32,
     /// The digest of the names that those updates wanted.
     pub futile_wanted: Option<Box<str>>,
 }
 
-/// What of a snapshot row is looked at where it lies: most users are as they should be, and of those nothing is kept.
+/// The columns compared in place: most users are unchanged, and nothing is kept of those.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RowView<'r> {
-    /// The userName that the account carries.
+    /// The account's userName.
     pub user_name: &'r str,
-    /// The given name that the account carries; empty where it carries none.
+    /// The account's given name; empty if it has none.
     pub given: &'r str,
-    /// The family name, likewise.
+    /// The account's family name; empty if it has none.
     pub family: &'r str,
-    /// Whether the account is active, and ours as far as is known.
+    /// Whether the account is active and, as far as is known, ours.
     pub active: bool,
-    /// The `[directory]` and `[scope]` settings under which it was last wanted.
+    /// The scope version under which the user was last wanted.
     pub settings: i64,
 }
 
 impl ProvisionedUser {
-    /// What an export is compared with.
+    /// The compared columns.
     #[must_use]
     pub fn row_view(&self) -> RowView<'_> {
         RowView {
@@ -184,20 +184,20 @@ impl ProvisionedUser {
     }
 }
 
-/// How an account was found that is not as the snapshot has it; each was read by its id.
+/// How an account differs from the snapshot; each was read by its id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seen {
-    /// It is gone, at an endpoint that shows others of ours.
+    /// It is gone, at an endpoint that shows other linked accounts.
     Gone,
-    /// It carries these names, and is active or not.
+    /// It has these names, and is active or not.
     Carries(Names, bool),
-    /// It carries another userName, with these names, active or not: it may be somebody else's by now; or was renamed there,
+    /// It was renamed; with its names, and whether it is active. It may belong to somebody else by now, or was renamed
     /// as the directory wants it. An `externalId` that is shown is ours.
     Foreign(UserName, Names, bool),
 }
 
 impl Names {
-    /// What differs between these wanted names and those an account carries: absent, `null` and `""` are equal.
+    /// Whether an account with the names `carried` must be changed: absent, `null` and `""` are equal.
     #[must_use]
     pub fn differ_from(&self, carried: &Self) -> bool {
         fn differs(wanted: Option<&str>, carried: Option<&str>) -> bool {
@@ -207,7 +207,7 @@ impl Names {
             || differs(self.family.as_deref(), carried.family.as_deref())
     }
 
-    /// Names wanted a moment ago laid over those that were carried: what the account carries once it obeyed.
+    /// The names an account has after an update: the wanted ones, else those it had.
     #[must_use]
     pub fn laid_over(&self, carried: &Self) -> Self {
         Self {
@@ -216,7 +216,7 @@ impl Names {
         }
     }
 
-    /// A short text that is equal for equal wants, for "three updates did not change this".
+    /// A short digest of wanted names, to recognise "three updates did not change this".
     #[must_use]
     pub fn digest(&self, reactivate: bool) -> String {
         let part = |name: &Option<Box<str>>| name.as_deref().map_or("-".to_owned(), |name| format!("+{name}"));
@@ -228,11 +228,11 @@ impl Names {
     }
 }
 
-/// Whether an absence from this export means that the user is gone.
+/// Whether an absence from this export proves that the user is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
-    /// The export is whole: a document that closed, totals that match, or a checksum beside it.
+    /// The export is complete: a closed document, matching totals, or a checksum beside it.
     Whole,
-    /// It may have been cut where it still parses: an absence must be seen in two exports.
+    /// It may be truncated and still parse: an absence must be seen in two exports.
     Unproven,
 }

@@ -1,25 +1,25 @@
-//! Lists of words: a variant, its stable code for programs and its sentence for people, one line each.
+//! Lists of reasons: each variant with its stable code for programs and its sentence for people, on one line.
 
-/// Declares such a list, so that no variant can lack a code or a sentence.
+/// Declares such a list; no variant can lack a code or a sentence.
 macro_rules! worded {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $code:literal, $sentence:literal;)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum $name {
-            $(#[doc = $sentence] $variant,)*
+            $(#[doc = concat!("`", $sentence, "`")] $variant,)*
         }
 
         impl $name {
-            /// All of them.
+            /// All variants.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Its stable name.
+            /// The stable code.
             #[must_use]
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// The one of that name.
+            /// The variant with that code.
             #[must_use]
             pub fn from_code(code: &str) -> Option<Self> {
                 match code { $($code => Some(Self::$variant),)* _ => None }

@@ -1,43 +1,43 @@
-//! JSON arrays and pages, walked through member by member, so that a page may hold more than the window.
+//! Walks JSON arrays and pages member by member, so that a page may be larger than the window.
 
 use super::{Progress, RecordsError, TakeRecord, Window, json_fault};
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
-/// How the members of a page are called; letter case is no difference.
+/// The member names of a page, in any letter case.
 #[derive(Clone, Debug)]
 pub struct PageShape {
-    /// The member that holds the records.
+    /// The member with the records.
     pub records: Cow<'static, str>,
-    /// The member that says how many there are in all.
+    /// The member with the total.
     pub total: &'static str,
-    /// Which documents there may be.
+    /// The documents that are allowed.
     pub documents: Shape,
 }
 
-/// Which documents a stream may hold.
+/// The documents that a stream may contain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
-    /// An array of records, or pages: one, an array of them, or one after another.
+    /// An array of records, or pages: one page, an array of pages, or pages one after another.
     ArrayOrPages,
-    /// One page, whose records may be left out where the total is 0.
+    /// One page, whose records may be absent if the total is 0.
     OnePage,
-    /// One object, of whatever kind, that holds the records.
+    /// One object of any kind that contains the records.
     Wrapper,
 }
 
-/// The shape of an API page of JumpCloud: `{"totalCount": N, "results": […]}`.
+/// A page of JumpCloud's API: `{"totalCount": N, "results": […]}`.
 pub const JUMPCLOUD_PAGE: PageShape =
     PageShape { records: Cow::Borrowed("results"), total: "totalCount", documents: Shape::ArrayOrPages };
-/// The shape of a SCIM ListResponse (RFC 7644, section 3.4.2).
+/// A SCIM ListResponse (RFC 7644, section 3.4.2).
 pub const SCIM_LIST: PageShape =
     PageShape { records: Cow::Borrowed("Resources"), total: "totalResults", documents: Shape::OnePage };
 
-/// Members by which a page says that another one follows.
+/// Members by which a page announces another one.
 const NEXT_PAGE: [&str; 2] = ["@odata.nextLink", "nextPageToken"];
 
 impl PageShape {
-    /// An object that holds its records in a member of this name.
+    /// An object with its records in a member of this name.
     #[must_use]
     pub fn wrapper(records: &str) -> Self {
         Self { records: records.to_owned().into(), total: "totalCount", documents: Shape::Wrapper }
@@ -64,7 +64,7 @@ enum Elements {
     Pages,
 }
 
-/// Walks through one JSON array of records, or through pages: one, an array of them, or one after another.
+/// Walks one JSON array of records, or pages: one page, an array of pages, or pages one after another.
 #[derive(Debug)]
 pub struct Documents {
     shape: PageShape,
@@ -77,14 +77,14 @@ pub struct Documents {
     records_count: u64,
 }
 
-/// What a stream of documents held.
+/// Summary of a stream of documents.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DocumentsRead {
-    /// How many records.
+    /// Number of records.
     pub records_count: u64,
-    /// Each total that a page announced.
+    /// The total of each page that has one.
     pub totals: Vec<u64>,
-    /// Whether one document closed around everything, so that nothing can be missing at its end.
+    /// Whether one closed document encloses everything, so that nothing can be missing at its end.
     pub closed: bool,
 }
 
@@ -95,7 +95,7 @@ enum Step {
 }
 
 impl Documents {
-    /// A walk that has not begun.
+    /// A walk that has not started.
     #[must_use]
     pub fn new(shape: PageShape) -> Self {
         Self {
@@ -110,10 +110,10 @@ impl Documents {
         }
     }
 
-    /// Hands on every record that the window holds whole.
+    /// Passes on every record that is complete in the window.
     ///
     /// # Errors
-    /// The stream is no such document, or ended inside one.
+    /// The stream is not such a document, or is truncated.
     pub fn advance(&mut self, window: &mut Window, record: &mut TakeRecord<'_>) -> Result<Progress, RecordsError> {
         let text = window.text()?;
         let mut used = 0;
@@ -122,7 +122,7 @@ impl Documents {
                 Ok(Step::Advanced(count)) => used += count,
                 Ok(Step::Finished) => break Ok(Progress::Done),
                 Ok(Step::Hungry) if window.ended => {
-                    let what = if self.at == At::Start { "nothing in it" } else { "it ends in the middle" };
+                    let what = if self.at == At::Start { "empty" } else { "truncated" };
                     break Err(what.into());
                 }
                 Ok(Step::Hungry) => break Ok(Progress::NeedsMore),
@@ -133,10 +133,10 @@ impl Documents {
         result.map_err(|what| window.error(what))
     }
 
-    /// What it held, once it is done.
+    /// The summary, once everything is read.
     #[must_use]
     pub fn finish(self) -> DocumentsRead {
-        // A page alone may be the first line of many, unless it says how many records there are in all.
+        // A single page may be the first line of many, unless it announces a total.
         let alone = self.page_count == 1 && !self.totals.is_empty();
         let one_object = self.shape.documents == Shape::Wrapper;
         let closed = self.elements != Elements::Pages || self.in_array || alone || one_object;
@@ -162,7 +162,7 @@ impl Documents {
             {
                 self.start(rest, next)?
             }
-            At::Tail => return Err("something follows after its end".into()),
+            At::Tail => return Err("trailing data after the end".into()),
         };
         Ok(match step {
             Step::Advanced(count) => Step::Advanced(space + count),
@@ -174,7 +174,7 @@ impl Documents {
     fn start(&mut self, rest: &str, next: u8) -> Result<Step, Cow<'static, str>> {
         match next {
             b'[' if self.shape.documents != Shape::ArrayOrPages => {
-                Err(format!("an array where an object with `{}` is asked for", self.shape.records).into())
+                Err(format!("an array instead of an object with `{}`", self.shape.records).into())
             }
             b'[' => {
                 self.in_array = true;
@@ -192,10 +192,10 @@ impl Documents {
                     self.open_page();
                     Ok(Step::Advanced(1))
                 }
-                Some(Elements::Records | Elements::Unknown) => Err("an object that is no page".into()),
+                Some(Elements::Records | Elements::Unknown) => Err("an object that is not a page".into()),
                 None => Ok(Step::Hungry),
             },
-            _ => Err("no JSON array and no page".into()),
+            _ => Err("neither a JSON array nor a page".into()),
         }
     }
 
@@ -225,7 +225,7 @@ impl Documents {
         }
         if self.elements == Elements::Pages {
             if !rest.starts_with('{') {
-                return Err("an element that is no page".into());
+                return Err("an element that is not a page".into());
             }
             self.open_page();
             return Ok(Step::Advanced(skipped + 1));
@@ -258,7 +258,7 @@ impl Documents {
 
     fn take(&mut self, rest: &str, skipped: usize, record: &mut TakeRecord<'_>) -> Result<Step, Cow<'static, str>> {
         if !rest.starts_with('{') {
-            return Err("a record that is no object".into());
+            return Err("a record that is not an object".into());
         }
         match record(rest) {
             Ok(count) if count > super::RECORD_BYTES_MAX => Err(super::TOO_LONG.into()),
@@ -294,16 +294,16 @@ impl Documents {
             return Ok(Step::Advanced(before + 1));
         }
         let count = if key.eq_ignore_ascii_case(self.shape.total) {
-            let Some((total, count)) = prefix::<u64>(value, ended, "a total that is no number")? else {
+            let Some((total, count)) = prefix::<u64>(value, ended, "a total that is not a number")? else {
                 return Ok(Step::Hungry);
             };
             self.totals.push(total);
             count
         } else {
-            let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "no JSON")? else { return Ok(Step::Hungry) };
+            let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "not valid JSON")? else { return Ok(Step::Hungry) };
             let said = !matches!(value[..count].trim(), "null" | "\"\"");
             if said && self.shape.documents != Shape::OnePage && NEXT_PAGE.contains(&&*key) {
-                return Err(format!("it is one page of several: `{key}` is there").into());
+                return Err(format!("this is only one page of several (it has `{key}`)").into());
             }
             count
         };
@@ -323,12 +323,12 @@ fn after_comma(rest: &str, next: u8, first: bool) -> Result<Option<(&str, usize)
     Ok((!after.is_empty()).then_some((after, rest.len() - after.len())))
 }
 
-/// The key at the start of a text and the text from its value's first byte on; none where more text is needed.
+/// The key at the start of a text, and the text from its value's first byte on; `None` if more text is needed.
 fn key_and_value(rest: &str) -> Result<Option<(Cow<'_, str>, &str)>, Cow<'static, str>> {
     if !rest.starts_with('"') {
         return Err("a key is missing".into());
     }
-    let Some((key, count)) = prefix::<Cow<'_, str>>(rest, true, "no JSON")? else { return Ok(None) };
+    let Some((key, count)) = prefix::<Cow<'_, str>>(rest, true, "not valid JSON")? else { return Ok(None) };
     let after = rest[count..].trim_start_matches([' ', '\t', '\r', '\n']);
     let Some(value) = after.strip_prefix(':') else {
         return if after.is_empty() { Ok(None) } else { Err("a colon is missing".into()) };
@@ -342,7 +342,7 @@ pub(super) fn opens_a_page(text: &str, shape: &PageShape) -> bool {
     matches!(looks_like(text, shape), Ok(Some(Elements::Pages)))
 }
 
-/// Whether the object that begins here is a page: whether one of its members is called as a page's are, before any
+/// Whether the object that begins here is a page: whether one of its members has a page's name and comes before any
 /// member that is not a plain value.
 fn looks_like(rest: &str, shape: &PageShape) -> Result<Option<Elements>, Cow<'static, str>> {
     if !rest.starts_with('{') {
@@ -363,12 +363,12 @@ fn looks_like(rest: &str, shape: &PageShape) -> Result<Option<Elements>, Cow<'st
         if value.starts_with('{') {
             return Ok(Some(Elements::Records));
         }
-        let Some((_, count)) = prefix::<IgnoredAny>(value, false, "no JSON")? else { return Ok(None) };
+        let Some((_, count)) = prefix::<IgnoredAny>(value, false, "not valid JSON")? else { return Ok(None) };
         rest = value[count..].trim_start_matches([' ', '\t', '\r', '\n', ',']);
     }
 }
 
-/// Parses one value from the start of a text; none where the text may go on.
+/// Parses one value at the start of a text; `None` if the value may continue.
 fn prefix<'a, T: serde::Deserialize<'a>>(
     text: &'a str,
     ended: bool,
@@ -448,20 +448,20 @@ mod tests {
 
     #[test]
     fn what_is_no_such_document_is_refused() {
-        check("", "nothing in it");
-        check("  ", "nothing in it");
-        check("[{\"n\":1}", "it ends in the middle");
-        check("[{\"n\":1},", "it ends in the middle");
+        check("", "empty");
+        check("  ", "empty");
+        check("[{\"n\":1}", "truncated");
+        check("[{\"n\":1},", "truncated");
         check("[{\"n\":1}{\"n\":2}]", "a comma is missing");
-        check("[{\"n\":1},]", "a record that is no object");
-        check("[1,2]", "a record that is no object");
-        check("[{\"n\":1}] x", "something follows after its end");
-        check("[][]", "something follows after its end");
-        check("{\"n\":1}", "an object that is no page");
+        check("[{\"n\":1},]", "a record that is not an object");
+        check("[1,2]", "a record that is not an object");
+        check("[{\"n\":1}] x", "trailing data after the end");
+        check("[][]", "trailing data after the end");
+        check("{\"n\":1}", "an object that is not a page");
         check("{\"totalCount\":1}", "a page without `results`");
-        check("{\"totalCount\":\"1\",\"results\":[]}", "a total that is no number");
+        check("{\"totalCount\":\"1\",\"results\":[]}", "a total that is not a number");
         check("{\"results\":[],\"results\":[]}", "a page with two `results`");
-        check("<html>", "no JSON array and no page");
+        check("<html>", "neither a JSON array nor a page");
     }
 
     #[test]
@@ -469,7 +469,7 @@ mod tests {
         let whole = r#"[{"n":1},{"n":2}]"#;
         for cut in 0..whole.len() {
             let said = read(&whole[..cut], 5);
-            assert!(said == "it ends in the middle" || said == "nothing in it", "{cut}: {said}");
+            assert!(said == "truncated" || said == "empty", "{cut}: {said}");
         }
     }
 }

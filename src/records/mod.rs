@@ -1,9 +1,9 @@
-//! Cuts records out of a byte stream, whatever carries it: an export file or a SCIM list as it arrives. PURE.
+//! Cuts records out of a byte stream: an export file, or a SCIM list as it arrives. PURE.
 //!
-//! A [`Window`] holds what has arrived and is not yet used, filled in place or block by block; [`Documents`] walks through
-//! JSON arrays and pages, [`lines`] through NDJSON. Both call back for each record with the text from its first byte on, and are told
-//! how much of it the record was: so serde_json parses each byte once, and nothing is held but the window
-//! (the figures are in the benchmark). What a record means is left to the caller.
+//! A [`Window`] holds what has arrived and is not used yet, filled in place or block by block. [`Documents`] walks JSON
+//! arrays and pages, [`lines`] walks NDJSON. Both call back for each record with the text from its first byte on, and
+//! learn how long the record was: serde_json thus parses each byte once, and only the window is held. What a record
+//! means is up to the caller.
 
 mod documents;
 
@@ -14,13 +14,13 @@ use std::borrow::Cow;
 /// The longest record, in bytes.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// So many bytes at the start of a block are left free: the rest of the block before it is laid there.
+/// Free bytes at the start of a block: the rest of the previous block is copied there.
 pub const BLOCK_HEADROOM_BYTES: usize = RECORD_BYTES_MAX;
 
-/// The length of a block: its free start, and what is read at a time, which fits a core's own cache.
+/// Size of a block: its free start, plus what is read at a time, which fits into a core's own cache.
 pub const BLOCK_BYTES: usize = BLOCK_HEADROOM_BYTES + (1 << 19);
 
-/// A block that nothing was read into yet.
+/// A new, empty block.
 #[must_use]
 pub fn new_block() -> Vec<u8> {
     vec![0; BLOCK_BYTES]
@@ -28,17 +28,17 @@ pub fn new_block() -> Vec<u8> {
 
 const TOO_LONG: &str = "a record is longer than 1 MiB";
 
-/// Why a stream was refused. The text never repeats what the stream held.
+/// Why a stream was refused. The text never repeats the stream's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {offset}")]
 pub struct RecordsError {
     /// What is wrong.
     pub what: Cow<'static, str>,
-    /// Where, counted from the start of the stream.
+    /// Offset in the stream, in bytes.
     pub offset: u64,
 }
 
-/// What has arrived and is not yet used.
+/// What has arrived and is not used yet.
 #[derive(Debug)]
 pub struct Window {
     buffer: Vec<u8>,
@@ -55,16 +55,16 @@ impl Default for Window {
 }
 
 impl Window {
-    /// A window that is filled by [`Window::exchange`].
+    /// A window that is filled with [`Window::exchange`].
     #[must_use]
     pub fn of_blocks() -> Self {
         Self { buffer: new_block(), ..Self::default() }
     }
 
-    /// The room for more bytes; fill some of it, then call [`Window::filled`].
+    /// Room for more bytes; fill a part of it, then call [`Window::filled`].
     ///
     /// # Errors
-    /// No room is left: one record is longer than the window.
+    /// There is no room left: one record is longer than the window.
     pub fn spare(&mut self) -> Result<&mut [u8], RecordsError> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -77,17 +77,17 @@ impl Window {
         Ok(&mut self.buffer[self.end..])
     }
 
-    /// So many bytes of the room were filled; none means that the stream ended.
+    /// Tells how many bytes of the room were filled; 0 means that the stream has ended.
     pub fn filled(&mut self, count: usize) {
         self.end += count;
         self.ended = count == 0;
     }
 
-    /// Takes a block whose bytes from [`BLOCK_HEADROOM_BYTES`] on were filled, `count` of them; none means that the stream
-    /// ended. Hands back the block before it, to be filled again.
+    /// Takes a block in which `count` bytes from [`BLOCK_HEADROOM_BYTES`] on were filled; 0 means that the stream has
+    /// ended. Returns the previous block for reuse.
     ///
     /// # Errors
-    /// What is not yet used has no room before it: one record is longer than it may be.
+    /// The unused rest does not fit in front: one record is longer than the limit.
     pub fn exchange(&mut self, mut block: Vec<u8>, count: usize) -> Result<Vec<u8>, RecordsError> {
         let left = self.end - self.start;
         let Some(start) = BLOCK_HEADROOM_BYTES.checked_sub(left) else { return Err(self.error(TOO_LONG)) };
@@ -97,27 +97,27 @@ impl Window {
         Ok(std::mem::replace(&mut self.buffer, block))
     }
 
-    /// Passes over a byte order mark at the start of the stream.
+    /// Skips a byte order mark at the start of the stream.
     pub fn skip_byte_order_mark(&mut self) {
         if self.buffer[self.start..self.end].starts_with(b"\xef\xbb\xbf") {
             self.take(3);
         }
     }
 
-    /// The first byte that is no white space.
+    /// The first byte that is not white space.
     #[must_use]
     pub fn first_byte(&self) -> Option<u8> {
         self.buffer[self.start..self.end].iter().copied().find(|byte| !byte.is_ascii_whitespace())
     }
 
-    /// Whether a page opens what has arrived so far.
+    /// Whether the text so far begins with a page.
     #[must_use]
     pub fn begins_with_a_page(&self, shape: &PageShape) -> bool {
         let text = self.text().unwrap_or_default().trim_start();
         documents::opens_a_page(text, shape)
     }
 
-    /// Everything that is here, as text; a character cut at the end waits for its rest.
+    /// Everything in the window as text; a character cut at the end waits for its remaining bytes.
     fn text(&self) -> Result<&str, RecordsError> {
         let bytes = &self.buffer[self.start..self.end];
         if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
@@ -144,27 +144,27 @@ impl Window {
     }
 }
 
-/// Whether there is more to come.
+/// Whether more is to come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
     /// Fill the window and call again.
     NeedsMore,
-    /// The stream ended where it may end.
+    /// The stream ended at a valid point.
     Done,
 }
 
-/// Parses one record from the start of a text and says how many bytes it was. It acts only once it has the whole
-/// record: on an error of kind "end of file" it is called again with more text.
+/// Parses one record at the start of a text and returns its length in bytes. It must act only on a complete record:
+/// after an error of kind "end of file" it is called again with more text.
 pub type TakeRecord<'a> = dyn FnMut(&str) -> Result<usize, serde_json::Error> + 'a;
 
-/// Parses as many rows as a text holds whole, told whether more will come: how many bytes it used, and what was wrong
-/// after them.
+/// Parses all complete rows of a text; the flag says whether more text will come. Returns how many bytes it used, and
+/// the error after them, if any.
 pub type ParseRows<'a> = dyn FnMut(&str, bool) -> (usize, Result<(), Cow<'static, str>>) + 'a;
 
-/// Hands on every whole line of the window that is not blank. The last line must have its line end.
+/// Passes on every complete line of the window that is not blank. The last line must end with a newline.
 ///
 /// # Errors
-/// A line is no record, or the last one has no line end.
+/// A line is not a record, or the last one has no newline.
 pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<'_>) -> Result<Progress, RecordsError> {
     let text = window.text()?;
     let mut used = 0;
@@ -177,7 +177,7 @@ pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<
         } else if !line.is_empty() {
             match record(line) {
                 Ok(count) if line[count..].trim().is_empty() => {}
-                Ok(_) => fault = Some(format!("line {line_count}: something follows the record").into()),
+                Ok(_) => fault = Some(format!("line {line_count}: trailing data after the record").into()),
                 Err(error) => fault = Some(format!("line {line_count}: {}", json_fault(&error)).into()),
             }
         }
@@ -190,16 +190,16 @@ pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<
     window.take(used);
     match fault {
         Some(what) => Err(window.error(what)),
-        None if window.ended && left => Err(window.error("the last line has no line end")),
+        None if window.ended && left => Err(window.error("the last line has no newline")),
         None if window.ended => Ok(Progress::Done),
         None => Ok(Progress::NeedsMore),
     }
 }
 
-/// Calls a parser with as much text as there is, for formats that are not JSON.
+/// Calls a parser with all the text there is, for formats other than JSON.
 ///
 /// # Errors
-/// Those of the parser, which says how many bytes it used and what was wrong after them.
+/// The parser's error, at the position that it returned.
 pub fn rows(window: &mut Window, parse: &mut ParseRows<'_>) -> Result<Progress, RecordsError> {
     let ended = window.ended;
     let (used, result) = parse(window.text()?, ended);
@@ -208,15 +208,14 @@ pub fn rows(window: &mut Window, parse: &mut ParseRows<'_>) -> Result<Progress, 
     Ok(if ended { Progress::Done } else { Progress::NeedsMore })
 }
 
-/// The fault of a JSON text without the text: serde_json repeats values of a wrong type, and they may be a person's.
+/// Names the fault of a JSON text without quoting it: serde_json repeats values of a wrong type, and they may be
+/// personal.
 #[must_use]
 pub fn json_fault(error: &serde_json::Error) -> &'static str {
     match error.classify() {
-        serde_json::error::Category::Eof => "it ends in the middle",
-        serde_json::error::Category::Syntax => "no valid JSON",
-        serde_json::error::Category::Data if error.to_string().starts_with("doubled key") => {
-            "a key twice in one object"
-        }
+        serde_json::error::Category::Eof => "truncated",
+        serde_json::error::Category::Syntax => "not valid JSON",
+        serde_json::error::Category::Data if error.to_string().starts_with("doubled key") => "duplicate key",
         serde_json::error::Category::Data | serde_json::error::Category::Io => "not of the expected shape",
     }
 }

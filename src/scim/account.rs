@@ -1,28 +1,29 @@
-//! An account as an endpoint shows it, read with tolerance: an account that we cannot read is one we might create twice.
+//! An account as an endpoint shows it, parsed leniently: an account that we cannot read is one that we might create
+//! twice.
 
 use crate::model::{DirectoryId, NAME_BYTES_MAX, Names, ScimId, UserName};
 use serde_json::{Map, Value};
 
-/// The longest id that is stored and put into an address, in bytes.
+/// The longest id that is stored and put into a URL, in bytes.
 const ID_BYTES_MAX: usize = 1024;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
-    /// Its id; none where it is absent, or cannot stand in an address.
+    /// The `id`; `None` if it is absent or cannot be part of a URL.
     pub id: Option<ScimId>,
-    /// Its userName.
+    /// The `userName`, if it is a string or a number.
     pub user_name: Option<UserName>,
-    /// The `externalId`, where one that is not empty is shown.
+    /// The `externalId`, if it is not empty.
     pub external_id: Option<DirectoryId>,
-    /// The names it carries.
+    /// `name.givenName` and `name.familyName`.
     pub names: Names,
-    /// False only where it says so, as a boolean or as text.
+    /// False only if `active` says so, as a boolean or as text.
     pub active: bool,
 }
 
 impl Account {
-    /// Reads the members of a SCIM user; names of attributes compare without case (RFC 7643, section 2.1).
+    /// Reads the members of a SCIM user; attribute names are case-insensitive (RFC 7643, section 2.1).
     #[must_use]
     pub fn from_members(members: Map<String, Value>) -> Self {
         let name = member(&members, "name").and_then(Value::as_object);
@@ -43,18 +44,18 @@ impl Account {
     }
 }
 
-/// A member by its name, in whatever letter case.
+/// A member by its name, in any letter case.
 pub(super) fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
     members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 
-/// A name cut where it is longer than any that could be wanted, and still differs from all of those.
+/// Truncates a name that is longer than any wanted name can be, so that it still differs from all of them.
 fn cut(mut name: String) -> String {
     name.truncate(name.ceil_char_boundary(NAME_BYTES_MAX + 1));
     name
 }
 
-/// A text, or a number as one.
+/// A string, or a number as a string.
 fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.clone()),

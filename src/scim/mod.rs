@@ -1,7 +1,7 @@
-//! EDGE: SCIM 2.0 calls to one endpoint, at a rate limit. It sends and reads; whether to send is `apply`'s.
+//! EDGE: SCIM 2.0 calls to one endpoint, with a rate limit. It sends and reads; whether to send is up to `apply`.
 //!
-//! What is deliberately absent: `Groups`, `ServiceProviderConfig`, `If-Match`, bulk. None of them may decide anything here
-//! (endpoints leave them out or answer nonsense).
+//! Deliberately absent: `Groups`, `ServiceProviderConfig`, `If-Match`, bulk. Nothing here may depend on them (endpoints
+//! leave them out, or answer nonsense).
 
 mod account;
 mod rate_limit;
@@ -17,12 +17,12 @@ use crate::records::{Documents, Progress, SCIM_LIST, Window};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-/// How many accounts are asked for in one page.
+/// Accounts per page.
 const PAGE_COUNT: usize = 100;
-/// How many pages a list may have.
+/// Most pages in a list.
 const PAGES_MAX: usize = 100_000;
 
-/// An endpoint.
+/// A SCIM endpoint.
 pub struct ScimTarget<T> {
     transport: T,
     rate_limit: RateLimit,
@@ -31,44 +31,44 @@ pub struct ScimTarget<T> {
     not_supported: RefCell<BTreeSet<Method>>,
 }
 
-/// What an update sets.
+/// An update of names.
 #[derive(Clone, Copy, Debug)]
 pub struct Update<'u> {
-    /// Which account.
+    /// Id of the account.
     pub id: &'u ScimId,
-    /// The userName that it carries.
+    /// The account's present userName.
     pub user_name: &'u UserName,
-    /// The names it should carry.
+    /// The names it should get.
     pub wanted: &'u Names,
-    /// The names it carries.
+    /// The names it has.
     pub carried: &'u Names,
-    /// Whether it is brought back.
+    /// Whether the account is reactivated.
     pub reactivate: bool,
 }
 
 impl Update<'_> {
-    /// Whether an account is as it should be after this.
+    /// Whether an account is as this update wants it.
     #[must_use]
     pub fn is_met_by(&self, account: &Account) -> bool {
         !self.wanted.differ_from(&account.names) && (account.active || !self.reactivate)
     }
 }
 
-/// What a reading request brought.
+/// The result of a reading request.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Read<V> {
-    /// What was read; none where it was not, and the judgement says why.
+    /// What was read; if `None`, `judged` says why.
     pub value: Option<V>,
-    /// What the answer came to.
+    /// The judgement of the answer.
     pub judged: Judged,
 }
 
-/// What one page of a list held.
+/// Summary of one page of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page {
-    /// How many accounts.
+    /// Number of accounts on the page.
     pub count: usize,
-    /// How many the endpoint says there are.
+    /// `totalResults`, if the endpoint shows it.
     pub total: Option<u64>,
 }
 
@@ -79,23 +79,23 @@ impl<T: Transport> ScimTarget<T> {
         Self { transport, rate_limit, update_method, date: Cell::new(None), not_supported: RefCell::default() }
     }
 
-    /// Waits until a request may leave.
+    /// Waits until a request may be sent.
     pub async fn permit(&self) -> Permit<'_> {
         self.rate_limit.permit().await
     }
 
-    /// Lets nobody's turn come before an instant.
+    /// Grants no permit for this long.
     pub fn pause(&self, duration: std::time::Duration) {
         self.rate_limit.pause(duration);
     }
 
-    /// The endpoint's clock, as its last answer showed it.
+    /// The endpoint's clock, from the `Date` of its last answer.
     #[must_use]
     pub fn date(&self) -> Option<Moment> {
         self.date.get()
     }
 
-    /// The methods of changes that were answered with 405 or 501.
+    /// Methods that were answered with 405 or 501.
     #[must_use]
     pub fn not_supported(&self) -> BTreeSet<Method> {
         self.not_supported.borrow().clone()
@@ -122,8 +122,8 @@ impl<T: Transport> ScimTarget<T> {
         account_of(&answer)
     }
 
-    /// Reads the accounts that a filter for one username brings, and whether those are all that there are; who they are is
-    /// checked by the caller.
+    /// Reads the accounts that a filter for one username returns, and whether those are all of them. The caller checks
+    /// who they are.
     pub async fn filter(&self, name: &str, permit: Permit<'_>) -> Read<(Vec<Account>, bool)> {
         let (mut accounts, mut more) = (Vec::new(), false);
         let mut take = |account| match accounts.len() {
@@ -138,13 +138,13 @@ impl<T: Transport> ScimTarget<T> {
         Read { value, judged: page.judged }
     }
 
-    /// Reads one page of the list, with whatever accounts it holds.
+    /// Reads one page of the list and passes on each of its accounts.
     pub async fn list_page(&self, start: usize, each: &mut dyn FnMut(Account), permit: Permit<'_>) -> Read<Page> {
         self.page(wire::list(start, PAGE_COUNT), each, permit).await
     }
 
-    /// Where the page after this one begins; none where the list has ended (RFC 7644, section 3.4.2.4): totals are
-    /// not believed, a page without a new id is.
+    /// Start of the next page; `None` at the end of the list (RFC 7644, section 3.4.2.4). A page without new ids ends
+    /// it: totals are not trusted.
     #[must_use]
     pub fn next_start(start: usize, page: &Page, new_count: usize) -> Option<usize> {
         (new_count > 0 && start / PAGE_COUNT < PAGES_MAX).then_some(start + page.count)
@@ -192,7 +192,7 @@ impl<T: Transport> ScimTarget<T> {
                 let total = documents.finish().totals.first().copied();
                 Read { value: Some(Page { count, total }), judged }
             }
-            Ok(Progress::NeedsMore) => unreadable(judged, "it ends in the middle"),
+            Ok(Progress::NeedsMore) => unreadable(judged, "it is truncated"),
             Err(what) => {
                 judged.outcome = Outcome::Unknown(None);
                 unreadable(judged, &what)
@@ -200,20 +200,20 @@ impl<T: Transport> ScimTarget<T> {
         }
     }
 
-    /// Makes an account.
+    /// Creates an account.
     pub async fn create(&self, user: &DesiredUser, _turn: &Permit<'_>) -> Read<Account> {
         let answer = self.send(Method::Post, "/Users".to_owned(), Some(wire::new_user(user))).await;
         let read = account_of(&answer);
         match &read.value {
             Some(account) if account.id.is_some() => read,
             Some(_) => unreadable(read.judged, "the new account has no usable id"),
-            None if read.judged.outcome == Outcome::Accepted => unreadable(read.judged, "there is no account in it"),
+            None if read.judged.outcome == Outcome::Accepted => unreadable(read.judged, "it contains no account"),
             None => read,
         }
     }
 
-    /// Sets names, and brings the account back where it was found inactive; by the configured method, and by PUT where
-    /// PATCH is not supported.
+    /// Sets names and reactivates the account if wanted, with the configured method; with PUT if PATCH is not
+    /// supported.
     pub async fn update(&self, update: &Update<'_>, permit: &Permit<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read =
@@ -232,7 +232,7 @@ impl<T: Transport> ScimTarget<T> {
         self.put(update.id, update.user_name, permit, &change).await
     }
 
-    /// Takes access away by `active=false`.
+    /// Takes access away with `active=false`.
     pub async fn deactivate(&self, id: &ScimId, user_name: &UserName, permit: &Permit<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_inactive())).await);
@@ -244,12 +244,12 @@ impl<T: Transport> ScimTarget<T> {
         self.put(id, user_name, permit, &|members| wire::set_active(members, false)).await
     }
 
-    /// Removes an account.
+    /// Deletes an account.
     pub async fn delete(&self, id: &ScimId, _turn: &Permit<'_>) -> Judged {
         judge(&self.send(Method::Delete, wire::user(id), None).await)
     }
 
-    /// PUT: read, change, send back what others set too, without `meta` and unassigned values.
+    /// PUT: reads, changes and sends the account back with what others set, without `meta` and unassigned values.
     async fn put(
         &self,
         id: &ScimId,
@@ -260,7 +260,7 @@ impl<T: Transport> ScimTarget<T> {
         let answer = self.send(Method::Get, wire::user(id), None).await;
         let read = account_of(&answer);
         if read.judged.outcome != Outcome::Accepted {
-            // The change itself was not sent: a lost read is no lost update.
+            // The change itself was not sent: a lost read is not a lost update.
             let mut read = read;
             if matches!(read.judged.outcome, Outcome::Unknown(_)) {
                 read.judged.outcome = Outcome::NotSent;
@@ -271,14 +271,14 @@ impl<T: Transport> ScimTarget<T> {
             answer.ok().and_then(|answer| answer.body.ok()).and_then(|body| serde_json::from_slice(&body).ok());
         let (Some(serde_json::Value::Object(mut members)), Some(account)) = (members, &read.value) else {
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
-            return unreadable(judged, "the account cannot be read before it is put back");
+            return unreadable(judged, "could not read the account before the PUT");
         };
         if account.id.as_ref() != Some(id) {
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
-            return unreadable(judged, "another account was shown under this id");
+            return unreadable(judged, "Rhombus shows another account under this id");
         }
         if !carries(account, user_name) {
-            // It is somebody else's by now: the caller sees whose, and nothing is sent.
+            // Renamed since: the caller learns the new name, and nothing is sent.
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged.because(Mismatch::UserName) };
             return Read { judged, value: read.value };
         }
@@ -288,7 +288,7 @@ impl<T: Transport> ScimTarget<T> {
     }
 }
 
-/// The account in an answer. A good status with a body that is none is told apart: accepted, but nothing to see.
+/// The account in an answer. A good status without a usable body stays distinct: accepted, but nothing to see.
 fn account_of(answer: &Result<Answer, CallError>) -> Read<Account> {
     let judged = judge(answer);
     let value = match answer {
@@ -308,7 +308,7 @@ fn unreadable<V>(mut judged: Judged, what: &str) -> Read<V> {
     Read { value: None, judged }
 }
 
-/// Whether an account carries this username.
+/// Whether an account has this username.
 #[must_use]
 pub fn carries(account: &Account, name: &UserName) -> bool {
     account.user_name.as_ref().is_some_and(|carried| carried.same_as(name))

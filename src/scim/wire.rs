@@ -1,4 +1,4 @@
-//! What goes over the wire: addresses and bodies (RFC 7644, section 3).
+//! What goes over the wire: paths and bodies (RFC 7644, section 3).
 
 use super::Update;
 use super::account::member;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// Everything but RFC 3986's unreserved characters, so `+` and `@` of an address too.
+/// Everything but RFC 3986's unreserved characters, including the `+` and `@` of an e-mail address.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) fn user(id: &ScimId) -> String {
@@ -20,7 +20,7 @@ pub(super) fn list(start: usize, count: usize) -> String {
     format!("/Users?startIndex={start}&count={count}")
 }
 
-/// The value of a filter is a JSON string (RFC 7644, section 3.4.2.2), the whole of it percent-encoded.
+/// A filter's value is a JSON string (RFC 7644, section 3.4.2.2); all of it is percent-encoded.
 pub(super) fn filter(name: &str, count: usize) -> String {
     let filter = format!("userName eq {}", Value::from(name));
     format!("/Users?filter={}&startIndex=1&count={count}", utf8_percent_encode(&filter, ENCODED))
@@ -85,7 +85,7 @@ pub(super) fn patch_inactive() -> Vec<u8> {
     json!({"schemas": [PATCH_SCHEMA], "Operations": [operation]}).to_string().into_bytes()
 }
 
-/// Lays the managed names over those of an account that is about to be put back.
+/// Sets the managed names of an account that a PUT is about to send back.
 pub(super) fn lay_names(members: &mut Map<String, Value>, wanted: &Names) {
     let mut name = member(members, "name").and_then(Value::as_object).cloned().unwrap_or_default();
     for (key, value) in [("givenName", &wanted.given), ("familyName", &wanted.family)] {
@@ -105,7 +105,7 @@ pub(super) fn set_active(members: &mut Map<String, Value>, active: bool) {
     members.insert("active".to_owned(), active.into());
 }
 
-/// Without `meta` and unassigned values: two servers of six refuse a PUT of what their own GET gave.
+/// Drops `meta` and unassigned values: two servers of six refuse a PUT of what their own GET returned.
 pub(super) fn put_body(mut members: Map<String, Value>) -> Vec<u8> {
     members.retain(|key, _| !key.eq_ignore_ascii_case("meta") && !key.eq_ignore_ascii_case("groups"));
     let mut body = Value::Object(members);
@@ -116,7 +116,7 @@ pub(super) fn put_body(mut members: Map<String, Value>) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// Takes out `null`, `""`, `[]`, `{}` (RFC 7643, section 2.5). True where nothing is left.
+/// Removes `null`, `""`, `[]` and `{}` (RFC 7643, section 2.5). True if nothing is left.
 fn without_unassigned(value: &mut Value) -> bool {
     match value {
         Value::Null => true,

@@ -96,7 +96,7 @@ fn every_way_to_end_has_its_exit_code_and_a_hint() {
     check(&["--reconcile"], 5, "another rhombus-sync is already running (pid ");
     drop(lock);
     std::fs::write(run.path("directory.json"), "[").expect("a torn export");
-    check(&["--reconcile"], 1, "it ends in the middle");
+    check(&["--reconcile"], 1, "truncated");
     run.export(&people(0..5));
     std::fs::set_permissions(run.path("sandbox/token"), PermissionsExt::from_mode(0o644)).expect("exposed");
     check(&["--reconcile"], 78, "hint: chmod o-rwx");

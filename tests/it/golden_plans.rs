@@ -1,4 +1,5 @@
-//! Golden plans: snapshot and export in, plan out, one line a case. Everything from the file to the guard is the real code.
+//! Golden plans: snapshot and export in, plan out, one line a case. Everything from the file to the guard is the real
+//! code.
 
 use crate::support::plans::plan_of;
 use crate::support::{array, ndjson};
@@ -17,7 +18,7 @@ fn check_text(snapshot: &str, export: &str, expected: &str) {
     assert_eq!(plan_of(&format!("{snapshot}|z z@x.example"), export, |_| {}), expected, "{snapshot} <- {export}");
 }
 
-const NO_LINE_END: &str = "an object that is neither a user a line nor a page: the last line has no line end at byte 0";
+const NO_LINE_END: &str = "an object that is neither a user a line nor a page: the last line has no newline at byte 0";
 const NO_GROUPS: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
     no user in it has groups, and the scope is by groups; it has 2 members: _id, username";
 const NO_GROUPS_CSV: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
@@ -30,10 +31,10 @@ fn joiners_movers_and_leavers() {
     check("a a@x.example Ann Lee", "a a@x.example Ann Lee", "2 unchanged");
     check("a a@x.example Ann Lee", "a a@x.example Anna Lee", "update a name.givenName=Anna");
     check("a a@x.example Ann Lee", "a a@x.example Anna Li", "update a name.givenName=Anna name.familyName=Li");
-    check("a a@x.example Ann Lee", "", "delete a (gone from the export)");
+    check("a a@x.example Ann Lee", "", "delete a (missing from the export)");
     check("a a@x.example Ann Lee", "a a@x.example Ann Lee +suspended", "deactivate a (suspended in the directory)");
     check("a a@x.example Ann Lee", "a a@x.example Ann Lee +staged", "deactivate a (staged in the directory)");
-    check("a a@x.example Ann Lee", "a a@x.example Ann Lee +out", "delete a (out of the scoped groups)");
+    check("a a@x.example Ann Lee", "a a@x.example Ann Lee +out", "delete a (not in any scoped group)");
     check("", "a a@x.example Ann Lee +suspended", "1 unchanged");
     check("", "a a@x.example Ann Lee +staged", "1 unchanged");
     check("", "a a@x.example Ann Lee +out", "1 unchanged");
@@ -41,7 +42,7 @@ fn joiners_movers_and_leavers() {
     check(
         "a a@x.example A A|b b@x.example B B",
         "c c@x.example|b b@x.example Bo",
-        "delete a (gone from the export) | update b name.givenName=Bo | create c",
+        "delete a (missing from the export) | update b name.givenName=Bo | create c",
     );
 }
 
@@ -159,7 +160,11 @@ fn a_record_that_names_nobody_stops_absences() {
         r#"{"username":"new@x.example","groups":["R"]}"#,
         &format!("{waits} | refused -: a record that matches no known user: the record has no id"),
     );
-    check("a a@x.example", r#"{"username":"new@x.example","groups":["Everyone"]}"#, "delete a (gone from the export)");
+    check(
+        "a a@x.example",
+        r#"{"username":"new@x.example","groups":["Everyone"]}"#,
+        "delete a (missing from the export)",
+    );
     check(
         "a a@x.example|b b@x.example",
         "{\"groups\":[\"R\"]}|b b@x.example +suspended",
@@ -192,7 +197,7 @@ fn usernames_never_change() {
         "a b@x.example|b a@x.example",
         &format!("refused a: {RENAMED} | refused b: {RENAMED}"),
     );
-    check("a a@x.example", "b a@x.example", "delete a (gone from the export) | create b after a");
+    check("a a@x.example", "b a@x.example", "delete a (missing from the export) | create b after a");
     check(
         "a a@x.example",
         "a new@x.example|b a@x.example",
@@ -221,12 +226,12 @@ fn an_absence_must_be_proven() {
     check_text(
         "a a@x.example",
         r#"{"totalCount":1,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,
-        "delete a (gone from the export)",
+        "delete a (missing from the export)",
     );
     check_text(
         "a a@x.example",
         "_id,username,groups\na,a@x.example,Everyone\nz,z@x.example,R\n",
-        "delete a (out of the scoped groups)",
+        "delete a (not in any scoped group)",
     );
     check_text(
         "a a@x.example",
@@ -286,21 +291,21 @@ fn a_damaged_export_is_refused_whole() {
         (" \n", "nothing is in it but white space"),
         ("[]", "it holds no users"),
         (r#"{"totalCount":0,"results":[]}"#, "it holds no users"),
-        (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "it ends in the middle at byte 52"),
+        (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "truncated at byte 52"),
         (
             r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,
             "it announces 2 users and holds 1",
         ),
         (
             r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#,
-            "record 1: a key twice in one object at byte 1",
+            "record 1: duplicate key at byte 1",
         ),
         (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: no valid JSON at byte 1"),
-        (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}] {}"#, "something follows after its end at byte 53"),
+        (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}] {}"#, "trailing data after the end at byte 53"),
         ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", NO_LINE_END),
         (
             "{\"_id\":\"z\"\n,\"username\":\"z@x.example\",\"groups\":[\"R\"]}\n",
-            "an object that is neither a user a line nor a page: line 1: it ends in the middle at byte 0",
+            "an object that is neither a user a line nor a page: line 1: truncated at byte 0",
         ),
         (r#"[{"_id":"z","username":"z@x.example"}]"#, NO_GROUPS),
     ] {
@@ -313,20 +318,20 @@ fn policies_decide_what_becomes_of_leavers() {
     let plan = |adjust: fn(&mut Settings)| {
         plan_of("a a@x.example|b b@x.example|z z@x.example", &array("b b@x.example +suspended|z z@x.example"), adjust)
     };
-    assert_eq!(plan(|_| {}), "delete a (gone from the export) | deactivate b (suspended in the directory)");
+    assert_eq!(plan(|_| {}), "delete a (missing from the export) | deactivate b (suspended in the directory)");
     assert_eq!(
         plan(|settings| {
             settings.policy.on_suspended = Removals::Delete;
             settings.policy.on_removed = Removals::Deactivate;
         }),
-        "deactivate a (gone from the export) | delete b (suspended in the directory)"
+        "deactivate a (missing from the export) | delete b (suspended in the directory)"
     );
     assert_eq!(
         plan(|settings| {
             settings.policy.on_suspended = Removals::Keep;
             settings.policy.on_removed = Removals::Keep;
         }),
-        "kept a: gone from the export | kept b: suspended in the directory"
+        "kept a: missing from the export | kept b: suspended in the directory"
     );
     let everyone = plan_of("", &array("a a@x.example +out"), |settings| settings.scope = Scope::new(&[], &[]));
     assert_eq!(everyone, "create a");
@@ -344,20 +349,21 @@ fn the_guard_holds_a_kind_and_lets_the_rest_through() {
         settings.limits.insert(GuardKind::Absent, Limits { count_free: 3, percent_max: 10, count_max: 50 });
     };
     let held = plan_of(&snapshot.join("|"), &array(&format!("{stay}|new new@x.example")), limited);
-    let reason = "gone from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 20 users";
+    let reason =
+        "missing from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 20 users";
     let expected: Vec<_> = (16..20).map(|n| format!("held u{n}: {reason}")).collect();
     assert_eq!(held, format!("create new | {}", expected.join(" | ")));
     let three = plan_of(&snapshot[..18].join("|"), &array(&four_gone), limited);
     assert_eq!(
         three,
-        "delete u15 (gone from the export) | delete u16 (gone from the export) | delete u17 (gone from the export)"
+        "delete u15 (missing from the export) | delete u16 (missing from the export) | delete u17 (missing from the export)"
     );
     let everybody = plan_of("a a@x.example", &array("b b@x.example"), |_| {});
-    assert_eq!(everybody, "create b | held a: gone from the export; everybody would be removed");
+    assert_eq!(everybody, "create b | held a: missing from the export; everybody would be removed");
     let freed = plan_of("a a@x.example", &array("b a@x.example"), |_| {});
     assert_eq!(
         freed,
-        "held a: gone from the export; everybody would be removed | waiting b: the username still belongs to an account whose removal is held"
+        "held a: missing from the export; everybody would be removed | waiting b: the username still belongs to an account whose removal is held"
     );
 }
 
@@ -370,7 +376,7 @@ fn an_export_out_of_order_gives_the_same_plan() {
         plan_of(snapshot, &array("e e@x.example|d d@x.example D +out|a a@x.example A2|b b@x.example B"), |_| {});
     assert_eq!(
         ordered,
-        "delete c (gone from the export) | delete d (out of the scoped groups) | update a name.givenName=A2 | create e"
+        "delete c (missing from the export) | delete d (not in any scoped group) | update a name.givenName=A2 | create e"
     );
     assert_eq!(shuffled, ordered);
 }
@@ -386,13 +392,13 @@ fn a_big_snapshot_gives_the_plan_that_a_small_one_gives() {
     }
     export.push("v v@x.example".to_owned());
     let plan = |export: &[String]| plan_of(&users.join("|"), &array(&export.join("|")), |_| {});
-    let expected = "delete u00000 (gone from the export) | delete u00511 (gone from the export) | \
-                    delete u09000 (gone from the export) | delete u11999 (out of the scoped groups) | \
+    let expected = "delete u00000 (missing from the export) | delete u00511 (missing from the export) | \
+                    delete u09000 (missing from the export) | delete u11999 (not in any scoped group) | \
                     update u05000 name.givenName=Anna | create v";
     assert_eq!(plan(&export), expected);
     export.reverse();
     assert_eq!(plan(&export), expected);
     let whole = array(&export.join("|"));
     let cut = plan_of(&users.join("|"), &whole[..whole.len() / 2], |_| {});
-    assert!(cut.starts_with("refused whole: it ends in the middle"), "{cut}");
+    assert!(cut.starts_with("refused whole: truncated"), "{cut}");
 }

@@ -1,4 +1,5 @@
-//! What the guard holds, what an administrator releases, and what our own configuration may not do, over several cycles.
+//! What the guard holds, what an administrator releases, and what our own configuration may not do, over several
+//! cycles.
 
 mod edits;
 
@@ -46,7 +47,8 @@ fn a_lay_off_is_two_steps_look_and_approve() {
     installation.run_whole(STAFF);
     let held = installation.run_whole(FOUR_LEFT);
     assert_eq!(said(&held), (4, 0, 4));
-    let numbers = "gone from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 6 users";
+    let numbers =
+        "missing from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 6 users";
     assert!(reasons(&held, OutstandingKind::Held).iter().all(|reason| reason.ends_with(numbers)), "{held:?}");
     assert_eq!(approve(&installation, held.hold.as_deref().expect("a hold")), 4);
     assert_eq!(said(&installation.run_whole(FOUR_LEFT)), (0, 4, 0));

@@ -86,7 +86,7 @@ fn a_404_counts_only_at_the_right_endpoint() {
     refuse(&run, |request| request.target.starts_with("/Users/").then(|| answer(404, "")));
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
     assert_eq!((report.exit.code(), report.deleted_count), (1, 0), "{report:?}");
-    assert!(report.error[0].contains("not the endpoint of this state"), "{:?}", report.error);
+    assert!(report.error[0].contains("does not look like the endpoint"), "{:?}", report.error);
     obey(&run);
     assert_eq!(run.run_whole(THREE).unchanged_count, 3);
     run.judge(THREE, "nothing was forgotten");

@@ -107,9 +107,9 @@ fn a_wrapper_is_opened_by_its_name_and_is_one_document() {
     for (export, said) in [
         (format!("{{\"users\":[{user}],\"users\":[]}}"), "two `users`"),
         (format!("{{\"value\":[{user}]}}"), "an object without an array `users`"),
-        (format!("{{\"users\":[{user}]}}{{\"users\":[]}}"), "something follows"),
-        (format!("[{user}]"), "an array where an object with `users`"),
-        (format!("{{\"users\":[{user}]"), "it ends in the middle"),
+        (format!("{{\"users\":[{user}]}}{{\"users\":[]}}"), "trailing data"),
+        (format!("[{user}]"), "an array instead of an object with `users`"),
+        (format!("{{\"users\":[{user}]"), "truncated"),
         (format!("{{\"users\":[{user}],\"@odata.nextLink\":\"https://x\"}}"), "one page of several"),
         (format!("{{\"users\":[{user}],\"totalCount\":2}}"), "it announces 2 users and holds 1"),
     ] {

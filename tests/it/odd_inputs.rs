@@ -57,7 +57,7 @@ fn many_gone_are_held_with_the_numbers_and_the_rest_goes_on() {
     let plan = plan_of(STAFF, &array("d d@x.example Dora|e e@x.example"), |settings| {
         settings.limits.insert(GuardKind::Absent, Limits { count_free: 2, percent_max: 10, count_max: 50 });
     });
-    let held = "gone from the export; guard.absent: 3 wanted and 0 spent within the window, limit is 2 of 4 users";
+    let held = "missing from the export; guard.absent: 3 wanted and 0 spent within the window, limit is 2 of 4 users";
     assert_eq!(
         plan,
         format!("update d name.givenName=Dora | create e | held a: {held} | held b: {held} | held c: {held}")
@@ -69,9 +69,9 @@ fn a_few_gone_need_a_proof() {
     let gone = "a a@x.example|z z@x.example";
     let waits = "waiting b: missing from an export that may be incomplete; must also be missing from the next one";
     assert_eq!(plan("a a@x.example|b b@x.example", &ndjson(gone)), waits);
-    assert_eq!(plan("a a@x.example|b b@x.example", &array(gone)), "delete b (gone from the export)");
+    assert_eq!(plan("a a@x.example|b b@x.example", &array(gone)), "delete b (missing from the export)");
     let page = format!("{{\"totalCount\":2,\"results\":{}}}", array(gone));
-    assert_eq!(plan("a a@x.example|b b@x.example", &page), "delete b (gone from the export)");
+    assert_eq!(plan("a a@x.example|b b@x.example", &page), "delete b (missing from the export)");
     let wrong = format!("{{\"totalCount\":3,\"results\":{}}}", array(gone));
     refused_whole(&wrong);
 }
@@ -225,7 +225,7 @@ fn look_alikes_are_different_users() {
 #[test]
 fn a_username_that_is_used_again_waits_for_the_removal() {
     let said = plan("a a@x.example", &array("b A@x.example|z z@x.example"));
-    assert_eq!(said, "delete a (gone from the export) | create b after a");
+    assert_eq!(said, "delete a (missing from the export) | create b after a");
     let run = InProcess::new();
     run.run_whole("a a@x.example A|z z@x.example Z");
     let report = run.run_whole("b a@x.example B|z z@x.example Z");
@@ -409,7 +409,7 @@ fn a_user_in_two_groups_stays_until_the_last_one() {
     let snapshot = "a a@x.example|z z@x.example";
     assert_eq!(plan_of(snapshot, &in_groups("[\"R\",\"S\"]"), two), "2 unchanged");
     assert_eq!(plan_of(snapshot, &in_groups("[{\"name\":\"S\"}]"), two), "2 unchanged");
-    assert_eq!(plan_of(snapshot, &in_groups("[\"Other\"]"), two), "delete a (out of the scoped groups)");
+    assert_eq!(plan_of(snapshot, &in_groups("[\"Other\"]"), two), "delete a (not in any scoped group)");
 }
 
 #[test]

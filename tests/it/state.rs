@@ -209,7 +209,7 @@ fn a_newer_state_names_both_versions() {
     let state = Connection::open(run.path("state.db")).expect("opens");
     state.pragma_update(None, "user_version", 99).expect("a newer schema");
     drop(state);
-    refused(&run, &["schema 99", "knows up to", "hint:"]);
+    refused(&run, &["schema 99", "only knows schemas up to", "hint:"]);
     run.activate();
     assert_eq!(run.reconcile(0)["linked"], 2, "the newer one lies aside, and its users are linked anew");
 }

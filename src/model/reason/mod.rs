@@ -1,7 +1,7 @@
 //! Why a user's wanted change is not done: a stable code for programs, a sentence for people.
 //!
-//! The code is what is stored, compared and handed to other programs. What varies (the endpoint's own words, numbers) is
-//! carried along and stored beside it; the sentence is made of both when somebody reads it.
+//! Only the code is stored, compared and given to other programs. Variable parts (the endpoint's own words, numbers)
+//! are stored beside it; the sentence is made from both when somebody reads it.
 
 mod stored;
 mod words;
@@ -17,18 +17,18 @@ use std::fmt;
 pub enum Reason {
     /// The record cannot be used.
     Unusable(RecordFault),
-    /// Records that could be in scope stand for nobody whom we know.
+    /// Records that could be in scope match no known user.
     Unnamed {
         /// What is wrong with them.
         fault: RecordFault,
-        /// How many there are.
+        /// Number of such records.
         count: u64,
     },
-    /// The username is somebody else's, or another than before.
+    /// The username belongs to somebody else, or was changed in the directory.
     Username(UsernameConflict),
     /// It was not tried.
     NotTried(NotTried),
-    /// The policy is to keep users who are not wanted any more.
+    /// The policy is to keep users who are no longer wanted.
     Kept(Cause),
     /// The guard holds it until it is approved.
     Held {
@@ -39,11 +39,11 @@ pub enum Reason {
     },
     /// The clocks disagree, so nobody is removed.
     Clock(ClockDoubt),
-    /// The account is not the one that was linked.
+    /// The account is not the linked one any more.
     Mismatch(Mismatch),
     /// The account is not as it should be.
     Account(AccountState),
-    /// Nothing follows from the answer.
+    /// Nothing can be concluded from the answer.
     Doubtful(AnswerDoubt),
     /// The answer cannot be read.
     UnusableAnswer {
@@ -52,29 +52,29 @@ pub enum Reason {
     },
     /// Rhombus rejects this user's change.
     Rejected {
-        /// Status and words of the endpoint.
+        /// Status and message of the endpoint.
         said: String,
     },
-    /// Rhombus failed.
+    /// Rhombus answered 5xx.
     ServerError {
-        /// Status and words of the endpoint.
+        /// Status and message of the endpoint.
         said: String,
     },
-    /// The request did not leave.
+    /// The request was not sent.
     NoConnection {
-        /// Why.
+        /// The network error.
         said: String,
     },
-    /// Nothing came back.
+    /// No answer came back.
     NoAnswer {
-        /// Why.
+        /// The network error.
         said: String,
     },
-    /// What an earlier version stored, in its words.
+    /// A reason that an earlier release stored, in its own words.
     Earlier {
-        /// Its code.
+        /// The stored code.
         code: Box<str>,
-        /// Its sentence.
+        /// The stored sentence.
         said: String,
     },
 }
@@ -96,27 +96,27 @@ pub enum HeldBy {
     Status(Column),
 }
 
-/// The numbers that hold a kind back.
+/// The numbers behind a hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OverLimit {
-    /// Which kind.
+    /// The kind of change.
     pub kind: GuardKind,
-    /// How many the plan has.
+    /// Changes in the plan.
     pub wanted: u64,
-    /// How many the window has spent.
+    /// Changes spent within the window.
     pub spent: u64,
-    /// How many are allowed.
+    /// The limit.
     pub limit: u64,
-    /// Of how many users.
+    /// Base of the percentage, in users.
     pub base: u64,
 }
 
-/// Which clocks disagree.
+/// Which clocks disagree, and by how much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClockDoubt {
-    /// Ours is so many seconds behind the last event.
+    /// Ours is this many seconds behind the last event.
     BehindLog(i64),
-    /// Ours is so many minutes from Rhombus's.
+    /// Ours differs from Rhombus's by this many minutes.
     OffRhombus(i64),
 }
 
@@ -134,7 +134,7 @@ impl HeldBy {
 }
 
 impl Reason {
-    /// Its stable name: what is compared, stored and counted by.
+    /// The stable code: what is stored, compared and counted.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -200,8 +200,8 @@ impl fmt::Display for HeldBy {
         match self {
             Self::Limit(numbers) => numbers.fmt(f),
             Self::Everybody => f.write_str("everybody would be removed"),
-            Self::Configuration => f.write_str("held until it is approved, because the directory did not ask for it"),
-            Self::Restored => f.write_str("held until it is approved, because the state was restored from a backup"),
+            Self::Configuration => f.write_str("held until approved, because the directory did not ask for it"),
+            Self::Restored => f.write_str("held until approved, because the state was restored from a backup"),
             Self::Clock(doubt) => doubt.fmt(f),
             Self::Status(column) => {
                 let key = column.key();

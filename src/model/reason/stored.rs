@@ -1,20 +1,20 @@
-//! A reason as the state keeps it: its code, and beside it what varies.
+//! A reason as the state stores it: its code, and its variable parts beside it.
 
 use super::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 use super::{ClockDoubt, HeldBy, OverLimit, Reason};
 use crate::model::{Cause, Column, GuardKind};
 use serde::{Deserialize, Serialize};
 
-/// A reason as the state keeps it.
+/// A reason as the state stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredReason {
-    /// Its stable name.
+    /// The stable code.
     pub code: String,
-    /// What varies, as a JSON object; none where nothing does.
+    /// The variable parts, as a JSON object; `None` if there are none.
     pub detail: Option<String>,
 }
 
-/// What varies about a reason.
+/// The variable parts of a reason.
 #[derive(Serialize, Deserialize, Default, PartialEq)]
 #[serde(default)]
 struct Detail {
@@ -46,7 +46,7 @@ struct Numbers {
 }
 
 impl Reason {
-    /// As the state keeps it.
+    /// The stored form.
     #[must_use]
     pub fn stored(&self) -> StoredReason {
         let mut detail = Detail::default();
@@ -76,7 +76,7 @@ impl Reason {
         StoredReason { code: self.code().to_owned(), detail }
     }
 
-    /// The reason that was stored so. One that this version has no words of its own for keeps the stored ones.
+    /// Parses the stored form. A code that this release does not know keeps its stored words.
     #[must_use]
     pub fn from_stored(code: &str, detail: Option<&str>) -> Self {
         let detail: Detail = detail.and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();

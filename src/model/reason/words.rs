@@ -1,6 +1,6 @@
-//! The reasons that carry nothing but themselves: a variant, its stable code and its sentence, one line each.
+//! Reasons without variable parts: variant, stable code and sentence, on one line each.
 //!
-//! A sentence may be mended at any time; a code, never: it is stored, compared and read by other programs.
+//! A sentence may change at any time. A code must not: it is stored, compared and read by other programs.
 
 worded! {
     /// Why a record of the export cannot be used. The sentences repeat no value of the record.

@@ -18,7 +18,7 @@ fn an_edit_of_the_configuration_removes_nobody_before_it_is_approved() {
             &["Other"][..],
             &["root@x.example"][..],
             "directory.json",
-            "[scope] was changed and no longer wants this user",
+            "[scope] was changed and no longer includes this user",
         ),
         (&["R"], &["root@x.example"], "other.json", "[directory] was changed and the new source lacks this user"),
     ] {

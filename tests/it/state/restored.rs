@@ -28,7 +28,7 @@ fn an_older_state_is_upgraded_by_the_sender_alone_after_a_backup() {
     std::fs::set_permissions(run.path("state.db"), PermissionsExt::from_mode(0o600)).expect("closed");
     let output = run.run(&["status"]);
     assert!(
-        output.status.code() == Some(1) && stderr(&output).contains("it upgrades the state"),
+        output.status.code() == Some(1) && stderr(&output).contains("then upgrades it"),
         "{}",
         stderr(&output)
     );
