@@ -1,4 +1,4 @@
-//! The simulator's accounts, each a JSON document in a SQLite file.
+//! The simulator's accounts: JSON documents in a SQLite file.
 
 use super::answer::Refusal;
 use super::filter::Filter;
@@ -10,20 +10,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Whether an account is seen in lists and filters, of the members of [`Shown`].
+/// Whether lists and filters show an account; takes the fields of [`Shown`].
 const SHOWN: &str =
     "born_at <= unixepoch('subsec') - ?1 AND number > ?2 AND (?3 OR json_extract(document, '$.active'))";
-/// What `PRAGMA user_version` says of a file that holds no password.
+/// The `PRAGMA user_version` of a file without passwords.
 const WITHOUT_PASSWORDS: i64 = 1;
 
 /// Which accounts lists and filters show.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown {
-    /// New ones only after this time.
+    /// New accounts appear only after this time.
     pub lag: Duration,
-    /// The first so many that were made: not.
+    /// The first accounts that were created stay hidden: how many.
     pub hidden_count: u32,
-    /// Inactive ones too.
+    /// Whether inactive accounts are shown too.
     pub with_inactive: bool,
 }
 
@@ -33,30 +33,30 @@ impl From<Duration> for Shown {
     }
 }
 
-/// What becomes of an account that is made inactive.
+/// What happens to an account that is made inactive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Inactive {
-    /// It is removed, as Rhombus does.
+    /// It is deleted, as Rhombus does.
     Removed,
     /// It stays, as on most servers.
     Kept,
 }
 
-/// All accounts.
+/// The store of accounts.
 pub struct Accounts {
     connection: Connection,
 }
 
 impl Accounts {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     ///
     /// # Errors
-    /// It is no such file.
+    /// It is not such a file.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        // SQLite gives its own companions the rights of this file; where it cannot be made, opening says why.
+        // SQLite copies the mode of this file to its companions; if it cannot be created, opening says why.
         let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let connection = Connection::open(path)?;
-        // A rehearsal need not outlive a power loss.
+        // A sandbox run need not survive a power loss.
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS accounts
@@ -68,7 +68,7 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// Earlier versions kept a password that a client had sent.
+    /// Deletes passwords, which earlier releases kept if a client sent them.
     fn forget_passwords(&self) -> rusqlite::Result<()> {
         let version: i64 = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version >= WITHOUT_PASSWORDS {
@@ -85,7 +85,7 @@ impl Accounts {
         self.connection.pragma_update(None, "user_version", WITHOUT_PASSWORDS)
     }
 
-    /// How many lists show.
+    /// Number of accounts that lists show.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -97,7 +97,7 @@ impl Accounts {
             .map(|count| count as usize)
     }
 
-    /// Some accounts, oldest first.
+    /// One page of accounts, oldest first.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -115,7 +115,7 @@ impl Accounts {
         statement.query_map(window, document)?.collect()
     }
 
-    /// Some of the accounts that fit a filter, and how many there are in all.
+    /// One page of the accounts that match a filter, and the total.
     pub(super) fn fitting(
         &self,
         filter: &Filter,
@@ -144,7 +144,7 @@ impl Accounts {
         Ok((total, page))
     }
 
-    /// The account with a userName, whatever its letter case.
+    /// The account with a userName, in any letter case.
     fn named(&self, name: &str, shown: Shown) -> rusqlite::Result<Option<Map<String, Value>>> {
         let Shown { lag, hidden_count, with_inactive } = shown;
         self.connection
@@ -153,7 +153,7 @@ impl Accounts {
             .optional()
     }
 
-    /// One account.
+    /// The account with an id.
     pub(super) fn read(&self, id: &str) -> rusqlite::Result<Option<Map<String, Value>>> {
         self.connection
             .prepare_cached("SELECT document FROM accounts WHERE id = ?1")?
@@ -161,7 +161,7 @@ impl Accounts {
             .optional()
     }
 
-    /// The place of an account in the order in which they were made, from 1; none where there is none.
+    /// An account's position in order of creation, from 1; `None` if there is no such account.
     pub(super) fn number(&self, id: &str) -> rusqlite::Result<Option<i64>> {
         self.connection
             .prepare_cached("SELECT number FROM accounts WHERE id = ?1")?
@@ -169,7 +169,7 @@ impl Accounts {
             .optional()
     }
 
-    /// Makes an account of what a client sent.
+    /// Creates an account from what a client sent.
     pub(super) fn create(&self, mut user: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
         let name = user_name(&user);
         if self.named(&name, Duration::ZERO.into())?.is_some() {
@@ -177,7 +177,7 @@ impl Accounts {
         }
         let (id, now) = (hex(&random()), now());
         user.insert("id".to_owned(), id.clone().into());
-        // Who does not say otherwise is active.
+        // Active unless the client says otherwise.
         user.entry("active").or_insert(true.into());
         user.insert("meta".to_owned(), json!({"created": now, "lastModified": now}));
         self.connection
@@ -186,7 +186,7 @@ impl Accounts {
         Ok(user)
     }
 
-    /// Changes an account past all rules, as somebody at the console can; false where there is none.
+    /// Changes an account regardless of the rules, as somebody at the console can; false if there is no such account.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -196,7 +196,7 @@ impl Accounts {
         self.write(&account).map(|()| true)
     }
 
-    /// Changes an account by a function of its members, as the rules allow; answers what it is then, or was when it was removed.
+    /// Changes an account within the rules; returns it as it is now, or as it was when it was deleted.
     pub(super) fn update(
         &self,
         id: &str,
@@ -234,7 +234,7 @@ impl Accounts {
             .map(drop)
     }
 
-    /// Removes an account; false where there is none.
+    /// Deletes an account; false if there is no such account.
     pub(super) fn remove(&self, id: &str) -> rusqlite::Result<bool> {
         self.connection.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([id]).map(|rows| rows > 0)
     }
@@ -245,12 +245,12 @@ fn document(row: &Row<'_>) -> rusqlite::Result<Map<String, Value>> {
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
-/// The userName as it is compared.
+/// The userName in its compared form.
 fn user_name(user: &Map<String, Value>) -> String {
     folded(user.get("userName").and_then(Value::as_str).unwrap_or_default())
 }
 
-/// As SCIM writes it, to the millisecond.
+/// A SCIM dateTime, to the millisecond.
 fn now() -> String {
     let now = jiff::Timestamp::now();
     jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now).to_string()
@@ -258,7 +258,7 @@ fn now() -> String {
 
 fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
-    // Without randomness there are no two ids; the create then fails on the unique index.
+    // Without randomness two ids would be equal; the create then fails on the unique index.
     let _ = getrandom::fill(&mut bytes);
     bytes
 }

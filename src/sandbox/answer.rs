@@ -1,4 +1,4 @@
-//! How the simulator answers: SCIM documents, lists, and errors (RFC 7644, section 3.12).
+//! The simulator's answers: SCIM documents, lists, and errors (RFC 7644, section 3.12).
 
 use super::schemas::USER;
 use axum::extract::FromRequestParts;
@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use std::convert::Infallible;
 
-/// Where the API begins.
+/// Path of the API.
 pub(super) const BASE: &str = "/scim/v2";
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 const MEDIA_TYPE: &str = "application/scim+json";
 
-/// A request that is not done.
+/// A refused request.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -90,12 +90,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// One JSON document.
+/// A JSON document.
 pub(super) fn document(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body.to_string()).into_response()
 }
 
-/// A page of a list; `start` is counted from 1.
+/// One page of a list; `start` counts from 1.
 pub(super) fn list(total: usize, start: usize, resources: Vec<Value>) -> Value {
     json!({"schemas": [LIST], "totalResults": total, "startIndex": start, "itemsPerPage": resources.len(),
         "Resources": resources})
@@ -110,8 +110,8 @@ pub(super) fn created(body: &Value, location: &str) -> Response {
     response
 }
 
-/// The address under which the client sees the API: that of its `Host` header, because a server behind port
-/// forwarding does not know it.
+/// The API's URL as the client sees it: from the `Host` header, because a server behind port forwarding does not know
+/// it.
 pub(super) struct Address(String);
 
 impl<S: Sync> FromRequestParts<S> for Address {
@@ -124,17 +124,17 @@ impl<S: Sync> FromRequestParts<S> for Address {
 }
 
 impl Address {
-    /// The address of something below the API's base.
+    /// The URL of a path below the API's.
     pub(super) fn location(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
 
-    /// Where an account is.
+    /// The URL of an account.
     pub(super) fn account_location(&self, account: &Map<String, Value>) -> String {
         self.location(&format!("/Users/{}", account.get("id").and_then(Value::as_str).unwrap_or_default()))
     }
 
-    /// An account as it is answered: with its schemas, and `meta` with its address.
+    /// An account as clients see it: with `schemas`, and with its URL in `meta`.
     pub(super) fn account(&self, mut account: Map<String, Value>) -> Map<String, Value> {
         let mut schemas = vec![Value::from(USER)];
         schemas.extend(account.keys().filter(|key| key.starts_with("urn:")).map(|key| Value::from(key.as_str())));

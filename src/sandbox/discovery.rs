@@ -1,11 +1,11 @@
-//! The documents that tell a client what it can ask for (RFC 7644, section 4): `/ServiceProviderConfig`,
-//! `/ResourceTypes`, `/Schemas`. Groups are absent: Rhombus has none.
+//! The discovery documents (RFC 7644, section 4): `/ServiceProviderConfig`, `/ResourceTypes`, `/Schemas`. Groups are
+//! absent: Rhombus has none.
 
 use super::answer::Address;
 use super::schemas::{Attribute, CORE, ENTERPRISE, ENTERPRISE_PARTS, Kind, Mutability, USER};
 use serde_json::{Value, json};
 
-/// `/ServiceProviderConfig`. `cursor_size`: pages go by cursor alone, with so many accounts each.
+/// `/ServiceProviderConfig`. With a `cursor_size`, paging is by cursor only, with that many accounts per page.
 pub(super) fn provider(address: &Address, page_count_max: usize, cursor_size: Option<usize>) -> Value {
     let feature = |supported| json!({"supported": supported});
     let size = cursor_size.unwrap_or(page_count_max);
@@ -23,7 +23,7 @@ pub(super) fn provider(address: &Address, page_count_max: usize, cursor_size: Op
     })
 }
 
-/// `/ResourceTypes`, which is users alone.
+/// `/ResourceTypes`: only users.
 pub(super) fn resource_types(address: &Address) -> Vec<Value> {
     vec![json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],

@@ -1,4 +1,4 @@
-//! How answers look under the oddities that show in answers alone.
+//! Applies the oddities that only affect answers.
 
 use super::faults::{Dice, Verb};
 use super::oddities::Oddity;
@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-/// An answer as the oddities make it look. `is_filtered`: it is the answer to a filter.
+/// Applies the oddities to an answer. `is_filtered`: it answers a filter.
 pub(super) async fn dressed(answer: Response, verb: Option<Verb>, is_filtered: bool, dice: &Dice) -> Response {
     let (mut head, body) = answer.into_parts();
     if let Some(seconds) = dice.number(Oddity::DateSkew)
@@ -15,7 +15,7 @@ pub(super) async fn dressed(answer: Response, verb: Option<Verb>, is_filtered: b
     {
         head.headers.insert(header::DATE, date);
     }
-    // The simulator's own answers are whole in memory.
+    // The simulator's own answers are fully in memory.
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let Ok(mut document) = serde_json::from_slice::<Value>(&bytes) else {
         return Response::from_parts(head, Body::from(bytes));
@@ -37,7 +37,7 @@ pub(super) async fn dressed(answer: Response, verb: Option<Verb>, is_filtered: b
     Response::from_parts(head, Body::from(text))
 }
 
-/// Whether anything of this is asked for; most sandboxes run without, and fast.
+/// Whether any of these oddities is requested; most sandboxes run without, and fast.
 pub(super) fn dress(dice: &Dice) -> bool {
     use Oddity::{BigMember, Bom, DateSkew, EmptyEmail, LowerCaseMembers, ShownTwice};
     [BigMember, Bom, DateSkew, EmptyEmail, LowerCaseMembers, ShownTwice]
@@ -45,7 +45,7 @@ pub(super) fn dress(dice: &Dice) -> bool {
         .any(|oddity| dice.number(oddity).is_some())
 }
 
-/// The `Date` of a clock that is so many seconds ahead.
+/// The `Date` of a clock that is this many seconds ahead.
 fn date(seconds: f64) -> String {
     let now = jiff::Timestamp::now().as_second().saturating_add(seconds as i64);
     let since_epoch = std::time::Duration::from_secs(u64::try_from(now).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Faults on request: what a network, a busy endpoint and an odd one do. All chance comes from one seed.
+//! Faults on request: what networks, busy endpoints and odd ones do. All randomness comes from one seed.
 
 use super::oddities::{self, Oddity, chance};
 use axum::http::{Method, StatusCode};
@@ -8,25 +8,25 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What is asked for by name apart from the oddities: the name, its value, what it plays.
+/// Everything that can be requested besides the oddities: name, value, effect.
 const TABLE: [(&str, &str, &str); 11] = [
-    ("drop_before", "CHANCE", "the connection breaks, nothing is done"),
-    ("drop_after", "CHANCE", "it is done, and the connection breaks"),
-    ("torn", "CHANCE", "it is done, and half of the answer arrives"),
-    ("html", "CHANCE", "200 with a login page for people, nothing is done"),
-    ("e<STATUS>", "CHANCE", "this status, nothing is done: e408, e421, e425, e429, e500, e503 …"),
-    ("after_<STATUS>", "CHANCE", "it is done, and answered with this status: after_408, after_500 …"),
+    ("drop_before", "CHANCE", "the connection breaks before anything is done"),
+    ("drop_after", "CHANCE", "the request is done, then the connection breaks"),
+    ("torn", "CHANCE", "the request is done, but only half of the answer arrives"),
+    ("html", "CHANCE", "200 with an HTML login page; nothing is done"),
+    ("e<STATUS>", "CHANCE", "this status; nothing is done: e408, e421, e425, e429, e500, e503 …"),
+    ("after_<STATUS>", "CHANCE", "the request is done, but answered with this status: after_408, after_500 …"),
     (
         "<VERB>_<STATUS>",
         "CHANCE",
-        "this status for one verb alone, of list, get, post, put, patch, delete: delete_404, delete_405 …",
+        "this status for one verb only (list, get, post, put, patch or delete): delete_404, delete_405 …",
     ),
-    ("retry_after", "TEXT", "the Retry-After of each 403, 429 and 503 (no comma in it); else 429 has 0"),
+    ("retry_after", "TEXT", "the Retry-After of each 403, 429 and 503, without a comma; by default, 429 has 0"),
     ("delay_ms", "NUMBER", "how long each answer takes"),
     ("lag_ms", "NUMBER", "how long a new account is missing from lists and filters"),
-    ("seed", "NUMBER", "another course of chance"),
+    ("seed", "NUMBER", "the seed of all randomness"),
 ];
-/// The verbs that a status can be asked for.
+/// The verbs that a status can be limited to.
 const VERBS: [(&str, Verb); 6] = [
     ("list", Verb::List),
     ("get", Verb::Get),
@@ -36,7 +36,7 @@ const VERBS: [(&str, Verb); 6] = [
     ("delete", Verb::Delete),
 ];
 
-/// Which faults, how often.
+/// The requested faults and their probabilities.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     rules: Vec<Rule>,
@@ -54,7 +54,7 @@ struct Rule {
     chance: f64,
 }
 
-/// What a request asks for.
+/// The kind of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verb {
     List,
@@ -66,7 +66,7 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    /// None for a method that SCIM does not know.
+    /// `None` for a method that SCIM does not use.
     pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
         let known = [
             (Method::GET, if path.ends_with("/Users") { Self::List } else { Self::Get }),
@@ -82,15 +82,15 @@ impl Verb {
 /// What goes wrong with one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
-    /// Nothing.
+    /// Nothing goes wrong.
     None,
     /// The connection breaks before anything is done.
     DropBefore,
-    /// It is done, and the connection breaks.
+    /// It is done, then the connection breaks.
     DropAfter,
-    /// It is done, and half of the answer arrives.
+    /// It is done, but only half of the answer arrives.
     Torn,
-    /// A page for people, with status 200.
+    /// An HTML page with status 200; nothing is done.
     Page,
     /// Nothing is done, and this is the answer.
     Refused(StatusCode),
@@ -99,11 +99,11 @@ pub(super) enum Fault {
 }
 
 impl Faults {
-    /// All names with what they play, for `--help`.
+    /// All names with their effects, for `--help`.
     #[must_use]
     pub fn help() -> String {
         let mut help =
-            "What goes wrong, as `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`. CHANCE is from 0 to 1, SWITCH \
+            "What goes wrong, for example `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`. CHANCE is from 0 to 1, SWITCH \
                         is 0 or 1.\n"
                 .to_owned();
         for (name, value, plays) in Self::table() {
@@ -112,7 +112,7 @@ impl Faults {
         help
     }
 
-    /// Each name, its value, and what it plays.
+    /// Name, value and effect of everything that can be requested.
     pub fn table() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
         TABLE.into_iter().chain(oddities::TABLE.into_iter().map(|(_, name, value, plays)| (name, value.name(), plays)))
     }
@@ -130,7 +130,7 @@ impl Faults {
                 } else {
                     let (verb, fault) = named(name).ok_or_else(|| {
                         let names: Vec<_> = Self::table().map(|(name, ..)| name).collect();
-                        format!("there is no fault `{name}`; there are {}", names.join(", "))
+                        format!("there is no fault `{name}`; known faults: {}", names.join(", "))
                     })?;
                     self.rules.push(Rule { verb, fault, chance: chance(name, value)? });
                 }
@@ -143,12 +143,12 @@ impl Faults {
 impl FromStr for Faults {
     type Err = String;
 
-    /// Reads `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`.
+    /// Parses `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut faults = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) =
-                part.split_once(':').ok_or_else(|| format!("`{part}` has no value; it is written `{part}:VALUE`"))?;
+                part.split_once(':').ok_or_else(|| format!("`{part}` has no value; write `{part}:VALUE`"))?;
             faults.take(name, value)?;
         }
         Ok(faults)
@@ -178,7 +178,7 @@ fn named(name: &str) -> Option<(Option<Verb>, Fault)> {
     Some((Some(verb), Fault::Refused(status(digits)?)))
 }
 
-/// Draws faults, the same ones in the same order for one seed.
+/// Draws faults: the same sequence for the same seed.
 pub(super) struct Dice {
     faults: Faults,
     state: AtomicU64,
@@ -190,7 +190,7 @@ impl Dice {
         Self { faults, state }
     }
 
-    /// The fault of the next request.
+    /// Draws the fault of the next request.
     pub(super) fn draw(&self, verb: Option<Verb>) -> Fault {
         let mut left = self.chance();
         for rule in self.faults.rules.iter().filter(|rule| rule.verb.is_none() || rule.verb == verb) {
@@ -202,17 +202,17 @@ impl Dice {
         Fault::None
     }
 
-    /// Whether an oddity shows this time. One that is not asked for takes nothing from the seed.
+    /// Whether an oddity occurs this time. One that is not requested does not advance the seed.
     pub(super) fn happens(&self, oddity: Oddity) -> bool {
         self.faults.oddities.get(&oddity).is_some_and(|chance| self.chance() < *chance)
     }
 
-    /// The number that an oddity was asked for with.
+    /// The number requested for an oddity.
     pub(super) fn number(&self, oddity: Oddity) -> Option<f64> {
         self.faults.oddities.get(&oddity).copied().filter(|number| *number != 0.0)
     }
 
-    /// What `Retry-After` a status has.
+    /// The `Retry-After` of a status.
     pub(super) fn retry_after(&self, status: StatusCode) -> Option<&str> {
         match (&self.faults.retry_after, status) {
             (Some(text), StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
@@ -233,7 +233,7 @@ impl Dice {
         Duration::from_millis(self.faults.lag_ms)
     }
 
-    /// A number from 0 up to 1 (splitmix64).
+    /// A random number from 0 up to 1 (splitmix64).
     fn chance(&self) -> f64 {
         let mut mixed =
             self.state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);

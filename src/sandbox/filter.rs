@@ -1,4 +1,4 @@
-//! Filters (RFC 7644, section 3.4.2.2): what one says, and whether an account fits it.
+//! Filters (RFC 7644, section 3.4.2.2): parsing, and matching accounts.
 
 use super::answer::Refusal;
 use super::path::Path;
@@ -8,24 +8,24 @@ use serde_json::{Map, Value};
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// How deep brackets go at the most; each level is a call on the stack.
+/// Most nested brackets; each level is a call on the stack.
 const DEPTH_MAX: usize = 32;
 
-/// A filter that was understood.
+/// A parsed filter.
 #[derive(Debug)]
 pub(super) enum Filter {
-    /// An attribute beside a value.
+    /// An attribute compared with a value.
     Compare(Path, Operator, Value),
-    /// An attribute has a value.
+    /// `pr`: an attribute has a value.
     Present(Path),
-    /// One value of a list fits all of it.
+    /// One value of a list matches the inner filter.
     Within(Path, Box<Filter>),
     And(Box<Filter>, Box<Filter>),
     Or(Box<Filter>, Box<Filter>),
     Not(Box<Filter>),
 }
 
-/// How an attribute is compared.
+/// A comparison operator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Operator {
     Equal,
@@ -40,17 +40,17 @@ pub(super) enum Operator {
 }
 
 impl Filter {
-    /// A filter over users.
+    /// Parses a filter over users.
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         Parser::new(text, None).whole()
     }
 
-    /// A filter over the values of a list, as it stands between brackets.
+    /// Parses a filter over the values of a list, as between brackets.
     pub(super) fn of_values(list: &'static Attribute, text: &str) -> Result<Self, Refusal> {
         Parser::new(text, Some(list)).whole()
     }
 
-    /// The userName, where the filter is `userName eq "…"` and no more: that one has an index.
+    /// The userName, if the filter is exactly `userName eq "…"`: there is an index for that.
     pub(super) fn user_name(&self) -> Option<&str> {
         match self {
             Self::Compare(path, Operator::Equal, Value::String(name)) if path.top.name == "userName" => Some(name),
@@ -59,7 +59,7 @@ impl Filter {
         }
     }
 
-    /// Whether a user, or a value of a list, fits.
+    /// Whether a user, or a value of a list, matches.
     pub(super) fn fits(&self, members: &Map<String, Value>) -> bool {
         match self {
             Self::Compare(path, Operator::NotEqual, wanted) => !compares(path, Operator::Equal, wanted, members),
@@ -74,8 +74,8 @@ impl Filter {
         }
     }
 
-    /// The values that the filter demands by `eq`, joined by `and`; none where it says anything else. An `add` to a
-    /// value that is not there yet makes it of these.
+    /// The values that the filter requires, if it consists only of `eq` joined by `and`. An `add` to a value that does
+    /// not exist creates it from these.
     pub(super) fn demanded(&self) -> Option<Map<String, Value>> {
         match self {
             Self::Compare(path, Operator::Equal, value) if path.part.is_none() => {
@@ -142,7 +142,7 @@ fn ordered(order: std::cmp::Ordering, operator: Operator) -> bool {
 
 struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
-    /// The list whose values are filtered; none: users are.
+    /// The list whose values are filtered; `None`: users are.
     list: Option<&'static Attribute>,
     depth: usize,
 }
@@ -157,7 +157,7 @@ impl<'a> Parser<'a> {
         self.blanks();
         match self.rest.next() {
             None => Ok(filter),
-            Some(odd) => Err(Refusal::filter(format!("`{odd}` is not expected after the filter"))),
+            Some(odd) => Err(Refusal::filter(format!("unexpected `{odd}` after the filter"))),
         }
     }
 
@@ -181,7 +181,7 @@ impl<'a> Parser<'a> {
     fn one(&mut self) -> Result<Filter, Refusal> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(Refusal::filter(format!("the filter is more than {DEPTH_MAX} brackets deep")));
+            return Err(Refusal::filter(format!("the filter is nested more than {DEPTH_MAX} brackets deep")));
         }
         let filter = self.one_unbounded();
         self.depth -= 1;
@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
         let value = self.value()?;
         let is_equality = matches!(operator, Operator::Equal | Operator::NotEqual);
         if !is_equality && !value.is_string() {
-            return Err(Refusal::filter("only eq and ne compare what is not a string"));
+            return Err(Refusal::filter("only eq and ne can compare with a value that is not a string"));
         }
         Ok(Filter::Compare(path, operator, value))
     }
@@ -265,7 +265,7 @@ impl<'a> Parser<'a> {
         word
     }
 
-    /// Takes a word where it comes next, in any letter case.
+    /// Consumes a word if it comes next, in any letter case.
     fn takes_word(&mut self, word: &str) -> bool {
         let mut ahead = self.rest.clone();
         while ahead.next_if(|next| next.is_whitespace()).is_some() {}

@@ -1,9 +1,9 @@
-//! SHELL: the Rhombus simulator, for rehearsals of this program and of other SCIM clients: its own thread, its own
-//! SQLite file, HTTP on loopback, so that `scim` runs unchanged against it.
+//! SHELL: the built-in Rhombus simulator, for sandbox runs of this program and for testing other SCIM clients. It has
+//! its own thread, its own SQLite file, and speaks HTTP on loopback, so that `scim` runs unchanged against it.
 //!
-//! What it does as Rhombus is said to: a bearer token; userName immutable, and unique without regard to case;
-//! `active=false` removes the account; no groups. The rest is SCIM 2.0 by the letter: filters, paging, PATCH in every
-//! form, discovery. It keeps its accounts, and no password. `docs/sandbox.md` tells a client's author the same.
+//! Like Rhombus: a bearer token; userName immutable, and unique regardless of case; `active=false` deletes the account;
+//! no groups. The rest is SCIM 2.0 by the book: filters, paging, PATCH in every form, discovery. It stores accounts,
+//! but never passwords. `docs/sandbox.md` says the same to the authors of clients.
 
 mod accounts;
 mod answer;

@@ -1,4 +1,4 @@
-//! PATCH (RFC 7644, section 3.5.2), and the forms of it that Okta and Entra send: `op` in any letter case, members
+//! PATCH (RFC 7644, section 3.5.2), including the forms that Okta and Entra send: `op` in any letter case, members
 //! without a path, booleans as text, paths with a URN or a filter.
 
 use super::answer::Refusal;
@@ -17,7 +17,7 @@ enum Verb {
     Remove,
 }
 
-/// One operation that was understood.
+/// One parsed operation.
 #[derive(Debug)]
 struct Operation {
     verb: Verb,
@@ -25,20 +25,20 @@ struct Operation {
     value: Value,
 }
 
-/// What an operation is about.
+/// The target of an operation.
 #[derive(Debug)]
 struct Target {
     path: Path,
-    /// Which values of the list; none: all of them.
+    /// Which values of the list; `None`: all of them.
     filter: Option<Filter>,
 }
 
-/// All operations of a PATCH, understood before the first is done.
+/// The operations of a PATCH, all parsed before the first is applied.
 #[derive(Debug)]
 pub(super) struct Patch(Vec<Operation>);
 
 impl Patch {
-    /// Reads a body.
+    /// Parses a request body.
     pub(super) fn of_body(body: &[u8]) -> Result<Self, Refusal> {
         let no_patch = || Refusal::syntax("the body is not a PatchOp with Operations");
         let Ok(Value::Object(message)) = serde_json::from_slice(body) else { return Err(no_patch()) };
@@ -51,7 +51,7 @@ impl Patch {
         Ok(Self(understood))
     }
 
-    /// Does all of it, or nothing.
+    /// Applies all operations, or none.
     pub(super) fn done_to(&self, account: &Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
         let mut account = account.clone();
         for operation in &self.0 {
@@ -83,32 +83,32 @@ fn read(operation: &Map<String, Value>, understood: &mut Vec<Operation>) -> Resu
         (Verb::Add | Verb::Replace, Some(path), Some(value)) => {
             understood.push(Operation { verb, target: target(path)?, value });
         }
-        // Each member is an operation of its own; Entra writes paths for names.
+        // Each member is an operation of its own; Entra uses paths as names.
         (Verb::Add | Verb::Replace, None, Some(Value::Object(members))) => {
             for (path, value) in members {
-                // Repeated by Okta, and not to be changed by it.
+                // Okta repeats these; they must not change.
                 if !["schemas", "id", "meta"].iter().any(|fixed| path.eq_ignore_ascii_case(fixed)) {
                     understood.push(Operation { verb, target: target(&path)?, value });
                 }
             }
         }
         (Verb::Add | Verb::Replace, None, Some(_)) => {
-            return Err(Refusal::value("without a path, the value is an object of attributes"));
+            return Err(Refusal::value("without a path, the value must be an object of attributes"));
         }
     }
     Ok(())
 }
 
-/// Reads `attribute`, `attribute.part`, `attribute[filter]` or `attribute[filter].part`.
+/// Parses `attribute`, `attribute.part`, `attribute[filter]` or `attribute[filter].part`.
 fn target(text: &str) -> Result<Target, Refusal> {
     let unknown = || Refusal::path(format!("there is no attribute `{text}`"));
     let Some((list, rest)) = text.split_once('[') else {
         return Ok(Target { path: Path::parse(text).ok_or_else(unknown)?, filter: None });
     };
-    let (filter, part) = rest.rsplit_once(']').ok_or_else(|| Refusal::path(format!("`{text}` lacks a `]`")))?;
+    let (filter, part) = rest.rsplit_once(']').ok_or_else(|| Refusal::path(format!("`{text}` is missing a `]`")))?;
     let mut path = Path::parse(list.trim_end()).ok_or_else(unknown)?;
     if !path.top.is_list || path.part.is_some() || path.top.parts.is_empty() {
-        return Err(Refusal::path(format!("`{list}` is not a list to be filtered")));
+        return Err(Refusal::path(format!("`{list}` is not a list, so it cannot be filtered")));
     }
     if !part.is_empty() {
         let part = part.strip_prefix('.').and_then(|part| path.top.part(part));
@@ -121,7 +121,7 @@ fn apply(operation: &Operation, account: &mut Map<String, Value>) -> Result<(), 
     let Operation { verb, target, value } = operation;
     let path = &target.path;
     if path.is_read_only() {
-        return Err(Refusal::mutability(format!("{} is set by the server alone", path.last().name)));
+        return Err(Refusal::mutability(format!("only the server can set {}", path.last().name)));
     }
     // Null is the same as unassigned (RFC 7643, section 2.5).
     let verb = if value.is_null() { Verb::Remove } else { *verb };
@@ -143,7 +143,7 @@ fn apply(operation: &Operation, account: &mut Map<String, Value>) -> Result<(), 
     }
 }
 
-/// Changes the members of an attribute that has parts, and takes it out where none is left.
+/// Changes the parts of a complex attribute, and removes the attribute if none is left.
 fn inside(
     attribute: &Attribute,
     members: &mut Map<String, Value>,
@@ -160,7 +160,7 @@ fn inside(
     Ok(())
 }
 
-/// Sets, extends or takes out one attribute, or one part of one.
+/// Sets, extends or removes one attribute, or one part of one.
 fn put(verb: Verb, attribute: &Attribute, value: &Value, members: &mut Map<String, Value>) -> Result<(), Refusal> {
     match verb {
         Verb::Remove => {
@@ -173,7 +173,7 @@ fn put(verb: Verb, attribute: &Attribute, value: &Value, members: &mut Map<Strin
     let whole = if attribute.is_list && !value.is_array() { json!([value]) } else { value.clone() };
     let Some(value) = cast(attribute, whole)? else { return Ok(()) };
     match (value, attribute.kind) {
-        // What is not named of an attribute with parts stays (RFC 7644, sections 3.5.2.1 and 3.5.2.3).
+        // Parts that are not named stay (RFC 7644, sections 3.5.2.1 and 3.5.2.3).
         (Value::Object(parts), Kind::Complex) => inside(attribute, members, |present| {
             present.extend(parts);
             Ok(())
@@ -185,7 +185,7 @@ fn put(verb: Verb, attribute: &Attribute, value: &Value, members: &mut Map<Strin
     }
 }
 
-/// Takes out an attribute; of a list, where values are named (Entra does so), only those.
+/// Removes an attribute; of a list, only the named values if there are any (Entra does so).
 fn remove(attribute: &Attribute, named: &Value, members: &mut Map<String, Value>) {
     if let (true, Value::Array(named)) = (attribute.is_list, named) {
         let is_named = |value: &Value| named.iter().any(|named| named["value"] == value["value"]);
@@ -204,7 +204,7 @@ fn drop_empty_list(attribute: &Attribute, members: &mut Map<String, Value>) {
     }
 }
 
-/// Adds values to a list; one that is there already is not added again, and a new primary one takes over.
+/// Adds values to a list. A value that exists is not added again, and a new primary one replaces the old primary.
 fn extend(attribute: &Attribute, value: &Value, members: &mut Map<String, Value>) -> Result<(), Refusal> {
     let new = if value.is_array() { value.clone() } else { json!([value]) };
     let Some(Value::Array(new)) = cast(attribute, new)? else { return Ok(()) };
@@ -229,7 +229,7 @@ fn no_primary(values: &mut [Value]) {
     }
 }
 
-/// Changes the values of a list that a filter chooses, or a part of each.
+/// Changes the values of a list that match a filter, or a part of each.
 fn in_values(verb: Verb, target: &Target, value: &Value, account: &mut Map<String, Value>) -> Result<(), Refusal> {
     let list = target.path.top;
     let mut values = match account.remove(list.name) {
@@ -243,13 +243,13 @@ fn in_values(verb: Verb, target: &Target, value: &Value, account: &mut Map<Strin
     };
     let mut places: Vec<usize> = (0..values.len()).filter(|place| chosen(&values[*place])).collect();
     if places.is_empty() {
-        // Entra adds `emails[type eq "work"].value` to people who have none.
+        // Entra adds `emails[type eq "work"].value` to people who have no such address.
         let made = match (verb, &target.filter) {
             (Verb::Add, Some(filter)) => filter.demanded(),
             (Verb::Add, None) => Some(Map::new()),
             (Verb::Replace | Verb::Remove, _) => None,
         };
-        let made = made.ok_or_else(|| Refusal::no_target(format!("no value of {} is meant", list.name)))?;
+        let made = made.ok_or_else(|| Refusal::no_target(format!("no value of {} matches", list.name)))?;
         places.push(values.len());
         values.push(cast_one(list, made.into())?);
     }

@@ -1,22 +1,22 @@
-//! Names of attributes in paths, filters and `attributes`: in any letter case, with or without the URN of their schema,
-//! with or without a part behind a dot (RFC 7644, section 3.10).
+//! Attribute names in paths, filters and `attributes`: in any letter case, with or without the schema's URN, with or
+//! without a part after a dot (RFC 7644, section 3.10).
 
 use super::schemas::{Attribute, ENTERPRISE, Mutability, USER, attribute, member};
 use serde_json::{Map, Value};
 
-/// Where in a user an attribute is.
+/// The path of an attribute within a user.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Path {
-    /// The attribute at the top of the user, or the extension.
+    /// The top-level attribute, or the extension.
     pub(super) top: &'static Attribute,
     /// A part of it.
     pub(super) part: Option<&'static Attribute>,
-    /// A part of that: only extensions are so deep.
+    /// A part of that part: only extensions are this deep.
     pub(super) leaf: Option<&'static Attribute>,
 }
 
 impl Path {
-    /// None where no schema has such an attribute.
+    /// `None` if no schema has such an attribute.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = after_urn(text, ENTERPRISE) {
             let top = attribute(ENTERPRISE)?;
@@ -36,17 +36,17 @@ impl Path {
         Some(Self { top, part: part_of(top, part)?, leaf: None })
     }
 
-    /// A part of a list's values, as the filter between brackets names it.
+    /// A part of a list's values, as named by the filter between brackets.
     pub(super) fn of_part(list: &'static Attribute, name: &str) -> Option<Self> {
         list.part(name).map(|top| Self { top, part: None, leaf: None })
     }
 
-    /// The attribute that is meant in the end.
+    /// The attribute that the path ends at.
     pub(super) fn last(&self) -> &'static Attribute {
         self.leaf.or(self.part).unwrap_or(self.top)
     }
 
-    /// Whether only the server may set it, or anything that it is a part of.
+    /// Whether it, or anything it is a part of, can only be set by the server.
     pub(super) fn is_read_only(&self) -> bool {
         [Some(self.top), self.part, self.leaf]
             .into_iter()
@@ -54,7 +54,7 @@ impl Path {
             .any(|attribute| attribute.mutability == Mutability::ReadOnly)
     }
 
-    /// What is there: each value of a list by itself, and of a value with parts its `value`.
+    /// The values at this path: each value of a list by itself, and of a complex value its `value`.
     pub(super) fn values<'a>(&self, members: &'a Map<String, Value>) -> Vec<&'a Value> {
         let mut found: Vec<&Value> = member(members, self.top.name).map(flat).unwrap_or_default();
         for step in [self.part, self.leaf].into_iter().flatten() {
@@ -85,7 +85,7 @@ fn divided(name: &str) -> (&str, Option<&str>) {
     name.split_once('.').map_or((name, None), |(name, part)| (name, Some(part)))
 }
 
-/// A part where one is named; none where there is no such part.
+/// The named part; the inner `None` means that no part is named, the outer one that it does not exist.
 #[expect(clippy::option_option, reason = "whether a part is named, and whether it exists, are two questions")]
 fn part_of(attribute: &'static Attribute, name: Option<&str>) -> Option<Option<&'static Attribute>> {
     match name {

@@ -1,13 +1,13 @@
-//! `attributes` and `excludedAttributes`: what of a user is answered (RFC 7644, section 3.9).
+//! `attributes` and `excludedAttributes`: which parts of a user are returned (RFC 7644, section 3.9).
 
 use super::path::Path;
 use super::schemas::member;
 use serde_json::{Map, Value};
 
-/// What every answer holds, because a resource is nothing without it.
+/// Always returned, because a resource is nothing without them.
 const ALWAYS: [&str; 2] = ["schemas", "id"];
 
-/// What a client wants to see.
+/// The parts that a client asks for.
 #[derive(Debug, Default)]
 pub(super) struct Projection {
     wanted: Option<Vec<Path>>,
@@ -15,8 +15,7 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    /// Reads the two lists of names. A name that no schema has asks for nothing; where both are there, `attributes`
-    /// counts.
+    /// Parses both lists of names. Names that no schema has are ignored; if both lists are given, `attributes` wins.
     pub(super) fn new<'a>(
         wanted: Option<impl IntoIterator<Item = &'a str>>,
         unwanted: impl IntoIterator<Item = &'a str>,
@@ -27,7 +26,7 @@ impl Projection {
         Self { wanted: wanted.map(paths), unwanted: paths(unwanted) }
     }
 
-    /// The part of a user that is wanted.
+    /// The requested parts of a user.
     pub(super) fn of(&self, user: Map<String, Value>) -> Map<String, Value> {
         if let Some(wanted) = &self.wanted {
             let mut shown: Map<_, _> = user
@@ -52,7 +51,7 @@ fn names(path: &Path) -> Vec<&'static str> {
     [Some(path.top), path.part, path.leaf].into_iter().flatten().map(|attribute| attribute.name).collect()
 }
 
-/// Copies what a path leads to, of each value of a list, beside what is shown already.
+/// Copies what a path leads to, for each value of a list, into what is already shown.
 fn show(names: &[&str], from: &Map<String, Value>, to: &mut Map<String, Value>) {
     let Some((name, deeper)) = names.split_first() else { return };
     let Some(value) = member(from, name) else { return };

@@ -1,4 +1,4 @@
-//! What each address and method of the simulator does.
+//! What each path and method of the simulator does.
 
 use super::accounts::{Accounts, Inactive, Shown};
 use super::answer::{Address, BASE, Refusal, created, document, list};
@@ -21,13 +21,13 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many accounts a page has at the most, whatever `count` says.
+/// Most accounts per page, whatever `count` says.
 const PAGE_COUNT_MAX: usize = 100;
 
 type Answered = Result<Response, Refusal>;
 type Parameters = Query<HashMap<String, String>>;
 
-/// What all requests share.
+/// State shared by all requests.
 pub(super) struct Shared {
     pub(super) token: String,
     pub(super) accounts: Mutex<Accounts>,
@@ -55,7 +55,7 @@ impl Shared {
     }
 }
 
-/// All of it.
+/// The routes of the API.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let api = Router::new()
         .route("/Users", get(list_users).post(create))
@@ -69,8 +69,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/Schemas/{id}", get(read_schema));
     Router::new()
         .nest(BASE, api)
-        .fallback(async || Refusal::plain(StatusCode::NOT_FOUND, "there is nothing here"))
-        .method_not_allowed_fallback(async || Refusal::plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method"))
+        .fallback(async || Refusal::plain(StatusCode::NOT_FOUND, "there is no such endpoint"))
+        .method_not_allowed_fallback(async || {
+            Refusal::plain(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here")
+        })
         .layer(from_fn(typed))
         .layer(from_fn_with_state(shared.clone(), authorized))
         .with_state(shared)
@@ -93,20 +95,20 @@ async fn authorized(State(shared): State<Arc<Shared>>, headers: HeaderMap, reque
     refused
 }
 
-/// A body says that it is JSON, or does not say what it is.
+/// Accepts a body only if its type is JSON or not given.
 async fn typed(headers: HeaderMap, request: Request, next: Next) -> Response {
     let given = headers.get(header::CONTENT_TYPE).map(|given| given.to_str().unwrap_or_default());
     let essence = given.map(|given| given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     match essence.as_deref() {
         None | Some("application/scim+json" | "application/json") => next.run(request).await,
         Some(other) => {
-            let detail = format!("Content-Type is application/scim+json, not {other}");
+            let detail = format!("Content-Type must be application/scim+json, not {other}");
             Refusal::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into_response()
         }
     }
 }
 
-/// Which accounts a client asks for, and what of them.
+/// The accounts that a client asks for, and which parts of them.
 struct Asked {
     filter: Option<Filter>,
     start: Option<i64>,
@@ -131,7 +133,7 @@ async fn list_users(State(shared): State<Arc<Shared>>, address: Address, Query(q
     page(&shared, &address, &asked)
 }
 
-/// The same list, asked for by POST (RFC 7644, section 3.4.3). Users are all that can be found at the root, too.
+/// The same list, requested by POST (RFC 7644, section 3.4.3). At the root, too, only users can be found.
 async fn search(State(shared): State<Arc<Shared>>, address: Address, body: Bytes) -> Answered {
     let Ok(Value::Object(body)) = serde_json::from_slice(&body) else {
         return Err(Refusal::syntax("the body is not a SearchRequest"));
@@ -163,7 +165,7 @@ fn page(shared: &Shared, address: &Address, asked: &Asked) -> Answered {
     }
     let count = count.unwrap_or(count_max).min(count_max);
     if by_cursor.is_some() && asked.start.is_some() {
-        return Err(Refusal::plain(StatusCode::NOT_IMPLEMENTED, "pages go by cursor, not by startIndex"));
+        return Err(Refusal::plain(StatusCode::NOT_IMPLEMENTED, "use cursor, not startIndex"));
     }
     let start = match asked.cursor.as_deref().filter(|cursor| by_cursor.is_some() && !cursor.is_empty()) {
         Some(cursor) => {
@@ -197,7 +199,7 @@ async fn create(
 ) -> Answered {
     let mut user = user::of_body(&body)?;
     if user.get("active") == Some(&Value::Bool(false)) && shared.inactive() == Inactive::Removed {
-        return Err(Refusal::value("an account cannot be made inactive"));
+        return Err(Refusal::value("an account cannot be created inactive"));
     }
     if shared.dice.happens(Oddity::CreateWithoutNames) {
         user.remove("name");
@@ -229,11 +231,11 @@ async fn put(
 ) -> Answered {
     let user = user::of_body(&body)?;
     if shared.dice.number(Oddity::EmptyEmail).is_some() && has_empty_email(&user) {
-        return Err(Refusal::value("emails holds an element without a value"));
+        return Err(Refusal::value("emails contains an element without a value"));
     }
     let account = changed(&shared, &id, |account| {
         let mut user = user;
-        // Left out, it stays (RFC 7644, section 3.5.1): nobody is locked out by an omission.
+        // If left out, it stays (RFC 7644, section 3.5.1): an omission must not lock anybody out.
         let active = account.get("active").cloned().unwrap_or(true.into());
         user.entry("active").or_insert(active);
         Ok(user)
@@ -293,7 +295,7 @@ fn shown(account: Map<String, Value>, address: &Address, query: &HashMap<String,
     document(StatusCode::OK, &projection(query).of(address.account(account)).into())
 }
 
-/// A parameter that is there and says something.
+/// A query parameter that is not empty.
 fn parameter<'a>(query: &'a HashMap<String, String>, name: &str) -> Option<&'a str> {
     query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }

@@ -1,34 +1,34 @@
-//! Which attributes a user has (RFC 7643, sections 3.1, 4.1 and 4.3).
+//! The attributes of a user (RFC 7643, sections 3.1, 4.1 and 4.3).
 
 use serde_json::{Map, Value};
 
 /// The schema of users.
 pub(super) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
-/// Its only extension.
+/// The only extension.
 pub(super) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// What the values of an attribute are.
+/// The type of an attribute's values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Text,
     Boolean,
     DateTime,
     Binary,
-    /// An address; of what, stands in `referenceTypes`.
+    /// A URL; the text is its `referenceTypes`.
     Reference(&'static str),
     Complex,
 }
 
-/// Who may set an attribute.
+/// Who can set an attribute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mutability {
     ReadWrite,
     ReadOnly,
-    /// Taken and never kept, because it could only ever be shown by mistake.
+    /// Accepted and never stored, because it could only ever be shown by mistake.
     WriteOnly,
 }
 
-/// One attribute, or a part of one.
+/// An attribute, or a part of one.
 #[derive(Debug)]
 pub(super) struct Attribute {
     pub(super) name: &'static str,
@@ -76,7 +76,7 @@ impl Attribute {
         Self { is_case_exact: true, ..self }
     }
 
-    /// The part of a name, in any letter case.
+    /// The part with a name, in any letter case.
     pub(super) fn part(&self, name: &str) -> Option<&'static Attribute> {
         self.parts.iter().find(|part| part.name.eq_ignore_ascii_case(name))
     }
@@ -110,7 +110,7 @@ const COMMON: &[Attribute] = &[
     .mutability(Mutability::ReadOnly),
 ];
 
-/// What the schema of users has.
+/// The attributes of the user schema.
 pub(super) const CORE: &[Attribute] = &[
     Attribute { is_required: true, is_unique: true, ..Attribute::text("userName") },
     Attribute::complex(
@@ -156,7 +156,7 @@ pub(super) const CORE: &[Attribute] = &[
     Attribute::list("x509Certificates", &labelled(Kind::Binary)),
 ];
 
-/// What the extension has.
+/// The attributes of the extension.
 pub(super) const ENTERPRISE_PARTS: &[Attribute] = &[
     Attribute::text("employeeNumber"),
     Attribute::text("costCenter"),
@@ -176,12 +176,12 @@ pub(super) const ENTERPRISE_PARTS: &[Attribute] = &[
 /// The extension as if it were an attribute that is named by its URN: that is how a user carries it.
 static EXTENSION: Attribute = Attribute::complex(ENTERPRISE, ENTERPRISE_PARTS);
 
-/// The attribute of a name, in any letter case; the extension by its URN.
+/// The attribute with a name, in any letter case; the extension by its URN.
 pub(super) fn attribute(name: &str) -> Option<&'static Attribute> {
     [COMMON, CORE].into_iter().flatten().chain([&EXTENSION]).find(|known| known.name.eq_ignore_ascii_case(name))
 }
 
-/// A member of a name, in any letter case.
+/// The member with a name, in any letter case.
 pub(super) fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }

@@ -1,4 +1,4 @@
-//! The simulator as a server: its thread, its connections, and what goes wrong with them on request.
+//! The simulator as a server: its thread, its connections, and the faults on request.
 
 use super::accounts::Accounts;
 use super::answer::{BASE, Refusal};
@@ -22,34 +22,34 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-/// The simulator cannot run.
+/// Why the simulator cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The file of its accounts.
+    /// The file of its accounts cannot be used.
     #[error("the sandbox's accounts cannot be used")]
     Accounts(#[from] rusqlite::Error),
-    /// The network, or its thread.
+    /// It cannot listen, or start its thread.
     #[error("the sandbox cannot listen")]
     Listen(#[from] std::io::Error),
-    /// The list of users to begin with.
+    /// The list of initial users cannot be read.
     #[error("the list of users cannot be used")]
     Users(#[from] serde_json::Error),
-    /// One of them.
+    /// One of the initial users is refused.
     #[error("the list of users cannot be used: {0}")]
     User(String),
 }
 
-/// What a simulator is made of.
+/// What a simulator is started with.
 pub struct Settings {
-    /// Where it listens; port 0 takes any that is free.
+    /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The bearer token that it asks for.
+    /// The bearer token that it expects.
     pub token: String,
-    /// The file of its accounts.
+    /// SQLite file of its accounts.
     pub accounts: PathBuf,
-    /// Accounts to begin with where it has none, as a JSON list of SCIM users.
+    /// Initial accounts if the file has none, as a JSON list of SCIM users.
     pub users: Option<PathBuf>,
-    /// What goes wrong.
+    /// The requested faults.
     pub faults: Faults,
 }
 
@@ -71,7 +71,7 @@ impl Sandbox {
         {
             let users: Vec<Map<String, Value>> = serde_json::from_slice(&std::fs::read(path)?)?;
             for mut user in users {
-                // Rhombus has no others.
+                // Rhombus has only active accounts.
                 user.insert("active".to_owned(), true.into());
                 let made = user::kept(user).and_then(|user| accounts.create(user));
                 made.map_err(|refusal| SandboxError::User(refusal.detail))?;
@@ -90,7 +90,7 @@ impl Sandbox {
         }
     }
 
-    /// Its base address.
+    /// The base URL.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}{BASE}", self.address)
@@ -116,13 +116,13 @@ fn serve(
             let (stream, _) = listener.accept().await?;
             let _ = stream.set_nodelay(true);
             let service = Faulty { shared: shared.clone(), router: router.clone() };
-            // A connection that breaks is the client's matter, and often what was asked for.
+            // A broken connection is the client's problem, and often what was requested.
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     })
 }
 
-/// The router behind the faults. An error of a hyper service breaks the connection, which no handler of axum can.
+/// The router behind the faults. A hyper service breaks the connection by an error, which an axum handler cannot.
 struct Faulty {
     shared: Arc<Shared>,
     router: Router,
@@ -142,7 +142,7 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Faulty {
             let is_filtered = request.uri().query().is_some_and(|query| query.contains("filter="));
             let fault = dice.draw(verb);
             let done = async || {
-                // The router's error is the type without values.
+                // The router's error type has no values.
                 let Ok(answer) = TowerToHyperService::new(router).call(request).await;
                 if dress(dice) { dressed(answer, verb, is_filtered, dice).await } else { answer }
             };
@@ -172,14 +172,14 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Faulty {
 
 fn refused(status: StatusCode) -> Response {
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        // What stands before a server answers for it, to people.
+        // This status comes from a proxy in front of the server, and is written for people.
         return page(status, "Service Unavailable");
     }
     let reason = status.canonical_reason().unwrap_or("refused").to_lowercase();
     Refusal::plain(status, reason).into_response()
 }
 
-/// The answer of a server that does not do what was asked.
+/// An HTML page instead of what was asked for.
 fn page(status: StatusCode, title: &str) -> Response {
     let mut page = Response::new(Body::from(format!("<html><body>{title}</body></html>")));
     *page.status_mut() = status;
@@ -187,7 +187,7 @@ fn page(status: StatusCode, title: &str) -> Response {
     page
 }
 
-/// Half of an answer whose head announces all of it.
+/// Half of an answer whose header announces all of it.
 async fn torn(answer: Response) -> Result<Response, std::io::Error> {
     let (mut head, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.map_err(std::io::Error::other)?;

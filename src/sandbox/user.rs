@@ -1,20 +1,20 @@
-//! What of a user that a client sent is kept: known attributes under their own names, extensions, and nothing secret.
+//! What is kept of a user that a client sent: known attributes under their own names, extensions, and nothing secret.
 
 use super::answer::Refusal;
 use super::schemas::{Attribute, Kind, Mutability, USER, attribute, member};
 use serde_json::{Map, Value, json};
 
-/// A user of the body of a POST or PUT.
+/// Parses the body of a POST or PUT.
 pub(super) fn of_body(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
         return Err(Refusal::syntax("the body is not a JSON object"));
     };
     if !has_schema(&members, USER) {
-        return Err(Refusal::syntax(format!("schemas lacks {USER}")));
+        return Err(Refusal::syntax(format!("schemas does not contain {USER}")));
     }
     let user = kept(members)?;
     match user.get("userName").and_then(Value::as_str) {
-        // Rhombus signs people in by it.
+        // Rhombus signs people in with it.
         Some(name) if name.contains('@') => Ok(user),
         Some(_) => Err(Refusal::value("userName must be an e-mail address")),
         None => Err(Refusal::value("userName is required")),
@@ -28,8 +28,8 @@ pub(super) fn has_schema(members: &Map<String, Value>, schema: &str) -> bool {
         .is_some_and(|schemas| schemas.iter().filter_map(Value::as_str).any(|known| known.eq_ignore_ascii_case(schema)))
 }
 
-/// The members that an account keeps. A password is dropped here, before anything is stored; what only the server sets
-/// is ignored (RFC 7644, section 3.5.1), and so is what no schema knows. Extensions of other makers stay as they are.
+/// The members that an account keeps. Passwords are dropped here, before anything is stored. What only the server sets
+/// is ignored (RFC 7644, section 3.5.1), and so is what no schema knows. Other vendors' extensions stay as they are.
 pub(super) fn kept(members: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
     let mut user = Map::new();
     for (name, value) in members {
@@ -52,7 +52,8 @@ fn is_urn(name: &str) -> bool {
     name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
 }
 
-/// A value as its attribute wants it; none where it is null, which is the same as unassigned (RFC 7643, section 2.5).
+/// Converts a value to its attribute's type; `None` if it is null, which is the same as unassigned (RFC 7643, section
+/// 2.5).
 pub(super) fn cast(attribute: &Attribute, value: Value) -> Result<Option<Value>, Refusal> {
     if value.is_null() {
         return Ok(None);
@@ -70,7 +71,7 @@ pub(super) fn cast(attribute: &Attribute, value: Value) -> Result<Option<Value>,
     Ok(Some(values.into()))
 }
 
-/// A value of a list, or the value of an attribute that is not a list.
+/// Converts a value of a list, or the value of an attribute that is not a list.
 pub(super) fn cast_one(attribute: &Attribute, value: Value) -> Result<Value, Refusal> {
     let wrong = |what: &str| Err(Refusal::value(format!("{} is not {what}", attribute.name)));
     match (attribute.kind, value) {
@@ -92,7 +93,7 @@ pub(super) fn cast_one(attribute: &Attribute, value: Value) -> Result<Value, Ref
             }
             Ok(whole.into())
         }
-        // Roles as plain strings are Rhombus's own format; a manager as one is Entra's.
+        // Rhombus itself uses roles as plain strings; Entra sends a manager as one.
         (Kind::Complex, Value::String(text)) if attribute.part("value").is_some() => Ok(json!({"value": text})),
         (Kind::Complex, _) => wrong("an object"),
     }
@@ -103,13 +104,13 @@ pub(super) fn is_primary(value: &Value) -> bool {
     value["primary"] == Value::Bool(true)
 }
 
-/// Whether a PUT holds the element that `empty_email` does not take back.
+/// Whether a PUT contains the element that `empty_email` refuses.
 pub(super) fn has_empty_email(user: &Map<String, Value>) -> bool {
     let emails = user.get("emails").and_then(Value::as_array);
     emails.into_iter().flatten().any(|email| email["value"].as_str().is_none_or(str::is_empty))
 }
 
-/// Takes blanks from the ends of all names.
+/// Removes leading and trailing spaces of all names.
 pub(super) fn trim_names(user: &mut Map<String, Value>) {
     let names = user.get_mut("name").and_then(Value::as_object_mut);
     for name in names.into_iter().flat_map(Map::values_mut) {

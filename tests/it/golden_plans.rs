@@ -296,10 +296,7 @@ fn a_damaged_export_is_refused_whole() {
             r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,
             "it announces 2 users and holds 1",
         ),
-        (
-            r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#,
-            "record 1: duplicate key at byte 1",
-        ),
+        (r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#, "record 1: duplicate key at byte 1"),
         (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: no valid JSON at byte 1"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}] {}"#, "trailing data after the end at byte 53"),
         ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", NO_LINE_END),

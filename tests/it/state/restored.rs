@@ -27,11 +27,7 @@ fn an_older_state_is_upgraded_by_the_sender_alone_after_a_backup() {
     std::fs::rename(&old, run.path("state.db")).expect("put in its place");
     std::fs::set_permissions(run.path("state.db"), PermissionsExt::from_mode(0o600)).expect("closed");
     let output = run.run(&["status"]);
-    assert!(
-        output.status.code() == Some(1) && stderr(&output).contains("then upgrades it"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("then upgrades it"), "{}", stderr(&output));
     let report = run.reconcile(0);
     assert_eq!((report["unchanged"].as_u64(), report["created"].as_u64()), (Some(4), Some(0)), "{report}");
     let copies = std::fs::read_dir(run.path(".")).expect("a folder").filter_map(Result::ok);
