@@ -55,8 +55,7 @@ impl<T: Transport> Record<'_, T> {
         self.list_user(entry);
     }
 
-    /// A user without an answer: tried again in the next cycle. The intent stays open if something may have been
-    /// applied.
+    /// A user without an answer: retried in the next cycle. The intent stays open if something may have been applied.
     pub(super) fn unanswered(
         &self,
         change: &Change,

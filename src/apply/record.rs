@@ -81,8 +81,7 @@ impl<'a, T: Transport> Record<'a, T> {
         entry.kind == OutstandingKind::Failed && entry.directory_id.as_ref().is_some_and(is_cleared)
     }
 
-    /// Stores an intent, and returns once it is on the disk. An `earlier` run's intent for exactly the same change is
-    /// reused.
+    /// Stores an intent, and returns once it is on the disk. An `earlier` run's intent for the same change is reused.
     /// `None`: the state cannot be written, or the link was removed by hand.
     pub(super) async fn store_intent(
         &self,

@@ -127,8 +127,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         }
     }
 
-    /// Stores an intent, and returns once it is on the disk. `None`: it cannot be written, or the link was removed by
-    /// hand.
+    /// Stores an intent, and returns once it is on the disk. `None`: no state, or the link was removed by hand.
     pub(super) async fn intend(&self, change: &Change, intent: Intent) -> Option<StoredIntent> {
         // If exactly the same is sent again, it is one intent, whichever request is applied.
         let earlier = self.undecided.borrow_mut().remove(change.directory_id());

@@ -69,8 +69,7 @@ pub struct Known<'k> {
 /// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
 ///
 /// # Errors
-/// The export or the state cannot be read, or the export is refused: nothing may be concluded. Or `only` matches no
-/// user.
+/// Export or state cannot be read, or the export is refused: conclude nothing. Or `only` matches no user.
 pub fn compare(
     reader: &Connection,
     settings: &Settings,

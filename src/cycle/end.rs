@@ -40,8 +40,7 @@ pub(super) struct CycleEnd {
     /// Users missing from an export that may be incomplete.
     pub(super) sightings: Vec<DirectoryId>,
     pub(super) held: Vec<(ChangeKey, UserName)>,
-    /// The approved changes that the plan still contains, and when it was made; `None`: this cycle was not about
-    /// everybody.
+    /// The approved changes still planned, and when the plan was made; `None`: this cycle was not about everybody.
     pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
     /// If the scope version changes: the users who are not wanted under the new one.
     pub(super) left_behind: Option<Vec<DirectoryId>>,

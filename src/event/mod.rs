@@ -118,9 +118,9 @@ impl Source {
 /// The user that an event is about; events of a cycle or of the integration have none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resource {
-    /// The directory id.
+    /// The user's directory id.
     pub id: DirectoryId,
-    /// The username.
+    /// The username, if it is known.
     pub username: Option<UserName>,
     /// The account's SCIM id, if there is one.
     pub target_id: Option<ScimId>,
@@ -129,19 +129,19 @@ pub struct Resource {
 /// An event before it is sealed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Draft {
-    /// The type.
+    /// The `event_type`.
     pub event_type: EventType,
     /// Whether it was accepted.
     pub success: bool,
-    /// Who started it.
+    /// The `initiated_by`.
     pub initiator: Initiator,
-    /// What started it.
+    /// The `initiated_by.source`.
     pub source: Source,
     /// The user it is about.
     pub resource: Option<Resource>,
-    /// The attributes set.
+    /// The attributes set, with both values.
     pub changes: Vec<Field>,
-    /// The endpoint's answer.
+    /// The endpoint's answer: the `message_chain`.
     pub response: Response,
     /// Why it failed; empty on success.
     pub error_message: String,

@@ -180,9 +180,9 @@ pub struct Field {
 /// The identity of a change: the guard, holds and approvals count by it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChangeKey {
-    /// What is done.
+    /// Create, link, update, deactivate or delete.
     pub action: Action,
-    /// The user.
+    /// The user's directory id.
     pub directory_id: DirectoryId,
     /// The account; `None` if it does not exist yet.
     pub scim_id: Option<ScimId>,
@@ -193,18 +193,18 @@ pub struct ChangeKey {
 pub enum Change {
     /// Create an account; becomes a link if the look-up finds one.
     Create {
-        /// The wanted user.
+        /// The account's wanted attributes.
         user: DesiredUser,
         /// The link whose removal must be confirmed first, because its account has this username.
         after_removal_of: Option<DirectoryId>,
         /// Whether the user had an account that is gone at Rhombus.
         vanished: bool,
     },
-    /// Set names.
+    /// Set names, and reactivate if needed.
     Update {
-        /// The user.
+        /// The user's directory id.
         directory_id: DirectoryId,
-        /// The account.
+        /// The account's SCIM id.
         scim_id: ScimId,
         /// The account's userName.
         user_name: UserName,
@@ -217,9 +217,9 @@ pub enum Change {
     },
     /// Remove an account.
     Remove {
-        /// The user.
+        /// The user's directory id.
         directory_id: DirectoryId,
-        /// The account.
+        /// The account's SCIM id.
         scim_id: ScimId,
         /// The account's userName.
         user_name: UserName,
@@ -241,7 +241,7 @@ impl Change {
         }
     }
 
-    /// The user.
+    /// The user's directory id.
     #[must_use]
     pub fn directory_id(&self) -> &DirectoryId {
         match self {

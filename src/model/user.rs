@@ -82,7 +82,7 @@ pub struct DirectoryUser<'a> {
     pub activated: RawValue<'a>,
     /// If true: suspended, whatever `state` says.
     pub suspended: RawValue<'a>,
-    /// The user's groups.
+    /// The names of the user's groups; `[scope] groups` selects by them.
     pub groups: RawGroups<'a>,
     /// A name that is the word for "nothing" of some program: it is absent here, and listed.
     pub null_word: Option<Column>,
@@ -135,9 +135,9 @@ pub struct DesiredUser {
 pub struct ProvisionedUser {
     /// Row number; dense enough for a bit set.
     pub row: i64,
-    /// The user.
+    /// The user's directory id.
     pub directory_id: DirectoryId,
-    /// The account.
+    /// The account's SCIM id.
     pub scim_id: ScimId,
     /// The account's userName.
     pub user_name: UserName,

@@ -208,8 +208,7 @@ pub fn rows(window: &mut Window, parse: &mut ParseRows<'_>) -> Result<Progress, 
     Ok(if ended { Progress::Done } else { Progress::NeedsMore })
 }
 
-/// Names the fault of a JSON text without quoting it: serde_json repeats values of a wrong type, and they may be
-/// personal.
+/// Names the fault of a JSON text without quoting it: serde_json repeats values, and they may be personal.
 #[must_use]
 pub fn json_fault(error: &serde_json::Error) -> &'static str {
     match error.classify() {

@@ -78,8 +78,7 @@ impl<T: Transport> Session<'_, T> {
         Witness::Ended
     }
 
-    /// Accounts to read, best first: last those renamed by hand or removed in this cycle. `None`: the state cannot be
-    /// read.
+    /// Accounts to read, best first; those renamed by hand or removed in this cycle last. `None`: no state.
     fn witnesses(&self, gone: &ScimId) -> Option<Vec<ProvisionedUser>> {
         let removing = self.removing();
         let count = u32::try_from(WITNESSES_MAX + removing.len()).unwrap_or(u32::MAX);

@@ -32,8 +32,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Calls `each` once for every account, page by page, as long as pages bring new ones. `None`: it would take more
-    /// than
-    /// `calls_max` calls.
+    /// than `calls_max` calls.
     pub(crate) async fn walk(
         &self,
         calls_max: Option<usize>,

@@ -71,8 +71,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// The accounts with a username as it is wanted, or all in lower case: that is all there is to find if the filter
-    /// is case-sensitive and the list is incomplete. The answer to the create reveals an account in yet another
-    /// spelling.
+    /// is case-sensitive and the list incomplete. The answer to the create reveals an account in another spelling.
     async fn by_letters(&self, name: &UserName, folded: &str) -> Result<Vec<Account>, ReadError> {
         let mut found: Vec<Account> = Vec::new();
         let as_wanted = Some(name.as_str()).filter(|name| *name != folded);

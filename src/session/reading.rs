@@ -21,8 +21,7 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
-    /// The judgement for the log, and its cause in one word. `None`: the cycle has ended, which says nothing about a
-    /// user.
+    /// Judgement for the log, and its cause in one word. `None`: the cycle has ended, which says nothing about a user.
     pub(crate) fn said(&self) -> Option<(Judged, &'static str)> {
         match self {
             Self::Unanswered(judged) => Some((judged.clone(), "unanswered")),

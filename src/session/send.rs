@@ -21,8 +21,7 @@ pub(crate) enum MaybeApplied {
 pub(crate) struct Tries {
     /// Number of retries.
     pub(crate) count: u32,
-    /// Whether one of them may have been applied. It stays so: the answer to a later try says nothing about an earlier
-    /// one.
+    /// Whether one may have been applied. It stays so: the answer to a later try says nothing about an earlier one.
     pub(crate) sent: MaybeApplied,
     /// Judgement of the last unanswered try.
     pub(crate) lost: Option<Judged>,

@@ -105,7 +105,7 @@ pub struct OverLimit {
     pub wanted: u64,
     /// Changes spent within the window.
     pub spent: u64,
-    /// The limit.
+    /// The limit for this kind, in changes.
     pub limit: u64,
     /// Base of the percentage, in users.
     pub base: u64,
