@@ -92,7 +92,7 @@ impl<T: Transport> Apply<'_, T> {
 
     /// Whether an earlier run's request without a visible effect may still take effect: until `settle_time` has passed.
     /// If the clock was set back by more than that, the intent's time proves nothing.
-    fn may_come(&self, intent: &OpenIntent) -> bool {
+    fn may_still_apply(&self, intent: &OpenIntent) -> bool {
         let (now, settle_time) = (self.session.now(), self.settings.settle_time);
         now < intent.stored_at.plus(settle_time) && intent.stored_at <= now.plus(settle_time)
     }
@@ -155,11 +155,11 @@ impl<T: Transport> Apply<'_, T> {
             Ok((Some(account), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, Action::Update);
                 let wanted = wanted_again(intent, &account.names);
-                let may_come = self.may_come(intent);
-                settlement.intent = (!may_come).then_some(StoredIntent::of(intent).ends(IntentEnd::Unknown));
+                let may_still_apply = self.may_still_apply(intent);
+                settlement.intent = (!may_still_apply).then_some(StoredIntent::of(intent).ends(IntentEnd::Unknown));
                 settlement.link = LinkEffect::Seen { names: account.names, active: account.active, futile: None };
                 self.record.write(settlement);
-                if may_come {
+                if may_still_apply {
                     return Recovered::NotYet(wanted);
                 }
             }
@@ -192,7 +192,7 @@ impl<T: Transport> Apply<'_, T> {
             Ok((Some(account), judged)) if !account.active && was_active => {
                 self.note_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);
             }
-            Ok((Some(_), _)) if self.may_come(intent) => return Recovered::NotYet(change.wanted()),
+            Ok((Some(_), _)) if self.may_still_apply(intent) => return Recovered::NotYet(change.wanted()),
             Ok((Some(_), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, intent.key.action);
                 settlement.intent = Some(StoredIntent::of(intent).ends(IntentEnd::Unknown));

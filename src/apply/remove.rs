@@ -74,7 +74,7 @@ impl<T: Transport> Apply<'_, T> {
             Err(error) => return self.removal_unread(change, None, MaybeApplied::NotDone, error),
         };
         self.record.lookup_went_well(change);
-        if let Some(entry) = self.not_now(change, &before) {
+        if let Some(entry) = self.blocked_removal(change, &before) {
             return self.record.list_user(entry);
         }
         if !before.active && removal == Removal::Deactivate {
@@ -124,17 +124,17 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     /// The user whose account must not be removed now, with the reason.
-    fn not_now(&self, change: &Change, account: &Account) -> Option<OutstandingUser> {
+    fn blocked_removal(&self, change: &Change, account: &Account) -> Option<OutstandingUser> {
         if self.session.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
             return Some(entry_for(change, OutstandingKind::Waiting, NotTried::OldPlan).until(self.session.now()));
         }
-        let reason = self.in_the_way(change, account)?;
+        let reason = self.removal_blocker(change, account)?;
         self.session.user_answered();
         Some(entry_for(change, OutstandingKind::Held, reason))
     }
 
     /// Why this account must not be removed now, if there is a reason.
-    fn in_the_way(&self, change: &Change, account: &Account) -> Option<Reason> {
+    fn removal_blocker(&self, change: &Change, account: &Account) -> Option<Reason> {
         if !carries(account, change.user_name()) {
             return Some(Mismatch::UserName.into());
         }

@@ -137,7 +137,7 @@ pub fn compare(
 /// The scope versions under which users were last wanted, including the present one.
 fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<ScopeVersions> {
     let mut scope_versions = ScopeVersions::default();
-    for (number, known) in store::settings(reader)? {
+    for (number, known) in store::scope_versions(reader)? {
         if known.as_ref() == Some(&settings.wanted_under) {
             scope_versions.present = number;
         }

@@ -74,8 +74,8 @@ impl Writer {
     /// Stores scope versions, entries and absences.
     fn write_users(&self, transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::Result<()> {
         if let Some(left_behind) = &end.left_behind {
-            let scope_version = store::reserve_settings(transaction, &self.wanted_under)?;
-            store::move_settings_on(transaction, scope_version, left_behind)?;
+            let scope_version = store::scope_version_number(transaction, &self.wanted_under)?;
+            store::advance_scope_version(transaction, scope_version, left_behind)?;
         }
         if let Some(spoken) = &end.spoken {
             store::note_spoken(transaction, self.directory_number, spoken)?;

@@ -129,7 +129,7 @@ impl Documents {
                 Err(what) => break Err(what),
             }
         };
-        window.take(used);
+        window.consume(used);
         result.map_err(|what| window.error(what))
     }
 
@@ -230,7 +230,7 @@ impl Documents {
             self.open_page();
             return Ok(Step::Advanced(skipped + 1));
         }
-        let step = self.take(rest, skipped, record)?;
+        let step = self.take_record(rest, skipped, record)?;
         if matches!(step, Step::Advanced(_)) {
             self.at = At::Outer { first: false };
         }
@@ -249,14 +249,19 @@ impl Documents {
             return Ok(Step::Advanced(1));
         }
         let Some((rest, skipped)) = after_comma(rest, next, first)? else { return Ok(Step::Hungry) };
-        let step = self.take(rest, skipped, record)?;
+        let step = self.take_record(rest, skipped, record)?;
         if matches!(step, Step::Advanced(_)) {
             self.at = At::Records { first: false };
         }
         Ok(step)
     }
 
-    fn take(&mut self, rest: &str, skipped: usize, record: &mut TakeRecord<'_>) -> Result<Step, Cow<'static, str>> {
+    fn take_record(
+        &mut self,
+        rest: &str,
+        skipped: usize,
+        record: &mut TakeRecord<'_>,
+    ) -> Result<Step, Cow<'static, str>> {
         if !rest.starts_with('{') {
             return Err("a record that is not an object".into());
         }

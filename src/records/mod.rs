@@ -100,7 +100,7 @@ impl Window {
     /// Skips a byte order mark at the start of the stream.
     pub fn skip_byte_order_mark(&mut self) {
         if self.buffer[self.start..self.end].starts_with(b"\xef\xbb\xbf") {
-            self.take(3);
+            self.consume(3);
         }
     }
 
@@ -134,7 +134,7 @@ impl Window {
         }
     }
 
-    fn take(&mut self, count: usize) {
+    fn consume(&mut self, count: usize) {
         self.start += count;
         self.offset += count as u64;
     }
@@ -187,7 +187,7 @@ pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<
         used += length + 1;
     }
     let left = used < text.len();
-    window.take(used);
+    window.consume(used);
     match fault {
         Some(what) => Err(window.error(what)),
         None if window.ended && left => Err(window.error("the last line has no newline")),
@@ -203,7 +203,7 @@ pub fn lines(window: &mut Window, line_count: &mut u64, record: &mut TakeRecord<
 pub fn rows(window: &mut Window, parse: &mut ParseRows<'_>) -> Result<Progress, RecordsError> {
     let ended = window.ended;
     let (used, result) = parse(window.text()?, ended);
-    window.take(used);
+    window.consume(used);
     result.map_err(|what| window.error(what))?;
     Ok(if ended { Progress::Done } else { Progress::NeedsMore })
 }

@@ -117,7 +117,7 @@ impl Faults {
         TABLE.into_iter().chain(oddities::TABLE.into_iter().map(|(_, name, value, plays)| (name, value.name(), plays)))
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let number = || value.parse::<u64>().map_err(|_| format!("{name} is not a whole number"));
         match name {
             "delay_ms" => self.delay_ms = number()?,
@@ -149,7 +149,7 @@ impl FromStr for Faults {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) =
                 part.split_once(':').ok_or_else(|| format!("`{part}` has no value; write `{part}:VALUE`"))?;
-            faults.take(name, value)?;
+            faults.set(name, value)?;
         }
         Ok(faults)
     }

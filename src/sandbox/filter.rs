@@ -164,7 +164,7 @@ impl<'a> Parser<'a> {
     /// `or` binds weaker than `and`.
     fn either(&mut self) -> Result<Filter, Refusal> {
         let mut filter = self.both()?;
-        while self.takes_word("or") {
+        while self.accepts_word("or") {
             filter = Filter::Or(Box::new(filter), Box::new(self.both()?));
         }
         Ok(filter)
@@ -172,7 +172,7 @@ impl<'a> Parser<'a> {
 
     fn both(&mut self) -> Result<Filter, Refusal> {
         let mut filter = self.one()?;
-        while self.takes_word("and") {
+        while self.accepts_word("and") {
             filter = Filter::And(Box::new(filter), Box::new(self.one()?));
         }
         Ok(filter)
@@ -189,11 +189,11 @@ impl<'a> Parser<'a> {
     }
 
     fn one_unbounded(&mut self) -> Result<Filter, Refusal> {
-        if self.takes('(') {
+        if self.accepts('(') {
             let filter = self.either()?;
-            return self.expects(')').map(|()| filter);
+            return self.requires(')').map(|()| filter);
         }
-        if self.takes_word("not") {
+        if self.accepts_word("not") {
             return Ok(Filter::Not(Box::new(self.one()?)));
         }
         let name = self.word();
@@ -202,12 +202,12 @@ impl<'a> Parser<'a> {
             Some(list) => Path::of_part(list, &name),
         };
         let path = path.ok_or_else(|| Refusal::filter(format!("there is no attribute `{name}`")))?;
-        if self.list.is_none() && path.top.is_list && path.part.is_none() && self.takes('[') {
+        if self.list.is_none() && path.top.is_list && path.part.is_none() && self.accepts('[') {
             self.list = Some(path.top);
             let filter = self.either();
             self.list = None;
             let filter = Filter::Within(path, Box::new(filter?));
-            return self.expects(']').map(|()| filter);
+            return self.requires(']').map(|()| filter);
         }
         self.comparison(path)
     }
@@ -266,7 +266,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Consumes a word if it comes next, in any letter case.
-    fn takes_word(&mut self, word: &str) -> bool {
+    fn accepts_word(&mut self, word: &str) -> bool {
         let mut ahead = self.rest.clone();
         while ahead.next_if(|next| next.is_whitespace()).is_some() {}
         let follows = word.chars().all(|wanted| ahead.next().is_some_and(|next| next.eq_ignore_ascii_case(&wanted)));
@@ -277,13 +277,13 @@ impl<'a> Parser<'a> {
         follows && ends
     }
 
-    fn takes(&mut self, sign: char) -> bool {
+    fn accepts(&mut self, sign: char) -> bool {
         self.blanks();
         self.rest.next_if_eq(&sign).is_some()
     }
 
-    fn expects(&mut self, sign: char) -> Result<(), Refusal> {
-        if self.takes(sign) { Ok(()) } else { Err(Refusal::filter(format!("a `{sign}` is missing"))) }
+    fn requires(&mut self, sign: char) -> Result<(), Refusal> {
+        if self.accepts(sign) { Ok(()) } else { Err(Refusal::filter(format!("a `{sign}` is missing"))) }
     }
 
     fn blanks(&mut self) {

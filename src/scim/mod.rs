@@ -117,7 +117,7 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     /// Reads one account by its id.
-    pub async fn read(&self, id: &ScimId, _turn: Permit<'_>) -> Read<Account> {
+    pub async fn read(&self, id: &ScimId, _permit: Permit<'_>) -> Read<Account> {
         let answer = self.send(Method::Get, wire::user(id), None).await;
         account_of(&answer)
     }
@@ -150,7 +150,7 @@ impl<T: Transport> ScimTarget<T> {
         (new_count > 0 && start / PAGE_COUNT < PAGES_MAX).then_some(start + page.count)
     }
 
-    async fn page(&self, target: String, each: &mut dyn FnMut(Account), _turn: Permit<'_>) -> Read<Page> {
+    async fn page(&self, target: String, each: &mut dyn FnMut(Account), _permit: Permit<'_>) -> Read<Page> {
         let mut window = Window::default();
         let mut documents = Documents::new(SCIM_LIST);
         let mut count = 0;
@@ -201,7 +201,7 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     /// Creates an account.
-    pub async fn create(&self, user: &DesiredUser, _turn: &Permit<'_>) -> Read<Account> {
+    pub async fn create(&self, user: &DesiredUser, _permit: &Permit<'_>) -> Read<Account> {
         let answer = self.send(Method::Post, "/Users".to_owned(), Some(wire::new_user(user))).await;
         let read = account_of(&answer);
         match &read.value {
@@ -245,7 +245,7 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     /// Deletes an account.
-    pub async fn delete(&self, id: &ScimId, _turn: &Permit<'_>) -> Judged {
+    pub async fn delete(&self, id: &ScimId, _permit: &Permit<'_>) -> Judged {
         judge(&self.send(Method::Delete, wire::user(id), None).await)
     }
 
@@ -254,7 +254,7 @@ impl<T: Transport> ScimTarget<T> {
         &self,
         id: &ScimId,
         user_name: &UserName,
-        _turn: &Permit<'_>,
+        _permit: &Permit<'_>,
         change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>),
     ) -> Read<Account> {
         let answer = self.send(Method::Get, wire::user(id), None).await;

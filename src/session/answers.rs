@@ -81,7 +81,7 @@ impl<T: Transport> Session<'_, T> {
             Outcome::Unknown(retry_after) => *retry_after,
             Outcome::NotSent => None,
         };
-        if retry_after.is_some_and(|retry_after| !self.heeds(retry_after)) {
+        if retry_after.is_some_and(|retry_after| !self.obeys_retry_after(retry_after)) {
             return NextStep::Ended;
         }
         if *tries >= retry::RETRIES_MAX {
@@ -97,7 +97,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Holds all requests until the endpoint may be called again; false if that is too long: the cycle has then ended.
-    fn heeds(&self, retry_after: RetryAfter) -> bool {
+    fn obeys_retry_after(&self, retry_after: RetryAfter) -> bool {
         let until = retry::instant(retry_after, self.now());
         let wait_ms = until.since_ms(self.now()).max(0);
         if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {

@@ -176,8 +176,8 @@ pub fn checkpoint(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
 }
 
 /// The row number of this scope version; a new one is inserted.
-pub fn reserve_settings(transaction: &Transaction<'_>, wanted_under: &ScopeVersion) -> rusqlite::Result<i64> {
-    let known = settings(transaction)?;
+pub fn scope_version_number(transaction: &Transaction<'_>, wanted_under: &ScopeVersion) -> rusqlite::Result<i64> {
+    let known = scope_versions(transaction)?;
     // Compared by value, not by text: an earlier release may have written the same value differently.
     if let Some((id, _)) = known.into_iter().rev().find(|(_, known)| known.as_ref() == Some(wanted_under)) {
         return Ok(id);
@@ -187,7 +187,7 @@ pub fn reserve_settings(transaction: &Transaction<'_>, wanted_under: &ScopeVersi
 }
 
 /// Every scope version under which users were ever wanted, with its row number; `None` if it cannot be parsed.
-pub fn settings(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<ScopeVersion>)>> {
+pub fn scope_versions(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<ScopeVersion>)>> {
     connection
         .prepare("SELECT id, json FROM settings ORDER BY id")?
         .query_map([], |row| Ok((row.get(0)?, ScopeVersion::from_json(row.get_ref(1)?.as_str()?))))?
@@ -195,7 +195,7 @@ pub fn settings(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<Sc
 }
 
 /// Moves all links on to this scope version, except those of the users that the plan left behind.
-pub fn move_settings_on(
+pub fn advance_scope_version(
     transaction: &Transaction<'_>,
     settings: i64,
     left_behind: &[DirectoryId],

@@ -31,7 +31,7 @@ pub enum LockError {
 
 /// The head of the log when the lock file was last written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Noted {
+pub struct NotedHead {
     /// Sequence of the last event.
     pub sequence: i64,
     /// The last event's chain.
@@ -43,7 +43,7 @@ pub struct Noted {
 pub struct Lock {
     path: PathBuf,
     file: File,
-    noted: Option<Noted>,
+    noted: Option<NotedHead>,
 }
 
 impl Lock {
@@ -97,7 +97,7 @@ impl Lock {
 
     /// The noted head of the log; `None` if none was ever noted.
     #[must_use]
-    pub fn noted(&self) -> Option<&Noted> {
+    pub fn noted(&self) -> Option<&NotedHead> {
         self.noted.as_ref()
     }
 
@@ -110,7 +110,7 @@ impl Lock {
         if self.noted.as_ref().is_some_and(|noted| noted.sequence == sequence) {
             return Ok(());
         }
-        self.noted = Some(Noted { sequence, chain });
+        self.noted = Some(NotedHead { sequence, chain });
         self.write().map_err(|error| format!("the lock file cannot be written: {error}"))
     }
 
@@ -122,7 +122,7 @@ impl Lock {
 
 /// The noted head, for a command that writes beside a running sender.
 #[must_use]
-pub fn noted_beside(state: &Path) -> Option<Noted> {
+pub fn noted_beside(state: &Path) -> Option<NotedHead> {
     parse(&read_again(&beside(state)).ok()?)
 }
 
@@ -134,7 +134,7 @@ pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()
     if let Some(noted) = parse(&text).filter(|noted| noted.sequence < head.sequence) {
         let pid = text.split_whitespace().next().unwrap_or_default();
         let noted =
-            Noted { sequence: head.sequence, chain: if head.chain.is_empty() { noted.chain } else { head.chain } };
+            NotedHead { sequence: head.sequence, chain: if head.chain.is_empty() { noted.chain } else { head.chain } };
         // If it cannot be written here, the next cycle notes it.
         let _ = file.write_all_at(line_of(pid, Some(&noted)).as_bytes(), 0);
     }
@@ -156,19 +156,19 @@ fn read_again(path: &Path) -> std::io::Result<String> {
     read(&File::open(path)?)
 }
 
-fn parse(text: &str) -> Option<Noted> {
+fn parse(text: &str) -> Option<NotedHead> {
     let mut words = text.split_whitespace().skip(1);
     let sequence = words.next()?.parse().ok()?;
-    Some(Noted { sequence, chain: words.next().unwrap_or_default().to_owned() })
+    Some(NotedHead { sequence, chain: words.next().unwrap_or_default().to_owned() })
 }
 
-fn line(noted: Option<&Noted>) -> String {
+fn line(noted: Option<&NotedHead>) -> String {
     line_of(&std::process::id().to_string(), noted)
 }
 
-fn line_of(pid: &str, noted: Option<&Noted>) -> String {
+fn line_of(pid: &str, noted: Option<&NotedHead>) -> String {
     match noted {
-        Some(Noted { sequence, chain }) => format!("{pid:<10} {sequence:<20} {chain:<64}\n"),
+        Some(NotedHead { sequence, chain }) => format!("{pid:<10} {sequence:<20} {chain:<64}\n"),
         None => format!("{pid:<96}\n"),
     }
 }

@@ -27,14 +27,14 @@ pub use database::{
 };
 pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
 pub use installation::{
-    InstallationRow, LastCycle, Quiet, checkpoint, finish_cycle, installation, move_settings_on, note_config,
-    note_not_supported, note_token, reserve_settings, set_active, set_not_before, settings,
+    InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
+    note_not_supported, note_token, scope_version_number, scope_versions, set_active, set_not_before,
 };
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
 };
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
-pub use lock::{Lock, LockError, Noted, note_beside, noted_beside};
+pub use lock::{Lock, LockError, NotedHead, note_beside, noted_beside};
 pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,

@@ -1,7 +1,7 @@
 //! A state that was restored from a backup is behind its own log. Its sequences continue after the log's head, the next
 //! cycle is a refresh, and that cycle's removals are held until approved.
 
-use super::lock::Noted;
+use super::lock::NotedHead;
 use super::{StateError, log};
 use crate::event::{Draft, EventType, Source, chain_of};
 use crate::model::Moment;
@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 /// the gap. `first` says what a missing note means. Returns a sentence about the restoration, if there was one.
 pub fn continue_log(
     connection: &mut Connection,
-    noted: Option<&Noted>,
+    noted: Option<&NotedHead>,
     unnoted: Unnoted,
     now: Moment,
 ) -> Result<Option<String>, StateError> {
@@ -51,16 +51,18 @@ pub enum Unnoted {
 }
 
 /// Whether the state's event of that number has another chain than the noted one.
-fn was_another(connection: &Connection, noted: &Noted) -> rusqlite::Result<bool> {
+fn was_another(connection: &Connection, noted: &NotedHead) -> rusqlite::Result<bool> {
     let line = log::event_line(connection, noted.sequence)?;
     let chain = line.as_deref().and_then(chain_of);
     Ok(!noted.chain.is_empty() && chain.is_some_and(|chain| chain != noted.chain))
 }
 
 /// Continues the log after the noted head, if that is further on.
-pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&Noted>) -> rusqlite::Result<()> {
+pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&NotedHead>) -> rusqlite::Result<()> {
     let head = log::head_of(transaction)?;
-    let Some(Noted { sequence, chain }) = noted.filter(|noted| noted.sequence > head.sequence) else { return Ok(()) };
+    let Some(NotedHead { sequence, chain }) = noted.filter(|noted| noted.sequence > head.sequence) else {
+        return Ok(());
+    };
     transaction.execute("UPDATE head SET sequence = ?1, chain = ?2", (sequence, chain))?;
     transaction.execute(
         "INSERT INTO restorations (first, chain_before) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
