@@ -1,14 +1,14 @@
-//! Whether an export may be believed, once it was read whole: enough of it can be used, and what speaks against access goes on
-//! speaking. Silence is no consent.
+//! Whether a completely read export is believable: enough of it is usable, and columns that used to speak against
+//! access still do. Silence is not consent.
 
 use crate::config::Settings;
 use crate::model::{Column, ColumnName, RecordFault, Share, Spoken, SpokenBefore, WithoutState, clean};
 use crate::plan::Usability;
 use crate::source::{Export, ExportRead, SourceError, Trouble};
 
-/// What only the whole content shows: too few users, a scope by groups over users without any, nothing said of states.
+/// Checks that need the whole export: too few users, a scope by groups while no user has any, no user with a state.
 ///
-/// The answer names the columns that spoke of a few users before and speak of nobody now: nobody new comes in then.
+/// Returns the columns that spoke of a few users before and speak of nobody now: nobody new may then get access.
 ///
 /// # Errors
 /// The export is refused whole.
@@ -19,9 +19,9 @@ pub fn believable(
     usability: &Usability,
     before: &SpokenBefore,
 ) -> Result<Vec<Column>, SourceError> {
-    // An export without anybody is never right, whatever min_users says.
+    // An empty export is never right, whatever min_users says.
     if read.users_count == 0 {
-        return Err(export.refuse("it holds no users", "look at the export job; nothing was sent"));
+        return Err(export.refuse("it contains no users", "check the export job; nothing was sent"));
     }
     let silent = silent(settings, &read.spoken, before);
     if let Some((column, _)) = silent.iter().find(|(_, share)| *share == Share::Most) {
@@ -40,14 +40,15 @@ pub fn believable(
     Ok(silent.into_iter().map(|(column, _)| column).collect())
 }
 
-/// One of the things for which an export is refused whole; all of them are said at once.
+/// A reason to refuse an export whole; all of them are reported at once.
 struct Doubt {
     what: String,
     trouble: Trouble,
     hint: &'static str,
 }
 
-/// The columns that spoke in the last export and speak in no record now, unless what is left decides for everybody.
+/// The columns that spoke in the last export and are empty in every record now, unless the remaining columns decide for
+/// everybody.
 fn silent(settings: &Settings, spoken: &Spoken, before: &SpokenBefore) -> Vec<(Column, Share)> {
     let decided = |column: Column| match column {
         Column::Activated => spoken.state == spoken.records_count,
@@ -69,30 +70,30 @@ fn silent(settings: &Settings, spoken: &Spoken, before: &SpokenBefore) -> Vec<(C
 fn went_silent(export: &Export, column: Column) -> SourceError {
     let key = column.key();
     export.refuse_records(
-        &format!("no record in it says `{key}`, and most records of the last export did"),
+        &format!("`{key}` is empty in every record, but was set in most records of the last export"),
         Trouble::State,
         &format!(
-            "mend the export job; if it has none any more, set [directory.columns] {key} = \"\"; nothing was sent"
+            "repair the export job; if it no longer has this column, set [directory.columns] {key} = \"\"; nothing was sent"
         ),
     )
 }
 
-/// Whether the export says who may come in, as far as it can be told.
+/// Checks that the export says who may have access, as far as that can be recognised.
 fn without_states(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
     let spoken = &read.spoken;
     let of_states = |what, hint| Some(Doubt { what, trouble: Trouble::State, hint });
     if spoken.state > 0 && read.known_states_count == 0 {
         let name = settings.layout.name(Column::State).unwrap_or_default();
-        let hint = "name the words in [directory.states], or another column in [directory.columns]";
-        return of_states(format!("`{}` holds a known state in no record", clean(name)), hint);
+        let hint = "list the words in [directory.states], or choose another column in [directory.columns]";
+        return of_states(format!("`{}` contains no known state in any record", clean(name)), hint);
     }
     if settings.without_state == WithoutState::Activated {
         return None;
     }
-    let hint = "map it, or set [directory] without_state = \"activated\" if everybody in the export may come in";
+    let hint = "map it, or set [directory] without_state = \"activated\" if everybody in the export may have access";
     if let (Some(name), 0, 0) = (&read.status, spoken.state, spoken.activated) {
         let name = clean(name);
-        let what = format!("it has a column `{name}`, which is not mapped, and nothing else that says who is active");
+        let what = format!("its column `{name}` is not mapped, and nothing else in it says who is active");
         return of_states(what, hint);
     }
     let silent = !spoken.of_states();
@@ -102,34 +103,33 @@ fn without_states(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
 
 fn without_groups(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
     (settings.scope.by_groups() && read.with_groups_count == 0).then(|| Doubt {
-        what: "no user in it has groups, and the scope is by groups".to_owned(),
+        what: "no user in it has groups, but [scope] selects by group".to_owned(),
         trouble: Trouble::Records,
         hint: "let the export job write `groups`, or empty [scope] groups",
     })
 }
 
-/// Whether any record can be used.
+/// Checks that at least one record can be used.
 fn without_use(read: &ExportRead, usability: &Usability) -> Option<Doubt> {
     (usability.usable_count() == 0).then(|| Doubt {
         what: format!("none of its {} records can be used{}", read.users_count, why(usability)),
         trouble: trouble(usability),
-        hint: "look at the export job and at [directory.columns]",
+        hint: "check the export job and [directory.columns]",
     })
 }
 
-/// Whether enough of the records can be used.
+/// Checks that enough records can be used.
 fn enough(settings: &Settings, export: &Export, usability: &Usability) -> Result<(), SourceError> {
     let usable_count = usability.usable_count();
     if usable_count < settings.users_count_min {
-        let what = format!("it holds {usable_count} usable records, min_users is {}", settings.users_count_min);
-        let hint =
-            "look at the export job; set [directory] min_users lower only if so few users are right; nothing was sent";
+        let what = format!("it contains {usable_count} usable records, but min_users is {}", settings.users_count_min);
+        let hint = "check the export job; lower [directory] min_users only if so few users are right; nothing was sent";
         return Err(export.refuse(what, hint));
     }
     if let Some(limit) = usability.too_many_unusable() {
         let (count, why) = (usability.unusable_in_scope_count, why(usability));
-        let what = format!("{count} records that could be in scope cannot be used, limit is {limit}{why}");
-        let hint = "mend the export job, or [directory.columns]; nothing was sent";
+        let what = format!("{count} records that could be in scope cannot be used, the limit is {limit}{why}");
+        let hint = "fix the export job or [directory.columns]; nothing was sent";
         return Err(export.refuse_records(&what, trouble(usability), hint));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! One look through an export, for whoever only wants to know how it is read: nothing is planned.
+//! Reads an export without planning anything, to show how it is understood.
 
 use super::believe::believable;
 use crate::config::Settings;
@@ -7,20 +7,20 @@ use crate::plan::Usability;
 use crate::plan::mapping::map_record;
 use crate::source::{Export, ExportRead, SourceError};
 
-/// How an export is read.
+/// How an export is understood.
 pub struct Survey {
-    /// What was read.
+    /// What it contains.
     pub read: ExportRead,
-    /// How many records can be used.
+    /// How many of its records can be used.
     pub usability: Usability,
-    /// The columns that fell silent, or why the export is refused whole.
+    /// The columns that are empty now but were not before, or why the export is refused whole.
     pub believed: Result<Vec<Column>, SourceError>,
 }
 
-/// Reads an export through.
+/// Reads an export to its end.
 ///
 /// # Errors
-/// It cannot be read to its end.
+/// It cannot be read, or is malformed.
 pub fn survey(settings: &Settings, export: &mut Export, before: &SpokenBefore) -> Result<Survey, SourceError> {
     let look = |export: &mut Export| {
         let mut usability = Usability::default();

@@ -40,9 +40,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
             format!("could not read what Rhombus holds: {said}"),
             Some("nothing was sent; a cycle without --refresh does not need it"),
         ),
-        Some(End::Throttled(until)) => {
-            ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None)
-        }
+        Some(End::Throttled(until)) => ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None),
         Some(End::Deactivated) => deactivated(),
         Some(End::State(error)) => ended(Exit::Failed, error.to_string(), None),
         Some(End::Stopped) => (Exit::Done, Vec::new(), None),

@@ -1,32 +1,32 @@
-//! The columns of an export that mean something to us, by our own names.
+//! The columns of an export that we read, by our own names.
 
-/// A column or member of ours.
+/// A CSV column or JSON member that we read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Column {
-    /// The immutable key.
+    /// The immutable id of the user.
     Id,
-    /// The username.
+    /// The username: an e-mail address.
     Username,
-    /// The e-mail address, never pushed.
+    /// The e-mail address; never sent.
     Email,
-    /// The given name.
+    /// The given name; may be empty.
     Firstname,
-    /// The family name.
+    /// The family name; may be empty.
     Lastname,
-    /// The state.
+    /// Activated, suspended or staged.
     State,
     /// Whether the user is activated.
     Activated,
     /// Whether the user is suspended.
     Suspended,
-    /// The groups.
+    /// The groups the user is in.
     Groups,
 }
 
 impl Column {
-    /// How many there are.
+    /// The number of columns.
     pub const COUNT: usize = 9;
-    /// All of them, each at its own number.
+    /// All columns; each one's position is its discriminant.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Id,
         Self::Username,
@@ -39,7 +39,7 @@ impl Column {
         Self::Groups,
     ];
 
-    /// Our own name of it.
+    /// The default name in an export.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -55,13 +55,13 @@ impl Column {
         }
     }
 
-    /// The one of that key.
+    /// The column with that key.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|column| column.key() == key)
     }
 
-    /// Its key in `[directory.columns]`.
+    /// The key in `[directory.columns]`.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {

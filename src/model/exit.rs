@@ -1,4 +1,4 @@
-//! How the program ends, as scripts and service managers see it.
+//! The program's exit codes, for scripts and service managers.
 
 /// An exit code. If several apply, 1 comes before 3 before 4.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,11 +9,11 @@ pub enum Exit {
     Failed,
     /// 2: the command line is wrong.
     Usage,
-    /// 3: something is tried again, parked, or waits.
+    /// 3: partial; something is retried, parked, or waiting.
     Partial,
     /// 4: the guard holds something back.
     Held,
-    /// 5: another process sends.
+    /// 5: another rhombus-sync is already running.
     Busy,
     /// 6: deactivated.
     Inactive,
@@ -24,7 +24,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The number.
+    /// The number that the process exits with.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {

@@ -1,27 +1,27 @@
-//! How an export is written down (`[directory]`): its format, which of its columns are ours, which of its words mean which
-//! state. Reading it is left to `source`.
+//! The layout of an export (`[directory]`): its format, the names of its columns, and its words for states. `source`
+//! reads exports; this is only the description.
 
 use super::{Column, Format, UserState};
 use std::borrow::Cow;
 
-/// What the export calls a column of ours.
+/// The export's name of a column that we read.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub enum ColumnName {
-    /// By our own name.
+    /// Our own name.
     #[default]
     Ours,
-    /// By this one. Where the export lacks it, our own name does not stand in for it.
+    /// This name. If the export does not have it, our own name is not used instead.
     Theirs(Box<str>),
-    /// The export has none of it, whatever a column is called.
+    /// None: the export does not have it, even if a column has our name.
     Nothing,
 }
 
-/// The words that stand for states, where `[directory.states]` names them.
+/// The words for states that `[directory.states]` lists.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct StateWords(Vec<(String, UserState)>);
 
 impl StateWords {
-    /// Words of each state; they compare without letter case.
+    /// Takes the words for each state; letter case does not matter.
     #[must_use]
     pub fn new(activated: &[String], suspended: &[String], staged: &[String]) -> Self {
         let of = |words: &[String], state| words.iter().map(|word| (word.to_lowercase(), state)).collect::<Vec<_>>();
@@ -31,13 +31,13 @@ impl StateWords {
         Self(words)
     }
 
-    /// A word that stands for two states, if there is one.
+    /// Whether a word stands for two states.
     #[must_use]
     pub fn ambiguous(&self) -> bool {
         self.0.iter().any(|(word, state)| self.0.iter().any(|(other, another)| word == other && state != another))
     }
 
-    /// Whether no word is named at all.
+    /// Whether no word is listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -49,18 +49,18 @@ impl StateWords {
     }
 }
 
-/// How an export is written down.
+/// The layout of an export.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Layout {
     /// JSON, NDJSON or CSV.
     pub format: Format,
-    /// The JSON member that holds the records, where that is not the document itself, nor `results` of a page.
+    /// The JSON member with the records, if it is neither the document itself nor a page's `results`.
     pub records: Option<String>,
-    /// What the export calls our columns, by their number.
+    /// The export's names of our columns, indexed by [`Column`].
     pub columns: [ColumnName; Column::COUNT],
-    /// The words of a mapped `state`.
+    /// The words of a mapped `state`; `None`: ours.
     pub states: Option<StateWords>,
-    /// What stands between two groups of a CSV cell.
+    /// The separator between the groups in a CSV cell.
     pub group_separator: char,
 }
 
@@ -77,13 +77,13 @@ impl Default for Layout {
 }
 
 impl Layout {
-    /// What the export calls a column of ours.
+    /// The export's name of a column.
     #[must_use]
     pub fn column(&self, column: Column) -> &ColumnName {
         &self.columns[column as usize]
     }
 
-    /// The name under which a column of ours is looked for; none where the export has none of it.
+    /// The name under which a column is looked for; `None` if the export does not have it.
     #[must_use]
     pub fn name(&self, column: Column) -> Option<&str> {
         match self.column(column) {
@@ -93,19 +93,19 @@ impl Layout {
         }
     }
 
-    /// Whether `id` is read where `_id` is absent.
+    /// Whether `id` is used if `_id` is absent.
     #[must_use]
     pub fn id_may_stand_in(&self) -> bool {
         self.name(Column::Id) == Some(Column::Id.as_str())
     }
 
-    /// Whether a record must say a state, because the configuration says where it stands.
+    /// Whether every record must have a state, because the configuration maps that column.
     #[must_use]
     pub fn state_is_mapped(&self) -> bool {
         matches!(self.column(Column::State), ColumnName::Theirs(_))
     }
 
-    /// The state that a word stands for.
+    /// The state that a word stands for; `None` if it is unknown.
     #[must_use]
     pub fn state(&self, word: &str) -> Option<UserState> {
         match &self.states {
@@ -118,34 +118,35 @@ impl Layout {
     }
 }
 
-/// What becomes of an export that says nothing of anybody's state.
+/// `[directory] without_state`: what happens to an export in which no user has a state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WithoutState {
     /// It is refused whole.
     #[default]
     Refuse,
-    /// Everybody in it is activated.
+    /// Everybody in it counts as activated.
     Activated,
 }
 
-/// The columns that say who may not come in, or not yet: where one goes silent, silence is no consent.
+/// How many records have a value in each column that can speak against access. If one falls silent, silence is not
+/// consent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Spoken {
-    /// How many records there were.
+    /// Number of records.
     pub records_count: u64,
-    /// How many said a `state`.
+    /// Records with a `state`.
     pub state: u64,
-    /// How many said `activated`.
+    /// Records with `activated`.
     pub activated: u64,
-    /// How many said `suspended`.
+    /// Records with `suspended`.
     pub suspended: u64,
-    /// How many named a group.
+    /// Records with at least one group.
     pub groups: u64,
 }
 
 impl Spoken {
-    /// Those columns, with how many records said them.
+    /// These columns with their counts.
     #[must_use]
     pub fn columns(&self) -> [(Column, u64); 4] {
         [
@@ -156,14 +157,14 @@ impl Spoken {
         ]
     }
 
-    /// Whether anything was said of anybody's state.
+    /// Whether any record says anything about its user's state.
     #[must_use]
     pub fn of_states(&self) -> bool {
         self.state > 0 || self.activated > 0 || self.suspended > 0
     }
 }
 
-/// How many records said something.
+/// The share of records with a value in a column.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Share {
     /// Fewer than half.
@@ -172,7 +173,8 @@ pub enum Share {
     Most,
 }
 
-/// What spoke in the last export that was read under the same `[directory]`. What falls silent is remembered as it last spoke.
+/// The share of each column in the last export read under the same `[directory]`. A column that falls silent keeps its
+/// last share.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SpokenBefore {
     directory_number: i64,
@@ -180,7 +182,7 @@ pub struct SpokenBefore {
 }
 
 impl SpokenBefore {
-    /// As the state keeps it: the columns that most records said, and those that a few said, each by its name.
+    /// Parses the stored form: the names of the columns set in most records, and of those set in a few.
     #[must_use]
     pub fn from_names(directory_number: i64, most: &str, few: &str) -> Self {
         let of = |names: &str, share| {
@@ -191,27 +193,27 @@ impl SpokenBefore {
         Self { directory_number, shares }
     }
 
-    /// Under which `[directory]`, and the names of the columns that as many records said.
+    /// The names of the columns with this share, as they are stored.
     #[must_use]
     pub fn names(&self, share: Share) -> String {
         let names = self.shares.iter().filter(|(_, of)| *of == share).map(|(column, _)| column.key());
         names.collect::<Vec<_>>().join(" ")
     }
 
-    /// The number of that `[directory]`.
+    /// The number of the `[directory]` settings they were counted under.
     #[must_use]
     pub fn directory_number(&self) -> i64 {
         self.directory_number
     }
 
-    /// How many records said a column, under this `[directory]`; none: no record did.
+    /// A column's share under this `[directory]`; `None`: no record had a value.
     #[must_use]
     pub fn share(&self, directory_number: i64, column: Column) -> Option<Share> {
         let same = directory_number == self.directory_number;
         self.shares.iter().find(|(known, _)| same && *known == column).map(|(_, share)| *share)
     }
 
-    /// What is remembered after an export that was read under this `[directory]`.
+    /// The shares to remember after an export was read under this `[directory]`.
     #[must_use]
     pub fn after(&self, directory_number: i64, spoken: &Spoken) -> Self {
         let share = |(column, count): (Column, u64)| match count {

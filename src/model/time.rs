@@ -36,7 +36,7 @@ impl Moment {
 
 /// A source of the present time. A trait, because tests must replace it.
 pub trait Clock {
-    /// Now.
+    /// The present time.
     fn now(&self) -> Moment;
 }
 

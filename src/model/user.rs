@@ -28,7 +28,7 @@ pub enum RawGroups<'a> {
     Absent,
     /// Names, or the `name` of each object.
     Listed(Vec<Cow<'a, str>>),
-    /// A cell of a CSV, and what stands between two groups in it.
+    /// A CSV cell, and the separator between its groups.
     Cell(Cow<'a, str>, char),
     /// Anything else.
     Other,
@@ -57,7 +57,7 @@ pub enum RawState {
     Lacking,
     /// One of the known words.
     Said(UserState),
-    /// Another word.
+    /// An unknown word.
     Unknown,
     /// Not a string.
     Other,
@@ -84,7 +84,7 @@ pub struct DirectoryUser<'a> {
     pub suspended: RawValue<'a>,
     /// The names of the user's groups; `[scope] groups` selects by them.
     pub groups: RawGroups<'a>,
-    /// A name that is the word for "nothing" of some program: it is absent here, and listed.
+    /// A name that is some program's word for "nothing": absent here, and reported.
     pub null_word: Option<Column>,
 }
 

@@ -305,7 +305,9 @@ impl Documents {
             self.totals.push(total);
             count
         } else {
-            let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "not valid JSON")? else { return Ok(Step::Hungry) };
+            let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "not valid JSON")? else {
+                return Ok(Step::Hungry);
+            };
             let said = !matches!(value[..count].trim(), "null" | "\"\"");
             if said && self.shape.documents != Shape::OnePage && NEXT_PAGE.contains(&&*key) {
                 return Err(format!("this is only one page of several (it has `{key}`)").into());

@@ -314,7 +314,7 @@ mod tests {
         };
         let body = json!({"schemas": [PATCH], "Operations": operations}).to_string();
         let after = Patch::of_body(body.as_bytes())?.done_to(&account)?;
-        // Only what changed, null where it is gone.
+        // Only what changed; null if it is gone.
         let mut changed = Map::new();
         for key in account.keys().chain(after.keys()) {
             if account.get(key) != after.get(key) {

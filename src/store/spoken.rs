@@ -1,22 +1,16 @@
-//! What spoke for or against access in the last export that was read.
+//! Which columns spoke for or against access in the last export that was read.
 
 use crate::model::{Share, Spoken, SpokenBefore};
 use rusqlite::{Connection, Transaction};
 
-/// Reads what is remembered.
-///
-/// # Errors
-/// The state cannot be read.
+/// Reads the remembered columns.
 pub fn spoken_before(connection: &Connection) -> rusqlite::Result<SpokenBefore> {
     connection.query_row("SELECT spoken_directory, spoken_most, spoken_few FROM installation", [], |row| {
         Ok(SpokenBefore::from_names(row.get(0)?, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?))
     })
 }
 
-/// Remembers what spoke in an export that was read under this `[directory]`.
-///
-/// # Errors
-/// The state cannot be written.
+/// Stores the columns of an export that was read under this `[directory]`.
 pub fn note_spoken(transaction: &Transaction<'_>, directory_number: i64, spoken: &Spoken) -> rusqlite::Result<()> {
     let before = spoken_before(transaction)?;
     let after = before.after(directory_number, spoken);

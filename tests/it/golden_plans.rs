@@ -20,9 +20,9 @@ fn check_text(snapshot: &str, export: &str, expected: &str) {
 
 const NO_LINE_END: &str = "an object that is neither a user a line nor a page: the last line has no newline at byte 0";
 const NO_GROUPS: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
-    no user in it has groups, and the scope is by groups; it has 2 members: _id, username";
+    no user in it has groups, but [scope] selects by group; it has 2 members: _id, username";
 const NO_GROUPS_CSV: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
-    no user in it has groups, and the scope is by groups; it has 2 columns: id, username";
+    no user in it has groups, but [scope] selects by group; it has 2 columns: id, username";
 const RENAMED: &str = "the directory has another username; Rhombus does not change usernames";
 
 #[test]
@@ -87,7 +87,7 @@ fn the_state_of_a_record_decides() {
     check_text(
         "a a@x.example",
         &states(""),
-        "refused a: the record has no state, but the export says where states are",
+        "refused a: the record has no state, but the export has a state column",
     );
     check_text("a a@x.example", &states("suspended"), "deactivate a (suspended in the directory)");
 }
@@ -277,7 +277,7 @@ fn csv_is_read_by_its_header() {
         ),
         ("id,name,groups\na,a@x.example,R\n", "the header has no `username`; it has 3 columns: id, name, groups"),
         ("id,username,groups,username\na,a@x.example,R,b\n", "the header has two columns `username`"),
-        ("id,username,groups\n", "it holds no users"),
+        ("id,username,groups\n", "it contains no users"),
         ("id,username\na,a@x.example\n", NO_GROUPS_CSV),
     ] {
         check_text("a a@x.example", export, &format!("refused whole: {why}"));
@@ -289,8 +289,8 @@ fn a_damaged_export_is_refused_whole() {
     for (export, why) in [
         ("", "it is empty"),
         (" \n", "nothing is in it but white space"),
-        ("[]", "it holds no users"),
-        (r#"{"totalCount":0,"results":[]}"#, "it holds no users"),
+        ("[]", "it contains no users"),
+        (r#"{"totalCount":0,"results":[]}"#, "it contains no users"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "truncated at byte 52"),
         (
             r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,

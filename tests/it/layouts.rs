@@ -88,7 +88,7 @@ fn a_mapped_state_has_words_and_any_other_is_unusable() {
         user("d", ",\"enabled\":null"),
     ];
     let said = plan("b b@x.example|c c@x.example|d d@x.example", &enabled, format!("[{}]", export.join(",")), words);
-    let no_state = "the record has no state, but the export says where states are";
+    let no_state = "the record has no state, but the export has a state column";
     assert_eq!(
         said,
         format!(

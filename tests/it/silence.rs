@@ -40,7 +40,7 @@ fn a_state_that_goes_silent_refuses_the_export_whole() {
         assert_eq!(counts(&cycle(&run, &users(states))), (0, 8, 0));
         let report = cycle(&run, &users(|_| silent.to_owned()));
         assert_eq!(counts(&report), (1, 0, 0), "{silent}: {report:?}");
-        assert!(report.error.join(": ").contains("no record in it says `state`"), "{report:?}");
+        assert!(report.error.join(": ").contains("`state` is empty in every record"), "{report:?}");
         assert!(report.hint.as_deref().unwrap_or_default().contains("state = \"\""), "{report:?}");
         // The way out that is printed.
         run.settings.layout.columns[Column::State as usize] = ColumnName::Nothing;
@@ -96,16 +96,16 @@ fn groups_that_go_silent_refuse_the_export_whole() {
     assert_eq!(counts(&cycle(&run, &format!("{header}{}", export("R")))), (0, 10, 0));
     let report = cycle(&run, &format!("{header}{}", export("")));
     assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
-    assert!(report.error.join(": ").contains("no record in it says `groups`"), "{report:?}");
+    assert!(report.error.join(": ").contains("`groups` is empty in every record"), "{report:?}");
 }
 
 #[test]
 fn an_export_that_never_said_a_state_lets_nobody_in() {
     for (export, said) in [
         (users(|_| String::new()), "no record in it says whether its user is active"),
-        (users(|_| ",\"enabled\":false".to_owned()), "a column `enabled`, which is not mapped"),
+        (users(|_| ",\"enabled\":false".to_owned()), "its column `enabled` is not mapped"),
         (users(|_| ",\"Account Status\":\"x\",\"suspended\":false".to_owned()), "a column `Account Status`"),
-        (users(|_| ",\"state\":\"WA\"".to_owned()), "`state` holds a known state in no record"),
+        (users(|_| ",\"state\":\"WA\"".to_owned()), "`state` contains no known state in any record"),
         ("_id,username,Archived\np0,p0@x.example,yes\n".to_owned(), "a column `Archived`"),
         ("_id,username\np0,p0@x.example\n".to_owned(), "no record in it says whether"),
     ] {

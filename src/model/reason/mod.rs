@@ -92,7 +92,7 @@ pub enum HeldBy {
     Restored,
     /// The clocks disagree.
     Clock(ClockDoubt),
-    /// A column that speaks against access said something of some users before, and of nobody now.
+    /// A column that can speak against access had values before and is empty for everybody now.
     Status(Column),
 }
 
@@ -207,7 +207,7 @@ impl fmt::Display for HeldBy {
                 let key = column.key();
                 write!(
                     f,
-                    "held until it is approved, because no record says `{key}` any more; if the export has none, "
+                    "held until approved, because `{key}` is now empty in every record; if the export no longer has it, "
                 )?;
                 write!(f, "set [directory.columns] {key} = \"\"")
             }

@@ -22,11 +22,11 @@ worded! {
         EmailType = "email_type", "email is not a string";
         StateType = "state_type", "state is not a string";
         UnknownState = "unknown_state", "state is not one of the known words";
-        NoState = "no_state", "the record has no state, but the export says where states are";
+        NoState = "no_state", "the record has no state, but the export has a state column";
         SuspendedType = "suspended_type", "suspended is not a boolean";
         ActivatedType = "activated_type", "activated is not a boolean";
         GroupsType = "groups_type", "groups is not a list of names";
-        GroupsForm = "groups_form", "groups is not written as a list of names separated by the group_separator";
+        GroupsForm = "groups_form", "groups is not a list of names separated by group_separator";
         NoGroups = "no_groups", "the record has no groups, but [scope] selects by group";
         FirstnameNull = "firstname_null", "firstname is a word like `null`, so it is left as it is";
         LastnameNull = "lastname_null", "lastname is a word like `null`, so it is left as it is";
@@ -73,7 +73,7 @@ worded! {
 }
 
 worded! {
-    /// What Rhombus shows of an account, where that is not what it should be.
+    /// How an account at Rhombus differs from what it should be.
     AccountState {
         Gone = "gone", "the account is gone at Rhombus";
         CreatedAgain = "vanished", "the account is gone at Rhombus; the next cycle creates it again";
