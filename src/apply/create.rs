@@ -156,7 +156,7 @@ impl<T: Transport> Apply<'_, T> {
             LookupResult::Nothing => {
                 tracing::warn!(
                     status = judged.response.status,
-                    "a username is taken at Rhombus by an account that it does not show"
+                    "Rhombus says that a username is taken, but does not show the account"
                 );
                 self.record.refuse(change, Some(stored), UsernameConflict::Hidden);
             }

@@ -84,11 +84,7 @@ fn the_state_of_a_record_decides() {
     let states =
         |state: &str| format!("_id,username,groups,state\na,a@x.example,R,{state}\nz,z@x.example,R,ACTIVATED\n");
     check_text("a a@x.example", &states("active"), "refused a: state is not one of the known words");
-    check_text(
-        "a a@x.example",
-        &states(""),
-        "refused a: the record has no state, but the export has a state column",
-    );
+    check_text("a a@x.example", &states(""), "refused a: the record has no state, but the export has a state column");
     check_text("a a@x.example", &states("suspended"), "deactivate a (suspended in the directory)");
 }
 
@@ -297,7 +293,7 @@ fn a_damaged_export_is_refused_whole() {
             "it announces 2 users and holds 1",
         ),
         (r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#, "record 1: duplicate key at byte 1"),
-        (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: no valid JSON at byte 1"),
+        (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: not valid JSON at byte 1"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}] {}"#, "trailing data after the end at byte 53"),
         ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", NO_LINE_END),
         (

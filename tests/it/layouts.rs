@@ -103,7 +103,7 @@ fn a_wrapper_is_opened_by_its_name_and_is_one_document() {
     let user = "{\"_id\":\"a\",\"username\":\"a@x.example\"}";
     let realm = format!("{{\"realm\":{{\"users\":[1]}},\"USERS\":\n[{user}],\"roles\":[{{}}]}}");
     let said = plan("a a@x.example|y y@x.example", &[], &realm, records("users"));
-    assert_eq!(said, "delete y (gone from the export)", "it closes, so it is whole");
+    assert_eq!(said, "delete y (missing from the export)", "it closes, so it is whole");
     for (export, said) in [
         (format!("{{\"users\":[{user}],\"users\":[]}}"), "two `users`"),
         (format!("{{\"value\":[{user}]}}"), "an object without an array `users`"),

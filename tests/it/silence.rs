@@ -104,9 +104,12 @@ fn an_export_that_never_said_a_state_lets_nobody_in() {
     for (export, said) in [
         (users(|_| String::new()), "no record in it says whether its user is active"),
         (users(|_| ",\"enabled\":false".to_owned()), "its column `enabled` is not mapped"),
-        (users(|_| ",\"Account Status\":\"x\",\"suspended\":false".to_owned()), "a column `Account Status`"),
+        (
+            users(|_| ",\"Account Status\":\"x\",\"suspended\":false".to_owned()),
+            "its column `Account Status` is not mapped",
+        ),
         (users(|_| ",\"state\":\"WA\"".to_owned()), "`state` contains no known state in any record"),
-        ("_id,username,Archived\np0,p0@x.example,yes\n".to_owned(), "a column `Archived`"),
+        ("_id,username,Archived\np0,p0@x.example,yes\n".to_owned(), "its column `Archived` is not mapped"),
         ("_id,username\np0,p0@x.example\n".to_owned(), "no record in it says whether"),
     ] {
         let report = cycle(&strict(), &export);
@@ -145,7 +148,7 @@ fn only_usable_records_count_for_min_users_and_too_many_others_refuse() {
     };
     let report = cycle(&run, &unusable(2, 10));
     assert!(
-        report.exit.code() == 1 && report.error.join(": ").contains("8 usable records, min_users is 9"),
+        report.exit.code() == 1 && report.error.join(": ").contains("8 usable records, but min_users is 9"),
         "{report:?}"
     );
     let run = strict();

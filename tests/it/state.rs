@@ -89,10 +89,10 @@ fn a_state_that_others_can_write_is_refused() {
     let (file, folder) = (run.path("state.db"), run.path("."));
     let set = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("modes");
     set(&file, 0o666);
-    refused(&run, &["can be written by others", "chmod o-w"]);
+    refused(&run, &["is writable by others", "chmod o-w"]);
     set(&file, 0o600);
     set(&folder, 0o777);
-    refused(&run, &["can be written by others", "chmod o-w"]);
+    refused(&run, &["is writable by others", "chmod o-w"]);
     set(&folder, 0o700);
     assert_eq!(run.reconcile(0)["unchanged"], 3);
 }

@@ -59,8 +59,8 @@ worded! {
         Unproven = "absent", "missing from an export that may be incomplete; must also be missing from the next one";
         UnnamedRecord = "unnamed_record", "missing from the export, but it has a record without a usable id that might be this user";
         InDoubt = "in_doubt", "an earlier request got no answer; its outcome is being looked up";
-        Forgotten = "forgotten", "the link was removed by hand; the next cycle plans anew";
-        OldPlan = "old_plan", "the plan is more than ten minutes old; the next cycle plans anew";
+        Forgotten = "forgotten", "the link was removed by hand; the next cycle makes a new plan";
+        OldPlan = "old_plan", "the plan is more than ten minutes old; the next cycle makes a new plan";
         Throttled = "throttled", "Rhombus asked us to wait";
         TokenRefused = "token_refused", "Rhombus refuses the token";
         WrongEndpoint = "wrong_endpoint", "this does not look like the endpoint this state belongs to";
