@@ -1,4 +1,4 @@
-//! What follows from a daemon's cycle: when the next one begins, and what is said of this one.
+//! What follows a daemon's cycle: when the next one begins, and what is logged about this one.
 
 use super::Daemon;
 use super::sending::Sending;
@@ -11,11 +11,11 @@ use crate::process::SystemClock;
 use crate::report::{CycleReport, Resume, TokenProof};
 use std::time::Duration;
 
-/// How many users are named in one line of the log.
+/// How many user ids one line of the log shows.
 const IDS_SHOWN_MAX: usize = 20;
 
 impl Daemon {
-    /// What follows from a cycle. A state that cannot be written, and a bug, end the process.
+    /// Handles the end of a cycle. A state that cannot be written, or a bug, ends the process.
     pub(super) fn after(&mut self, ended: CycleEnded) -> Result<(), Failure> {
         let refresh = self.running.take().is_some_and(|running| running.refresh);
         let report = match ended {
@@ -31,7 +31,7 @@ impl Daemon {
                 self.not_started(refresh, &failure);
                 return Ok(());
             }
-            // A state that went away is no broken disk: what comes in its place is looked at anew.
+            // A state that was removed or replaced is not a broken disk: the daemon opens the new one.
             CycleEnded::Broken(_) if self.rest_if_moved() => return Ok(()),
             CycleEnded::Broken(failure) => return Err(failure),
         };
@@ -74,7 +74,7 @@ impl Daemon {
         self.triggers.wake_after_pause();
     }
 
-    /// When the next one begins, beyond the schedule.
+    /// Decides when the next cycle begins, apart from the schedule.
     fn resume(&mut self, report: &CycleReport) {
         let was_at_once = std::mem::take(&mut self.triggers.was_at_once);
         match report.resume {
@@ -90,26 +90,26 @@ impl Daemon {
         }
     }
 
-    /// How long until somebody's wait is over: a create that settles, a failure that is tried again, or what Rhombus asked for.
+    /// How long until the first wait ends: for a create to settle, a failure's next try, or what Rhombus asked for.
     fn wait_after(&mut self, report: &CycleReport) -> Option<Duration> {
         let waits = [OutstandingKind::Waiting, OutstandingKind::Failed];
         let of_users = report.outstanding.iter().filter(|one| waits.contains(&one.kind)).filter_map(|one| one.until);
         let now = SystemClock.now();
         let asked = self.sending.as_ref().and_then(|sending| sending.not_before(now));
-        // A source, a token or an endpoint that fails is not mended by a user's wait being over.
+        // While the source, the token or the endpoint fails, a user's wait that is over changes nothing.
         let of_users: Vec<_> = of_users.filter(|until| report.error.is_empty() || *until > now).collect();
         let Some(until) = of_users.into_iter().min().max(asked) else {
             self.triggers.backoff.over();
             return None;
         };
         let wait_ms = until.since_ms(now);
-        // What could go on at once and did not, cannot: it is tried less and less often.
+        // A wait that was over before this cycle ended did not help: try again less and less often.
         let at_once = wait_ms <= 1_000;
         Some(if at_once { self.triggers.backoff.longer() } else { Duration::from_millis(wait_ms.unsigned_abs()) })
     }
 }
 
-/// Leavers who still have a door key because of a refused token, by id.
+/// Logs the ids of leavers who still have a door key because Rhombus refuses the token.
 fn name_waiting_removals(report: &CycleReport) {
     let removals: Vec<_> = report
         .outstanding

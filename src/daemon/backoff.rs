@@ -1,10 +1,8 @@
-//! How long to wait before an endpoint that did not answer is tried again: 1 s, doubling to 1 min.
+//! How long to wait before retrying an endpoint that did not answer: 1 s, doubling up to 1 min.
 
 use std::time::Duration;
 
-/// The first pause.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest one.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The backoff of one outage.
@@ -14,14 +12,14 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The next pause.
+    /// Doubles the pause and returns it.
     pub(super) fn longer(&mut self) -> Duration {
         let next = self.last.map_or(FIRST, |last| (last * 2).min(LONGEST));
         self.last = Some(next);
         next
     }
 
-    /// It answers again.
+    /// The endpoint answers again.
     pub(super) fn over(&mut self) {
         self.last = None;
     }
@@ -32,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_to_a_minute_and_begin_anew() {
+    fn pauses_double_to_a_minute_and_start_over() {
         let mut backoff = Backoff::default();
         let seconds: Vec<_> = (0..8).map(|_| backoff.longer().as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);

@@ -1,6 +1,6 @@
-//! SHELL: the daemon. What it lives by: a tick each second, the export's file, the service manager, other commands, signals.
+//! SHELL: the daemon. It acts on a tick each second, changes of the export, other commands and signals.
 //!
-//! What is deliberately absent: any decision about users. When a cycle begins is decided here; what it does is `cycle`.
+//! Deliberately absent: any decision about users. This room decides when a cycle begins; `cycle` decides what it does.
 
 mod aftermath;
 mod backoff;
@@ -29,37 +29,35 @@ use systemd::ServiceManager;
 use tokio::task::{JoinHandle, JoinSet};
 use triggers::Triggers;
 
-/// A cycle under way.
+/// A cycle in progress.
 struct Running {
     cycle: CycleThread,
     refresh: bool,
 }
 
-/// The state being opened, and the token that goes with it.
+/// The state that is being opened, with its token; `source` then starts a cycle.
 struct Opening {
     state: Aside<Result<(Option<Token>, Sending), Failure>>,
     source: Source,
 }
 
-/// All that a daemon has. What happens to it stands in the files of this room.
+/// The daemon. Each file of this room adds the methods for one subject.
 struct Daemon {
     config: PathBuf,
     mode: Mode,
     deployment: Deployment,
     token: Option<Token>,
-    /// The last token on disk that was no good either.
+    /// The last token on disk that failed its check too.
     refused_token: Option<Token>,
     manager: ServiceManager,
-    /// When a cycle begins.
     triggers: Triggers,
-    /// How it is.
     health: Health,
     opening: Option<Opening>,
-    /// None: idle, with nothing to send to or by.
+    /// `None`: idle, without lock and state.
     sending: Option<Sending>,
     closing: Option<JoinHandle<()>>,
     running: Option<Running>,
-    /// A reload, or a new token, being proven.
+    /// The check of a reloaded configuration or a new token.
     proving: Option<Proving>,
     noting: JoinSet<Result<(), JournalError>>,
     is_ready: bool,

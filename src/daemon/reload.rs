@@ -1,5 +1,5 @@
-//! A daemon's configuration and token, read again: all or nothing, and proven by one read at Rhombus before they are taken.
-//! All of it happens on a thread of its own; the loop goes on, and a signal to stop does not wait for it.
+//! Reloads the daemon's configuration and token: all or nothing, and checked by one read at Rhombus before they take effect.
+//! This runs on its own thread: the loop keeps running, and a stop signal does not wait for it.
 
 use super::Daemon;
 use crate::config::TokenPlace;
@@ -14,23 +14,23 @@ use crate::secret::Token;
 use crate::store;
 use std::path::Path;
 
-/// A proof under way.
+/// A check in progress.
 pub(super) struct Proving {
     thread: Aside<Proven>,
     is_reload: bool,
 }
 
-/// What came of it.
+/// The result of a check.
 pub(super) enum Proven {
-    /// A configuration, and the token that goes with it.
+    /// A configuration and its token.
     Reload(Box<Result<(Deployment, Option<Token>), Failure>>),
-    /// The token that lies on the disk, while Rhombus refuses the one in use.
+    /// The token on disk, while Rhombus refuses the one in use.
     Token(FoundToken),
 }
 
-/// What lies there.
+/// The token on disk, checked.
 pub(super) enum FoundToken {
-    /// One that is known to be no good.
+    /// It is already known not to work.
     Known,
     Unreadable(Failure),
     Bad(Token, Failure),
@@ -39,7 +39,8 @@ pub(super) enum FoundToken {
 
 impl Proving {
     pub(super) async fn ended(&mut self) -> Proven {
-        let crashed = || Failure::new(Exit::Failed, "checking what was read crashed (this is a bug)", None);
+        let crashed =
+            || Failure::new(Exit::Failed, "checking the new configuration or token crashed (this is a bug)", None);
         self.thread.done().await.unwrap_or_else(|| match self.is_reload {
             true => Proven::Reload(Box::new(Err(crashed()))),
             false => Proven::Token(FoundToken::Unreadable(crashed())),
@@ -48,7 +49,7 @@ impl Proving {
 }
 
 impl Daemon {
-    /// SIGHUP. What cannot be taken leaves the old in force, and is said.
+    /// SIGHUP. If the new configuration fails its check, the old one stays in force and the error is logged.
     pub(super) fn reload(&mut self) -> Result<(), Failure> {
         let (config, mode, before) = (self.config.clone(), self.mode, self.deployment.clone());
         let thread = aside("reload", move || Proven::Reload(Box::new(load(&config, mode, &before))))?;
@@ -56,7 +57,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// A token that was replaced on disk, while Rhombus refuses the one in use: it is proven once, and taken if it is good.
+    /// While Rhombus refuses the token in use: checks a new token on disk once, and uses it if it works.
     pub(super) fn look_for_new_token(&mut self) -> Result<(), Failure> {
         let known: Vec<_> = [&self.token, &self.refused_token].into_iter().flatten().cloned().collect();
         let deployment = self.deployment.clone();
@@ -65,7 +66,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// The proof has ended: what was proven is in force from now on, for the next cycle.
+    /// Called when the check has ended. What passed takes effect with the next cycle.
     pub(super) fn take(&mut self, proven: Proven) -> Result<(), Failure> {
         self.proving = None;
         match proven {
@@ -81,19 +82,20 @@ impl Daemon {
             Proven::Token(FoundToken::Known) => {}
             Proven::Token(FoundToken::Unreadable(failure)) => {
                 let why = failure.in_one_line();
-                self.say(Latest::NoToken(format!("Rhombus refuses the token, and another cannot be read: {why}")));
+                self.say(Latest::NoToken(format!(
+                    "Rhombus refuses the token, and the token file cannot be read: {why}"
+                )));
             }
             Proven::Token(FoundToken::Bad(token, failure)) => {
                 self.refused_token = Some(token);
                 let why = failure.in_one_line();
-                let said =
-                    format!("the token file has changed, but Rhombus cannot be read with the new token either: {why}");
+                let said = format!("the token file has changed, but the new token does not work either: {why}");
                 self.say(Latest::NoToken(said));
             }
             Proven::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);
                 self.health.token_is_refused = false;
-                tracing::info!("a new token was proven and is in use");
+                tracing::info!("the new token works and is in use");
                 self.note_token(Source::Schedule);
                 self.triggers.want(Source::Schedule, false);
             }

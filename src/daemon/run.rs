@@ -1,9 +1,9 @@
-//! The daemon's loop decides when a cycle begins, until it is told to stop. One cycle at a time; a tick during one is skipped,
-//! and whatever else asks for one then starts one more after it.
+//! The daemon's loop: it starts cycles, one at a time, until a signal stops it. A tick during a cycle is skipped; any other
+//! request during a cycle starts one more afterwards.
 //!
 //! # Guarantees
-//! The loop only listens, ticks and feeds the watchdog. Whatever may take long has a thread of its own: a cycle, opening or
-//! closing the state, reading and proving a configuration or a token, looking at the export, a sink.
+//! The loop only listens, ticks and feeds the watchdog. Anything that may take long has its own thread: a cycle, opening or
+//! closing the state, reading and checking a configuration or a token, watching the export, a sink.
 
 use super::reload::{Proven, Proving};
 use super::sending::Sending;
@@ -29,13 +29,13 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often it is looked for what other commands wrote while a cycle runs, so that `deactivate` stops it at once.
+/// How often the state is checked for commands during a cycle, so that `deactivate` stops it at once.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
-/// Why nobody is managed.
+/// Why the daemon is idle.
 const DEACTIVATED: &str = "deactivated; run `rhombus-sync activate` to manage users again";
-const MOVED: &str = "the state was removed or replaced; it is looked at anew";
+const MOVED: &str = "the state was removed or replaced; it will be opened again";
 
-/// Runs it until a signal, or what cannot pass by itself.
+/// Runs the daemon until a signal, or until an error that retrying cannot mend.
 pub(crate) fn run(config: &Path, mode: Mode) -> Result<(), Failure> {
     let deployment = Deployment::load(config, mode)?;
     deployment.endpoint()?;
@@ -73,7 +73,7 @@ impl Daemon {
         let (tick, mut ticks) = mpsc::channel(1);
         let scheduler = start(tick).await;
         if let Err(error) = &scheduler {
-            tracing::error!(error = %error, "the scheduler does not start; the daemon looks every five seconds by itself");
+            tracing::error!(error = %error, "cannot start the scheduler; the daemon checks its schedule every five seconds instead");
         }
         let (mut fallback, mut look) = (interval(FALLBACK), interval(LOOK_PAUSE));
         fallback.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,7 +106,7 @@ impl Daemon {
         tracing::info!("stopped by a signal");
         if let Some(sending) = self.sending.take() {
             tokio::select! {
-                // Who asks twice is in a hurry.
+                // A second signal: do not wait for the sinks.
                 () = stop.recv() => {}
                 () = sending.end() => {}
             }
@@ -124,14 +124,14 @@ impl Daemon {
         }
     }
 
-    /// Takes the lock and opens the state aside, or says why there is nothing to do.
+    /// Takes the lock and opens the state on another thread, or says why the daemon is idle.
     fn open(&mut self, source: Source) -> Result<(), Failure> {
         if self.opening.is_some() || self.closing.is_some() {
             return Ok(());
         }
         if !self.deployment.is_sandbox && !self.deployment.state_path.exists() {
             self.say(Latest::Idle(
-                "there is no state yet; run `rhombus-sync activate`, or put the backup back".to_owned(),
+                "there is no state yet; run `rhombus-sync activate`, or restore a backup".to_owned(),
             ));
             self.ready();
             return Ok(());
@@ -140,7 +140,7 @@ impl Daemon {
         let state = aside("opening", move || {
             let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
             if token.is_some() {
-                // A client can be made with it. A token that others can read is never used.
+                // Fails now if no client can be built. A token that others can read is never used.
                 deployment.target_with(token.clone())?;
             }
             Ok((token, Sending::begin(&deployment)?))
@@ -149,12 +149,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// The state is open, or cannot be opened. Once it lives, only what cannot pass by itself ends it.
+    /// Called when the state is open, or cannot be opened. Only at the daemon's start does a failure end it.
     fn opened(&mut self, source: Source, opened: Result<(Option<Token>, Sending), Failure>) -> Result<(), Failure> {
         self.opening = None;
         match opened {
             Ok((token, mut sending)) => {
-                // They may have been changed meanwhile.
+                // A reload may have changed the sinks in the meantime.
                 sending.shipping.change(&self.deployment.config.sinks)?;
                 (self.token, self.sending) = (token, Some(sending));
                 self.triggers.want(source, false);
@@ -174,7 +174,7 @@ impl Daemon {
         }
     }
 
-    /// Once a second: everything that nobody signals.
+    /// Once a second: everything that comes without a signal.
     fn tick(&mut self) -> Result<(), Failure> {
         self.manager.alive();
         let now = SystemClock.now();
@@ -192,7 +192,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Looks for what other commands wrote.
+    /// Obeys what other commands wrote to the state.
     fn look(&mut self) -> Result<(), Failure> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
         let commands = sending.commands(&self.deployment)?;
@@ -200,7 +200,7 @@ impl Daemon {
         let is_another =
             |token: &Token| proven.is_some_and(|proven| *proven != token.fingerprint(&sending.installation_id));
         if self.running.is_none() && self.token.as_ref().is_some_and(is_another) {
-            // `activate` proved another one.
+            // `activate` verified another one.
             self.token = None;
         }
         match (&self.running, commands.moved, commands.deactivated) {
@@ -214,7 +214,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Lets go of lock and state, and says why.
+    /// Releases lock and state, and says why.
     pub(super) fn rest(&mut self, why: &str) {
         if let Some(sending) = self.sending.take() {
             self.closing = Some(tokio::task::spawn_local(sending.end()));
@@ -222,12 +222,12 @@ impl Daemon {
         self.say(Latest::Idle(why.to_owned()));
     }
 
-    /// Says why nobody is managed any more.
+    /// Releases lock and state because of `deactivate`.
     pub(super) fn rest_deactivated(&mut self) {
         self.rest(DEACTIVATED);
     }
 
-    /// Lets go of a state that lies there no more; false where it still does.
+    /// Releases a state that was removed or replaced. Returns whether it was.
     pub(super) fn rest_if_moved(&mut self) -> bool {
         let moved = self.sending.as_ref().is_some_and(Sending::has_moved);
         if moved {
@@ -250,7 +250,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Writes to the state beside the loop; the sinks are told once it is there.
+    /// Writes to the state without blocking the loop, then wakes the sinks.
     pub(super) fn note(&mut self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static) {
         let Some(sending) = &self.sending else { return };
         let journal = sending.journal.clone();
@@ -266,13 +266,13 @@ impl Daemon {
                 }
                 Ok(())
             }
-            // It was let go of meanwhile, or lies there no more.
+            // The state was released, removed or replaced in the meantime.
             Err(_) if self.sending.is_none() || self.running.is_some() || self.rest_if_moved() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// One line for the service manager, and for the log where it is news; whether it was.
+    /// Tells the service manager how the daemon is, and logs it if it has changed. Returns whether it has.
     pub(super) fn say(&mut self, latest: Latest) -> bool {
         self.health.latest = latest;
         self.health.next_cycle = self.triggers.next();
@@ -285,7 +285,7 @@ impl Daemon {
     }
 }
 
-/// The end of the cycle under way; never, where none is.
+/// Waits for the end of the running cycle; forever, if there is none.
 async fn ended(running: &mut Option<Running>) -> CycleEnded {
     match running {
         Some(running) => running.cycle.ended().await,
@@ -293,14 +293,14 @@ async fn ended(running: &mut Option<Running>) -> CycleEnded {
     }
 }
 
-/// The state that was being opened; never, where none is.
+/// Waits for the state that is being opened; forever, if there is none.
 async fn opened(opening: &mut Option<Opening>) -> (Source, Result<(Option<Token>, Sending), Failure>) {
     let Some(Opening { state, source }) = opening else { return std::future::pending().await };
     let crashed = || Err(Failure::new(Exit::Failed, "opening the state crashed (this is a bug)", None));
     (*source, state.done().await.unwrap_or_else(crashed))
 }
 
-/// The end of what is being let go of; never, where nothing is.
+/// Waits until the state is closed; forever, if none is being closed.
 async fn closed(closing: &mut Option<JoinHandle<()>>) {
     match closing {
         Some(closing) => drop(closing.await),
@@ -308,7 +308,7 @@ async fn closed(closing: &mut Option<JoinHandle<()>>) {
     }
 }
 
-/// What came of the proof under way; never, where none is.
+/// Waits for the check in progress; forever, if there is none.
 async fn proven(proving: &mut Option<Proving>) -> Proven {
     match proving {
         Some(proving) => proving.ended().await,

@@ -1,4 +1,4 @@
-//! What a daemon holds while it may send: the lock, the journal, the sinks' workers, and an eye on what other commands write.
+//! What the daemon holds while it may send: the lock, the journal, the sinks' workers, and a view of what commands write.
 
 use crate::deployment::Deployment;
 use crate::failure::Failure;
@@ -9,10 +9,10 @@ use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
 use std::time::{Duration, Instant};
 
-/// How long the sinks may take for what is left, where nobody asked for them: it stays queued.
+/// How long a daemon that stops waits for its sinks. Events that are left stay queued.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
-/// The right to send, with everything that goes with it.
+/// The right to send, and everything that sending needs.
 pub(super) struct Sending {
     pub(super) journal: Journal,
     pub(super) shipping: Shipping,
@@ -23,21 +23,21 @@ pub(super) struct Sending {
     approval_ends: i64,
 }
 
-/// What another process wrote since the last look.
+/// What other processes wrote since the last check.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Commands {
-    /// Nobody is managed any more, or the state was bound to another endpoint.
+    /// `deactivate` was run, or the state was bound to another endpoint.
     pub(super) deactivated: bool,
-    /// Something that was held is released.
+    /// A hold was approved.
     pub(super) approved: bool,
-    /// The state was removed or replaced: what is held is of the old one.
+    /// The state was removed or replaced; the open connection still reads the old file.
     pub(super) moved: bool,
-    /// Another token than this one was proven by a command.
+    /// The fingerprint of the token that was verified last.
     pub(super) token_fingerprint: Option<String>,
 }
 
 impl Sending {
-    /// Takes the lock and opens the state. It may take as long as SQLite's check of the whole state does.
+    /// Takes the lock and opens the state. This may take long: SQLite checks the whole file.
     pub(super) fn begin(deployment: &Deployment) -> Result<Self, Failure> {
         let (lock, writer, installation) = deployment.sender()?;
         let (commands, _) = deployment.state(Access::Read)?;
@@ -57,7 +57,7 @@ impl Sending {
         })
     }
 
-    /// Lets go of the lock, whatever a sink that blocks still holds.
+    /// Releases the lock, even if a sink is blocked.
     pub(super) async fn end(mut self) {
         self.shipping.end(Instant::now() + LAST_EVENTS).await;
         let journal = self.journal.clone();
@@ -67,12 +67,12 @@ impl Sending {
         }
     }
 
-    /// Whether another file, or none, lies where the state was.
+    /// Whether the state was removed or replaced.
     pub(super) fn has_moved(&self) -> bool {
         store::identity(&self.commands) != self.identity
     }
 
-    /// What other commands wrote.
+    /// What other commands wrote since the last check.
     pub(super) fn commands(&mut self, deployment: &Deployment) -> Result<Commands, Failure> {
         if self.has_moved() {
             return Ok(Commands { moved: true, ..Commands::default() });
@@ -90,12 +90,12 @@ impl Sending {
         Ok(Commands { deactivated: !installation.active || elsewhere, approved, moved: false, token_fingerprint })
     }
 
-    /// Before this, Rhombus asked not to be called; none where that is over.
+    /// Until when Rhombus asked us to wait; `None` if that has passed.
     pub(super) fn not_before(&self, now: Moment) -> Option<Moment> {
         store::installation(&self.commands).ok().map(|row| row.not_before).filter(|until| *until > now)
     }
 
-    /// How many users are provisioned.
+    /// The number of provisioned users; 0 if the state cannot be read.
     pub(super) fn provisioned(&self) -> i64 {
         store::installation(&self.commands).map_or(0, |row| row.provisioned_count)
     }

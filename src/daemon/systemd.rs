@@ -1,4 +1,4 @@
-//! What systemd is told: ready, one line of status, and that the work loop lives. Without it (no `NOTIFY_SOCKET`) nothing is.
+//! Notifies systemd: ready, one line of status, and that the loop is alive. Without `NOTIFY_SOCKET` it does nothing.
 
 use sd_notify::NotifyState;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub(super) struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// Finds out whether a watchdog wants to be fed.
+    /// Finds out whether systemd's watchdog is on.
     #[must_use]
     pub(super) fn find() -> Self {
         Self {
@@ -20,24 +20,24 @@ impl ServiceManager {
         }
     }
 
-    /// Configuration, state and lock are good.
+    /// The daemon is up, managing users or idle.
     pub(super) fn ready(&self) {
         tell(&[NotifyState::Ready]);
     }
 
-    /// It ends.
+    /// The daemon is stopping.
     pub(super) fn stopping(&self) {
         tell(&[NotifyState::Stopping]);
     }
 
-    /// The work loop lives; only that loop calls this.
+    /// Feeds the watchdog. Only the loop calls this, so that a loop that hangs is noticed.
     pub(super) fn alive(&self) {
         if self.watchdog {
             tell(&[NotifyState::Watchdog]);
         }
     }
 
-    /// One line for `systemctl status`, told where it is another one. The answer says whether it was.
+    /// Sets the line that `systemctl status` shows. Returns whether it differs from the last one.
     pub(super) fn status(&mut self, status: &str) -> bool {
         if self.status == status {
             return false;
@@ -48,7 +48,7 @@ impl ServiceManager {
     }
 }
 
-/// Nobody may be there to hear it.
+/// Ignores errors: there may be no service manager.
 fn tell(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }

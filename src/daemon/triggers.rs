@@ -1,4 +1,4 @@
-//! When a cycle begins: the schedule, a changed export, the end of a wait, a pause that doubles, or somebody who asks.
+//! What starts a cycle: the schedule, a changed export, the end of a wait, a backoff pause, or a request.
 
 use super::backoff::Backoff;
 use super::watch::Watch;
@@ -9,17 +9,17 @@ use crate::schedule::{CronSchedule, Due};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the log is asked whether its daily checkpoint is due.
+/// How often to check whether the log's daily checkpoint is due.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(600);
 
-/// A cycle that was asked for.
+/// A requested cycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Wanted {
     pub(super) source: Source,
     pub(super) refresh: bool,
 }
 
-/// What may start one.
+/// Everything that can start a cycle.
 #[derive(Default)]
 pub(super) struct Triggers {
     cron: Option<Due>,
@@ -31,14 +31,14 @@ pub(super) struct Triggers {
     pub(super) backoff: Backoff,
     /// A refresh was due and has not been done.
     pub(super) refresh_is_owed: bool,
-    /// The last cycle was started at once after another: once is enough.
+    /// The last cycle followed another without a pause; that happens only once in a row.
     pub(super) was_at_once: bool,
 }
 
 impl Triggers {
-    /// Follows a configuration from now on; what has not changed since `before` goes on as it was.
+    /// Follows this configuration from now on. What has not changed since `before` keeps its state.
     pub(super) fn follow(&mut self, config: &Config, before: Option<&Config>, now: Moment) -> std::io::Result<()> {
-        // The configuration was checked: both expressions can be read.
+        // The configuration is valid, so both expressions parse.
         let due = |cron: &str| {
             let schedule = CronSchedule::parse(cron, &config.schedule.time_zone).ok();
             schedule.map(|schedule| Due::after(schedule, now))
@@ -47,7 +47,7 @@ impl Triggers {
             self.cron = due(&config.schedule.cron);
             self.refresh_cron = due(&config.schedule.refresh_cron).filter(|_| !config.schedule.refresh_cron.is_empty());
         }
-        // It may have seen a change that is not quiet yet.
+        // A watch of the same path is kept: it may have seen a change and still wait for quiet.
         let path = &config.settings.export_path;
         let same = self.watch.take().filter(|watch| watch.is_of(path));
         self.watch = match same {
@@ -91,18 +91,18 @@ impl Triggers {
         }
     }
 
-    /// Starts one when that time has passed.
+    /// Asks for a cycle after `wait`; `None` cancels that.
     pub(super) fn wake_in(&mut self, wait: Option<Duration>) {
         self.wake_at = wait.map(|wait| Instant::now() + wait);
     }
 
-    /// Starts one after a pause that grows.
+    /// Asks for a cycle after the next backoff pause.
     pub(super) fn wake_after_pause(&mut self) {
         let pause = self.backoff.longer();
         self.wake_in(Some(pause));
     }
 
-    /// Whether the log is to be asked for its checkpoint.
+    /// Whether it is time to look for a due checkpoint.
     pub(super) fn checkpoint_is_due(&mut self) -> bool {
         let now = Instant::now();
         let due = self.checkpoint_at.is_none_or(|at| now >= at);
@@ -112,7 +112,7 @@ impl Triggers {
         due
     }
 
-    /// When the schedule starts the next one.
+    /// When the schedule starts the next cycle.
     pub(super) fn next(&self) -> Option<Moment> {
         self.cron.as_ref().and_then(Due::next)
     }

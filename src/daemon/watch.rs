@@ -1,5 +1,5 @@
-//! Whether the export has changed and is quiet again. It is looked at, each second: that sees a rename over it, a folder that
-//! appears later, and what lies behind a link, all of which a watch on a file or a folder loses.
+//! Notices that the export has changed and is quiet again. It polls once a second: that sees a rename over the file, a folder
+//! that appears later and the target of a link, all of which a watch on a file or a folder loses.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a changed export must be quiet.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// What a file looks like from outside: device, inode, length, times of its content and of its inode.
+/// A file's metadata: device, inode, length, mtime and ctime (each in seconds and nanoseconds).
 type Look = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
-/// How coarse a file system's clock is.
+/// The granularity of a file system's timestamps.
 const CLOCK_GRAIN: Duration = Duration::from_millis(10);
-/// How often it is looked at.
+/// How often the export is polled.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// A thread that looks at an export: a file system that does not answer holds up nobody else. It ends with this handle.
+/// A thread that polls an export, so that a file system that hangs blocks nothing else. It ends if this handle is dropped.
 pub(super) struct Watch {
     path: PathBuf,
     changes: tokio::sync::mpsc::Receiver<()>,
@@ -25,7 +25,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches from now on: the file as it is counts as known.
+    /// Starts watching. The file as it is now counts as known.
     pub(super) fn start(path: &Path) -> std::io::Result<Self> {
         let (change, changes) = tokio::sync::mpsc::channel(1);
         let (end, ended) = std::sync::mpsc::channel::<()>();
@@ -35,7 +35,7 @@ impl Watch {
             export.changed_since(since, Instant::now());
             while ended.recv_timeout(LOOK_PAUSE) == Err(RecvTimeoutError::Timeout) {
                 if export.has_settled(Instant::now()) {
-                    // Full: the last change has not been heard of yet.
+                    // Full: the last change has not been received yet.
                     let _ = change.try_send(());
                 }
             }
@@ -48,7 +48,7 @@ impl Watch {
         self.path == path
     }
 
-    /// Waits for a change that is quiet; for ever, where the thread has ended.
+    /// Waits until the export has changed and is quiet; forever, if the thread has ended.
     pub(super) async fn changed(&mut self) {
         if self.changes.recv().await.is_none() {
             std::future::pending().await
@@ -56,7 +56,7 @@ impl Watch {
     }
 }
 
-/// What is known of one export and the checksum beside it.
+/// The last known metadata of an export and of its checksum file.
 #[derive(Debug)]
 struct ExportLook {
     path: PathBuf,
@@ -75,7 +75,7 @@ impl ExportLook {
         watch
     }
 
-    /// Counts the file as changed if it was touched after the watch was asked for and before it was first looked at.
+    /// Counts the file as changed if it was modified between the start of the watch and the first poll.
     fn changed_since(&mut self, since: SystemTime, now: Instant) {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(CLOCK_GRAIN);
         let touched = |look: &Look| {
@@ -88,7 +88,7 @@ impl ExportLook {
         }
     }
 
-    /// Whether the export has changed and has been quiet for a second since; once for each change.
+    /// Whether the export has changed and has then been quiet for a second. Returns true once per change.
     fn has_settled(&mut self, now: Instant) -> bool {
         let look = self.look();
         if look != self.known {
@@ -107,7 +107,7 @@ impl ExportLook {
         [&self.path, &self.checksum].map(|path| {
             let file = std::fs::metadata(path).ok()?;
             let (size, dev, ino) = (file.size(), file.dev(), file.ino());
-            // The inode's own time changes when the file is linked or unlinked, so a rename over it shows twice: harmless.
+            // The ctime also changes if the file is linked or unlinked, so a rename over it is seen twice: harmless.
             Some((dev, ino, size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()))
         })
     }
@@ -134,7 +134,7 @@ mod tests {
         std::fs::write(path.with_extension("json.sha256"), "x").expect("a checksum");
         assert!(!watch.has_settled(later(30)) && watch.has_settled(later(32)));
         std::fs::remove_file(&path).expect("removed");
-        assert!(!watch.has_settled(later(40)) && !watch.has_settled(later(42)), "who is gone is no export");
+        assert!(!watch.has_settled(later(40)) && !watch.has_settled(later(42)), "a missing file is not an export");
     }
 
     #[test]
