@@ -1,4 +1,4 @@
-//! What one sink has not got, delivered in order; its place is noted after each delivery, and why it does not go on.
+//! Delivers to one sink, in order, the events that it lacks. Its position is stored after each delivery, and so is an error.
 
 use crate::event::Sealed;
 use crate::model::{Clock, chain};
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 /// How many events are delivered at a time.
 const EVENTS_PER_DELIVERY: u32 = 500;
-/// A sink that has taken nothing for so long is stuck. A one-shot run waits no longer than this for its sinks.
+/// A sink that has accepted nothing for this long is stuck. A one-shot run waits no longer than this for its sinks.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// What is said of it.
+/// The error of a stuck sink.
 pub(super) const STUCK: &str = "not taking anything";
 
 /// A sink, or the thread that may block in its place.
-#[expect(async_fn_in_trait, reason = "only a worker and the tests wait for it, each on a thread of its own")]
+#[expect(async_fn_in_trait, reason = "only a worker and the tests await it, each on its own thread")]
 pub trait Hand {
     /// [`Sink::resume`].
     async fn resume(&mut self, delivered: i64) -> Result<i64, SinkError>;
@@ -34,7 +34,7 @@ impl<S: Sink + ?Sized> Hand for &mut S {
     }
 }
 
-/// Delivers what the sink of this place has not got. The answer says where it stands then, and why it does not go on.
+/// Delivers the events that the sink of this place lacks. Returns its position then, with the error that stopped it, if any.
 ///
 /// # Errors
 /// The state cannot be read or written.
@@ -65,7 +65,7 @@ pub async fn catch_up(
     notes.go_on(delivered).await
 }
 
-/// What the state says of a sink; it is written where that is news.
+/// What the state stores about a sink; written only if it has changed.
 struct Notes<'n> {
     journal: &'n Journal,
     clock: &'n dyn Clock,
@@ -73,7 +73,7 @@ struct Notes<'n> {
 }
 
 impl Notes<'_> {
-    /// Waits for a sink, and notes if it is stuck meanwhile.
+    /// Waits for a sink, and stores that it is stuck if that takes too long.
     async fn watch<T>(&mut self, asked: impl Future<Output = T>) -> Result<T, JournalError> {
         let mut asked = pin!(asked);
         tokio::select! {
@@ -107,7 +107,7 @@ impl Notes<'_> {
             let (sink, delivered) = (place.name.as_str(), place.delivered);
             tracing::warn!(sink, delivered, error, "a sink is behind; its events stay queued");
         } else if place.error.is_none() && self.stored.error.is_some() {
-            tracing::info!(sink = place.name, delivered = place.delivered, "a sink goes on");
+            tracing::info!(sink = place.name, delivered = place.delivered, "a sink works again");
         }
         let noted = place.clone();
         self.journal.write(move |transaction| store::note_sink(transaction, &noted)).await?;

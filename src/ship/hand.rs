@@ -1,4 +1,4 @@
-//! The thread that holds a sink and may block in it for ever, so that its worker never does.
+//! The thread that calls a sink and may block in it forever, so that its worker never does.
 
 use super::catch_up::Hand;
 use crate::config::SinkConfig;
@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 /// The places that a thread of this process writes to.
 static CLAIMED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// The right to write to a place. The thread that writes holds it to its own end, and not to the end of its worker: whoever
-/// comes after a write that is stuck waits for it.
+/// The right to write to a place. The writing thread holds it until it ends, even if its worker has ended before: a
+/// successor waits until a stuck write returns.
 struct Claim {
     place: String,
 }
@@ -22,7 +22,7 @@ struct Claim {
 impl Claim {
     fn of(place: String) -> Option<Self> {
         let is_new = claimed().insert(place.clone());
-        // Only a claim that was made may be dropped.
+        // `then`, not `then_some`: dropping a claim that was not made would release the other thread's.
         is_new.then(|| Self { place })
     }
 }
@@ -42,7 +42,7 @@ enum Ask {
     Deliver(Vec<Sealed>, oneshot::Sender<Result<(), SinkError>>),
 }
 
-/// The way to that thread. Once it is dropped, the thread ends as soon as the sink lets it.
+/// The handle of that thread. Once it is dropped, the thread ends as soon as the sink returns.
 pub(super) struct HandThread {
     name: String,
     asks: mpsc::Sender<Ask>,
@@ -50,14 +50,14 @@ pub(super) struct HandThread {
 }
 
 impl HandThread {
-    /// Starts it; none while an earlier thread still writes to the same place.
+    /// Starts the thread; `None` while an earlier thread still writes to the same place.
     pub(super) fn start(config: &SinkConfig) -> std::io::Result<Option<Self>> {
         let Some(claim) = Claim::of(config.place()) else { return Ok(None) };
         let (asks, asked) = mpsc::channel();
         let mut sink = sink::open(config);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             let _claim = claim;
-            // Nobody may wait for the answer any more.
+            // A worker that has ended does not wait for its answer.
             while let Ok(ask) = asked.recv() {
                 match ask {
                     Ask::Resume(delivered, answer) => drop(answer.send(sink.resume(delivered))),
@@ -68,7 +68,7 @@ impl HandThread {
         Ok(Some(Self { name: config.name.clone(), asks, asked_at: Cell::new(None) }))
     }
 
-    /// For how long the sink has not answered.
+    /// How long the sink has owed an answer.
     pub(super) fn silent_for(&self) -> Duration {
         self.asked_at.get().map(|at| at.elapsed()).unwrap_or_default()
     }

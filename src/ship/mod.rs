@@ -1,8 +1,8 @@
-//! SHELL: the log to the sinks. Each sink has a worker of its own ([`Shipping`]) with its own place, its own look at the state,
-//! its own retries: one that is slow, blocked or dead holds up no other sink, no cycle and no signal.
+//! SHELL: ships the log to the sinks. Each sink has its own worker ([`Shipping`]) with its own position, its own connection to
+//! the state and its own retries: a slow, blocked or dead sink delays no other sink, no cycle and no signal.
 //!
 //! # Guarantees
-//! Events arrive in order and at least once. In one process never two threads write to one place (`hand::Claim`).
+//! Events arrive in order and at least once. Within a process, two threads never write to the same place (`hand::Claim`).
 
 mod catch_up;
 mod hand;
@@ -25,7 +25,7 @@ pub struct Shipping {
 }
 
 impl Shipping {
-    /// Starts a worker a sink; what waits already is shipped at once.
+    /// Starts a worker per sink; queued events are shipped at once.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -35,8 +35,8 @@ impl Shipping {
         Ok(shipping)
     }
 
-    /// Ships to these sinks from now on. A sink that stays keeps its worker; of one that goes the worker ends without a wait,
-    /// and whoever comes to its place begins once its last write has ended.
+    /// Ships to these sinks from now on. An unchanged sink keeps its worker. The worker of a removed sink is not waited for; a
+    /// new sink with the same place starts once the last write to it has ended.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -50,13 +50,13 @@ impl Shipping {
         Ok(())
     }
 
-    /// There is something to ship.
+    /// Wakes every worker: there is something to ship.
     pub fn wake(&self) {
         self.workers.iter().for_each(Worker::wake);
     }
 
-    /// Ships what is left until `by` at most, and says who is behind then. A sink that is stuck is not waited for, and its
-    /// thread is left behind: it ends with the process. Whoever has lost patience calls this again with an earlier time.
+    /// Ships what is left, until `by`, and returns the sinks that are still behind. A stuck sink is not waited for: its thread
+    /// ends with the process. To stop waiting earlier, drop the future and call this again with an earlier time.
     pub async fn end(&mut self, by: Instant) -> Vec<SinkPlace> {
         self.workers.iter().for_each(|worker| worker.end(by));
         while let Some(worker) = self.workers.last_mut() {

@@ -1,4 +1,4 @@
-//! One sink's worker: a thread that is never blocked itself. It ships when it is woken, and tries again what failed.
+//! One sink's worker: a thread that is never blocked itself. It ships when it is woken, and retries after a failure.
 
 use super::catch_up::{PATIENCE, STUCK, catch_up};
 use super::hand::HandThread;
@@ -11,23 +11,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
 
-/// How soon a sink that failed is tried again; it doubles.
+/// The pause before a failed sink is retried; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// How often a sink is looked after at the least: other commands seal events too.
+/// The longest pause, also of a healthy sink: other commands append events too, and do not wake it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often a place is asked for that another thread still writes to.
+/// How often to try to claim a place that another thread still writes to.
 const CLAIM_PAUSE: Duration = Duration::from_millis(100);
-/// How long a worker that ends waits for its last note, and its owner for that.
+/// How long a worker that ends waits for its last write to the state. Its owner waits twice as long.
 const LAST_NOTE: Duration = Duration::from_millis(500);
 
-/// A sink that is left after so long a silence counts as stuck.
+/// A sink that has not answered for this long when its worker ends counts as stuck.
 const STUCK_AT_THE_END: Duration = Duration::from_secs(5);
 
-/// What a worker is told.
+/// The signals to a worker.
 #[derive(Default)]
 struct Told {
     wake: Notify,
-    /// When it has to leave at the latest; none: it stays.
+    /// The deadline by which it must end; `None`: it keeps running.
     leave_by: watch::Sender<Option<Instant>>,
 }
 
@@ -37,11 +37,11 @@ impl Told {
     }
 
     async fn to_leave(&self) {
-        // The sender is ours: it is never closed.
+        // We own the sender, so the channel is never closed.
         let _ = self.leave_by.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// It is time to leave, whatever is left.
+    /// Returns when the worker must end, even if events are left.
     async fn must_leave(&self, hand: &HandThread) {
         let mut leave_by = self.leave_by.subscribe();
         loop {
@@ -58,7 +58,7 @@ impl Told {
     }
 }
 
-/// The way to a worker. Dropped without [`Worker::end`], it ends at once.
+/// The handle of a worker. Dropped without [`Worker::end`], it ends the worker at once.
 pub(super) struct Worker {
     config: SinkConfig,
     told: Arc<Told>,
@@ -79,11 +79,11 @@ impl Worker {
         std::thread::Builder::new().name("ship".to_owned()).spawn(move || {
             let behind = runtime.block_on(shift.work()).unwrap_or_else(|error: JournalError| {
                 let error = error.to_string();
-                // The cycle meets the same error, and ends the process with it.
+                // The cycle gets the same error, and ends the process with it.
                 tracing::warn!(sink = shift.config.name, error, "events cannot be shipped");
                 Some(SinkPlace { error: Some(error), ..SinkPlace::begin(&shift.config.name) })
             });
-            // Its owner may have left.
+            // The owner may no longer be waiting.
             let _ = end.send(behind);
         })?;
         Ok(Self { config, told, ended })
@@ -97,12 +97,12 @@ impl Worker {
         self.told.wake.notify_one();
     }
 
-    /// Tells it to ship what is left until `by`.
+    /// Tells it to ship what is left, until `by`, and then to end.
     pub(super) fn end(&self, by: Instant) {
         self.told.leave_by.send_replace(Some(by));
     }
 
-    /// Waits for that end; where the sink stands, if it is behind.
+    /// Waits for that end. Returns the sink's position if it is behind.
     pub(super) async fn ended(&mut self, by: Instant) -> Option<SinkPlace> {
         let late = by + LAST_NOTE * 2;
         match tokio::time::timeout_at(late.into(), &mut self.ended).await {
@@ -115,7 +115,7 @@ impl Worker {
     }
 }
 
-/// What a worker has in its hands.
+/// What a worker works with.
 struct Shift {
     config: SinkConfig,
     state: PathBuf,
@@ -124,7 +124,7 @@ struct Shift {
 }
 
 impl Shift {
-    /// Ships until it is told to end; where the sink stands, if it is behind then.
+    /// Ships until it is told to end. Returns the sink's position if it is behind then.
     async fn work(&self) -> Result<Option<SinkPlace>, JournalError> {
         let reader = store::open(&self.state, Access::Read)?;
         let place = self.config.place();
@@ -156,7 +156,7 @@ impl Shift {
         }
     }
 
-    /// Where the sink stands when it is left, if anything is left; one that is stuck is noted.
+    /// Returns the sink's position if events are left; stores that it is stuck, if it is.
     async fn leave(
         &self,
         reader: &rusqlite::Connection,
@@ -173,7 +173,7 @@ impl Shift {
             place.since = Some(Moment(SystemClock.now().0.saturating_sub(silent_for.as_millis() as i64)));
             let noted = place.clone();
             let noting = self.journal.write(move |transaction| store::note_sink(transaction, &noted));
-            // Whoever waits for us waits no longer than that.
+            // The owner does not wait much longer than this.
             let _ = tokio::time::timeout(LAST_NOTE, noting).await;
         }
         place.error.get_or_insert_with(|| "not all delivered yet".to_owned());
