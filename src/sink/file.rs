@@ -1,4 +1,4 @@
-//! A file of whole lines. A line torn by a crash is cut off, and written again even if its place had been passed.
+//! A file of whole lines. A line torn by a crash is cut off and written again, even if it was stored as delivered.
 
 use super::{Sink, SinkError};
 use crate::event::Sealed;
@@ -7,11 +7,11 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// How far back the last line's end is looked for at a time, in bytes.
+/// How many bytes are read at a time in the search for the last newline, backwards from the end.
 const TAIL_BYTES: u64 = 64 * 1024;
 
 const WRITABLE_BY_OTHERS: u32 = 0o002;
-/// Of a folder like `/tmp`: nobody replaces another one's file there.
+/// Set on a folder like `/tmp`: only its owner may replace a file there.
 const STICKY: u32 = 0o1000;
 
 /// Events appended to a file, one a line.
@@ -22,7 +22,7 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// A sink of that name into that file, which need not be there yet.
+    /// A sink with this name that appends to this file, which need not exist yet.
     #[must_use]
     pub fn new(name: String, path: PathBuf) -> Self {
         Self { name, path, file: None }
@@ -39,8 +39,8 @@ impl FileSink {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mode = std::fs::metadata(folder)?.mode();
         if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
-            // Whoever may write there may put a link to another file in its place.
-            let what = format!("the folder {} can be written by others", folder.display());
+            // Anyone who can write there could replace the file with a link to another one.
+            let what = format!("the folder {} is writable by others", folder.display());
             return Err(std::io::Error::new(ErrorKind::PermissionDenied, what));
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
@@ -78,7 +78,7 @@ fn append(file: &mut File, text: &[u8]) -> std::io::Result<()> {
     let before = file.metadata()?.len();
     let written = file.write_all(text);
     if written.is_err() {
-        // Where even that fails, the next start mends it; who shortened it meanwhile meant it.
+        // If even that fails, the next start repairs it. A file that is shorter now was shortened on purpose.
         if file.metadata().is_ok_and(|now| now.len() > before) {
             let _ = file.set_len(before);
         }
@@ -86,7 +86,7 @@ fn append(file: &mut File, text: &[u8]) -> std::io::Result<()> {
     written.and_then(|()| file.sync_data())
 }
 
-/// Cuts a torn line off. Then: the number of the last whole line, or 0 where there is none, from which to go on.
+/// Cuts off a torn last line. If there was one, returns the sequence of the last whole line (0: none), to resume after it.
 fn mend(file: &mut File) -> std::io::Result<Option<i64>> {
     let length = file.metadata()?.len();
     if length == 0 || tail(file, length, 1)? == b"\n" {
@@ -107,7 +107,7 @@ fn mend(file: &mut File) -> std::io::Result<Option<i64>> {
     Ok(Some(if end == 0 { 0 } else { last_sequence(file, end)? }))
 }
 
-/// The sequence of the last line of a file that ends with a line end.
+/// The sequence of the last line of a file that ends with a newline.
 fn last_sequence(file: &mut File, length: u64) -> std::io::Result<i64> {
     let mut window = TAIL_BYTES;
     loop {

@@ -1,4 +1,4 @@
-//! EDGE: where events go. A sink gets whole lines in order, at least once; a repeated one is byte for byte the same.
+//! EDGE: where events go. A sink gets whole lines in order, at least once; a repeated line is byte for byte the same.
 
 mod file;
 mod stdout;
@@ -9,33 +9,33 @@ pub use stdout::StdoutSink;
 use crate::config::{SinkConfig, SinkKind};
 use crate::event::Sealed;
 
-/// The sink did not take the events.
+/// The sink did not accept the events.
 #[derive(Debug, thiserror::Error)]
 #[error("sink {name}")]
 pub struct SinkError {
-    /// Which sink.
+    /// The sink's configured name.
     pub name: String,
-    /// What the system said.
+    /// The operating system's error.
     #[source]
     pub cause: std::io::Error,
 }
 
-/// A receiver of events. A trait, because tests must replace it.
+/// A receiver of events. A trait, so that tests can replace it.
 pub trait Sink: Send {
-    /// The place from which it wants to go on, given the one on record: a sink that lost a line asks for it again.
+    /// Opens the sink. Returns the sequence after which it resumes, given the stored one: it may have lost a line.
     ///
     /// # Errors
     /// It cannot be opened.
     fn resume(&mut self, delivered: i64) -> Result<i64, SinkError>;
 
-    /// Takes events, all of them or none as far as anybody can tell.
+    /// Writes all of these events or, as far as it can, none.
     ///
     /// # Errors
     /// They may or may not have arrived: they are delivered again.
     fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError>;
 }
 
-/// The sink that a configuration describes. Nothing is touched before its first call.
+/// The sink that a configuration describes. It opens nothing before its first call.
 #[must_use]
 pub fn open(config: &SinkConfig) -> Box<dyn Sink> {
     match &config.kind {

@@ -1,4 +1,4 @@
-//! Events on the standard output, for a collector that reads it.
+//! Writes events to standard output, for a collector that reads it.
 
 use super::{Sink, SinkError};
 use crate::event::Sealed;
@@ -6,15 +6,15 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 
-/// Events on the standard output, one a line.
+/// Events on standard output, one per line.
 pub struct StdoutSink {
     name: String,
-    /// A handle of its own: while a reader keeps it waiting, it must not hold the lock that everybody else who prints needs.
+    /// Its own handle: a write that blocks must not hold the lock that all other printing needs.
     out: Option<File>,
 }
 
 impl StdoutSink {
-    /// A sink of that name.
+    /// A sink with this name.
     #[must_use]
     pub fn new(name: String) -> Self {
         Self { name, out: None }
@@ -36,7 +36,7 @@ impl Sink for StdoutSink {
         let text: String = events.iter().flat_map(|event| [event.line.as_str(), "\n"]).collect();
         let written = match &mut self.out {
             Some(out) => out.write_all(text.as_bytes()),
-            None => Err(std::io::Error::other("the standard output is not open")),
+            None => Err(std::io::Error::other("standard output is not open")),
         };
         written.map_err(|cause| self.error(cause))
     }
