@@ -1,4 +1,4 @@
-//! `activate`: prove endpoint and token, make or re-bind the state, begin managing. Only this makes a state.
+//! `activate`: verify endpoint and token, create or re-bind the state, start managing. Nothing else creates a real state.
 
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// How many linked accounts are tried before another endpoint counts as a stranger's.
+/// How many linked accounts are looked for before the endpoint counts as another organisation's.
 const WITNESSES_MAX: u32 = 20;
 
 pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     Ok(said(arguments, &deployment, &holdings, aside))
 }
 
-/// A state may only be bound anew to an endpoint that holds its accounts.
+/// A state may only be re-bound to an endpoint that has one of its linked accounts.
 async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> Result<(), Failure> {
     for user in linked {
         let permit = target.permit().await;
@@ -64,21 +64,21 @@ async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> R
     }
     Err(Failure::new(
         Exit::Failed,
-        "none of the linked accounts is at this endpoint",
-        Some("set base_url back; or move the state away and activate anew, if this really is another organisation"),
+        "none of the linked accounts exists at this endpoint",
+        Some("restore base_url; if this really is another organisation, move the state away and activate again"),
     ))
 }
 
 /// A state that is ready to be activated.
 struct Opened {
     connection: Connection,
-    /// Where the old one lies, which could not be used.
+    /// Where an unusable old state was moved to.
     aside: Option<PathBuf>,
-    /// The lock, where the state was made: its log goes on after the one that was noted there.
+    /// The lock, if the state was created: its log continues after the position noted there.
     made: Option<Lock>,
 }
 
-/// The state, made where there is none. One that cannot be used is put aside, never overwritten.
+/// Opens the state, or creates it. An unusable one is moved aside, never overwritten.
 fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     let now = SystemClock.now();
     match usable(path) {
@@ -97,7 +97,7 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     if let Some(folder) = path.parent() {
         crate::folder::create(folder)?;
     }
-    // Looked at again under the lock: two of us must not put each other's new state aside.
+    // Checked again under the lock: two processes must not move each other's new state aside.
     let lock = Lock::take(path)?;
     let aside = match usable(path) {
         Ok(connection) => return Ok(Opened { connection, aside: None, made: None }),
@@ -109,14 +109,14 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     Ok(Opened { connection, aside, made: Some(lock) })
 }
 
-/// The state, where it is whole too.
+/// The state, if it also passes SQLite's check.
 fn usable(path: &Path) -> Result<Connection, StateError> {
     let connection = store::open(path, Access::Write)?;
     store::quick_check(&connection)?;
     Ok(connection)
 }
 
-/// Whether a new state may take its place; the old one is kept aside.
+/// Whether a new state may replace it; the old one is kept.
 fn can_be_replaced(error: &StateError) -> bool {
     match error {
         StateError::Missing(_)
@@ -140,7 +140,7 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
         PathBuf::from(name)
     };
     let aside = beside(&format!(".unusable-{}", now.0 / 1000));
-    // Its log and its index go with it: what was committed may be in them.
+    // The WAL and its index are moved too: they may contain committed data.
     for suffix in ["-wal", "-shm", ""] {
         let mut to = aside.as_os_str().to_owned();
         to.push(suffix);
@@ -176,8 +176,8 @@ fn said(arguments: &Arguments, deployment: &Deployment, holdings: &Holdings, asi
         (None, source) => text.push_str(&format!("\nthe export cannot be read yet: {}\n", source.unwrap_or_default())),
     }
     if let Some(aside) = aside {
-        text.push_str(&format!("the old state could not be used and lies at {}\n", aside.display()));
+        text.push_str(&format!("the old state could not be used and was moved to {}\n", aside.display()));
     }
-    text.push_str("next: look at `rhombus-sync plan`, then run `rhombus-sync --reconcile`\n");
+    text.push_str("next: review `rhombus-sync plan`, then run `rhombus-sync --reconcile`\n");
     Output::done(text)
 }

@@ -1,4 +1,4 @@
-//! `backup FILE`: a consistent copy of the state, also while another process writes to it.
+//! `backup FILE`: a consistent copy of the state, even while another process writes to it.
 
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
@@ -12,9 +12,9 @@ pub(super) fn run(arguments: &Arguments, file: &Path) -> Result<Output, Failure>
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
     store::backup(&reader, file).map_err(|error| {
-        let hint = "name a file that is not there yet, in a folder that can be written";
+        let hint = "name a file that does not exist yet, in a folder that you can write to";
         let said = crate::model::chain(&error).join(": ");
-        Failure::new(Exit::Failed, format!("the backup {} cannot be made: {said}", file.display()), Some(hint))
+        Failure::new(Exit::Failed, format!("cannot write the backup {}: {said}", file.display()), Some(hint))
     })?;
     let count = installation.provisioned_count;
     if arguments.json {
@@ -23,5 +23,5 @@ pub(super) fn run(arguments: &Arguments, file: &Path) -> Result<Output, Failure>
             json!({"result": "done", "exit": 0, "file": file, "provisioned": count})
         )));
     }
-    Ok(Output::done(format!("{} holds the state with {count} provisioned users\n", file.display())))
+    Ok(Output::done(format!("{}: a backup of the state, with {count} provisioned users\n", file.display())))
 }

@@ -1,4 +1,4 @@
-//! `deactivate`: stop managing, at once. Users stay as they are. A running sender sees it within a second.
+//! `deactivate`: stop managing users, at once. They stay as they are. A running sender obeys within a second.
 
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
@@ -28,6 +28,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
             json!({"result": "done", "exit": 0, "active": false, "provisioned": count})
         )));
     }
-    let was = if installation.active { "deactivated" } else { "was deactivated already" };
+    let was = if installation.active { "deactivated" } else { "already deactivated" };
     Ok(Output::done(format!("{was}; {count} users stay as they are at Rhombus\n")))
 }

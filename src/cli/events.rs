@@ -1,4 +1,4 @@
-//! `events`: the audit log as the state holds it, and whether it and what was shipped of it are whole and unchanged.
+//! `events`: shows the audit log, and verifies that it and the files it was shipped to are complete and unchanged.
 
 use super::{Arguments, Output};
 use crate::config::SinkConfig;
@@ -28,7 +28,7 @@ pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Output, Failure>
     Ok(Output::done(lines.iter().map(|line| format!("{line}\n")).collect::<String>()))
 }
 
-/// What was verified, and on what it rests.
+/// A log that was verified, and what the proof rests on.
 struct Verified {
     what: String,
     first: i64,
@@ -36,11 +36,11 @@ struct Verified {
     rests_on: &'static str,
 }
 
-/// The chain of a file, or of the state and every file sink.
+/// Verifies the chain of a file, or of the state and every file sink.
 pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let verified = match file {
-        // A log may be verified anywhere; the state beside it only makes the proof stronger.
+        // A log can be verified without the state, which only makes the proof stronger.
         Some(file) => vec![of_file(
             file,
             deployment.state(Access::Read).ok().map(|(reader, _)| reader).as_ref(),
@@ -66,7 +66,7 @@ pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Outpu
     }
     let text = verified.iter().map(|log| {
         let Verified { what, first, last, rests_on } = log;
-        format!("{what}: events {first} to {last} are whole and unchanged ({rests_on})\n")
+        format!("{what}: events {first} to {last} verified ({rests_on})\n")
     });
     Ok(Output::done(text.collect::<String>()))
 }
@@ -89,7 +89,7 @@ fn of_state(reader: &Connection) -> Result<Verified, Failure> {
             Verifier::begin(first, if first == 1 { Before::Nothing } else { Before::Trusted })
         });
         for event in &events {
-            // Where the state was put back from a copy, its own events have a gap.
+            // The events of a state that was restored from a backup have a gap.
             if let Some(chain) = store::chain_before(reader, event.sequence)? {
                 *verifier = Verifier::begin(event.sequence, Before::Known(chain));
             }
@@ -104,7 +104,8 @@ fn of_state(reader: &Connection) -> Result<Verified, Failure> {
             &Flaw { sequence: end.map_or(0, |(sequence, _)| sequence) + 1, what: "its end is cut off" },
         ));
     }
-    let rests_on = if first == 1 { "from the first event" } else { "its first event on trust: older ones were pruned" };
+    let rests_on =
+        if first == 1 { "from the first event" } else { "first event not verifiable: older ones were pruned" };
     Ok(Verified { what: "the state".to_owned(), first, last: head.sequence, rests_on })
 }
 
@@ -114,7 +115,7 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
         .map_err(|error| Failure::new(Exit::Failed, format!("{name} cannot be read: {error}"), None))?;
     let mut lines = BufReader::new(file).split(b'\n').map(|line| {
         let line = line.map_err(|error| Failure::new(Exit::Failed, format!("{name} cannot be read: {error}"), None))?;
-        String::from_utf8(line).map_err(|_| Failure::new(Exit::Failed, format!("{name} is no UTF-8"), None))
+        String::from_utf8(line).map_err(|_| Failure::new(Exit::Failed, format!("{name} is not UTF-8"), None))
     });
     let Some(first_line) = lines.next().transpose()? else {
         return ended(name, None, state, sink.as_deref()).map(|()| Verified {
@@ -133,14 +134,14 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
     };
     let (before, rests_on) = match (first, known) {
         (1, _) => (Before::Nothing, "from the first event"),
-        (_, Some(chain)) => (Before::Known(chain), "the chain before it is the state's"),
-        (_, None) => (Before::Trusted, "its first event on trust"),
+        (_, Some(chain)) => (Before::Known(chain), "first event verified against the state"),
+        (_, None) => (Before::Trusted, "first event not verifiable"),
     };
     let mut verifier = Verifier::begin(first, before);
     verifier.take(&first_line).map_err(|flaw| broken(&name, &flaw))?;
     for line in lines {
         let line = line?;
-        // Events that went with a lost state, and that this file never had.
+        // A gap: events that were lost with an earlier state, and that this file never had.
         let sequence = Verifier::sequence_of(&line).unwrap_or(0);
         let expected = verifier.last().map_or(0, |(last, _)| last) + 1;
         if sequence > expected
@@ -155,7 +156,7 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
     Ok(Verified { what: name, first, last, rests_on })
 }
 
-/// Beside the state: the last event must be the state's too, and no event that the sink had may be missing.
+/// With the state: the last event must be the same there, and no event that the sink received may be missing.
 fn ended(
     name: String,
     last: Option<(i64, &str)>,
@@ -169,7 +170,7 @@ fn ended(
     {
         return Err(broken(
             &name,
-            &Flaw { sequence, what: "the log was written anew: the state has another event there" },
+            &Flaw { sequence, what: "the log was rewritten: the state has a different event here" },
         ));
     }
     let places = store::sink_places(reader)?;
@@ -185,6 +186,6 @@ fn broken(name: &str, flaw: &Flaw) -> Failure {
     Failure::new(
         Exit::Failed,
         format!("{name} does not verify: event {}: {}", flaw.sequence, flaw.what),
-        Some("compare it with another sink's copy; events before that one are whole and unchanged"),
+        Some("compare it with another sink's copy; the events before that one are complete and unchanged"),
     )
 }

@@ -1,4 +1,4 @@
-//! The command line: what is asked, and how it ends. One file a command.
+//! The command line: parses the arguments, runs the command, sets the exit code. One file per command.
 
 mod activate;
 mod approve;
@@ -24,12 +24,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Makes Rhombus Systems equal to a directory of users, over SCIM 2.0. Without a command it is the daemon: schedule and file
-/// watch, until SIGTERM.
+/// Keeps users in Rhombus Systems in sync with a directory, over SCIM 2.0. Without a command it runs as a daemon, on a
+/// schedule and whenever the export changes, until SIGTERM.
 #[derive(Parser, Debug)]
 #[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
 struct Arguments {
-    /// The configuration; paths in it are relative to it
+    /// The configuration file; paths in it are relative to its folder
     #[arg(
         short,
         long,
@@ -42,7 +42,7 @@ struct Arguments {
     /// Run one cycle, then exit
     #[arg(long)]
     reconcile: bool,
-    /// Only this user: a directory id, a linked username, or a username of the export (repeatable)
+    /// Only this user: a directory id, a linked username, or a username in the export (repeatable)
     #[arg(long, global = true, value_name = "USER")]
     only: Vec<String>,
     /// With --reconcile and plan: first compare the snapshot with what Rhombus really holds
@@ -51,13 +51,13 @@ struct Arguments {
     /// With --reconcile: only if the plan has exactly this digest, else exit 7
     #[arg(long, value_name = "PLAN")]
     expect: Option<String>,
-    /// One JSON document on stdout and nothing else
+    /// Print one JSON document on stdout, and nothing else
     #[arg(long, global = true)]
     json: bool,
-    /// A sandbox run: against a Rhombus simulator inside the process, with a state of its own
+    /// A sandbox run: use a built-in Rhombus simulator, with its own state
     #[arg(long, global = true)]
     sandbox: bool,
-    /// How logs are written to stderr
+    /// The format of the logs on stderr
     #[arg(long, global = true, value_name = "FORMAT", default_value = "auto")]
     log_format: logs::LogFormat,
     #[command(subcommand)]
@@ -70,69 +70,69 @@ impl Arguments {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 nothing was accepted; 2 the command line is wrong; 3 partial, tried again; \
-4 the guard holds something; 5 another process sends; 6 deactivated; 7 the plan is not what was expected; \
-78 the configuration is wrong";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failed, no change was accepted; 2 invalid command line; 3 incomplete, to \
+be retried; 4 the guard holds changes; 5 another rhombus-sync is already running; 6 deactivated; 7 the plan is not the \
+expected one; 78 invalid configuration";
 
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Show what a cycle would do; sends and writes nothing
     Plan {
-        /// Exit 7 where there are changes, held ones among them
+        /// Exit 7 if there are changes, including held ones
         #[arg(long)]
         expect_no_changes: bool,
     },
     /// Show what the guard holds; with a hold's id, release exactly that, for one hour
     Approve {
-        /// The id that the report shows
+        /// The id of the hold, as the report shows it
         hold: Option<String>,
     },
-    /// Is the configuration good? Reads no secret
+    /// Validate the configuration (reads no secrets)
     Check {
-        /// Prove endpoint, token and export too; changes nothing
+        /// Also verify endpoint, token and export; changes nothing
         #[arg(long)]
         online: bool,
     },
-    /// Prove endpoint and token, make or re-bind the state, begin managing
+    /// Verify endpoint and token, create or re-bind the state, start managing users
     Activate,
-    /// Stop managing, at once; users stay as they are
+    /// Stop managing users, at once; they stay as they are
     Deactivate,
-    /// What is provisioned, what waits for what, and how far the sinks are
+    /// Show what is provisioned, what is waiting and why, and how far the sinks are
     Status,
-    /// Why this user is, or is not, in Rhombus, step by step; changes nothing
+    /// Explain step by step why a user is, or is not, in Rhombus; changes nothing
     Explain {
         /// A directory id, a linked username, or a username of the export
         user: String,
     },
-    /// What the log says of one user
+    /// Show one user's audit events
     History {
         /// A directory id, a linked username, or a username of the export
         user: String,
     },
-    /// Drop our link to an account, leave the account alone
+    /// Remove the link to an account; the account itself stays as it is
     Forget {
         /// A directory id, a linked username, or a username of the export
         user: String,
     },
-    /// A consistent copy of the state, also while another process writes
+    /// Write a consistent copy of the state, even while another process writes to it
     Backup {
-        /// A file that is not there yet
+        /// A file that does not exist yet
         file: PathBuf,
     },
-    /// The audit log
+    /// Show or verify the audit log
     Events {
         #[command(subcommand)]
         command: EventsCommand,
     },
-    /// The Rhombus simulator as a server; it keeps its accounts
+    /// Run the Rhombus simulator as a server; it keeps its accounts
     Sandbox {
-        /// Where it listens; port 0 takes any that is free
+        /// The address to listen on; port 0 picks a free one
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484")]
         listen: std::net::SocketAddr,
-        /// A JSON list of SCIM users to begin with, where it has none
+        /// A JSON list of SCIM users to start with, if it has no accounts yet
         #[arg(long, value_name = "FILE")]
         users: Option<PathBuf>,
-        /// What goes wrong and how often, as `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`; --help has all names
+        /// Faults to inject and how often, e.g. `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`; --help lists them all
         #[arg(long, value_name = "FAULTS", default_value = "", long_help = crate::sandbox::Faults::help())]
         faults: crate::sandbox::Faults,
     },
@@ -140,20 +140,20 @@ enum Command {
 
 #[derive(Subcommand, Debug)]
 enum EventsCommand {
-    /// The last events
+    /// Show the last events
     Tail {
-        /// How many
+        /// The number of events
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
         count: u32,
     },
-    /// Is the log whole and unchanged? Without FILE: the state and every file sink
+    /// Verify that the log is complete and unchanged; without FILE, in the state and in every file sink
     Verify {
-        /// A file of events, one a line
+        /// A file of events, one per line
         file: Option<PathBuf>,
     },
 }
 
-/// What a command came to: what it says, and its exit code.
+/// What a command prints, and its exit code.
 struct Output {
     exit: Exit,
     text: String,
@@ -176,7 +176,7 @@ pub fn main() -> ExitCode {
     let is_daemon = arguments.command.is_none() && !arguments.reconcile;
     logs::begin(arguments.log_format, if is_daemon { tracing::Level::INFO } else { tracing::Level::WARN });
     let output = run(&arguments);
-    // Before anything else is said on stderr.
+    // Before anything else is written to stderr.
     logs::end();
     match output {
         Ok(output) => {
@@ -197,14 +197,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A command line that is wrong, or one that asks for help.
+/// An invalid command line, or a request for help.
 fn misunderstood(error: &clap::Error) -> ExitCode {
     let exit = if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
     if exit != Exit::Done && std::env::args_os().any(|argument| argument == "--json") {
         let said = error.kind().to_string();
         show_document(&format!("{}\n", crate::report::failure_document(exit, &[said], Some("see --help"))));
     }
-    // Nobody is left to tell that it could not be printed.
+    // If this cannot be printed, neither can the reason.
     let _ = error.print();
     exit.into()
 }
@@ -213,13 +213,13 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let takes_only = arguments.reconcile
         || matches!(arguments.command, Some(Command::Plan { .. } | Command::Approve { hold: Some(_) }));
     if (!arguments.only.is_empty() && !takes_only) || (arguments.expect.is_some() && !arguments.reconcile) {
-        return Err(Failure::usage("--only goes with --reconcile, plan and approve HOLD, --expect with --reconcile"));
+        return Err(Failure::usage("--only needs --reconcile, plan or approve HOLD; --expect needs --reconcile"));
     }
     if arguments.refresh && !arguments.reconcile && !matches!(arguments.command, Some(Command::Plan { .. })) {
-        return Err(Failure::usage("--refresh goes with --reconcile and plan"));
+        return Err(Failure::usage("--refresh needs --reconcile or plan"));
     }
     match (&arguments.command, arguments.reconcile) {
-        (Some(_), true) => Err(Failure::usage("--reconcile stands alone, without a command")),
+        (Some(_), true) => Err(Failure::usage("--reconcile cannot be combined with a command")),
         (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
@@ -242,17 +242,17 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
     }
 }
 
-/// A reader that has gone away is no failure of ours.
+/// Prints a text. A reader that has gone away is not a failure.
 fn show(text: &str) {
     if text.is_empty() {
-        // A sink that blocks may hold it, and there is nothing to say.
+        // A blocked sink may hold stdout, and there is nothing to print.
         return;
     }
     let mut out = anstream::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// A JSON document goes out as it is: what takes colours out of a pipe would take DEL out of an id.
+/// Prints a JSON document as it is: the filter that strips colours for a pipe would also strip DEL from an id.
 fn show_document(text: &str) {
     if text.is_empty() {
         return;

@@ -3,16 +3,16 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 
-/// How often the bar is drawn in a second at the most.
+/// The most often that the bar is redrawn in a second.
 const DRAWS_PER_SECOND: u8 = 10;
 
-/// A bar that shows itself with the first user that is done.
+/// A bar that appears when the first user is done.
 pub(super) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// A bar on stderr, where that is a terminal and `quiet` does not forbid it.
+    /// A bar on stderr, if that is a terminal; hidden if `quiet`.
     pub(super) fn on_terminal(quiet: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let shown = !quiet && !plain && std::io::stderr().is_terminal();
@@ -25,7 +25,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// So many of so many are done.
+    /// `done` of `all` users are done.
     pub(super) fn set(&self, done: u64, all: u64) {
         self.bar.set_length(all);
         self.bar.set_position(done);

@@ -1,4 +1,4 @@
-//! `sandbox`: the Rhombus simulator as a server, until it is stopped. Its token lies beside its accounts.
+//! `sandbox`: runs the Rhombus simulator as a server until it is stopped. Its token is kept beside its accounts.
 
 use super::{Arguments, Output, show, show_document};
 use crate::config::{Config, ConfigError};
@@ -49,7 +49,7 @@ pub(super) fn run(
     Ok(Output::done(""))
 }
 
-/// The token of last time, or a new one.
+/// The token of an earlier run, or a new one.
 fn token(path: &Path) -> Result<Token, Failure> {
     if !path.exists() {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;

@@ -83,7 +83,7 @@ fn every_way_to_end_has_its_exit_code_and_a_hint() {
     };
     check(&["--reconcile"], 1, "rhombus-sync activate");
     check(&["plan"], 1, "hint:");
-    check(&["--reconcile", "plan"], 2, "--reconcile stands alone");
+    check(&["--reconcile", "plan"], 2, "--reconcile cannot be combined with a command");
     check(&["check"], 0, "");
     check(&["activate"], 0, "");
     check(&["plan", "--expect-no-changes"], 7, "");
