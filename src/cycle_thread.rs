@@ -1,5 +1,5 @@
-//! SHELL: a cycle on a thread of its own, with its own runtime: whoever started it stays free to listen while it parses, waits
-//! for a checksum, or checks the state.
+//! SHELL: runs a cycle on its own thread and runtime, so that its caller can listen while the cycle parses, waits for a
+//! checksum or checks the state.
 
 use crate::cycle::{CycleContext, CycleOptions, reconcile};
 use crate::deployment::{Deployment, inactive};
@@ -18,24 +18,24 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct CycleStart {
     pub(crate) deployment: Deployment,
     pub(crate) journal: Journal,
-    /// None: the one that lies on the disk.
+    /// `None`: it is read from the disk.
     pub(crate) token: Option<Token>,
     pub(crate) source: Source,
     pub(crate) options: CycleOptions,
     pub(crate) progress: Box<dyn Fn(u64, u64) + Send>,
 }
 
-/// How it went.
+/// How a cycle ended.
 pub(crate) enum CycleEnded {
-    /// It came to its end, good or bad; and the token that it used.
+    /// It ran to its end, successful or not; with the token that it used.
     Reported(Box<CycleReport>, Option<Token>),
-    /// Something that it needs was missing: nothing was sent.
+    /// Something that it needs is missing: nothing was sent.
     NotStarted(Failure),
     /// The state cannot be written, or the cycle crashed.
     Broken(Failure),
 }
 
-/// A cycle under way.
+/// A cycle in progress.
 pub(crate) struct CycleThread {
     ended: Aside<CycleEnded>,
     stop: CancellationToken,
@@ -50,18 +50,18 @@ impl CycleThread {
         Ok(Self { ended, stop, deactivated })
     }
 
-    /// No new request; it ends as soon as those in flight have ended.
+    /// Sends no new request; the cycle ends once those in flight have ended.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// The same, because nobody is managed any more.
+    /// The same, because of `deactivate`.
     pub(crate) fn deactivate(&self) {
         self.deactivated.store(true, Ordering::SeqCst);
         self.stop.cancel();
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the cycle.
     pub(crate) async fn ended(&mut self) -> CycleEnded {
         self.ended.done().await.unwrap_or_else(|| {
             CycleEnded::Broken(Failure::new(Exit::Failed, "the sync cycle crashed (this is a bug)", None))

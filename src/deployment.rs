@@ -27,18 +27,18 @@ pub(crate) enum Mode {
     Sandbox,
 }
 
-/// What a command acts on. A copy of it goes to whatever works on a thread of its own.
+/// What a command acts on. Work on another thread gets a copy.
 #[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) config: Config,
     pub(crate) state_path: PathBuf,
     pub(crate) is_sandbox: bool,
-    /// The simulator of a sandbox run, once it runs: its address and its token.
+    /// The simulator of a sandbox run, once it runs: base URL and token.
     simulator: Arc<OnceLock<(String, Token)>>,
 }
 
 impl Deployment {
-    /// Reads the configuration. A sandbox run has its own state, sink and rate, in `sandbox/` beside the state.
+    /// Reads the configuration. A sandbox run has its own state and sink, in `sandbox/` beside the state, and no rate limit.
     pub(crate) fn load(config: &Path, mode: Mode) -> Result<Self, Failure> {
         let mut config = Config::load(config)?;
         let mut state_path = config.state_path.clone();
@@ -53,7 +53,7 @@ impl Deployment {
         Ok(Self { config, state_path, is_sandbox: mode == Mode::Sandbox, simulator: Arc::default() })
     }
 
-    /// What the state is bound to.
+    /// The endpoint that the state is bound to.
     pub(crate) fn endpoint(&self) -> Result<String, Failure> {
         match (&self.config.rhombus, self.is_sandbox) {
             (_, true) => Ok(SANDBOX_ENDPOINT.to_owned()),
@@ -66,7 +66,7 @@ impl Deployment {
         }
     }
 
-    /// Opens the state, which must be bound to this endpoint. A sandbox run makes its own.
+    /// Opens the state, which must be bound to this endpoint. A sandbox run creates its own.
     pub(crate) fn state(&self, access: Access) -> Result<(Connection, InstallationRow), Failure> {
         let endpoint = self.endpoint()?;
         let connection = match store::open(&self.state_path, access) {
@@ -74,7 +74,7 @@ impl Deployment {
                 store::create(&path, &endpoint, SystemClock.now(), random())?
             }
             Err(StateError::Older { .. }) if access == Access::Write => {
-                // Whoever may write upgrades it, unless an older program still sends.
+                // A command that writes upgrades it, unless an older program still sends.
                 let _lock = Lock::take(&self.state_path)?;
                 store::upgrade(&self.state_path, SystemClock.now())?;
                 store::open(&self.state_path, access)?
@@ -88,8 +88,8 @@ impl Deployment {
         Ok((connection, installation))
     }
 
-    /// The state for a command that writes a row of its own, beside a sender or not. A state that was put back from a copy is
-    /// noticed first.
+    /// The state for a command that writes one row, even while another process sends. First notices whether the state was
+    /// restored from a backup.
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
         let noted = store::noted_beside(&self.state_path);
@@ -98,8 +98,8 @@ impl Deployment {
         Ok((connection, installation))
     }
 
-    /// Everything that a process needs to send: the lock, and the state, brought to this program's schema. What is wrong
-    /// with the state is said before who has the lock.
+    /// Everything that a process needs to send: the lock, and the state, upgraded to this program's schema. An unusable state
+    /// is reported even if another process has the lock.
     pub(crate) fn sender(&self) -> Result<(Lock, Connection, InstallationRow), Failure> {
         match store::open(&self.state_path, Access::Read) {
             Err(StateError::Missing(_)) if self.is_sandbox => drop(self.state(Access::Write)?),
@@ -116,7 +116,7 @@ impl Deployment {
         let noted = lock.noted().cloned();
         if let Some(said) = store::continue_log(&mut writer, noted.as_ref(), Unnoted::IsRestored, SystemClock.now())? {
             tracing::warn!(
-                "the state was put back from a copy: {said}; this cycle is a refresh, and its removals are held"
+                "the state was restored from a backup: {said}; this cycle is a refresh, and its removals are held"
             );
         }
         lock.note(&writer).map_err(JournalError::from)?;
@@ -139,7 +139,7 @@ impl Deployment {
         Ok(Token::read(&path)?)
     }
 
-    /// The endpoint, real or simulated, with the token that lies there now.
+    /// The endpoint, real or simulated, with the token as it is on disk now.
     pub(crate) fn target(&self) -> Result<ScimTarget<Client>, Failure> {
         let token = if self.is_sandbox { None } else { Some(self.token()?) };
         self.target_with(token)
@@ -185,7 +185,7 @@ impl Deployment {
         Ok(self.simulator.get_or_init(|| (sandbox.base_url(), token)).clone())
     }
 
-    /// The same simulator for a configuration that was read again.
+    /// Keeps the simulator after a reload of the configuration.
     pub(crate) fn with_simulator_of(mut self, before: &Self) -> Self {
         self.simulator.clone_from(&before.simulator);
         self
@@ -201,18 +201,22 @@ impl Deployment {
         open_export(&self.config.settings, SystemClock.now(), installation, &CancellationToken::new())
     }
 
-    /// The directory id of the user whom a text means.
+    /// The directory id of the user that this text names.
     pub(crate) fn find_user(&self, reader: &Connection, text: &str) -> rusqlite::Result<Option<DirectoryId>> {
         find_user(text, reader, &self.config.settings, || self.open_export().ok())
     }
 }
 
-/// Nobody is managed.
+/// The failure of a command that needs an active deployment.
 pub(crate) fn inactive() -> Failure {
-    Failure::new(Exit::Inactive, "deactivated: no user is managed", Some("run `rhombus-sync activate` to begin again"))
+    Failure::new(
+        Exit::Inactive,
+        "deactivated: no user is managed",
+        Some("run `rhombus-sync activate` to manage users again"),
+    )
 }
 
-/// Where a sandbox run keeps everything.
+/// Where a sandbox run keeps its files.
 pub(crate) fn sandbox_folder(config: &Config) -> PathBuf {
     config.state_path.parent().map(|folder| folder.join("sandbox")).unwrap_or_else(|| PathBuf::from("sandbox"))
 }

@@ -1,5 +1,5 @@
 //! Logs for operators, on stderr: ids and counts, never names, addresses or tokens. Pretty on a terminal, else `key=value`; JSON
-//! on request; with journald's priorities where it listens.
+//! on request; with priorities if stderr is the journal.
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -26,11 +26,11 @@ pub(crate) enum LogFormat {
     Pretty,
     /// `key=value`
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
-/// Logs from `level` on; `RUST_LOG` (`level` or `target=level`) says otherwise.
+/// Logs `level` and above, unless `RUST_LOG` (`level` or `target=level`) overrides it.
 pub(crate) fn begin(format: LogFormat, level: Level) {
     let wanted = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
     let wanted = wanted.and_then(|text| text.parse::<Targets>().ok());
@@ -49,21 +49,21 @@ pub(crate) fn begin(format: LogFormat, level: Level) {
         }
         false => layer.event_format(Lines { json: format == LogFormat::Json, journal }).boxed(),
     };
-    // It fails only where a subscriber is there already, and then that one logs.
+    // It only fails if a subscriber is already set, and then that one logs.
     let _ = tracing_subscriber::registry().with(layer).with(filter).try_init();
 }
 
-/// `JOURNAL_STREAM` names the device and inode that systemd connected; a redirected stderr is another one.
+/// `JOURNAL_STREAM` names the device and inode that systemd connected; a redirected stderr does not match them.
 fn stderr_is_the_journal() -> bool {
     let named = std::env::var("JOURNAL_STREAM").ok();
     let stderr = std::fs::metadata("/proc/self/fd/2").ok();
     named.zip(stderr).is_some_and(|(named, file)| named == format!("{}:{}", file.dev(), file.ino()))
 }
 
-/// Lines on their way to stderr. Nobody waits for a reader that does not read: what does not fit is lost, the work goes on.
+/// Writes lines to stderr on its own thread. If the reader is too slow, lines are dropped: logging never blocks the work.
 struct Lossy;
 
-/// How many lines wait for a slow reader.
+/// How many lines may wait for a slow reader.
 const LINES_WAITING_MAX: usize = 1_024;
 /// How long the end of the process waits for them.
 const LAST_LINES: std::time::Duration = std::time::Duration::from_millis(200);
@@ -106,7 +106,7 @@ impl std::io::Write for Lossy {
     }
 }
 
-/// Lets the last lines out, for a moment.
+/// Waits briefly until the last lines are written.
 pub(crate) fn end() {
     let started = std::time::Instant::now();
     while WAITING.load(Ordering::SeqCst) > 0 && started.elapsed() < LAST_LINES {
@@ -139,7 +139,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'w> FormatFields<'w> + 'stat
         if !self.journal {
             write!(out, "{at:.3} {level} ")?;
         }
-        // One event is one line, whatever it says.
+        // One event is one line, whatever its text contains.
         write!(out, "{}", crate::model::clean(&fields.message))?;
         for (key, value) in fields.others {
             match value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') && !value.is_empty() {

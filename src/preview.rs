@@ -1,4 +1,4 @@
-//! SHELL: what a cycle would do now. It writes nothing, and calls nobody unless it is asked to look at Rhombus.
+//! SHELL: what a cycle would do now. It writes nothing, and makes no network request unless it is asked to read Rhombus.
 
 use crate::apply::wanted_again;
 use crate::cycle::{Compared, CycleContext, CycleOptions, Known, compare, look};
@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What Rhombus holds other than the snapshot has it, by reading; whatever else a cycle would note goes to a state in
-/// memory that is thrown away.
+/// Reads where Rhombus differs from the snapshot. Whatever else a cycle would store goes to a state in memory that is thrown
+/// away.
 pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
     let target = deployment.target()?;
     let (reader, installation) = deployment.state(Access::Read)?;
     if installation.not_before > SystemClock.now() {
-        let hint = "a plan without --refresh calls nobody";
-        let said = format!("Rhombus asked not to be called before {}", installation.not_before);
+        let hint = "a plan without --refresh makes no network requests";
+        let said = format!("Rhombus asked us to retry after {}", installation.not_before);
         return Err(Failure::new(Exit::Failed, said, Some(hint)));
     }
     let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
@@ -46,7 +46,7 @@ pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<Direct
     })
 }
 
-/// What a cycle would do now, and everybody who would stand in a list, with since when.
+/// What a cycle would do now, and the users that it would list as outstanding, each with since when.
 pub(crate) fn plan_of(
     deployment: &Deployment,
     reader: &Connection,
@@ -55,7 +55,7 @@ pub(crate) fn plan_of(
     seen: BTreeMap<DirectoryId, Seen>,
 ) -> Result<(Compared, Vec<OutstandingUser>), Failure> {
     let (settings, now) = (&deployment.config.settings, SystemClock.now());
-    // As if the look-up that open intents need, and that comes before the real plan, showed nothing new.
+    // A cycle looks open intents up before it plans. This plan assumes that the look-up shows nothing new.
     let mut in_doubt = BTreeMap::new();
     for intent in store::open_intents(reader)? {
         let until = intent.stored_at.plus(settings.settle_time);
@@ -73,7 +73,7 @@ pub(crate) fn plan_of(
     Ok((compared, outstanding))
 }
 
-/// Since when each stands so, where a cycle has stored it.
+/// Adds since when each user has been outstanding, if a cycle has stored it.
 fn with_age(planned: &[OutstandingUser], stored: &[OutstandingUser]) -> Vec<OutstandingUser> {
     let mut by_user: BTreeMap<_, Vec<&OutstandingUser>> = BTreeMap::new();
     for entry in stored {

@@ -1,4 +1,4 @@
-//! SHELL: endpoint and token, proven by reading.
+//! SHELL: verifies endpoint and token by reading.
 
 use crate::failure::Failure;
 use crate::http::Client;
@@ -7,15 +7,15 @@ use crate::outcome::Outcome;
 use crate::scim::ScimTarget;
 use std::collections::HashSet;
 
-/// One read, by which endpoint and token are good.
+/// Verifies endpoint and token by one read.
 pub(crate) async fn prove(target: &ScimTarget<Client>) -> Result<(), Failure> {
     let permit = target.permit().await;
     let page = target.list_page(1, &mut |_| {}, permit).await;
     if page.judged.outcome == Outcome::Accepted && page.value.is_some() {
         return Ok(());
     }
-    let hint = "put a valid token into the token file, or look at the network; nothing was changed";
-    let error = vec!["Rhombus cannot be read with it".to_owned(), page.judged.bare()];
+    let hint = "put a valid token into the token file, or check the network; nothing was changed";
+    let error = vec!["Rhombus cannot be read with this token".to_owned(), page.judged.bare()];
     Err(Failure { exit: Exit::Failed, error, hint: Some(hint.to_owned()) })
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Holdings {
     pub(crate) directory_ids: HashSet<String>,
 }
 
-/// Lists everything the endpoint holds: the proof that endpoint and token are good.
+/// Lists every account at the endpoint, which also verifies endpoint and token.
 pub(crate) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Failure> {
     let mut holdings = Holdings::default();
     let (mut seen, mut start) = (HashSet::new(), 1);
@@ -55,7 +55,7 @@ pub(crate) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Fa
             };
             return Err(Failure {
                 exit: Exit::Failed,
-                error: vec!["the endpoint cannot be proven".to_owned(), page.judged.why().to_string()],
+                error: vec!["could not verify the endpoint".to_owned(), page.judged.why().to_string()],
                 hint: Some(hint.to_owned()),
             });
         };

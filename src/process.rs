@@ -1,18 +1,18 @@
-//! What the process is to the system: no core dump, who runs it, chance, the clock, threads, signals.
+//! The process and its system: core dumps, the user, randomness, the clock, threads, signals.
 
 use crate::model::{Clock, CycleId, Exit, Moment, hex};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// No core dump, by either way: a token would be in it.
+/// Disables core dumps in both ways: a dump would contain the token.
 pub(crate) fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(Resource::Core, none);
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// The operating system's name of whoever runs this, else the number.
+/// The login name of the user who runs this, or `uid` and a number.
 pub(crate) fn user() -> String {
     let number = rustix::process::getuid().as_raw();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -28,14 +28,14 @@ pub(crate) fn user() -> String {
 pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
-        // Only before the system has any; ids then rest on the clock and the process.
+        // This only fails before the kernel has any; ids then come from the clock and the process id.
         let seed = [SystemClock.now().0.to_be_bytes(), i64::from(std::process::id()).to_be_bytes()].concat();
         bytes = xxhash_rust::xxh3::xxh3_128(&seed).to_be_bytes();
     }
     bytes
 }
 
-/// Chance, for backoff.
+/// A random number, for backoff.
 pub(crate) fn chance() -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = random();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
@@ -56,24 +56,24 @@ impl Clock for SystemClock {
     }
 }
 
-/// Work on a thread of its own: nobody is held up by it, and the end of the process does not wait for it.
+/// Runs work on its own thread. It blocks nothing else, and the process can end without waiting for it.
 pub(crate) fn aside<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> std::io::Result<Aside<T>> {
     let (tell, told) = oneshot::channel();
-    // Whoever asked may have lost interest.
+    // The caller may no longer be waiting.
     std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(tell.send(work())))?;
     Ok(Aside { told })
 }
 
-/// What a thread works on aside.
+/// The handle of work on another thread.
 pub(crate) struct Aside<T> {
     told: oneshot::Receiver<T>,
 }
 
 impl<T> Aside<T> {
-    /// Waits for what came of it; none if the thread crashed.
+    /// Waits for the result; `None` if the thread crashed.
     pub(crate) async fn done(&mut self) -> Option<T> {
         (&mut self.told).await.ok()
     }
@@ -86,7 +86,7 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    /// From now on neither ends the process by itself.
+    /// From now on neither signal ends the process by itself.
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -100,7 +100,7 @@ impl StopSignals {
     }
 }
 
-/// From now on those signals end the process: what is left to do (print a report that nobody reads) may block for ever.
+/// From now on SIGTERM and SIGINT end the process: the rest (printing a report that nobody reads) may block forever.
 pub(crate) fn exit_on_stop(exit: Exit) {
     let _ = aside("exit", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
