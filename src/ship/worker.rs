@@ -6,6 +6,7 @@ use crate::config::SinkConfig;
 use crate::model::{Clock, Moment};
 use crate::process::SystemClock;
 use crate::store::{self, Access, Journal, JournalError, SinkPlace};
+use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,14 +78,8 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let shift = Shift { config: config.clone(), state, journal, told: told.clone() };
         std::thread::Builder::new().name("ship".to_owned()).spawn(move || {
-            let behind = runtime.block_on(shift.work()).unwrap_or_else(|error: JournalError| {
-                let error = error.to_string();
-                // The cycle gets the same error, and ends the process with it.
-                tracing::warn!(sink = shift.config.name, error, "events cannot be shipped");
-                Some(SinkPlace { error: Some(error), ..SinkPlace::begin(&shift.config.name) })
-            });
             // The owner may no longer be waiting.
-            let _ = end.send(behind);
+            let _ = end.send(runtime.block_on(shift.last()));
         })?;
         Ok(Self { config, told, ended })
     }
@@ -124,18 +119,27 @@ struct Shift {
 }
 
 impl Shift {
+    /// Works until it is told to end, even if the state cannot be read for a while.
+    async fn last(&self) -> Option<SinkPlace> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.work().await {
+                Ok(behind) => return behind,
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(sink = self.config.name, error, "events cannot be shipped");
+            if tokio::time::timeout(pause, self.told.to_leave()).await.is_ok() {
+                return Some(SinkPlace { error: Some(error), ..SinkPlace::begin(&self.config.name) });
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     /// Ships until it is told to end. Returns the sink's position if it is behind then.
     async fn work(&self) -> Result<Option<SinkPlace>, JournalError> {
         let reader = store::open(&self.state, Access::Read)?;
         let place = self.config.place();
-        let hand = loop {
-            match HandThread::start(&self.config).map_err(|error| JournalError::from(error.to_string()))? {
-                Some(hand) => break hand,
-                None if self.told.is_to_leave() => return self.leave(&reader, Duration::ZERO).await,
-                // The last write of an earlier worker to this place has not ended.
-                None => tokio::time::sleep(CLAIM_PAUSE).await,
-            }
-        };
+        let Some(hand) = self.claim(&reader).await? else { return self.leave(&reader, Duration::ZERO).await };
         let mut pause = FIRST_PAUSE;
         loop {
             let is_last = self.told.is_to_leave();
@@ -156,27 +160,85 @@ impl Shift {
         }
     }
 
-    /// Returns the sink's position if events are left; stores that it is stuck, if it is.
-    async fn leave(
-        &self,
-        reader: &rusqlite::Connection,
-        silent_for: Duration,
-    ) -> Result<Option<SinkPlace>, JournalError> {
-        let places = store::sink_places(reader)?;
-        let place = places.into_iter().find(|place| place.name == self.config.place());
-        let mut place = place.unwrap_or_else(|| SinkPlace::begin(&self.config.place()));
-        if store::pending(reader, place.delivered, 1)?.is_empty() {
-            return Ok(None);
+    /// Starts the thread that holds the sink, once the last write of an earlier one to the same place has ended; until then
+    /// the sink is as stuck as that one. `None`: it is time to leave.
+    async fn claim(&self, reader: &Connection) -> Result<Option<HandThread>, JournalError> {
+        let started = Instant::now();
+        let mut is_noted = false;
+        loop {
+            let hand = HandThread::start(&self.config).map_err(|error| JournalError::from(error.to_string()))?;
+            if hand.is_some() || self.told.is_to_leave() {
+                return Ok(hand);
+            }
+            if !is_noted && started.elapsed() >= PATIENCE {
+                if let Some(mut place) = self.behind(reader)? {
+                    self.note_stuck(&mut place, started.elapsed()).await?;
+                    is_noted = true;
+                }
+            }
+            tokio::time::sleep(CLAIM_PAUSE).await;
         }
-        if silent_for >= STUCK_AT_THE_END && place.error.is_none() {
-            place.error = Some(STUCK.to_owned());
-            place.since = Some(Moment(SystemClock.now().0.saturating_sub(silent_for.as_millis() as i64)));
-            let noted = place.clone();
-            let noting = self.journal.write(move |transaction| store::note_sink(transaction, &noted));
+    }
+
+    /// Returns the sink's position if events are left; stores that it is stuck, if it is.
+    async fn leave(&self, reader: &Connection, silent_for: Duration) -> Result<Option<SinkPlace>, JournalError> {
+        let Some(mut place) = self.behind(reader)? else { return Ok(None) };
+        if silent_for >= STUCK_AT_THE_END {
             // The owner does not wait much longer than this.
-            let _ = tokio::time::timeout(LAST_NOTE, noting).await;
+            let _ = tokio::time::timeout(LAST_NOTE, self.note_stuck(&mut place, silent_for)).await;
         }
         place.error.get_or_insert_with(|| "not all delivered yet".to_owned());
         Ok(Some(SinkPlace { name: self.config.name.clone(), ..place }))
+    }
+
+    /// Where the sink stands; none if nothing is left for it.
+    fn behind(&self, reader: &Connection) -> Result<Option<SinkPlace>, JournalError> {
+        let places = store::sink_places(reader)?;
+        let place = places.into_iter().find(|place| place.name == self.config.place());
+        let place = place.unwrap_or_else(|| SinkPlace::begin(&self.config.place()));
+        let is_behind = !store::pending(reader, place.delivered, 1)?.is_empty();
+        Ok(is_behind.then_some(place))
+    }
+
+    /// Notes a sink as stuck, if nothing else is known to be wrong with it.
+    async fn note_stuck(&self, place: &mut SinkPlace, silent_for: Duration) -> Result<(), JournalError> {
+        if place.error.is_some() {
+            return Ok(());
+        }
+        place.error = Some(STUCK.to_owned());
+        place.since = Some(Moment(SystemClock.now().0.saturating_sub(silent_for.as_millis() as i64)));
+        let noted = place.clone();
+        self.journal.write(move |transaction| store::note_sink(transaction, &noted)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SinkKind;
+    use crate::event::{Draft, EventType, Source};
+
+    #[tokio::test]
+    async fn a_state_that_cannot_be_read_is_tried_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, events, now) = (folder.path().join("state.db"), folder.path().join("events"), SystemClock.now());
+        let journal = Journal::start(store::scratch(now).expect("a state"), None, None).expect("a thread");
+        let config = SinkConfig::new(SinkKind::File { path: events.clone() });
+        let shift = Shift { config, state: state.clone(), journal, told: Arc::default() };
+        let mend = async {
+            // The worker has found no state by now.
+            let mut made = store::create(&state, "sandbox:", now, [0; 16]).expect("a state");
+            let transaction = made.transaction().expect("a transaction");
+            let draft = Draft::new(EventType::LogCheckpoint, true, Source::Schedule);
+            store::append(&transaction, &[draft], now).expect("an event");
+            transaction.commit().expect("an event");
+            while std::fs::read_to_string(&events).unwrap_or_default().is_empty() {
+                tokio::time::sleep(CLAIM_PAUSE).await;
+            }
+            shift.told.leave_by.send_replace(Some(Instant::now() + PATIENCE));
+        };
+        let both = async { tokio::join!(biased; shift.last(), mend) };
+        let (behind, ()) = tokio::time::timeout(PATIENCE, both).await.expect("it ships");
+        assert_eq!(behind, None);
     }
 }

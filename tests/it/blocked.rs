@@ -3,6 +3,7 @@
 
 use crate::support::real_binary::{RealBinary, people, person};
 use serde_json::Value;
+use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -226,4 +227,41 @@ fn an_export_that_is_long_to_read_makes_nobody_deaf() {
     assert!(took < AT_ONCE, "it took {took:?}");
     assert!(!log(&run).contains("a cycle failed") || log(&run).contains("deactivated while"), "{}", log(&run));
     eprintln!("stopped {:?} after its start", started.elapsed());
+}
+
+#[test]
+fn a_sink_whose_place_another_write_still_holds_is_shown_as_stuck() {
+    let run = unread(300);
+    let daemon = Unread::start(&run, &[], &[]);
+    until("the file sink has everything", || events_count(&run) >= 302);
+    edit(&run, |text| text.replace("name = \"unread\"", "name = \"renamed\""));
+    daemon.signal("HUP");
+    until("the configuration is in force", || log(&run).contains("is in force"));
+    until("it is shown", || sink(&run, "renamed")["error"] == "not taking anything");
+    assert!(sink(&run, "renamed")["since"].is_string());
+}
+
+#[test]
+fn a_configuration_that_is_slow_to_read_makes_nobody_deaf() {
+    let run = RealBinary::open("");
+    edit(&run, |text| text + RARELY);
+    run.export(&people(0..3));
+    run.activate();
+    let text = std::fs::read(run.path("config.toml")).expect("a configuration");
+    for (signal, goes_on) in [("HUP", true), ("USR1", true), ("TERM", false)] {
+        std::fs::remove_file(run.path("config.toml")).expect("removed");
+        assert!(Command::new("mkfifo").arg(run.path("config.toml")).status().expect("mkfifo").success());
+        let mut daemon = Unread::start(&run, &[], &[]);
+        // Opened once the daemon reads.
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(run.path("config.toml")).expect("a reader");
+        daemon.signal(signal);
+        if !goes_on {
+            assert_eq!(daemon.exit().0, Some(0), "{signal}");
+            continue;
+        }
+        pipe.write_all(&text).expect("written");
+        drop(pipe);
+        until("it is active", || log(&run).contains("active") || daemon.0.try_wait().expect("a child").is_some());
+        assert!(log(&run).contains("active"), "{signal}: {}", log(&run));
+    }
 }
