@@ -52,6 +52,9 @@ async fn cycle(
     journal: &Journal,
     signals: &mut StopSignals,
 ) -> Result<CycleReport, Failure> {
+    // Looked at before the cycle looks whether users are managed: what is written after that is seen here.
+    let (commands, _) = deployment.state(Access::Read)?;
+    let mut seen = store::data_version(&commands)?;
     let progress = Progress::on_terminal(arguments.json);
     let mut cycle = CycleThread::start(CycleStart {
         deployment: deployment.clone(),
@@ -65,8 +68,6 @@ async fn cycle(
         },
         progress: Box::new(move |done, all| progress.set(done, all)),
     })?;
-    let (commands, _) = deployment.state(Access::Read)?;
-    let mut seen = store::data_version(&commands)?;
     loop {
         tokio::select! {
             biased;

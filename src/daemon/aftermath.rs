@@ -36,8 +36,9 @@ impl Daemon {
             CycleEnded::Broken(failure) => return Err(failure),
         };
         self.triggers.refresh_is_owed = (refresh || self.triggers.refresh_is_owed) && !report.error.is_empty();
-        if let Some(sending) = &self.sending {
+        if let Some(sending) = &mut self.sending {
             sending.shipping.wake();
+            sending.look_again();
         }
         let (cycle, counts, took_ms) = (report.cycle.as_str(), report.counts(), report.took_ms);
         match report.error.is_empty() {

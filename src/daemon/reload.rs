@@ -103,7 +103,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn take_configuration(&mut self, deployment: Deployment, token: Option<Token>) -> Result<(), Failure> {
+    pub(super) fn take_configuration(&mut self, deployment: Deployment, token: Option<Token>) -> Result<(), Failure> {
         let before = std::mem::replace(&mut self.deployment, deployment);
         self.triggers.follow(&self.deployment.config, Some(&before.config), SystemClock.now())?;
         self.token = token;

@@ -24,7 +24,7 @@ use crate::store::{self, JournalError};
 use rusqlite::Transaction;
 use std::path::Path;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
@@ -37,10 +37,37 @@ const MOVED: &str = "the state was removed or replaced; it will be opened again"
 
 /// Runs the daemon until a signal, or until an error that retrying cannot mend.
 pub(crate) fn run(config: &Path, mode: Mode) -> Result<(), Failure> {
-    let deployment = Deployment::load(config, mode)?;
-    deployment.endpoint()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async { Daemon::new(config, mode, deployment)?.live().await })
+    LocalSet::new().block_on(&runtime, async {
+        let mut signals = Signals::listen()?;
+        let from = config.to_owned();
+        let mut loading = aside("loading", move || {
+            let deployment = Deployment::load(&from, mode)?;
+            deployment.endpoint()?;
+            Ok(deployment)
+        })?;
+        let crashed = || Err(Failure::new(Exit::Failed, "reading the configuration crashed (this is a bug)", None));
+        let deployment = tokio::select! {
+            biased;
+            () = signals.stop.recv() => return Ok(()),
+            loaded = loading.done() => loaded.unwrap_or_else(crashed)?,
+        };
+        Daemon::new(config, mode, deployment)?.live(signals).await
+    })
+}
+
+/// Every signal that the daemon obeys. Listened to before anything else is done: until then each of them ends the process.
+struct Signals {
+    stop: StopSignals,
+    reload: Signal,
+    cycle: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let (reload, cycle) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
+        Ok(Self { stop: StopSignals::listen()?, reload, cycle })
+    }
 }
 
 impl Daemon {
@@ -67,9 +94,8 @@ impl Daemon {
         })
     }
 
-    async fn live(mut self) -> Result<(), Failure> {
-        let mut stop = StopSignals::listen()?;
-        let (mut hangup, mut now) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
+    async fn live(mut self, signals: Signals) -> Result<(), Failure> {
+        let Signals { mut stop, reload: mut hangup, cycle: mut now } = signals;
         let (tick, mut ticks) = mpsc::channel(1);
         let scheduler = start(tick).await;
         if let Err(error) = &scheduler {
@@ -136,6 +162,8 @@ impl Daemon {
             self.ready();
             return Ok(());
         }
+        // One that a reload brings while the state is being opened is newer than the one that is read now.
+        self.token = None;
         let deployment = self.deployment.clone();
         let state = aside("opening", move || {
             let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
@@ -156,7 +184,7 @@ impl Daemon {
             Ok((token, mut sending)) => {
                 // A reload may have changed the sinks in the meantime.
                 sending.shipping.change(&self.deployment.config.sinks)?;
-                (self.token, self.sending) = (token, Some(sending));
+                (self.token, self.sending) = (self.token.take().or(token), Some(sending));
                 self.triggers.want(source, false);
                 self.say(Latest::Active);
             }
@@ -313,5 +341,53 @@ async fn proven(proving: &mut Option<Proving>) -> Proven {
     match proving {
         Some(proving) => proving.ended().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Access;
+
+    /// A daemon on a sandbox state of its own, with the lock.
+    async fn check<F: Future>(test: impl FnOnce(Daemon) -> F) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config.toml");
+        std::fs::write(&config, "[directory]\npath = \"d.json\"\n[schedule]\nwatch = false\n").expect("written");
+        let deployment = Deployment::load(&config, Mode::Sandbox).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let mut daemon = Daemon::new(&config, Mode::Sandbox, deployment).expect("a daemon");
+        daemon.sending = Sending::begin(&daemon.deployment).ok();
+        LocalSet::new().run_until(test(daemon)).await;
+    }
+
+    #[tokio::test]
+    async fn a_deactivation_that_was_seen_too_late_for_its_cycle_is_obeyed_after_it() {
+        check(async |mut daemon| {
+            daemon.start_cycle(Wanted { source: Source::Startup, refresh: false }).expect("a thread");
+            let ended = ended(&mut daemon.running).await;
+            let (mut commands, _) = daemon.deployment.state(Access::Write).expect("the state");
+            let transaction = commands.transaction().expect("a transaction");
+            let endpoint = daemon.deployment.endpoint().expect("an endpoint");
+            store::set_active(&transaction, false, &endpoint, None).expect("deactivated");
+            transaction.commit().expect("deactivated");
+            daemon.look().expect("seen, by a cycle that is over");
+            daemon.after(ended).expect("the end of the cycle");
+            daemon.look().expect("seen again");
+            assert!(daemon.sending.is_none());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_token_of_a_reload_is_newer_than_one_that_was_read_for_opening() {
+        check(async |mut daemon| {
+            let sending = daemon.sending.take().expect("the lock");
+            let [before, reloaded] = ["before", "reloaded"].map(|text| Token::from_text(text).expect("a token"));
+            daemon.open(Source::Activate).expect("a thread");
+            daemon.take_configuration(daemon.deployment.clone(), Some(reloaded.clone())).expect("taken");
+            daemon.opened(Source::Activate, Ok((Some(before), sending))).expect("open");
+            assert_eq!(daemon.token.map(|token| token.expose().to_owned()), Some(reloaded.expose().to_owned()));
+        })
+        .await;
     }
 }

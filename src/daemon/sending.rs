@@ -19,7 +19,7 @@ pub(super) struct Sending {
     pub(super) installation_id: String,
     commands: Connection,
     identity: Option<(u64, u64)>,
-    seen: i64,
+    seen: Option<i64>,
     approval_ends: i64,
 }
 
@@ -52,7 +52,7 @@ impl Sending {
             installation_id: installation.installation_id,
             commands,
             identity,
-            seen,
+            seen: Some(seen),
             approval_ends,
         })
     }
@@ -72,13 +72,18 @@ impl Sending {
         store::identity(&self.commands) != self.identity
     }
 
+    /// The next check reports everything again: what an earlier one reported may have come too late for its cycle.
+    pub(super) fn look_again(&mut self) {
+        self.seen = None;
+    }
+
     /// What other commands wrote since the last check.
     pub(super) fn commands(&mut self, deployment: &Deployment) -> Result<Commands, Failure> {
         if self.has_moved() {
             return Ok(Commands { moved: true, ..Commands::default() });
         }
         let version = store::data_version(&self.commands)?;
-        if std::mem::replace(&mut self.seen, version) == version {
+        if self.seen.replace(version) == Some(version) {
             return Ok(Commands::default());
         }
         let installation = store::installation(&self.commands)?;
