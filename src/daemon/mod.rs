@@ -10,6 +10,7 @@ mod sending;
 mod systemd;
 mod ticks;
 mod triggers;
+mod waits;
 mod watch;
 
 pub(crate) use run::run;

@@ -5,14 +5,14 @@
 //! The loop only listens, ticks and feeds the watchdog. Anything that may take long has its own thread: a cycle, opening or
 //! closing the state, reading and checking a configuration or a token, watching the export, a sink.
 
-use super::reload::{Proven, Proving};
 use super::sending::Sending;
 use super::systemd::ServiceManager;
 use super::ticks::{FALLBACK, start};
 use super::triggers::{Triggers, Wanted};
+use super::waits::{closed, ended, opened, proven};
 use super::{Daemon, Opening, Running};
 use crate::cycle::CycleOptions;
-use crate::cycle_thread::{CycleEnded, CycleStart, CycleThread};
+use crate::cycle_thread::{CycleStart, CycleThread};
 use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
@@ -26,7 +26,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet, LocalSet};
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often the state is checked for commands during a cycle, so that `deactivate` stops it at once.
@@ -121,12 +121,7 @@ impl Daemon {
                 _ = fallback.tick() => self.tick()?,
                 _ = look.tick(), if self.running.is_some() => self.look()?,
             }
-            if self.running.is_some() || self.stopping || self.sending.is_none() {
-                continue;
-            }
-            if let Some(wanted) = self.triggers.take() {
-                self.start_cycle(wanted)?;
-            }
+            self.next_cycle()?;
         }
         self.manager.stopping();
         tracing::info!("stopped by a signal");
@@ -185,7 +180,9 @@ impl Daemon {
                 // A reload may have changed the sinks in the meantime.
                 sending.shipping.change(&self.deployment.config.sinks)?;
                 (self.token, self.sending) = (self.token.take().or(token), Some(sending));
-                self.triggers.want(source, false);
+                // Whatever else was wanted meanwhile is done by the same cycle.
+                let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);
+                self.triggers.want(source, refresh);
                 self.say(Latest::Active);
             }
             Err(failure) if failure.exit == Exit::Inactive => drop(self.say(Latest::Idle(DEACTIVATED.to_owned()))),
@@ -264,6 +261,17 @@ impl Daemon {
         moved
     }
 
+    /// Starts the cycle that is wanted. One that is wanted while nobody is managed is not owed for later.
+    fn next_cycle(&mut self) -> Result<(), Failure> {
+        if self.running.is_some() || self.stopping || self.opening.is_some() {
+            return Ok(());
+        }
+        match self.triggers.take() {
+            Some(wanted) if self.sending.is_some() => self.start_cycle(wanted),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn start_cycle(&mut self, wanted: Wanted) -> Result<(), Failure> {
         let Some(sending) = &self.sending else { return Ok(()) };
         let cycle = CycleThread::start(CycleStart {
@@ -313,37 +321,6 @@ impl Daemon {
     }
 }
 
-/// Waits for the end of the running cycle; forever, if there is none.
-async fn ended(running: &mut Option<Running>) -> CycleEnded {
-    match running {
-        Some(running) => running.cycle.ended().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for the state that is being opened; forever, if there is none.
-async fn opened(opening: &mut Option<Opening>) -> (Source, Result<(Option<Token>, Sending), Failure>) {
-    let Some(Opening { state, source }) = opening else { return std::future::pending().await };
-    let crashed = || Err(Failure::new(Exit::Failed, "opening the state crashed (this is a bug)", None));
-    (*source, state.done().await.unwrap_or_else(crashed))
-}
-
-/// Waits until the state is closed; forever, if none is being closed.
-async fn closed(closing: &mut Option<JoinHandle<()>>) {
-    match closing {
-        Some(closing) => drop(closing.await),
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for the check in progress; forever, if there is none.
-async fn proven(proving: &mut Option<Proving>) -> Proven {
-    match proving {
-        Some(proving) => proving.ended().await,
-        None => std::future::pending().await,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -387,6 +364,31 @@ mod tests {
             daemon.take_configuration(daemon.deployment.clone(), Some(reloaded.clone())).expect("taken");
             daemon.opened(Source::Activate, Ok((Some(before), sending))).expect("open");
             assert_eq!(daemon.token.map(|token| token.expose().to_owned()), Some(reloaded.expose().to_owned()));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_was_wanted_while_nobody_was_managed_does_not_name_the_first_cycle_after() {
+        check(async |mut daemon| {
+            let sending = daemon.sending.take().expect("the lock");
+            daemon.triggers.want(Source::Schedule, true);
+            daemon.next_cycle().expect("nothing to do");
+            daemon.opened(Source::Activate, Ok((None, sending))).expect("open");
+            assert_eq!(daemon.triggers.take(), Some(Wanted { source: Source::Activate, refresh: false }));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_comes_while_the_state_is_opened_is_obeyed_by_the_first_cycle() {
+        check(async |mut daemon| {
+            let sending = daemon.sending.take().expect("the lock");
+            daemon.open(Source::Startup).expect("a thread");
+            daemon.triggers.want(Source::Schedule, true);
+            daemon.next_cycle().expect("not yet");
+            daemon.opened(Source::Startup, Ok((None, sending))).expect("open");
+            assert_eq!(daemon.triggers.take(), Some(Wanted { source: Source::Startup, refresh: true }));
         })
         .await;
     }
