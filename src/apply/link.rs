@@ -76,7 +76,7 @@ impl<T: Transport> Apply<'_, T> {
         let inactive = !account.active && !matches!(made, SentWhen::Earlier { .. });
         self.record.write(settlement);
         self.session.user_answered();
-        self.record.tally.borrow_mut().created_count += 1;
+        self.record.tally.borrow_mut().done.created_count += 1;
         if inactive {
             self.record.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedInactive));
         }
@@ -107,7 +107,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.events.push(event);
         self.record.write(settlement);
         self.session.user_answered();
-        self.record.tally.borrow_mut().linked_count += 1;
+        self.record.tally.borrow_mut().done.linked_count += 1;
         let (wanted, carried, reactivate) =
             (Box::new(user.names.clone()), Box::new(account.names.clone()), !account.active);
         if !reactivate && !wanted.differ_from(&carried) {

@@ -228,8 +228,8 @@ impl<T: Transport> Apply<'_, T> {
         self.removed.borrow_mut().insert(change.directory_id().clone());
         let mut tally = self.record.tally.borrow_mut();
         match action {
-            Action::Delete => tally.deleted_count += 1,
-            Action::Deactivate | Action::Create | Action::Link | Action::Update => tally.deactivated_count += 1,
+            Action::Delete => tally.done.deleted_count += 1,
+            Action::Deactivate | Action::Create | Action::Link | Action::Update => tally.done.deactivated_count += 1,
         }
     }
 }

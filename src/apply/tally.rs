@@ -1,15 +1,12 @@
 //! What a cycle did, and which changes are not done.
 
 use crate::model::{Action, Change, OutstandingKind, OutstandingUser, Reason};
+use crate::report::Counts;
 
 /// What was done, and the users whose change was not.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) created_count: u64,
-    pub(crate) updated_count: u64,
-    pub(crate) linked_count: u64,
-    pub(crate) deactivated_count: u64,
-    pub(crate) deleted_count: u64,
+    pub(crate) done: Counts,
     pub(crate) outstanding: Vec<OutstandingUser>,
     pub(crate) creates_left: bool,
     /// An account was gone: the next plan creates it again.

@@ -160,7 +160,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.events.push(event);
         self.record.write(settlement);
         self.session.user_answered();
-        self.record.tally.borrow_mut().updated_count += 1;
+        self.record.tally.borrow_mut().done.updated_count += 1;
     }
 
     /// The update was accepted, and then the account was gone.

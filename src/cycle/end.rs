@@ -11,7 +11,7 @@ use crate::model::{
     Action, ChangeKey, DirectoryId, Exit, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason, Spoken,
     UserName, chain,
 };
-use crate::report::{CycleReport, CycleResult, Resume, TokenProof};
+use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
 use crate::session::{End, EndpointSeen, Session};
 use crate::source::SourceError;
 use crate::store::{self, JournalError, LastCycle, Quiet};
@@ -134,11 +134,7 @@ impl CycleEnd {
 
     /// Adds what was done.
     pub(super) fn count(&mut self, tally: &Tally) {
-        self.report.created_count = tally.created_count;
-        self.report.updated_count = tally.updated_count;
-        self.report.linked_count = tally.linked_count;
-        self.report.deactivated_count = tally.deactivated_count;
-        self.report.deleted_count = tally.deleted_count;
+        self.report.done = tally.done;
     }
 
     /// Ends a cycle without a plan: earlier entries stay as they were.
@@ -309,11 +305,7 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
         cycle: context.cycle.clone(),
         export_users_count: 0,
         export_digest: String::new(),
-        created_count: 0,
-        updated_count: 0,
-        linked_count: 0,
-        deactivated_count: 0,
-        deleted_count: 0,
+        done: Counts::default(),
         unchanged_count: 0,
         outstanding: Vec::new(),
         hold: None,

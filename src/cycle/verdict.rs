@@ -31,7 +31,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
             Some("compare [rhombus] base_url with the Rhombus console"),
         ),
         Some(End::Unanswered(said)) => ended(
-            if report.accepted_count() > 0 { Exit::Partial } else { Exit::Failed },
+            if report.done.any() { Exit::Partial } else { Exit::Failed },
             format!("Rhombus does not answer: {said}"),
             Some("the rest was neither tried nor marked failed; the next cycle continues"),
         ),

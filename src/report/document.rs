@@ -13,16 +13,14 @@ pub fn cycle_document(report: &CycleReport) -> Value {
         "exit": report.exit.code(),
         "cycle": report.cycle.as_str(),
         "export": {"users": report.export_users_count, "digest": report.export_digest},
-        "created": report.created_count,
-        "updated": report.updated_count,
-        "linked": report.linked_count,
-        "deactivated": report.deactivated_count,
-        "deleted": report.deleted_count,
         "unchanged": report.unchanged_count,
         "hold": report.hold,
         "plan": report.plan,
         "took_ms": report.took_ms,
     });
+    for (name, count) in report.done.named() {
+        document[name] = json!(count);
+    }
     for kind in OutstandingKind::ALL {
         document[kind.as_str()] = users_of(&report.outstanding, kind);
     }

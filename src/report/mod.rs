@@ -1,10 +1,12 @@
 //! What a cycle and a plan tell: JSON documents and text for people. PURE.
 
+mod counts;
 mod document;
 mod explain;
 mod export;
 mod text;
 
+pub use counts::Counts;
 pub use document::{cycle_document, failure_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
 pub use export::{export_document, export_lines};
@@ -73,16 +75,8 @@ pub struct CycleReport {
     pub export_users_count: u64,
     /// The export's digest; empty where none was read.
     pub export_digest: String,
-    /// New accounts.
-    pub created_count: u64,
-    /// Updated accounts.
-    pub updated_count: u64,
-    /// Accounts that were there and are ours now.
-    pub linked_count: u64,
-    /// Accounts deactivated.
-    pub deactivated_count: u64,
-    /// Accounts deleted.
-    pub deleted_count: u64,
+    /// What was done.
+    pub done: Counts,
     /// Users who were as they should be.
     pub unchanged_count: u64,
     /// Everybody else, by kind and id.
@@ -104,12 +98,6 @@ pub struct CycleReport {
 }
 
 impl CycleReport {
-    /// How many changes were accepted.
-    #[must_use]
-    pub fn accepted_count(&self) -> u64 {
-        self.created_count + self.updated_count + self.linked_count + self.deactivated_count + self.deleted_count
-    }
-
     /// How many stand in a list.
     #[must_use]
     pub fn count(&self, kind: OutstandingKind) -> usize {
@@ -119,18 +107,8 @@ impl CycleReport {
     /// Its counts in one line, for the log.
     #[must_use]
     pub fn counts(&self) -> String {
-        let mut said = format!(
-            "created={} updated={} linked={} deactivated={} deleted={} unchanged={}",
-            self.created_count,
-            self.updated_count,
-            self.linked_count,
-            self.deactivated_count,
-            self.deleted_count,
-            self.unchanged_count
-        );
-        for kind in OutstandingKind::ALL {
-            said.push_str(&format!(" {}={}", kind.as_str(), self.count(kind)));
-        }
-        said
+        let listed = OutstandingKind::ALL.into_iter().map(|kind| (kind.as_str(), self.count(kind) as u64));
+        let all = self.done.named().chain([("unchanged", self.unchanged_count)]).chain(listed);
+        all.map(|(name, count)| format!("{name}={count}")).collect::<Vec<_>>().join(" ")
     }
 }

@@ -20,16 +20,8 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
         CycleResult::Failed => "failed",
     };
     let _ = writeln!(out, "cycle {}: {verdict}, in {} ms", report.cycle, report.took_ms);
-    let parts = [
-        (report.created_count, "created"),
-        (report.linked_count, "linked"),
-        (report.updated_count, "updated"),
-        (report.deactivated_count, "deactivated"),
-        (report.deleted_count, "deleted"),
-        (report.unchanged_count, "unchanged"),
-    ];
-    let said: Vec<_> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let parts = report.done.named().chain([("unchanged", report.unchanged_count)]);
+    let said: Vec<_> = parts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
     let said = if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") };
     let read = match report.export_digest.is_empty() {
         true => "the export was not read".to_owned(),

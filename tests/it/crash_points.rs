@@ -63,11 +63,11 @@ fn an_undisturbed_day_ends_as_wanted() {
     let report = run.run_whole(TODAY);
     assert_eq!(
         (
-            report.created_count,
-            report.linked_count,
-            report.updated_count,
-            report.deactivated_count,
-            report.deleted_count
+            report.done.created_count,
+            report.done.linked_count,
+            report.done.updated_count,
+            report.done.deactivated_count,
+            report.done.deleted_count
         ),
         (4, 1, 3, 1, 2)
     );

@@ -37,7 +37,7 @@ fn reasons(report: &CycleReport, kind: OutstandingKind) -> Vec<String> {
 }
 
 fn said(report: &CycleReport) -> (u8, u64, usize) {
-    (report.exit.code(), report.deleted_count, report.count(OutstandingKind::Held))
+    (report.exit.code(), report.done.deleted_count, report.count(OutstandingKind::Held))
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn an_approval_is_used_up_even_where_the_same_account_comes_back() {
     installation.run_whole(STAFF);
     let held = installation.run_whole(FOUR_LEFT);
     approve(&installation, held.hold.as_deref().expect("a hold"));
-    assert_eq!(installation.run_whole(FOUR_LEFT).deactivated_count, 4);
+    assert_eq!(installation.run_whole(FOUR_LEFT).done.deactivated_count, 4);
     let back = installation.run_whole(STAFF);
-    assert_eq!((back.exit.code(), back.linked_count), (0, 4), "the inactive accounts are brought back: {back:?}");
+    assert_eq!((back.exit.code(), back.done.linked_count), (0, 4), "the inactive accounts are brought back: {back:?}");
     let again = installation.run_whole(FOUR_LEFT);
     assert_eq!(
-        (again.exit.code(), again.deactivated_count, again.count(OutstandingKind::Held)),
+        (again.exit.code(), again.done.deactivated_count, again.count(OutstandingKind::Held)),
         (4, 0, 4),
         "{again:?}"
     );
@@ -85,7 +85,11 @@ fn who_is_wanted_again_drops_out_and_who_is_held_newly_is_not_covered() {
     let held = installation.run_whole(FOUR_LEFT);
     approve(&installation, held.hold.as_deref().expect("a hold"));
     let report = installation.run_whole("b b@x.example B|c c@x.example C");
-    assert_eq!((report.deleted_count, report.unchanged_count), (4, 2), "a counts alone, and 1 is within the limit");
+    assert_eq!(
+        (report.done.deleted_count, report.unchanged_count),
+        (4, 2),
+        "a counts alone, and 1 is within the limit"
+    );
     let mut installation = InProcess::new();
     strict(&mut installation);
     installation.run_whole(STAFF);
@@ -113,7 +117,7 @@ fn an_approval_ends_after_an_hour_but_for_what_was_begun() {
         };
         installation.accounts.borrow_mut().refuse = Some(std::rc::Rc::new(refused));
         let report = installation.run_whole(FOUR_LEFT);
-        assert_eq!((report.exit.code(), report.deleted_count), (3, 0), "{status}: {report:?}");
+        assert_eq!((report.exit.code(), report.done.deleted_count), (3, 0), "{status}: {report:?}");
         installation.clock.fetch_add(7_200_000, Ordering::SeqCst);
     }
     installation.accounts.borrow_mut().refuse = None;
@@ -171,7 +175,7 @@ fn the_window_is_refilled_by_neither_a_restart_nor_a_clock_nor_a_return() {
     installation.clock.fetch_add(550_000 + 86_400_000, Ordering::SeqCst);
     assert_eq!(said(&installation.run_whole(three_left)), (0, 3, 0), "a day later the window is free");
     let held = installation.run_whole(STAFF);
-    assert_eq!((held.exit.code(), held.created_count), (0, 3));
+    assert_eq!((held.exit.code(), held.done.created_count), (0, 3));
     let action = held.outstanding.iter().find_map(|entry| entry.action);
     assert_eq!(action, None::<Action>);
 }
@@ -190,7 +194,7 @@ fn an_export_without_proof_must_lack_a_user_twice_and_at_different_times() {
         installation.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("an undisturbed run ends")
     };
     let waits =
-        |report: &CycleReport| (report.exit.code(), report.deleted_count, report.count(OutstandingKind::Waiting));
+        |report: &CycleReport| (report.exit.code(), report.done.deleted_count, report.count(OutstandingKind::Waiting));
     installation.clock.store(2_100_000_100_000, Ordering::SeqCst);
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1));
     assert_eq!(waits(&run(&ndjson, 1)), (0, 0, 1), "the same file is no second sighting");
@@ -207,7 +211,7 @@ fn where_a_record_stands_twice_another_may_be_missing_for_it() {
     let shifted = STAFF.replace("f f@x.example F", "e e@x.example E");
     let report = installation.run_whole(&shifted);
     assert_eq!(
-        (report.exit.code(), report.deleted_count, report.count(OutstandingKind::Waiting)),
+        (report.exit.code(), report.done.deleted_count, report.count(OutstandingKind::Waiting)),
         (0, 0, 1),
         "{report:?}"
     );
@@ -261,7 +265,7 @@ fn what_is_approved_while_a_cycle_runs_is_the_next_ones() {
         },
     );
     let report = installation.run_whole("a a@x.example Anna|b b@x.example B");
-    assert_eq!((report.updated_count, report.deleted_count), (1, 0), "{report:?}");
+    assert_eq!((report.done.updated_count, report.done.deleted_count), (1, 0), "{report:?}");
     assert_eq!(said(&installation.run_whole("a a@x.example Anna|b b@x.example B")), (0, 4, 0));
 }
 
@@ -286,7 +290,7 @@ fn who_is_forgotten_while_a_cycle_runs_is_left_alone_and_linked_anew() {
         },
     );
     let report = installation.run_whole(&STAFF.replace("|f f@x.example F", ""));
-    assert_eq!((report.deleted_count, report.count(OutstandingKind::Waiting)), (0, 1), "{report:?}");
+    assert_eq!((report.done.deleted_count, report.count(OutstandingKind::Waiting)), (0, 1), "{report:?}");
     assert!(installation.accounts.borrow().by_id.contains_key(&account), "the account stays as it is");
     installation.run_whole(STAFF);
     beside(
@@ -298,5 +302,9 @@ fn who_is_forgotten_while_a_cycle_runs_is_left_alone_and_linked_anew() {
     );
     let changed = STAFF.replace("a@x.example A", "a@x.example Anna");
     installation.run_whole(&changed);
-    assert_eq!(installation.run_whole(&changed).linked_count, 1, "a cycle that ended beside it is not the last word");
+    assert_eq!(
+        installation.run_whole(&changed).done.linked_count,
+        1,
+        "a cycle that ended beside it is not the last word"
+    );
 }

@@ -67,7 +67,7 @@ fn a_strangers_account_under_the_id_of_ours_bears_no_witness() {
         Some(if id == gone { answer(404, "") } else { answer(200, &stranger.to_string()) })
     });
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit.code(), report.deleted_count), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0), "{report:?}");
     obey(&run);
     run.run_whole(TWO);
     run.judge(TWO, "the leaver goes at the right endpoint");
@@ -85,7 +85,7 @@ fn nothing_is_sent_to_an_account_that_was_just_seen_with_another_username() {
         // By PATCH nothing is read before; the first answer is lost.
         refuse(&run, |request| (request.method == Method::Patch).then(|| answer(503, "")));
         let report = run.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem");
-        assert_eq!((report.updated_count, report.count(OutstandingKind::Drift)), (0, 1), "{method:?}: {report:?}");
+        assert_eq!((report.done.updated_count, report.count(OutstandingKind::Drift)), (0, 1), "{method:?}: {report:?}");
         assert!(asked(&run, Method::Patch) <= 1 && asked(&run, Method::Put) == 0, "{method:?}");
         assert_eq!(run.accounts.borrow().by_id[&id], before);
     }
@@ -104,7 +104,7 @@ fn a_filter_that_shows_a_part_is_not_obeyed() {
     run.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
     refuse(&run, |request| filtered(request).map(|_| page(&[], 1)));
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+    assert_eq!((report.done.linked_count, report.done.created_count), (1, 0), "{report:?}");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_filter_that_is_answered_with_500_is_followed_by_the_list() {
     let run = InProcess::new();
     refuse(&run, |request| filtered(request).map(|_| answer(500, "")));
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit.code(), report.created_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count), (0, 1), "{report:?}");
     run.judge("a a@x.example Ann", "by the list");
 }
 
@@ -140,7 +140,7 @@ fn newcomers_are_created_if_the_filter_is_case_sensitive() {
     shows_twenty(&run, true);
     run.accounts.borrow_mut().add(json!({"userName": "u031@x.example", "name": {"givenName": "Pat"}}));
     let report = run.run_whole(&staff(45));
-    assert_eq!((report.exit.code(), report.linked_count, report.created_count), (0, 1, 14), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.linked_count, report.done.created_count), (0, 1, 14), "{report:?}");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn ten_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     obey(&run);
     later(&run, 61);
     let report = run.run_whole(&staff(60));
-    assert_eq!((report.exit.code(), report.created_count), (0, 60), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count), (0, 60), "{report:?}");
     run.judge(&staff(60), "after the silence");
 }
 
@@ -208,9 +208,9 @@ fn an_account_that_was_inactive_shows_nothing_of_a_lost_delete() {
     run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["active"] = false.into();
     refuse(&run, |request| (request.method == Method::Delete).then(|| answer(503, "")));
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit.code(), report.deleted_count), (3, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count), (3, 0), "{report:?}");
     obey(&run);
-    assert_eq!(run.run_whole(TWO).deleted_count, 1);
+    assert_eq!(run.run_whole(TWO).done.deleted_count, 1);
     run.judge(TWO, "deleted once it was");
 }
 
@@ -229,7 +229,7 @@ fn an_account_that_is_gone_after_its_update_is_made_again() {
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
     obey(&run);
-    assert_eq!(run.run_whole(moved).created_count, 1);
+    assert_eq!(run.run_whole(moved).done.created_count, 1);
     run.judge(moved, "made again");
 }
 
@@ -273,7 +273,7 @@ fn a_delete_that_is_obeyed_late_is_in_the_log_and_the_user_comes_back() {
         run.accounts.borrow_mut().by_id.remove(id);
     });
     let report = run.run_whole(THREE);
-    assert_eq!((report.exit.code(), report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count, report.done.created_count), (0, 1, 1), "{report:?}");
     run.judge(THREE, "deleted late");
 }
 
@@ -284,7 +284,7 @@ fn an_update_that_is_obeyed_late_is_in_the_log_and_set_right() {
         run.accounts.borrow_mut().by_id.get_mut(id).expect("an account")["name"]["givenName"] = "Cemal".into();
     });
     let report = run.run_whole(THREE);
-    assert_eq!((report.exit.code(), report.updated_count), (0, 2), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.updated_count), (0, 2), "{report:?}");
     run.judge(THREE, "updated late");
 }
 
@@ -296,7 +296,7 @@ fn what_is_still_wanted_is_sent_again_at_once() {
     refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
     run.run_whole(TWO);
     obey(&run);
-    assert_eq!(run.run_whole(TWO).deleted_count, 1, "a leaver keeps no key for a minute");
+    assert_eq!(run.run_whole(TWO).done.deleted_count, 1, "a leaver keeps no key for a minute");
     run.judge(TWO, "sent again");
 }
 
@@ -308,7 +308,7 @@ fn each_request_of_a_put_keeps_the_pace() {
     run.requests_per_second_max.set(Some(5));
     let before = run.accounts.borrow().seen.len();
     let moved = staff(10).replace("Pat", "Kim");
-    assert_eq!(run.run_whole(&moved).updated_count, 10);
+    assert_eq!(run.run_whole(&moved).done.updated_count, 10);
     let times: Vec<_> = run.accounts.borrow().seen[before..].iter().map(|(.., at)| *at).collect();
     assert!(times.len() >= 20);
     let most = times
@@ -338,7 +338,7 @@ fn an_account_that_is_made_inactive_is_brought_back() {
     check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 2);
     obey(&run);
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit.code(), report.updated_count), (0, 2), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.updated_count), (0, 2), "{report:?}");
     run.judge(TWO, "brought back");
 }
 
@@ -369,7 +369,7 @@ fn a_removal_that_is_obeyed_between_two_looks_is_in_the_log_once() {
         None
     });
     let report = run.run_whole(TWO);
-    assert_eq!((report.exit.code(), report.deleted_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count), (0, 1), "{report:?}");
     obey(&run);
     later(&run, 61);
     run.run_whole(TWO);
@@ -396,6 +396,6 @@ fn what_is_sent_again_in_vain_leaves_the_doubt() {
     run.accounts.borrow_mut().by_id.remove(&id);
     run.accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id));
     later(&run, 61);
-    assert_eq!(run.run_whole(THREE).created_count, 1);
+    assert_eq!(run.run_whole(THREE).done.created_count, 1);
     run.judge(THREE, "deleted late, and made again");
 }

@@ -55,7 +55,7 @@ fn a_created_account_whose_answer_is_torn_is_found_and_logged_once() {
             Ok(if request.method == Method::Post { Answer { body: body.clone(), ..answer } } else { answer })
         });
         let report = run.run_whole(THREE);
-        assert_eq!((report.exit.code(), report.created_count), (0, 3), "{report:?}");
+        assert_eq!((report.exit.code(), report.done.created_count), (0, 3), "{report:?}");
         run.judge(THREE, "torn");
     }
 }
@@ -68,7 +68,7 @@ fn an_answer_of_somebody_else_is_not_believed() {
         Ok(if request.method == Method::Post { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
     });
     let report = run.run_whole(THREE);
-    assert_eq!((report.exit.code(), report.created_count), (0, 3), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count), (0, 3), "{report:?}");
     run.judge(THREE, "another's account");
     mangle(&run, |request, answer| {
         let other = json!({"id": "account-3", "userName": "stranger@x.example"}).to_string();
@@ -85,7 +85,7 @@ fn a_404_counts_only_at_the_right_endpoint() {
     run.run_whole(THREE);
     refuse(&run, |request| request.target.starts_with("/Users/").then(|| answer(404, "")));
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
-    assert_eq!((report.exit.code(), report.deleted_count), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0), "{report:?}");
     assert!(report.error[0].contains("does not look like the endpoint"), "{:?}", report.error);
     obey(&run);
     assert_eq!(run.run_whole(THREE).unchanged_count, 3);
@@ -103,7 +103,7 @@ fn accounts_that_are_gone_together_do_not_make_it_the_wrong_endpoint() {
         run.accounts.borrow_mut().by_id.remove(id);
     }
     let report = run.run_whole(&staff(149, "Pat"));
-    assert_eq!((report.exit.code(), report.deleted_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count), (0, 1), "{report:?}");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_409_after_a_lost_answer_is_our_own_account() {
         Ok(if is_list(request) && posts.get() == 1 { answer(200, r#"{"totalResults":0}"#) } else { reply })
     });
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit.code(), report.created_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count), (0, 1), "{report:?}");
     run.judge("a a@x.example Ann", "409 after a lost answer");
 }
 
@@ -167,7 +167,7 @@ fn an_inactive_account_is_brought_back_however_often_that_fails() {
     }
     obey(&run);
     let report = run.run_whole("k linked@x.example Oldest");
-    assert_eq!((report.exit.code(), report.updated_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.updated_count), (0, 1), "{report:?}");
     assert_eq!(run.accounts.borrow().by_id["account-1"]["active"], true);
     run.judge("k linked@x.example Oldest", "reactivated");
 }
@@ -184,9 +184,9 @@ fn what_three_accepted_updates_do_not_change_is_parked() {
     }
     let report = run.run_whole(moved);
     check(&report, 3, OutstandingKind::Parked, 1);
-    assert_eq!(run.run_whole(moved).updated_count, 0);
+    assert_eq!(run.run_whole(moved).done.updated_count, 0);
     obey(&run);
-    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
+    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").done.updated_count, 1);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_removal_that_does_nothing_is_a_failure() {
     refuse(&run, |request| (request.method == Method::Delete).then(|| answer(204, "")));
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
     check(&report, 3, OutstandingKind::Failed, 1);
-    assert_eq!(report.deleted_count, 0);
+    assert_eq!(report.done.deleted_count, 0);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn an_unsupported_delete_becomes_active_false_and_patch_becomes_put() {
     run.run_whole(THREE);
     refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(501, "")));
     let report = run.run_whole("a a@x.example Anna|b b@x.example Ben");
-    assert_eq!((report.exit.code(), report.updated_count, report.deactivated_count), (0, 1, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.updated_count, report.done.deactivated_count), (0, 1, 1), "{report:?}");
     run.judge("a a@x.example Anna|b b@x.example Ben", "by PUT");
 }
 
@@ -216,7 +216,7 @@ fn accounts_that_we_did_not_make_can_be_refused() {
     check(&run.run_whole("k linked@x.example Kim"), 0, OutstandingKind::Refused, 1);
     run.settings.existing_accounts = rhombus_sync::model::ExistingAccounts::Adopt;
     let report = run.run_whole("k linked@x.example Kim");
-    assert_eq!((report.linked_count, report.updated_count), (1, 1), "{report:?}");
+    assert_eq!((report.done.linked_count, report.done.updated_count), (1, 1), "{report:?}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_lost_create_of_a_leaver_is_awaited_then_linked_and_removed() {
     check(&run.run_whole("z z@x.example Zoe"), 3, OutstandingKind::Waiting, 1);
     obey(&run);
     let report = run.run_whole("z z@x.example Zoe");
-    assert_eq!((report.exit.code(), report.created_count, report.deleted_count), (0, 1, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count, report.done.deleted_count), (0, 1, 1), "{report:?}");
     run.judge("z z@x.example Zoe", "who has left is linked, then removed");
 }
 
@@ -246,7 +246,7 @@ fn a_5xx_after_the_commit_of_a_create_makes_one_account_and_event() {
             Ok(if request.method == Method::Post { answer(status, "<html>gateway</html>") } else { given })
         });
         let report = run.run_whole("a a@x.example Ann");
-        assert_eq!((report.exit.code(), report.created_count), (0, 1), "{status}: {report:?}");
+        assert_eq!((report.exit.code(), report.done.created_count), (0, 1), "{status}: {report:?}");
         obey(&run);
         assert_eq!(run.run_whole("a a@x.example Ann").unchanged_count, 1);
         run.judge("a a@x.example Ann", &format!("{status}"));

@@ -229,7 +229,7 @@ fn a_username_that_is_used_again_waits_for_the_removal() {
     let run = InProcess::new();
     run.run_whole("a a@x.example A|z z@x.example Z");
     let report = run.run_whole("b a@x.example B|z z@x.example Z");
-    assert_eq!((report.exit.code(), report.deleted_count, report.created_count), (0, 1, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count, report.done.created_count), (0, 1, 1), "{report:?}");
 }
 
 #[test]
@@ -255,9 +255,9 @@ fn who_returns_drops_out_or_is_made_anew() {
     run.run_whole(STAFF);
     let before = run.accounts.borrow().by_id.len();
     let gone = run.run_whole("a a@x.example A|b b@x.example B|c c@x.example C");
-    assert_eq!(gone.deleted_count, 1);
+    assert_eq!(gone.done.deleted_count, 1);
     let back = run.run_whole(STAFF);
-    assert_eq!((back.created_count, run.accounts.borrow().by_id.len()), (1, before), "with another account");
+    assert_eq!((back.done.created_count, run.accounts.borrow().by_id.len()), (1, before), "with another account");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_user_who_flaps_spends_the_window() {
     let without = "a a@x.example A|b b@x.example B|c c@x.example C";
     let mut removed = 0;
     for _ in 0..4 {
-        removed += run.run_whole(without).deleted_count;
+        removed += run.run_whole(without).done.deleted_count;
         run.run_whole(STAFF);
     }
     assert_eq!(removed, 2, "each removal is spent, whoever it was");
@@ -362,7 +362,7 @@ fn a_stale_export_is_refused_whole() {
     run.settings.max_age = Some(Duration::from_seconds(3_600));
     run.clock.store(2_120_000_000_000, Ordering::SeqCst);
     let report = run.run_whole("a a@x.example A");
-    assert_eq!((report.exit.code(), report.deleted_count), (1, 0));
+    assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0));
     assert!(report.error.join(": ").contains("longer than 1h ago"), "{report:?}");
 }
 
@@ -380,7 +380,7 @@ fn an_export_from_the_future_is_refused_whole() {
     let run_it =
         || run.run_export(&crate::support::in_process::Steps::new(u32::MAX, crate::support::fake_rhombus::Fate::GoOn));
     let report = run_it().expect("it ends");
-    assert_eq!((report.exit.code(), report.deleted_count), (1, 0));
+    assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0));
     assert!(report.error.join(": ").contains("more than a day ahead"), "{report:?}");
     file.set_modified(ahead(23)).expect("a time");
     assert_eq!(run_it().expect("it ends").exit.code(), 0, "clocks differ by hours");
@@ -396,7 +396,7 @@ fn an_export_older_than_the_last_one_is_refused_whole() {
     let report = run
         .run_export(&crate::support::in_process::Steps::new(u32::MAX, crate::support::fake_rhombus::Fate::GoOn))
         .expect("it ends");
-    assert_eq!((report.exit.code(), report.deleted_count), (1, 0));
+    assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0));
     assert!(report.error.join(": ").contains("before the last one that was read"), "{report:?}");
 }
 
@@ -423,7 +423,7 @@ fn everybody_suspended_at_once_is_held() {
     run.settings.limits.insert(GuardKind::Suspended, Limits { count_free: 5, percent_max: 20, count_max: 200 });
     let report = run.run_whole(&staff.replace(" P|", " P +suspended|"));
     assert_eq!(
-        (report.exit.code(), report.deactivated_count, report.count(OutstandingKind::Held)),
+        (report.exit.code(), report.done.deactivated_count, report.count(OutstandingKind::Held)),
         (4, 0, 19),
         "{report:?}"
     );

@@ -67,7 +67,7 @@ fn names_that_were_changed_are_set_again_or_reported() {
     let mut run = settled();
     edit(&run, "a@x.example", |account| account["name"] = json!({"givenName": "Hand"}));
     edit(&run, "b@x.example", |account| account["active"] = false.into());
-    assert_eq!(run.run_whole(STAFF).updated_count, 0, "a plain cycle does not look");
+    assert_eq!(run.run_whole(STAFF).done.updated_count, 0, "a plain cycle does not look");
 
     run.settings.policy.on_drift = OnDrift::Report;
     let before = sent(&run);
@@ -83,7 +83,7 @@ fn names_that_were_changed_are_set_again_or_reported() {
 
     run.settings.policy.on_drift = OnDrift::Repair;
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit.code(), report.updated_count), (0, 2), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.updated_count), (0, 2), "{report:?}");
     assert_eq!(listed(&run.run_whole(STAFF), OutstandingKind::Drift), Vec::<String>::new());
     run.judge(STAFF, "repaired");
 }
@@ -95,16 +95,16 @@ fn an_account_that_is_gone_is_made_again_and_counts_as_a_create() {
     let none = Limits { count_free: 0, percent_max: 0, count_max: 0 };
     run.settings.limits.insert(GuardKind::Create, none);
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit.code(), report.created_count), (4, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count), (4, 0), "{report:?}");
     assert_eq!(listed(&report, OutstandingKind::Drift), ["c: the account is gone at Rhombus"]);
     assert_eq!(run.run_whole(STAFF).exit.code(), 4, "it is held for as long as it is so");
     let wide = Limits { count_free: 9, percent_max: 0, count_max: 9 };
     run.settings.limits.insert(GuardKind::Create, wide);
-    assert_eq!(run.run_whole(STAFF).created_count, 1);
+    assert_eq!(run.run_whole(STAFF).done.created_count, 1);
 
     remove(&run, "d@x.example");
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit.code(), report.created_count, report.unchanged_count), (0, 1, 3), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count, report.unchanged_count), (0, 1, 3), "{report:?}");
     let said = run.events();
     let why = said.iter().rev().find(|event| event["event_type"] == "user_create_provision").expect("a create");
     assert_eq!(why["message_chain"]["message_details"], "re-created: the account had disappeared");
@@ -115,7 +115,7 @@ fn whoever_left_and_is_gone_already_is_removed_by_name() {
     let run = settled();
     remove(&run, "d@x.example");
     let report = refreshed(&run, "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem");
-    assert_eq!((report.exit.code(), report.deleted_count, report.created_count), (0, 1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count, report.done.created_count), (0, 1, 0), "{report:?}");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn an_empty_endpoint_is_the_wrong_one() {
     let run = settled();
     run.accounts.borrow_mut().by_id.clear();
     let report = refreshed(&run, STAFF);
-    assert_eq!((report.exit.code(), report.created_count), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count), (1, 0), "{report:?}");
     assert!(report.error[0].contains("does not look like the endpoint"), "{report:?}");
     run.accounts.borrow_mut().by_id.clear();
     assert_eq!(run.run_whole(STAFF).unchanged_count, 4, "no link has ended");
@@ -182,7 +182,7 @@ fn an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
     assert_eq!((sent(&run), listed(&plain, OutstandingKind::Drift)), (before, vec![reason.to_owned()]), "nor later");
     edit(&run, "somebody@x.example", |account| account["userName"] = "a@x.example".into());
     let back = refreshed(&run, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    assert_eq!((back.exit.code(), back.updated_count), (0, 1), "it carries its name again: {back:?}");
+    assert_eq!((back.exit.code(), back.done.updated_count), (0, 1), "it carries its name again: {back:?}");
     edit(&run, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
     let before = sent(&run);
     let report = run.run_whole("b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
@@ -199,7 +199,7 @@ fn a_rename_that_was_settled_by_hand_ends_the_refusal() {
     assert_eq!((report.exit.code(), report.unchanged_count), (0, 4), "{report:?}");
     assert_eq!(listed(&run.run_whole(&renamed), OutstandingKind::Refused), Vec::<String>::new());
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben|c c@x.example Cem");
-    assert_eq!((report.exit.code(), report.deleted_count), (0, 1), "and who leaves can be removed: {report:?}");
+    assert_eq!((report.exit.code(), report.done.deleted_count), (0, 1), "and who leaves can be removed: {report:?}");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn an_update_that_another_account_answers_to_is_the_last_one() {
     let run = settled();
     edit(&run, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
     let report = run.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    assert_eq!((report.updated_count, listed(&report, OutstandingKind::Drift).len()), (1, 1), "{report:?}");
+    assert_eq!((report.done.updated_count, listed(&report, OutstandingKind::Drift).len()), (1, 1), "{report:?}");
     let before = sent(&run);
     run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
     assert_eq!(sent(&run), before);

@@ -26,7 +26,7 @@ fn users(members: impl Fn(usize) -> String) -> String {
 }
 
 fn counts(report: &CycleReport) -> (u8, u64, u64) {
-    (report.exit.code(), report.created_count, report.deleted_count + report.deactivated_count)
+    (report.exit.code(), report.done.created_count, report.done.deleted_count + report.done.deactivated_count)
 }
 
 fn states(n: usize) -> String {
@@ -157,7 +157,7 @@ fn only_usable_records_count_for_min_users_and_too_many_others_refuse() {
         report.exit.code() == 1 && report.error.join(": ").contains("101 records that could be in scope"),
         "{report:?}"
     );
-    assert_eq!(cycle(&run, &unusable(100, 300)).created_count, 200);
+    assert_eq!(cycle(&run, &unusable(100, 300)).done.created_count, 200);
 }
 
 #[test]

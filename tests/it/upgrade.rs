@@ -100,7 +100,11 @@ fn the_first_cycle_after_an_upgrade_says_nothing_again_and_holds_nobody_for_it()
     let run = go_on();
     let before = outstanding(&run);
     let report = run.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("it ends");
-    assert_eq!((report.exit.code(), report.deactivated_count), (3, 1), "what was approved before is done: {report:?}");
+    assert_eq!(
+        (report.exit.code(), report.done.deactivated_count),
+        (3, 1),
+        "what was approved before is done: {report:?}"
+    );
     let after = outstanding(&run);
     let expected: Vec<_> = LISTED.into_iter().filter(|(_, id, _)| *id != "u04").collect();
     assert_eq!(listed(&after), expected);

@@ -27,14 +27,14 @@ fn an_edit_of_the_configuration_removes_nobody_before_it_is_approved() {
         edit(&mut installation, groups, protected, path);
         let export = if path == "directory.json" { STAFF } else { "a a@x.example A|x x@x.example X" };
         let first = installation.run_whole(export);
-        assert_eq!((first.exit.code(), first.deleted_count), (4, 0), "{reason}: {first:?}");
+        assert_eq!((first.exit.code(), first.done.deleted_count), (4, 0), "{reason}: {first:?}");
         let held = reasons(&first, OutstandingKind::Held);
         assert!(held.len() >= 5 && held.iter().all(|held| held.contains(reason)), "{held:?}");
         let again = installation.run_whole(export);
         assert_eq!(said(&again), said(&first), "it is held for as long as it is so");
         let count = approve(&installation, again.hold.as_deref().expect("a hold"));
         let after = installation.run_whole(export);
-        assert_eq!((after.exit.code(), after.deleted_count as usize), (0, count), "{after:?}");
+        assert_eq!((after.exit.code(), after.done.deleted_count as usize), (0, count), "{after:?}");
     }
 }
 
@@ -119,7 +119,7 @@ fn another_id_attribute_removes_nobody_and_gives_nobody_anothers_names() {
     let before = installation.accounts.borrow().log.len();
     set(&mut installation, serde_json::json!({"id_attribute": "id"}), &["R"]);
     let report = installation.run_whole(&staff(1));
-    assert_eq!((report.exit.code(), report.deactivated_count, report.updated_count), (4, 0, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deactivated_count, report.done.updated_count), (4, 0, 0), "{report:?}");
     let held = reasons(&report, OutstandingKind::Held);
     assert!(held.iter().all(|reason| reason.contains("[directory] was changed")), "{held:?}");
     installation.run_whole(&staff(1));
@@ -200,7 +200,7 @@ fn a_lost_create_is_linked_under_the_settings_that_wanted_it() {
     edit(&mut installation, &["Other"], &["root@x.example"], "directory.json");
     let report = installation.run_whole(&format!("{STAFF}|n n@x.example N"));
     assert_eq!(
-        (report.exit.code(), report.created_count, report.deleted_count, report.count(OutstandingKind::Held)),
+        (report.exit.code(), report.done.created_count, report.done.deleted_count, report.count(OutstandingKind::Held)),
         (4, 1, 0, 7),
         "{report:?}"
     );

@@ -7,7 +7,7 @@ fn a_login_page_is_no_empty_list() {
     let run = InProcess::new();
     refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit.code(), report.created_count), (1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.created_count), (1, 0), "{report:?}");
     let said =
         |run: &InProcess| run.events().iter().filter(|event| event["event_type"] == "user_lookup_provision").count();
     assert_eq!(said(&run), 1);
@@ -37,7 +37,7 @@ fn an_ignored_filter_makes_the_whole_list_decide() {
             })
     });
     let report = run.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
-    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+    assert_eq!((report.done.linked_count, report.done.created_count), (1, 0), "{report:?}");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_filter_that_cares_for_letter_case_is_not_trusted() {
         Some(answer(200, &json!({"totalResults": found.len(), "Resources": found}).to_string()))
     });
     let report = run.run_whole(&format!("{}|n new@x.example New", staff(3, "Pat")));
-    assert_eq!((report.linked_count, report.created_count), (1, 0), "{report:?}");
+    assert_eq!((report.done.linked_count, report.done.created_count), (1, 0), "{report:?}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_list_that_shows_too_few_does_not_prove_that_nobody_is_there() {
             .then(|| answer(200, r#"{"totalResults":3,"Resources":[]}"#))
     });
     let report = run.run_whole(&staff(6, "Pat"));
-    assert_eq!((report.linked_count, report.created_count), (1, 5), "{report:?}");
+    assert_eq!((report.done.linked_count, report.done.created_count), (1, 5), "{report:?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_list_that_repeats_and_lies_about_its_total_makes_nobody_twice() {
     });
     let everybody: Vec<_> = (0..150).map(|number| format!("i{number:03} p{number}@x.example Pat")).collect();
     let report = run.run_whole(&everybody.join("|"));
-    assert_eq!((report.linked_count, report.created_count), (150, 0), "{:?}", report.counts());
+    assert_eq!((report.done.linked_count, report.done.created_count), (150, 0), "{:?}", report.counts());
 }
 
 #[test]
@@ -110,6 +110,6 @@ fn accounts_whose_ids_changed_are_linked_again_not_doubled() {
     drop(accounts);
     run.refresh.set(true);
     let report = run.run_whole(&staff(3, "Pat"));
-    assert_eq!((report.exit.code(), report.linked_count, report.created_count), (0, 1, 0), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.linked_count, report.done.created_count), (0, 1, 0), "{report:?}");
     assert_eq!(run.accounts.borrow().by_id.len(), before);
 }

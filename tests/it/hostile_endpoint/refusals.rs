@@ -26,7 +26,7 @@ fn a_403_to_one_user_is_that_users_failure() {
     });
     let report = run.run_whole(THREE);
     check(&report, 3, OutstandingKind::Failed, 1);
-    assert_eq!(report.created_count, 2);
+    assert_eq!(report.done.created_count, 2);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
     run.run_whole("a a@x.example Anja|b b@x.example Ben");
     obey(&run);
     run.clock.fetch_add(6 * 60_000, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").updated_count, 1);
+    assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").done.updated_count, 1);
 }
 
 #[test]
