@@ -49,7 +49,7 @@ pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Outpu
         None => {
             let (reader, _) = deployment.state(Access::Read)?;
             let mut verified = vec![of_state(&reader)?];
-            for sink in &deployment.config.sinks {
+            for sink in deployment.config.sinks.iter().filter(|sink| sink.format.can_be_verified()) {
                 if let Some(path) = sink.file().filter(|path| path.exists()) {
                     verified.push(of_file(path, Some(&reader), Some(sink.place()))?);
                 }

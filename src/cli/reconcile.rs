@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::{Arguments, Output};
-use crate::config::{SinkConfig, SinkKind};
+use crate::config::SinkConfig;
 use crate::cycle::CycleOptions;
 use crate::cycle_thread::{CycleEnded, CycleStart, CycleThread};
 use crate::deployment::Deployment;
@@ -39,10 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
 /// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.
 fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
     let mut sinks = deployment.config.sinks.clone();
-    sinks.retain(|sink| match sink.kind {
-        SinkKind::File { .. } => true,
-        SinkKind::Stdout => !arguments.json,
-    });
+    sinks.retain(|sink| !(sink.is_stdout() && arguments.json));
     sinks
 }
 
@@ -113,8 +110,7 @@ fn output(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace], sin
     if arguments.json {
         return Output { exit: report.exit, text: format!("{}\n", cycle_document(report)) };
     }
-    let is_stuck =
-        |sink: &SinkConfig| sink.kind == SinkKind::Stdout && behind.iter().any(|behind| behind.name == sink.name);
+    let is_stuck = |sink: &SinkConfig| sink.is_stdout() && behind.iter().any(|behind| behind.name == sink.name);
     if sinks.iter().any(is_stuck) {
         // It would wait for the same reader for ever.
         tracing::warn!("nobody reads the standard output; `rhombus-sync status` shows how the cycle went");

@@ -88,6 +88,12 @@ impl SinkConfig {
         }
     }
 
+    /// Whether it writes to the standard output, which `--json` keeps for one document.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.kind == SinkKind::Stdout
+    }
+
     fn of(raw: &RawSink, absolute: &dyn Fn(&PathBuf) -> PathBuf) -> Result<Self, Fault> {
         let kind = match (raw.kind, &raw.path) {
             (RawKind::File, Some(path)) => SinkKind::File { path: absolute(path) },

@@ -54,14 +54,17 @@ impl HandThread {
     pub(super) fn start(config: &SinkConfig) -> std::io::Result<Option<Self>> {
         let Some(claim) = Claim::of(config.place()) else { return Ok(None) };
         let (asks, asked) = mpsc::channel();
-        let mut sink = sink::open(config);
+        let (mut sink, format) = (sink::open(config), config.format);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             let _claim = claim;
             // A worker that has ended does not wait for its answer.
             while let Ok(ask) = asked.recv() {
                 match ask {
                     Ask::Resume(delivered, answer) => drop(answer.send(sink.resume(delivered))),
-                    Ask::Deliver(events, answer) => drop(answer.send(sink.deliver(&events))),
+                    Ask::Deliver(events, answer) => {
+                        let events: Vec<_> = events.into_iter().map(|event| format.write(event)).collect();
+                        drop(answer.send(sink.deliver(&events)));
+                    }
                 }
             }
         })?;
