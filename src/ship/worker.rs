@@ -151,11 +151,12 @@ impl Shift {
             if is_last {
                 return if is_behind { self.leave(&reader, Duration::ZERO).await } else { Ok(None) };
             }
+            let wait = if is_behind { pause } else { LONGEST_PAUSE };
             pause = if is_behind { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
             tokio::select! {
                 () = self.told.to_leave() => {}
                 () = self.told.wake.notified() => {}
-                () = tokio::time::sleep(if is_behind { pause } else { LONGEST_PAUSE }) => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
