@@ -17,7 +17,6 @@ pub struct Counts {
 
 impl Counts {
     /// Each by its name in documents, texts and the log.
-    #[must_use]
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let Self { created_count, updated_count, linked_count, deactivated_count, deleted_count } = *self;
         [

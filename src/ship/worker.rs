@@ -171,11 +171,12 @@ impl Shift {
             if hand.is_some() || self.told.is_to_leave() {
                 return Ok(hand);
             }
-            if !is_noted && started.elapsed() >= PATIENCE {
-                if let Some(mut place) = self.behind(reader)? {
-                    self.note_stuck(&mut place, started.elapsed()).await?;
-                    is_noted = true;
-                }
+            if !is_noted
+                && started.elapsed() >= PATIENCE
+                && let Some(mut place) = self.behind(reader)?
+            {
+                self.note_stuck(&mut place, started.elapsed()).await?;
+                is_noted = true;
             }
             tokio::time::sleep(CLAIM_PAUSE).await;
         }
