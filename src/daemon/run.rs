@@ -56,7 +56,7 @@ pub(crate) fn run(config: &Path, mode: Mode) -> Result<(), Failure> {
     })
 }
 
-/// Every signal that the daemon obeys. Listened to before anything else is done: until then each of them ends the process.
+/// Every signal that the daemon obeys. It listens before it does anything else: until then each signal ends the process.
 struct Signals {
     stop: StopSignals,
     reload: Signal,
@@ -157,7 +157,7 @@ impl Daemon {
             self.ready();
             return Ok(());
         }
-        // One that a reload brings while the state is being opened is newer than the one that is read now.
+        // A reload while the state is being opened may bring a newer token than the one read now.
         self.token = None;
         let deployment = self.deployment.clone();
         let state = aside("opening", move || {
@@ -180,7 +180,7 @@ impl Daemon {
                 // A reload may have changed the sinks in the meantime.
                 sending.shipping.change(&self.deployment.config.sinks)?;
                 (self.token, self.sending) = (self.token.take().or(token), Some(sending));
-                // Whatever else was wanted meanwhile is done by the same cycle.
+                // The same cycle covers any other request made in the meantime.
                 let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);
                 self.triggers.want(source, refresh);
                 self.say(Latest::Active);
@@ -261,7 +261,7 @@ impl Daemon {
         moved
     }
 
-    /// Starts the cycle that is wanted. One that is wanted while nobody is managed is not owed for later.
+    /// Starts the requested cycle. A request made while the daemon is idle is dropped.
     fn next_cycle(&mut self) -> Result<(), Failure> {
         if self.running.is_some() || self.stopping || self.opening.is_some() {
             return Ok(());

@@ -193,7 +193,7 @@ impl Shift {
         Ok(Some(SinkPlace { name: self.config.name.clone(), ..place }))
     }
 
-    /// Where the sink stands; none if nothing is left for it.
+    /// The sink's position; `None` if no event is left for it.
     fn behind(&self, reader: &Connection) -> Result<Option<SinkPlace>, JournalError> {
         let places = store::sink_places(reader)?;
         let place = places.into_iter().find(|place| place.name == self.config.place());
@@ -202,7 +202,7 @@ impl Shift {
         Ok(is_behind.then_some(place))
     }
 
-    /// Notes a sink as stuck, if nothing else is known to be wrong with it.
+    /// Stores that a sink is stuck, unless it already has an error.
     async fn note_stuck(&self, place: &mut SinkPlace, silent_for: Duration) -> Result<(), JournalError> {
         if place.error.is_some() {
             return Ok(());
