@@ -45,12 +45,12 @@ pub(crate) fn intent_of(change: &Change, approved: bool, scope_version: i64) -> 
     let (names, reactivate) = match change {
         Change::Create { user, .. } => (user.names.clone(), false),
         Change::Update { wanted, reactivate, .. } => (wanted.as_ref().clone(), *reactivate),
-        Change::Remove { .. } => Default::default(),
+        Change::Remove { .. } | Change::Relink { .. } => Default::default(),
     };
     let ChangeKey { action, directory_id, scim_id } = change.key();
     Intent {
         key: ChangeKey { action, directory_id, scim_id },
-        kind: Some(change.guard_kind()),
+        kind: change.guard_kind(),
         user_name: change.user_name().clone(),
         names,
         reactivate,

@@ -39,7 +39,7 @@ pub(crate) fn wanted_again(intent: &OpenIntent, carried: &Names) -> String {
     match intent.key.action {
         Action::Delete => removal(Removal::Delete),
         Action::Deactivate => removal(Removal::Deactivate),
-        Action::Create | Action::Link | Action::Update => {
+        Action::Create | Action::Link | Action::Update | Action::Relink => {
             let (carried, wanted) = (Box::new(carried.clone()), Box::new(intent.names.clone()));
             let reactivate = intent.reactivate;
             Change::Update { directory_id, scim_id, user_name, carried, wanted, reactivate }.wanted()
@@ -74,6 +74,8 @@ impl<T: Transport> Apply<'_, T> {
             },
             Action::Update => self.recover_update(intent).await,
             Action::Deactivate | Action::Delete => self.recover_removal(intent).await,
+            // It has no intent: nothing is sent for it.
+            Action::Relink => Recovered::Ended,
         }
     }
 

@@ -6,14 +6,14 @@ use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    AccountState, Action, AnswerDoubt, Change, ClockDoubt, Mismatch, NotTried, OutstandingKind, OutstandingUser,
-    Reason, Removal, ScimId,
+    AccountState, Action, AnswerDoubt, Change, ClockDoubt, DirectoryId, Mismatch, NotTried, OutstandingKind,
+    OutstandingUser, Reason, Removal, ScimId,
 };
 use crate::outcome::Judged;
 use crate::scim::{Account, Permit, Read, ScimTarget, carries};
 use crate::session::{Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, Witness, hash_of, is_lost};
 use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
-use crate::store::Intent;
+use crate::store::{self, Intent};
 use std::ops::ControlFlow;
 
 /// If our clock differs from Rhombus's by more than this, nothing is removed, in milliseconds.
@@ -43,7 +43,7 @@ impl<T: Transport> Attempt<T> for Removing<'_, T> {
     async fn send(&mut self, target: &ScimTarget<T>, permit: &Permit<'_>) -> Read<Account> {
         match self.action {
             Action::Delete => Read { value: None, judged: target.delete(self.scim_id, permit).await },
-            Action::Deactivate | Action::Create | Action::Link | Action::Update => {
+            Action::Deactivate | Action::Create | Action::Link | Action::Update | Action::Relink => {
                 target.deactivate(self.scim_id, self.change.user_name(), permit).await
             }
         }
@@ -133,12 +133,18 @@ impl<T: Transport> Apply<'_, T> {
         Some(entry_for(change, OutstandingKind::Held, reason))
     }
 
+    /// Whether an externalId is the directory id of a user, or one that the user had before.
+    fn is_id_of(&self, external_id: &DirectoryId, id: &DirectoryId) -> bool {
+        let formerly = || self.session.state(store::formerly(self.session.context.reader, external_id)).flatten();
+        external_id == id || formerly().as_ref() == Some(id)
+    }
+
     /// Why this account must not be removed now, if there is a reason.
     fn removal_blocker(&self, change: &Change, account: &Account) -> Option<Reason> {
         if !carries(account, change.user_name()) {
             return Some(Mismatch::UserName.into());
         }
-        if account.external_id.as_ref().is_some_and(|external_id| external_id != change.directory_id()) {
+        if account.external_id.as_ref().is_some_and(|external_id| !self.is_id_of(external_id, change.directory_id())) {
             return Some(Mismatch::ExternalId.into());
         }
         let skew_ms = self.session.target().date().map_or(0, |date| self.session.now().since_ms(date));
@@ -229,7 +235,9 @@ impl<T: Transport> Apply<'_, T> {
         let mut tally = self.record.tally.borrow_mut();
         match action {
             Action::Delete => tally.done.deleted_count += 1,
-            Action::Deactivate | Action::Create | Action::Link | Action::Update => tally.done.deactivated_count += 1,
+            Action::Deactivate | Action::Create | Action::Link | Action::Update | Action::Relink => {
+                tally.done.deactivated_count += 1;
+            }
         }
     }
 }

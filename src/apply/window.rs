@@ -76,7 +76,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         self.session.write(|_| Ok(())).await;
         let names = changes.as_slice().iter().filter_map(|change| match change {
             Change::Create { user, .. } => Some(&user.user_name),
-            Change::Update { .. } | Change::Remove { .. } => None,
+            Change::Update { .. } | Change::Remove { .. } | Change::Relink { .. } => None,
         });
         self.session.prepare_look_ups(names).await;
         self.phase(&mut changes, &approved, &one_done).await;
@@ -116,6 +116,8 @@ impl<'a, T: Transport> Apply<'a, T> {
                 self.update(&change, update, intent).await;
             }
             Change::Remove { scim_id, removal, .. } => self.remove(&change, scim_id, *removal, intent).await,
+            // The guard holds it, and `approve` moves the link.
+            Change::Relink { .. } => self.record.leave(&change),
         }
     }
 

@@ -6,13 +6,13 @@ use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::http::Method;
-use crate::model::{Clock, Proof, SpokenBefore};
+use crate::model::{Clock, Proof, SpokenBefore, clean};
 use crate::plan::Usability;
 use crate::process::SystemClock;
 use crate::report::{export_document, export_lines};
 use crate::schedule::CronSchedule;
 use crate::store::Access;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -34,12 +34,10 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Output, Failure
                 "accounts": found.as_ref().map(|found| found.accounts_count),
                 "users": found.as_ref().map(|found| found.users_count),
                 "not_supported": found.as_ref().map(|found| names(&found.not_supported)),
-                "export": at_hand.as_ref().map(|at_hand| match at_hand {
-                    Ok(usability) | Err((Some(usability), _)) => export_document(usability),
-                    Err((None, _)) => Value::Null,
-                }),
-                "refused_whole": at_hand.as_ref().and_then(|at_hand| at_hand.as_ref().err())
-                    .map(|(_, failure)| json!({"error": failure.error, "hint": failure.hint})),
+                "export": at_hand.as_ref().and_then(|at_hand| at_hand.usability.as_ref()).map(export_document),
+                "groups_unnamed": at_hand.as_ref().map(|at_hand| &at_hand.groups_unnamed),
+                "refused_whole": at_hand.as_ref().and_then(|at_hand| at_hand.refused.as_ref())
+                    .map(|failure| json!({"error": failure.error, "hint": failure.hint})),
             })
         )));
     }
@@ -91,8 +89,17 @@ fn spoken_before(deployment: &Deployment) -> SpokenBefore {
     state.and_then(|(connection, _)| crate::store::spoken_before(&connection).ok()).unwrap_or_default()
 }
 
+/// How the export at hand is read.
+struct AtHand {
+    /// None: it cannot be read to its end.
+    usability: Option<Usability>,
+    groups_unnamed: BTreeSet<String>,
+    /// Why it would be refused whole.
+    refused: Option<Failure>,
+}
+
 /// How the export at hand is read; none where there is none yet.
-fn export_at_hand(deployment: &Deployment) -> Option<Result<Usability, (Option<Usability>, Failure)>> {
+fn export_at_hand(deployment: &Deployment) -> Option<AtHand> {
     let settings = &deployment.config.settings;
     if !settings.export_path.exists() {
         return None;
@@ -100,20 +107,22 @@ fn export_at_hand(deployment: &Deployment) -> Option<Result<Usability, (Option<U
     let surveyed =
         deployment.open_export().and_then(|mut export| survey(settings, &mut export, &spoken_before(deployment)));
     Some(match surveyed {
-        Ok(Survey { believed: Ok(_), usability, .. }) => Ok(usability),
-        Ok(Survey { believed: Err(error), usability, .. }) => Err((Some(usability), error.into())),
-        Err(error) => Err((None, error.into())),
+        Ok(Survey { believed, usability, groups_unnamed, .. }) => {
+            AtHand { usability: Some(usability), groups_unnamed, refused: believed.err().map(Into::into) }
+        }
+        Err(error) => AtHand { usability: None, groups_unnamed: BTreeSet::new(), refused: Some(error.into()) },
     })
 }
 
-fn export_text(at_hand: Option<&Result<Usability, (Option<Usability>, Failure)>>) -> String {
-    let (usability, failure) = match at_hand {
-        None => return "    there is none yet\n".to_owned(),
-        Some(Ok(usability)) => (Some(usability), None),
-        Some(Err((usability, failure))) => (usability.as_ref(), Some(failure)),
+fn export_text(at_hand: Option<&AtHand>) -> String {
+    let Some(AtHand { usability, groups_unnamed, refused }) = at_hand else {
+        return "    there is none yet\n".to_owned();
     };
-    let mut text = usability.map(|usability| export_lines(usability, "    ")).unwrap_or_default();
-    if let Some(failure) = failure {
+    let mut text = usability.as_ref().map(|usability| export_lines(usability, "    ")).unwrap_or_default();
+    for group in groups_unnamed {
+        let _ = writeln!(text, "    no record names the group {} of [scope]", clean(group));
+    }
+    if let Some(failure) = refused {
         let said = failure.error.get(1).or(failure.error.first()).map(String::as_str).unwrap_or_default();
         let hint = failure.hint.as_deref().unwrap_or_default().replace('\n', "\n    ");
         let _ = writeln!(text, "    it would be refused whole: {said}\n    hint: {hint}");
@@ -137,7 +146,7 @@ fn prove(deployment: &Deployment) -> Result<Found, Failure> {
     let settings = &deployment.config.settings;
     let mut export = deployment.open_export()?;
     export.check_age(SystemClock.now(), settings.max_age, None)?;
-    let Survey { read, usability: _, believed } = survey(settings, &mut export, &spoken_before(deployment))?;
+    let Survey { read, believed, .. } = survey(settings, &mut export, &spoken_before(deployment))?;
     believed?;
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();

@@ -61,7 +61,7 @@ fn gather(
     let (mut change, mut outstanding, mut hold) = (None, Vec::new(), None);
     if let Some((compared, of_plan)) = planned {
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
-        outstanding = of_plan.into_iter().filter(|entry| entry.directory_id.as_ref() == Some(&id)).collect();
+        outstanding = of_plan.into_iter().filter(|entry| entry.is_about(&id)).collect();
         // What the last cycle could not send stands until it goes on, though the plan has it again.
         if let Some(change) = &change {
             let waits = |stored: &OutstandingUser| {
@@ -73,12 +73,18 @@ fn gather(
             outstanding.extend(store::outstanding(reader)?.into_iter().filter(waits));
         }
         // What only a plan showed cannot be approved.
-        let held = compared.plan.held().iter().find(|change| *change.directory_id() == id).map(Change::key);
+        let held = compared.plan.held().iter().find(|change| change.is_about(&id)).map(Change::key);
         if let (Some(key), Some(current)) = (held, store::current_hold(reader)?) {
             let stored = store::held_of(reader, &current)?.unwrap_or_default();
             hold = stored.iter().any(|(stored, _)| *stored == key).then_some(current);
         }
     }
+    // An account that waits for a decision is this user's as much as that of the id before.
+    let former_id = outstanding.iter().find_map(|entry| entry.former_id.clone()).filter(|_| link.is_none());
+    let link = match former_id {
+        Some(former_id) => store::link_by_id(reader, &former_id)?,
+        None => link,
+    };
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
     let last_event = store::history(reader, &id)?.pop().map(|line| event_text(&line).trim_end().to_owned());
     let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());

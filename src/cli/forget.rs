@@ -5,9 +5,10 @@ use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
 use crate::failure::Failure;
-use crate::model::{Clock, Exit};
+use crate::model::{Clock, DirectoryId, Exit, ProvisionedUser};
 use crate::process::{SystemClock, user as operator};
 use crate::store;
+use rusqlite::Connection;
 use serde_json::json;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> {
@@ -15,6 +16,10 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     let (mut connection, _) = deployment.command()?;
     let id = deployment.find_user(&connection, user)?;
     let link = id.map(|id| store::link_by_id(&connection, &id)).transpose()?.flatten();
+    let link = match link {
+        Some(link) => Some(link),
+        None => formerly_linked(&connection, user)?,
+    };
     let Some(link) = link else {
         let hint = "a user is a directory id, a linked username, or a username of the export; only a linked one can be forgotten";
         return Err(Failure::new(
@@ -48,4 +53,14 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
         "{name} is linked no more; account {account} stays as it is\n\
          next: a cycle links it again if the directory still wants the user\n"
     )))
+}
+
+/// The link of a user whom the directory has under another id by now, by that id.
+fn formerly_linked(connection: &Connection, id: &str) -> rusqlite::Result<Option<ProvisionedUser>> {
+    let id = DirectoryId::new(id);
+    let held = store::outstanding(connection)?.into_iter().find(|entry| entry.is_about(&id));
+    match held.and_then(|entry| entry.former_id) {
+        Some(former_id) => store::link_by_id(connection, &former_id),
+        None => Ok(None),
+    }
 }

@@ -9,6 +9,7 @@ mod events;
 mod explain;
 mod forget;
 mod history;
+mod identity;
 mod plan;
 mod progress;
 mod reconcile;
@@ -20,6 +21,7 @@ use crate::failure::Failure;
 use crate::model::Exit;
 use crate::{daemon, logs, process};
 use clap::{Parser, Subcommand};
+use identity::SameUser;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,6 +88,9 @@ enum Command {
     Approve {
         /// The id of the hold, as the report shows it
         hold: Option<String>,
+        /// Of those held for their identity: say that the former user and the newcomer are two
+        #[arg(long, requires = "hold")]
+        as_new: bool,
     },
     /// Validate the configuration (reads no secrets)
     Check {
@@ -211,7 +216,7 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let takes_only = arguments.reconcile
-        || matches!(arguments.command, Some(Command::Plan { .. } | Command::Approve { hold: Some(_) }));
+        || matches!(arguments.command, Some(Command::Plan { .. } | Command::Approve { hold: Some(_), .. }));
     if (!arguments.only.is_empty() && !takes_only) || (arguments.expect.is_some() && !arguments.reconcile) {
         return Err(Failure::usage("--only needs --reconcile, plan or approve HOLD; --expect needs --reconcile"));
     }
@@ -223,7 +228,10 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
-        (Some(Command::Approve { hold }), false) => approve::run(arguments, hold.as_deref()),
+        (Some(Command::Approve { hold, as_new }), false) => {
+            let identity = if *as_new { SameUser::No } else { SameUser::Yes };
+            approve::run(arguments, hold.as_deref(), identity)
+        }
         (Some(Command::Check { online }), false) => check::run(arguments, *online),
         (Some(Command::Forget { user }), false) => forget::run(arguments, user),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),

@@ -6,7 +6,7 @@ use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{Clock, Moment, OutstandingKind};
 use crate::process::SystemClock;
-use crate::report::{outstanding_text, users_of};
+use crate::report::{groups_document, groups_text, outstanding_text, users_of};
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access, SinkPlace};
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let head = store::head_of(&reader)?;
     let places = store::sink_places(&reader)?;
     let hold = store::current_hold(&reader)?;
+    let groups_unnamed = store::unnamed_groups(&reader)?;
     let next_cycle = next_cycle(&deployment, SystemClock.now());
     let last_cycle: Value =
         installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -31,6 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
             "last_cycle": last_cycle,
             "last_good_cycle": installation.last_good_cycle_at.map(|at| at.to_string()),
             "next_cycle": next_cycle.map(|at| at.to_string()),
+            "groups_unnamed": groups_document(&groups_unnamed),
             "hold": hold.as_ref().map(|hold| hold.as_str()),
             "sinks": sinks.iter().map(Standing::document).collect::<Vec<_>>(),
         });
@@ -50,6 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     if let Some(result) = last_cycle["result"].as_str() {
         let _ = writeln!(text, "  last cycle: {result} ({})", last_cycle["cycle"].as_str().unwrap_or_default());
     }
+    groups_text(&mut text, &groups_unnamed);
     outstanding_text(&mut text, &outstanding, SystemClock.now());
     if let Some(hold) = &hold {
         let _ = writeln!(text, "  next: `rhombus-sync approve {hold}` releases exactly what is held, for one hour");

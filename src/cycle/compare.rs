@@ -8,7 +8,9 @@ use crate::model::{
     ClockDoubt, Column, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue,
     Seen,
 };
-use crate::plan::{self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Plan, ScopeVersions, Whole};
+use crate::plan::{
+    self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Plan, ScopeVersions, Whole,
+};
 use crate::source::{self, Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
@@ -51,6 +53,8 @@ pub struct Compared {
     pub vanished: Vec<DirectoryId>,
     /// If some links still have earlier settings: the users among them who are no longer wanted.
     pub left_behind: Option<Vec<DirectoryId>>,
+    /// What the export says of the groups of `[scope]`.
+    pub groups: GroupsSeen,
 }
 
 /// Inputs of a comparison besides export and snapshot.
@@ -89,6 +93,8 @@ pub fn compare(
         doubled: Duplicates::default(),
         scope_versions: scope_versions(reader, settings)?,
         seen,
+        told_apart: store::told_apart(reader)?,
+        groups: store::group_memory(reader)?,
     };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
@@ -99,7 +105,7 @@ pub fn compare(
     if export.expects_states(&read.spoken) {
         (plan, read, silent) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
     }
-    if duplicate_finder.nominate() {
+    if duplicate_finder.nominate(std::mem::take(&mut plan.absent)) {
         export.read(&mut |user| duplicate_finder.look(user))?;
         inputs.doubled = duplicate_finder.doubled();
         if inputs.doubled != Duplicates::default() {
@@ -107,7 +113,8 @@ pub fn compare(
         }
     }
     let sightings = std::mem::take(&mut plan.sightings);
-    let only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
+    let mut only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
+    only.iter_mut().for_each(|users| with_both_ids(users, &plan));
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
     let mut ledger = store::ledger(reader, now, settings.window)?;
     ledger.limits.clone_from(&settings.limits);
@@ -117,6 +124,7 @@ pub fn compare(
         ledger.removals_stopped = Some(ClockDoubt::BehindLog(behind_ms / 1000));
     }
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
+    let groups = std::mem::take(&mut plan.groups);
     let mut plan = plan::approve(plan, &ledger);
     if let Some(users) = &only {
         vanished.retain(|id| users.contains(id));
@@ -131,7 +139,19 @@ pub fn compare(
         renamed_there,
         planned_at: now,
         left_behind: moved_on,
+        groups,
     })
+}
+
+/// Whose id changed is meant by either.
+fn with_both_ids(users: &mut BTreeSet<DirectoryId>, plan: &Plan) {
+    for change in &plan.changes {
+        if let Some(former_id) = change.former_id()
+            && (users.contains(former_id) || users.contains(change.directory_id()))
+        {
+            users.extend([former_id.clone(), change.directory_id().clone()]);
+        }
+    }
 }
 
 /// The scope versions under which users were last wanted, including the present one.

@@ -11,6 +11,7 @@ use crate::model::{
     Action, ChangeKey, DirectoryId, Exit, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason, Spoken,
     UserName, chain,
 };
+use crate::plan::GroupsSeen;
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
 use crate::session::{End, EndpointSeen, Session};
 use crate::source::SourceError;
@@ -44,6 +45,8 @@ pub(super) struct CycleEnd {
     pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
     /// If the scope version changes: the users who are not wanted under the new one.
     pub(super) left_behind: Option<Vec<DirectoryId>>,
+    /// What the export that was read says of the groups of `[scope]`.
+    pub(super) groups: Option<GroupsSeen>,
     /// Whether the guard holds removals because the state was restored.
     holds_restored: bool,
 }
@@ -103,6 +106,7 @@ impl CycleEnd {
             held: Vec::new(),
             approved: None,
             left_behind: None,
+            groups: None,
             holds_restored: false,
         }
     }
@@ -129,6 +133,7 @@ impl CycleEnd {
         self.held = plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);
+        self.groups = Some(compared.groups.clone());
         self.holds_restored = plan.holds_restored();
     }
 
@@ -310,6 +315,7 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
         outstanding: Vec::new(),
         hold: None,
         plan: String::new(),
+        groups_unnamed: Vec::new(),
         token: TokenProof::Unknown,
         resume: Resume::WithTheNext,
         took_ms: 0,

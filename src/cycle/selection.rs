@@ -44,8 +44,10 @@ impl Selection {
         let mut wanted = Vec::new();
         for text in texts {
             let mut one = Wanted { text: text.clone(), folded: folded(text), found: None };
-            if let Some(link) = store::link_by_id(reader, &DirectoryId::new(text.as_str()))? {
-                one.offer(Rank::Id, &link.directory_id);
+            let id = DirectoryId::new(text.as_str());
+            match store::link_by_id(reader, &id)? {
+                Some(link) => one.offer(Rank::Id, &link.directory_id),
+                None => store::formerly(reader, &id)?.iter().for_each(|now| one.offer(Rank::Id, now)),
             }
             if let Some(link) = store::link_of(reader, &one.folded)? {
                 one.offer(Rank::LinkedName, &link.directory_id);
@@ -90,7 +92,11 @@ pub fn find_user(
     open_export: impl FnOnce() -> Option<Export>,
 ) -> rusqlite::Result<Option<DirectoryId>> {
     let id = DirectoryId::new(text);
-    if store::link_by_id(reader, &id)?.is_some() || !store::history(reader, &id)?.is_empty() {
+    let linked = store::link_by_id(reader, &id)?.is_some();
+    if let (false, Some(now)) = (linked, store::formerly(reader, &id)?) {
+        return Ok(Some(now));
+    }
+    if linked || !store::history(reader, &id)?.is_empty() {
         return Ok(Some(id));
     }
     if let Some(link) = store::link_of(reader, &folded(text))? {

@@ -3,9 +3,10 @@
 use super::believe::believable;
 use crate::config::Settings;
 use crate::model::{Column, SpokenBefore};
-use crate::plan::Usability;
 use crate::plan::mapping::map_record;
+use crate::plan::{UnnamedSoFar, Usability};
 use crate::source::{Export, ExportRead, SourceError};
+use std::collections::BTreeSet;
 
 /// How an export is understood.
 pub struct Survey {
@@ -13,6 +14,8 @@ pub struct Survey {
     pub read: ExportRead,
     /// How many of its records can be used.
     pub usability: Usability,
+    /// Groups of `[scope]` that no record names.
+    pub groups_unnamed: BTreeSet<String>,
     /// The columns that are empty now but were not before, or why the export is refused whole.
     pub believed: Result<Vec<Column>, SourceError>,
 }
@@ -24,13 +27,17 @@ pub struct Survey {
 pub fn survey(settings: &Settings, export: &mut Export, before: &SpokenBefore) -> Result<Survey, SourceError> {
     let look = |export: &mut Export| {
         let mut usability = Usability::default();
-        let read = export.read(&mut |user| usability.note(&map_record(user, &settings.scope)))?;
-        Ok::<_, SourceError>((read, usability))
+        let mut unnamed = UnnamedSoFar::of(&settings.scope);
+        let read = export.read(&mut |user| {
+            usability.note(&map_record(user, &settings.scope));
+            unnamed.note(&user.groups);
+        })?;
+        Ok::<_, SourceError>((read, usability, unnamed))
     };
-    let (mut read, mut usability) = look(export)?;
+    let (mut read, mut usability, unnamed) = look(export)?;
     if export.expects_states(&read.spoken) {
-        (read, usability) = look(export)?;
+        (read, usability, _) = look(export)?;
     }
     let believed = believable(settings, export, &read, &usability, before);
-    Ok(Survey { read, usability, believed })
+    Ok(Survey { read, usability, groups_unnamed: unnamed.names().clone(), believed })
 }

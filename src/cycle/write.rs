@@ -80,6 +80,16 @@ impl Writer {
         if let Some(spoken) = &end.spoken {
             store::note_spoken(transaction, self.directory_number, spoken)?;
         }
+        if let Some(groups) = end.groups.take() {
+            store::note_groups(
+                transaction,
+                &groups,
+                end.only.is_none(),
+                end.row.export_written_at.unwrap_or(end.row.now),
+            )?;
+        }
+        end.report.groups_unnamed = store::unnamed_groups(transaction)?;
+        store::forget_told_apart(transaction)?;
         let Some(outstanding) = end.outstanding.take() else { return Ok(()) };
         let cycle = (&self.cycle, self.source);
         end.report.outstanding =

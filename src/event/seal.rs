@@ -180,7 +180,7 @@ fn escape(json: Vec<u8>) -> String {
 pub(crate) fn event_type_of(action: Action) -> super::EventType {
     match action {
         Action::Create => super::EventType::UserCreateProvision,
-        Action::Link | Action::Update => super::EventType::UserUpdateProvision,
+        Action::Link | Action::Update | Action::Relink => super::EventType::UserUpdateProvision,
         Action::Deactivate => super::EventType::UserDeprovision,
         Action::Delete => super::EventType::UserDeleteProvision,
     }

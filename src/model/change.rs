@@ -1,6 +1,6 @@
 //! Planned changes: what is to be done, to whom, and why.
 
-use super::{DesiredUser, DirectoryId, Names, ScimId, UserName, clean};
+use super::{Cause, DesiredUser, DirectoryId, GuardKind, Names, ScimId, UserName, clean, letters_lost};
 use serde::{Deserialize, Serialize};
 
 /// What is done to an account.
@@ -17,6 +17,8 @@ pub enum Action {
     Deactivate,
     /// DELETE.
     Delete,
+    /// A link moves to the id that the directory gave its user; nothing is sent.
+    Relink,
 }
 
 impl Action {
@@ -29,13 +31,14 @@ impl Action {
             Self::Update => "update",
             Self::Deactivate => "deactivate",
             Self::Delete => "delete",
+            Self::Relink => "relink",
         }
     }
 
     /// Parses that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Create, Self::Link, Self::Update, Self::Deactivate, Self::Delete]
+        [Self::Create, Self::Link, Self::Update, Self::Deactivate, Self::Delete, Self::Relink]
             .into_iter()
             .find(|action| action.as_str() == name)
     }
@@ -45,7 +48,7 @@ impl Action {
     pub const fn removes(self) -> bool {
         match self {
             Self::Deactivate | Self::Delete => true,
-            Self::Create | Self::Link | Self::Update => false,
+            Self::Create | Self::Link | Self::Update | Self::Relink => false,
         }
     }
 }
@@ -70,73 +73,6 @@ impl Removal {
     }
 }
 
-worded! {
-    /// Why a change is planned.
-    Cause {
-        Wanted = "wanted", "wanted by the directory";
-        NameChanged = "name_changed", "name changed in the directory";
-        Gone = "absent", "missing from the export";
-        OutOfGroups = "out_of_group", "not in any scoped group";
-        Suspended = "suspended", "suspended in the directory";
-        Staged = "staged", "staged in the directory";
-        Vanished = "vanished", "wanted by the directory, but the account at Rhombus is gone";
-        ScopeChanged = "configuration_scope", "the configuration: [scope] was changed and no longer includes this user";
-        SourceChanged = "configuration_directory", "the configuration: [directory] was changed and the new source lacks this user";
-    }
-}
-
-impl Cause {
-    /// Whether an edit of our own configuration asks for it, not the directory.
-    #[must_use]
-    pub const fn is_configuration(self) -> bool {
-        match self {
-            Self::ScopeChanged | Self::SourceChanged => true,
-            Self::Wanted
-            | Self::NameChanged
-            | Self::Gone
-            | Self::OutOfGroups
-            | Self::Suspended
-            | Self::Staged
-            | Self::Vanished => false,
-        }
-    }
-}
-
-/// The kinds of change that the guard counts separately.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum GuardKind {
-    /// Missing from the export, or from the scoped groups.
-    Absent,
-    /// The export says suspended or staged, which is stronger evidence.
-    Suspended,
-    /// A new account.
-    Create,
-    /// New names.
-    Update,
-}
-
-impl GuardKind {
-    /// In the order in which they are shown.
-    pub const ALL: [Self; 4] = [Self::Absent, Self::Suspended, Self::Create, Self::Update];
-
-    /// The name in the configuration and in the state.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Absent => "absent",
-            Self::Suspended => "suspended",
-            Self::Create => "create",
-            Self::Update => "update",
-        }
-    }
-
-    /// Parses that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-}
-
 /// An account attribute that we set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FieldName {
@@ -150,6 +86,8 @@ pub enum FieldName {
     ExternalId,
     /// `active`, set only to reactivate an account found inactive.
     Active,
+    /// The directory id of a link; no attribute of the account.
+    DirectoryId,
 }
 
 impl FieldName {
@@ -162,6 +100,7 @@ impl FieldName {
             Self::FamilyName => "name.familyName",
             Self::ExternalId => "externalId",
             Self::Active => "active",
+            Self::DirectoryId => "directory_id",
         }
     }
 }
@@ -228,6 +167,17 @@ pub enum Change {
         /// Why it is removed.
         cause: Cause,
     },
+    /// Move a link to another directory id: the guard holds it, and only an administrator does it.
+    Relink {
+        /// The id that the directory has now.
+        directory_id: DirectoryId,
+        /// The id under which the account is linked.
+        former_id: DirectoryId,
+        /// Which account.
+        scim_id: ScimId,
+        /// The userName it carries.
+        user_name: UserName,
+    },
 }
 
 impl Change {
@@ -238,6 +188,7 @@ impl Change {
             Self::Create { .. } => Action::Create,
             Self::Update { .. } => Action::Update,
             Self::Remove { removal, .. } => removal.action(),
+            Self::Relink { .. } => Action::Relink,
         }
     }
 
@@ -246,8 +197,25 @@ impl Change {
     pub fn directory_id(&self) -> &DirectoryId {
         match self {
             Self::Create { user, .. } => &user.id,
-            Self::Update { directory_id, .. } | Self::Remove { directory_id, .. } => directory_id,
+            Self::Update { directory_id, .. }
+            | Self::Remove { directory_id, .. }
+            | Self::Relink { directory_id, .. } => directory_id,
         }
+    }
+
+    /// The other id by which the user may be asked for.
+    #[must_use]
+    pub fn former_id(&self) -> Option<&DirectoryId> {
+        match self {
+            Self::Relink { former_id, .. } => Some(former_id),
+            Self::Create { .. } | Self::Update { .. } | Self::Remove { .. } => None,
+        }
+    }
+
+    /// Whether it is about the user with this id.
+    #[must_use]
+    pub fn is_about(&self, id: &DirectoryId) -> bool {
+        self.directory_id() == id || self.former_id() == Some(id)
     }
 
     /// The account, if there is one.
@@ -255,7 +223,7 @@ impl Change {
     pub fn scim_id(&self) -> Option<&ScimId> {
         match self {
             Self::Create { .. } => None,
-            Self::Update { scim_id, .. } | Self::Remove { scim_id, .. } => Some(scim_id),
+            Self::Update { scim_id, .. } | Self::Remove { scim_id, .. } | Self::Relink { scim_id, .. } => Some(scim_id),
         }
     }
 
@@ -264,7 +232,9 @@ impl Change {
     pub fn user_name(&self) -> &UserName {
         match self {
             Self::Create { user, .. } => &user.user_name,
-            Self::Update { user_name, .. } | Self::Remove { user_name, .. } => user_name,
+            Self::Update { user_name, .. } | Self::Remove { user_name, .. } | Self::Relink { user_name, .. } => {
+                user_name
+            }
         }
     }
 
@@ -274,20 +244,17 @@ impl Change {
         match self {
             Self::Create { vanished: true, .. } => Cause::Vanished,
             Self::Create { vanished: false, .. } => Cause::Wanted,
+            Self::Update { carried, wanted, .. } if letters_lost(carried, wanted) => Cause::LettersLost,
             Self::Update { .. } => Cause::NameChanged,
             Self::Remove { cause, .. } => *cause,
+            Self::Relink { .. } => Cause::Identity,
         }
     }
 
-    /// The guard's limit that it counts against.
+    /// The guard's limit that it counts against; none for what sends nothing.
     #[must_use]
-    pub fn guard_kind(&self) -> GuardKind {
-        match self.cause() {
-            Cause::Wanted | Cause::Vanished => GuardKind::Create,
-            Cause::NameChanged => GuardKind::Update,
-            Cause::Gone | Cause::OutOfGroups | Cause::ScopeChanged | Cause::SourceChanged => GuardKind::Absent,
-            Cause::Suspended | Cause::Staged => GuardKind::Suspended,
-        }
+    pub fn guard_kind(&self) -> Option<GuardKind> {
+        self.cause().guard_kind()
     }
 
     /// Its identity, stable across cycles.
@@ -318,6 +285,10 @@ impl Change {
                 fields
             }
             Self::Remove { .. } => Vec::new(),
+            Self::Relink { directory_id, former_id, .. } => {
+                let (from, to) = (Some(former_id.as_str().into()), Some(directory_id.as_str().into()));
+                vec![Field { name: FieldName::DirectoryId, from, to }]
+            }
         }
     }
 }

@@ -6,11 +6,14 @@
 #[macro_use]
 mod worded;
 
+mod cause;
 mod change;
 mod column;
 mod config_keys;
 mod exit;
+mod group;
 mod layout;
+mod letters;
 mod outstanding;
 mod policy;
 mod reason;
@@ -19,11 +22,14 @@ mod text;
 mod time;
 mod user;
 
-pub use change::{Action, Cause, Change, ChangeKey, Field, FieldName, GuardKind, Removal};
+pub use cause::{Cause, GuardKind};
+pub use change::{Action, Change, ChangeKey, Field, FieldName, Removal};
 pub use column::Column;
 pub use config_keys::ConfigKeys;
 pub use exit::Exit;
+pub use group::UnnamedGroup;
 pub use layout::{ColumnName, Layout, Share, Spoken, SpokenBefore, StateWords, WithoutState};
+pub use letters::letters_lost;
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{

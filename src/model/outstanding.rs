@@ -55,6 +55,8 @@ pub struct OutstandingUser {
     pub kind: OutstandingKind,
     /// The user; `None` if the record matches no known user.
     pub directory_id: Option<DirectoryId>,
+    /// The id under which the account is linked, where the directory has the user under another one by now.
+    pub former_id: Option<DirectoryId>,
     /// The username; `None` if none is known.
     pub username: Option<UserName>,
     /// Why the change is not done.
@@ -88,6 +90,7 @@ impl OutstandingUser {
         Self {
             kind,
             directory_id: id.cloned(),
+            former_id: None,
             username: name.cloned(),
             reason: reason.into(),
             action: None,
@@ -98,6 +101,12 @@ impl OutstandingUser {
             scim_id: None,
             fields: Vec::new(),
         }
+    }
+
+    /// Whether it is about the user with this id.
+    #[must_use]
+    pub fn is_about(&self, id: &DirectoryId) -> bool {
+        self.directory_id.as_ref() == Some(id) || self.former_id.as_ref() == Some(id)
     }
 
     /// Sets the linked account.

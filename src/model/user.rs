@@ -149,6 +149,8 @@ pub struct ProvisionedUser {
     pub foreign: bool,
     /// The scope version under which the user was last wanted.
     pub settings: i64,
+    /// Of which groups of `[scope]` it was a member then, by the number of that set; 0: not known.
+    pub wanted_by: i64,
     /// Accepted updates in a row that did not change the account.
     pub futile_count: u32,
     /// The digest of the names that those updates wanted.
@@ -168,6 +170,8 @@ pub struct RowView<'r> {
     pub active: bool,
     /// The scope version under which the user was last wanted.
     pub settings: i64,
+    /// Of which groups of `[scope]` it was a member then, by the number of that set; 0: not known.
+    pub wanted_by: i64,
 }
 
 impl ProvisionedUser {
@@ -180,6 +184,7 @@ impl ProvisionedUser {
             family: self.names.family.as_deref().unwrap_or_default(),
             active: self.active && !self.foreign,
             settings: self.settings,
+            wanted_by: self.wanted_by,
         }
     }
 }

@@ -3,12 +3,13 @@
 //! The caller joins: it gives each record with the row of its id, then every row that no record named. Nothing is
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
+use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
 use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
-    NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, Reason, RecordFault,
-    Removal, Removals, RowView, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
+    NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
+    RowView, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,10 @@ pub struct Inputs {
     pub scope_versions: ScopeVersions,
     /// Accounts that a refresh found other than the snapshot has them.
     pub seen: BTreeMap<DirectoryId, Seen>,
+    /// Pairs of a link's id and a newcomer's of which a person said that they are two users.
+    pub told_apart: BTreeSet<(DirectoryId, DirectoryId)>,
+    /// What is remembered of the groups of `[scope]`.
+    pub groups: GroupMemory,
 }
 
 /// What the end of a reading tells.
@@ -74,9 +79,12 @@ pub struct Comparison {
     pub(super) nobody: BTreeMap<RecordFault, u64>,
     pub(super) nobody_in_scope: bool,
     /// Earlier settings under which a record that names nobody could be a user in scope.
-    doubtful: BTreeSet<i64>,
+    pub(super) doubtful: BTreeSet<i64>,
     /// Users in doubt of whom just the same is wanted.
     again: BTreeSet<DirectoryId>,
+    /// Links whose users the export has under another id, and what it asks for.
+    pub(super) known_otherwise: BTreeMap<DirectoryId, Requested>,
+    pub(super) groups: GroupWatch,
     usability: Usability,
 }
 
@@ -85,6 +93,7 @@ impl Comparison {
     #[must_use]
     pub fn new(inputs: Inputs) -> Self {
         Self {
+            groups: GroupWatch::new(&inputs.scope),
             inputs,
             plan: Plan::default(),
             missing: Vec::new(),
@@ -96,6 +105,7 @@ impl Comparison {
             nobody_in_scope: false,
             doubtful: BTreeSet::new(),
             again: BTreeSet::new(),
+            known_otherwise: BTreeMap::new(),
             usability: Usability::default(),
         }
     }
@@ -112,6 +122,10 @@ impl Comparison {
             && !self.inputs.scope_versions.is_earlier(row.settings)
             && self.doubled(user).is_none()
             && map_record(user, &self.inputs.scope).is_ok_and(|mapped| mapped.is_met_by(row));
+        if let (true, RawValue::Text(id)) = (met, &user.id) {
+            self.groups.note(&user.groups);
+            self.groups.wanted(id, &user.groups, &self.inputs.scope, row.wanted_by);
+        }
         self.plan.unchanged_count += u64::from(met);
         self.usability.wanted_count += u64::from(met);
         met
@@ -121,6 +135,7 @@ impl Comparison {
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
         let verdict = map_record(user, &self.inputs.scope);
         let doubled = self.doubled(user);
+        self.groups.note(&user.groups);
         if let Some(row) = row.filter(|row| self.inputs.scope_versions.is_earlier(row.settings)) {
             let same_person = |mapped: &MappedUser<'_>| {
                 !self.inputs.scope_versions.may_be_another(row, &UserName::of_account(mapped.user_name))
@@ -173,12 +188,14 @@ impl Comparison {
     pub fn finish(mut self, whole: Whole, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) -> Plan {
         let claimed = self.settle_claims(holder);
         for row in std::mem::take(&mut self.missing) {
-            self.absent(&row, whole, &claimed);
+            self.absent(row, whole, &claimed);
         }
+        self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
         self.settle_user_names(holder);
         self.list_in_doubt();
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
         self.plan.outstanding.sort_by(OutstandingUser::order);
+        self.plan.groups = self.groups.into_seen(&self.inputs.scope);
         self.plan
     }
 
@@ -207,23 +224,30 @@ impl Comparison {
             self.plan.unchanged_count += u64::from(row.is_some());
             return;
         }
+        if row.is_none()
+            && let Some(row) = self.known_as(mapped)
+        {
+            return self.under_another_id(user, mapped, &row);
+        }
         match (mapped.ask, row) {
-            (Requested::Provision, Some(row)) => match self.inputs.seen.get(&row.directory_id).cloned() {
-                Some(seen) => self.drifted(mapped, row, seen),
-                None => self.provisioned(mapped, row),
-            },
+            (Requested::Provision, Some(row)) => {
+                self.groups.wanted(mapped.id, &user.groups, &self.inputs.scope, row.wanted_by);
+                match self.inputs.seen.get(&row.directory_id).cloned() {
+                    Some(seen) => self.drifted(mapped, row, seen),
+                    None => self.provisioned(mapped, row),
+                }
+            }
             (Requested::Provision, None) => {
+                self.groups.wanted(mapped.id, &user.groups, &self.inputs.scope, 0);
                 let user = mapped.to_user();
                 self.change(Change::Create { user, after_removal_of: None, vanished: false });
             }
             (Requested::Withhold(state), Some(row)) => {
                 let cause = if state == UserState::Staged { Cause::Staged } else { Cause::Suspended };
-                let cause = self.inputs.scope_versions.cause_of_record(user, row, cause);
-                self.remove(row, self.inputs.policy.on_suspended, cause);
+                self.unwanted(user, row, self.inputs.policy.on_suspended, cause);
             }
             (Requested::OutOfScope, Some(row)) => {
-                let cause = self.inputs.scope_versions.cause_of_record(user, row, Cause::OutOfGroups);
-                self.remove(row, self.inputs.policy.on_removed, cause);
+                self.unwanted(user, row, self.inputs.policy.on_removed, Cause::OutOfGroups)
             }
             (Requested::Withhold(_) | Requested::OutOfScope, None) => {}
         }
@@ -289,57 +313,6 @@ impl Comparison {
         self.change(change);
     }
 
-    fn remove(&mut self, row: &ProvisionedUser, policy: Removals, cause: Cause) {
-        let Some(removal) = policy.removal() else {
-            let (id, name) = (Some(&row.directory_id), Some(&row.user_name));
-            let entry = OutstandingUser::new(OutstandingKind::Kept, id, name, Reason::Kept(cause));
-            return self.plan.outstanding.push(entry.account(&row.scim_id));
-        };
-        self.change(Change::Remove {
-            directory_id: row.directory_id.clone(),
-            scim_id: row.scim_id.clone(),
-            user_name: row.user_name.clone(),
-            removal,
-            cause,
-        });
-    }
-
-    fn absent(&mut self, row: &ProvisionedUser, whole: Whole, claimed: &BTreeSet<DirectoryId>) {
-        let in_doubt = |doubt: &InDoubt| doubt.again.is_none();
-        if claimed.contains(&row.directory_id) || self.inputs.in_doubt.get(&row.directory_id).is_some_and(in_doubt) {
-            return;
-        }
-        if self.inputs.scope.protects(row.user_name.as_str()) {
-            self.plan.unchanged_count += 1;
-            return;
-        }
-        let waits = |reason: NotTried, removal: Removal| {
-            OutstandingUser::new(OutstandingKind::Waiting, Some(&row.directory_id), Some(&row.user_name), reason)
-                .action(removal.action())
-                .account(&row.scim_id)
-        };
-        let (policy, cause) =
-            (self.inputs.policy.on_removed, self.inputs.scope_versions.cause_of_absence(row, &self.doubtful));
-        let Some(removal) = policy.removal() else {
-            self.remove(row, policy, cause);
-            return;
-        };
-        if self.nobody_in_scope {
-            self.plan.outstanding.push(waits(NotTried::UnnamedRecord, removal));
-            return;
-        }
-        let seen_before = self.inputs.absences.get(&row.directory_id).is_some_and(|first| *first != whole.written_at);
-        if whole.proof == Proof::Unproven && !seen_before {
-            self.plan.sightings.push(row.directory_id.clone());
-            self.plan.outstanding.push(waits(NotTried::Unproven, removal));
-            return;
-        }
-        if whole.proof == Proof::Unproven {
-            self.plan.sightings.push(row.directory_id.clone());
-        }
-        self.remove(row, policy, cause);
-    }
-
     /// Plans a change, unless its last try is in doubt, or failed and is not due again.
     pub(super) fn change(&mut self, change: Change) {
         let id = change.directory_id();
@@ -376,7 +349,7 @@ impl Comparison {
 
 fn rank(change: &Change) -> u8 {
     match change {
-        Change::Remove { .. } => 0,
+        Change::Relink { .. } | Change::Remove { .. } => 0,
         Change::Update { .. } => 1,
         Change::Create { .. } => 2,
     }

@@ -1,11 +1,12 @@
-//! Two records with one id, or two ids with one username: both are unusable, and the users they stand for present.
+//! Two records with one id, or two ids with one username: both are unusable, and the users they stand for present. And a
+//! record with the username of a link whose id no record has: it may be the same user.
 //!
 //! A hash of each id and of each folded name is kept while reading, 16 bytes a record. Two equal hashes only nominate: a
 //! second reading of the same handle looks at those records themselves, and its findings decide.
 
 use super::mapping::valid_id;
-use crate::model::{DirectoryUser, RawValue, UserName};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use crate::model::{DirectoryUser, ProvisionedUser, RawValue, UserName, folded};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The hashes of one reading.
@@ -26,6 +27,9 @@ struct Found {
     names: HashSet<u64>,
     records_by_id: BTreeMap<String, u32>,
     ids_by_name: BTreeMap<String, BTreeSet<String>>,
+    /// Links whose ids no record has, by the hash of their usernames.
+    absent: HashMap<u64, Vec<ProvisionedUser>>,
+    namesakes: BTreeMap<String, ProvisionedUser>,
 }
 
 /// What a second reading proved.
@@ -35,6 +39,8 @@ pub struct Duplicates {
     pub ids: BTreeSet<String>,
     /// Ids whose username another id carries too.
     pub by_name: BTreeSet<String>,
+    /// Records with the username of a link whose id no record has: by their id, that link.
+    pub namesakes: BTreeMap<String, ProvisionedUser>,
 }
 
 impl DuplicateFinder {
@@ -52,13 +58,20 @@ impl DuplicateFinder {
         }
     }
 
-    /// Whether a second reading is needed; then give each record to [`DuplicateFinder::look`].
-    pub fn nominate(&mut self) -> bool {
+    /// Whether a second reading is needed; then give each record to [`DuplicateFinder::look`]. `absent`: the links whose ids
+    /// no record has.
+    pub fn nominate(&mut self, absent: Vec<ProvisionedUser>) -> bool {
         let ids = std::mem::take(&mut self.ids);
         let ids = if self.ids_out_of_order { repeated(ids) } else { HashSet::new() };
-        let names = repeated(std::mem::take(&mut self.names));
-        let needed = !ids.is_empty() || !names.is_empty();
-        self.found = Some(Found { ids, names, ..Found::default() });
+        let names = std::mem::take(&mut self.names);
+        let mut absent_by_name: HashMap<u64, Vec<ProvisionedUser>> = HashMap::new();
+        for row in absent {
+            absent_by_name.entry(hash_of_name(row.user_name.as_str())).or_default().push(row);
+        }
+        let has_namesakes = !absent_by_name.is_empty() && names.iter().any(|name| absent_by_name.contains_key(name));
+        let names = repeated(names);
+        let needed = !ids.is_empty() || !names.is_empty() || has_namesakes;
+        self.found = Some(Found { ids, names, absent: absent_by_name, ..Found::default() });
         needed
     }
 
@@ -68,11 +81,16 @@ impl DuplicateFinder {
         if found.ids.contains(&xxh3_64(id.as_bytes())) {
             *found.records_by_id.entry(id.to_string()).or_default() += 1;
         }
-        if let RawValue::Text(name) = &user.username
-            && found.names.contains(&hash_of_name(name))
-        {
+        let RawValue::Text(name) = &user.username else { return };
+        let hash = hash_of_name(name);
+        if found.names.contains(&hash) {
             let name = UserName::of_account(name).casefolded();
             found.ids_by_name.entry(name).or_default().insert(id.to_string());
+        }
+        if let Some(rows) = found.absent.get(&hash) {
+            let same = |row: &&ProvisionedUser| row.user_name.folded() == folded(name);
+            let namesake = rows.iter().find(same).map(|row| (id.to_string(), row.clone()));
+            found.namesakes.extend(namesake);
         }
     }
 
@@ -83,6 +101,7 @@ impl DuplicateFinder {
         Duplicates {
             ids: found.records_by_id.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect(),
             by_name: found.ids_by_name.into_values().filter(|ids| ids.len() > 1).flatten().collect(),
+            namesakes: found.namesakes,
         }
     }
 }

@@ -5,8 +5,8 @@
 use super::claims::not_created;
 use super::{Plan, digest};
 use crate::model::{
-    Change, ChangeKey, ClockDoubt, Column, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind, OutstandingUser,
-    OverLimit, Reason, UsernameConflict,
+    Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind,
+    OutstandingUser, OverLimit, Reason, UsernameConflict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,14 +89,15 @@ impl ApprovedPlan {
         // A newcomer who takes over a username waits for whoever carries it and is not meant.
         let waits = |change: &mut Change| match change {
             Change::Create { after_removal_of: Some(holder), .. } => !users.contains(holder),
-            Change::Create { .. } | Change::Update { .. } | Change::Remove { .. } => false,
+            Change::Create { .. } | Change::Update { .. } | Change::Remove { .. } | Change::Relink { .. } => false,
         };
         let waiting = self.changes.extract_if(.., waits);
         self.outstanding
             .extend(waiting.map(|change| not_created(&change, OutstandingKind::Waiting, UsernameConflict::NotFreed)));
         self.held.retain(theirs);
         self.outstanding.retain(|entry| entry.directory_id.as_ref().is_some_and(|id| users.contains(id)));
-        let changed = self.changes.iter().map(Change::directory_id);
+        let changed = self.changes.iter().chain(&self.held).map(Change::directory_id);
+        let changed = changed.chain(self.held.iter().filter_map(Change::former_id));
         let entry = self.outstanding.iter().filter_map(|entry| entry.directory_id.as_ref());
         let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
         self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
@@ -182,10 +183,9 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     }
     let passes = |change: &Change| {
         ledger.approved.contains(&change.key())
-            || !(change.cause().is_configuration()
+            || !(own_reason(change, ledger).is_some()
                 || (ledger.restored && change.action().removes())
-                || (ledger.arrivals_stopped.is_some() && arrives(change))
-                || reasons.contains_key(&change.guard_kind()))
+                || change.guard_kind().is_none_or(|kind| reasons.contains_key(&kind)))
     };
     let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
     if going > 0 && going >= ledger.provisioned_count {
@@ -194,14 +194,13 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         }
     }
     let held_by = |change: &Change| {
-        let asked_by_us = change.cause().is_configuration().then_some(HeldBy::Configuration);
         let clock = clock.filter(|_| change.action().removes());
         let restored = (ledger.restored && change.action().removes()).then_some(HeldBy::Restored);
-        let silence = ledger.arrivals_stopped.filter(|_| arrives(change)).map(HeldBy::Status);
-        let limit = reasons.get(&change.guard_kind()).copied();
-        let by = clock.or(restored).or(asked_by_us).or(silence).or(limit)?;
+        let limit = change.guard_kind().and_then(|kind| reasons.get(&kind).copied());
+        let by = clock.or(restored).or(own_reason(change, ledger)).or(limit)?;
         let approved = ledger.approved.contains(&change.key());
-        (!approved || clock.is_some()).then_some(by)
+        // A link is moved by the command that approves it, not by a cycle.
+        (!approved || clock.is_some() || by == HeldBy::Identity).then_some(by)
     };
     let (mut changes, mut outstanding) = (plan.changes, plan.outstanding);
     let mut reasons_of_held = Vec::new();
@@ -230,12 +229,30 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     }
 }
 
+/// Why a change is held however few there are.
+fn own_reason(change: &Change, ledger: &Ledger) -> Option<HeldBy> {
+    let silence = || ledger.arrivals_stopped.filter(|_| arrives(change)).map(HeldBy::Status);
+    match change.cause() {
+        Cause::ScopeChanged | Cause::SourceChanged => Some(HeldBy::Configuration),
+        Cause::GroupUnnamed => Some(HeldBy::Scope),
+        Cause::Identity => Some(HeldBy::Identity),
+        Cause::LettersLost => Some(HeldBy::Encoding),
+        Cause::Wanted
+        | Cause::NameChanged
+        | Cause::Gone
+        | Cause::OutOfGroups
+        | Cause::Suspended
+        | Cause::Staged
+        | Cause::Vanished => silence(),
+    }
+}
+
 /// Whether a change lets somebody in.
 fn arrives(change: &Change) -> bool {
     match change {
         Change::Create { .. } => true,
         Change::Update { reactivate, .. } => *reactivate,
-        Change::Remove { .. } => false,
+        Change::Remove { .. } | Change::Relink { .. } => false,
     }
 }
 
@@ -248,8 +265,8 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
     let wanted: BTreeSet<_> = plan
         .changes
         .iter()
-        // What the configuration asks for is held by itself, and must not hold what the directory says.
-        .filter(|change| change.guard_kind() == kind && !change.cause().is_configuration())
+        // What is held by itself must not hold what the directory says.
+        .filter(|change| change.guard_kind() == Some(kind) && own_reason(change, ledger).is_none())
         .map(Change::key)
         .filter(|key| !ledger.approved.contains(key) && !spent.contains(key))
         .collect();
@@ -281,6 +298,7 @@ fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
             .action(change.action())
             .wanted(change.wanted());
     entry.scim_id = change.scim_id().cloned();
+    entry.former_id = change.former_id().cloned();
     entry
 }
 

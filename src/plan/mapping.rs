@@ -50,6 +50,12 @@ impl Scope {
         self.groups.iter().map(String::as_str)
     }
 
+    /// Whether this group is one of them.
+    #[must_use]
+    pub fn names(&self, group: &str) -> bool {
+        self.groups.contains(group)
+    }
+
     /// Whether a text contains the name of one of the groups, or a part of it is one but for letter case, whatever stands
     /// between its parts.
     fn is_hinted_at(&self, text: &str) -> bool {

@@ -5,24 +5,28 @@
 
 pub mod mapping;
 
+mod absence;
 mod claims;
 mod comparison;
 mod digest;
 mod drift;
 mod duplicates;
+mod groups;
 mod guard;
+mod identity;
 mod scope_version;
 mod usability;
 
 pub use comparison::{Comparison, Inputs, Policy, Whole};
 pub use digest::{hold_id, plan_digest};
 pub use duplicates::{DuplicateFinder, Duplicates};
+pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use guard::{ApprovedPlan, Ledger, Limits, approve};
 pub use mapping::Scope;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
 pub use usability::Usability;
 
-use crate::model::{Change, DirectoryId, OutstandingUser};
+use crate::model::{Change, DirectoryId, OutstandingUser, ProvisionedUser};
 
 /// What should be done, before the guard has seen it.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -43,4 +47,8 @@ pub struct Plan {
     pub settings_move_on: bool,
     /// Users last wanted under earlier settings, and not wanted now.
     pub left_behind: Vec<DirectoryId>,
+    /// Links whose ids no record has, and no record stands for: one may have the username of such a link.
+    pub absent: Vec<ProvisionedUser>,
+    /// What the export says of the groups of `[scope]`.
+    pub groups: GroupsSeen,
 }

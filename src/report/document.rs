@@ -1,7 +1,7 @@
 //! The JSON documents, member by member.
 
 use super::CycleReport;
-use crate::model::{Change, Exit, Moment, OutstandingKind, OutstandingUser};
+use crate::model::{Change, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 use crate::plan::ApprovedPlan;
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ pub fn cycle_document(report: &CycleReport) -> Value {
         "unchanged": report.unchanged_count,
         "hold": report.hold,
         "plan": report.plan,
+        "groups_unnamed": groups_document(&report.groups_unnamed),
         "took_ms": report.took_ms,
     });
     for (name, count) in report.done.named() {
@@ -29,6 +30,14 @@ pub fn cycle_document(report: &CycleReport) -> Value {
         document["hint"] = json!(report.hint);
     }
     document
+}
+
+/// Groups of `[scope]` that no record names, and when one did last.
+#[must_use]
+pub fn groups_document(groups: &[UnnamedGroup]) -> Value {
+    let group =
+        |group: &UnnamedGroup| json!({"group": group.name, "named_at": group.named_at.map(|at| at.to_string())});
+    groups.iter().map(group).collect()
 }
 
 /// `plan --json`.
@@ -79,6 +88,9 @@ fn user(entry: &OutstandingUser) -> Value {
     });
     if let Some(until) = entry.until {
         user["until"] = json!(until.to_string());
+    }
+    if let Some(former_id) = &entry.former_id {
+        user["former_id"] = json!(former_id.as_str());
     }
     if let Some(action) = entry.action {
         user["action"] = json!(action.as_str());

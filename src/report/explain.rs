@@ -1,8 +1,8 @@
 //! The story of one user, step by step: what the export says, what follows, what stands in the way, what comes next.
 
 use crate::model::{
-    Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof, ProvisionedUser,
-    RecordFault, UserName, clean,
+    Action, Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof,
+    ProvisionedUser, RecordFault, UserName, clean,
 };
 use crate::plan::mapping::Requested;
 use serde_json::{Value, json};
@@ -239,6 +239,9 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
     let id = clean(facts.id.as_str());
     match (entry.kind, entry.until) {
         (OutstandingKind::Held, _) => match &facts.hold {
+            Some(hold) if entry.action == Some(Action::Relink) => format!(
+                "`rhombus-sync approve {hold} --only {id}` moves the account to the new id; with --as-new the two are two users"
+            ),
             Some(hold) => format!("`rhombus-sync approve {hold} --only {id}`, or the directory wants the user again"),
             None => {
                 "a cycle must hold it before it can be approved; or settle the account at Rhombus by hand".to_owned()

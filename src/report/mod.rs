@@ -7,12 +7,12 @@ mod export;
 mod text;
 
 pub use counts::Counts;
-pub use document::{cycle_document, failure_document, plan_document, users_of};
+pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
 pub use export::{export_document, export_lines};
-pub use text::{cycle_text, event_text, outstanding_text, plan_text};
+pub use text::{cycle_text, event_text, groups_text, outstanding_text, plan_text};
 
-use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser};
+use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};
 
 /// How a cycle ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +85,8 @@ pub struct CycleReport {
     pub hold: Option<String>,
     /// The plan's digest; empty where there was none.
     pub plan: String,
+    /// Groups of `[scope]` that no record names.
+    pub groups_unnamed: Vec<UnnamedGroup>,
     /// What it showed of the token.
     pub token: TokenProof,
     /// When the next one should begin, beyond the schedule.

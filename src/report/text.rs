@@ -1,7 +1,7 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
 use super::{CycleReport, CycleResult};
-use crate::model::{Change, Moment, OutstandingKind, OutstandingUser};
+use crate::model::{Change, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, clean};
 use crate::plan::ApprovedPlan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,6 +28,7 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
         false => format!("export: {} users", report.export_users_count),
     };
     let _ = writeln!(out, "  {said} ({read})");
+    groups_text(&mut out, &report.groups_unnamed);
     outstanding_text(&mut out, &report.outstanding, now);
     if let Some(hold) = &report.hold {
         let _ = writeln!(
@@ -54,7 +55,7 @@ pub fn plan_text(plan: &ApprovedPlan, outstanding: &[OutstandingUser], now: Mome
             out,
             "  {} {}: {}{}",
             change.action().as_str(),
-            crate::model::clean(change.user_name().as_str()),
+            clean(change.user_name().as_str()),
             change.cause(),
             fields(change)
         );
@@ -72,7 +73,7 @@ pub fn plan_text(plan: &ApprovedPlan, outstanding: &[OutstandingUser], now: Mome
 
 fn fields(change: &Change) -> String {
     match change {
-        Change::Create { .. } | Change::Remove { .. } => String::new(),
+        Change::Create { .. } | Change::Remove { .. } | Change::Relink { .. } => String::new(),
         Change::Update { .. } => change
             .fields()
             .iter()
@@ -81,6 +82,14 @@ fn fields(change: &Change) -> String {
                 format!(", {} {} → {}", field.name.as_str(), value(&field.from), value(&field.to))
             })
             .collect(),
+    }
+}
+
+/// Groups of `[scope]` that no record names.
+pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
+    for UnnamedGroup { name, named_at } in groups {
+        let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {at} did"));
+        let _ = writeln!(out, "  no record of the export names the group {} of [scope]; {since}", clean(name));
     }
 }
 
@@ -109,7 +118,10 @@ pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: 
 }
 
 fn name(user: &OutstandingUser) -> String {
-    user.username.as_ref().map_or("(nobody)".into(), |name| crate::model::clean(name.as_str())).into_owned()
+    let ids = user.former_id.as_ref().zip(user.directory_id.as_ref());
+    let ids = ids.map(|(former, now)| format!(" ({} → {})", clean(former.as_str()), clean(now.as_str())));
+    let name = user.username.as_ref().map_or("(nobody)".into(), |name| clean(name.as_str()));
+    format!("{name}{}", ids.unwrap_or_default())
 }
 
 /// For how long, in the largest unit that it fills; nothing where it is new.
@@ -132,9 +144,7 @@ fn count(count: usize, word: &str) -> String {
 #[must_use]
 pub fn event_text(line: &str) -> String {
     let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    let text = |value: &serde_json::Value| {
-        value.as_str().map(|text| crate::model::clean(text).into_owned()).unwrap_or_default()
-    };
+    let text = |value: &serde_json::Value| value.as_str().map(|text| clean(text).into_owned()).unwrap_or_default();
     let outcome = if event["success"] == true { "done".to_owned() } else { text(&event["error_message"]) };
     let changes: String = event["changes"]
         .as_array()

@@ -105,9 +105,13 @@ pub fn reuse_intent(
     Ok(Some(id))
 }
 
-/// Whether the link that a change refers to still exists; a create refers to none.
+/// Whether the link that a change refers to still exists; a create refers to none, and none may exist.
 fn is_linked(connection: &Connection, key: &ChangeKey) -> rusqlite::Result<bool> {
-    let Some(scim_id) = &key.scim_id else { return Ok(true) };
+    let Some(scim_id) = &key.scim_id else {
+        // Unless the link of a former id has become this user's meanwhile.
+        let linked = "SELECT 1 FROM links WHERE directory_id = ?1";
+        return connection.prepare_cached(linked)?.exists([key.directory_id.as_str()]).map(|linked| !linked);
+    };
     connection
         .prepare_cached("SELECT 1 FROM links WHERE directory_id = ?1 AND scim_id = ?2")?
         .exists((key.directory_id.as_str(), scim_id.as_str()))

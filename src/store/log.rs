@@ -148,7 +148,10 @@ pub fn last_events(connection: &Connection, count: u32) -> rusqlite::Result<Vec<
 /// The lines of one user's events, oldest first.
 pub fn history(connection: &Connection, id: &DirectoryId) -> rusqlite::Result<Vec<String>> {
     connection
-        .prepare("SELECT line FROM events WHERE directory_id = ?1 ORDER BY sequence")?
+        .prepare(
+            "SELECT line FROM events WHERE directory_id = ?1 OR directory_id IN
+             (SELECT former_id FROM former_ids WHERE directory_id = ?1) ORDER BY sequence",
+        )?
         .query_map([id.as_str()], |row| row.get(0))?
         .collect()
 }

@@ -10,7 +10,9 @@
 //! concluded from its result, and no request may be sent.
 
 mod database;
+mod groups;
 mod holds;
+mod identity;
 mod installation;
 mod intents;
 mod journal;
@@ -25,7 +27,9 @@ mod walk;
 pub use database::{
     Access, StateError, backup, check_links, create, data_version, identity, open, quick_check, scratch, upgrade,
 };
+pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
+pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
     InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
     note_not_supported, note_token, scope_version_number, scope_versions, set_active, set_not_before,

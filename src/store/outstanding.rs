@@ -8,7 +8,8 @@ use crate::model::{
 use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
-const COLUMNS: &str = "kind, directory_id, username, scim_id, code, detail, action, wanted, since, until, attempts";
+const COLUMNS: &str = "kind, directory_id, username, scim_id, code, detail, action, wanted, since, until, attempts, \
+    former_id";
 
 /// All entries, in the order of reports.
 pub fn outstanding(connection: &Connection) -> rusqlite::Result<Vec<OutstandingUser>> {
@@ -32,6 +33,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutstandingUser> {
         since: Some(Moment(row.get(8)?)),
         until: row.get::<_, Option<i64>>(9)?.map(Moment),
         attempts: row.get(10)?,
+        former_id: text(11)?.map(DirectoryId::new),
         fields: Vec::new(),
     })
 }
@@ -40,7 +42,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, entry: &OutstandingUser, now
     let StoredReason { code, detail } = entry.reason.stored();
     transaction
         .prepare_cached(&format!(
-            "INSERT INTO outstanding_users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+            "INSERT INTO outstanding_users ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         ))?
         .execute((
             entry.kind.as_str(),
@@ -54,6 +56,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, entry: &OutstandingUser, now
             entry.since.unwrap_or(now).0,
             entry.until.map(|until| until.0),
             entry.attempts,
+            entry.former_id.as_ref().map(DirectoryId::as_str),
         ))?;
     Ok(())
 }

@@ -4,8 +4,8 @@ use super::walk::{Ahead, Walk};
 use crate::model::{DirectoryId, Names, ProvisionedUser, RowView, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
-const COLUMNS: &str =
-    "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted";
+const COLUMNS: &str = "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted, \
+     wanted_by";
 /// Value of the column `active`: the account was seen with another userName.
 const FOREIGN: i64 = 2;
 
@@ -159,6 +159,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
         settings: row.get(6)?,
         futile_count: row.get(8)?,
         futile_wanted: name(9)?,
+        wanted_by: row.get(10)?,
     })
 }
 

@@ -22,8 +22,8 @@ const BATCH_BYTES: usize = 1 << 16;
 const BATCHES_AHEAD: usize = 4;
 
 /// The compared columns.
-const SQL: &str =
-    "SELECT directory_id, row, user_name, given_name, family_name, active, settings FROM links ORDER BY directory_id";
+const SQL: &str = "SELECT directory_id, row, user_name, given_name, family_name, active, settings, wanted_by FROM links \
+     ORDER BY directory_id";
 
 /// A row as it is compared.
 pub(super) struct SnapshotRow<'w> {
@@ -42,6 +42,7 @@ struct Batch {
 struct PackedRow {
     row: i64,
     settings: i64,
+    wanted_by: i64,
     active: bool,
     start: usize,
     /// Ends of directory id, username, given name and family name.
@@ -64,13 +65,15 @@ impl Batch {
                 *end = self.text.len();
             }
             let active = row.get::<_, i64>(5)? == 1;
-            self.rows.push(PackedRow { row: row.get(1)?, settings: row.get(6)?, active, start, ends });
+            let (number, settings, wanted_by) = (row.get(1)?, row.get(6)?, row.get(7)?);
+            self.rows.push(PackedRow { row: number, settings, wanted_by, active, start, ends });
         }
         Ok(())
     }
 
     fn get(&self, at: usize) -> Option<SnapshotRow<'_>> {
-        let PackedRow { row, settings, active, start, ends: [id, name, given, family] } = *self.rows.get(at)?;
+        let PackedRow { row, settings, wanted_by, active, start, ends: [id, name, given, family] } =
+            *self.rows.get(at)?;
         Some(SnapshotRow {
             directory_id: &self.text[start..id],
             row,
@@ -80,6 +83,7 @@ impl Batch {
                 family: &self.text[given..family],
                 active,
                 settings,
+                wanted_by,
             },
         })
     }

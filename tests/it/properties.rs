@@ -13,8 +13,8 @@ use rhombus_sync::model::{
     Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, UserName, UserState,
 };
 use rhombus_sync::plan::{
-    ApprovedPlan, Comparison, DuplicateFinder, Duplicates, Inputs, Ledger, Limits, Policy, Scope, ScopeVersion,
-    ScopeVersions, Whole, approve,
+    ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupMemory, Inputs, Ledger, Limits, Plan, Policy, Scope,
+    ScopeVersion, ScopeVersions, Whole, approve,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -155,6 +155,7 @@ impl Case {
             active: row.active,
             foreign: false,
             settings: if row.earlier { 1 } else { 2 },
+            wanted_by: 0,
             futile_count: 0,
             futile_wanted: None,
         }
@@ -230,6 +231,8 @@ impl Case {
             seen: BTreeMap::new(),
             absences: ids(self.absent_before).map(|id| (DirectoryId::new(id), Moment(1))).collect(),
             doubled,
+            told_apart: BTreeSet::new(),
+            groups: GroupMemory::default(),
             scope_versions: ScopeVersions {
                 present: 2,
                 known: scope_versions
@@ -245,11 +248,16 @@ impl Case {
         let records = order(self.records.clone());
         let mut duplicate_finder = DuplicateFinder::default();
         records.iter().for_each(|record| duplicate_finder.note(&Self::user(record)));
-        if duplicate_finder.nominate() {
+        let first = self.compared(&records, Duplicates::default());
+        if duplicate_finder.nominate(first.absent.clone()) {
             records.iter().for_each(|record| duplicate_finder.look(&Self::user(record)));
         }
-        let mut comparison = Comparison::new(self.inputs(duplicate_finder.doubled()));
-        for record in &records {
+        approve(self.compared(&records, duplicate_finder.doubled()), &self.ledger())
+    }
+
+    fn compared(&self, records: &[Record], doubled: Duplicates) -> Plan {
+        let mut comparison = Comparison::new(self.inputs(doubled));
+        for record in records {
             let (user, row) =
                 (Self::user(record), self.rows.iter().find(|row| row.id == record.id).map(|row| self.row(row)));
             if !row.as_ref().is_some_and(|row| comparison.is_met(&user, &row.row_view())) {
@@ -262,10 +270,9 @@ impl Case {
             comparison.missing(&self.row(row));
         }
         let proof = if self.proof { Proof::Whole } else { Proof::Unproven };
-        let plan = comparison.finish(Whole { proof, written_at: Moment(9) }, &mut |folded| {
+        comparison.finish(Whole { proof, written_at: Moment(9) }, &mut |folded| {
             self.rows.iter().map(|row| self.row(row)).find(|row| row.user_name.folded() == folded)
-        });
-        approve(plan, &self.ledger())
+        })
     }
 
     /// The case as a golden plan's two texts, with what a golden case sets by hand.

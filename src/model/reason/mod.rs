@@ -94,6 +94,12 @@ pub enum HeldBy {
     Clock(ClockDoubt),
     /// A column that can speak against access had values before and is empty for everybody now.
     Status(Column),
+    /// No record names a group any more by which the user was wanted.
+    Scope,
+    /// It looks like the same user under another id.
+    Identity,
+    /// The new name is the old one with its letters lost.
+    Encoding,
 }
 
 /// The numbers behind a hold.
@@ -129,6 +135,9 @@ impl HeldBy {
             Self::Restored => "restored",
             Self::Clock(_) => "clock",
             Self::Status(_) => "status",
+            Self::Scope => "scope",
+            Self::Identity => "identity",
+            Self::Encoding => "encoding",
         }
     }
 }
@@ -203,6 +212,11 @@ impl fmt::Display for HeldBy {
             Self::Configuration => f.write_str("held until approved, because the directory did not ask for it"),
             Self::Restored => f.write_str("held until approved, because the state was restored from a backup"),
             Self::Clock(doubt) => doubt.fmt(f),
+            Self::Scope => f.write_str("held until a record names the group again, or it is approved"),
+            Self::Identity => f.write_str(
+                "held until it is approved: `approve` moves the account to the new id, `approve --as-new` says that they are two users",
+            ),
+            Self::Encoding => f.write_str("held until the export has the letters again, or it is approved"),
             Self::Status(column) => {
                 let key = column.key();
                 write!(

@@ -60,7 +60,12 @@ impl Reason {
                     HeldBy::Limit(numbers) => detail.limit = Some(Numbers::of(numbers)),
                     HeldBy::Clock(doubt) => detail.note_clock(*doubt),
                     HeldBy::Status(column) => detail.column = Some(column.key().to_owned()),
-                    HeldBy::Everybody | HeldBy::Configuration | HeldBy::Restored => {}
+                    HeldBy::Everybody
+                    | HeldBy::Configuration
+                    | HeldBy::Restored
+                    | HeldBy::Scope
+                    | HeldBy::Identity
+                    | HeldBy::Encoding => {}
                 }
             }
             Self::Clock(doubt) => detail.note_clock(*doubt),
@@ -96,6 +101,9 @@ impl Reason {
                 "restored" => HeldBy::Restored,
                 "clock" => HeldBy::Clock(detail.clock()?),
                 "status" => HeldBy::Status(Column::from_key(detail.column.as_ref()?)?),
+                "scope" => HeldBy::Scope,
+                "identity" => HeldBy::Identity,
+                "encoding" => HeldBy::Encoding,
                 _ => return (code == cause.code()).then_some(Self::Kept(cause)),
             };
             return Some(Self::Held { cause, by });
@@ -161,11 +169,8 @@ mod tests {
         let numbers = OverLimit { kind: GuardKind::Absent, wanted: 4, spent: 0, limit: 3, base: 20 };
         let clocks = [ClockDoubt::BehindLog(61), ClockDoubt::OffRhombus(-61)];
         let by = [HeldBy::Limit(numbers), HeldBy::Everybody, HeldBy::Configuration, HeldBy::Restored];
-        let by = by
-            .into_iter()
-            .chain(clocks.map(HeldBy::Clock))
-            .chain([HeldBy::Status(Column::Suspended)])
-            .collect::<Vec<_>>();
+        let doubts = [HeldBy::Status(Column::Suspended), HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
+        let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(doubts).collect::<Vec<_>>();
         let mut all = vec![
             Reason::UnusableAnswer { said: said() },
             Reason::Rejected { said: said() },
@@ -183,7 +188,9 @@ mod tests {
         all.extend(Mismatch::ALL.iter().map(|mismatch| Reason::Mismatch(*mismatch)));
         all.extend(clocks.map(Reason::Clock));
         for &cause in Cause::ALL {
-            all.push(Reason::Kept(cause));
+            // What only a hold knows is no reason to keep anybody.
+            let kept = !matches!(cause, Cause::GroupUnnamed | Cause::Identity | Cause::LettersLost);
+            all.extend(kept.then_some(Reason::Kept(cause)));
             all.extend(by.iter().map(|by| Reason::Held { cause, by: *by }));
         }
         all
@@ -224,8 +231,8 @@ mod tests {
 
     #[test]
     fn what_a_later_version_stored_is_shown_in_its_words() {
-        let later = Reason::from_stored("identity", Some(r#"{"said":"the id of this user changed","other":1}"#));
-        assert_eq!((later.code(), later.to_string()), ("identity", "the id of this user changed".to_owned()));
+        let later = Reason::from_stored("later", Some(r#"{"said":"the id of this user changed","other":1}"#));
+        assert_eq!((later.code(), later.to_string()), ("later", "the id of this user changed".to_owned()));
         assert_eq!(Reason::from_stored("new_code", None).to_string(), "new code");
         assert_eq!(Reason::from_stored("new_code", Some("not JSON")).code(), "new_code");
     }

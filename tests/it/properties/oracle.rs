@@ -95,6 +95,7 @@ impl Oracle<'_> {
                         .then_some(())
                         .ok_or(format!("{id} is not wanted"))?;
                 }
+                Change::Relink { .. } => return Err(format!("{id} is moved without a person's word")),
                 Change::Remove { cause, .. } => {
                     let row = row.ok_or(format!("{id} is not ours"))?;
                     self.removal(row, &records, *cause, ledger.approved.contains(&change.key()))?;
@@ -159,7 +160,7 @@ impl Oracle<'_> {
         for (place, kind) in GuardKind::ALL.into_iter().enumerate() {
             let count = changes
                 .iter()
-                .filter(|change| change.guard_kind() == kind && !ledger.approved.contains(&change.key()))
+                .filter(|change| change.guard_kind() == Some(kind) && !ledger.approved.contains(&change.key()))
                 .count() as u64;
             let (free, percent, most) = self.case.limits[place];
             let share = self.case.rows.len() as u64 * u64::from(percent) / 100;

@@ -248,7 +248,9 @@ impl InProcess {
             .events()
             .iter()
             .filter(|event| event["success"] == true && event["resource"]["type"] == "user")
-            .filter(|event| event["message_chain"]["message_details"] != "linked")
+            .filter(|event| {
+                !["linked", "relinked"].contains(&event["message_chain"]["message_details"].as_str().unwrap_or(""))
+            })
             .map(|event| {
                 (
                     event["event_type"].as_str().unwrap_or_default().to_owned(),

@@ -44,14 +44,16 @@ fn change(change: &Change) -> String {
             .map(|field| format!(" {}={}", field.name.as_str(), field.to.as_deref().unwrap_or_default()))
             .collect(),
         Change::Create { after_removal_of: Some(holder), .. } => format!(" after {holder}"),
-        Change::Create { .. } => String::new(),
+        Change::Create { .. } | Change::Relink { .. } => String::new(),
         Change::Remove { cause, .. } => format!(" ({})", cause),
     };
     format!("{} {}{fields}", change.action().as_str(), change.directory_id())
 }
 
 fn entry(entry: &OutstandingUser) -> String {
+    let former = entry.former_id.as_ref().map(|former| format!("{former}->")).unwrap_or_default();
     let id = entry.directory_id.as_ref().map_or("-", |id| id.as_str());
+    let id = format!("{former}{id}");
     format!("{} {id}: {}", entry.kind.as_str(), entry.reason)
 }
 

@@ -1,0 +1,86 @@
+//! Who is not wanted any more: gone from the export, or said to be out by it, and what the policy makes of that.
+
+use super::comparison::{Comparison, Whole};
+use super::mapping::Requested;
+use crate::model::{
+    Cause, Change, DirectoryId, DirectoryUser, InDoubt, NotTried, OutstandingKind, OutstandingUser, Proof,
+    ProvisionedUser, Reason, Removal, Removals,
+};
+use std::collections::BTreeSet;
+
+impl Comparison {
+    /// A linked user whom a record does not want.
+    pub(super) fn unwanted(&mut self, user: &DirectoryUser<'_>, row: &ProvisionedUser, policy: Removals, cause: Cause) {
+        if cause == Cause::OutOfGroups {
+            self.groups.leaves(row);
+        }
+        let cause = self.inputs.scope_versions.cause_of_record(user, row, cause);
+        self.remove(row, policy, cause);
+    }
+
+    fn remove(&mut self, row: &ProvisionedUser, policy: Removals, cause: Cause) {
+        let Some(removal) = policy.removal() else {
+            let (id, name) = (Some(&row.directory_id), Some(&row.user_name));
+            let entry = OutstandingUser::new(OutstandingKind::Kept, id, name, Reason::Kept(cause));
+            return self.plan.outstanding.push(entry.account(&row.scim_id));
+        };
+        self.change(Change::Remove {
+            directory_id: row.directory_id.clone(),
+            scim_id: row.scim_id.clone(),
+            user_name: row.user_name.clone(),
+            removal,
+            cause,
+        });
+    }
+
+    /// A linked user whose id no record has.
+    pub(super) fn absent(&mut self, row: ProvisionedUser, whole: Whole, claimed: &BTreeSet<DirectoryId>) {
+        let in_doubt = |doubt: &InDoubt| doubt.again.is_none();
+        if claimed.contains(&row.directory_id) || self.inputs.in_doubt.get(&row.directory_id).is_some_and(in_doubt) {
+            return;
+        }
+        if self.inputs.scope.protects(row.user_name.as_str()) {
+            self.plan.unchanged_count += 1;
+            return;
+        }
+        match self.known_otherwise.get(&row.directory_id) {
+            Some(Requested::Provision) => {
+                self.plan.sightings.extend((whole.proof == Proof::Unproven).then_some(row.directory_id));
+            }
+            // The record has spoken for the link.
+            Some(Requested::Withhold(_) | Requested::OutOfScope) => {}
+            None => {
+                self.gone(&row, whole);
+                self.plan.absent.push(row);
+            }
+        }
+    }
+
+    fn gone(&mut self, row: &ProvisionedUser, whole: Whole) {
+        let waits = |reason: NotTried, removal: Removal| {
+            OutstandingUser::new(OutstandingKind::Waiting, Some(&row.directory_id), Some(&row.user_name), reason)
+                .action(removal.action())
+                .account(&row.scim_id)
+        };
+        let (policy, cause) =
+            (self.inputs.policy.on_removed, self.inputs.scope_versions.cause_of_absence(row, &self.doubtful));
+        let Some(removal) = policy.removal() else {
+            self.remove(row, policy, cause);
+            return;
+        };
+        if self.nobody_in_scope {
+            self.plan.outstanding.push(waits(NotTried::UnnamedRecord, removal));
+            return;
+        }
+        let seen_before = self.inputs.absences.get(&row.directory_id).is_some_and(|first| *first != whole.written_at);
+        if whole.proof == Proof::Unproven && !seen_before {
+            self.plan.sightings.push(row.directory_id.clone());
+            self.plan.outstanding.push(waits(NotTried::Unproven, removal));
+            return;
+        }
+        if whole.proof == Proof::Unproven {
+            self.plan.sightings.push(row.directory_id.clone());
+        }
+        self.remove(row, policy, cause);
+    }
+}
