@@ -35,6 +35,14 @@ pub fn next_try(attempts: u32, now: Moment) -> Moment {
     now.plus(Duration::from_seconds(minutes * 60))
 }
 
+/// When a rejected removal is tried again, or a user who gets no answer while others do: 5 min, then every 15 min. A leaver
+/// must not keep a key until tomorrow.
+#[must_use]
+pub fn next_try_soon(attempts: u32, now: Moment) -> Moment {
+    let minutes = if attempts <= 1 { 5 } else { 15 };
+    now.plus(Duration::from_seconds(minutes * 60))
+}
+
 /// The time that a `Retry-After` stands for.
 #[must_use]
 pub fn instant(retry_after: RetryAfter, now: Moment) -> Moment {

@@ -43,8 +43,9 @@ impl<T: Transport> Record<'_, T> {
         events: Vec<Draft>,
     ) {
         let attempts = self.failed_before(change).map_or(0, |before| before.attempts) + 1;
+        let next_try = if change.action().removes() { retry::next_try_soon } else { retry::next_try };
         let mut entry = entry_for(change, OutstandingKind::Failed, judged.why())
-            .until(retry::next_try(attempts, self.session.now()));
+            .until(next_try(attempts, self.session.now()));
         entry.attempts = attempts;
         let mut settlement = Settlement::of(change.directory_id(), change.action());
         settlement.intent = intent;
@@ -84,6 +85,7 @@ impl<T: Transport> Record<'_, T> {
             entry.kind = OutstandingKind::Waiting;
             entry.until = Some(self.may_show_until(stored));
         }
+        self.tally.borrow_mut().removal_unanswered |= change.action().removes();
         self.list_user(entry);
     }
 

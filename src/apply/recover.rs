@@ -11,7 +11,7 @@ use crate::http::Transport;
 use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId};
 use crate::outcome::Judged;
 use crate::scim::{Account, carries};
-use crate::session::{Freshness, MaybeApplied, ReadError, Witness};
+use crate::session::{Absence, Freshness, MaybeApplied, ReadError};
 use crate::settlement::{IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, OpenIntent};
 use std::collections::BTreeMap;
@@ -201,7 +201,7 @@ impl<T: Transport> Apply<'_, T> {
                 self.record.write(settlement);
             }
             Ok((None, judged)) => {
-                if self.session.witness(&scim_id).await != Witness::Seen {
+                if self.session.absence(&scim_id).await != Absence::Gone {
                     return Recovered::Open(self.session.now());
                 }
                 self.note_removal(&change, &scim_id, intent.key.action, Some(stored), &judged, Source::Recovery);

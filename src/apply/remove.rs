@@ -1,4 +1,5 @@
-//! One removal. The account is read before, so that the right one is removed, and after, to verify that it is gone.
+//! One removal. The account is read before, so that the right one is removed, and after, to verify that it is gone; a DELETE
+//! that is rejected becomes a deactivation.
 
 use super::intents::StoredIntent;
 use super::tally::entry_for;
@@ -11,7 +12,7 @@ use crate::model::{
 };
 use crate::outcome::Judged;
 use crate::scim::{Account, Permit, Read, ScimTarget, carries};
-use crate::session::{Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, Witness, hash_of, is_lost};
+use crate::session::{Absence, Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, hash_of, is_lost};
 use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, Intent};
 use std::ops::ControlFlow;
@@ -26,7 +27,7 @@ struct Removing<'a, T> {
     apply: &'a Apply<'a, T>,
     change: &'a Change,
     scim_id: &'a ScimId,
-    /// The method tried: a DELETE that is not supported becomes a deactivation.
+    /// The method tried: a DELETE that is rejected becomes a deactivation.
     action: Action,
     /// Whether the account was active before: an inactive one does not show whether a DELETE was applied.
     was_active: bool,
@@ -54,14 +55,21 @@ impl<T: Transport> Attempt<T> for Removing<'_, T> {
             return ControlFlow::Continue(());
         }
         let Self { apply, change, scim_id, action, was_active, stored } = *self;
-        match apply.session.read(scim_id).await {
-            Ok((Some(account), _)) if account.active || !was_active => return ControlFlow::Continue(()),
-            Ok((Some(_), judged)) => {
-                apply.note_removal(change, scim_id, action, Some(stored), &judged, Source::Recovery);
+        let (account, judged) = match apply.session.read(scim_id).await {
+            Ok((Some(account), judged)) => (account, judged),
+            Ok((None, judged)) => match apply.already_gone(change, scim_id, action, Some(stored), &judged).await {
+                Some(account) => (account, judged),
+                None => return ControlFlow::Break(()),
+            },
+            Err(error) => {
+                apply.removal_unread(change, Some(stored), MaybeApplied::MaybeDone, error);
+                return ControlFlow::Break(());
             }
-            Ok((None, judged)) => apply.already_gone(change, scim_id, action, Some(stored), &judged).await,
-            Err(error) => apply.removal_unread(change, Some(stored), MaybeApplied::MaybeDone, error),
+        };
+        if account.active || !was_active {
+            return ControlFlow::Continue(());
         }
+        apply.note_removal(change, scim_id, action, Some(stored), &judged, Source::Recovery);
         ControlFlow::Break(())
     }
 }
@@ -70,7 +78,10 @@ impl<T: Transport> Apply<'_, T> {
     pub(super) async fn remove(&self, change: &Change, scim_id: &ScimId, removal: Removal, intent: Intent) {
         let before = match self.session.read(scim_id).await {
             Ok((Some(account), _)) => account,
-            Ok((None, judged)) => return self.already_gone(change, scim_id, removal.action(), None, &judged).await,
+            Ok((None, judged)) => match self.already_gone(change, scim_id, removal.action(), None, &judged).await {
+                Some(account) => account,
+                None => return,
+            },
             Err(error) => return self.removal_unread(change, None, MaybeApplied::NotDone, error),
         };
         self.record.lookup_went_well(change);
@@ -91,36 +102,64 @@ impl<T: Transport> Apply<'_, T> {
         let Some(stored) = self.intend(change, intent).await else { return };
         let (action, was_active) = (removal.action(), before.active);
         let mut removing = Removing { apply: self, change, scim_id, action, was_active, stored };
-        let mut sent = self.session.send(&mut removing, &mut tries).await;
-        if removing.action == Action::Delete && matches!(sent, Sent::Answered(Reply::NotSupported, _)) {
-            removing.action = Action::Deactivate;
-            sent = self.session.send(&mut removing, &mut tries).await;
-        }
-        self.removal_sent(&removing, sent, tries.sent).await;
+        let sent = self.session.send(&mut removing, &mut tries).await;
+        self.removal_sent(&mut removing, sent, &mut tries).await;
     }
 
-    async fn removal_sent(&self, removing: &Removing<'_, T>, sent: Sent<Account>, maybe: MaybeApplied) {
+    async fn removal_sent(&self, removing: &mut Removing<'_, T>, sent: Sent<Account>, tries: &mut Tries) {
         let Removing { change, scim_id, action, stored, .. } = *removing;
         match sent {
-            Sent::Answered(Reply::Accepted, read) => {
-                self.verify_removal(change, scim_id, action, stored, &read.judged).await;
-            }
+            Sent::Answered(Reply::Accepted, read) => self.verify_removal(removing, &read.judged).await,
             Sent::Answered(Reply::NotFound, read) => {
-                self.already_gone(change, scim_id, action, Some(stored), &read.judged).await;
+                // Gone, or an endpoint that does not know the method.
+                let again = match self.session.read(scim_id).await {
+                    Ok((None, _)) => {
+                        self.already_gone(change, scim_id, action, Some(stored), &read.judged).await.map(Ok)
+                    }
+                    Ok((Some(account), _)) => Some(Ok(account)),
+                    Err(error) => Some(Err(error)),
+                };
+                match again {
+                    None => {}
+                    Some(Ok(account)) => self.not_removed(removing, tries, &read.judged, Some(account)).await,
+                    Some(Err(error)) => self.removal_unread(change, Some(stored), MaybeApplied::MaybeDone, error),
+                }
             }
             Sent::Answered(Reply::Conflict | Reply::NotSupported | Reply::Rejected, read) => {
-                self.record.fail_as(action, change, stored.ends_or_stays(maybe), &read.judged);
+                self.not_removed(removing, tries, &read.judged, None).await;
             }
             Sent::NotOurs => {
                 let mut settlement = Settlement::of(change.directory_id(), action);
-                settlement.intent = Some(stored.ends_refused(maybe));
+                settlement.intent = Some(stored.ends_refused(tries.sent));
                 self.record.write(settlement);
                 self.record.list_user(entry_for(change, OutstandingKind::Held, Mismatch::UserName));
             }
-            Sent::Unanswered(judged) => self.record.unanswered(change, Some(stored), maybe, &judged),
-            Sent::Ended => self.record.interrupted(change, stored, maybe),
+            Sent::Unanswered(judged) => self.record.unanswered(change, Some(stored), tries.sent, &judged),
+            Sent::Ended => self.record.interrupted(change, stored, tries.sent),
             Sent::SeenInstead => {}
         }
+    }
+
+    /// The endpoint rejects this removal: a deletion is followed by `active=false`, which takes the access away all the same.
+    /// `shown` is the account, if it was read since.
+    async fn not_removed(
+        &self,
+        removing: &mut Removing<'_, T>,
+        tries: &mut Tries,
+        judged: &Judged,
+        shown: Option<Account>,
+    ) {
+        let Removing { change, scim_id, action, was_active, stored, .. } = *removing;
+        if shown.as_ref().is_some_and(|account| was_active && !account.active) {
+            return self.note_removal(change, scim_id, Action::Deactivate, Some(stored), judged, Source::Recovery);
+        }
+        let carried_by_another = |account: &Account| !carries(account, change.user_name());
+        if action == Action::Delete && !shown.as_ref().is_some_and(carried_by_another) {
+            removing.action = Action::Deactivate;
+            let sent = self.session.send(removing, tries).await;
+            return Box::pin(self.removal_sent(removing, sent, tries)).await;
+        }
+        self.record.fail_as(action, change, stored.ends_or_stays(tries.sent), judged);
     }
 
     /// The user whose account must not be removed now, with the reason.
@@ -167,16 +206,15 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// The removal was accepted; if the account still exists and is active, it failed.
-    async fn verify_removal(
-        &self,
-        change: &Change,
-        scim_id: &ScimId,
-        action: Action,
-        stored: StoredIntent,
-        judged: &Judged,
-    ) {
-        match self.session.read(scim_id).await {
+    /// It was accepted: an account that is still there and active makes it a failure. The endpoint took our request, so no
+    /// other account has to show that it is the right one.
+    async fn verify_removal(&self, removing: &Removing<'_, T>, judged: &Judged) {
+        let Removing { change, scim_id, action, stored, .. } = *removing;
+        let mut read = self.session.read(scim_id).await;
+        if matches!(read, Ok((None, _))) {
+            read = self.session.read(scim_id).await;
+        }
+        match read {
             Ok((Some(account), _)) if account.active => {
                 let judged = judged.because(AccountState::StillThere);
                 self.record.fail_as(action, change, Some(stored.ends(IntentEnd::Unknown)), &judged);
@@ -186,7 +224,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// 404 is success if this is the right endpoint.
+    /// A 404 is success if this is the right endpoint and the account is gone for good. Hands it back if it is there.
     pub(super) async fn already_gone(
         &self,
         change: &Change,
@@ -194,20 +232,24 @@ impl<T: Transport> Apply<'_, T> {
         action: Action,
         stored: Option<StoredIntent>,
         judged: &Judged,
-    ) {
-        match self.session.witness(scim_id).await {
-            Witness::Seen => {}
-            Witness::Unanswered => {
-                let judged = judged.because(AnswerDoubt::NoWitness);
-                return self.record.unanswered(change, stored, MaybeApplied::MaybeDone, &judged);
+    ) -> Option<Account> {
+        match self.session.absence(scim_id).await {
+            Absence::Gone => {
+                let source = if stored.is_some() { Source::Recovery } else { self.record.source };
+                self.note_removal(change, scim_id, action, stored, judged, source);
             }
-            Witness::Ended => match stored {
-                Some(stored) => return self.record.interrupted(change, stored, MaybeApplied::MaybeDone),
-                None => return self.record.leave(change),
+            Absence::There(account) => return Some(account),
+            Absence::NoWitness => {
+                let judged = judged.because(AnswerDoubt::NoWitness);
+                self.record.unanswered(change, stored, MaybeApplied::MaybeDone, &judged);
+            }
+            Absence::Unread(error) => self.removal_unread(change, stored, MaybeApplied::MaybeDone, error),
+            Absence::Ended => match stored {
+                Some(stored) => self.record.interrupted(change, stored, MaybeApplied::MaybeDone),
+                None => self.record.leave(change),
             },
         }
-        let source = if stored.is_some() { Source::Recovery } else { self.record.source };
-        self.note_removal(change, scim_id, action, stored, judged, source);
+        None
     }
 
     pub(super) fn note_removal(

@@ -11,6 +11,8 @@ pub(crate) struct Tally {
     pub(crate) creates_left: bool,
     /// An account was gone: the next plan creates it again.
     pub(crate) vanished: bool,
+    /// Somebody's removal got no answer: the next cycle begins soon.
+    pub(crate) removal_unanswered: bool,
 }
 
 impl Tally {

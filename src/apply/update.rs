@@ -9,7 +9,7 @@ use crate::http::Transport;
 use crate::model::{AccountState, Action, AnswerDoubt, Change, Mismatch, Names, OutstandingKind};
 use crate::outcome::Judged;
 use crate::scim::{Account, Permit, Read, ScimTarget, Update, carries};
-use crate::session::{Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, Witness, is_lost};
+use crate::session::{Absence, Attempt, MaybeApplied, ReadError, Reply, Sent, Tries, is_lost};
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
 use crate::store::Intent;
 use std::ops::ControlFlow;
@@ -168,7 +168,7 @@ impl<T: Transport> Apply<'_, T> {
         // The link stays as it was: if there is no witness now, the next plan asks for the update again.
         let as_it_was = Carried { names: update.carried.clone(), active: !update.reactivate };
         self.note_update(change, stored, as_it_was, None, judged, self.record.source);
-        if self.session.witness(update.id).await == Witness::Seen {
+        if self.session.absence(update.id).await == Absence::Gone {
             let mut settlement = Settlement::of(change.directory_id(), Action::Update);
             settlement.link = LinkEffect::Ended;
             self.record.write(settlement);
@@ -186,10 +186,13 @@ impl<T: Transport> Apply<'_, T> {
             Ok((Some(_), _)) => return self.record.fail(change, not_accepted, judged),
             Err(_) => return self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged),
         }
-        match self.session.witness(scim_id).await {
-            Witness::Seen => {}
-            Witness::Unanswered => return self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged),
-            Witness::Ended => return self.record.interrupted(change, stored, MaybeApplied::NotDone),
+        match self.session.absence(scim_id).await {
+            Absence::Gone => {}
+            Absence::There(_) => return self.record.fail(change, not_accepted, judged),
+            Absence::NoWitness | Absence::Unread(_) => {
+                return self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged);
+            }
+            Absence::Ended => return self.record.interrupted(change, stored, MaybeApplied::NotDone),
         }
         let mut settlement = Settlement::of(change.directory_id(), Action::Update);
         settlement.intent = not_accepted;

@@ -213,12 +213,12 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     /// Sets names and reactivates the account if wanted, with the configured method; with PUT if PATCH is not
-    /// supported.
+    /// supported, or was answered 404 although the account exists.
     pub async fn update(&self, update: &Update<'_>, permit: &Permit<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read =
                 account_of(&self.send(Method::Patch, wire::user(update.id), Some(wire::patch_names(update))).await);
-            if read.judged.outcome != Outcome::NotSupported {
+            if !may_not_know_patch(&read.judged) {
                 return read;
             }
             self.rate_limit.next().await;
@@ -236,7 +236,7 @@ impl<T: Transport> ScimTarget<T> {
     pub async fn deactivate(&self, id: &ScimId, user_name: &UserName, permit: &Permit<'_>) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_inactive())).await);
-            if read.judged.outcome != Outcome::NotSupported {
+            if !may_not_know_patch(&read.judged) {
                 return read;
             }
             self.rate_limit.next().await;
@@ -286,6 +286,11 @@ impl<T: Transport> ScimTarget<T> {
         self.rate_limit.next().await;
         account_of(&self.send(Method::Put, wire::user(id), Some(wire::put_body(members))).await)
     }
+}
+
+/// Whether to try PUT: an endpoint that does not route PATCH may answer 404 too, and PUT reads the account first.
+fn may_not_know_patch(judged: &Judged) -> bool {
+    matches!(judged.outcome, Outcome::NotSupported | Outcome::NotFound)
 }
 
 /// The account in an answer. A good status without a usable body stays distinct: accepted, but nothing to see.

@@ -9,8 +9,8 @@ use crate::outcome::{Judged, Outcome};
 use crate::scim::{Account, carries};
 use crate::store;
 
-/// How many other accounts are read, from either end of the snapshot, before the endpoint counts as the wrong one.
-const WITNESSES_MAX: usize = 100;
+/// How many other accounts are read, from either end of the snapshot, before one list call decides.
+const WITNESSES_MAX: usize = 3;
 
 /// Whether another linked account was seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,21 @@ pub(crate) enum Witness {
     /// No other account could be read.
     Unanswered,
     /// The cycle has ended, possibly because none was seen.
+    Ended,
+}
+
+/// What became of an account that one 404 says is gone.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Absence {
+    /// It is gone: a second read says the same, and another linked account was seen.
+    Gone,
+    /// The 404 was not true.
+    There(Account),
+    /// No answer shows that this is the right endpoint.
+    NoWitness,
+    /// The second read brought nothing.
+    Unread(ReadError),
+    /// The cycle has ended; perhaps because this is the wrong endpoint.
     Ended,
 }
 
@@ -45,8 +60,23 @@ impl<T: Transport> Session<'_, T> {
         }
     }
 
+    /// Whether an account is gone, after one 404: an endpoint may answer so for a method it does not know.
+    pub(crate) async fn absence(&self, id: &ScimId) -> Absence {
+        match self.witness(id).await {
+            Witness::Seen => {}
+            Witness::Unanswered => return Absence::NoWitness,
+            Witness::Ended => return Absence::Ended,
+        }
+        match self.read(id).await {
+            Ok((None, _)) => Absence::Gone,
+            Ok((Some(account), _)) => Absence::There(account),
+            Err(ReadError::Ended) => Absence::Ended,
+            Err(error) => Absence::Unread(error),
+        }
+    }
+
     /// Whether this is still the right endpoint after it said that an account is gone: another linked account must be
-    /// readable, if there is one. If none is, the cycle ends.
+    /// readable, or be in the list, if there is one. If none is, the cycle ends.
     pub(crate) async fn witness(&self, gone: &ScimId) -> Witness {
         if self.witnessed.get() {
             return Witness::Seen;
@@ -74,6 +104,28 @@ impl<T: Transport> Session<'_, T> {
             // These were renamed by hand and prove nothing.
             return Witness::Unanswered;
         }
+        self.witness_in_list(gone).await
+    }
+
+    /// One list call, if none of the accounts that were read proves anything.
+    async fn witness_in_list(&self, gone: &ScimId) -> Witness {
+        let (mut linked, mut is_listed) = (false, false);
+        let mut look_at = |account: Account| {
+            is_listed |= account.id.as_ref() == Some(gone);
+            let link = |id| self.state(store::link_by_scim_id(self.context.reader, id)).flatten();
+            linked |= account.id.as_ref().and_then(link).is_some_and(|link| is_ours(&account, &link));
+        };
+        match self.ask(async |permit| self.target().list_page(1, &mut look_at, permit).await).await {
+            // It shows the one that is said to be gone: one of the two answers is wrong.
+            Ok(_) if is_listed => return Witness::Unanswered,
+            Ok(_) if linked => {
+                self.witnessed.set(true);
+                return Witness::Seen;
+            }
+            Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
+            Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
+            Err(ReadError::Ended) => return Witness::Ended,
+        }
         self.end_cycle(End::WrongEndpoint("none of the linked accounts exists there".to_owned()));
         Witness::Ended
     }
@@ -97,7 +149,7 @@ fn is_ours(account: &Account, link: &ProvisionedUser) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Witness;
+    use super::{Absence, Witness};
     use crate::model::ScimId;
     use crate::session::script::{Bench, end_of};
 
@@ -114,18 +166,42 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_goes_soon_or_was_renamed_is_asked_last() {
+        let all_gone = "404 | 404 | 404 | 200 list";
+        check("a=1 b=2 c=3 d=4", "4", all_gone, ("3, 2, 4, GET /Users", Witness::Ended, "wrong endpoint")).await;
+        check("a=1 b=2 !c=3 d=4", "4", all_gone, ("2, 4, 3, GET /Users", Witness::Ended, "wrong endpoint")).await;
+        check("a=1 b=2 !c=3 d=4", "2 4", all_gone, ("4, 2, 3, GET /Users", Witness::Ended, "wrong endpoint")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_are_asked_and_then_a_list() {
         let all_gone = "404 | 404 | 404";
-        check("a=1 b=2 c=3 d=4", "4", all_gone, ("3, 2, 4", Witness::Ended, "wrong endpoint")).await;
-        check("a=1 b=2 !c=3 d=4", "4", all_gone, ("2, 4, 3", Witness::Ended, "wrong endpoint")).await;
-        check("a=1 b=2 !c=3 d=4", "2 4", all_gone, ("4, 2, 3", Witness::Ended, "wrong endpoint")).await;
+        let five = "a=1 b=2 c=3 d=4 e=5";
+        let seen = |end: &str| format!("{all_gone} | {end}");
+        check(five, "", &seen("200 list b=2"), ("5, 4, 2, GET /Users", Witness::Seen, "-")).await;
+        check(five, "", &seen("200 list x=2"), ("5, 4, 2, GET /Users", Witness::Ended, "wrong endpoint")).await;
+        check(five, "", &seen("200 list a=1 b=2"), ("5, 4, 2, GET /Users", Witness::Unanswered, "-")).await;
+        check(five, "", &seen("404"), ("5, 4, 2, GET /Users", Witness::Ended, "wrong endpoint")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_404_is_believed_if_the_next_read_says_the_same() {
+        let absence = async |script: &str| {
+            let bench = Bench::new("a=1 b=2", script);
+            let absence = bench.session().absence(&ScimId::new("1")).await;
+            (matches!(absence, Absence::Gone), matches!(absence, Absence::There(_)), bench.calls())
+        };
+        let calls = "GET /Users/2, GET /Users/1".to_owned();
+        assert_eq!(absence("200 2 b | 404").await, (true, false, calls.clone()));
+        assert_eq!(absence("200 2 b | 200 1 a").await, (false, true, calls));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_account_of_ours_is_enough_and_a_strangers_is_none() {
         check("a=1 b=2 c=3", "", "200 3 c", ("3", Witness::Seen, "-")).await;
         check("a=1 b=2 c=3", "", "404 | 200 2 b", ("3, 2", Witness::Seen, "-")).await;
-        check("a=1 b=2 c=3", "", "200 3 x | 200 2 y", ("3, 2", Witness::Ended, "wrong endpoint")).await;
-        check("a=1 b=2", "", "400", ("2", Witness::Ended, "wrong endpoint")).await;
+        let strangers = "200 3 x | 200 2 y | 200 list";
+        check("a=1 b=2 c=3", "", strangers, ("3, 2, GET /Users", Witness::Ended, "wrong endpoint")).await;
+        check("a=1 b=2", "", "400 | 400", ("2, GET /Users", Witness::Ended, "wrong endpoint")).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ mod script;
 mod send;
 mod talk;
 
-pub(crate) use accounts::Witness;
+pub(crate) use accounts::{Absence, Witness};
 pub(crate) use answers::Reply;
 pub(crate) use directory::{Freshness, hash_of};
 pub(crate) use reading::ReadError;

@@ -62,7 +62,10 @@ fn a_strangers_account_under_the_id_of_ours_bears_no_witness() {
     run.run_whole(THREE);
     let gone = id_of(&run, "c@x.example");
     refuse(&run, move |request| {
-        let id = request.target.strip_prefix("/Users/")?;
+        let Some(id) = request.target.strip_prefix("/Users/") else {
+            let stranger = json!({"id": "account-2", "userName": "account-2@other.example"});
+            return Some(page(&[&stranger], 1));
+        };
         let stranger = json!({"id": id, "userName": format!("{id}@other.example"), "externalId": "somebody"});
         Some(if id == gone { answer(404, "") } else { answer(200, &stranger.to_string()) })
     });

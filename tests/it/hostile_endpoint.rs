@@ -2,6 +2,7 @@
 
 mod lists;
 mod refusals;
+mod removals;
 
 use crate::support::fake_rhombus::answer;
 use crate::support::in_process::InProcess;
@@ -83,7 +84,7 @@ fn an_answer_of_somebody_else_is_not_believed() {
 fn a_404_counts_only_at_the_right_endpoint() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    refuse(&run, |request| request.target.starts_with("/Users/").then(|| answer(404, "")));
+    refuse(&run, |request| request.target.starts_with("/Users").then(|| answer(404, "")));
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
     assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0), "{report:?}");
     assert!(report.error[0].contains("does not look like the endpoint"), "{:?}", report.error);

@@ -1,0 +1,131 @@
+//! Leavers whose removal the endpoint does not take, or only says that it took.
+
+use super::*;
+use rhombus_sync::model::UpdateMethod;
+use std::sync::atomic::Ordering;
+
+const TWO: &str = "a a@x.example Ann|b b@x.example Ben";
+const LEAVER: &str = "c@x.example";
+
+fn id_of(run: &InProcess, name: &str) -> String {
+    let accounts = run.accounts.borrow();
+    accounts.by_id.iter().find(|(_, account)| account["userName"] == *name).expect("an account").0.clone()
+}
+
+fn asked(run: &InProcess, method: Method) -> usize {
+    run.accounts.borrow().seen.iter().filter(|(asked, ..)| *asked == method).count()
+}
+
+/// Three users of whom one leaves: what a cycle does with her while `decide` answers for the endpoint.
+fn leaves(method: UpdateMethod, decide: impl Fn(&Request, &str) -> Option<Answer> + 'static) -> (InProcess, CycleReport) {
+    let run = InProcess::new();
+    run.accounts.borrow_mut().keeps_inactive = true;
+    run.update_method.set(method);
+    run.run_whole(THREE);
+    let path = format!("/Users/{}", id_of(&run, LEAVER));
+    refuse(&run, move |request| decide(request, &path));
+    let report = run.run_whole(TWO);
+    obey(&run);
+    (run, report)
+}
+
+fn is_active(run: &InProcess) -> bool {
+    run.accounts.borrow().by_id[&id_of(run, LEAVER)]["active"] != false
+}
+
+#[test]
+fn a_deletion_that_is_not_taken_becomes_active_false_in_the_same_cycle() {
+    for status in [400, 403, 404, 405, 409, 412, 501] {
+        for method in [UpdateMethod::Patch, UpdateMethod::Put] {
+            let (run, report) =
+                leaves(method, move |request, _| (request.method == Method::Delete).then(|| answer(status, "")));
+            let found = (report.exit.code(), report.deleted_count, report.deactivated_count);
+            assert_eq!(found, (0, 0, 1), "{status}, {method:?}: {report:?}");
+            // The fake takes an account away that is put inactive.
+            assert!(method == UpdateMethod::Put || !is_active(&run), "{status}");
+            let events = run.events();
+            let of_leaver = |event: &&Value| event["success"] == true && event["event_type"] == "user_deprovision";
+            assert_eq!(events.iter().filter(of_leaver).count(), 1, "{status}");
+            assert!(!events.iter().any(|event| event["event_type"] == "user_delete_provision"), "{status}");
+        }
+    }
+}
+
+#[test]
+fn a_deactivation_that_is_answered_404_is_sent_by_put() {
+    let (run, report) = leaves(UpdateMethod::Patch, |request, _| {
+        matches!(request.method, Method::Delete | Method::Patch).then(|| answer(404, ""))
+    });
+    assert_eq!((report.exit.code(), report.deactivated_count), (0, 1), "{report:?}");
+    assert_eq!(asked(&run, Method::Put), 1);
+    run.judge(TWO, "by PUT");
+}
+
+#[test]
+fn a_removal_that_is_answered_404_by_every_method_is_no_success() {
+    let (run, report) = leaves(UpdateMethod::Patch, |request, _| {
+        (request.method != Method::Get && request.method != Method::Post).then(|| answer(404, ""))
+    });
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.deleted_count + report.deactivated_count, 0);
+    assert!(is_active(&run));
+    assert!(!run.events().iter().any(|event| event["resource"]["username"] == LEAVER
+        && event["success"] == true
+        && event["event_type"] != "user_create_provision"));
+    run.clock.fetch_add(6 * 60_000, Ordering::SeqCst);
+    assert_eq!(run.run_whole(TWO).deleted_count, 1);
+    run.judge(TWO, "removed once the endpoint does it");
+}
+
+#[test]
+fn one_false_404_to_a_read_is_not_believed() {
+    for which in [1, 2] {
+        let reads = Cell::new(0);
+        let (run, report) = leaves(UpdateMethod::Patch, move |request, path| {
+            let is_hers = request.method == Method::Get && request.target == path;
+            reads.set(reads.get() + usize::from(is_hers));
+            let lie = is_hers && reads.get() == which;
+            let nothing_done = request.method == Method::Delete && which == 2;
+            (lie || nothing_done).then(|| answer(if lie { 404 } else { 204 }, ""))
+        });
+        if which == 1 {
+            assert_eq!((report.exit.code(), report.deleted_count), (0, 1), "{report:?}");
+            run.judge(TWO, "read again, and removed");
+        } else {
+            check(&report, 3, OutstandingKind::Failed, 1);
+            assert!(is_active(&run));
+        }
+    }
+}
+
+#[test]
+fn a_rejected_removal_is_tried_again_after_five_minutes_and_then_every_quarter_of_an_hour() {
+    for (status, sent_per_try) in [(400, 2), (204, 1)] {
+        let run = InProcess::new();
+        run.run_whole(THREE);
+        refuse(&run, move |request| {
+            matches!(request.method, Method::Delete | Method::Patch).then(|| answer(status, ""))
+        });
+        let sent = || asked(&run, Method::Delete) + asked(&run, Method::Patch);
+        check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 1);
+        let mut tries = 1;
+        for minutes in [5, 15, 15, 15, 15, 15] {
+            run.clock.fetch_add((minutes - 1) * 60_000, Ordering::SeqCst);
+            check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 1);
+            assert_eq!(sent(), tries * sent_per_try, "{status}: before {minutes} min");
+            run.clock.fetch_add(70_000, Ordering::SeqCst);
+            check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 1);
+            tries += 1;
+            assert_eq!(sent(), tries * sent_per_try, "{status}: after {minutes} min");
+        }
+    }
+}
+
+#[test]
+fn a_removal_without_an_answer_is_wanted_again_soon() {
+    let (run, report) =
+        leaves(UpdateMethod::Patch, |request, _| (request.method == Method::Delete).then(|| answer(503, "")));
+    check(&report, 3, OutstandingKind::Failed, 1);
+    assert_eq!(report.resume, rhombus_sync::report::Resume::AfterPause);
+    assert_eq!(run.run_whole(TWO).deleted_count, 1);
+}
