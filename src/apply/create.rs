@@ -12,7 +12,7 @@ use crate::retry;
 use crate::scim::{Account, Permit, Read, ScimTarget, carries};
 use crate::session::{Attempt, Freshness, MaybeApplied, ReadError, Reply, Sent, Tries};
 use crate::settlement::IntentEnd;
-use crate::store::Intent;
+use crate::store::{self, Intent};
 use std::ops::ControlFlow;
 
 /// A create in progress.
@@ -101,7 +101,10 @@ impl<T: Transport> Apply<'_, T> {
         let stored = creating.stored;
         match sent {
             Sent::Answered(Reply::Accepted, read) => match read.value.and_then(Linkable::of) {
-                Some(account) => self.created(change, user, stored, account, &read.judged, SentWhen::Now),
+                Some(account) => {
+                    let account = self.as_kept(user, account).await;
+                    self.created(change, user, stored, account, &read.judged, SentWhen::Now);
+                }
                 // Whatever it created, the next cycle looks it up.
                 None => self.record.unanswered(change, Some(stored), MaybeApplied::MaybeDone, &read.judged),
             },
@@ -115,6 +118,18 @@ impl<T: Transport> Apply<'_, T> {
             Sent::NotOurs | Sent::Ended => self.record.interrupted(change, stored, tries.sent),
             Sent::SeenInstead => {}
         }
+    }
+
+    /// The new account as it is kept: an answer that shows other names is either short or true, and a read tells. If that
+    /// shows nothing, what was sent counts.
+    async fn as_kept(&self, user: &DesiredUser, mut found: Linkable) -> Linkable {
+        if user.names.differ_from(&found.account.names) {
+            match self.session.read(&found.scim_id).await {
+                Ok((Some(account), _)) if carries(&account, &user.user_name) => found.account = account,
+                Ok(_) | Err(_) => found.account.names = user.names.laid_over(&found.account.names),
+            }
+        }
+        found
     }
 
     /// 409: the username is taken. The full list may show an account that the filter does not.
@@ -143,6 +158,7 @@ impl<T: Transport> Apply<'_, T> {
                 return self.lookup_failed(change, Some(stored), last, &error);
             }
         };
+        let found = if found.is_empty() { self.hidden_inactive(user).await } else { found };
         match self.judge_found(user, found, sent) {
             LookupResult::Ours(account) => {
                 self.created(change, user, stored, account, &Judged::accepted(), SentWhen::Unanswered);
@@ -160,6 +176,16 @@ impl<T: Transport> Apply<'_, T> {
                 );
                 self.record.refuse(change, Some(stored), UsernameConflict::Hidden);
             }
+        }
+    }
+
+    /// The account that this user had until it was made inactive: some endpoints hide those from filter and list.
+    async fn hidden_inactive(&self, user: &DesiredUser) -> Vec<Account> {
+        let known = self.session.state(store::last_deactivated(self.session.context.reader, &user.id)).flatten();
+        let Some(scim_id) = known else { return Vec::new() };
+        match self.session.read(&scim_id).await {
+            Ok((Some(account), _)) if carries(&account, &user.user_name) => vec![account],
+            Ok(_) | Err(_) => Vec::new(),
         }
     }
 

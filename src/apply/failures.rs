@@ -44,8 +44,8 @@ impl<T: Transport> Record<'_, T> {
     ) {
         let attempts = self.failed_before(change).map_or(0, |before| before.attempts) + 1;
         let next_try = if change.action().removes() { retry::next_try_soon } else { retry::next_try };
-        let mut entry = entry_for(change, OutstandingKind::Failed, judged.why())
-            .until(next_try(attempts, self.session.now()));
+        let mut entry =
+            entry_for(change, OutstandingKind::Failed, judged.why()).until(next_try(attempts, self.session.now()));
         entry.attempts = attempts;
         let mut settlement = Settlement::of(change.directory_id(), change.action());
         settlement.intent = intent;

@@ -59,7 +59,7 @@ impl<T: Transport> Apply<'_, T> {
         settlement.link = LinkEffect::Made {
             scim_id: scim_id.clone(),
             user_name,
-            names: if source == Source::Recovery { account.names } else { user.names.laid_over(&account.names) },
+            names: account.names.clone(),
             active: account.active,
         };
         settlement.failure = FailureEffect::Clear;
@@ -73,12 +73,18 @@ impl<T: Transport> Apply<'_, T> {
         }
         settlement.events.push(event);
         // What an earlier run created appears in this cycle's plan.
-        let inactive = !account.active && !matches!(made, SentWhen::Earlier { .. });
+        let otherwise = match made {
+            SentWhen::Earlier { .. } => None,
+            SentWhen::Now | SentWhen::Unanswered if !account.active => Some(AccountState::CreatedInactive),
+            SentWhen::Now | SentWhen::Unanswered => {
+                user.names.differ_from(&account.names).then_some(AccountState::CreatedOtherwise)
+            }
+        };
         self.record.write(settlement);
         self.session.user_answered();
         self.record.tally.borrow_mut().done.created_count += 1;
-        if inactive {
-            self.record.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedInactive));
+        if let Some(state) = otherwise {
+            self.record.list_user(entry_for(change, OutstandingKind::Failed, state));
         }
     }
 

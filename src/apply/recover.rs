@@ -152,7 +152,7 @@ impl<T: Transport> Apply<'_, T> {
             Ok((Some(account), judged)) if met(&account) => {
                 let carried = Carried { names: account.names, active: account.active };
                 let stored = StoredIntent::of(intent);
-                self.note_update(&change, stored, carried, None, &judged, Source::Recovery);
+                self.note_update(&change, stored, carried, &judged, Source::Recovery);
             }
             Ok((Some(account), _)) => {
                 let mut settlement = Settlement::of(&intent.key.directory_id, Action::Update);

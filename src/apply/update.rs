@@ -55,7 +55,7 @@ impl<T: Transport> Attempt<T> for Updating<'_, T> {
                 apply.leave_alone(change, Some(stored.ends_refused(tries.sent)));
             }
             Ok((Some(account), judged)) if self.update.is_met_by(&account) => {
-                apply.note_update(change, stored, Carried::of(account), None, &judged, Source::Recovery);
+                apply.judge_update(change, stored, self.update, account, &judged, Source::Recovery);
             }
             Ok((Some(_), _)) => return ControlFlow::Continue(()),
             Ok((None, judged)) => apply.vanished(change, stored, &judged).await,
@@ -116,11 +116,27 @@ impl<T: Transport> Apply<'_, T> {
                 }
             },
         };
+        self.judge_update(change, stored, update, account, judged, self.record.source);
+    }
+
+    /// What the account shows after an update decides, whether an answer or a read showed it.
+    fn judge_update(
+        &self,
+        change: &Change,
+        stored: StoredIntent,
+        update: Update<'_>,
+        account: Account,
+        judged: &Judged,
+        source: Source,
+    ) {
         let (foreign, met) = (!carries(&account, change.user_name()), update.is_met_by(&account));
         let carried = Carried::of(account);
         let inactive = !carried.active;
-        let futile = (!met).then(|| update.wanted.digest(update.reactivate));
-        self.note_update(change, stored, carried, futile, judged, self.record.source);
+        if met {
+            self.note_update(change, stored, carried, judged, source);
+        } else {
+            self.note_not_kept(change, stored, carried, update.wanted.digest(update.reactivate), judged);
+        }
         if foreign {
             return self.leave_alone(change, None);
         }
@@ -130,6 +146,19 @@ impl<T: Transport> Apply<'_, T> {
             (true, false) => return,
         };
         self.record.list_user(entry_for(change, OutstandingKind::Failed, reason));
+    }
+
+    /// Accepted, not applied: no success. Three of the same in a row are parked, for which the `futile` digest counts.
+    fn note_not_kept(&self, change: &Change, stored: StoredIntent, carried: Carried, futile: String, judged: &Judged) {
+        let Carried { names, active } = carried;
+        let mut settlement = Settlement::of(change.directory_id(), Action::Update);
+        settlement.intent = Some(stored.ends(IntentEnd::Unknown));
+        settlement.link = LinkEffect::Seen { names, active, futile: Some(futile) };
+        settlement.failure = FailureEffect::Clear;
+        let not_applied = judged.because(AccountState::NotApplied);
+        settlement.events.push(self.record.failed(Action::Update, change, &not_applied, change.fields()));
+        self.record.write(settlement);
+        self.session.user_answered();
     }
 
     /// The account has been renamed since it was linked: we change nothing about it any more.
@@ -146,14 +175,13 @@ impl<T: Transport> Apply<'_, T> {
         change: &Change,
         stored: StoredIntent,
         carried: Carried,
-        futile: Option<String>,
         judged: &Judged,
         source: Source,
     ) {
         let Carried { names, active } = carried;
         let mut settlement = Settlement::of(change.directory_id(), Action::Update);
         settlement.intent = Some(stored.ends(IntentEnd::Accepted(change.scim_id().cloned())));
-        settlement.link = LinkEffect::Seen { names, active, futile };
+        settlement.link = LinkEffect::Seen { names, active, futile: None };
         settlement.failure = FailureEffect::Clear;
         let mut event = self.record.succeeded(Action::Update, change, change.scim_id(), judged, change.fields());
         event.source = source;
@@ -167,7 +195,7 @@ impl<T: Transport> Apply<'_, T> {
     async fn gone_after(&self, change: &Change, stored: StoredIntent, update: Update<'_>, judged: &Judged) {
         // The link stays as it was: if there is no witness now, the next plan asks for the update again.
         let as_it_was = Carried { names: update.carried.clone(), active: !update.reactivate };
-        self.note_update(change, stored, as_it_was, None, judged, self.record.source);
+        self.note_update(change, stored, as_it_was, judged, self.record.source);
         if self.session.absence(update.id).await == Absence::Gone {
             let mut settlement = Settlement::of(change.directory_id(), Action::Update);
             settlement.link = LinkEffect::Ended;

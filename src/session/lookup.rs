@@ -115,7 +115,12 @@ impl<T: Transport> Session<'_, T> {
     async fn filter(&self, name: &str) -> Result<Vec<Account>, ReadError> {
         let (_, read) = self.ask(async |permit| self.target().filter(name, permit).await).await?;
         match read.value {
-            Some((found, true)) => Ok(found),
+            // One id is one account, however often it is shown.
+            Some((mut found, true)) => {
+                let mut ids = HashSet::new();
+                found.retain(|account| account.id.as_ref().is_none_or(|id| ids.insert(id.clone())));
+                Ok(found)
+            }
             Some((_, false)) => Err(ReadError::Doubtful(AnswerDoubt::PartialFilter)),
             None => Err(ReadError::Rejected(read.judged)),
         }

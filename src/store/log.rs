@@ -1,7 +1,7 @@
 //! The audit log in the state, and each sink's position in it.
 
 use crate::event::{Draft, Head, Installation, Sealed, seal};
-use crate::model::{DirectoryId, Duration, Moment};
+use crate::model::{DirectoryId, Duration, Moment, ScimId};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 /// A sink's position in the log.
@@ -143,6 +143,17 @@ pub fn last_events(connection: &Connection, count: u32) -> rusqlite::Result<Vec<
         .prepare(sql)?
         .query_map([count], |row| Ok(Sealed { sequence: row.get(0)?, line: row.get(1)? }))?
         .collect()
+}
+
+/// The account of this user that was made inactive last, as the log has it.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn last_deactivated(connection: &Connection, id: &DirectoryId) -> rusqlite::Result<Option<ScimId>> {
+    let last = "SELECT line ->> '$.resource.target_id' FROM events WHERE directory_id = ?1
+                AND line ->> '$.event_type' = 'user_deprovision' AND line ->> '$.success' ORDER BY sequence DESC LIMIT 1";
+    let target: Option<Option<String>> = connection.query_row(last, [id.as_str()], |row| row.get(0)).optional()?;
+    Ok(target.flatten().map(ScimId::new))
 }
 
 /// The lines of one user's events, oldest first.

@@ -39,7 +39,10 @@ pub use intents::{
 };
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Lock, LockError, NotedHead, note_beside, noted_beside};
-pub use log::{SinkPlace, append, event_line, head_of, history, last_events, note_sink, pending, prune, sink_places};
+pub use log::{
+    SinkPlace, append, event_line, head_of, history, last_deactivated, last_events, note_sink, pending, prune,
+    sink_places,
+};
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
 };

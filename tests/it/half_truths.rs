@@ -402,3 +402,105 @@ fn what_is_sent_again_in_vain_leaves_the_doubt() {
     assert_eq!(run.run_whole(THREE).done.created_count, 1);
     run.judge(THREE, "deleted late, and made again");
 }
+
+#[test]
+fn an_update_that_is_accepted_and_not_kept_is_no_success() {
+    for body in ["", "{}", "<html>"] {
+        let run = InProcess::new();
+        run.run_whole(THREE);
+        refuse(&run, move |request| (request.method == Method::Patch).then(|| answer(200, body)));
+        let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+        let report = run.run_whole(moved);
+        check(&report, 3, OutstandingKind::Failed, 1);
+        assert_eq!(report.updated_count, 0);
+        obey(&run);
+        assert_eq!(run.run_whole(moved).updated_count, 1);
+        run.judge(moved, "one success event");
+        let said = |event: &&Value| event["success"] == false && event["event_type"] == "user_update_provision";
+        assert_eq!(run.events().iter().filter(said).count(), 1);
+    }
+}
+
+#[test]
+fn an_update_that_a_read_settles_is_judged_as_one_that_its_answer_settles() {
+    let run = InProcess::new();
+    run.run_whole(THREE);
+    let (id, accounts) = (id_of(&run, "a@x.example"), run.accounts.clone());
+    refuse(&run, move |request| {
+        (request.method == Method::Patch).then(|| {
+            let mut accounts = accounts.borrow_mut();
+            let account = accounts.by_id.get_mut(&id).expect("an account");
+            account["name"]["givenName"] = "Anna".into();
+            account["active"] = false.into();
+            accounts.log.push(("user_update_provision".to_owned(), id.clone()));
+            answer(503, "")
+        })
+    });
+    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
+    check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
+    obey(&run);
+    assert_eq!(run.run_whole(moved).updated_count, 1);
+    assert_eq!(run.accounts.borrow().by_id[&id_of(&run, "a@x.example")]["active"], true);
+    run.judge(moved, "brought back");
+}
+
+#[test]
+fn an_account_that_is_made_without_its_names_gets_them() {
+    for shown in [true, false] {
+        let run = InProcess::new();
+        let accounts = run.accounts.clone();
+        refuse(&run, move |request| {
+            (request.method == Method::Post).then(|| {
+                let made = serde_json::from_slice(request.body.as_deref().expect("a body")).expect("JSON");
+                let mut made = accounts.borrow_mut().add(made);
+                let id = made["id"].as_str().expect("an id").to_owned();
+                made.as_object_mut().expect("an object").remove("name");
+                if shown {
+                    accounts.borrow_mut().by_id.insert(id.clone(), made.clone());
+                }
+                accounts.borrow_mut().log.push(("user_create_provision".to_owned(), id));
+                answer(201, &made.to_string())
+            })
+        });
+        let report = run.run_whole(TWO);
+        check(&report, if shown { 3 } else { 0 }, OutstandingKind::Failed, if shown { 2 } else { 0 });
+        obey(&run);
+        assert_eq!(run.run_whole(TWO).updated_count, if shown { 2 } else { 0 });
+        run.judge(TWO, "with names");
+    }
+}
+
+#[test]
+fn one_id_that_is_shown_twice_is_one_account() {
+    let run = InProcess::new();
+    run.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
+    let account = run.accounts.borrow().by_id[&id_of(&run, "a@x.example")].clone();
+    refuse(&run, move |request| filtered(request).map(|_| page(&[&account, &account], 2)));
+    let report = run.run_whole("a a@x.example Ann");
+    assert_eq!((report.exit.code(), report.linked_count), (0, 1), "{report:?}");
+}
+
+#[test]
+fn a_returner_whose_inactive_account_is_hidden_is_found_by_its_id() {
+    let mut run = InProcess::new();
+    run.settings.policy.on_removed = rhombus_sync::model::Removals::Deactivate;
+    run.accounts.borrow_mut().keeps_inactive = true;
+    run.accounts.borrow_mut().unique = true;
+    run.run_whole(THREE);
+    assert_eq!(run.run_whole(TWO).deactivated_count, 1);
+    let accounts = run.accounts.clone();
+    refuse(&run, move |request| {
+        let shown: Vec<Value> =
+            accounts.borrow().by_id.values().filter(|account| account["active"] != false).cloned().collect();
+        let name = filtered(request);
+        let asked = |account: &&Value| {
+            name.as_ref()
+                .is_none_or(|name| account["userName"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(name)))
+        };
+        let shown: Vec<_> = shown.iter().filter(asked).collect();
+        request.target.starts_with("/Users?").then(|| page(&shown, shown.len()))
+    });
+    let report = run.run_whole(THREE);
+    assert_eq!((report.exit.code(), report.linked_count, report.updated_count), (0, 1, 1), "{report:?}");
+    assert_eq!(run.accounts.borrow().by_id[&id_of(&run, "c@x.example")]["active"], true);
+}

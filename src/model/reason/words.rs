@@ -80,6 +80,7 @@ worded! {
         Inactive = "inactive", "the account is inactive at Rhombus";
         Reactivated = "found_inactive", "the account was found inactive; the next cycle reactivates it";
         CreatedInactive = "created_inactive", "the account was created inactive; the next cycle reactivates it";
+        CreatedOtherwise = "created_otherwise", "the account was created with other names; the next cycle sets them";
         NamesChanged = "names_changed", "the names were changed at Rhombus";
         StillThere = "still_there", "Rhombus accepted the removal, but the account is still there and active";
         NotApplied = "not_applied", "Rhombus accepted the update, but the account is unchanged";

@@ -17,7 +17,10 @@ fn asked(run: &InProcess, method: Method) -> usize {
 }
 
 /// Three users of whom one leaves: what a cycle does with her while `decide` answers for the endpoint.
-fn leaves(method: UpdateMethod, decide: impl Fn(&Request, &str) -> Option<Answer> + 'static) -> (InProcess, CycleReport) {
+fn leaves(
+    method: UpdateMethod,
+    decide: impl Fn(&Request, &str) -> Option<Answer> + 'static,
+) -> (InProcess, CycleReport) {
     let run = InProcess::new();
     run.accounts.borrow_mut().keeps_inactive = true;
     run.update_method.set(method);
