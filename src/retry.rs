@@ -7,8 +7,10 @@ use crate::outcome::RetryAfter;
 pub const RETRIES_MAX: u32 = 3;
 /// A `Retry-After` longer than this ends the cycle.
 pub const RETRY_AFTER_WAITED_FOR: Duration = Duration::from_seconds(30);
-/// Unanswered users in a row that end the cycle: the endpoint is down, the users are not at fault.
-pub const UNANSWERED_IN_A_ROW_MAX: u32 = 10;
+/// After so many unanswered users in a row one list call tells an outage from users that the endpoint cannot serve.
+pub const UNANSWERED_IN_A_ROW_DOUBTED: u32 = 10;
+/// Unanswered users in a row that end the cycle whatever a list says: the endpoint is down for changes.
+pub const UNANSWERED_IN_A_ROW_MAX: u32 = 30;
 
 /// The first pause, before jitter, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 200;

@@ -196,7 +196,7 @@ impl<T: Transport> Apply<'_, T> {
         }
         self.record.withdraw(change, intent);
         match error {
-            ReadError::Unanswered(judged) => self.session.user_unanswered(&judged.bare()),
+            ReadError::Unanswered(judged) => self.record.user_unanswered(change, judged),
             ReadError::Rejected(_) | ReadError::Doubtful(_) => self.session.user_answered(),
             ReadError::Ended => {}
         }

@@ -5,7 +5,7 @@ use super::record::Record;
 use super::tally::entry_for;
 use crate::event::Draft;
 use crate::http::Transport;
-use crate::model::{Action, AnswerDoubt, Change, NotTried, OutstandingKind, UsernameConflict};
+use crate::model::{Action, AnswerDoubt, Change, DirectoryId, NotTried, OutstandingKind, UsernameConflict};
 use crate::outcome::Judged;
 use crate::retry;
 use crate::session::{End, MaybeApplied};
@@ -73,7 +73,7 @@ impl<T: Transport> Record<'_, T> {
             settlement.events.push(self.failed(change.action(), change, judged, change.fields()));
         }
         self.write(settlement);
-        self.session.user_unanswered(&judged.bare());
+        self.user_unanswered(change, judged);
         let mut entry = entry_for(change, OutstandingKind::Failed, judged.why());
         if matches!(self.session.end(), Some(End::Unauthorized(_))) {
             // The token is to blame, so no user is marked failed.
@@ -85,8 +85,37 @@ impl<T: Transport> Record<'_, T> {
             entry.kind = OutstandingKind::Waiting;
             entry.until = Some(self.may_show_until(stored));
         }
-        self.tally.borrow_mut().removal_unanswered |= change.action().removes();
         self.list_user(entry);
+    }
+
+    /// Counts a user without an answer, and notes in which row.
+    pub(super) fn user_unanswered(&self, change: &Change, judged: &Judged) {
+        let row = self.session.user_unanswered(&judged.bare());
+        self.rows.borrow_mut().insert(change.directory_id().clone(), row);
+        *self.last_unanswered.borrow_mut() = judged.bare();
+    }
+
+    /// At the end of all changes: users whom the endpoint left without an answer while it answered others are put off, so that
+    /// they keep nobody out. If nobody's change was accepted, it is an outage after all; whoever was put off before still is.
+    pub(super) fn put_off_unanswered(&self) {
+        let rows = self.rows.borrow();
+        let blamed = |id: &DirectoryId| rows.get(id).is_some_and(|row| self.session.is_row_of_users(*row));
+        if self.session.ended() || !rows.keys().any(blamed) {
+            return;
+        }
+        let outage = !self.tally.borrow().done.any();
+        for entry in &mut self.tally.borrow_mut().outstanding {
+            let Some(id) = entry.directory_id.as_ref().filter(|id| blamed(id)) else { continue };
+            let before = self.failed_before.get(id).filter(|before| before.wanted == entry.wanted);
+            let attempts = before.map_or(0, |before| before.attempts);
+            if entry.kind == OutstandingKind::Failed && entry.until.is_none() && (!outage || attempts > 0) {
+                entry.attempts = attempts + 1;
+                entry.until = Some(retry::next_try_soon(entry.attempts, self.session.now()));
+            }
+        }
+        if outage {
+            self.session.end_cycle(End::Unanswered(self.last_unanswered.borrow().clone()));
+        }
     }
 
     /// The cycle ended before this change did. An intent that may have been applied stays open.

@@ -8,7 +8,7 @@ use crate::model::{
     Action, Change, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind, OutstandingUser, ScimId,
 };
 use crate::outcome::Judged;
-use crate::session::Session;
+use crate::session::{RowNumber, Session};
 use crate::settlement::{FailureEffect, IntentEnd, Settlement};
 use crate::store::{self, Intent};
 use rusqlite::Transaction;
@@ -35,7 +35,11 @@ pub(crate) struct Record<'a, T> {
     /// The scope version under which users are wanted now.
     pub(super) scope_version: i64,
     settle_time: Duration,
-    failed_before: BTreeMap<DirectoryId, OutstandingUser>,
+    pub(super) failed_before: BTreeMap<DirectoryId, OutstandingUser>,
+    /// In which row of users each one stood who got no answer.
+    pub(super) rows: RefCell<BTreeMap<DirectoryId, RowNumber>>,
+    /// Why the last of those got none.
+    pub(super) last_unanswered: RefCell<String>,
     /// Users whose failure is over.
     cleared: RefCell<BTreeSet<DirectoryId>>,
     lookups_failed: RefCell<BTreeSet<DirectoryId>>,
@@ -57,6 +61,8 @@ impl<'a, T: Transport> Record<'a, T> {
             scope_version,
             settle_time,
             failed_before: previous.failed,
+            rows: RefCell::default(),
+            last_unanswered: RefCell::default(),
             cleared: RefCell::default(),
             lookups_failed: RefCell::new(previous.lookups_failed),
             tally: RefCell::default(),

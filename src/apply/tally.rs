@@ -11,11 +11,15 @@ pub(crate) struct Tally {
     pub(crate) creates_left: bool,
     /// An account was gone: the next plan creates it again.
     pub(crate) vanished: bool,
-    /// Somebody's removal got no answer: the next cycle begins soon.
-    pub(crate) removal_unanswered: bool,
 }
 
 impl Tally {
+    /// Whether a removal got no answer and is not put off: the next cycle must begin soon.
+    pub(crate) fn has_unanswered_removal(&self) -> bool {
+        let unanswered = |entry: &&OutstandingUser| entry.kind == OutstandingKind::Failed && entry.until.is_none();
+        self.outstanding.iter().filter(unanswered).any(|entry| entry.action.is_some_and(Action::removes))
+    }
+
     pub(crate) fn list_user(&mut self, entry: OutstandingUser) {
         let open = matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting);
         self.creates_left |= open && entry.action == Some(Action::Create);

@@ -62,7 +62,7 @@ impl<'a, T: Transport> Apply<'a, T> {
     /// Sends everything that the guard let through; `progress` gets the number of changes done and their total.
     pub(crate) async fn plan(&self, plan: ApprovedPlan, progress: &dyn Fn(u64, u64)) {
         self.creates_are_free.set(plan.creates_are_free());
-        let (changes, approved) = plan.into_changes();
+        let (mut changes, approved) = plan.into_changes();
         let (done, all) = (Cell::new(0), changes.len() as u64);
         let one_done = || {
             done.set(done.get() + 1);
@@ -70,6 +70,11 @@ impl<'a, T: Transport> Apply<'a, T> {
         };
         let removals_count = changes.iter().filter(|change| change.action().removes()).count();
         self.session.note_removals(changes[..removals_count].iter().filter_map(|change| change.scim_id().cloned()));
+        // Whoever failed before comes last, so that the same few cannot keep everybody else out.
+        let (removals, others) = changes.split_at_mut(removals_count);
+        for part in [removals, others] {
+            part.sort_by_key(|change| self.record.failed_before(change).is_some());
+        }
         let mut changes = changes.into_iter();
         self.phase(&mut changes.by_ref().take(removals_count), &approved, &one_done).await;
         // The look-ups of the creates must see what the removals wrote.
@@ -80,6 +85,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         });
         self.session.prepare_look_ups(names).await;
         self.phase(&mut changes, &approved, &one_done).await;
+        self.record.put_off_unanswered();
     }
 
     async fn phase(

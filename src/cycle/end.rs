@@ -189,7 +189,7 @@ impl CycleEnd {
         }
         self.report.token = token_proof(session.seen(), end.as_ref());
         let unanswered = matches!(end, Some(End::Unanswered(_) | End::NotRefreshed(_)))
-            || (end.is_none() && tally.removal_unanswered);
+            || (end.is_none() && tally.has_unanswered_removal());
         self.report.resume = if unanswered || endpoint == Endpoint::Silent {
             Resume::AfterPause
         } else if tally.vanished {

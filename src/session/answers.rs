@@ -34,9 +34,9 @@ pub(crate) enum Reply {
     Rejected,
 }
 
-/// Result of the list call after a 403.
-enum Probe {
-    /// The 403 is about this user alone.
+/// Result of the list call after a 403, or after users in a row without an answer.
+pub(super) enum Probe {
+    /// The endpoint answers: it is about these users alone.
     Answered,
     /// No answer.
     Unanswered(Option<RetryAfter>),
@@ -97,7 +97,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// Holds all requests until the endpoint may be called again; false if that is too long: the cycle has then ended.
-    fn obeys_retry_after(&self, retry_after: RetryAfter) -> bool {
+    pub(super) fn obeys_retry_after(&self, retry_after: RetryAfter) -> bool {
         let until = retry::instant(retry_after, self.now());
         let wait_ms = until.since_ms(self.now()).max(0);
         if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {
@@ -110,7 +110,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     /// A 403 to one user's change is followed by one list call: if that is refused too, the token is to blame.
-    async fn probe(&self) -> Probe {
+    pub(super) async fn probe(&self) -> Probe {
         let Some(permit) = self.permit().await else { return Probe::Ended };
         let page = self.target().list_page(1, &mut |_| {}, permit).await;
         match page.judged.outcome {

@@ -3,7 +3,7 @@
 use crate::model::UserName;
 use crate::scim::Account;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What is known of the endpoint's accounts in this cycle.
@@ -12,6 +12,8 @@ pub(super) struct Directory {
     /// The wanted names that one listing looked up, if one was made.
     pub(super) listed: RefCell<Option<Listed>>,
     pub(super) filter_trust: Cell<Option<FilterTrust>>,
+    /// Hashes of the names for which the filter failed: the list is asked at once the next time.
+    pub(super) filter_fails: RefCell<HashSet<u64>>,
 }
 
 /// What an empty filter result proves.

@@ -44,12 +44,15 @@ impl<T: Transport> Session<'_, T> {
             }
         }
         let trust = self.filter_trust().await;
-        if trust == FilterTrust::AnyCase {
+        let filter_fails = self.directory.filter_fails.borrow().contains(&hash_of(&folded));
+        if trust == FilterTrust::AnyCase && !filter_fails {
             match self.filter(name.as_str()).await {
                 Ok(found) if found.iter().all(|account| carries(account, name)) => return Ok(found),
                 Ok(_) | Err(ReadError::Rejected(_) | ReadError::Doubtful(_)) => {}
                 // Some endpoints answer 500 to a filter that they cannot parse.
-                Err(ReadError::Unanswered(judged)) if judged.response.is_server_error() => {}
+                Err(ReadError::Unanswered(judged)) if judged.response.is_server_error() => {
+                    self.directory.filter_fails.borrow_mut().insert(hash_of(&folded));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -11,7 +11,9 @@ mod answers;
 mod directory;
 mod listing;
 mod lookup;
+mod outage;
 mod reading;
+mod row;
 #[cfg(test)]
 mod script;
 mod send;
@@ -21,5 +23,6 @@ pub(crate) use accounts::{Absence, Witness};
 pub(crate) use answers::Reply;
 pub(crate) use directory::{Freshness, hash_of};
 pub(crate) use reading::ReadError;
+pub(crate) use row::RowNumber;
 pub(crate) use send::{Attempt, MaybeApplied, Sent, Tries, is_lost};
 pub(crate) use talk::{End, EndpointSeen, Session, SessionContext};

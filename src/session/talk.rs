@@ -1,9 +1,10 @@
 //! One session: what it works with, what it has seen of the endpoint, and the first reason to end the cycle.
 
 use super::directory::Directory;
+use super::row::Row;
 use crate::http::Transport;
 use crate::model::{Clock, Moment, ScimId};
-use crate::retry::{self, UNANSWERED_IN_A_ROW_MAX};
+use crate::retry;
 use crate::scim::{Permit, ScimTarget};
 use crate::store::{Journal, JournalError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -69,7 +70,7 @@ pub(crate) struct Session<'c, T> {
     pub(crate) context: SessionContext<'c, T>,
     end: RefCell<Option<End>>,
     seen: Cell<EndpointSeen>,
-    unanswered_in_a_row: Cell<u32>,
+    pub(super) row: Row,
     /// Another linked account was read: this is the right endpoint.
     pub(super) witnessed: Cell<bool>,
     removing: RefCell<BTreeSet<ScimId>>,
@@ -82,7 +83,7 @@ impl<'c, T: Transport> Session<'c, T> {
             context,
             end: RefCell::default(),
             seen: Cell::default(),
-            unanswered_in_a_row: Cell::default(),
+            row: Row::default(),
             witnessed: Cell::default(),
             removing: RefCell::default(),
             directory: Directory::default(),
@@ -127,7 +128,7 @@ impl<'c, T: Transport> Session<'c, T> {
         loop {
             while running.len() < self.context.window && !self.ended() {
                 let Some(item) = items.next() else { break };
-                running.push(work(item));
+                running.push(self.with_doubts_settled(work(item)));
             }
             match running.next().await {
                 Some(output) => done(output),
@@ -199,19 +200,5 @@ impl<'c, T: Transport> Session<'c, T> {
 
     pub(super) fn note_accepted(&self) {
         self.seen.set(EndpointSeen { answered: true, token_is_good: true });
-    }
-
-    /// The endpoint answered about a user, whatever it said.
-    pub(crate) fn user_answered(&self) {
-        self.unanswered_in_a_row.set(0);
-    }
-
-    /// The endpoint did not answer about a user. If that happens to many in a row, the endpoint is to blame.
-    pub(crate) fn user_unanswered(&self, reason: &str) {
-        let in_a_row = self.unanswered_in_a_row.get() + 1;
-        self.unanswered_in_a_row.set(in_a_row);
-        if in_a_row >= UNANSWERED_IN_A_ROW_MAX {
-            self.end_cycle(End::Unanswered(reason.to_owned()));
-        }
     }
 }

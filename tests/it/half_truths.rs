@@ -157,14 +157,14 @@ fn look_ups_that_prove_nothing_are_no_silence() {
 }
 
 #[test]
-fn ten_lost_creates_end_the_cycle_and_each_is_in_the_log() {
+fn thirty_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
     refuse(&run, |request| (request.method == Method::Post).then(|| answer(503, "")));
     let report = run.run_whole(&staff(60));
     assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
     let posts = asked(&run, Method::Post);
-    assert!((10..=26).contains(&posts), "{posts} of 60 were sent");
+    assert!((30..=46).contains(&posts), "{posts} of 60 were sent");
     let said = |success: bool| {
         let of = |event: &Value| event["event_type"] == "user_create_provision" && event["success"] == success;
         run.events().iter().filter(|event| of(event)).count()
@@ -386,7 +386,7 @@ fn what_is_sent_again_in_vain_leaves_the_doubt() {
     run.run_whole(THREE);
     refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
     run.run_whole(TWO);
-    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(400, "")));
+    refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(400, "")));
     check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 1);
     let state = store::open(&run.path("state.db"), Access::Read).expect("a state");
     let removals = "SELECT count(*) FROM intents WHERE action = 'delete'";
@@ -503,4 +503,20 @@ fn a_returner_whose_inactive_account_is_hidden_is_found_by_its_id() {
     let report = run.run_whole(THREE);
     assert_eq!((report.exit.code(), report.linked_count, report.updated_count), (0, 1, 1), "{report:?}");
     assert_eq!(run.accounts.borrow().by_id[&id_of(&run, "c@x.example")]["active"], true);
+}
+
+#[test]
+fn one_user_costs_twelve_calls_at_most_however_the_look_ups_fail() {
+    let run = InProcess::new();
+    run.run_whole(TWO);
+    refuse(&run, |request| {
+        let of_newcomer = filtered(request).is_some_and(|name| name.eq_ignore_ascii_case("c@x.example"));
+        (of_newcomer || request.method == Method::Post).then(|| answer(if of_newcomer { 500 } else { 429 }, ""))
+    });
+    let before = run.accounts.borrow().seen.len();
+    let report = run.run_whole(THREE);
+    check(&report, 3, OutstandingKind::Failed, 1);
+    // One more shows that the filter can be trusted.
+    let calls = run.accounts.borrow().seen.len() - before - 1;
+    assert!(calls <= 12, "{calls} calls");
 }
