@@ -412,9 +412,9 @@ fn an_update_that_is_accepted_and_not_kept_is_no_success() {
         let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
         let report = run.run_whole(moved);
         check(&report, 3, OutstandingKind::Failed, 1);
-        assert_eq!(report.updated_count, 0);
+        assert_eq!(report.done.updated_count, 0);
         obey(&run);
-        assert_eq!(run.run_whole(moved).updated_count, 1);
+        assert_eq!(run.run_whole(moved).done.updated_count, 1);
         run.judge(moved, "one success event");
         let said = |event: &&Value| event["success"] == false && event["event_type"] == "user_update_provision";
         assert_eq!(run.events().iter().filter(said).count(), 1);
@@ -439,7 +439,7 @@ fn an_update_that_a_read_settles_is_judged_as_one_that_its_answer_settles() {
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
     obey(&run);
-    assert_eq!(run.run_whole(moved).updated_count, 1);
+    assert_eq!(run.run_whole(moved).done.updated_count, 1);
     assert_eq!(run.accounts.borrow().by_id[&id_of(&run, "a@x.example")]["active"], true);
     run.judge(moved, "brought back");
 }
@@ -465,7 +465,7 @@ fn an_account_that_is_made_without_its_names_gets_them() {
         let report = run.run_whole(TWO);
         check(&report, if shown { 3 } else { 0 }, OutstandingKind::Failed, if shown { 2 } else { 0 });
         obey(&run);
-        assert_eq!(run.run_whole(TWO).updated_count, if shown { 2 } else { 0 });
+        assert_eq!(run.run_whole(TWO).done.updated_count, if shown { 2 } else { 0 });
         run.judge(TWO, "with names");
     }
 }
@@ -477,7 +477,7 @@ fn one_id_that_is_shown_twice_is_one_account() {
     let account = run.accounts.borrow().by_id[&id_of(&run, "a@x.example")].clone();
     refuse(&run, move |request| filtered(request).map(|_| page(&[&account, &account], 2)));
     let report = run.run_whole("a a@x.example Ann");
-    assert_eq!((report.exit.code(), report.linked_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.linked_count), (0, 1), "{report:?}");
 }
 
 #[test]
@@ -487,7 +487,7 @@ fn a_returner_whose_inactive_account_is_hidden_is_found_by_its_id() {
     run.accounts.borrow_mut().keeps_inactive = true;
     run.accounts.borrow_mut().unique = true;
     run.run_whole(THREE);
-    assert_eq!(run.run_whole(TWO).deactivated_count, 1);
+    assert_eq!(run.run_whole(TWO).done.deactivated_count, 1);
     let accounts = run.accounts.clone();
     refuse(&run, move |request| {
         let shown: Vec<Value> =
@@ -501,7 +501,7 @@ fn a_returner_whose_inactive_account_is_hidden_is_found_by_its_id() {
         request.target.starts_with("/Users?").then(|| page(&shown, shown.len()))
     });
     let report = run.run_whole(THREE);
-    assert_eq!((report.exit.code(), report.linked_count, report.updated_count), (0, 1, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.linked_count, report.done.updated_count), (0, 1, 1), "{report:?}");
     assert_eq!(run.accounts.borrow().by_id[&id_of(&run, "c@x.example")]["active"], true);
 }
 

@@ -104,7 +104,7 @@ fn twelve_users_who_cannot_be_removed_keep_nobody_else_out() {
     let (run, export) = blocked();
     let report = run.run_whole(&export("|n n@x.example New"));
     check(&report, 3, OutstandingKind::Failed, 12);
-    assert_eq!(report.created_count, 1);
+    assert_eq!(report.done.created_count, 1);
     assert!(report.outstanding.iter().all(|entry| entry.until.is_some()), "{report:?}");
     let sent = deletions(&run);
     check(&run.run_whole(&export("|n n@x.example New")), 3, OutstandingKind::Failed, 12);
@@ -113,7 +113,7 @@ fn twelve_users_who_cannot_be_removed_keep_nobody_else_out() {
     run.clock.fetch_add(6 * 60_000, std::sync::atomic::Ordering::SeqCst);
     let report = run.run_whole(&export("|n n@x.example New|m m@x.example Mia"));
     check(&report, 3, OutstandingKind::Failed, 12);
-    assert_eq!((report.created_count, deletions(&run)), (1, 2 * sent));
+    assert_eq!((report.done.created_count, deletions(&run)), (1, 2 * sent));
     // Due with nobody else to be served: that is told as an outage, and they stay put off.
     run.clock.fetch_add(16 * 60_000, std::sync::atomic::Ordering::SeqCst);
     let same = export("|n n@x.example New|m m@x.example Mia");
@@ -123,7 +123,7 @@ fn twelve_users_who_cannot_be_removed_keep_nobody_else_out() {
     assert_eq!(deletions(&run), sent);
     obey(&run);
     run.clock.fetch_add(16 * 60_000, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(run.run_whole(&same).deleted_count, 12);
+    assert_eq!(run.run_whole(&same).done.deleted_count, 12);
     run.judge(&same, "removed at last");
 }
 
@@ -135,7 +135,7 @@ fn a_cycle_in_which_no_change_is_accepted_is_an_outage_and_blames_nobody() {
     assert!(report.error[0].contains("does not answer"), "{:?}", report.error);
     assert!(report.outstanding.iter().all(|entry| entry.until.is_none()), "{report:?}");
     // In the next cycle they come last.
-    assert_eq!(run.run_whole(&export("|n n@x.example New")).created_count, 1);
+    assert_eq!(run.run_whole(&export("|n n@x.example New")).done.created_count, 1);
 }
 
 #[test]

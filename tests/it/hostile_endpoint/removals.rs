@@ -42,7 +42,7 @@ fn a_deletion_that_is_not_taken_becomes_active_false_in_the_same_cycle() {
         for method in [UpdateMethod::Patch, UpdateMethod::Put] {
             let (run, report) =
                 leaves(method, move |request, _| (request.method == Method::Delete).then(|| answer(status, "")));
-            let found = (report.exit.code(), report.deleted_count, report.deactivated_count);
+            let found = (report.exit.code(), report.done.deleted_count, report.done.deactivated_count);
             assert_eq!(found, (0, 0, 1), "{status}, {method:?}: {report:?}");
             // The fake takes an account away that is put inactive.
             assert!(method == UpdateMethod::Put || !is_active(&run), "{status}");
@@ -59,7 +59,7 @@ fn a_deactivation_that_is_answered_404_is_sent_by_put() {
     let (run, report) = leaves(UpdateMethod::Patch, |request, _| {
         matches!(request.method, Method::Delete | Method::Patch).then(|| answer(404, ""))
     });
-    assert_eq!((report.exit.code(), report.deactivated_count), (0, 1), "{report:?}");
+    assert_eq!((report.exit.code(), report.done.deactivated_count), (0, 1), "{report:?}");
     assert_eq!(asked(&run, Method::Put), 1);
     run.judge(TWO, "by PUT");
 }
@@ -70,13 +70,13 @@ fn a_removal_that_is_answered_404_by_every_method_is_no_success() {
         (request.method != Method::Get && request.method != Method::Post).then(|| answer(404, ""))
     });
     check(&report, 3, OutstandingKind::Failed, 1);
-    assert_eq!(report.deleted_count + report.deactivated_count, 0);
+    assert_eq!(report.done.deleted_count + report.done.deactivated_count, 0);
     assert!(is_active(&run));
     assert!(!run.events().iter().any(|event| event["resource"]["username"] == LEAVER
         && event["success"] == true
         && event["event_type"] != "user_create_provision"));
     run.clock.fetch_add(6 * 60_000, Ordering::SeqCst);
-    assert_eq!(run.run_whole(TWO).deleted_count, 1);
+    assert_eq!(run.run_whole(TWO).done.deleted_count, 1);
     run.judge(TWO, "removed once the endpoint does it");
 }
 
@@ -92,7 +92,7 @@ fn one_false_404_to_a_read_is_not_believed() {
             (lie || nothing_done).then(|| answer(if lie { 404 } else { 204 }, ""))
         });
         if which == 1 {
-            assert_eq!((report.exit.code(), report.deleted_count), (0, 1), "{report:?}");
+            assert_eq!((report.exit.code(), report.done.deleted_count), (0, 1), "{report:?}");
             run.judge(TWO, "read again, and removed");
         } else {
             check(&report, 3, OutstandingKind::Failed, 1);
@@ -130,5 +130,5 @@ fn a_removal_without_an_answer_is_wanted_again_soon() {
         leaves(UpdateMethod::Patch, |request, _| (request.method == Method::Delete).then(|| answer(503, "")));
     check(&report, 3, OutstandingKind::Failed, 1);
     assert_eq!(report.resume, rhombus_sync::report::Resume::AfterPause);
-    assert_eq!(run.run_whole(TWO).deleted_count, 1);
+    assert_eq!(run.run_whole(TWO).done.deleted_count, 1);
 }
