@@ -2,7 +2,7 @@
 
 use super::error::Fault;
 use super::raw::{RawColumns, RawDirectory, RawStates};
-use crate::model::{Column, ColumnName, Layout, StateWords};
+use crate::model::{Column, ColumnName, Layout, Rows, StateWords};
 use crate::plan::SourceSettings;
 
 /// How the export is written down.
@@ -30,6 +30,7 @@ pub(super) fn layout(raw: &RawDirectory) -> Result<Layout, Fault> {
         _ => return Err(Fault::plain("[directory] group_separator is not one of \";\", \",\", \"|\" and \"\\n\"")),
     };
     Ok(Layout {
+        rows: Rows::Users,
         format: raw.format,
         records: Some(raw.records.trim().to_owned()).filter(|name| !name.is_empty()),
         columns,

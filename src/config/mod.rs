@@ -104,6 +104,7 @@ impl Config {
         let source = layout::source_settings(&raw.directory, &layout);
         let settings = Settings {
             export_path: place(&raw.directory.path),
+            members_path: raw.directory.members_path.as_ref().map(&place).filter(|_| scope.by_groups()),
             layout,
             without_state: raw.directory.without_state,
             directory_number: source.number(),

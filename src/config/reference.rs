@@ -101,7 +101,12 @@ const SECTIONS: &[Section] = &[
                 Is("\"\""),
                 "The JSON member that contains the array of users, if the document itself is not the array: `users`, `value`.",
             ),
-            key("members_path", Path, Nothing, "Group memberships in a file of their own. Not supported yet."),
+            key(
+                "members_path",
+                Path,
+                Nothing,
+                "A CSV of group memberships: `GroupName`, and `Username` or `UserID`, a row each. It stands for `groups`.",
+            ),
         ],
     },
     Section {

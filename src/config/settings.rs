@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub struct Settings {
     /// The export.
     pub export_path: PathBuf,
+    /// The members file beside it, which stands for its groups; none where nobody is chosen by groups.
+    pub members_path: Option<PathBuf>,
     /// How it is written down.
     pub layout: Layout,
     /// What becomes of one that says nothing of anybody's state.
@@ -55,6 +57,7 @@ impl Settings {
         let limits: BTreeMap<_, _> = self.limits.iter().map(|(kind, limits)| (kind.as_str(), limits)).collect();
         let named = serde_json::json!({
             "export_path": self.export_path,
+            "members_path": self.members_path,
             "layout": self.layout,
             "without_state": self.without_state,
             "users_count_min": self.users_count_min,

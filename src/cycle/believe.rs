@@ -37,6 +37,7 @@ pub fn believable(
         return Err(export.refuse_records(&join(|doubt| &doubt.what), first.trouble, &hint));
     }
     enough(settings, export, usability)?;
+    in_step(export, read)?;
     Ok(silent.into_iter().map(|(column, _)| column).collect())
 }
 
@@ -52,7 +53,7 @@ struct Doubt {
 fn silent(settings: &Settings, spoken: &Spoken, before: &SpokenBefore) -> Vec<(Column, Share)> {
     let decided = |column: Column| match column {
         Column::Activated => spoken.state == spoken.records_count,
-        Column::Groups => !settings.scope.by_groups(),
+        Column::Groups => !settings.scope.by_groups() || settings.members_path.is_some(),
         Column::Id
         | Column::Username
         | Column::Email
@@ -133,6 +134,17 @@ fn enough(settings: &Settings, export: &Export, usability: &Usability) -> Result
         return Err(export.refuse_records(&what, trouble(usability), hint));
     }
     Ok(())
+}
+
+/// Whether the export has nearly all whom the members file lists.
+fn in_step(export: &Export, read: &ExportRead) -> Result<(), SourceError> {
+    let Some(memberships) = &read.memberships else { return Ok(()) };
+    let Some(limit) = memberships.too_many_of_nobody() else { return Ok(()) };
+    let (count, all) = (memberships.of_nobody_count, memberships.users_count);
+    Err(export.refuse(
+        format!("the members file lists {count} of {all} users whom the export does not have, limit is {limit}"),
+        "write both files in one job, with the same id in `UserID` as the export's id, or only `Username`; nothing was sent",
+    ))
 }
 
 fn why(usability: &Usability) -> String {

@@ -9,7 +9,8 @@ use crate::model::{
     Seen,
 };
 use crate::plan::{
-    self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Plan, ScopeVersions, Whole,
+    self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
+    Whole,
 };
 use crate::source::{self, Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -32,6 +33,7 @@ pub fn open_export(
 ) -> Result<Export, SourceError> {
     let export = source::open(settings, stop)?;
     export.check_age(now, settings.max_age, installation.export_written_at)?;
+    export.check_age_of_memberships(now, settings.max_age, installation.memberships_written_at)?;
     Ok(export)
 }
 
@@ -43,6 +45,8 @@ pub struct Compared {
     pub export: ExportRead,
     /// Users missing from an export that may be incomplete.
     pub sightings: Vec<DirectoryId>,
+    /// Users whom a members file that cannot prove that it is whole lists in no scoped group.
+    pub unlisted: Vec<DirectoryId>,
     /// The users selected by `--only`; `None`: everybody.
     pub only: Option<BTreeSet<DirectoryId>>,
     /// When the plan was made.
@@ -90,6 +94,7 @@ pub fn compare(
         failed: if only.is_empty() { failed(outstanding) } else { BTreeMap::new() },
         in_doubt,
         absences: store::absences(reader)?,
+        unlisted: store::unlisted(reader)?,
         doubled: Duplicates::default(),
         scope_versions: scope_versions(reader, settings)?,
         seen,
@@ -112,7 +117,7 @@ pub fn compare(
             (plan, read, silent) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
-    let sightings = std::mem::take(&mut plan.sightings);
+    let (sightings, unlisted) = (std::mem::take(&mut plan.sightings), std::mem::take(&mut plan.unlisted));
     let mut only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
     only.iter_mut().for_each(|users| with_both_ids(users, &plan));
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
@@ -134,6 +139,7 @@ pub fn compare(
         plan,
         export: read,
         sightings,
+        unlisted,
         only,
         vanished,
         renamed_there,
@@ -198,7 +204,13 @@ fn join(
         let silent = believable(settings, export, &read, comparison.usability(), &before)?;
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
-        let whole = Whole { proof, written_at: read.written_at };
+        let memberships = read.memberships.as_ref().map(|read| {
+            read.of_nobody.iter().for_each(|user| {
+                comparison.membership_of_nobody(user.id.as_deref(), user.user_name.as_deref());
+            });
+            Memberships { proof: read.proof, written_at: read.written_at, names_nobody: read.names_nobody }
+        });
+        let whole = Whole { proof, written_at: read.written_at, memberships };
         let plan = comparison.finish(whole, &mut |folded| match store::link_of(reader, folded) {
             Ok(row) => row,
             Err(error) => {

@@ -3,6 +3,7 @@
 use super::compare::Compared;
 use super::context::CycleContext;
 use super::error::CompareError;
+use super::sightings::Sightings;
 use super::verdict::{Endpoint, deactivated, verdict};
 use crate::apply::Tally;
 use crate::config::Settings;
@@ -14,7 +15,7 @@ use crate::model::{
 use crate::plan::GroupsSeen;
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
 use crate::session::{End, EndpointSeen, Session};
-use crate::source::SourceError;
+use crate::source::{Export, SourceError};
 use crate::store::{self, JournalError, LastCycle, Quiet};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -38,8 +39,8 @@ pub(super) struct CycleEnd {
     pub(super) only: Option<BTreeSet<DirectoryId>>,
     /// Which statements for or against access the export contained.
     pub(super) spoken: Option<Spoken>,
-    /// Users missing from an export that may be incomplete.
-    pub(super) sightings: Vec<DirectoryId>,
+    /// Who was missing; `None`: no export was read.
+    pub(super) sightings: Option<Sightings>,
     pub(super) held: Vec<(ChangeKey, UserName)>,
     /// The approved changes still planned, and when the plan was made; `None`: this cycle was not about everybody.
     pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
@@ -85,6 +86,7 @@ impl CycleEnd {
             export_users_count: None,
             good_at: None,
             export_written_at: None,
+            memberships_written_at: None,
             creates_left: true,
             generation,
             restored_over: false,
@@ -102,7 +104,7 @@ impl CycleEnd {
             repaired: Vec::new(),
             only: None,
             spoken: None,
-            sightings: Vec::new(),
+            sightings: None,
             held: Vec::new(),
             approved: None,
             left_behind: None,
@@ -112,7 +114,7 @@ impl CycleEnd {
     }
 
     /// Takes what must be kept of the plan while it is applied.
-    pub(super) fn note_plan(&mut self, compared: &Compared, length_bytes: u64, settings: &Settings) {
+    pub(super) fn note_plan(&mut self, compared: &Compared, export: &Export, settings: &Settings) {
         let (plan, read) = (&compared.plan, &compared.export);
         self.report.export_users_count = read.users_count;
         self.report.export_digest.clone_from(&read.digest.whole);
@@ -120,16 +122,17 @@ impl CycleEnd {
         self.report.plan = plan.digest().to_owned();
         self.report.hold = plan.hold().map(|hold| hold.as_str().to_owned());
         self.row.export_written_at = Some(read.written_at);
+        self.row.memberships_written_at = read.memberships.as_ref().map(|read| read.written_at);
         self.row.quiet = Some(Quiet {
             digest: read.digest.whole.clone(),
             head: read.digest.head.clone(),
-            length: length_bytes.cast_signed(),
-            settings: settings.number(),
+            length: export.length_bytes().cast_signed(),
+            settings: settings.number() ^ export.memberships_number(),
         });
         self.outstanding = Some(plan.outstanding().to_vec());
         self.only.clone_from(&compared.only);
         self.spoken = Some(read.spoken);
-        self.sightings.clone_from(&compared.sightings);
+        self.sightings = Some(Sightings::of(compared));
         self.held = plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);
@@ -240,7 +243,8 @@ impl CycleEnd {
     fn conclude(&mut self, end: Option<&End>, creates_left: bool, on_drift: OnDrift) {
         let everybody = self.only.is_none();
         let open = [OutstandingKind::Waiting, OutstandingKind::Held, OutstandingKind::Failed, OutstandingKind::Parked];
-        let left = open.iter().any(|kind| self.report.count(*kind) > 0) || !self.sightings.is_empty();
+        let left = open.iter().any(|kind| self.report.count(*kind) > 0)
+            || self.sightings.as_ref().is_some_and(|sightings| !sightings.is_empty());
         let over = !left && self.report.exit == Exit::Done && end.is_none();
         self.row.quiet = self.row.quiet.take().filter(|_| over && everybody);
         let mut outstanding = std::mem::take(&mut self.report.outstanding);

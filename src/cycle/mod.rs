@@ -11,6 +11,7 @@ mod error;
 mod quiet;
 mod refresh;
 mod selection;
+mod sightings;
 mod survey;
 mod verdict;
 mod write;
@@ -32,6 +33,7 @@ use compare::failed;
 use end::{CycleEnd, NoPlan, unrepaired_drift};
 use quiet::{end_quietly, quiet, wait_for_retry_after};
 use refresh::{refresh, remember};
+use sightings::Sightings;
 use write::write;
 
 /// Runs one cycle.
@@ -49,8 +51,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     if context.options == CycleOptions::default()
         && let Some(read) = quiet(context, &installation, &mut export)?
     {
-        let written_at = export.written_at();
-        return write(context, end_quietly(context, end, &installation, read, written_at)?).await;
+        return write(context, end_quietly(context, end, &installation, read, &export)?).await;
     }
     if let Some(until) = wait_for_retry_after(context, &installation).await {
         return write(context, end.fail(context, NoPlan::throttled(until))?).await;
@@ -84,11 +85,11 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     };
     if let Some(expected) = context.options.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {
         // Nothing is sent, but users present in this export start over if they are missing again.
-        let (sightings, written_at) = (compared.sightings.clone(), compared.export.written_at);
-        journal.write(move |transaction| store::replace_absences(transaction, &sightings, written_at)).await?;
+        let sightings = Sightings::of(&compared);
+        journal.write(move |transaction| sightings.write(transaction)).await?;
         return Ok(end.unexpected(expected, compared.plan.digest()));
     }
-    end.note_plan(&compared, export.length_bytes(), settings);
+    end.note_plan(&compared, &export, settings);
     seen.retain(|id, _| compared.only.as_ref().is_none_or(|only| only.contains(id)));
     remember(&apply, settings.policy.on_drift, seen, &compared.vanished, &compared.renamed_there);
     journal.write(|_| Ok(())).await?;

@@ -15,7 +15,8 @@ pub(super) fn quiet<T>(
     export: &mut Export,
 ) -> rusqlite::Result<Option<Quiet>> {
     let Some(quiet) = &installation.quiet else { return Ok(None) };
-    let same_shape = quiet.settings == context.settings.number() && quiet.length == export.length_bytes().cast_signed();
+    let settings = context.settings.number() ^ export.memberships_number();
+    let same_shape = quiet.settings == settings && quiet.length == export.length_bytes().cast_signed();
     if !same_shape || !store::open_intents(&context.reader)?.is_empty() {
         return Ok(None);
     }
@@ -30,7 +31,7 @@ pub(super) fn end_quietly<T>(
     mut end: CycleEnd,
     installation: &InstallationRow,
     quiet: Quiet,
-    written_at: Moment,
+    export: &Export,
 ) -> Result<CycleEnd, JournalError> {
     let outstanding = store::outstanding(&context.reader)?;
     let not_as_wanted = outstanding.iter().filter(|entry| entry.scim_id.is_some()).count() as u64;
@@ -39,7 +40,8 @@ pub(super) fn end_quietly<T>(
     end.report.unchanged_count = installation.provisioned_count.max(0).cast_unsigned().saturating_sub(not_as_wanted);
     end.report.plan = plan_digest(std::iter::empty(), std::iter::empty());
     end.outstanding = Some(outstanding);
-    end.row.export_written_at = Some(written_at);
+    end.row.export_written_at = Some(export.written_at());
+    end.row.memberships_written_at = export.memberships_written_at();
     end.row.quiet = Some(quiet);
     end.row.creates_left = false;
     Ok(end)

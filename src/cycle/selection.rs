@@ -139,8 +139,10 @@ pub fn look_for(
 
 fn record_facts(user: &DirectoryUser<'_>, settings: &Settings) -> RecordFacts {
     let groups = match &user.groups {
-        RawGroups::Listed(_) | RawGroups::Cell(_, _) => Some(user.groups.names().map(str::to_owned).collect()),
-        RawGroups::Absent | RawGroups::Other => None,
+        RawGroups::Listed(_) | RawGroups::Cell(_, _) | RawGroups::Joined(_, _) => {
+            Some(user.groups.names().map(str::to_owned).collect())
+        }
+        RawGroups::Absent | RawGroups::Contradicted | RawGroups::Other => None,
     };
     let verdict = map_record(user, &settings.scope);
     let names = verdict.as_ref().map(MappedUser::names).unwrap_or_default();

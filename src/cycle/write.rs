@@ -66,6 +66,7 @@ impl Writer {
         .then_some(now);
         // A file dated in the future must not make every later one look old.
         row.export_written_at = row.export_written_at.map(|written_at| written_at.min(now));
+        row.memberships_written_at = row.memberships_written_at.map(|written_at| written_at.min(now));
         store::finish_cycle(transaction, &row)?;
         store::prune(transaction, &self.sink_names, now, self.keep_history)?;
         Ok(report)
@@ -95,8 +96,8 @@ impl Writer {
         end.report.outstanding =
             store::replace_outstanding(transaction, outstanding, end.only.as_ref(), cycle, end.row.now)?;
         end.report.outstanding.append(&mut end.repaired);
-        if let Some(written_at) = end.row.export_written_at {
-            store::replace_absences(transaction, &end.sightings, written_at)?;
+        if let Some(sightings) = &end.sightings {
+            sightings.write(transaction)?;
         }
         Ok(())
     }

@@ -49,9 +49,22 @@ impl StateWords {
     }
 }
 
+/// What a row of a file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Rows {
+    /// A user.
+    #[default]
+    Users,
+    /// A user's membership of one group.
+    Memberships,
+}
+
 /// The layout of an export.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Layout {
+    /// What its rows are.
+    #[serde(skip)]
+    pub rows: Rows,
     /// JSON, NDJSON or CSV.
     pub format: Format,
     /// The JSON member with the records, if it is neither the document itself nor a page's `results`.
@@ -67,6 +80,7 @@ pub struct Layout {
 impl Default for Layout {
     fn default() -> Self {
         Self {
+            rows: Rows::Users,
             format: Format::Auto,
             records: None,
             columns: [const { ColumnName::Ours }; Column::COUNT],
@@ -77,6 +91,16 @@ impl Default for Layout {
 }
 
 impl Layout {
+    /// A members file, as JumpCloud's own programs write it.
+    #[must_use]
+    pub fn of_memberships() -> Self {
+        let mut columns = [const { ColumnName::Nothing }; Column::COUNT];
+        for (column, name) in [(Column::Id, "UserID"), (Column::Username, "Username"), (Column::Groups, "GroupName")] {
+            columns[column as usize] = ColumnName::Theirs(name.into());
+        }
+        Self { rows: Rows::Memberships, format: Format::Csv, columns, ..Self::default() }
+    }
+
     /// The export's name of a column.
     #[must_use]
     pub fn column(&self, column: Column) -> &ColumnName {

@@ -28,7 +28,7 @@ pub use column::Column;
 pub use config_keys::ConfigKeys;
 pub use exit::Exit;
 pub use group::UnnamedGroup;
-pub use layout::{ColumnName, Layout, Share, Spoken, SpokenBefore, StateWords, WithoutState};
+pub use layout::{ColumnName, Layout, Rows, Share, Spoken, SpokenBefore, StateWords, WithoutState};
 pub use letters::letters_lost;
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};

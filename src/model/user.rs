@@ -30,6 +30,11 @@ pub enum RawGroups<'a> {
     Listed(Vec<Cow<'a, str>>),
     /// A CSV cell, and the separator between its groups.
     Cell(Cow<'a, str>, char),
+    /// The scoped groups in which the members file lists the user; and whether that file is whole: a group that it
+    /// does not list is no statement.
+    Joined(Vec<Cow<'a, str>>, Proof),
+    /// The members file lists the username in a scoped group, with another id.
+    Contradicted,
     /// Anything else.
     Other,
 }
@@ -38,9 +43,9 @@ impl RawGroups<'_> {
     /// The group names, without surrounding spaces.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let (listed, cell) = match self {
-            Self::Listed(names) => (names.as_slice(), None),
+            Self::Listed(names) | Self::Joined(names, _) => (names.as_slice(), None),
             Self::Cell(text, separator) => (&[][..], Some(text.split(*separator))),
-            Self::Absent | Self::Other => (&[][..], None),
+            Self::Absent | Self::Contradicted | Self::Other => (&[][..], None),
         };
         let of_cell = cell.into_iter().flatten().map(str::trim).filter(|name| !name.is_empty());
         listed.iter().map(AsRef::as_ref).chain(of_cell)

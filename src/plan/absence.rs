@@ -18,7 +18,7 @@ impl Comparison {
         self.remove(row, policy, cause);
     }
 
-    fn remove(&mut self, row: &ProvisionedUser, policy: Removals, cause: Cause) {
+    pub(super) fn remove(&mut self, row: &ProvisionedUser, policy: Removals, cause: Cause) {
         let Some(removal) = policy.removal() else {
             let (id, name) = (Some(&row.directory_id), Some(&row.user_name));
             let entry = OutstandingUser::new(OutstandingKind::Kept, id, name, Reason::Kept(cause));
@@ -48,7 +48,7 @@ impl Comparison {
                 self.plan.sightings.extend((whole.proof == Proof::Unproven).then_some(row.directory_id));
             }
             // The record has spoken for the link.
-            Some(Requested::Withhold(_) | Requested::OutOfScope) => {}
+            Some(Requested::Withhold(_) | Requested::OutOfScope | Requested::Unlisted(_)) => {}
             None => {
                 self.gone(&row, whole);
                 self.plan.absent.push(row);

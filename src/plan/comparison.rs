@@ -5,7 +5,7 @@
 
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
-use super::{Duplicates, Plan, ScopeVersions, Usability};
+use super::{Duplicates, Memberships, Plan, ScopeVersions, Usability};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
     NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
@@ -43,6 +43,8 @@ pub struct Inputs {
     pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
     /// For each user missing from an unproven export: when the export was written that first lacked it.
     pub absences: BTreeMap<DirectoryId, Moment>,
+    /// For each user whom an unproven members file lists in no scoped group: when the one was written that first did not.
+    pub unlisted: BTreeMap<DirectoryId, Moment>,
     /// What a second reading found.
     pub doubled: Duplicates,
     /// The settings under which users were last wanted.
@@ -62,6 +64,8 @@ pub struct Whole {
     pub proof: Proof,
     /// When the export was written.
     pub written_at: Moment,
+    /// The members file beside it, if there is one.
+    pub memberships: Option<Memberships>,
 }
 
 /// A comparison under way.
@@ -70,6 +74,8 @@ pub struct Comparison {
     pub(super) inputs: Inputs,
     pub(super) plan: Plan,
     pub(super) missing: Vec<ProvisionedUser>,
+    /// Users whom the members file lists in no scoped group, and why they would be removed.
+    pub(super) unlisted: Vec<(ProvisionedUser, Cause)>,
     pub(super) renamed: BTreeSet<DirectoryId>,
     pub(super) refused_ids: BTreeSet<DirectoryId>,
     /// Usernames of records without a valid id, with what is wrong where the record could be in scope.
@@ -97,6 +103,7 @@ impl Comparison {
             inputs,
             plan: Plan::default(),
             missing: Vec::new(),
+            unlisted: Vec::new(),
             renamed: BTreeSet::new(),
             refused_ids: BTreeSet::new(),
             claims: Vec::new(),
@@ -153,7 +160,7 @@ impl Comparison {
         match (doubled, verdict) {
             (Some((id, fault)), verdict) => {
                 let could_be_in_scope = match &verdict {
-                    Ok(mapped) => mapped.ask != Requested::OutOfScope,
+                    Ok(mapped) => !matches!(mapped.ask, Requested::OutOfScope | Requested::Unlisted(Proof::Whole)),
                     Err(reject) => reject.could_be_in_scope,
                 };
                 self.usability.note_unusable(fault, could_be_in_scope);
@@ -190,6 +197,7 @@ impl Comparison {
         for row in std::mem::take(&mut self.missing) {
             self.absent(row, whole, &claimed);
         }
+        self.settle_unlisted(whole.memberships);
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
         self.settle_user_names(holder);
         self.list_in_doubt();
@@ -249,7 +257,8 @@ impl Comparison {
             (Requested::OutOfScope, Some(row)) => {
                 self.unwanted(user, row, self.inputs.policy.on_removed, Cause::OutOfGroups)
             }
-            (Requested::Withhold(_) | Requested::OutOfScope, None) => {}
+            (Requested::Unlisted(_), Some(row)) => self.not_listed(row),
+            (Requested::Withhold(_) | Requested::OutOfScope | Requested::Unlisted(_), None) => {}
         }
     }
 

@@ -39,6 +39,7 @@ impl Comparison {
                 let cause = if state == UserState::Staged { Cause::Staged } else { Cause::Suspended };
                 self.unwanted(user, row, self.inputs.policy.on_suspended, cause);
             }
+            Requested::Unlisted(_) => self.not_listed(row),
             Requested::OutOfScope => self.unwanted(user, row, self.inputs.policy.on_removed, Cause::OutOfGroups),
         }
     }

@@ -1,7 +1,7 @@
 //! What one record asks for: usable or not, in scope or not, and which names. The whole of the mapping stands here.
 
 use crate::model::{
-    Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, RawGroups,
+    Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawGroups,
     RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, folded, has_control,
 };
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,8 @@ pub enum Requested {
     Withhold(UserState),
     /// None, because of the groups.
     OutOfScope,
+    /// None: the members file lists the user in no scoped group, which is an absence. Whether that file is whole.
+    Unlisted(Proof),
 }
 
 /// A record that was understood.
@@ -143,7 +145,7 @@ impl MappedUser<'_> {
 pub struct Reject {
     /// Whom it stands for, and why it cannot be used.
     pub unusable: Unusable,
-    /// Whether it could be a user in scope: false only where its groups say that it is not.
+    /// Whether it could be a user in scope: false only where its groups say that it is not, or a members file that is whole.
     pub could_be_in_scope: bool,
 }
 
@@ -157,7 +159,10 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
     let reject = |fault| {
         let username = username_of(user);
         let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, fault };
-        Reject { unusable, could_be_in_scope: !matches!(in_scope, Ok(false)) }
+        Reject {
+            unusable,
+            could_be_in_scope: !matches!(in_scope, Ok(Membership::Out | Membership::Unlisted(Proof::Whole))),
+        }
     };
     let id = id.map_err(reject)?;
     let user_name = match &user.username {
@@ -176,8 +181,11 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
     let state = state(user).map_err(reject)?;
     let in_scope = in_scope.map_err(reject)?;
     let ask = match state {
-        UserState::Activated if in_scope => Requested::Provision,
-        UserState::Activated => Requested::OutOfScope,
+        UserState::Activated => match in_scope {
+            Membership::In => Requested::Provision,
+            Membership::Out => Requested::OutOfScope,
+            Membership::Unlisted(proof) => Requested::Unlisted(proof),
+        },
         UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
     Ok(MappedUser { id, user_name, given, family, ask, null_word: user.null_word })
@@ -239,16 +247,25 @@ fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
     Ok(if suspended { UserState::Suspended } else { said })
 }
 
+/// Where a record stands to the scope.
+#[derive(Clone, Copy)]
+enum Membership {
+    In,
+    Out,
+    Unlisted(Proof),
+}
+
 /// Whether a record is in scope. A list that is written otherwise than it should be is no statement "in no scoped group".
-fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<bool, RecordFault> {
+fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordFault> {
     match groups {
         RawGroups::Other => return Err(RecordFault::GroupsType),
-        _ if !scope.by_groups() => return Ok(true),
+        _ if !scope.by_groups() => return Ok(Membership::In),
         RawGroups::Absent => return Err(RecordFault::NoGroups),
-        RawGroups::Listed(_) | RawGroups::Cell(_, _) => {}
+        RawGroups::Contradicted => return Err(RecordFault::MembershipId),
+        RawGroups::Listed(_) | RawGroups::Cell(_, _) | RawGroups::Joined(_, _) => {}
     }
     if groups.names().any(|name| scope.groups.contains(name)) {
-        return Ok(true);
+        return Ok(Membership::In);
     }
     let understood = match groups {
         RawGroups::Cell(text, _) => {
@@ -256,9 +273,10 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<bool, RecordFault> 
             !text.starts_with(['[', '{']) && !is_type_name(text) && !scope.is_hinted_at(text)
         }
         RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(name.trim())),
-        RawGroups::Absent | RawGroups::Other => true,
+        RawGroups::Joined(_, proof) => return Ok(Membership::Unlisted(*proof)),
+        RawGroups::Absent | RawGroups::Contradicted | RawGroups::Other => true,
     };
-    if understood { Ok(false) } else { Err(RecordFault::GroupsForm) }
+    if understood { Ok(Membership::Out) } else { Err(RecordFault::GroupsForm) }
 }
 
 /// What PowerShell writes for a list or an object that it does not write out.

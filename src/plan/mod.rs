@@ -14,6 +14,7 @@ mod duplicates;
 mod groups;
 mod guard;
 mod identity;
+mod memberships;
 mod scope_version;
 mod usability;
 
@@ -23,6 +24,7 @@ pub use duplicates::{DuplicateFinder, Duplicates};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use guard::{ApprovedPlan, Ledger, Limits, approve};
 pub use mapping::Scope;
+pub use memberships::Memberships;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
 pub use usability::Usability;
 
@@ -37,6 +39,8 @@ pub struct Plan {
     pub outstanding: Vec<OutstandingUser>,
     /// Users missing from an export that cannot prove that it is whole.
     pub sightings: Vec<DirectoryId>,
+    /// Users of the export whom a members file that cannot prove that it is whole lists in no scoped group.
+    pub unlisted: Vec<DirectoryId>,
     /// Users who are as they should be.
     pub unchanged_count: u64,
     /// Wanted users whose accounts are gone: their links end before they are made again.

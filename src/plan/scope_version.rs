@@ -47,7 +47,7 @@ remembered! {
         group_separator: char = ';',
         /// The JSON member that holds the records.
         records: Option<String> = None,
-        /// The file of memberships.
+        /// The members file.
         members_path: Option<PathBuf> = None,
     }
 }
@@ -151,6 +151,25 @@ impl ScopeVersions {
             mapped.ask != Requested::Provision && !protects(mapped.user_name) && !protects(row.user_name.as_str())
         });
         if asked_too { cause } else { Cause::ScopeChanged }
+    }
+
+    /// Why a user whom the members file lists in no scoped group is removed. Only the present groups are looked for in it, so
+    /// that another scope may have wanted the user.
+    #[must_use]
+    pub fn cause_of_unlisted(&self, row: &ProvisionedUser) -> Cause {
+        if !self.is_earlier(row.settings) {
+            return Cause::OutOfGroups;
+        }
+        match self.both(row) {
+            Some((earlier, present)) if earlier.directory != present.directory => Cause::SourceChanged,
+            Some((earlier, present))
+                if earlier.scope.groups().eq(present.scope.groups())
+                    && !earlier.scope.protects(row.user_name.as_str()) =>
+            {
+                Cause::OutOfGroups
+            }
+            Some(_) | None => Cause::ScopeChanged,
+        }
     }
 
     /// Why a user who is in no record is removed. `doubtful`: settings under which a record that names nobody might have

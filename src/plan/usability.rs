@@ -1,7 +1,7 @@
 //! How many records of an export can be used, what those ask for, and why the others cannot.
 
 use super::mapping::{MappedUser, Reject, Requested};
-use crate::model::RecordFault;
+use crate::model::{Proof, RecordFault};
 use std::collections::BTreeMap;
 
 /// So many records that cannot be used are never too many.
@@ -18,6 +18,8 @@ pub struct Usability {
     pub withheld_count: u64,
     /// Those of users in no scoped group.
     pub out_of_scope_count: u64,
+    /// Those of users whom a members file that may be incomplete lists in no scoped group.
+    pub unlisted_count: u64,
     /// Those that cannot be used and could be of a user in scope.
     pub unusable_in_scope_count: u64,
     /// Those that cannot be used, by what is wrong.
@@ -31,7 +33,8 @@ impl Usability {
             Ok(mapped) => match mapped.ask {
                 Requested::Provision => self.wanted_count += 1,
                 Requested::Withhold(_) => self.withheld_count += 1,
-                Requested::OutOfScope => self.out_of_scope_count += 1,
+                Requested::OutOfScope | Requested::Unlisted(Proof::Whole) => self.out_of_scope_count += 1,
+                Requested::Unlisted(Proof::Unproven) => self.unlisted_count += 1,
             },
             Err(reject) => self.note_unusable(reject.unusable.fault, reject.could_be_in_scope),
         }
@@ -46,7 +49,7 @@ impl Usability {
     /// How many can be used.
     #[must_use]
     pub fn usable_count(&self) -> u64 {
-        self.wanted_count + self.withheld_count + self.out_of_scope_count
+        self.wanted_count + self.withheld_count + self.out_of_scope_count + self.unlisted_count
     }
 
     /// How many cannot.
@@ -64,7 +67,7 @@ impl Usability {
     /// How many unusable ones are too many, where there are too many.
     #[must_use]
     pub fn too_many_unusable(&self) -> Option<u64> {
-        let in_scope = self.wanted_count + self.withheld_count + self.unusable_in_scope_count;
+        let in_scope = self.wanted_count + self.withheld_count + self.unlisted_count + self.unusable_in_scope_count;
         let limit = UNUSABLE_FREE.max(in_scope * UNUSABLE_PERCENT_MAX / 100);
         (self.unusable_in_scope_count > limit).then_some(limit)
     }

@@ -117,7 +117,9 @@ fn export_says(facts: &Facts) -> String {
         Some(RecordFacts { ask: Ok(Requested::Withhold(state)), .. }) => {
             format!("{of} says {}", format!("{state:?}").to_uppercase())
         }
-        Some(RecordFacts { ask: Ok(Requested::Provision | Requested::OutOfScope), .. }) => {
+        Some(RecordFacts {
+            ask: Ok(Requested::Provision | Requested::OutOfScope | Requested::Unlisted(_)), ..
+        }) => {
             format!("{of} says ACTIVATED")
         }
     }
@@ -139,6 +141,9 @@ fn scope_says(facts: &Facts) -> String {
         None => format!("the record has no groups, and the scope is {wanted}"),
         Some(groups) => match groups.iter().find(|group| facts.groups.contains(group)) {
             Some(group) => format!("in scope, as a member of {}", clean(group)),
+            None if matches!(record.ask, Ok(Requested::Unlisted(_))) => {
+                format!("the members file lists the user in none of {wanted}")
+            }
             None => format!("out of scope: a member of {} groups, none of which is {wanted}", groups.len()),
         },
     }
@@ -230,7 +235,9 @@ fn next(facts: &Facts) -> String {
             "nothing; it changes when the directory says other names, another state or other groups".to_owned()
         }
         (None, Some(Ok(Requested::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
-        (None, Some(Ok(Requested::OutOfScope))) => "an account, once the user is in a group of [scope]".to_owned(),
+        (None, Some(Ok(Requested::OutOfScope | Requested::Unlisted(_)))) => {
+            "an account, once the user is in a group of [scope]".to_owned()
+        }
         (None, _) => "an account, once the export has a usable record of this user".to_owned(),
     }
 }

@@ -7,8 +7,15 @@ use std::fmt::Write;
 /// "6 records: 4 wanted, …", and a line for each reason for which records cannot be used.
 #[must_use]
 pub fn export_lines(usability: &Usability, indent: &str) -> String {
-    let Usability { wanted_count, withheld_count, out_of_scope_count, unusable_in_scope_count: _, unusable } =
-        usability;
+    let Usability {
+        wanted_count,
+        withheld_count,
+        out_of_scope_count,
+        unlisted_count,
+        unusable_in_scope_count: _,
+        unusable,
+    } = usability;
+    let out_of_scope_count = out_of_scope_count + unlisted_count;
     let (usable, refused) = (usability.usable_count(), usability.unusable_count());
     let mut text = format!(
         "{indent}{usable} of {} records usable: {wanted_count} wanted, {withheld_count} suspended or staged, \
@@ -24,12 +31,18 @@ pub fn export_lines(usability: &Usability, indent: &str) -> String {
 /// The same as JSON; reasons by their codes.
 #[must_use]
 pub fn export_document(usability: &Usability) -> Value {
-    let Usability { wanted_count, withheld_count, out_of_scope_count, unusable_in_scope_count: _, unusable } =
-        usability;
+    let Usability {
+        wanted_count,
+        withheld_count,
+        out_of_scope_count,
+        unlisted_count,
+        unusable_in_scope_count: _,
+        unusable,
+    } = usability;
     let refused: serde_json::Map<_, _> =
         unusable.iter().map(|(fault, count)| (fault.code().to_owned(), json!(count))).collect();
     json!({
         "usable": usability.usable_count(), "wanted": wanted_count, "suspended": withheld_count,
-        "out_of_scope": out_of_scope_count, "refused": refused,
+        "out_of_scope": out_of_scope_count + unlisted_count, "refused": refused,
     })
 }

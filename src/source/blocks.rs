@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 const BLOCKS_AHEAD: usize = 2;
 
 /// xxh3-128 of a file, as hex.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FileDigest {
     /// Of its first block: most files that differ do so here already.
     pub head: String,

@@ -2,6 +2,7 @@
 
 use super::TakeUser;
 use super::blocks::FileDigest;
+use super::memberships::{Matched, Memberships};
 use crate::model::{DirectoryUser, Layout, RawGroups, RawState, RawValue, Spoken};
 
 /// What a parse brought beside the records.
@@ -21,12 +22,26 @@ pub(super) struct Census<'t, 'u> {
     pub(super) spoken: Spoken,
     pub(super) with_groups_count: u64,
     pub(super) known_states_count: u64,
+    /// The members file, and which of its users had a record so far.
+    pub(super) memberships: Option<(&'t Memberships, Matched)>,
 }
 
 impl<'t, 'u> Census<'t, 'u> {
-    pub(super) fn new(layout: &Layout, states_expected: bool, take: &'t mut TakeUser<'u>) -> Self {
+    pub(super) fn new(
+        layout: &Layout,
+        states_expected: bool,
+        memberships: Option<&'t Memberships>,
+        take: &'t mut TakeUser<'u>,
+    ) -> Self {
         let states_expected = states_expected || layout.state_is_mapped();
-        Self { take, states_expected, spoken: Spoken::default(), with_groups_count: 0, known_states_count: 0 }
+        Self {
+            take,
+            states_expected,
+            spoken: Spoken::default(),
+            with_groups_count: 0,
+            known_states_count: 0,
+            memberships: memberships.map(|memberships| (memberships, memberships.unmatched())),
+        }
     }
 
     /// Whether nothing has said so far who may come in.
@@ -34,7 +49,13 @@ impl<'t, 'u> Census<'t, 'u> {
         self.spoken.state == 0 && self.spoken.activated == 0
     }
 
-    pub(super) fn record(&mut self, mut user: DirectoryUser<'_>) {
+    pub(super) fn record<'a>(&mut self, mut user: DirectoryUser<'a>)
+    where
+        't: 'a,
+    {
+        if let Some((memberships, matched)) = &mut self.memberships {
+            user.groups = memberships.groups_of(&user, matched);
+        }
         self.spoken.records_count += 1;
         self.spoken.state += u64::from(user.state != RawState::Absent);
         self.spoken.activated += u64::from(speaks(&user.activated));

@@ -157,7 +157,7 @@ impl<'l> Reader<'l> {
             );
         }
         let cell = |column: Column| header.place(column).map(|place| text_of(text, &self.cells[place]));
-        if header.comes_again(&cell) {
+        if header.comes_again(self.layout.rows, &cell) {
             return Err(format!("row {}: the header comes again", self.rows_count).into());
         }
         let filled = |column| cell(column).filter(|text| !text.is_empty());

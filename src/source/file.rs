@@ -4,6 +4,7 @@ use super::blocks::{FileDigest, Hash, READ_BYTES, read_block};
 use super::census::{Census, Parsed};
 use super::checksum::{self, Checksum};
 use super::members::Node;
+use super::memberships::Memberships;
 use super::{ExportRead, SourceError, TakeUser};
 use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
 use sha2::{Digest, Sha256};
@@ -33,6 +34,9 @@ pub struct Export {
     first_digest: Option<FileDigest>,
     checked: bool,
     stop: CancellationToken,
+    /// The members file, read, and its handle.
+    pub(super) memberships: Option<Memberships>,
+    pub(super) members_file: Option<Box<Self>>,
 }
 
 impl Export {
@@ -100,6 +104,8 @@ impl Export {
             first_digest: None,
             checked: false,
             stop: stop.clone(),
+            memberships: None,
+            members_file: None,
         };
         match written_at {
             Some(_) => Ok(export),
@@ -122,6 +128,19 @@ impl Export {
     #[must_use]
     pub fn written_at(&self) -> Moment {
         self.written_at
+    }
+
+    /// When its members file was written, if there is one.
+    #[must_use]
+    pub fn memberships_written_at(&self) -> Option<Moment> {
+        self.memberships.as_ref().map(|memberships| memberships.written_at)
+    }
+
+    /// A number of its members file: with another one, an export is not "the same as last time".
+    #[must_use]
+    pub fn memberships_number(&self) -> i64 {
+        let digest = self.memberships.as_ref().map(|memberships| memberships.digest.whole.as_str());
+        digest.map_or(0, |digest| xxhash_rust::xxh3::xxh3_64(digest.as_bytes()).cast_signed())
     }
 
     /// How many bytes it has.
@@ -190,9 +209,14 @@ impl Export {
     /// # Errors
     /// Anything that leaves a doubt: nothing may be concluded from the records then.
     pub fn read(&mut self, take: &mut TakeUser<'_>) -> Result<ExportRead, SourceError> {
-        let mut census = Census::new(&self.layout, self.states_expected, take);
-        let Parsed { closed, digest, status } = self.parse(&mut census)?;
-        let Census { spoken, with_groups_count, known_states_count, .. } = census;
+        // Beside `self` while the file is read.
+        let memberships = self.memberships.take();
+        let mut census = Census::new(&self.layout, self.states_expected, memberships.as_ref(), take);
+        let parsed = self.parse(&mut census);
+        let Census { spoken, with_groups_count, known_states_count, memberships: joined, .. } = census;
+        let joined = joined.map(|(memberships, matched)| memberships.read(&matched));
+        self.memberships = memberships;
+        let Parsed { closed, digest, status } = parsed?;
         self.settle_digest(&digest)?;
         let proof = if closed || self.checked { Proof::Whole } else { Proof::Unproven };
         Ok(ExportRead {
@@ -204,6 +228,7 @@ impl Export {
             digest,
             proof,
             written_at: self.written_at(),
+            memberships: joined,
         })
     }
 
@@ -213,6 +238,19 @@ impl Export {
         let now = most && !self.states_expected && !self.layout.state_is_mapped();
         self.states_expected |= now;
         now
+    }
+
+    /// The same of the members file, if there is one.
+    ///
+    /// # Errors
+    /// It is too old.
+    pub fn check_age_of_memberships(
+        &self,
+        now: Moment,
+        max_age: Option<Duration>,
+        last_read: Option<Moment>,
+    ) -> Result<(), SourceError> {
+        self.members_file.as_ref().map_or(Ok(()), |file| file.check_age(now, max_age, last_read))
     }
 
     fn sha256(&mut self) -> Result<String, SourceError> {

@@ -2,7 +2,7 @@
 
 use super::seen::listed;
 use super::status::is_status;
-use crate::model::{Column, ColumnName, Layout};
+use crate::model::{Column, ColumnName, Layout, Rows};
 use std::borrow::Cow;
 
 /// Where our columns stand.
@@ -53,9 +53,13 @@ impl Header {
     }
 
     /// Whether a row is a header: its id is the name of the id's column, or its id and username are names of columns.
-    pub(super) fn comes_again<'t>(&self, cell: &impl Fn(Column) -> Option<Cow<'t, str>>) -> bool {
+    pub(super) fn comes_again<'t>(&self, rows: Rows, cell: &impl Fn(Column) -> Option<Cow<'t, str>>) -> bool {
         let name = |column: Column| self.place(column).map_or("", |place| self.names[place].as_str());
         let same = |one: &str, other: &str| one.len() == other.len() && one.eq_ignore_ascii_case(other);
+        if rows == Rows::Memberships {
+            let again = |column| cell(column).is_some_and(|text| same(text.trim(), name(column)));
+            return again(Column::Groups) && (again(Column::Id) || again(Column::Username));
+        }
         let Some(id) = cell(Column::Id) else { return false };
         let id = id.trim();
         if same(id, name(Column::Id)) {
@@ -79,6 +83,15 @@ fn place(folded: &[String], wanted: &str) -> Result<Option<usize>, String> {
 fn missing(layout: &Layout, places: &[Option<usize>; Column::COUNT]) -> Vec<String> {
     let absent = |column: Column| places[column as usize].is_none();
     let mut missing = Vec::new();
+    if layout.rows == Rows::Memberships {
+        if absent(Column::Groups) {
+            missing.push("`GroupName`".to_owned());
+        }
+        if absent(Column::Id) && absent(Column::Username) {
+            missing.push("`UserID` (or `Username`)".to_owned());
+        }
+        return missing;
+    }
     for column in [Column::Id, Column::Username, Column::State] {
         match layout.column(column) {
             ColumnName::Ours if column == Column::Id && absent(column) => missing.push("`_id` (or `id`)".to_owned()),

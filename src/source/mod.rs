@@ -11,7 +11,9 @@ mod header;
 mod json;
 mod lead;
 mod members;
+mod memberships;
 mod outline;
+mod pair;
 mod parse;
 mod refusal;
 mod seen;
@@ -22,6 +24,7 @@ mod utf16;
 pub use blocks::FileDigest;
 pub use file::Export;
 pub use lead::Trouble;
+pub use memberships::{MembershipsRead, OfNobody};
 
 use crate::config::Settings;
 use crate::model::{DirectoryUser, Moment, Proof, Spoken};
@@ -35,7 +38,10 @@ pub type TakeUser<'a> = dyn FnMut(&DirectoryUser<'_>) + 'a;
 /// # Errors
 /// It cannot be read, or its checksum does not fit.
 pub fn open(settings: &Settings, stop: &CancellationToken) -> Result<Export, SourceError> {
-    Export::open(&settings.export_path, &settings.layout, settings.checksum_patience, stop)
+    match &settings.members_path {
+        None => Export::open(&settings.export_path, &settings.layout, settings.checksum_patience, stop),
+        Some(members_path) => pair::open(settings, members_path, stop),
+    }
 }
 
 /// What one reading of an export held.
@@ -57,6 +63,8 @@ pub struct ExportRead {
     pub proof: Proof,
     /// When it was written.
     pub written_at: Moment,
+    /// What the members file beside it came to, if there is one.
+    pub memberships: Option<MembershipsRead>,
 }
 
 /// Why an export is refused whole.
@@ -103,9 +111,10 @@ impl SourceError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
-                Some("set [directory] path to the file that the export job writes; nothing was sent".to_owned())
-            }
+            Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => Some(
+                "set [directory] path (and members_path) to the file that the export job writes; nothing was sent"
+                    .to_owned(),
+            ),
             Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),
             Self::Stopped { .. } => None,
             Self::Refused { cause, .. } => cause.hint.clone(),

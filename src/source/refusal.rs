@@ -2,6 +2,7 @@
 
 use super::lead::{LOOKED_AT_BYTES, Sight, Trouble};
 use super::{Doubt, Export, SourceError};
+use crate::model::Rows;
 use crate::records::RecordsError;
 use std::os::unix::fs::FileExt;
 
@@ -39,6 +40,10 @@ impl Export {
         } else {
             what.to_owned()
         };
+        if self.layout.rows == Rows::Memberships {
+            let hint = "members_path is a CSV with a header and a row a membership: GroupName, and UserID or Username";
+            return self.refuse(what, &format!("{hint}; nothing was sent"));
+        }
         let lead = sight.lead(Trouble::Shape, self.layout.records.is_some());
         let cut =
             ["in the middle", "no line end", "never closed", "half a character"].iter().any(|end| what.contains(end));

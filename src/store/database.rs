@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 /// `RHSY`: tells our database from another application's.
 const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
     include_str!("../../state/0004_reasons.sql"),
     include_str!("../../state/0006_spoken.sql"),
     include_str!("../../state/0007_identity_and_groups.sql"),
+    include_str!("../../state/0009_memberships.sql"),
 ];
 /// How long a connection waits for another connection's write.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

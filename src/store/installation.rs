@@ -39,6 +39,8 @@ pub struct InstallationRow {
     pub not_before: Moment,
     /// When the last export that was read was written.
     pub export_written_at: Option<Moment>,
+    /// When the last members file that was read was written.
+    pub memberships_written_at: Option<Moment>,
     /// The last export, if it left nothing to do.
     pub quiet: Option<Quiet>,
     /// The last cycle's report: JSON, for people.
@@ -62,7 +64,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
          last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint,
-         not_supported, export_users_count FROM installation, counts",
+         not_supported, export_users_count, memberships_written_at FROM installation, counts",
         [],
         |row| {
             let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
@@ -77,6 +79,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 active: row.get(2)?,
                 not_before: Moment(row.get(3)?),
                 export_written_at: row.get::<_, Option<i64>>(4)?.map(Moment),
+                memberships_written_at: row.get::<_, Option<i64>>(17)?.map(Moment),
                 quiet,
                 last_cycle: row.get(8)?,
                 export_users_count: row.get(16)?,
@@ -219,7 +222,8 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite:
         "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
          export_written_at = ifnull(?3, export_written_at), first_load = first_load AND ?4,
          quiet_digest = CASE WHEN generation = ?10 THEN ?5 END, quiet_length = ?6, quiet_settings = ?7, quiet_head = ?8,
-         restored = restored AND NOT ?9, hold = ?11, export_users_count = ifnull(?12, export_users_count)",
+         restored = restored AND NOT ?9, hold = ?11, export_users_count = ifnull(?12, export_users_count),
+         memberships_written_at = ifnull(?13, memberships_written_at)",
         (
             &end.report,
             end.good_at.map(|at| at.0),
@@ -233,6 +237,7 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite:
             end.generation,
             end.hold.as_ref().map(HoldId::as_str),
             end.export_users_count,
+            end.memberships_written_at.map(|at| at.0),
         ),
     )?;
     intents::prune(transaction, end.now, end.window)
@@ -251,6 +256,8 @@ pub struct LastCycle {
     pub good_at: Option<Moment>,
     /// When its export was written, if it read one.
     pub export_written_at: Option<Moment>,
+    /// When its members file was written, where it read one.
+    pub memberships_written_at: Option<Moment>,
     /// Whether creates are left that are only waiting.
     pub creates_left: bool,
     /// How many times commands had written when it began: a later write starts another cycle.

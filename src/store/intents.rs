@@ -263,6 +263,7 @@ pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Resu
     transaction.execute("UPDATE counts SET provisioned = provisioned - ?1", [ended as i64])?;
     transaction.execute("DELETE FROM outstanding_users WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("DELETE FROM absences WHERE directory_id = ?1", [id.as_str()])?;
+    transaction.execute("DELETE FROM unlisted WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("UPDATE installation SET quiet_digest = NULL, generation = generation + 1", [])?;
     Ok(())
 }

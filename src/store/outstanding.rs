@@ -174,6 +174,35 @@ pub fn replace_absences(
     Ok(())
 }
 
+/// When the members file was written that first left out each of these users.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn unlisted(connection: &Connection) -> rusqlite::Result<BTreeMap<DirectoryId, Moment>> {
+    connection
+        .prepare("SELECT directory_id, written_at FROM unlisted")?
+        .query_map([], |row| Ok((DirectoryId::new(row.get_ref(0)?.as_str()?), Moment(row.get(1)?))))?
+        .collect()
+}
+
+/// Remembers whom a members file of this time leaves out; who is not among them starts anew when left out again.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn replace_unlisted(
+    transaction: &Transaction<'_>,
+    left_out: &[DirectoryId],
+    written_at: Moment,
+) -> rusqlite::Result<()> {
+    let before = unlisted(transaction)?;
+    transaction.execute("DELETE FROM unlisted", [])?;
+    let mut insert = transaction.prepare_cached("INSERT INTO unlisted (directory_id, written_at) VALUES (?1, ?2)")?;
+    for id in left_out {
+        insert.execute((id.as_str(), before.get(id).copied().unwrap_or(written_at).0))?;
+    }
+    Ok(())
+}
+
 /// Records a failed look-up; true if it has not been logged since the last one that succeeded.
 pub fn lookup_failed(transaction: &Transaction<'_>, id: &DirectoryId, cause: &str) -> rusqlite::Result<bool> {
     transaction

@@ -32,7 +32,7 @@ pub fn continue_log(
     go_on_after(&transaction, noted)?;
     // Approvals and first sightings belong to the lost history.
     transaction.execute_batch(
-        "UPDATE installation SET restored = 1, quiet_digest = NULL; DELETE FROM approvals; DELETE FROM absences;",
+        "UPDATE installation SET restored = 1, quiet_digest = NULL; DELETE FROM approvals; DELETE FROM absences; DELETE FROM unlisted;",
     )?;
     let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Recovery);
     draft.response.details = format!("restored: {said}");

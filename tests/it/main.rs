@@ -12,6 +12,7 @@ mod half_truths;
 mod hostile_endpoint;
 mod identity;
 mod layouts;
+mod memberships;
 mod odd_inputs;
 mod prefixes;
 mod properties;

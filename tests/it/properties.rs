@@ -229,6 +229,7 @@ impl Case {
                 })
                 .collect(),
             seen: BTreeMap::new(),
+            unlisted: BTreeMap::new(),
             absences: ids(self.absent_before).map(|id| (DirectoryId::new(id), Moment(1))).collect(),
             doubled,
             told_apart: BTreeSet::new(),
@@ -270,7 +271,7 @@ impl Case {
             comparison.missing(&self.row(row));
         }
         let proof = if self.proof { Proof::Whole } else { Proof::Unproven };
-        comparison.finish(Whole { proof, written_at: Moment(9) }, &mut |folded| {
+        comparison.finish(Whole { proof, written_at: Moment(9), memberships: None }, &mut |folded| {
             self.rows.iter().map(|row| self.row(row)).find(|row| row.user_name.folded() == folded)
         })
     }

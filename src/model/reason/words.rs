@@ -28,6 +28,8 @@ worded! {
         GroupsType = "groups_type", "groups is not a list of names";
         GroupsForm = "groups_form", "groups is not a list of names separated by group_separator";
         NoGroups = "no_groups", "the record has no groups, but [scope] selects by group";
+        MembershipOfNobody = "membership_of_nobody", "the members file lists this user, but the export does not have the user";
+        MembershipId = "membership_id", "the members file lists this username with another id";
         FirstnameNull = "firstname_null", "firstname is a word like `null`, so it is left as it is";
         LastnameNull = "lastname_null", "lastname is a word like `null`, so it is left as it is";
         DuplicateId = "duplicate_id", "two records have this id";
@@ -57,6 +59,8 @@ worded! {
     /// Why a change was not tried yet.
     NotTried {
         Unproven = "absent", "missing from an export that may be incomplete; must also be missing from the next one";
+        Unlisted = "unlisted", "in no scoped group of a members file that may be incomplete; must also be missing from the next one";
+        UnnamedMembership = "unnamed_membership", "in no scoped group, but a row of the members file names nobody and might be this user";
         UnnamedRecord = "unnamed_record", "missing from the export, but it has a record without a usable id that might be this user";
         InDoubt = "in_doubt", "an earlier request got no answer; its outcome is being looked up";
         Forgotten = "forgotten", "the link was removed by hand; the next cycle makes a new plan";

@@ -37,6 +37,7 @@ pub(crate) fn wanted_under() -> ScopeVersion {
 pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
         export_path: folder.join("directory.json"),
+        members_path: None,
         layout: Layout::default(),
         // Most exports here are written by hand and say a state only where it matters.
         without_state: WithoutState::Activated,

@@ -1,0 +1,201 @@
+//! The members file (`[directory] members_path`): who is in which scoped group, a row a membership. Only scoped groups are kept.
+//!
+//! It is a CSV as JumpCloud's own programs write it, and is read as an export is: whole, or not at all.
+
+use super::{Export, FileDigest, SourceError};
+use crate::model::{DirectoryUser, Duration, Layout, Moment, Proof, RawGroups, RawValue, UserName, folded};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// So many users without a record in the export are never too many.
+const OF_NOBODY_FREE: usize = 10;
+/// More of a hundred users of the members file without a record than this are too many.
+const OF_NOBODY_PERCENT_MAX: usize = 10;
+
+/// Who is in which scoped group.
+pub(super) struct Memberships {
+    groups: Vec<String>,
+    users: Vec<Listed>,
+    by_id: BTreeMap<Box<str>, usize>,
+    by_name: BTreeMap<String, usize>,
+    /// Folded usernames of users who are listed by their ids.
+    names_of_ids: BTreeSet<String>,
+    names_nobody: bool,
+    pub(super) proof: Proof,
+    pub(super) written_at: Moment,
+    pub(super) digest: FileDigest,
+}
+
+/// One user of the members file.
+struct Listed {
+    id: Option<Box<str>>,
+    user_name: Option<Box<str>>,
+    /// Places in the list of scoped groups.
+    groups: Vec<u32>,
+}
+
+/// Which users of the members file had a record in the export.
+pub(super) struct Matched(Vec<bool>);
+
+/// A user of the members file whom the export lacks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OfNobody {
+    /// The id, where the file has one.
+    pub id: Option<String>,
+    /// The username, where the file has one.
+    pub user_name: Option<String>,
+}
+
+/// What the members file came to, beside one reading of the export.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MembershipsRead {
+    /// How many users it lists in scoped groups.
+    pub users_count: usize,
+    /// Those whom the export lacks; as many as may be.
+    pub of_nobody: Vec<OfNobody>,
+    /// How many those are.
+    pub of_nobody_count: usize,
+    /// Whether a row of a scoped group names nobody.
+    pub names_nobody: bool,
+    /// Whether an absence from it counts.
+    pub proof: Proof,
+    /// When it was written.
+    pub written_at: Moment,
+}
+
+impl MembershipsRead {
+    /// How many users whom the export lacks are too many, where there are too many.
+    #[must_use]
+    pub fn too_many_of_nobody(&self) -> Option<usize> {
+        let limit = limit(self.users_count);
+        (self.of_nobody_count > limit).then_some(limit)
+    }
+}
+
+fn limit(users_count: usize) -> usize {
+    OF_NOBODY_FREE.max(users_count * OF_NOBODY_PERCENT_MAX / 100)
+}
+
+impl Memberships {
+    /// Reads a members file for these groups.
+    ///
+    /// # Errors
+    /// It cannot be read, or is refused whole.
+    pub(super) fn read_file(
+        path: &Path,
+        groups: &mut dyn Iterator<Item = &str>,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(Self, Export), SourceError> {
+        let mut file = Export::open(path, &Layout::of_memberships(), patience, stop)?;
+        let mut found = Self {
+            groups: groups.map(str::to_owned).collect(),
+            users: Vec::new(),
+            by_id: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            names_of_ids: BTreeSet::new(),
+            names_nobody: false,
+            proof: Proof::Unproven,
+            written_at: file.written_at(),
+            digest: FileDigest::default(),
+        };
+        let mut named = vec![false; found.groups.len()];
+        let mut almost = vec![false; found.groups.len()];
+        let read = file.read(&mut |row| found.row(row, &mut named, &mut almost))?;
+        if let Some(at) = (0..named.len()).find(|at| almost[*at] && !named[*at]) {
+            let group = crate::model::clean(&found.groups[at]).into_owned();
+            return Err(file.refuse(
+                format!("it has the group `{group}` only in other letter case"),
+                "write the name in [scope] groups as the file has it; nothing was sent",
+            ));
+        }
+        (found.proof, found.digest) = (read.proof, read.digest);
+        Ok((found, file))
+    }
+
+    fn row(&mut self, row: &DirectoryUser<'_>, named: &mut [bool], almost: &mut [bool]) {
+        let RawGroups::Cell(group, _) = &row.groups else { return };
+        let group = group.trim();
+        let Some(at) = self.groups.iter().position(|known| known == group) else {
+            for (known, almost) in self.groups.iter().zip(almost) {
+                *almost |= known.to_lowercase() == group.to_lowercase();
+            }
+            return;
+        };
+        named[at] = true;
+        let (id, user_name) = (filled(&row.id), filled(&row.username));
+        let place = match (id, user_name) {
+            (Some(id), _) => self.by_id.get(id).copied().unwrap_or_else(|| {
+                self.by_id.insert(id.into(), self.users.len());
+                self.users.len()
+            }),
+            (None, Some(name)) => *self.by_name.entry(folded(name)).or_insert(self.users.len()),
+            (None, None) => return self.names_nobody = true,
+        };
+        if let (Some(_), Some(name)) = (id, user_name) {
+            self.names_of_ids.insert(folded(name));
+        }
+        if place == self.users.len() {
+            self.users.push(Listed {
+                id: id.map(Into::into),
+                user_name: user_name.map(Into::into),
+                groups: Vec::new(),
+            });
+        }
+        let groups = &mut self.users[place].groups;
+        if let Ok(at) = u32::try_from(at)
+            && !groups.contains(&at)
+        {
+            groups.push(at);
+        }
+    }
+
+    /// That no user of it has had a record yet.
+    pub(super) fn unmatched(&self) -> Matched {
+        Matched(vec![false; self.users.len()])
+    }
+
+    /// The scoped groups of a record's user.
+    pub(super) fn groups_of<'a>(&'a self, user: &DirectoryUser<'_>, matched: &mut Matched) -> RawGroups<'a> {
+        let (id, user_name) = (filled(&user.id), filled(&user.username));
+        let name = user_name.map(|name| UserName::of_account(name).folded());
+        let by_id = id.and_then(|id| self.by_id.get(id));
+        let by_name = name.as_ref().and_then(|name| self.by_name.get(name));
+        let mut names: Vec<Cow<'a, str>> = Vec::new();
+        for place in [by_id, by_name].into_iter().flatten() {
+            matched.0[*place] = true;
+            let groups = self.users[*place].groups.iter().filter_map(|at| self.groups.get(*at as usize));
+            names.extend(groups.map(|group| Cow::Borrowed(group.as_str())));
+        }
+        if names.is_empty() && name.as_ref().is_some_and(|name| self.names_of_ids.contains(name)) {
+            return RawGroups::Contradicted;
+        }
+        // Whom it lists by what the record lacks is not known.
+        let unknown = (id.is_none() && !self.by_id.is_empty()) || (name.is_none() && !self.by_name.is_empty());
+        RawGroups::Joined(names, if unknown { Proof::Unproven } else { self.proof })
+    }
+
+    /// What it came to beside one reading of the export.
+    pub(super) fn read(&self, matched: &Matched) -> MembershipsRead {
+        let of_nobody = || self.users.iter().zip(&matched.0).filter(|(_, matched)| !**matched).map(|(user, _)| user);
+        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+        let shown = of_nobody().take(limit(self.users.len()));
+        MembershipsRead {
+            users_count: self.users.len(),
+            of_nobody: shown.map(|user| OfNobody { id: text(&user.id), user_name: text(&user.user_name) }).collect(),
+            of_nobody_count: of_nobody().count(),
+            names_nobody: self.names_nobody,
+            proof: self.proof,
+            written_at: self.written_at,
+        }
+    }
+}
+
+fn filled<'a>(value: &'a RawValue<'_>) -> Option<&'a str> {
+    match value {
+        RawValue::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
+        RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
+    }
+}
