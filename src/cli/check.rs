@@ -1,58 +1,65 @@
 //! `check`: is the configuration good? It reads no secret and calls nobody; with `--online` it proves endpoint, token and
 //! export too, by reading.
 
+mod at_hand;
+
 use super::{Arguments, Output};
+use crate::config::TokenPlace;
 use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::http::Method;
-use crate::model::{Clock, Proof, SpokenBefore, clean};
-use crate::plan::Usability;
+use crate::model::{Clock, Exit};
 use crate::process::SystemClock;
-use crate::report::{export_document, export_lines};
 use crate::schedule::CronSchedule;
 use crate::store::Access;
-use serde_json::json;
+use at_hand::{AtHand, Remembered, first_records};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::io::{ErrorKind, IsTerminal};
+use std::os::unix::fs::MetadataExt;
 
 /// How many of the coming runs are shown.
 const RUNS_SHOWN: usize = 3;
 
-pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Output, Failure> {
+pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    if show {
+        return shown(arguments, &deployment);
+    }
     deployment.endpoint()?;
     let config = &deployment.config;
     let found = if online { Some(prove(&deployment)?) } else { None };
-    let at_hand = export_at_hand(&deployment);
+    let at_hand = AtHand::of(&deployment);
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
-        return Ok(Output::done(format!(
-            "{}\n",
-            json!({
-                "result": "done", "exit": 0, "next_runs": runs,
-                "accounts": found.as_ref().map(|found| found.accounts_count),
-                "users": found.as_ref().map(|found| found.users_count),
-                "not_supported": found.as_ref().map(|found| names(&found.not_supported)),
-                "export": at_hand.as_ref().and_then(|at_hand| at_hand.usability.as_ref()).map(export_document),
-                "groups_unnamed": at_hand.as_ref().map(|at_hand| &at_hand.groups_unnamed),
-                "refused_whole": at_hand.as_ref().and_then(|at_hand| at_hand.refused.as_ref())
-                    .map(|failure| json!({"error": failure.error, "hint": failure.hint})),
-            })
-        )));
+        let mut document = Map::new();
+        document.insert("result".to_owned(), json!("done"));
+        document.insert("exit".to_owned(), json!(0));
+        document.insert("next_runs".to_owned(), json!(runs));
+        document.insert("accounts".to_owned(), json!(found.as_ref().map(|found| found.accounts_count)));
+        document.insert("users".to_owned(), json!(found.as_ref().map(|found| found.users_count)));
+        document.insert("not_supported".to_owned(), json!(found.as_ref().map(|found| names(&found.not_supported))));
+        AtHand::members(at_hand.as_ref(), &mut document);
+        return Ok(Output::done(format!("{}\n", Value::Object(document))));
     }
     let mut text = format!("the configuration {} is good\n", arguments.config.display());
     let settings = &config.settings;
     let _ = writeln!(text, "  export: {}", settings.export_path.display());
-    text.push_str(&export_text(at_hand.as_ref()));
+    match &at_hand {
+        None => text.push_str("    there is none yet\n"),
+        Some(at_hand) => text.push_str(&at_hand.text(&deployment)),
+    }
     if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox) {
         let _ = writeln!(text, "  Rhombus: {}", rhombus.base_url);
+        text.push_str(&token_text(&rhombus.token));
     }
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
-    if let Some(Found { accounts_count, users_count, proof, not_supported }) = found {
+    if let Some(Found { accounts_count, users_count, not_supported }) = found {
         let _ = writeln!(
             text,
             "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
@@ -62,12 +69,18 @@ pub(super) fn run(arguments: &Arguments, online: bool) -> Result<Output, Failure
             let method = method.as_str();
             let _ = writeln!(text, "  {method} is not supported there (405 or 501): {instead} is sent instead");
         }
-        if proof == Proof::Unproven {
-            text.push_str("  the export cannot prove that it is whole: who is gone must be missing twice, or write a .sha256 beside it\n");
-        }
     }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
     Ok(Output::done(text))
+}
+
+/// The first records, for the eyes of whoever sits at the terminal: they are people's names and addresses.
+fn shown(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failure> {
+    if arguments.json || !std::io::stdout().is_terminal() {
+        let hint = "it shows people's names: run it without --json, and not into a pipe or a file";
+        return Err(Failure::new(Exit::Usage, "check --show goes to a terminal only", Some(hint)));
+    }
+    first_records(deployment).map(Output::done)
 }
 
 fn names(methods: &BTreeSet<Method>) -> Vec<&'static str> {
@@ -83,58 +96,36 @@ fn next_runs(cron: &str, zone: &str) -> Vec<String> {
         .collect()
 }
 
-/// What spoke in the last export; nothing is known without a state.
-fn spoken_before(deployment: &Deployment) -> SpokenBefore {
-    let state = deployment.state(Access::Read).ok();
-    state.and_then(|(connection, _)| crate::store::spoken_before(&connection).ok()).unwrap_or_default()
-}
-
-/// How the export at hand is read.
-struct AtHand {
-    /// None: it cannot be read to its end.
-    usability: Option<Usability>,
-    groups_unnamed: BTreeSet<String>,
-    /// Why it would be refused whole.
-    refused: Option<Failure>,
-}
-
-/// How the export at hand is read; none where there is none yet.
-fn export_at_hand(deployment: &Deployment) -> Option<AtHand> {
-    let settings = &deployment.config.settings;
-    if !settings.export_path.exists() {
-        return None;
-    }
-    let surveyed =
-        deployment.open_export().and_then(|mut export| survey(settings, &mut export, &spoken_before(deployment)));
-    Some(match surveyed {
-        Ok(Survey { believed, usability, groups_unnamed, .. }) => {
-            AtHand { usability: Some(usability), groups_unnamed, refused: believed.err().map(Into::into) }
-        }
-        Err(error) => AtHand { usability: None, groups_unnamed: BTreeSet::new(), refused: Some(error.into()) },
-    })
-}
-
-fn export_text(at_hand: Option<&AtHand>) -> String {
-    let Some(AtHand { usability, groups_unnamed, refused }) = at_hand else {
-        return "    there is none yet\n".to_owned();
+/// Where the token lies, and what is wrong with the file; it is not read.
+fn token_text(token: &TokenPlace) -> String {
+    let path = match token {
+        TokenPlace::Credential(name) => return format!("  token: systemd's credential {name}\n"),
+        TokenPlace::File(path) => path,
     };
-    let mut text = usability.as_ref().map(|usability| export_lines(usability, "    ")).unwrap_or_default();
-    for group in groups_unnamed {
-        let _ = writeln!(text, "    no record names the group {} of [scope]", clean(group));
-    }
-    if let Some(failure) = refused {
-        let said = failure.error.get(1).or(failure.error.first()).map(String::as_str).unwrap_or_default();
-        let hint = failure.hint.as_deref().unwrap_or_default().replace('\n', "\n    ");
-        let _ = writeln!(text, "    it would be refused whole: {said}\n    hint: {hint}");
-    }
-    text
+    let wrong = match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Some(("is missing".to_owned(), "put the token that the Rhombus console shows into this file".to_owned()))
+        }
+        Err(error) => {
+            Some((format!("cannot be looked at: {error}"), "the service's user must be able to read it".to_owned()))
+        }
+        Ok(file) if !file.is_file() => {
+            Some(("is not a regular file".to_owned(), "set [rhombus] token_file to a file".to_owned()))
+        }
+        Ok(file) if file.mode() & 0o007 != 0 => {
+            let mode = file.mode() & 0o777;
+            Some((format!("can be read by others (mode {mode:o})"), format!("chmod o-rwx {}", path.display())))
+        }
+        Ok(_) => None,
+    };
+    let of = format!("  token: {}", path.display());
+    wrong.map_or_else(|| format!("{of}\n"), |(what, hint)| format!("{of} {what}\n    hint: {hint}\n"))
 }
 
 /// What endpoint and export were found to hold.
 struct Found {
     accounts_count: u64,
     users_count: u64,
-    proof: Proof,
     /// What cycles met at this endpoint.
     not_supported: BTreeSet<Method>,
 }
@@ -146,9 +137,10 @@ fn prove(deployment: &Deployment) -> Result<Found, Failure> {
     let settings = &deployment.config.settings;
     let mut export = deployment.open_export()?;
     export.check_age(SystemClock.now(), settings.max_age, None)?;
-    let Survey { read, believed, .. } = survey(settings, &mut export, &spoken_before(deployment))?;
+    export.check_age_of_memberships(SystemClock.now(), settings.max_age, None)?;
+    let Survey { read, believed, .. } = survey(settings, &mut export, &Remembered::of(deployment).spoken)?;
     believed?;
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
-    Ok(Found { accounts_count, users_count: read.users_count, proof: read.proof, not_supported })
+    Ok(Found { accounts_count, users_count: read.users_count, not_supported })
 }

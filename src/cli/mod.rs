@@ -97,6 +97,9 @@ enum Command {
         /// Also verify endpoint, token and export; changes nothing
         #[arg(long)]
         online: bool,
+        /// Show the first records as they are read; on a terminal only
+        #[arg(long, conflicts_with = "online")]
+        show: bool,
     },
     /// Verify endpoint and token, create or re-bind the state, start managing users
     Activate,
@@ -232,7 +235,7 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
             let identity = if *as_new { SameUser::No } else { SameUser::Yes };
             approve::run(arguments, hold.as_deref(), identity)
         }
-        (Some(Command::Check { online }), false) => check::run(arguments, *online),
+        (Some(Command::Check { online, show }), false) => check::run(arguments, *online, *show),
         (Some(Command::Forget { user }), false) => forget::run(arguments, user),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),

@@ -1,7 +1,7 @@
 //! How many records of an export can be used, what those ask for, and why the others cannot.
 
 use super::mapping::{MappedUser, Reject, Requested};
-use crate::model::{Proof, RecordFault};
+use crate::model::{Proof, RecordFault, UserState};
 use std::collections::BTreeMap;
 
 /// So many records that cannot be used are never too many.
@@ -14,8 +14,10 @@ const UNUSABLE_PERCENT_MAX: u64 = 10;
 pub struct Usability {
     /// Those that ask for an account.
     pub wanted_count: u64,
-    /// Those of suspended or staged users.
-    pub withheld_count: u64,
+    /// Those of suspended users.
+    pub suspended_count: u64,
+    /// Those of staged users.
+    pub staged_count: u64,
     /// Those of users in no scoped group.
     pub out_of_scope_count: u64,
     /// Those of users whom a members file that may be incomplete lists in no scoped group.
@@ -32,7 +34,8 @@ impl Usability {
         match verdict {
             Ok(mapped) => match mapped.ask {
                 Requested::Provision => self.wanted_count += 1,
-                Requested::Withhold(_) => self.withheld_count += 1,
+                Requested::Withhold(UserState::Staged) => self.staged_count += 1,
+                Requested::Withhold(UserState::Activated | UserState::Suspended) => self.suspended_count += 1,
                 Requested::OutOfScope | Requested::Unlisted(Proof::Whole) => self.out_of_scope_count += 1,
                 Requested::Unlisted(Proof::Unproven) => self.unlisted_count += 1,
             },
@@ -46,10 +49,14 @@ impl Usability {
         self.unusable_in_scope_count += u64::from(could_be_in_scope);
     }
 
+    fn withheld_count(&self) -> u64 {
+        self.suspended_count + self.staged_count
+    }
+
     /// How many can be used.
     #[must_use]
     pub fn usable_count(&self) -> u64 {
-        self.wanted_count + self.withheld_count + self.out_of_scope_count + self.unlisted_count
+        self.wanted_count + self.withheld_count() + self.out_of_scope_count + self.unlisted_count
     }
 
     /// How many cannot.
@@ -67,7 +74,7 @@ impl Usability {
     /// How many unusable ones are too many, where there are too many.
     #[must_use]
     pub fn too_many_unusable(&self) -> Option<u64> {
-        let in_scope = self.wanted_count + self.withheld_count + self.unlisted_count + self.unusable_in_scope_count;
+        let in_scope = self.wanted_count + self.withheld_count() + self.unlisted_count + self.unusable_in_scope_count;
         let limit = UNUSABLE_FREE.max(in_scope * UNUSABLE_PERCENT_MAX / 100);
         (self.unusable_in_scope_count > limit).then_some(limit)
     }

@@ -9,7 +9,8 @@ use std::fmt::Write;
 pub fn export_lines(usability: &Usability, indent: &str) -> String {
     let Usability {
         wanted_count,
-        withheld_count,
+        suspended_count,
+        staged_count,
         out_of_scope_count,
         unlisted_count,
         unusable_in_scope_count: _,
@@ -18,7 +19,7 @@ pub fn export_lines(usability: &Usability, indent: &str) -> String {
     let out_of_scope_count = out_of_scope_count + unlisted_count;
     let (usable, refused) = (usability.usable_count(), usability.unusable_count());
     let mut text = format!(
-        "{indent}{usable} of {} records usable: {wanted_count} wanted, {withheld_count} suspended or staged, \
+        "{indent}{usable} of {} records usable: {wanted_count} wanted, {suspended_count} suspended, {staged_count} staged, \
          {out_of_scope_count} out of scope\n",
         usable + refused
     );
@@ -33,7 +34,8 @@ pub fn export_lines(usability: &Usability, indent: &str) -> String {
 pub fn export_document(usability: &Usability) -> Value {
     let Usability {
         wanted_count,
-        withheld_count,
+        suspended_count,
+        staged_count,
         out_of_scope_count,
         unlisted_count,
         unusable_in_scope_count: _,
@@ -42,7 +44,7 @@ pub fn export_document(usability: &Usability) -> Value {
     let refused: serde_json::Map<_, _> =
         unusable.iter().map(|(fault, count)| (fault.code().to_owned(), json!(count))).collect();
     json!({
-        "usable": usability.usable_count(), "wanted": wanted_count, "suspended": withheld_count,
+        "usable": usability.usable_count(), "wanted": wanted_count, "suspended": suspended_count, "staged": staged_count,
         "out_of_scope": out_of_scope_count + unlisted_count, "refused": refused,
     })
 }

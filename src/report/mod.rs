@@ -4,12 +4,14 @@ mod counts;
 mod document;
 mod explain;
 mod export;
+mod records;
 mod text;
 
 pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
 pub use export::{export_document, export_lines};
+pub use records::record_lines;
 pub use text::{cycle_text, event_text, groups_text, outstanding_text, plan_text};
 
 use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};

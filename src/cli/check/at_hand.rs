@@ -1,0 +1,171 @@
+//! How `check` reads the export at hand: what its records ask for, or why it would be refused. Nothing is written.
+
+use crate::cycle::{Survey, survey};
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::model::{Clock, DirectoryUser, Moment, Proof, SpokenBefore, clean};
+use crate::plan::Usability;
+use crate::process::SystemClock;
+use crate::report::{export_document, export_lines, record_lines};
+use crate::source::{Export, SourceError};
+use crate::store::{self, Access};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// How many records `--show` shows.
+const RECORDS_SHOWN: usize = 5;
+
+/// The export at hand.
+pub(super) struct AtHand {
+    written_at: Option<Moment>,
+    members_written_at: Option<Moment>,
+    proof: Option<Proof>,
+    usability: Option<Usability>,
+    groups_unnamed: BTreeSet<String>,
+    /// Why it would be refused whole.
+    failure: Option<Failure>,
+}
+
+/// What cycles remember of the last export that they read; nothing without a state.
+#[derive(Default)]
+pub(super) struct Remembered {
+    pub(super) spoken: SpokenBefore,
+    written_at: Option<Moment>,
+    members_written_at: Option<Moment>,
+}
+
+impl Remembered {
+    pub(super) fn of(deployment: &Deployment) -> Self {
+        let Ok(connection) = store::open(&deployment.state_path, Access::Read) else { return Self::default() };
+        let installation = store::installation(&connection).ok();
+        Self {
+            spoken: store::spoken_before(&connection).unwrap_or_default(),
+            written_at: installation.as_ref().and_then(|row| row.export_written_at),
+            members_written_at: installation.as_ref().and_then(|row| row.memberships_written_at),
+        }
+    }
+}
+
+impl AtHand {
+    /// Reads it as a cycle would; none where there is none yet.
+    pub(super) fn of(deployment: &Deployment) -> Option<Self> {
+        let settings = &deployment.config.settings;
+        if !settings.export_path.exists() {
+            return None;
+        }
+        let mut found = Self {
+            written_at: None,
+            members_written_at: None,
+            proof: None,
+            usability: None,
+            groups_unnamed: BTreeSet::new(),
+            failure: None,
+        };
+        found.failure = found.look(deployment).err().map(Failure::from);
+        Some(found)
+    }
+
+    fn look(&mut self, deployment: &Deployment) -> Result<(), SourceError> {
+        let (settings, remembered) = (&deployment.config.settings, Remembered::of(deployment));
+        let mut export = deployment.open_export()?;
+        (self.written_at, self.members_written_at) = (Some(export.written_at()), export.memberships_written_at());
+        let Survey { read, usability, groups_unnamed, believed } = survey(settings, &mut export, &remembered.spoken)?;
+        (self.proof, self.usability, self.groups_unnamed) = (Some(read.proof), Some(usability), groups_unnamed);
+        let now = SystemClock.now();
+        export.check_age(now, settings.max_age, remembered.written_at)?;
+        export.check_age_of_memberships(now, settings.max_age, remembered.members_written_at)?;
+        believed.map(drop)
+    }
+
+    /// For people, indented below the export's path.
+    pub(super) fn text(&self, deployment: &Deployment) -> String {
+        let mut text = String::new();
+        let now = SystemClock.now();
+        if let Some(written_at) = self.written_at {
+            let _ = writeln!(text, "    written {} ({written_at})", ago(now, written_at));
+        }
+        if let (Some(path), Some(written_at)) = (&deployment.config.settings.members_path, self.members_written_at) {
+            let _ =
+                writeln!(text, "    members file: {}, written {} ({written_at})", path.display(), ago(now, written_at));
+        }
+        if let Some(usability) = &self.usability {
+            text.push_str(&export_lines(usability, "    "));
+        }
+        if self.usability.is_some() {
+            for group in &self.groups_unnamed {
+                let _ = writeln!(text, "    no record names the group {} of [scope]", clean(group));
+            }
+        }
+        match (self.proof, &self.failure) {
+            (Some(Proof::Unproven), None) => text.push_str(
+                "    it cannot prove that it is whole: who is gone must be missing from two exports; a .sha256 beside it proves it\n",
+            ),
+            (Some(Proof::Whole | Proof::Unproven) | None, _) => {}
+        }
+        if let Some(failure) = &self.failure {
+            let hint = failure.hint.as_deref().unwrap_or_default().replace('\n', "\n    ");
+            let _ = writeln!(text, "    it would be refused whole: {}\n    hint: {hint}", said(failure, deployment));
+        }
+        text
+    }
+
+    /// The members of `check --json`.
+    pub(super) fn members(found: Option<&Self>, document: &mut Map<String, Value>) {
+        let usability = found.and_then(|found| found.usability.as_ref());
+        let failure = found.and_then(|found| found.failure.as_ref());
+        let written_at = found.and_then(|found| found.written_at).map(|at| at.to_string());
+        document.insert("export".to_owned(), usability.map_or(Value::Null, export_document));
+        document.insert("export_written_at".to_owned(), json!(written_at));
+        document.insert("groups_unnamed".to_owned(), json!(found.map(|found| &found.groups_unnamed)));
+        let refused = failure.map(|failure| json!({"error": failure.error, "hint": failure.hint}));
+        document.insert("refused_whole".to_owned(), json!(refused));
+    }
+}
+
+/// The first records as they are read, and why reading ended, if it did.
+pub(super) fn first_records(deployment: &Deployment) -> Result<String, Failure> {
+    let settings = &deployment.config.settings;
+    let mut export = deployment.open_export()?;
+    let (mut text, mut number) = (String::new(), 0);
+    let mut show = |user: &DirectoryUser<'_>| {
+        number += 1;
+        if number <= RECORDS_SHOWN {
+            text.push_str(&record_lines(number, user, &settings.layout, &settings.scope));
+        }
+    };
+    let ended = as_a_cycle_reads(&mut export, &mut show);
+    match ended {
+        Err(error) if text.is_empty() => Err(error.into()),
+        Ok(()) | Err(_) => Ok(text),
+    }
+}
+
+/// What lacks a state where others have one is known from a first reading only.
+fn as_a_cycle_reads(export: &mut Export, show: &mut dyn FnMut(&DirectoryUser<'_>)) -> Result<(), SourceError> {
+    let first = export.read(&mut |_| {});
+    if let Ok(read) = &first {
+        export.expects_states(&read.spoken);
+    }
+    export.read(show).map(drop)
+}
+
+/// Why it would be refused, without the path where that is the export's.
+fn said(failure: &Failure, deployment: &Deployment) -> String {
+    let path = format!("the export {} is refused whole", deployment.config.settings.export_path.display());
+    match failure.error.as_slice() {
+        [first, rest @ ..] if *first == path && !rest.is_empty() => rest.join(": "),
+        all => all.join(": "),
+    }
+}
+
+/// "3 h ago".
+fn ago(now: Moment, at: Moment) -> String {
+    match now.since_ms(at) / 60_000 {
+        minutes if minutes < 0 => "in the future".to_owned(),
+        0 => "just now".to_owned(),
+        minutes @ 1..120 => format!("{minutes} min ago"),
+        minutes @ 120..2_880 => format!("{} h ago", minutes / 60),
+        minutes => format!("{} days ago", minutes / 1_440),
+    }
+}
