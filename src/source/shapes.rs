@@ -237,7 +237,7 @@ pub(super) const SHAPES: [Shape; 20] = [
     Shape {
         name: "users of JumpCloud, as its PowerShell module writes them",
         has: &["_id", "username"],
-        lacks: &["state", "activated", "suspended"],
+        lacks: &["state", "activated", "suspended", "enabled", "status", "active", "accountenabled"],
         ask: (
             JUMPCLOUD_STATES,
             "add them to the command: `Get-JCUser -returnProperties username, firstname, lastname, state, activated, suspended`",

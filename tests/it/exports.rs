@@ -30,6 +30,7 @@ use As::{Mended, Refused, Right};
 
 /// Every file, and what becomes of it.
 const FILES: &[(&str, As)] = &[
+    ("1password-op-user-list.json", Mended("no username", "1Password")),
     ("az-ad-user-list.json", Refused("no username", "it lacks accountenabled: ask for it too")),
     ("backup-jcorganization-user-ps51.json", Right),
     ("backup-jcorganization-user-ps7.json", Right),
@@ -70,6 +71,7 @@ const FILES: &[(&str, As)] = &[
     ("get-jcbackup-usergroupmembers.csv", Refused("it has 3 columns: GroupName, Username, UserID", "members_path")),
     ("get-jcbackup-users-ps51.csv", Right),
     ("get-jcbackup-users-ps7.csv", Right),
+    ("get-mguser-convertto-json.json", Mended("no username", "Microsoft Graph")),
     ("google-admin-console-users.csv", Mended("no `_id` (or `id`) and no `username`", "Google Admin console")),
     ("groups/good.json", Refused("", "")),
     ("jc-cli-users-list-all.csv", Right),
@@ -85,10 +87,12 @@ const FILES: &[(&str, As)] = &[
     ),
     ("keycloak-realm-users-file.json", Mended("neither a user a line nor a page", "records = \"users\"")),
     ("keycloak-users.json", Mended("its column `enabled` is not mapped", "Keycloak")),
+    ("microsoft-365-export-users.csv", Mended("no `_id` (or `id`) and no `username`", "Microsoft 365")),
     ("msgraph-users-page-with-newline.json", Refused("no id", "records = \"value\"")),
     ("msgraph-users-page.json", Refused("neither a user a line nor a page", "records = \"value\"")),
     ("okta-api-users.json", Mended("no username", "Okta")),
     ("tab-separated.tsv", Refused("tabs instead of commas", "separated by tabs")),
+    ("workday-raas.json", Mended("neither a user a line nor a page", "Workday")),
     ("written-by-tools/csvkit-2.2.0-csvjson.json", Refused("id is not a string", "")),
     // It has five of the six.
     ("written-by-tools/gam-7.49.0-print-users-allfields.csv", Refused("no `username`", "GAM")),

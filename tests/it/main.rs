@@ -3,6 +3,7 @@
 
 mod binary;
 mod blocked;
+mod check;
 mod crash_points;
 mod daemon;
 mod exports;
@@ -16,6 +17,7 @@ mod memberships;
 mod odd_inputs;
 mod prefixes;
 mod properties;
+mod recipes;
 mod refresh;
 mod sandbox;
 mod scope_hold;

@@ -1,0 +1,210 @@
+//! `check`: what it says of the export at hand before a cycle would, and that every export which was accepted once and is refused
+//! now is named with the key that lifts it.
+
+use crate::support::real_binary::BINARY;
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
+
+/// A folder with a configuration that nobody is called by.
+struct Checked(tempfile::TempDir);
+
+impl Checked {
+    /// `directory`: further lines of `[directory]` and its tables; `groups`: of `[scope]`.
+    fn new(directory: &str, groups: &str) -> Self {
+        let checked = Self(tempfile::tempdir().expect("a folder"));
+        checked.configure(directory, groups);
+        checked
+    }
+
+    fn configure(&self, directory: &str, groups: &str) {
+        let text = format!(
+            "[directory]\npath = \"export\"\n{directory}\n[scope]\ngroups = [{groups}]\n[rhombus]\n\
+             base_url = \"https://rhombus.invalid/scim/v2\"\ntoken_file = \"token\"\n"
+        );
+        std::fs::write(self.path("config.toml"), text).expect("a configuration");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        std::fs::write(self.path(name), bytes).expect("written");
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(BINARY)
+            .arg("-c")
+            .arg(self.path("config.toml"))
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .output()
+            .expect("it runs")
+    }
+
+    #[track_caller]
+    fn said(&self) -> String {
+        let output = self.run(&["check"]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    #[track_caller]
+    fn says(&self, expected: &[&str]) {
+        let said = self.said();
+        for text in expected {
+            assert!(said.contains(text), "{text} is not in\n{said}");
+        }
+    }
+}
+
+#[test]
+fn it_counts_what_the_records_ask_for_and_names_groups_that_nobody_is_in() {
+    let checked = Checked::new("", "\"R\", \"Typo\"");
+    checked.says(&["there is none yet", "token is missing\n    hint: put the token that the Rhombus console shows"]);
+    let header = "_id,username,state,groups\n";
+    let rows = "a,a@x.example,ACTIVATED,R\nb,b@x.example,SUSPENDED,R\nc,c@x.example,STAGED,R\nd,d@x.example,ACTIVATED,S\ne,e,ACTIVATED,R\n";
+    checked.write("export", format!("{header}{rows}")).write("token", "CANARY-0123456789abcdef");
+    let file = std::fs::File::options().write(true).open(checked.path("export")).expect("it opens");
+    file.set_modified(SystemTime::now() - Duration::from_secs(3 * 3_600)).expect("a time");
+    std::fs::set_permissions(checked.path("token"), PermissionsExt::from_mode(0o644)).expect("exposed");
+    checked.says(&[
+        "written 3 h ago (",
+        "4 of 5 records usable: 1 wanted, 1 suspended, 1 staged, 1 out of scope\n",
+        "1 refused: username is not an e-mail address\n",
+        "no record names the group `Typo` of [scope]\n",
+        "cannot prove that it is whole",
+        "token can be read by others (mode 644)\n    hint: chmod o-rwx ",
+    ]);
+    std::fs::set_permissions(checked.path("token"), PermissionsExt::from_mode(0o000)).expect("closed");
+    let said = checked.said();
+    assert!(!said.contains("CANARY") && !said.contains("token is") && !said.contains("token can"), "{said}");
+    let output = checked.run(&["check", "--json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(found["export"]["staged"], 1, "{found}");
+    assert_eq!(found["groups_unnamed"], serde_json::json!(["Typo"]), "{found}");
+    assert!(!checked.path("state").exists(), "it writes nothing");
+}
+
+#[test]
+fn a_file_that_would_be_refused_is_said_with_what_leads_on() {
+    let checked = Checked::new("max_age = \"1h\"", "");
+    checked.write("export", "userPrincipalName,id,givenName,surname,accountEnabled\na@x.example,a,A,B,True\n");
+    checked.says(&[
+        "it would be refused whole: the header has no `username`",
+        "[directory.columns]\n    id = \"id\"\n    username = \"userPrincipalName\"",
+    ]);
+    checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
+    let file = std::fs::File::options().write(true).open(checked.path("export")).expect("it opens");
+    file.set_modified(SystemTime::now() - Duration::from_secs(3 * 3_600)).expect("a time");
+    checked.says(&["1 of 1 records usable", "it would be refused whole: it was written at ", "longer than 1h ago"]);
+}
+
+#[test]
+fn a_checksum_that_is_odd_or_wrong_is_named_as_such() {
+    let checked = Checked::new("", "");
+    checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
+    for (checksum, said) in [
+        ("", "its checksum export.sha256 cannot be used: it is empty"),
+        ("0123", "its checksum export.sha256 cannot be used: it does not begin with a SHA-256 of 64 hex digits"),
+        (&"0".repeat(64), "its checksum export.sha256 is not the export's"),
+    ] {
+        checked.write("export.sha256", checksum).says(&["it would be refused whole", said]);
+    }
+}
+
+#[test]
+fn both_files_of_a_pair_are_looked_at() {
+    let checked = Checked::new("members_path = \"members\"", "\"R\"");
+    checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\nb,b@x.example,ACTIVATED\n");
+    checked.says(&["it would be refused whole: the export ", "members cannot be read"]);
+    checked.write("members", "GroupName,UserID\nR,a\n");
+    checked.says(&["members file: ", "2 of 2 records usable: 1 wanted, 0 suspended, 0 staged, 1 out of scope\n"]);
+    checked.write("members", "GroupName,UserID\nS,a\n");
+    checked.says(&["no record names the group `R` of [scope]"]);
+    checked.write("members", "Group,User\nR,a\n");
+    checked.says(&["members is refused whole: the header has no `GroupName` and no `UserID` (or `Username`)"]);
+    checked.configure("members_path = \"members\"\n[directory.columns]\ngroups = \"memberOf\"", "\"R\"");
+    let output = checked.run(&["check"]);
+    assert_eq!(output.status.code(), Some(78));
+}
+
+#[test]
+fn first_records_are_shown_on_a_terminal_only() {
+    let checked = Checked::new("", "");
+    checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
+    for arguments in [&["check", "--show"][..], &["check", "--show", "--json"], &["check", "--show", "--online"]] {
+        let output = checked.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("a@x.example"));
+    }
+    let output = checked.run(&["check", "--show"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("hint: it shows people's names"));
+}
+
+/// An export that an earlier release accepted, what `check` says of it now, the lines that lift the refusal, and how many are
+/// wanted with them.
+const ACCEPTED_BEFORE: &[(&str, &str, &str, u64)] = &[
+    (
+        "_id,username\na,a@x.example\nb,b@x.example\n",
+        "no record in it says whether its user is active",
+        "without_state = \"activated\"",
+        2,
+    ),
+    (
+        "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"enabled\":true},{\"_id\":\"b\",\"username\":\"b@x.example\",\"enabled\":false}]",
+        "its column `enabled` is not mapped",
+        "[directory.columns]\nstate = \"enabled\"\n[directory.states]\nactivated = [\"true\"]\nsuspended = [\"false\"]",
+        1,
+    ),
+    (
+        "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"enabled\":true}]",
+        "without_state = \"activated\"",
+        "without_state = \"activated\"",
+        1,
+    ),
+    (
+        "_id,username,state\na,a@x.example,WA\nb,b@x.example,\n",
+        "`state` holds a known state in no record",
+        "without_state = \"activated\"\n[directory.columns]\nstate = \"\"",
+        2,
+    ),
+    (
+        "[{\"_id\":\"a\",\"username\":\"ann\",\"email\":\"a@x.example\",\"state\":\"ACTIVATED\"}]",
+        "none of its 1 records can be used",
+        "[directory.columns]\nusername = \"email\"",
+        1,
+    ),
+    (
+        "{\"users\":[{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"ACTIVATED\"}]}\n",
+        "records = \"users\"",
+        "records = \"users\"",
+        1,
+    ),
+];
+
+#[test]
+fn what_was_accepted_and_is_refused_now_is_said_with_the_key_that_lifts_it() {
+    for (export, said, lines, wanted) in ACCEPTED_BEFORE {
+        let checked = Checked::new("", "");
+        checked.write("export", export).says(&["it would be refused whole", said]);
+        checked.configure(lines, "");
+        let said = checked.said();
+        assert!(!said.contains("refused whole") && said.contains(&format!("{wanted} wanted")), "{export}\n{said}");
+    }
+}
+
+#[test]
+fn the_changelog_lists_every_kind_of_them_with_its_key() {
+    let changelog = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/CHANGELOG.md")).expect("the log");
+    let (_, list) = changelog.split_once("- Accepted before and rejected now").expect("its list");
+    for key in
+        ["without_state", "[directory.columns]", "[directory.states]", "min_users", "records", "username = \"email\""]
+    {
+        assert!(list.contains(key), "{key}");
+    }
+}
