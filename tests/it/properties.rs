@@ -2,6 +2,7 @@
 //! shares no code with the plan. A failing case is shrunk, and prints itself as a case for tests/golden_plans.rs.
 //! `RHOMBUS_SYNC_CASES=1000000 cargo test --test properties` walks through more of them.
 
+mod files;
 mod oracle;
 
 use oracle::Oracle;

@@ -5,6 +5,8 @@ use crate::support::in_process::{InProcess, Steps};
 use rhombus_sync::model::{Column, ColumnName, OutstandingKind, WithoutState};
 use rhombus_sync::plan::Scope;
 use rhombus_sync::report::CycleReport;
+use rhombus_sync::store::{self, Access};
+use sha2::{Digest, Sha256};
 
 /// A run whose exports must say states.
 fn strict() -> InProcess {
@@ -213,4 +215,56 @@ fn a_cell_of_groups_that_is_no_list_of_names_removes_nobody() {
     assert_eq!(counts(&cycle(&run, &export("Staff,Rhombus"))), (0, 1, 0));
     let report = cycle(&run, &export("Staff;Rhombus"));
     assert_eq!(report.outstanding.iter().map(|entry| entry.reason.code()).collect::<Vec<_>>(), ["groups_form"]);
+}
+
+#[test]
+fn a_dead_export_job_is_no_good_cycle_and_keeps_everybody() {
+    let run = strict();
+    assert_eq!(counts(&cycle(&run, &users(states))), (0, 8, 0));
+    let last_good = || {
+        let state = store::open(&run.path("state.db"), Access::Read).expect("the state opens");
+        store::installation(&state).expect("the row").last_good_cycle_at
+    };
+    let before = last_good();
+    let wrapped = format!("{{\"value\":{},\"Count\":10}}", users(states));
+    for dead in ["{\"message\":\"Unauthorized\",\"error\":\"\"}\n", "{}\n", "[]", &wrapped, &format!("{wrapped}\n")] {
+        assert_eq!(counts(&cycle(&run, dead)), (1, 0, 0), "{dead}");
+        assert_eq!(last_good(), before, "{dead}");
+    }
+    assert_eq!(counts(&cycle(&run, &users(states))), (0, 0, 0));
+    assert!(last_good() > before);
+}
+
+#[test]
+fn other_words_for_states_make_nobody_and_say_so() {
+    for state in ["active", "ENABLED", "", "1"] {
+        let report = cycle(&strict(), &users(|_| format!(",\"state\":\"{state}\"")));
+        assert_eq!(counts(&report), (1, 0, 0), "{state}: {report:?}");
+        let said = format!("{} {}", report.error.join(": "), report.hint.unwrap_or_default());
+        assert!(said.contains("[directory.states]") || said.contains("without_state"), "{state}: {said}");
+    }
+}
+
+#[test]
+fn a_checksum_is_read_in_every_form_and_named_if_it_is_none() {
+    let run = strict();
+    let text = users(states);
+    let digits = rhombus_sync::model::hex(&Sha256::digest(&text));
+    let utf_16 = |text: &str| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    for checksum in [
+        utf_16(&format!("{} *directory.json\r\n", digits.to_uppercase())),
+        format!("\u{feff}{digits}\r\n").into_bytes(),
+        format!("SHA256 (directory.json) = {digits}\n").into_bytes(),
+    ] {
+        std::fs::write(run.path("directory.json.sha256"), &checksum).expect("written");
+        assert_eq!(cycle(&run, &text).exit.code(), 0, "{checksum:?}");
+    }
+    for checksum in [Vec::new(), b"sum".to_vec(), utf_16(&"0".repeat(64))] {
+        std::fs::write(run.path("directory.json.sha256"), &checksum).expect("written");
+        let report = cycle(&run, &text);
+        let said = report.error.join(": ");
+        assert!(report.exit.code() == 1 && said.contains("its checksum directory.json.sha256"), "{checksum:?}: {said}");
+    }
 }
