@@ -60,13 +60,23 @@ impl<'t, 'u> Census<'t, 'u> {
         self.spoken.state += u64::from(user.state != RawState::Absent);
         self.spoken.activated += u64::from(speaks(&user.activated));
         self.spoken.suspended += u64::from(speaks(&user.suspended));
-        self.spoken.groups += u64::from(user.groups == RawGroups::Other || user.groups.names().next().is_some());
-        self.with_groups_count += u64::from(user.groups != RawGroups::Absent);
+        self.spoken.groups += u64::from(names_groups(&user.groups));
+        self.with_groups_count += u64::from(!matches!(user.groups, RawGroups::Absent));
         self.known_states_count += u64::from(matches!(user.state, RawState::Said(_)));
         if self.states_expected && user.state == RawState::Absent {
             user.state = RawState::Lacking;
         }
         (self.take)(&user);
+    }
+}
+
+/// Whether it names a group, or tries to.
+fn names_groups(groups: &RawGroups<'_>) -> bool {
+    match groups {
+        RawGroups::Absent => false,
+        RawGroups::Listed(names) | RawGroups::Joined(names, _) => !names.is_empty(),
+        RawGroups::Cell(..) => groups.names().next().is_some(),
+        RawGroups::Contradicted | RawGroups::Other => true,
     }
 }
 

@@ -89,10 +89,10 @@ impl Node {
 
     /// What a member is; whether it is called like a status is asked only where `statuses` says so.
     pub(super) fn find(&self, key: &str, statuses: bool) -> Found {
-        let key = key.trim();
+        let key = trimmed(key);
         if self.lengths & bit(key.len()) != 0 || !self.only_ascii {
             let same = |entry: &Entry| {
-                (entry.name.len() == key.len() && entry.name.eq_ignore_ascii_case(key))
+                (entry.name.len() == key.len() && (entry.name == key || entry.name.eq_ignore_ascii_case(key)))
                     || (!self.only_ascii && entry.name == key.to_lowercase())
             };
             if let Some(at) = self.entries.iter().position(same) {
@@ -100,6 +100,14 @@ impl Node {
             }
         }
         if statuses && is_status(key) { Found::Status } else { Found::Unknown }
+    }
+}
+
+/// Without blanks at its ends; nearly no name has any, which its first and last byte show.
+fn trimmed(key: &str) -> &str {
+    match key.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => key,
+        _ => key.trim(),
     }
 }
 

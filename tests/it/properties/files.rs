@@ -92,7 +92,7 @@ impl File {
     fn record(&self, number: usize, person: Person) -> Vec<(String, String)> {
         let state = match person {
             Person::Staged => "STAGED",
-            Person::Suspended if number % 2 == 0 => "SUSPENDED",
+            Person::Suspended if number.is_multiple_of(2) => "SUSPENDED",
             Person::Suspended | Person::Active | Person::Out | Person::Gone => "ACTIVATED",
         };
         let values = [
