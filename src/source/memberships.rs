@@ -2,12 +2,10 @@
 //!
 //! It is a CSV as JumpCloud's own programs write it, and is read as an export is: whole, or not at all.
 
-use super::{Export, FileDigest, SourceError};
-use crate::model::{DirectoryUser, Duration, Layout, Moment, Proof, RawGroups, RawValue, UserName, folded};
+use super::blocks::FileDigest;
+use crate::model::{DirectoryUser, Moment, Proof, RawGroups, RawValue, UserName, folded};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use tokio_util::sync::CancellationToken;
 
 /// So many users without a record in the export are never too many.
 const OF_NOBODY_FREE: usize = 10;
@@ -17,6 +15,8 @@ const OF_NOBODY_PERCENT_MAX: usize = 10;
 /// Who is in which scoped group.
 pub(super) struct Memberships {
     groups: Vec<String>,
+    /// How the file writes each.
+    spelled: Vec<Spelled>,
     users: Vec<Listed>,
     by_id: BTreeMap<Box<str>, usize>,
     by_name: BTreeMap<String, usize>,
@@ -26,6 +26,14 @@ pub(super) struct Memberships {
     pub(super) proof: Proof,
     pub(super) written_at: Moment,
     pub(super) digest: FileDigest,
+}
+
+/// How the file writes the name of a scoped group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelled {
+    Never,
+    Otherwise,
+    Right,
 }
 
 /// One user of the members file.
@@ -79,52 +87,42 @@ fn limit(users_count: usize) -> usize {
 }
 
 impl Memberships {
-    /// Reads a members file for these groups.
-    ///
-    /// # Errors
-    /// It cannot be read, or is refused whole.
-    pub(super) fn read_file(
-        path: &Path,
-        groups: &mut dyn Iterator<Item = &str>,
-        patience: Duration,
-        stop: &CancellationToken,
-    ) -> Result<(Self, Export), SourceError> {
-        let mut file = Export::open(path, &Layout::of_memberships(), patience, stop)?;
-        let mut found = Self {
-            groups: groups.map(str::to_owned).collect(),
+    /// Those of a members file that was written then, before a row of it is read.
+    pub(super) fn new(groups: &mut dyn Iterator<Item = &str>, written_at: Moment) -> Self {
+        let groups: Vec<_> = groups.map(str::to_owned).collect();
+        Self {
+            spelled: vec![Spelled::Never; groups.len()],
+            groups,
             users: Vec::new(),
             by_id: BTreeMap::new(),
             by_name: BTreeMap::new(),
             names_of_ids: BTreeSet::new(),
             names_nobody: false,
             proof: Proof::Unproven,
-            written_at: file.written_at(),
+            written_at,
             digest: FileDigest::default(),
-        };
-        let mut named = vec![false; found.groups.len()];
-        let mut almost = vec![false; found.groups.len()];
-        let read = file.read(&mut |row| found.row(row, &mut named, &mut almost))?;
-        if let Some(at) = (0..named.len()).find(|at| almost[*at] && !named[*at]) {
-            let group = crate::model::clean(&found.groups[at]).into_owned();
-            return Err(file.refuse(
-                format!("it has the group `{group}` only in other letter case"),
-                "write the name in [scope] groups as the file has it; nothing was sent",
-            ));
         }
-        (found.proof, found.digest) = (read.proof, read.digest);
-        Ok((found, file))
     }
 
-    fn row(&mut self, row: &DirectoryUser<'_>, named: &mut [bool], almost: &mut [bool]) {
+    /// A scoped group that the file names in other letter case only.
+    pub(super) fn misspelled(&self) -> Option<&str> {
+        let mut groups = self.groups.iter().zip(&self.spelled);
+        groups.find(|(_, spelled)| **spelled == Spelled::Otherwise).map(|(group, _)| group.as_str())
+    }
+
+    /// Takes one row of the file.
+    pub(super) fn row(&mut self, row: &DirectoryUser<'_>) {
         let RawGroups::Cell(group, _) = &row.groups else { return };
         let group = group.trim();
         let Some(at) = self.groups.iter().position(|known| known == group) else {
-            for (known, almost) in self.groups.iter().zip(almost) {
-                *almost |= known.to_lowercase() == group.to_lowercase();
+            for (known, spelled) in self.groups.iter().zip(&mut self.spelled) {
+                if *spelled == Spelled::Never && known.to_lowercase() == group.to_lowercase() {
+                    *spelled = Spelled::Otherwise;
+                }
             }
             return;
         };
-        named[at] = true;
+        self.spelled[at] = Spelled::Right;
         let (id, user_name) = (filled(&row.id), filled(&row.username));
         let place = match (id, user_name) {
             (Some(id), _) => self.by_id.get(id).copied().unwrap_or_else(|| {

@@ -4,6 +4,7 @@
 use super::memberships::Memberships;
 use super::{Export, SourceError};
 use crate::config::Settings;
+use crate::model::{Layout, clean};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,7 +23,7 @@ pub(super) fn open(settings: &Settings, members_path: &Path, stop: &Cancellation
     let (started, patience) = (Instant::now(), settings.checksum_patience);
     loop {
         let mut export = Export::open(&settings.export_path, &settings.layout, patience, stop)?;
-        let (memberships, file) = Memberships::read_file(members_path, &mut settings.scope.groups(), patience, stop)?;
+        let (memberships, file) = read_members(settings, members_path, stop)?;
         let fresh = is_fresh(&export, patience.std()) || is_fresh(&file, patience.std());
         (export.memberships, export.members_file) = (Some(memberships), Some(Box::new(file)));
         let waits = fresh && started.elapsed() < patience.std();
@@ -35,6 +36,25 @@ pub(super) fn open(settings: &Settings, members_path: &Path, stop: &Cancellation
             std::thread::sleep(STOP_PAUSE);
         }
     }
+}
+
+/// Reads the members file for the groups of `[scope]`.
+fn read_members(
+    settings: &Settings,
+    path: &Path,
+    stop: &CancellationToken,
+) -> Result<(Memberships, Export), SourceError> {
+    let mut file = Export::open(path, &Layout::of_memberships(), settings.checksum_patience, stop)?;
+    let mut found = Memberships::new(&mut settings.scope.groups(), file.written_at());
+    let read = file.read(&mut |row| found.row(row))?;
+    if let Some(group) = found.misspelled() {
+        return Err(file.refuse(
+            format!("it has the group `{}` only in other letter case", clean(group)),
+            "write the name in [scope] groups as the file has it; nothing was sent",
+        ));
+    }
+    (found.proof, found.digest) = (read.proof, read.digest);
+    Ok((found, file))
 }
 
 /// Whether a file came so lately that the other one may still be on its way.

@@ -76,7 +76,7 @@ fn it_counts_what_the_records_ask_for_and_names_groups_that_nobody_is_in() {
         "written 3 h ago (",
         "4 of 5 records usable: 1 wanted, 1 suspended, 1 staged, 1 out of scope\n",
         "1 refused: username is not an e-mail address\n",
-        "no record names the group `Typo` of [scope]\n",
+        "no record names the group Typo of [scope]\n",
         "cannot prove that it is whole",
         "token can be read by others (mode 644)\n    hint: chmod o-rwx ",
     ]);
@@ -125,7 +125,7 @@ fn both_files_of_a_pair_are_looked_at() {
     checked.write("members", "GroupName,UserID\nR,a\n");
     checked.says(&["members file: ", "2 of 2 records usable: 1 wanted, 0 suspended, 0 staged, 1 out of scope\n"]);
     checked.write("members", "GroupName,UserID\nS,a\n");
-    checked.says(&["no record names the group `R` of [scope]"]);
+    checked.says(&["no record names the group R of [scope]"]);
     checked.write("members", "Group,User\nR,a\n");
     checked.says(&["members is refused whole: the header has no `GroupName` and no `UserID` (or `Username`)"]);
     checked.configure("members_path = \"members\"\n[directory.columns]\ngroups = \"memberOf\"", "\"R\"");

@@ -49,7 +49,7 @@ fn cycle(run: &InProcess, export: &str, members: impl AsRef<[u8]>, minutes: u64)
 }
 
 fn counts(report: &CycleReport) -> (u8, u64, u64) {
-    (report.exit.code(), report.created_count, report.deleted_count + report.deactivated_count)
+    (report.exit.code(), report.done.created_count, report.done.deleted_count + report.done.deactivated_count)
 }
 
 /// "kind id code" of everybody who is listed.
