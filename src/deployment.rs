@@ -4,7 +4,7 @@ use crate::config::{Config, SinkConfig, SinkKind, TokenPlace};
 use crate::cycle::{find_user, open_export};
 use crate::failure::Failure;
 use crate::http::{Client, ClientSettings};
-use crate::model::{Clock, DirectoryId, Exit, hex};
+use crate::model::{Clock, DirectoryId, Exit, command, hex};
 use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
@@ -209,11 +209,8 @@ impl Deployment {
 
 /// The failure of a command that needs an active deployment.
 pub(crate) fn inactive() -> Failure {
-    Failure::new(
-        Exit::Inactive,
-        "deactivated: no user is managed",
-        Some("run `rhombus-sync activate` to manage users again"),
-    )
+    let hint = format!("run `{}` to manage users again", command("activate"));
+    Failure::new(Exit::Inactive, "deactivated: no user is managed", Some(&hint))
 }
 
 /// Where a sandbox run keeps its files.

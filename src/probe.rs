@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use crate::http::Client;
 use crate::model::Exit;
 use crate::outcome::Outcome;
-use crate::scim::ScimTarget;
+use crate::scim::{Account, ScimTarget};
+use crate::store::Unmanaged;
 use std::collections::HashSet;
 
 /// Verifies endpoint and token by one read.
@@ -23,7 +24,13 @@ pub(crate) async fn prove(target: &ScimTarget<Client>) -> Result<(), Failure> {
 #[derive(Default)]
 pub(crate) struct Holdings {
     pub(crate) accounts_count: u64,
-    pub(crate) directory_ids: HashSet<String>,
+    /// Those that carry a directory id, and whether they are active.
+    pub(crate) carriers: Vec<(Unmanaged, bool)>,
+}
+
+fn carrier(account: Account) -> Option<(Unmanaged, bool)> {
+    let (scim_id, directory_id) = account.id.zip(account.external_id)?;
+    Some((Unmanaged { scim_id, directory_id, username: account.user_name }, account.active))
 }
 
 /// Lists every account at the endpoint, which also verifies endpoint and token.
@@ -37,11 +44,9 @@ pub(crate) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Fa
             .list_page(
                 start,
                 &mut |account| {
-                    let is_new = account.id.is_some_and(|id| seen.insert(id));
+                    let is_new = account.id.as_ref().is_some_and(|id| seen.insert(id.clone()));
                     new_count += usize::from(is_new);
-                    if is_new && let Some(id) = account.external_id {
-                        holdings.directory_ids.insert(id.as_str().to_owned());
-                    }
+                    holdings.carriers.extend(carrier(account).filter(|_| is_new));
                 },
                 permit,
             )

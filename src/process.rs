@@ -24,6 +24,21 @@ pub(crate) fn user() -> String {
     named.unwrap_or_else(|| format!("uid {number}"))
 }
 
+/// Whether a process of this program is the daemon, and not one that runs a cycle or a command; none if that cannot be told.
+pub(crate) fn is_daemon(pid: u32) -> Option<bool> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).skip(1);
+    while let Some(word) = words.next() {
+        match word {
+            b"-c" | b"--config" | b"--log-format" => drop(words.next()),
+            b"--reconcile" => return Some(false),
+            word if !word.starts_with(b"-") => return Some(false),
+            _ => {}
+        }
+    }
+    Some(true)
+}
+
 /// Sixteen bytes of the system's randomness.
 pub(crate) fn random() -> [u8; 16] {
     let mut bytes = [0; 16];

@@ -5,17 +5,20 @@ use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::http::Client;
-use crate::model::{Clock, Exit, Moment, ProvisionedUser, RawValue};
-use crate::probe::{Holdings, holdings};
+use crate::model::{Clock, Exit, Moment, ProvisionedUser, RawValue, clean, command};
+use crate::probe::holdings;
 use crate::process::{SystemClock, random, user};
 use crate::scim::ScimTarget;
-use crate::store::{self, Access, JournalError, Lock, StateError, Unnoted};
+use crate::store::{self, Access, JournalError, Lock, StateError, Unmanaged, Unnoted};
 use rusqlite::Connection;
 use serde_json::json;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// How many linked accounts are looked for before the endpoint counts as another organisation's.
 const WITNESSES_MAX: u32 = 20;
+/// How many accounts that nobody manages are named; `status --all` names all.
+const NAMES_SHOWN_MAX: usize = 10;
 
 pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
@@ -32,10 +35,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         let linked = store::witnesses(&connection, WITNESSES_MAX)?;
         runtime.block_on(recognise(&target, &linked))?;
     }
+    let (unmanaged, unknown) = unmanaged(&deployment, &connection, holdings.carriers)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::go_on_after(&transaction, made.as_ref().and_then(Lock::noted))?;
     let fingerprint = fingerprint_of(&installation.installation_id)?;
     store::set_active(&transaction, true, &endpoint, fingerprint.as_deref())?;
+    store::begin_health(&transaction, SystemClock.now())?;
+    store::replace_unmanaged(&transaction, &unmanaged, SystemClock.now())?;
     let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
     draft.initiator = Initiator::Admin(user());
     draft.response.details = format!("accounts={}", holdings.accounts_count);
@@ -45,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         Some(mut lock) => lock.note(&connection).map_err(JournalError::from)?,
         None => store::note_beside(&deployment.state_path, &connection)?,
     }
-    Ok(said(arguments, &deployment, &holdings, aside))
+    Ok(said(arguments, holdings.accounts_count, &unmanaged, &unknown, aside))
 }
 
 /// A state may only be re-bound to an endpoint that has one of its linked accounts.
@@ -126,6 +132,7 @@ fn can_be_replaced(error: &StateError) -> bool {
         | StateError::Damaged { .. } => true,
         StateError::Older { .. }
         | StateError::Exposed(_)
+        | StateError::Denied { .. }
         | StateError::OtherEndpoint { .. }
         | StateError::Io(_)
         | StateError::Copy { .. }
@@ -152,32 +159,75 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
     Ok(aside)
 }
 
-fn said(arguments: &Arguments, deployment: &Deployment, holdings: &Holdings, aside: Option<PathBuf>) -> Output {
-    let mut unknown = holdings.directory_ids.clone();
+/// Of the accounts that carry a directory id, how many carry one that the export lacks; or why the export cannot be read. And
+/// those of them that are active and linked to nobody.
+fn unmanaged(
+    deployment: &Deployment,
+    connection: &Connection,
+    mut carriers: Vec<(Unmanaged, bool)>,
+) -> Result<(Vec<Unmanaged>, Result<usize, String>), Failure> {
+    let mut ids = HashSet::new();
     let export = deployment.open_export().and_then(|mut export| {
         export.read(&mut |user| {
             if let RawValue::Text(id) = &user.id {
-                unknown.remove(id.as_ref());
+                ids.insert(id.as_ref().to_owned());
             }
         })
     });
-    let source = export.as_ref().err().map(|error| crate::model::chain(error).join(": "));
-    let unknown_count = source.is_none().then_some(unknown.len());
+    carriers.retain(|(carrier, _)| !ids.contains(carrier.directory_id.as_str()));
+    let unknown = match export {
+        Ok(_) => Ok(carriers.len()),
+        Err(error) => Err(crate::model::chain(&error).join(": ")),
+    };
+    let mut unmanaged = Vec::new();
+    for (carrier, active) in carriers {
+        if active && store::link_by_scim_id(connection, &carrier.scim_id)?.is_none() {
+            unmanaged.push(carrier);
+        }
+    }
+    Ok((unmanaged, unknown))
+}
+
+fn said(
+    arguments: &Arguments,
+    accounts_count: u64,
+    unmanaged: &[Unmanaged],
+    unknown: &Result<usize, String>,
+    aside: Option<PathBuf>,
+) -> Output {
     if arguments.json {
         let document = json!({
-            "result": "done", "exit": 0, "active": true, "accounts": holdings.accounts_count,
-            "unknown_directory_ids": unknown_count, "source": source, "put_aside": aside,
+            "result": "done", "exit": 0, "active": true, "accounts": accounts_count,
+            "unknown_directory_ids": unknown.as_ref().ok(), "source": unknown.as_ref().err(), "put_aside": aside,
         });
         return Output::done(format!("{document}\n"));
     }
-    let mut text = format!("activated; Rhombus holds {} accounts", holdings.accounts_count);
-    match (unknown_count, source) {
-        (Some(count), _) => text.push_str(&format!(", {count} of them carry a directory id that the export lacks\n")),
-        (None, source) => text.push_str(&format!("\nthe export cannot be read yet: {}\n", source.unwrap_or_default())),
+    let mut text = format!("activated; Rhombus holds {accounts_count} accounts");
+    match unknown {
+        Ok(count) => {
+            text.push_str(&format!(", {count} of them carry a directory id that the export lacks\n"));
+            text.push_str(&names(unmanaged));
+        }
+        Err(source) => text.push_str(&format!("\nthe export cannot be read yet: {source}\n")),
     }
     if let Some(aside) = aside {
         text.push_str(&format!("the old state could not be used and was moved to {}\n", aside.display()));
     }
-    text.push_str("next: review `rhombus-sync plan`, then run `rhombus-sync --reconcile`\n");
+    text.push_str(&format!("to look: {}; then: {}\n", command("plan"), command("--reconcile")));
     Output::done(text)
+}
+
+fn names(unmanaged: &[Unmanaged]) -> String {
+    let name = |one: &Unmanaged| {
+        let name = one.username.as_ref().map_or(one.directory_id.as_str(), |name| name.as_str());
+        format!("{} (account {})", clean(name), clean(one.scim_id.as_str()))
+    };
+    let mut text: String = unmanaged.iter().take(NAMES_SHOWN_MAX).map(|one| format!("  {}\n", name(one))).collect();
+    if unmanaged.len() > NAMES_SHOWN_MAX {
+        text.push_str(&format!("  and {} more: {}\n", unmanaged.len() - NAMES_SHOWN_MAX, command("status --all")));
+    }
+    if !unmanaged.is_empty() {
+        text.push_str("nobody manages these here: who has left is yours to remove at Rhombus\n");
+    }
+    text
 }

@@ -6,10 +6,13 @@ use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
-use crate::model::{Action, ChangeKey, Clock, DirectoryId, Exit, HoldId, OutstandingKind, UserName, folded};
+use crate::model::{
+    Action, ChangeKey, Clock, DirectoryId, Exit, HoldId, Moment, OutstandingKind, UserName, approval, clean, command,
+    folded, short,
+};
 use crate::process::{SystemClock, user};
-use crate::report::{outstanding_text, users_of};
-use crate::store::{self, Access};
+use crate::report::{date, outstanding_text, users_of};
+use crate::store::{self, Access, NamedHold};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -18,7 +21,7 @@ pub(super) fn run(arguments: &Arguments, hold: Option<&str>, identity: SameUser)
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     match hold {
         None => show(arguments, &deployment),
-        Some(hold) => release(arguments, &deployment, &HoldId::new(hold), identity),
+        Some(hold) => release(arguments, &deployment, hold, identity),
     }
 }
 
@@ -36,7 +39,11 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
     outstanding_text(&mut text, &outstanding, SystemClock.now());
     match hold {
         Some(hold) => {
-            text.push_str(&format!("  next: `rhombus-sync approve {hold}` releases exactly these, for one hour\n"))
+            text.push_str(&approved(&reader, &hold)?);
+            text.push_str(&format!(
+                "  to release exactly these, for one hour: {}\n",
+                command(&approval(hold.as_str()))
+            ));
         }
         None if outstanding.is_empty() => text.push_str("nothing is held\n"),
         None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
@@ -44,19 +51,63 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
     Ok(Output::done(text))
 }
 
-fn release(
-    arguments: &Arguments,
-    deployment: &Deployment,
-    hold: &HoldId,
-    identity: SameUser,
-) -> Result<Output, Failure> {
+/// Who released it last, and when.
+fn approved(reader: &Connection, hold: &HoldId) -> rusqlite::Result<String> {
+    let said = |(by, at): (String, Moment)| {
+        format!("  {} released it {}; what is listed is held still\n", clean(&by), date(at))
+    };
+    Ok(store::approved_by(reader, hold)?.map(said).unwrap_or_default())
+}
+
+/// The hold that was named, or why there is none.
+fn named(reader: &Connection, text: &str) -> Result<HoldId, Failure> {
+    let fail = |what: String, hint: String| Err(Failure::new(Exit::Failed, what, Some(&hint)));
+    let text = &*clean(text);
+    match store::named_hold(reader, text)? {
+        NamedHold::One(hold) => Ok(hold),
+        NamedHold::Several(holds) => {
+            let ids: Vec<_> = holds.iter().map(HoldId::as_str).collect();
+            fail(format!("{} holds begin with {text}: {}", ids.len(), ids.join(", ")), "name one whole".to_owned())
+        }
+        NamedHold::NotAnId => fail(
+            format!("`{text}` is not the id of a hold: that is 64 hex digits, of which the first 8 are enough"),
+            held_now(reader)?,
+        ),
+        NamedHold::Unknown => fail(
+            format!("no hold of the last 30 days begins with {text}"),
+            format!("{}; what only `plan` showed cannot be approved before a cycle held it", held_now(reader)?),
+        ),
+    }
+}
+
+fn held_now(reader: &Connection) -> rusqlite::Result<String> {
+    Ok(match store::current_hold(reader)? {
+        Some(hold) => format!("held now is {}; to look: {}", short(hold.as_str()), command("approve")),
+        None => "nothing that can be approved is held now".to_owned(),
+    })
+}
+
+/// A hold of which nothing is held any more.
+fn over(reader: &Connection, hold: &HoldId) -> Result<Failure, Failure> {
+    let what = match store::approved_by(reader, hold)? {
+        Some((by, at)) => format!("hold {} is over: {} released it {}", short(hold.as_str()), clean(&by), date(at)),
+        None => format!(
+            "hold {} is over: nothing of it is held any more, and nobody had to release it",
+            short(hold.as_str())
+        ),
+    };
+    Ok(Failure::new(Exit::Failed, what, Some(&held_now(reader)?)))
+}
+
+fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity: SameUser) -> Result<Output, Failure> {
     let (mut connection, _) = deployment.command()?;
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let Some(held) = store::held_of(&transaction, hold)? else {
-        let hint = "`rhombus-sync approve` shows what is held; what only `plan` showed cannot be approved before a cycle held it";
-        return Err(Failure::new(Exit::Failed, "no cycle stored a hold with this id", Some(hint)));
-    };
+    let hold = &named(&transaction, hold)?;
+    let held = store::held_of(&transaction, hold)?.unwrap_or_default();
+    if held.is_empty() {
+        return Err(over(&transaction, hold)?);
+    }
     let chosen = identity.fit(choose(&transaction, held, &arguments.only)?)?;
     if chosen.is_empty() {
         return Err(Failure::new(Exit::Failed, "nothing of this hold is held any more", None));
@@ -81,7 +132,12 @@ fn release(
     }
     let (settled, count) = (identity.text(settled_count), count - settled_count);
     let what = if count == 1 { "1 change is".to_owned() } else { format!("{count} changes are") };
-    Ok(Output::done(format!("{settled}{what} released for one hour; the next cycle sends them\n")))
+    let until = date(now.plus(store::APPROVAL));
+    let next = match store::holder(&deployment.state_path) {
+        Some(_) => "the daemon sends within seconds".to_owned(),
+        None => format!("no daemon runs; to send: {}", command("--reconcile")),
+    };
+    Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n")))
 }
 
 /// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,
@@ -106,12 +162,12 @@ fn choose(
         match by_id.or_else(by_name) {
             Some((key, _)) => drop(chosen.insert(key.directory_id.clone())),
             None => {
-                let unknown = crate::model::clean(text);
-                let hint = "`rhombus-sync approve` shows who is held";
+                let unknown = clean(text);
+                let hint = format!("`{}` shows who is held", command("approve"));
                 return Err(Failure::new(
                     Exit::Failed,
                     format!("nothing of `{unknown}` is held under this id"),
-                    Some(hint),
+                    Some(&hint),
                 ));
             }
         }

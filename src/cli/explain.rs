@@ -4,7 +4,7 @@ use super::{Arguments, Output};
 use crate::cycle::{CompareError, find_user, look_for};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Change, Clock, Exit, OutstandingKind, OutstandingUser, chain};
+use crate::model::{Change, Clock, Exit, OutstandingKind, OutstandingUser, UserName, chain};
 use crate::preview::plan_of;
 use crate::process::SystemClock;
 use crate::report::{ExportFacts, Facts, event_text, explain, explain_document};
@@ -53,7 +53,7 @@ fn gather(
         Some(id) => id,
         // Whom the export does not have, the snapshot and the log may know.
         None => find_user(user, reader, settings, || None)?.ok_or_else(|| {
-            let hint = "a user is a directory id, a linked username, or a username of the export";
+            let hint = "a user is a directory id, or a username that is linked, in the export, or in the log";
             Failure::new(Exit::Failed, format!("nobody is known by `{}`", crate::model::clean(user)), Some(hint))
         })?,
     };
@@ -86,13 +86,14 @@ fn gather(
         None => link,
     };
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
-    let last_event = store::history(reader, &id)?.pop().map(|line| event_text(&line).trim_end().to_owned());
+    let last_line = store::history(reader, &id)?.pop();
+    let last_event = last_line.as_ref().map(|line| event_text(line).trim_end().to_owned());
     let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
-    let protects = |name: &crate::model::UserName| settings.scope.protects(name.as_str());
+    let protects = |name: &UserName| settings.scope.protects(name.as_str());
     let names = [link.as_ref().map(|link| link.user_name.clone()), directory_name];
     Ok(Facts {
         protected: names.iter().flatten().any(protects),
-        username: names.into_iter().flatten().next(),
+        username: names.into_iter().flatten().next().or_else(|| logged_name(&last_line?)),
         id,
         export,
         groups: settings.scope.groups().map(str::to_owned).collect(),
@@ -104,4 +105,10 @@ fn gather(
         last_event,
         active: installation.active,
     })
+}
+
+/// Of who is gone, the log still has the username.
+fn logged_name(line: &str) -> Option<UserName> {
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    event["resource"]["username"].as_str().map(UserName::of_account)
 }

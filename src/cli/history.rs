@@ -13,8 +13,9 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     let id = deployment.find_user(&reader, user)?;
     let lines = id.map(|id| store::history(&reader, &id)).transpose()?.unwrap_or_default();
     if lines.is_empty() {
-        let hint = "name a directory id, the username of a linked user, or one of the export";
-        return Err(Failure::new(Exit::Failed, "the log says nothing of this user", Some(hint)));
+        let hint = "a user is a directory id, or a username that is linked, in the export, or in the log";
+        let said = format!("the log says nothing of `{}`", crate::model::clean(user));
+        return Err(Failure::new(Exit::Failed, said, Some(hint)));
     }
     if arguments.json {
         return Ok(Output::done(format!("[{}]\n", lines.join(","))));

@@ -78,6 +78,7 @@ impl SameUser {
 }
 
 fn refused(name: &UserName, what: &str) -> Failure {
-    let hint = "nothing was approved; run a cycle, then look at `rhombus-sync approve` again";
+    let approve = crate::model::command("approve");
+    let hint = &format!("nothing was approved; run a cycle, then look at `{approve}` again");
     Failure::new(Exit::Failed, format!("{} {what}", clean(name.as_str())), Some(hint))
 }

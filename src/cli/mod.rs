@@ -5,6 +5,7 @@ mod approve;
 mod backup;
 mod check;
 mod deactivate;
+mod deliver;
 mod events;
 mod explain;
 mod forget;
@@ -16,11 +17,15 @@ mod reconcile;
 mod sandbox;
 mod status;
 
+use crate::config::SinkConfig;
+use crate::deployment::Deployment;
 use crate::deployment::Mode;
 use crate::failure::Failure;
-use crate::model::Exit;
+use crate::model::{Exit, note_invocation};
+use crate::report::Extent;
 use crate::{daemon, logs, process};
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use identity::SameUser;
 use std::io::Write;
 use std::path::PathBuf;
@@ -105,8 +110,15 @@ enum Command {
     Activate,
     /// Stop managing users, at once; they stay as they are
     Deactivate,
-    /// Show what is provisioned, what is waiting and why, and how far the sinks are
-    Status,
+    /// Show whether somebody must look, what is waiting and how to settle it, and how far the sinks are
+    Status {
+        /// Exit 6 if deactivated, 1 if red, else 0, 3 or 4 as the last cycle for everybody
+        #[arg(long)]
+        exit_code: bool,
+        /// Everybody, not a page
+        #[arg(long)]
+        all: bool,
+    },
     /// Explain step by step why a user is, or is not, in Rhombus; changes nothing
     Explain {
         /// A directory id, a linked username, or a username of the export
@@ -176,7 +188,7 @@ impl Output {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => return misunderstood(&error),
     };
@@ -188,16 +200,17 @@ pub fn main() -> ExitCode {
     logs::end();
     match output {
         Ok(output) => {
-            match arguments.json {
+            let shown = match arguments.json {
                 true => show_document(&output.text),
                 false => show(&output.text),
-            }
-            output.exit.into()
+            };
+            ended(output.exit, shown).into()
         }
         Err(failure) => {
             if arguments.json {
                 let document = crate::report::failure_document(failure.exit, &failure.error, failure.hint.as_deref());
-                show_document(&format!("{document}\n"));
+                // That it failed is said below too.
+                let _ = show_document(&format!("{document}\n"));
             }
             failure.show();
             failure.exit.into()
@@ -205,12 +218,47 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads the command line, and notes how this call was made.
+fn parse() -> Result<Arguments, clap::Error> {
+    let matches = Arguments::command().try_get_matches()?;
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    // A global argument may stand behind the command, too.
+    let named = |matches: &clap::ArgMatches| matches.value_source("config") == Some(ValueSource::CommandLine);
+    let config = named(&matches) || matches.subcommand().is_some_and(|(_, matches)| named(matches));
+    let config = config.then(|| arguments.config.to_string_lossy());
+    note_invocation(config.as_deref(), arguments.sandbox);
+    Ok(arguments)
+}
+
+/// The exit code, once the output is out or not: what nobody can read was not done.
+fn ended(exit: Exit, shown: std::io::Result<()>) -> Exit {
+    let Err(error) = shown else { return exit };
+    // Who has read enough goes away: no failure of ours.
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return exit;
+    }
+    let hint = "look at where the standard output goes";
+    Failure::new(Exit::Failed, format!("the output cannot be written: {error}"), Some(hint)).show();
+    match exit {
+        Exit::Done | Exit::Failed | Exit::Partial | Exit::Held => Exit::Failed,
+        Exit::Usage | Exit::Busy | Exit::Inactive | Exit::Unexpected | Exit::Misconfigured => exit,
+    }
+}
+
+/// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.
+fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
+    let mut sinks = deployment.config.sinks.clone();
+    sinks.retain(|sink| !(sink.is_stdout() && arguments.json));
+    sinks
+}
+
 /// An invalid command line, or a request for help.
 fn misunderstood(error: &clap::Error) -> ExitCode {
     let exit = if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
     if exit != Exit::Done && std::env::args_os().any(|argument| argument == "--json") {
         let said = error.kind().to_string();
-        show_document(&format!("{}\n", crate::report::failure_document(exit, &[said], Some("see --help"))));
+        let document = crate::report::failure_document(exit, &[said], Some("see --help"));
+        let _ = show_document(&format!("{document}\n"));
     }
     // If this cannot be printed, neither can the reason.
     let _ = error.print();
@@ -233,10 +281,11 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
         (Some(Command::Approve { hold, as_new }), false) => {
             let identity = if *as_new { SameUser::No } else { SameUser::Yes };
-            approve::run(arguments, hold.as_deref(), identity)
+            let output = approve::run(arguments, hold.as_deref(), identity);
+            if hold.is_some() { told(arguments, output) } else { output }
         }
         (Some(Command::Check { online, show }), false) => check::run(arguments, *online, *show),
-        (Some(Command::Forget { user }), false) => forget::run(arguments, user),
+        (Some(Command::Forget { user }), false) => told(arguments, forget::run(arguments, user)),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
@@ -244,30 +293,43 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
             events::verify(arguments, file.as_deref())
         }
-        (Some(Command::Activate), false) => activate::run(arguments),
-        (Some(Command::Deactivate), false) => deactivate::run(arguments),
-        (Some(Command::Status), false) => status::run(arguments),
+        (Some(Command::Activate), false) => told(arguments, activate::run(arguments)),
+        (Some(Command::Deactivate), false) => told(arguments, deactivate::run(arguments)),
+        (Some(Command::Status { exit_code, all }), false) => status::run(
+            arguments,
+            if *all { Extent::All } else { Extent::Page },
+            if *exit_code { status::ExitCode::OfTheSync } else { status::ExitCode::OfThisCommand },
+        ),
         (Some(Command::Sandbox { listen, users, faults }), false) => {
             sandbox::run(arguments, *listen, users.clone(), faults.clone())
         }
     }
 }
 
-/// Prints a text. A reader that has gone away is not a failure.
-fn show(text: &str) {
+/// What a command wrote to the log is delivered, too. It is done by then: what goes wrong now is said, and no more.
+fn told(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
+    let output = output?;
+    if let Err(failure) = deliver::deliver(arguments) {
+        tracing::warn!(error = failure.in_one_line(), "the event of this command waits for the next sender");
+    }
+    Ok(output)
+}
+
+/// Prints a text.
+fn show(text: &str) -> std::io::Result<()> {
     if text.is_empty() {
         // A blocked sink may hold stdout, and there is nothing to print.
-        return;
+        return Ok(());
     }
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 /// Prints a JSON document as it is: the filter that strips colours for a pipe would also strip DEL from an id.
-fn show_document(text: &str) {
+fn show_document(text: &str) -> std::io::Result<()> {
     if text.is_empty() {
-        return;
+        return Ok(());
     }
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }

@@ -1,7 +1,7 @@
 //! `--reconcile`: one cycle, then exit. A signal, and `deactivate` by another process, are heard all the while.
 
 use super::progress::Progress;
-use super::{Arguments, Output};
+use super::{Arguments, Output, sinks};
 use crate::config::SinkConfig;
 use crate::cycle::CycleOptions;
 use crate::cycle_thread::{CycleEnded, CycleStart, CycleThread};
@@ -34,13 +34,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     exit_on_stop(report.exit);
     journal.end();
     Ok(output(arguments, &report, &behind, &sinks))
-}
-
-/// Where events go. With `--json`, stdout holds one document and nothing else: a stdout sink waits.
-fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
-    let mut sinks = deployment.config.sinks.clone();
-    sinks.retain(|sink| !(sink.is_stdout() && arguments.json));
-    sinks
 }
 
 async fn cycle(
@@ -113,7 +106,8 @@ fn output(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace], sin
     let is_stuck = |sink: &SinkConfig| sink.is_stdout() && behind.iter().any(|behind| behind.name == sink.name);
     if sinks.iter().any(is_stuck) {
         // It would wait for the same reader for ever.
-        tracing::warn!("nobody reads the standard output; `rhombus-sync status` shows how the cycle went");
+        let status = crate::model::command("status");
+        tracing::warn!("nobody reads the standard output; `{status}` shows how the cycle went");
         return Output { exit: report.exit, text: String::new() };
     }
     Output { exit: report.exit, text: cycle_text(report, SystemClock.now()) }

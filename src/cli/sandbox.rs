@@ -33,9 +33,13 @@ pub(super) fn run(
     let sandbox = Sandbox::start(Settings { listen, token: token.expose().to_owned(), accounts, users, faults })?;
     if arguments.json {
         let document = serde_json::json!({"base_url": sandbox.base_url(), "token_file": token_file});
-        show_document(&format!("{document}\n"));
+        show_document(&format!("{document}\n"))?;
     } else {
-        show(&format!("[rhombus]\nbase_url = \"{}\"\ntoken_file = \"{}\"\n", sandbox.base_url(), token_file.display()));
+        show(&format!(
+            "[rhombus]\nbase_url = \"{}\"\ntoken_file = \"{}\"\n",
+            sandbox.base_url(),
+            token_file.display()
+        ))?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -1,100 +1,157 @@
-//! `status`: what is provisioned, what waits for what, and how far the sinks are. Off line, beside a running sender.
+//! `status`: how the sync is. Off line, beside a running sender.
 
 use super::{Arguments, Output};
 use crate::config::SinkConfig;
 use crate::deployment::Deployment;
+use crate::event::Source;
 use crate::failure::Failure;
-use crate::model::{Clock, Moment, OutstandingKind};
-use crate::process::SystemClock;
-use crate::report::{groups_document, groups_text, outstanding_text, users_of};
+use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser};
+use crate::process::{SystemClock, is_daemon};
+use crate::report::{
+    DaemonStanding, ExportStanding, Extent, Red, Sender, Signs, SinkStanding, Status, TokenStanding, Trouble,
+    UNHEALTHY_AFTER, red, status_document, status_text,
+};
 use crate::schedule::CronSchedule;
-use crate::store::{self, Access, SinkPlace};
-use serde_json::{Value, json};
-use std::fmt::Write;
+use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace};
 
-pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
-    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
-    let (reader, installation) = deployment.state(Access::Read)?;
-    let outstanding = store::outstanding(&reader)?;
-    let head = store::head_of(&reader)?;
-    let places = store::sink_places(&reader)?;
-    let hold = store::current_hold(&reader)?;
-    let groups_unnamed = store::unnamed_groups(&reader)?;
-    let next_cycle = next_cycle(&deployment, SystemClock.now());
-    let last_cycle: Value =
-        installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let sinks: Vec<_> = deployment.config.sinks.iter().map(|sink| Standing::of(sink, &places, head.sequence)).collect();
-    if arguments.json {
-        let mut document = json!({
-            "active": installation.active,
-            "restored": installation.restored,
-            "provisioned": installation.provisioned_count,
-            "last_cycle": last_cycle,
-            "last_good_cycle": installation.last_good_cycle_at.map(|at| at.to_string()),
-            "next_cycle": next_cycle.map(|at| at.to_string()),
-            "groups_unnamed": groups_document(&groups_unnamed),
-            "hold": hold.as_ref().map(|hold| hold.as_str()),
-            "sinks": sinks.iter().map(Standing::document).collect::<Vec<_>>(),
-        });
-        for kind in OutstandingKind::ALL {
-            document[kind.as_str()] = users_of(&outstanding, kind);
-        }
-        return Ok(Output::done(format!("{document}\n")));
-    }
-    let mut text = String::new();
-    let state = if installation.active { "active" } else { "deactivated" };
-    let _ = writeln!(text, "{state}; {} users provisioned", installation.provisioned_count);
-    if installation.restored {
-        text.push_str("  the state was put back from a copy: the next cycle is a refresh, and its removals are held until they are approved\n");
-    }
-    let last_good = installation.last_good_cycle_at.map_or("none yet".to_owned(), |at| at.to_string());
-    let _ = writeln!(text, "  last good cycle: {last_good}");
-    if let Some(result) = last_cycle["result"].as_str() {
-        let _ = writeln!(text, "  last cycle: {result} ({})", last_cycle["cycle"].as_str().unwrap_or_default());
-    }
-    groups_text(&mut text, &groups_unnamed);
-    outstanding_text(&mut text, &outstanding, SystemClock.now());
-    if let Some(hold) = &hold {
-        let _ = writeln!(text, "  next: `rhombus-sync approve {hold}` releases exactly what is held, for one hour");
-    }
-    for sink in &sinks {
-        let _ = writeln!(text, "  {}", sink.text(SystemClock.now()));
-    }
-    Ok(Output::done(text))
+/// Whether the exit code says how the sync is, or only that it could be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ExitCode {
+    OfTheSync,
+    OfThisCommand,
 }
+
+pub(super) fn run(arguments: &Arguments, extent: Extent, exit_code: ExitCode) -> Result<Output, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    let status = gather(&deployment)?;
+    let text = match arguments.json {
+        true => format!("{}\n", status_document(&status)),
+        false => status_text(&status, extent),
+    };
+    let exit = match exit_code {
+        ExitCode::OfTheSync => exit_of(&status),
+        ExitCode::OfThisCommand => Exit::Done,
+    };
+    Ok(Output { exit, text })
+}
+
+/// 6 if nobody is managed, 1 if somebody must look, else how the last cycle for everybody ended; one that failed is tried again.
+fn exit_of(status: &Status) -> Exit {
+    match (status.active, &status.red, status.everybody_exit) {
+        (false, _, _) => Exit::Inactive,
+        (true, Some(_), _) => Exit::Failed,
+        (true, None, None | Some(0)) => Exit::Done,
+        (true, None, Some(4)) => Exit::Held,
+        (true, None, Some(_)) => Exit::Partial,
+    }
+}
+
+fn gather(deployment: &Deployment) -> Result<Status, Failure> {
+    let (reader, installation) = deployment.state(Access::Read)?;
+    let now = SystemClock.now();
+    let health = store::health(&reader)?;
+    let head = store::head_of(&reader)?;
+    let outstanding = store::outstanding(&reader)?;
+    let places = store::sink_places(&reader)?;
+    let sinks: Vec<_> = deployment.config.sinks.iter().map(|sink| standing_of(sink, &places, head.sequence)).collect();
+    let (sender, daemon) = sender(deployment, &installation, &health, now);
+    let red = installation.active.then(|| judge(now, &installation, &health, &sinks, &outstanding, sender)).flatten();
+    Ok(Status {
+        now,
+        version: env!("CARGO_PKG_VERSION"),
+        active: installation.active,
+        restored: installation.restored,
+        provisioned_count: installation.provisioned_count,
+        last_cycle: installation
+            .last_cycle
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
+        last_cycle_at: health.last_cycle_at,
+        everybody_exit: health.everybody_exit,
+        last_good_at: installation.last_good_cycle_at,
+        red,
+        cycle_runs: sender == Sender::Alive && daemon.is_none(),
+        daemon,
+        export: ExportStanding {
+            path: deployment.config.settings.export_path.display().to_string(),
+            written_at: installation.export_written_at,
+            users_count: installation.export_users_count,
+            in_scope_count: health.export_in_scope_count,
+        },
+        token: TokenStanding { first_proven_at: health.token_first_proven_at, proven_at: health.token_proven_at },
+        head: (head.sequence, head.chain),
+        hold: store::current_hold(&reader)?,
+        groups_unnamed: store::unnamed_groups(&reader)?,
+        outstanding,
+        unmanaged: store::unmanaged(&reader)?,
+        sinks,
+    })
+}
+
+/// Who sends, and the daemon among them.
+fn sender(
+    deployment: &Deployment,
+    installation: &InstallationRow,
+    health: &HealthRow,
+    now: Moment,
+) -> (Sender, Option<DaemonStanding>) {
+    let was_daemon = !matches!(health.last_source.as_str(), "" | ONE_SHOT);
+    let Some(Holder { pid }) = store::holder(&deployment.state_path) else {
+        return (if was_daemon { Sender::Gone } else { Sender::Due }, None);
+    };
+    let daemon = pid.and_then(is_daemon).unwrap_or(was_daemon).then(|| DaemonStanding {
+        pid,
+        next_cycle: next_cycle(deployment, now).map(|next| next.max(installation.not_before)),
+    });
+    (Sender::Alive, daemon)
+}
+
+/// What `--reconcile` notes as a cycle's source.
+const ONE_SHOT: &str = Source::Reconcile.as_str();
 
 fn next_cycle(deployment: &Deployment, now: Moment) -> Option<Moment> {
     let schedule = &deployment.config.schedule;
     CronSchedule::parse(&schedule.cron, &schedule.time_zone).ok()?.next_after(now)
 }
 
-/// How far a sink is.
-struct Standing<'s> {
-    sink: &'s SinkConfig,
-    place: SinkPlace,
-    pending_count: i64,
+fn judge(
+    now: Moment,
+    installation: &InstallationRow,
+    health: &HealthRow,
+    sinks: &[SinkStanding],
+    outstanding: &[OutstandingUser],
+    sender: Sender,
+) -> Option<Red> {
+    let sinks = sinks.iter().filter_map(|sink| {
+        let error = sink.error.as_deref()?;
+        Some(Trouble { what: format!("the sink {} does not go on: {error}", sink.name), since: sink.since? })
+    });
+    let removals = outstanding.iter().filter_map(|one| {
+        let stays = one.kind == OutstandingKind::Failed && one.action.is_some_and(Action::removes);
+        let name = one.username.as_ref().map_or("(nobody)", |name| name.as_str());
+        let what = format!("the removal of {name} failed: {}", one.reason);
+        stays.then_some(Trouble { what, since: one.since? })
+    });
+    let signs = Signs {
+        now,
+        managed_since: health.managed_since,
+        last_good_at: installation.last_good_cycle_at,
+        last_cycle_at: health.last_cycle_at,
+        failing: health.failing_since.map(|since| (since, health.failing_count, health.failing_why.clone())),
+        token_refused_since: health.token_refused_since,
+        sinks: sinks.collect(),
+        removals: removals.collect(),
+        sender,
+    };
+    red(&signs, UNHEALTHY_AFTER)
 }
 
-impl<'s> Standing<'s> {
-    fn of(sink: &'s SinkConfig, places: &[SinkPlace], head: i64) -> Self {
-        let place = places.iter().find(|place| place.name == sink.place()).cloned();
-        let place = place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
-        Self { sink, pending_count: head - place.delivered, place }
-    }
-
-    fn document(&self) -> Value {
-        let SinkPlace { delivered, dead_letters, error, since, .. } = &self.place;
-        json!({
-            "name": self.sink.name, "kind": self.sink.kind.as_str(), "delivered": delivered, "pending": self.pending_count,
-            "dead_letters": dead_letters, "error": error, "since": since.map(|since| since.to_string()),
-        })
-    }
-
-    fn text(&self, now: Moment) -> String {
-        let SinkPlace { delivered, error, since, .. } = &self.place;
-        let name = crate::model::clean(&self.sink.name);
-        let error = error.as_ref().map(|error| format!(", {}", crate::model::clean(error))).unwrap_or_default();
-        let since = since.map(|since| format!(" for {} s", now.since_ms(since).max(0) / 1000)).unwrap_or_default();
-        format!("sink {name}: {delivered} delivered, {} pending{error}{since}", self.pending_count)
-    }
+fn standing_of(sink: &SinkConfig, places: &[SinkPlace], head: i64) -> SinkStanding {
+    let place = places.iter().find(|place| place.name == sink.place()).cloned();
+    let SinkPlace { name: _, delivered, dead_letters, error, since } =
+        place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
+    let pending_count = head - delivered;
+    let kind = sink.kind.as_str();
+    SinkStanding { name: sink.name.clone(), kind, delivered, pending_count, dead_letters, error, since }
 }

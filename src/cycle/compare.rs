@@ -43,6 +43,8 @@ pub struct Compared {
     pub plan: ApprovedPlan,
     /// What the export held.
     pub export: ExportRead,
+    /// How many of its users are in scope, usable or not.
+    pub in_scope_count: u64,
     /// Users missing from an export that may be incomplete.
     pub sightings: Vec<DirectoryId>,
     /// Users whom a members file that cannot prove that it is whole lists in no scoped group.
@@ -103,18 +105,19 @@ pub fn compare(
     };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
-    let (mut plan, mut read, mut silent) = join(reader, settings, export, inputs.clone(), &mut |user| {
-        duplicate_finder.note(user);
-        selection.look(user);
-    })?;
+    let (mut plan, mut read, mut silent, mut in_scope_count) =
+        join(reader, settings, export, inputs.clone(), &mut |user| {
+            duplicate_finder.note(user);
+            selection.look(user);
+        })?;
     if export.expects_states(&read.spoken) {
-        (plan, read, silent) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
+        (plan, read, silent, in_scope_count) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
     }
     if duplicate_finder.nominate(std::mem::take(&mut plan.absent)) {
         export.read(&mut |user| duplicate_finder.look(user))?;
         inputs.doubled = duplicate_finder.doubled();
         if inputs.doubled != Duplicates::default() {
-            (plan, read, silent) = join(reader, settings, export, inputs, &mut |_| {})?;
+            (plan, read, silent, in_scope_count) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
     let (sightings, unlisted) = (std::mem::take(&mut plan.sightings), std::mem::take(&mut plan.unlisted));
@@ -137,6 +140,7 @@ pub fn compare(
     }
     Ok(Compared {
         plan,
+        in_scope_count,
         export: read,
         sightings,
         unlisted,
@@ -183,7 +187,7 @@ fn join(
     export: &mut Export,
     inputs: Inputs,
     beside: &mut TakeUser<'_>,
-) -> Result<(Plan, ExportRead, Vec<Column>), CompareError> {
+) -> Result<(Plan, ExportRead, Vec<Column>, u64), CompareError> {
     let before = store::spoken_before(reader)?;
     Snapshot::open(reader, |mut snapshot| {
         let mut fault: Option<rusqlite::Error> = None;
@@ -202,6 +206,7 @@ fn join(
             return Err(error.into());
         }
         let silent = believable(settings, export, &read, comparison.usability(), &before)?;
+        let in_scope_count = comparison.usability().in_scope_count();
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
         let memberships = read.memberships.as_ref().map(|read| {
@@ -220,7 +225,7 @@ fn join(
         });
         match fault {
             Some(error) => Err(error.into()),
-            None => Ok((plan, read, silent)),
+            None => Ok((plan, read, silent, in_scope_count)),
         }
     })
 }

@@ -4,13 +4,13 @@ use super::compare::Compared;
 use super::context::CycleContext;
 use super::error::CompareError;
 use super::sightings::Sightings;
-use super::verdict::{Endpoint, deactivated, verdict};
+use super::verdict::{Endpoint, deactivated, nobody_in_scope, stopped, verdict};
 use crate::apply::Tally;
 use crate::config::Settings;
 use crate::http::Transport;
 use crate::model::{
     Action, ChangeKey, DirectoryId, Exit, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason, Spoken,
-    UserName, chain,
+    UserName, chain, command,
 };
 use crate::plan::GroupsSeen;
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
@@ -35,6 +35,10 @@ pub(super) struct CycleEnd {
     pub(super) outstanding: Option<Vec<OutstandingUser>>,
     /// Drift that this cycle repaired: reported, but no longer stored.
     pub(super) repaired: Vec<OutstandingUser>,
+    /// Whether it was asked to be about everybody.
+    pub(super) is_about_everybody: bool,
+    /// How many users of the export were in scope.
+    pub(super) in_scope_count: Option<u64>,
     /// The users that this cycle was about; `None`: everybody.
     pub(super) only: Option<BTreeSet<DirectoryId>>,
     /// Which statements for or against access the export contained.
@@ -68,8 +72,8 @@ impl NoPlan {
             let (exit, error, hint) = deactivated();
             return Self { exit, error, hint };
         }
-        // Obeying a signal is not an error.
-        Self { exit: Exit::Done, error: Vec::new(), hint: None }
+        let (exit, error, hint) = stopped();
+        Self { exit, error, hint }
     }
 
     pub(super) fn throttled(until: Moment) -> Self {
@@ -102,6 +106,8 @@ impl CycleEnd {
             unrepaired: Vec::new(),
             outstanding: None,
             repaired: Vec::new(),
+            is_about_everybody: context.options.only.is_empty(),
+            in_scope_count: None,
             only: None,
             spoken: None,
             sightings: None,
@@ -133,6 +139,7 @@ impl CycleEnd {
         self.only.clone_from(&compared.only);
         self.spoken = Some(read.spoken);
         self.sightings = Some(Sightings::of(compared));
+        self.in_scope_count = Some(compared.in_scope_count);
         self.held = plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);
@@ -148,23 +155,37 @@ impl CycleEnd {
     /// Ends a cycle without a plan: earlier entries stay as they were.
     pub(super) fn fail<T>(mut self, context: &CycleContext<'_, T>, failure: NoPlan) -> Result<Self, JournalError> {
         let NoPlan { exit, error, hint } = failure;
-        self.report.result =
-            if matches!(exit, Exit::Done | Exit::Partial) { CycleResult::Partial } else { CycleResult::Failed };
+        self.report.result = if exit == Exit::Partial { CycleResult::Partial } else { CycleResult::Failed };
         (self.report.exit, self.report.error, self.report.hint) = (exit, error, hint);
         self.keep_what_stands(context)?;
         Ok(self)
     }
 
+    /// Reports a user that nobody knows: the operator mistyped, no cycle failed, and nothing is stored.
+    pub(super) fn mistyped<T>(
+        self,
+        context: &CycleContext<'_, T>,
+        error: &CompareError,
+    ) -> Result<CycleReport, JournalError> {
+        let took_ms = self.took_ms();
+        let end = self.fail(context, NoPlan::of(context, error))?;
+        Ok(CycleReport { took_ms, ..end.report })
+    }
+
     /// Reports a plan that is not the expected one: nothing was sent, and nothing is stored.
-    pub(super) fn unexpected(self, expected: &str, found: &str) -> CycleReport {
+    pub(super) fn unexpected(self, expected: &str, compared: &Compared) -> CycleReport {
+        let found = compared.plan.digest();
+        let plan = command("plan");
         let hint =
-            "run `rhombus-sync plan` again: the export, settings, guard window or state have changed; nothing was sent";
+            format!("run `{plan}` again: the export, settings, guard window or state have changed; nothing was sent");
         CycleReport {
             result: CycleResult::Failed,
             exit: Exit::Unexpected,
+            export_users_count: compared.export.users_count,
+            export_digest: compared.export.digest.whole.clone(),
             plan: found.to_owned(),
             error: vec![format!("the plan is {found}, but {} was expected", crate::model::clean(expected))],
-            hint: Some(hint.to_owned()),
+            hint: Some(hint),
             took_ms: self.took_ms(),
             ..self.report
         }
@@ -213,6 +234,10 @@ impl CycleEnd {
                 }
                 self.report.outstanding.sort_by(OutstandingUser::order);
                 verdict(&mut self.report, end.as_ref(), endpoint);
+                let nobody = self.only.is_none() && self.in_scope_count == Some(0);
+                if nobody && self.report.exit == Exit::Done && !store::was_ever_provisioned(&context.reader)? {
+                    nobody_in_scope(&mut self.report, context.settings);
+                }
                 self.conclude(end.as_ref(), tally.creates_left, context.settings.policy.on_drift);
             }
         }

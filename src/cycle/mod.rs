@@ -80,6 +80,9 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         Ok(compared) => compared,
         Err(error) => {
             end.count(&apply.into_tally());
+            if matches!(error, CompareError::UnknownUser(_)) {
+                return end.mistyped(context, &error);
+            }
             return write(context, end.fail(context, NoPlan::of(context, &error))?).await;
         }
     };
@@ -87,7 +90,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         // Nothing is sent, but users present in this export start over if they are missing again.
         let sightings = Sightings::of(&compared);
         journal.write(move |transaction| sightings.write(transaction)).await?;
-        return Ok(end.unexpected(expected, compared.plan.digest()));
+        return Ok(end.unexpected(expected, &compared));
     }
     end.note_plan(&compared, &export, settings);
     seen.retain(|id, _| compared.only.as_ref().is_none_or(|only| only.contains(id)));

@@ -9,9 +9,9 @@ use crate::http::Transport;
 use crate::model::{Action, DirectoryId, Names, OnDrift, ProvisionedUser, Seen, UserName};
 use crate::report::CycleReport;
 use crate::scim::{Account, carries};
-use crate::session::{End, ReadError, Session, Witness, hash_of};
+use crate::session::{End, ListEnd, ReadError, Session, Witness, hash_of};
 use crate::settlement::{LinkEffect, Settlement};
-use crate::store;
+use crate::store::{self, Unmanaged};
 use std::collections::{BTreeMap, HashSet};
 
 /// Finds accounts that differ from the snapshot, and writes nothing.
@@ -46,15 +46,24 @@ pub(super) async fn refresh<T: Transport>(session: &Session<'_, T>) -> Option<BT
 async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<ProvisionedUser>> {
     // For each account, by a hash of its id: whether it matches the snapshot.
     let (mut as_remembered, mut otherwise) = (HashSet::new(), HashSet::new());
+    let mut unmanaged = Vec::new();
     let mut sort = |account: Account| {
         let Some(id) = &account.id else { return };
-        if let Some(Some(link)) = session.state(store::link_by_scim_id(session.context.reader, id)) {
-            let into = if seen(&account, &link).is_none() { &mut as_remembered } else { &mut otherwise };
-            into.insert(hash_of(id.as_str()));
+        match session.state(store::link_by_scim_id(session.context.reader, id)) {
+            Some(Some(link)) => {
+                let into = if seen(&account, &link).is_none() { &mut as_remembered } else { &mut otherwise };
+                into.insert(hash_of(id.as_str()));
+            }
+            Some(None) => unmanaged.extend(carrier(&account)),
+            None => {}
         }
     };
     match session.walk(None, &mut sort).await {
-        Ok(_) => {}
+        Ok(Some(ListEnd::Whole)) => {
+            let now = session.context.clock.now();
+            session.write(move |transaction| store::replace_unmanaged(transaction, &unmanaged, now)).await?;
+        }
+        Ok(Some(ListEnd::Short | ListEnd::Repeated) | None) => {}
         Err(ReadError::Ended) => return None,
         Err(error) => {
             let said = error.said().map(|(judged, _)| judged.bare()).unwrap_or_default();
@@ -71,6 +80,12 @@ async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<Provisio
     });
     session.state(walked)?;
     Some(suspects)
+}
+
+/// An account that is active, carries a directory id, and is linked to nobody.
+fn carrier(account: &Account) -> Option<Unmanaged> {
+    let (scim_id, directory_id) = account.id.clone().zip(account.external_id.clone()).filter(|_| account.active)?;
+    Some(Unmanaged { scim_id, directory_id, username: account.user_name.clone() })
 }
 
 /// Reads one account by its id. `None`: it matches the snapshot, or nothing could be learned.

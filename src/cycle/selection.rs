@@ -81,7 +81,7 @@ impl Selection {
 }
 
 /// Resolves a user: a directory id in the state or its log, else a linked username, else a user of the export, which is
-/// opened only in that case.
+/// opened only in that case, else a username in the log, for users who are gone.
 ///
 /// # Errors
 /// The state cannot be read.
@@ -103,7 +103,10 @@ pub fn find_user(
         return Ok(Some(link.directory_id));
     }
     let found = open_export().and_then(|mut export| look_for(text, reader, settings, &mut export).ok());
-    Ok(found.and_then(|(id, _)| id))
+    match found.and_then(|(id, _)| id) {
+        Some(id) => Ok(Some(id)),
+        None => store::find_in_log(reader, text),
+    }
 }
 
 /// What the export says of the user with this name; `None` if there is no such user.

@@ -1,6 +1,7 @@
 //! The verdict on a cycle: its result, its exit code, and what the operator can do.
 
-use crate::model::{Exit, OutstandingKind};
+use crate::config::Settings;
+use crate::model::{AnswerDoubt, Exit, NotTried, OutstandingKind, clean, command};
 use crate::report::{CycleReport, CycleResult};
 use crate::session::End;
 
@@ -15,9 +16,6 @@ pub(super) enum Endpoint {
 
 /// Sets result and exit code: 1 before 3 before 4. Counts and users are in the report already.
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: Endpoint) {
-    let failed = report.count(OutstandingKind::Failed) + report.count(OutstandingKind::Parked) > 0;
-    let may_show =
-        report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some());
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
     let (exit, error, hint) = match end {
         Some(End::Unauthorized(said)) => ended(
@@ -43,22 +41,19 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         Some(End::Throttled(until)) => ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None),
         Some(End::Deactivated) => deactivated(),
         Some(End::State(error)) => ended(Exit::Failed, error.to_string(), None),
-        Some(End::Stopped) => (Exit::Done, Vec::new(), None),
+        Some(End::Stopped) if accounted_for(report) => all_done(report),
+        Some(End::Stopped) => stopped(),
         None if endpoint == Endpoint::Silent => ended(
             Exit::Failed,
             "Rhombus does not answer".to_owned(),
             Some("check the network and [rhombus] base_url; no user was marked failed"),
         ),
-        None if failed || may_show => (Exit::Partial, Vec::new(), None),
-        None if report.count(OutstandingKind::Held) > 0 => (Exit::Held, Vec::new(), None),
-        None => (Exit::Done, Vec::new(), None),
+        None => all_done(report),
     };
     report.exit = exit;
     report.error = error;
     report.hint = hint;
     report.result = match exit {
-        // Obeying a signal is not an error, but not everything was done.
-        Exit::Done if end == Some(&End::Stopped) => CycleResult::Partial,
         Exit::Done => CycleResult::Done,
         Exit::Partial => CycleResult::Partial,
         Exit::Held => CycleResult::Held,
@@ -68,8 +63,44 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
     };
 }
 
+type Verdict = (Exit, Vec<String>, Option<String>);
+
+/// A cycle that came to its end.
+fn all_done(report: &CycleReport) -> Verdict {
+    let failed = report.count(OutstandingKind::Failed) + report.count(OutstandingKind::Parked) > 0;
+    let may_show =
+        report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some());
+    let exit = match (failed || may_show, report.count(OutstandingKind::Held) > 0) {
+        (true, _) => Exit::Partial,
+        (false, true) => Exit::Held,
+        (false, false) => Exit::Done,
+    };
+    (exit, Vec::new(), None)
+}
+
+/// Whether a signal came when there was nothing left to do.
+fn accounted_for(report: &CycleReport) -> bool {
+    let left = [NotTried::Stopped.code(), NotTried::InDoubt.code(), AnswerDoubt::Interrupted.code()];
+    !report.plan.is_empty() && !report.outstanding.iter().any(|entry| left.contains(&entry.reason.code()))
+}
+
+/// A signal ended it, and it was obeyed.
+pub(super) fn stopped() -> Verdict {
+    let hint = format!("run `{}` again: it goes on where it was", command("--reconcile"));
+    (Exit::Partial, vec!["stopped by a signal".to_owned()], Some(hint))
+}
+
+/// A cycle that found nobody in scope, when nobody was ever provisioned, is not done: one wrong word in `[scope] groups` does it.
+pub(super) fn nobody_in_scope(report: &mut CycleReport, settings: &Settings) {
+    let users_count = report.export_users_count;
+    let groups: Vec<_> = settings.scope.groups().map(|group| format!("{:?}", clean(group))).collect();
+    (report.exit, report.result) = (Exit::Failed, CycleResult::Failed);
+    report.error = vec![format!("none of the {users_count} users in the export is in {}", groups.join(" or "))];
+    report.hint = Some("compare [scope] groups with the groups that the export names".to_owned());
+}
+
 /// Somebody deactivated the integration while the cycle ran.
-pub(super) fn deactivated() -> (Exit, Vec<String>, Option<String>) {
-    let hint = "run `rhombus-sync activate` to manage users again";
-    (Exit::Inactive, vec!["deactivated while the cycle ran".to_owned()], Some(hint.to_owned()))
+pub(super) fn deactivated() -> Verdict {
+    let hint = format!("run `{}` to manage users again", command("activate"));
+    (Exit::Inactive, vec!["deactivated while the cycle ran".to_owned()], Some(hint))
 }

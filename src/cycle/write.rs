@@ -4,10 +4,10 @@ use super::context::CycleContext;
 use super::end::CycleEnd;
 use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
-use crate::model::{ConfigKeys, CycleId, Duration, Exit, HoldId};
+use crate::model::{Action, ConfigKeys, CycleId, Duration, HoldId, Moment, OutstandingKind, OutstandingUser};
 use crate::plan::{ScopeVersion, hold_id};
 use crate::report::{CycleReport, CycleResult, TokenProof, cycle_document};
-use crate::store::{self, JournalError};
+use crate::store::{self, CycleHealth, JournalError};
 use rusqlite::Transaction;
 
 /// What the transaction needs from the cycle's context, because it runs on the journal's thread.
@@ -47,7 +47,6 @@ pub(super) async fn write<T: Transport>(
 impl Writer {
     fn write(self, transaction: &Transaction<'_>, mut end: CycleEnd) -> rusqlite::Result<CycleReport> {
         let now = end.row.now;
-        let stopped = end.report.exit == Exit::Done && end.report.result == CycleResult::Partial;
         self.write_users(transaction, &mut end)?;
         write_holds(transaction, &mut end)?;
         store::append(transaction, &[cycle_event(&end.report, self.source)], now)?;
@@ -55,15 +54,13 @@ impl Writer {
         if let Some(fingerprint) = &self.proven {
             store::note_token(transaction, fingerprint, self.source, now)?;
         }
+        let health = health_of(&end, self.source, now);
+        store::note_health(transaction, &health)?;
         let CycleEnd { report, mut row, .. } = end;
         row.report = cycle_document(&report).to_string();
         row.hold = report.hold.as_deref().map(HoldId::new);
         row.export_users_count = row.export_written_at.map(|_| report.export_users_count.cast_signed());
-        // A good cycle has read the export and was not cut short.
-        row.good_at = (matches!(report.exit, Exit::Done | Exit::Partial | Exit::Held)
-            && !stopped
-            && row.export_written_at.is_some())
-        .then_some(now);
+        row.good_at = matches!(health.everybody, Some((_, None))).then_some(now);
         // A file dated in the future must not make every later one look old.
         row.export_written_at = row.export_written_at.map(|written_at| written_at.min(now));
         row.memberships_written_at = row.memberships_written_at.map(|written_at| written_at.min(now));
@@ -117,6 +114,37 @@ fn write_holds(transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::R
         store::drop_approvals(transaction, approved, *planned_at, now)?;
     }
     Ok(())
+}
+
+/// What it says of the syncing itself.
+fn health_of(end: &CycleEnd, source: Source, now: Moment) -> CycleHealth {
+    let report = &end.report;
+    let why = why_not_good(report, end.row.export_written_at);
+    CycleHealth {
+        source: source.as_str(),
+        everybody: end.is_about_everybody.then_some((report.exit.code(), why)),
+        token: report.token,
+        in_scope_count: end.in_scope_count.map(u64::cast_signed),
+        now,
+    }
+}
+
+/// Why a cycle is not a good one: it was cut short, could not read its export or reach Rhombus, or a removal failed. Who is
+/// rejected, refused, parked or held is counted, and makes no cycle bad.
+fn why_not_good(report: &CycleReport, export_written_at: Option<Moment>) -> Option<String> {
+    if !report.error.is_empty() {
+        return Some(report.error.join(": "));
+    }
+    let stays =
+        |entry: &&OutstandingUser| entry.kind == OutstandingKind::Failed && entry.action.is_some_and(Action::removes);
+    let mut stay = report.outstanding.iter().filter(stays);
+    if let Some(first) = stay.next() {
+        let name = first.username.as_ref().map_or("(nobody)", |name| name.as_str());
+        let more = stay.count();
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        return Some(format!("the removal of {name}{more} failed: {}", first.reason));
+    }
+    export_written_at.is_none().then(|| "the export was not read".to_owned())
 }
 
 fn cycle_event(report: &CycleReport, source: Source) -> Draft {

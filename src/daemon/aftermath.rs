@@ -41,7 +41,7 @@ impl Daemon {
             sending.look_again();
         }
         let (cycle, counts, took_ms) = (report.cycle.as_str(), report.counts(), report.took_ms);
-        match report.error.is_empty() {
+        match report.error.is_empty() || self.stopping {
             true => tracing::info!(cycle, result = report.result.as_str(), counts, took_ms, "a cycle ended"),
             false => {
                 tracing::warn!(cycle, error = report.error.join(": "), hint = report.hint, counts, "a cycle failed")

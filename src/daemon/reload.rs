@@ -134,8 +134,9 @@ fn load(config: &Path, mode: Mode, before: &Deployment) -> Result<(Deployment, O
     let deployment = Deployment::load(config, mode)?.with_simulator_of(before);
     let state = |deployment: &Deployment| (deployment.state_path.clone(), deployment.config.settings.keep_history);
     if state(&deployment) != state(before) || deployment.endpoint()? != before.endpoint()? {
-        let hint = "restart the service; for another endpoint run `rhombus-sync activate` first";
-        return Err(Failure::new(Exit::Misconfigured, "[state] and [rhombus] base_url need a restart", Some(hint)));
+        let hint =
+            format!("restart the service; for another endpoint run `{}` first", crate::model::command("activate"));
+        return Err(Failure::new(Exit::Misconfigured, "[state] and [rhombus] base_url need a restart", Some(&hint)));
     }
     let place = deployment.config.rhombus.as_ref().map(|rhombus| &rhombus.token);
     if matches!(place, Some(TokenPlace::Credential(_))) {

@@ -17,7 +17,7 @@ use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::{Health, Latest};
-use crate::model::{Clock, Exit};
+use crate::model::{Clock, Exit, command};
 use crate::process::{StopSignals, SystemClock, aside};
 use crate::secret::Token;
 use crate::store::{self, JournalError};
@@ -31,8 +31,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How often the state is checked for commands during a cycle, so that `deactivate` stops it at once.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
-/// Why the daemon is idle.
-const DEACTIVATED: &str = "deactivated; run `rhombus-sync activate` to manage users again";
 const MOVED: &str = "the state was removed or replaced; it will be opened again";
 
 /// Runs the daemon until a signal, or until an error that retrying cannot mend.
@@ -150,10 +148,10 @@ impl Daemon {
         if self.opening.is_some() || self.closing.is_some() {
             return Ok(());
         }
-        if !self.deployment.is_sandbox && !self.deployment.state_path.exists() {
-            self.say(Latest::Idle(
-                "there is no state yet; run `rhombus-sync activate`, or restore a backup".to_owned(),
-            ));
+        // Only a missing file means "no state yet": one that this user may not look at is a failure.
+        if !self.deployment.is_sandbox && self.deployment.state_path.try_exists().is_ok_and(|exists| !exists) {
+            let activate = command("activate");
+            self.say(Latest::Idle(format!("there is no state yet; run `{activate}`, or restore a backup")));
             self.ready();
             return Ok(());
         }
@@ -161,6 +159,9 @@ impl Daemon {
         self.token = None;
         let deployment = self.deployment.clone();
         let state = aside("opening", move || {
+            if !deployment.is_sandbox {
+                store::may_be_used(&deployment.state_path)?;
+            }
             let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
             if token.is_some() {
                 // Fails now if no client can be built. A token that others can read is never used.
@@ -185,7 +186,7 @@ impl Daemon {
                 self.triggers.want(source, refresh);
                 self.say(Latest::Active);
             }
-            Err(failure) if failure.exit == Exit::Inactive => drop(self.say(Latest::Idle(DEACTIVATED.to_owned()))),
+            Err(failure) if failure.exit == Exit::Inactive => drop(self.say(Latest::Idle(deactivated()))),
             Err(failure) if source == Source::Startup => return Err(failure),
             Err(failure) => drop(self.say(Latest::Idle(failure.in_one_line()))),
         }
@@ -232,7 +233,7 @@ impl Daemon {
             (Some(running), true, _) => running.cycle.stop(),
             (Some(running), false, true) => running.cycle.deactivate(),
             (None, true, _) => self.rest(MOVED),
-            (None, false, true) => self.rest(DEACTIVATED),
+            (None, false, true) => self.rest(&deactivated()),
             (_, false, false) if commands.approved => self.triggers.want(Source::Approve, false),
             (_, false, false) => {}
         }
@@ -249,7 +250,7 @@ impl Daemon {
 
     /// Releases lock and state because of `deactivate`.
     pub(super) fn rest_deactivated(&mut self) {
-        self.rest(DEACTIVATED);
+        self.rest(&deactivated());
     }
 
     /// Releases a state that was removed or replaced. Returns whether it was.
@@ -319,6 +320,11 @@ impl Daemon {
         }
         news
     }
+}
+
+/// Why the daemon is idle.
+fn deactivated() -> String {
+    format!("deactivated; run `{}` to manage users again", command("activate"))
 }
 
 #[cfg(test)]

@@ -101,7 +101,9 @@ pub enum Source {
 }
 
 impl Source {
-    const fn as_str(self) -> &'static str {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reconcile => "reconcile",
             Self::Schedule => "schedule",

@@ -59,6 +59,12 @@ impl Usability {
         self.wanted_count + self.withheld_count() + self.out_of_scope_count + self.unlisted_count
     }
 
+    /// How many are of users in scope, or could be.
+    #[must_use]
+    pub fn in_scope_count(&self) -> u64 {
+        self.wanted_count + self.withheld_count() + self.unlisted_count + self.unusable_in_scope_count
+    }
+
     /// How many cannot.
     #[must_use]
     pub fn unusable_count(&self) -> u64 {
@@ -74,8 +80,7 @@ impl Usability {
     /// How many unusable ones are too many, where there are too many.
     #[must_use]
     pub fn too_many_unusable(&self) -> Option<u64> {
-        let in_scope = self.wanted_count + self.withheld_count() + self.unlisted_count + self.unusable_in_scope_count;
-        let limit = UNUSABLE_FREE.max(in_scope * UNUSABLE_PERCENT_MAX / 100);
+        let limit = UNUSABLE_FREE.max(self.in_scope_count() * UNUSABLE_PERCENT_MAX / 100);
         (self.unusable_in_scope_count > limit).then_some(limit)
     }
 }

@@ -77,7 +77,7 @@ pub fn users_of(outstanding: &[OutstandingUser], kind: OutstandingKind) -> Value
     outstanding.iter().filter(|entry| entry.kind == kind).map(user).collect()
 }
 
-fn user(entry: &OutstandingUser) -> Value {
+pub(super) fn user(entry: &OutstandingUser) -> Value {
     let time = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
     let mut user = json!({
         "id": entry.directory_id.as_ref().map(|id| id.as_str()),

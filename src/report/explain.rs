@@ -2,7 +2,7 @@
 
 use crate::model::{
     Action, Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof,
-    ProvisionedUser, RecordFault, UserName, clean,
+    ProvisionedUser, RecordFault, UserName, approval, clean, command, quoted,
 };
 use crate::plan::mapping::Requested;
 use serde_json::{Value, json};
@@ -219,7 +219,7 @@ fn next(facts: &Facts) -> String {
         return format!("nothing, before the export can be read: {error}");
     }
     if !facts.active {
-        return "nothing, before `rhombus-sync activate`: the integration is deactivated".to_owned();
+        return format!("nothing, before `{}`: the integration is deactivated", command("activate"));
     }
     if facts.protected {
         return "nothing, as long as the username stands in [scope] protected".to_owned();
@@ -243,19 +243,23 @@ fn next(facts: &Facts) -> String {
 }
 
 fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
-    let id = clean(facts.id.as_str());
+    let id = quoted(&clean(facts.id.as_str()));
     match (entry.kind, entry.until) {
         (OutstandingKind::Held, _) => match &facts.hold {
-            Some(hold) if entry.action == Some(Action::Relink) => format!(
-                "`rhombus-sync approve {hold} --only {id}` moves the account to the new id; with --as-new the two are two users"
-            ),
-            Some(hold) => format!("`rhombus-sync approve {hold} --only {id}`, or the directory wants the user again"),
+            Some(hold) => {
+                let approve = command(&format!("{} --only {id}", approval(hold.as_str())));
+                if entry.action == Some(Action::Relink) {
+                    format!("`{approve}` moves the account to the new id; with --as-new the two are two users")
+                } else {
+                    format!("`{approve}`, or the directory wants the user again")
+                }
+            }
             None => {
                 "a cycle must hold it before it can be approved; or settle the account at Rhombus by hand".to_owned()
             }
         },
         (OutstandingKind::Waiting | OutstandingKind::Failed, Some(until)) => {
-            format!("it goes on at {until}; at once with `rhombus-sync --reconcile --only {id}`")
+            format!("it goes on at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
         }
         (OutstandingKind::Waiting | OutstandingKind::Failed, None) => "it goes on with a coming cycle".to_owned(),
         (OutstandingKind::Refused, _) if entry.scim_id.is_some() => {
@@ -263,10 +267,10 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
         }
         (OutstandingKind::Refused, _) => "mend the record in the directory".to_owned(),
         (OutstandingKind::Parked, _) => {
-            format!("set it at Rhombus by hand, then `rhombus-sync forget {id}`; or the record changes")
+            format!("set it at Rhombus by hand, then `{}`; or the record changes", command(&format!("forget {id}")))
         }
         (OutstandingKind::Drift, _) => {
-            format!("set it right at Rhombus, or `rhombus-sync forget {id}` and let it be linked anew")
+            format!("set it right at Rhombus, or `{}` and let it be linked anew", command(&format!("forget {id}")))
         }
         (OutstandingKind::Kept, _) => {
             "nothing, as long as the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()

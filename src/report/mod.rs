@@ -1,17 +1,25 @@
 //! What a cycle and a plan tell: JSON documents and text for people. PURE.
 
+mod age;
 mod counts;
 mod document;
 mod explain;
 mod export;
 mod records;
+mod red;
+mod status;
+mod status_text;
 mod text;
 
+pub use age::{ago, date};
 pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
 pub use export::{export_document, export_lines};
 pub use records::record_lines;
+pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
+pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
+pub use status_text::{Extent, status_text};
 pub use text::{cycle_text, event_text, groups_text, outstanding_text, plan_text};
 
 use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};

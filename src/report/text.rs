@@ -1,7 +1,7 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
 use super::{CycleReport, CycleResult};
-use crate::model::{Change, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, clean};
+use crate::model::{Change, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, approval, clean, command};
 use crate::plan::ApprovedPlan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,6 +14,7 @@ const USERS_SHOWN_MAX: usize = 20;
 pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     let mut out = String::new();
     let verdict = match report.result {
+        CycleResult::Done if everybody_is_refused(report) => "nobody is as wanted, everybody is refused",
         CycleResult::Done => "done",
         CycleResult::Partial => "not all of it yet",
         CycleResult::Held => "done, but for what the guard holds",
@@ -33,10 +34,16 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     if let Some(hold) = &report.hold {
         let _ = writeln!(
             out,
-            "  next: look at what is held; `rhombus-sync approve {hold}` releases exactly that, for one hour"
+            "  to look at what is held: {}; to release exactly that, for one hour: {}",
+            command("approve"),
+            command(&approval(hold))
         );
     }
     out
+}
+
+fn everybody_is_refused(report: &CycleReport) -> bool {
+    !report.done.any() && report.unchanged_count == 0 && report.count(OutstandingKind::Refused) > 0
 }
 
 /// A plan.
@@ -136,7 +143,7 @@ fn age(since: Option<Moment>, now: Moment) -> String {
     }
 }
 
-fn count(count: usize, word: &str) -> String {
+pub(super) fn count(count: usize, word: &str) -> String {
     if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 

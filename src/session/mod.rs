@@ -21,7 +21,7 @@ mod talk;
 
 pub(crate) use accounts::{Absence, Witness};
 pub(crate) use answers::Reply;
-pub(crate) use directory::{Freshness, hash_of};
+pub(crate) use directory::{Freshness, ListEnd, hash_of};
 pub(crate) use reading::ReadError;
 pub(crate) use row::RowNumber;
 pub(crate) use send::{Attempt, MaybeApplied, Sent, Tries, is_lost};

@@ -1,6 +1,6 @@
 //! Opens the state: checks who may write to it, that it is ours, and its schema.
 
-use crate::model::{Change, Moment, ProvisionedUser, hex};
+use crate::model::{Change, Moment, ProvisionedUser, command, hex};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 /// `RHSY`: tells our database from another application's.
 const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
     include_str!("../../state/0004_reasons.sql"),
     include_str!("../../state/0006_spoken.sql"),
     include_str!("../../state/0007_identity_and_groups.sql"),
+    include_str!("../../state/0008_health.sql"),
     include_str!("../../state/0009_memberships.sql"),
 ];
 /// How long a connection waits for another connection's write.
@@ -63,6 +64,16 @@ pub enum StateError {
     /// Other users can write to it.
     #[error("{0} is writable by others")]
     Exposed(PathBuf),
+    /// This user may not use it.
+    #[error("the state {path} cannot be opened by {user}: permission denied")]
+    Denied {
+        /// Which file.
+        path: PathBuf,
+        /// Who may not.
+        user: String,
+        /// What stands in the way, whose it is, and its mode.
+        owned: String,
+    },
     /// It is bound to another endpoint.
     #[error("the state belongs to {bound}, but the configuration says {configured}")]
     OtherEndpoint {
@@ -92,20 +103,26 @@ impl StateError {
     /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let ways = "run `rhombus-sync activate` if this is a first run, or restore a backup (made with `rhombus-sync backup`; \
-                    stop the service and remove the `-wal` and `-shm` files beside it first)";
+        let ways = format!(
+            "run `{}` if this is a first run, or restore a backup (made with `rhombus-sync backup FILE`; stop the service and \
+             remove the `-wal` and `-shm` files beside it first)",
+            command("activate")
+        );
         Some(match self {
-            Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways.to_owned(),
+            Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways,
             Self::Newer { .. } => {
                 format!("start the newer release again; or {ways} (`activate` moves this state aside)")
             }
             Self::Older { .. } => {
-                "start the service, or run `rhombus-sync --reconcile`: it backs the state up, then upgrades it"
-                    .to_owned()
+                let reconcile = command("--reconcile");
+                format!("start the service, or run `{reconcile}`: it backs the state up, then upgrades it")
+            }
+            Self::Denied { owned, .. } => {
+                format!("{owned}; run this as that user, or let the service's user own the state")
             }
             Self::Exposed(path) => format!("chmod o-w {}", path.display()),
             Self::OtherEndpoint { .. } => {
-                "set base_url back, or run `rhombus-sync activate` to bind the state to the new endpoint".to_owned()
+                format!("set base_url back, or run `{}` to bind the state to the new endpoint", command("activate"))
             }
             Self::Io(_) | Self::Sqlite(_) | Self::Copy { .. } => {
                 "check disk space and permissions; nothing is sent until the state can be written".to_owned()
@@ -221,12 +238,26 @@ pub fn scratch(now: Moment) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
+/// Whether the state is there and this user may use it; nothing is opened yet.
+///
+/// # Errors
+/// It is not, or he may not.
+pub fn may_be_used(path: &Path) -> Result<(), StateError> {
+    check_rights(path)
+}
+
 fn check_rights(path: &Path) -> Result<(), StateError> {
     let file = match std::fs::metadata(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StateError::Missing(path.to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Err(denied(path)),
         Err(error) => return Err(error.into()),
     };
+    if rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
+        == Err(rustix::io::Errno::ACCESS)
+    {
+        return Err(denied(path));
+    }
     if file.len() == 0 {
         return Err(StateError::Empty(path.to_owned()));
     }
@@ -237,6 +268,16 @@ fn check_rights(path: &Path) -> Result<(), StateError> {
         }
     }
     Ok(())
+}
+
+/// Who may not, and whose the nearest thing on the way is that this user can look at.
+fn denied(path: &Path) -> StateError {
+    let name = |uid: u32| if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
+    let nearest = path.ancestors().find_map(|step| std::fs::metadata(step).ok().map(|file| (step, file)));
+    let owned = nearest.map_or_else(String::new, |(step, file)| {
+        format!("{} belongs to {} (mode {:04o})", step.display(), name(file.uid()), file.mode() & 0o7777)
+    });
+    StateError::Denied { path: path.to_owned(), user: name(rustix::process::geteuid().as_raw()), owned }
 }
 
 fn connect(path: &Path) -> Result<Connection, StateError> {

@@ -4,10 +4,14 @@ use crate::model::{ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, Use
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
 
-/// How many holds are kept, newest first; every change to what is held makes a new one.
+/// Of how many holds it is kept what they held, the newest ones; each change of what is held makes another.
 const HOLDS_KEPT_MAX: u32 = 20;
-/// How long an approval is valid.
-const APPROVAL: Duration = Duration::from_seconds(3_600);
+/// How long the id of a hold is kept: who types it late is told what became of it.
+const HOLDS_NAMED: Duration = Duration::from_seconds(30 * 86_400);
+/// So many digits name a hold.
+const HOLD_DIGITS_MIN: usize = 8;
+/// How long an approval holds.
+pub const APPROVAL: Duration = Duration::from_seconds(3_600);
 
 /// Stores a hold under its id. Older holds stay, so that what is still held of them can be approved.
 pub fn store_hold(
@@ -18,9 +22,12 @@ pub fn store_hold(
 ) -> rusqlite::Result<()> {
     let new = transaction
         .execute("INSERT INTO holds (id, stored_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (id.as_str(), now.0))?;
-    if new == 0 {
+    // One that ended and is held again, of which only the id was kept, is stored anew.
+    let known = transaction.prepare_cached("SELECT 1 FROM hold_changes WHERE hold_id = ?1")?.exists([id.as_str()])?;
+    if new == 0 && known {
         return Ok(());
     }
+    transaction.execute("UPDATE holds SET stored_at = ?2 WHERE id = ?1", (id.as_str(), now.0))?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO hold_changes (hold_id, action, directory_id, scim_id, username) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
@@ -104,15 +111,72 @@ pub fn drop_approvals(
         )?;
     }
     transaction.execute(
-        "DELETE FROM holds WHERE id NOT IN (SELECT id FROM holds ORDER BY stored_at DESC LIMIT ?1) OR NOT EXISTS
-         (SELECT 1 FROM hold_changes c JOIN outstanding_users s ON s.directory_id = c.directory_id AND s.kind = 'held'
-          AND s.action = c.action WHERE c.hold_id = holds.id)",
+        "DELETE FROM hold_changes WHERE hold_id NOT IN (SELECT id FROM holds ORDER BY stored_at DESC LIMIT ?1) OR hold_id NOT IN
+         (SELECT c.hold_id FROM hold_changes c JOIN outstanding_users s ON s.directory_id = c.directory_id AND s.kind = 'held'
+          AND s.action = c.action)",
         [HOLDS_KEPT_MAX],
+    )?;
+    transaction.execute(
+        "DELETE FROM holds WHERE stored_at < ?1 AND id NOT IN (SELECT hold_id FROM hold_changes)",
+        [now.minus(HOLDS_NAMED).0],
     )?;
     Ok(())
 }
 
-/// Approves changes of a hold, each once, for one hour.
+/// What a text means that should name a hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NamedHold {
+    /// One.
+    One(HoldId),
+    /// It is the beginning of these.
+    Several(Vec<HoldId>),
+    /// No hold of the last 30 days begins so.
+    Unknown,
+    /// It is not the beginning of an id, or too short a one.
+    NotAnId,
+}
+
+/// The hold of the last 30 days that a text names: its id, or the first digits of it, eight at the least.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn named_hold(connection: &Connection, text: &str) -> rusqlite::Result<NamedHold> {
+    if text.len() < HOLD_DIGITS_MIN || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(NamedHold::NotAnId);
+    }
+    let text = text.to_ascii_lowercase();
+    let mut found: Vec<HoldId> = connection
+        .prepare("SELECT id FROM holds WHERE substr(id, 1, length(?1)) = ?1 ORDER BY stored_at DESC")?
+        .query_map([&text], |row| Ok(HoldId::new(row.get_ref(0)?.as_str()?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(match (found.pop(), found.is_empty()) {
+        (None, _) => NamedHold::Unknown,
+        (Some(one), true) => NamedHold::One(one),
+        (Some(last), false) => {
+            found.push(last);
+            NamedHold::Several(found)
+        }
+    })
+}
+
+/// Who released a hold last, and when; none if nobody did.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn approved_by(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Option<(String, Moment)>> {
+    connection
+        .query_row(
+            "SELECT approved_by, approved_at FROM holds WHERE id = ?1 AND approved_by IS NOT NULL",
+            [hold.as_str()],
+            |row| Ok((row.get(0)?, Moment(row.get(1)?))),
+        )
+        .optional()
+}
+
+/// Releases changes of a hold, each once, for one hour.
+///
+/// # Errors
+/// The state cannot be written.
 pub fn approve(
     transaction: &Transaction<'_>,
     hold: &HoldId,
@@ -120,6 +184,8 @@ pub fn approve(
     by: &str,
     now: Moment,
 ) -> rusqlite::Result<()> {
+    transaction
+        .execute("UPDATE holds SET approved_by = ?2, approved_at = ?3 WHERE id = ?1", (hold.as_str(), by, now.0))?;
     let mut insert = transaction.prepare(
         "INSERT INTO approvals (action, directory_id, scim_id, hold_id, approved_by, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO UPDATE SET hold_id = excluded.hold_id, approved_by = excluded.approved_by,

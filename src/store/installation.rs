@@ -1,6 +1,6 @@
 //! The installation's one row: its identity, whether it is active, and what its last cycle left.
 
-use super::{intents, log};
+use super::{health, intents, log};
 use crate::event::{Draft, EventType, Source};
 use crate::http::Method;
 use crate::model::{ConfigKeys, DirectoryId, Duration, HoldId, Moment};
@@ -101,6 +101,10 @@ pub fn set_active(
     base_url: &str,
     fingerprint: Option<&str>,
 ) -> rusqlite::Result<()> {
+    let proven: String = transaction.query_row("SELECT token_fingerprint FROM installation", [], |row| row.get(0))?;
+    if fingerprint.is_some_and(|fingerprint| fingerprint != proven) {
+        health::forget_proof(transaction)?;
+    }
     transaction.execute(
         "UPDATE installation SET active = ?1, base_url = ?2, token_fingerprint = ifnull(?3, token_fingerprint), quiet_digest = NULL,
          generation = generation + 1, not_supported = CASE WHEN ?1 THEN '' ELSE not_supported END",
@@ -158,6 +162,7 @@ pub fn note_token(
         return Ok(());
     }
     transaction.execute("UPDATE installation SET token_fingerprint = ?1", [fingerprint])?;
+    health::forget_proof(transaction)?;
     if !before.is_empty() {
         log::append(transaction, &[Draft::new(EventType::IdmIntegrationReauth, true, source)], now)?;
     }
@@ -220,7 +225,8 @@ pub fn advance_scope_version(
 pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
-         export_written_at = ifnull(?3, export_written_at), first_load = first_load AND ?4,
+         export_written_at = ifnull(?3, export_written_at), 
+         first_load = first_load AND (?4 OR NOT (SELECT links_made > 0 FROM counts)),
          quiet_digest = CASE WHEN generation = ?10 THEN ?5 END, quiet_length = ?6, quiet_settings = ?7, quiet_head = ?8,
          restored = restored AND NOT ?9, hold = ?11, export_users_count = ifnull(?12, export_users_count),
          memberships_written_at = ifnull(?13, memberships_written_at)",
@@ -258,7 +264,7 @@ pub struct LastCycle {
     pub export_written_at: Option<Moment>,
     /// When its members file was written, where it read one.
     pub memberships_written_at: Option<Moment>,
-    /// Whether creates are left that are only waiting.
+    /// Whether creates are left that are only waiting. A cycle before anybody was provisioned does not end the first load.
     pub creates_left: bool,
     /// How many times commands had written when it began: a later write starts another cycle.
     pub generation: i64,

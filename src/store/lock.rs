@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// The longest lock file that is read, in bytes.
 const BYTES_MAX: u64 = 256;
+/// How often the lock is asked for, and the pause between: a look at it takes microseconds.
+const LOCK_TRIES: u32 = 3;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Why the lock was not acquired.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,26 @@ pub enum LockError {
         #[source]
         cause: std::io::Error,
     },
+}
+
+/// Whoever has the lock of a state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// Its process id, as it noted it.
+    pub pid: Option<u32>,
+}
+
+/// Who has the lock of the state at `path`, if anybody. It only looks: the lock is asked for shared, and let go of at once.
+#[must_use]
+pub fn holder(state: &Path) -> Option<Holder> {
+    let file = File::open(beside(state)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let text = read(&file).unwrap_or_default();
+            Some(Holder { pid: text.split_whitespace().next().and_then(|pid| pid.parse().ok()) })
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
 }
 
 /// The head of the log when the lock file was last written.
@@ -63,7 +86,7 @@ impl Lock {
             .open(&path)
             .map_err(io)?;
         let text = read(&file).map_err(io)?;
-        match file.try_lock() {
+        match lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = text.split_whitespace().next().map(|pid| format!(" (pid {pid})"));
@@ -139,6 +162,17 @@ pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()
         let _ = file.write_all_at(line_of(pid, Some(&noted)).as_bytes(), 0);
     }
     Ok(())
+}
+
+/// Who only looks whether anybody has the lock has it for an instant: that is no sender.
+fn lock_patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            taken => return taken,
+        }
+    }
+    file.try_lock()
 }
 
 fn beside(state: &Path) -> PathBuf {

@@ -1,7 +1,7 @@
 //! The audit log in the state, and each sink's position in it.
 
 use crate::event::{Draft, Head, Installation, Sealed, seal};
-use crate::model::{DirectoryId, Duration, Moment, ScimId};
+use crate::model::{DirectoryId, Duration, Moment, ScimId, folded};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 /// A sink's position in the log.
@@ -154,6 +154,25 @@ pub fn last_deactivated(connection: &Connection, id: &DirectoryId) -> rusqlite::
                 AND line ->> '$.event_type' = 'user_deprovision' AND line ->> '$.success' ORDER BY sequence DESC LIMIT 1";
     let target: Option<Option<String>> = connection.query_row(last, [id.as_str()], |row| row.get(0)).optional()?;
     Ok(target.flatten().map(ScimId::new))
+}
+
+/// Whom the log knows by a username, also one that he had once; the latest, if several had it.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn find_in_log(connection: &Connection, username: &str) -> rusqlite::Result<Option<DirectoryId>> {
+    let wanted = folded(username);
+    let mut statement = connection.prepare(
+        "SELECT directory_id, json_extract(line, '$.resource.username') FROM events WHERE directory_id IS NOT NULL
+         ORDER BY sequence DESC",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if row.get_ref(1)?.as_str_or_null()?.is_some_and(|name| folded(name) == wanted) {
+            return Ok(Some(DirectoryId::new(row.get_ref(0)?.as_str()?)));
+        }
+    }
+    Ok(None)
 }
 
 /// The lines of one user's events, oldest first.

@@ -11,6 +11,7 @@
 
 mod database;
 mod groups;
+mod health;
 mod holds;
 mod identity;
 mod installation;
@@ -25,10 +26,18 @@ mod spoken;
 mod walk;
 
 pub use database::{
-    Access, StateError, backup, check_links, create, data_version, identity, open, quick_check, scratch, upgrade,
+    Access, StateError, backup, check_links, create, data_version, identity, may_be_used, open, quick_check, scratch,
+    upgrade,
 };
 pub use groups::{group_memory, note_groups, unnamed_groups};
-pub use holds::{approve, current_hold, drop_approvals, held_beside, held_of, last_approval_ends, store_hold};
+pub use health::{
+    CycleHealth, HealthRow, Unmanaged, begin_health, health, note_health, note_proof, replace_unmanaged, unmanaged,
+    was_ever_provisioned,
+};
+pub use holds::{
+    APPROVAL, NamedHold, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, last_approval_ends,
+    named_hold, store_hold,
+};
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
     InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
@@ -38,10 +47,10 @@ pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
 };
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
-pub use lock::{Lock, LockError, NotedHead, note_beside, noted_beside};
+pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
-    SinkPlace, append, event_line, head_of, history, last_deactivated, last_events, note_sink, pending, prune,
-    sink_places,
+    SinkPlace, append, event_line, find_in_log, head_of, history, last_deactivated, last_events, note_sink, pending,
+    prune, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,

@@ -81,7 +81,7 @@ fn every_way_to_end_has_its_exit_code_and_a_hint() {
         assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", said(&output));
         assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
     };
-    check(&["--reconcile"], 1, "rhombus-sync activate");
+    check(&["--reconcile"], 1, " activate`");
     check(&["plan"], 1, "hint:");
     check(&["--reconcile", "plan"], 2, "--reconcile cannot be combined with a command");
     check(&["check"], 0, "");

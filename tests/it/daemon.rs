@@ -135,7 +135,7 @@ fn without_a_state_or_deactivated_it_is_idle_and_says_so() {
     rarely(&run);
     run.export(&people(0..3));
     let mut daemon = Daemon::start(&run, &[]);
-    until("it says why it is idle", || log(&run).contains("there is no state yet; run `rhombus-sync activate`"));
+    until("it says why it is idle", || log(&run).contains("there is no state yet; run `rhombus-sync -c "));
     run.activate();
     assert!(until("it begins", || run.accounts().len() == 3) < Duration::from_secs(6));
     assert!(run.run(&["deactivate"]).status.success());

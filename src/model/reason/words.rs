@@ -87,6 +87,7 @@ worded! {
         CreatedOtherwise = "created_otherwise", "the account was created with other names; the next cycle sets them";
         NamesChanged = "names_changed", "the names were changed at Rhombus";
         StillThere = "still_there", "Rhombus accepted the removal, but the account is still there and active";
+        Unmanaged = "unmanaged", "the account has a directory id of yours, but is not managed here";
         NotApplied = "not_applied", "Rhombus accepted the update, but the account is unchanged";
         NeverApplied = "never_applied", "Rhombus accepted three updates and changed nothing";
     }

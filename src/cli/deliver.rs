@@ -1,0 +1,33 @@
+//! What a command wrote to the log is delivered by the command itself if nobody else does: who switches the sync off, or
+//! releases removals, is told to the sinks at once, also where a timer or nobody runs the cycles.
+
+use super::{Arguments, sinks};
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::ship::{PATIENCE, Shipping};
+use crate::store::{self, Access, Journal, Lock, LockError};
+use std::time::Instant;
+
+/// Delivers what waits, for ten seconds at most. A sender that lives does it by itself; what is left stays queued, is said, and
+/// changes no exit code.
+pub(super) fn deliver(arguments: &Arguments) -> Result<(), Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    let lock = match Lock::take(&deployment.state_path) {
+        Ok(lock) => lock,
+        Err(LockError::Held(_)) => return Ok(()),
+        Err(error @ LockError::Io { .. }) => return Err(error.into()),
+    };
+    let writer = store::open(&deployment.state_path, Access::Write)?;
+    let journal = Journal::start(writer, Some(lock), None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let behind = runtime.block_on(async {
+        let mut shipping = Shipping::start(&sinks(&deployment, arguments), &deployment.state_path, journal.clone())?;
+        Ok::<_, Failure>(shipping.end(Instant::now() + PATIENCE).await)
+    })?;
+    journal.end();
+    for sink in behind {
+        let error = sink.error.as_deref().unwrap_or_default();
+        tracing::warn!(sink = %sink.name, delivered = sink.delivered, error, "a sink is behind; its events stay queued");
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Times for people: an age beside each, in the largest unit that it fills.
+
+use crate::model::Moment;
+
+/// From one instant to the other: `40 s`, `5 min`, `3 h`, `2 days`.
+#[must_use]
+pub(super) fn lasting(from: Moment, to: Moment) -> String {
+    let seconds = to.since_ms(from).max(0) / 1_000;
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// `5 min ago`, or `in 5 min`.
+#[must_use]
+pub fn ago(at: Moment, now: Moment) -> String {
+    if at > now { format!("in {}", lasting(now, at)) } else { format!("{} ago", lasting(at, now)) }
+}
+
+/// `5 min ago (2026-11-29 14:39:53 UTC)`.
+#[must_use]
+pub(super) fn dated(at: Moment, now: Moment) -> String {
+    format!("{} ({})", ago(at, now), date(at))
+}
+
+/// `2026-11-29 14:39:53 UTC`.
+#[must_use]
+pub fn date(at: Moment) -> String {
+    let text = at.to_string();
+    format!("{} UTC", text.split('.').next().unwrap_or_default().replace('T', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_the_largest_unit_that_it_fills() {
+        let now = Moment(1_000_000_000_000);
+        for (seconds, expected) in
+            [(0, "0 s ago"), (119, "119 s ago"), (120, "2 min ago"), (7_200, "2 h ago"), (200_000, "2 days ago")]
+        {
+            assert_eq!(ago(Moment(now.0 - seconds * 1_000), now), expected);
+        }
+        assert_eq!(dated(Moment(now.0 + 60_000), now), "in 60 s (2001-09-09 01:47:40 UTC)");
+    }
+}

@@ -1,0 +1,156 @@
+//! Whether somebody must look: one reason, and since when. What only waits, is held or refused is no reason.
+
+use super::age::lasting;
+use crate::model::{Duration, Moment, clean};
+
+/// So long may the sync go without a good cycle, if nothing else is configured.
+pub const UNHEALTHY_AFTER: Duration = Duration::from_seconds(3_600);
+
+/// Somebody must look.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Red {
+    /// Since when.
+    pub since: Moment,
+    /// Why: the first thing to mend.
+    pub reason: String,
+}
+
+/// Something that goes on: a sink that takes nothing, a removal that fails.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trouble {
+    /// What.
+    pub what: String,
+    /// Since when.
+    pub since: Moment,
+}
+
+/// Who sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sender {
+    /// A process holds the lock.
+    Alive,
+    /// None does, and the last cycle was not a daemon's: a timer, or a person, starts the next one.
+    Due,
+    /// None does, and the last cycle was a daemon's: nobody starts the next one.
+    Gone,
+}
+
+/// What it is judged by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signs {
+    /// Now.
+    pub now: Moment,
+    /// When managing began.
+    pub managed_since: Moment,
+    /// The last good cycle.
+    pub last_good_at: Option<Moment>,
+    /// The end of the last cycle, whomever it was about.
+    pub last_cycle_at: Option<Moment>,
+    /// The first cycle since the last good one, how many there were, and why the latest was not good.
+    pub failing: Option<(Moment, u32, String)>,
+    /// Since when Rhombus refuses the token.
+    pub token_refused_since: Option<Moment>,
+    /// Sinks that do not go on.
+    pub sinks: Vec<Trouble>,
+    /// Removals that failed.
+    pub removals: Vec<Trouble>,
+    /// Who sends.
+    pub sender: Sender,
+}
+
+/// The most urgent reason to look, if there is one.
+#[must_use]
+pub fn red(signs: &Signs, unhealthy_after: Duration) -> Option<Red> {
+    let Signs {
+        now,
+        managed_since,
+        last_good_at,
+        last_cycle_at,
+        failing,
+        token_refused_since,
+        sinks,
+        removals,
+        sender,
+    } = signs;
+    let for_long = |since: Moment| now.since_ms(since) >= unhealthy_after.milliseconds();
+    if let Some(since) = *token_refused_since {
+        return Some(Red { since, reason: "Rhombus refuses the token".to_owned() });
+    }
+    let good_at = last_good_at.unwrap_or(*managed_since).max(*managed_since);
+    if let Some((since, count, why)) = failing.as_ref().filter(|_| for_long(good_at)) {
+        let often = if *count > 1 { format!(" ({count} cycles in a row)") } else { String::new() };
+        return Some(Red { since: *since, reason: format!("{}{often}", clean(why)) });
+    }
+    if let (Sender::Gone, Some(since)) = (sender, last_cycle_at) {
+        return Some(Red { since: *since, reason: "no sender is alive: nobody starts the next cycle".to_owned() });
+    }
+    if for_long(good_at) {
+        let reason = match sender {
+            Sender::Alive => format!("no good cycle for {}", lasting(good_at, *now)),
+            Sender::Due | Sender::Gone => {
+                format!("no sender has run a good cycle for {}, and none is alive", lasting(good_at, *now))
+            }
+        };
+        return Some(Red { since: good_at, reason });
+    }
+    let longest = |troubles: &[Trouble]| {
+        troubles.iter().filter(|trouble| for_long(trouble.since)).min_by_key(|trouble| trouble.since).cloned()
+    };
+    let trouble = longest(removals).or_else(|| longest(sinks))?;
+    Some(Red { since: trouble.since, reason: trouble.what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment(100 * 3_600_000);
+
+    fn ago(minutes: i64) -> Moment {
+        Moment(NOW.0 - minutes * 60_000)
+    }
+
+    fn good() -> Signs {
+        Signs {
+            now: NOW,
+            managed_since: ago(6_000),
+            last_good_at: Some(ago(5)),
+            last_cycle_at: Some(ago(5)),
+            failing: None,
+            token_refused_since: None,
+            sinks: Vec::new(),
+            removals: Vec::new(),
+            sender: Sender::Due,
+        }
+    }
+
+    #[track_caller]
+    fn check(signs: Signs, expected: Option<(i64, &str)>) {
+        let red = red(&signs, UNHEALTHY_AFTER);
+        let found = red.as_ref().map(|red| (NOW.since_ms(red.since) / 60_000, red.reason.as_str()));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn each_trouble_that_lasts_is_red_and_says_since_when() {
+        let trouble = |minutes| vec![Trouble { what: "it is stuck".to_owned(), since: ago(minutes) }];
+        let failing = |minutes, count| Some((ago(minutes), count, "no export".to_owned()));
+        check(good(), None);
+        check(Signs { sender: Sender::Alive, ..good() }, None);
+        check(Signs { token_refused_since: Some(ago(1)), ..good() }, Some((1, "Rhombus refuses the token")));
+        check(Signs { failing: failing(4, 1), ..good() }, None);
+        let late = Signs { last_good_at: Some(ago(90)), failing: failing(80, 16), ..good() };
+        check(late, Some((80, "no export (16 cycles in a row)")));
+        let gone = Signs { sender: Sender::Gone, ..good() };
+        check(gone, Some((5, "no sender is alive: nobody starts the next cycle")));
+        let nobody = Signs { last_good_at: None, last_cycle_at: None, ..good() };
+        check(nobody, Some((6_000, "no sender has run a good cycle for 4 days, and none is alive")));
+        let begun = Signs { last_good_at: None, last_cycle_at: None, managed_since: ago(2), ..good() };
+        check(begun, None);
+        let begun_again = Signs { last_good_at: Some(ago(5_000)), managed_since: ago(2), ..good() };
+        check(begun_again, None);
+        check(Signs { sinks: trouble(59), ..good() }, None);
+        check(Signs { sinks: trouble(61), ..good() }, Some((61, "it is stuck")));
+        check(Signs { removals: trouble(60), ..good() }, Some((60, "it is stuck")));
+    }
+}

@@ -1,0 +1,145 @@
+//! `status`: how the sync is, as a document. The page for people is made of the same.
+
+use super::document::{groups_document, user, users_of};
+use super::red::Red;
+use crate::model::{HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
+use serde_json::{Value, json};
+
+/// How the sync is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Status {
+    /// Now.
+    pub now: Moment,
+    /// The program's.
+    pub version: &'static str,
+    /// Whether users are managed.
+    pub active: bool,
+    /// Whether the state was put back from a copy, and no refresh has ended well since.
+    pub restored: bool,
+    /// How many users are provisioned.
+    pub provisioned_count: i64,
+    /// The report of the last cycle; null before the first.
+    pub last_cycle: Value,
+    /// When it ended.
+    pub last_cycle_at: Option<Moment>,
+    /// The exit code of the last cycle for everybody.
+    pub everybody_exit: Option<u8>,
+    /// The last good one.
+    pub last_good_at: Option<Moment>,
+    /// Somebody must look.
+    pub red: Option<Red>,
+    /// The daemon that runs.
+    pub daemon: Option<DaemonStanding>,
+    /// Whether another process sends: one cycle, then it ends.
+    pub cycle_runs: bool,
+    /// The last export that was read.
+    pub export: ExportStanding,
+    /// The token in use.
+    pub token: TokenStanding,
+    /// The end of the log: sequence and chain.
+    pub head: (i64, String),
+    /// What is held, by its id.
+    pub hold: Option<HoldId>,
+    /// Groups of the scope that no record of the export names.
+    pub groups_unnamed: Vec<UnnamedGroup>,
+    /// Everybody whose wanted change is not done.
+    pub outstanding: Vec<OutstandingUser>,
+    /// Accounts that carry a directory id and that nobody manages.
+    pub unmanaged: Vec<OutstandingUser>,
+    /// Where events go.
+    pub sinks: Vec<SinkStanding>,
+}
+
+/// A daemon that runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DaemonStanding {
+    /// Its process id, where the lock file says it.
+    pub pid: Option<u32>,
+    /// When its schedule starts the next cycle.
+    pub next_cycle: Option<Moment>,
+}
+
+/// The last export that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExportStanding {
+    /// Where exports lie.
+    pub path: String,
+    /// When it was written; none before the first.
+    pub written_at: Option<Moment>,
+    /// How many users it held.
+    pub users_count: i64,
+    /// How many of them were in scope.
+    pub in_scope_count: Option<i64>,
+}
+
+/// The token in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenStanding {
+    /// When Rhombus first answered to it.
+    pub first_proven_at: Option<Moment>,
+    /// When it last did.
+    pub proven_at: Option<Moment>,
+}
+
+/// How far a sink is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SinkStanding {
+    /// What people call it.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// The last event that it has.
+    pub delivered: i64,
+    /// How many events it lacks.
+    pub pending_count: i64,
+    /// How many it refused for good.
+    pub dead_letters: i64,
+    /// Why it does not go on, if it does not.
+    pub error: Option<String>,
+    /// Since when.
+    pub since: Option<Moment>,
+}
+
+/// `status --json`.
+#[must_use]
+pub fn status_document(status: &Status) -> Value {
+    let time = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+    let next_cycle = status.daemon.as_ref().and_then(|daemon| time(daemon.next_cycle));
+    let mut document = json!({
+        "active": status.active,
+        "restored": status.restored,
+        "provisioned": status.provisioned_count,
+        "last_cycle": status.last_cycle,
+        "last_cycle_at": time(status.last_cycle_at),
+        "last_good_cycle": time(status.last_good_at),
+        "next_cycle": next_cycle,
+        "groups_unnamed": groups_document(&status.groups_unnamed),
+        "hold": status.hold.as_ref().map(|hold| hold.as_str()),
+        "sinks": status.sinks.iter().map(sink).collect::<Vec<_>>(),
+        "red": status.red.as_ref().map(|red| json!({"since": red.since.to_string(), "reason": red.reason})),
+        "daemon": status.daemon.as_ref().map(|daemon| json!({"pid": daemon.pid, "next_cycle": next_cycle})),
+        "export": {
+            "path": status.export.path, "written_at": time(status.export.written_at),
+            "users": status.export.users_count, "in_scope": status.export.in_scope_count,
+        },
+        "token": {
+            "first_proven_at": time(status.token.first_proven_at), "proven_at": time(status.token.proven_at),
+        },
+        "head": {"sequence": status.head.0, "chain": status.head.1},
+        "unmanaged": status.unmanaged.iter().map(user).collect::<Vec<_>>(),
+        "now": status.now.to_string(),
+        "version": status.version,
+    });
+    for kind in OutstandingKind::ALL {
+        document[kind.as_str()] = users_of(&status.outstanding, kind);
+    }
+    document
+}
+
+fn sink(sink: &SinkStanding) -> Value {
+    let SinkStanding { name, kind, delivered, pending_count, dead_letters, error, since } = sink;
+    json!({
+        "name": name, "kind": kind, "delivered": delivered, "pending": pending_count, "dead_letters": dead_letters,
+        "error": error, "since": since.map(|since| since.to_string()),
+    })
+}

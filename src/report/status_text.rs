@@ -1,0 +1,217 @@
+//! `status` as a page: one line that says whether somebody must look, then what stands how, with an age beside each time and
+//! the command that settles it.
+
+use super::age::{ago, date, dated, lasting};
+use super::status::{SinkStanding, Status};
+use super::text::{count, groups_text};
+use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A page: so many lines fit on a terminal that is not tiny.
+const PAGE_LINES_MAX: usize = 40;
+/// Lines of the page that are kept for what comes after the users: log, sinks, and that there is more.
+const LINES_AFTER: usize = 8;
+/// How many sinks a page shows.
+const SINKS_SHOWN_MAX: usize = 5;
+/// How many users of a group a page names.
+const NAMES_SHOWN_MAX: usize = 3;
+
+/// How much is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// What fits on a page.
+    Page,
+    /// Everything.
+    All,
+}
+
+/// The page for people.
+#[must_use]
+pub fn status_text(status: &Status, extent: Extent) -> String {
+    let mut lines = vec![headline(status)];
+    if status.restored {
+        lines.push(
+            "the state was put back from a copy: the next cycle is a refresh, and its removals are held until they are \
+             approved"
+                .to_owned(),
+        );
+    }
+    lines.push(entry("daemon", &daemon(status)));
+    lines.push(entry("export", &export(status)));
+    lines.push(entry("accounts", &accounts(status)));
+    lines.push(entry("cycle", &cycle(status)));
+    let mut groups = String::new();
+    groups_text(&mut groups, &status.groups_unnamed);
+    lines.extend(groups.lines().map(|line| entry("scope", line.trim())));
+    lines.extend(outstanding(status, extent, lines.len()));
+    lines.push(entry("log", &format!("event {}", status.head.0)));
+    let shown = if extent == Extent::All { usize::MAX } else { SINKS_SHOWN_MAX };
+    lines.extend(status.sinks.iter().take(shown).map(|one| entry("sink", &sink(one, status.now))));
+    if status.sinks.len() > shown {
+        lines.push(entry("", &format!("and {} more sinks: --all", status.sinks.len() - shown)));
+    }
+    lines.iter().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{line}");
+        text
+    })
+}
+
+fn entry(what: &str, says: &str) -> String {
+    format!("{what:<9} {says}")
+}
+
+fn headline(status: &Status) -> String {
+    let users = count(usize::try_from(status.provisioned_count).unwrap_or(0), "user");
+    if !status.active {
+        return format!("deactivated: {users} stay as they are at Rhombus; to begin again: {}", command("activate"));
+    }
+    match &status.red {
+        Some(red) => {
+            format!("RED since {} ({}): {}", date(red.since), lasting(red.since, status.now), clean(&red.reason))
+        }
+        None => format!("well: {users} provisioned"),
+    }
+}
+
+fn daemon(status: &Status) -> String {
+    match (&status.daemon, status.last_cycle_at) {
+        (Some(daemon), _) => {
+            let pid = daemon.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+            let next = daemon.next_cycle.map(|next| format!(", next cycle {}", dated(next, status.now)));
+            format!("running{pid}{}", next.unwrap_or_default())
+        }
+        (None, _) if status.cycle_runs => "not running; another process runs a cycle now".to_owned(),
+        (None, Some(at)) => format!("not running; the last cycle ended {}", dated(at, status.now)),
+        (None, None) => format!("not running, and no cycle has run; to run one: {}", command("--reconcile")),
+    }
+}
+
+fn export(status: &Status) -> String {
+    let export = &status.export;
+    let path = clean(&export.path);
+    let Some(written_at) = export.written_at else { return format!("{path}, not read yet") };
+    let users = match export.in_scope_count {
+        Some(in_scope) => format!("{in_scope} of {} users in scope", export.users_count),
+        None => count(usize::try_from(export.users_count).unwrap_or(0), "user"),
+    };
+    format!("{path}, written {}, {users}", dated(written_at, status.now))
+}
+
+fn accounts(status: &Status) -> String {
+    let proven = match status.token.proven_at {
+        Some(at) => format!("token last proven {}", dated(at, status.now)),
+        None => "token never proven".to_owned(),
+    };
+    format!("{} at Rhombus by our record; {proven}", status.provisioned_count)
+}
+
+fn cycle(status: &Status) -> String {
+    let good = match status.last_good_at {
+        Some(at) => format!("last good one {}", dated(at, status.now)),
+        None => "no good one yet".to_owned(),
+    };
+    let Some(result) = status.last_cycle["result"].as_str() else { return good };
+    let error = status.last_cycle["error"].as_array().map(|chain| {
+        let said: Vec<_> = chain.iter().filter_map(|part| part.as_str()).collect();
+        format!(": {}", clean(&said.join(": ")))
+    });
+    format!("last one {result}{}; {good}", error.unwrap_or_default())
+}
+
+/// Who waits for the same thing.
+type Groups<'u> = BTreeMap<(OutstandingKind, Option<&'static str>, String), Vec<&'u OutstandingUser>>;
+
+fn outstanding(status: &Status, extent: Extent, lines_before: usize) -> Vec<String> {
+    let mut groups: Groups<'_> = BTreeMap::new();
+    for one in &status.outstanding {
+        let key = (one.kind, one.action.map(Action::as_str), one.reason.to_string());
+        groups.entry(key).or_default().push(one);
+    }
+    let mut all: Vec<Vec<String>> = groups
+        .iter()
+        .map(|((kind, action, reason), users)| group(kind.as_str(), *action, reason, users, status, extent))
+        .collect();
+    if !status.unmanaged.is_empty() {
+        let users: Vec<_> = status.unmanaged.iter().collect();
+        all.push(group("unmanaged", None, &users[0].reason.to_string(), &users, status, extent));
+    }
+    if extent == Extent::All {
+        return all.concat();
+    }
+    let (mut lines, groups_count) = (Vec::new(), all.len());
+    for (shown, group) in all.into_iter().enumerate() {
+        if lines_before + lines.len() + group.len() + LINES_AFTER > PAGE_LINES_MAX {
+            lines.push(entry("", &format!("and {} more such groups: --all", groups_count - shown)));
+            break;
+        }
+        lines.extend(group);
+    }
+    lines
+}
+
+/// What stands how, who, and the command that settles it.
+fn group(
+    kind: &str,
+    action: Option<&str>,
+    reason: &str,
+    users: &[&OutstandingUser],
+    status: &Status,
+    extent: Extent,
+) -> Vec<String> {
+    let since = users.iter().filter_map(|one| one.since).min();
+    let since = since.map(|since| format!(" for {}", lasting(since, status.now))).unwrap_or_default();
+    let action = action.map(|action| format!(" ({action})")).unwrap_or_default();
+    let users_count = count(users.len(), "user");
+    let mut lines = vec![entry(kind, &format!("{users_count}{action}{since}: {}", clean(reason)))];
+    let mut names: Vec<_> = users.iter().map(|one| name(one)).collect();
+    names.sort_unstable();
+    if extent == Extent::All {
+        lines.extend(names.iter().map(|name| entry("", name)));
+    } else {
+        let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        names.truncate(NAMES_SHOWN_MAX);
+        lines.push(entry("", &format!("{}{more}", names.join(", "))));
+    }
+    lines.extend(way_out(users, status).map(|way| entry("", &way)));
+    lines
+}
+
+fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
+    let first = users.iter().min_by_key(|one| name(one))?;
+    let who = first.username.as_ref().map(|name| name.as_str()).or(first.directory_id.as_ref().map(|id| id.as_str()));
+    let one = |words: &str| who.map(|who| command(&format!("{words} {}", quoted(who))));
+    let until = users.iter().filter_map(|one| one.until).min();
+    match first.kind {
+        OutstandingKind::Held => Some(held(status.hold.as_ref())),
+        OutstandingKind::Failed | OutstandingKind::Waiting => until.map(|until| goes_on(until, status.now, one)),
+        OutstandingKind::Refused | OutstandingKind::Parked | OutstandingKind::Drift => one("explain"),
+        OutstandingKind::Kept => None,
+    }
+}
+
+fn held(hold: Option<&HoldId>) -> String {
+    match hold {
+        Some(hold) => format!("to look: {}; to release: {}", command("approve"), command(&approval(hold.as_str()))),
+        None => "nothing to approve: it ends by itself, or with the next export".to_owned(),
+    }
+}
+
+fn goes_on(until: Moment, now: Moment, one: impl Fn(&str) -> Option<String>) -> String {
+    let at_once = one("--reconcile --only").map(|command| format!("; at once, for one: {command}"));
+    format!("it goes on {}{}", ago(until, now), at_once.unwrap_or_default())
+}
+
+fn name(one: &OutstandingUser) -> String {
+    let name = one.username.as_ref().map(|name| name.as_str()).or(one.directory_id.as_ref().map(|id| id.as_str()));
+    name.map_or("(nobody)".into(), clean).into_owned()
+}
+
+fn sink(sink: &SinkStanding, now: Moment) -> String {
+    let SinkStanding { name, kind: _, delivered, pending_count, dead_letters, error, since } = sink;
+    let dead = if *dead_letters > 0 { format!(", {dead_letters} refused for good") } else { String::new() };
+    let error = error.as_ref().map(|error| format!(", {}", clean(error))).unwrap_or_default();
+    let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
+    format!("{}: {delivered} delivered, {pending_count} pending{dead}{error}{since}", clean(name))
+}

@@ -1,0 +1,203 @@
+//! How the syncing itself is: since when it fails, what the token showed, which accounts nobody manages. What follows from it
+//! is decided elsewhere.
+
+use crate::model::{AccountState, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
+use crate::report::TokenProof;
+use rusqlite::{Connection, Transaction};
+
+/// What earlier cycles and `activate` left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HealthRow {
+    /// When managing last began.
+    pub managed_since: Moment,
+    /// When the last cycle ended, whomever it was about.
+    pub last_cycle_at: Option<Moment>,
+    /// What started it; empty before the first.
+    pub last_source: String,
+    /// The exit code of the last cycle for everybody.
+    pub everybody_exit: Option<u8>,
+    /// When the first cycle for everybody since the last good one ended.
+    pub failing_since: Option<Moment>,
+    /// How many there were.
+    pub failing_count: u32,
+    /// Why the latest of those was not good.
+    pub failing_why: String,
+    /// When Rhombus first answered to the token in use.
+    pub token_first_proven_at: Option<Moment>,
+    /// When it last did.
+    pub token_proven_at: Option<Moment>,
+    /// Since when it refuses it.
+    pub token_refused_since: Option<Moment>,
+    /// How many users of the last export that was read were in scope.
+    pub export_in_scope_count: Option<i64>,
+}
+
+/// Reads the row.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn health(connection: &Connection) -> rusqlite::Result<HealthRow> {
+    connection.query_row(
+        "SELECT ifnull(managed_since, created_at), last_cycle_at, last_source, everybody_exit, failing_since, failing_count,
+         failing_why, token_first_proven_at, token_proven_at, token_refused_since, export_in_scope_count
+         FROM health, installation",
+        [],
+        |row| {
+            let moment = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Moment));
+            Ok(HealthRow {
+                managed_since: Moment(row.get(0)?),
+                last_cycle_at: moment(1)?,
+                last_source: row.get(2)?,
+                everybody_exit: row.get(3)?,
+                failing_since: moment(4)?,
+                failing_count: row.get(5)?,
+                failing_why: row.get(6)?,
+                token_first_proven_at: moment(7)?,
+                token_proven_at: moment(8)?,
+                token_refused_since: moment(9)?,
+                export_in_scope_count: row.get(10)?,
+            })
+        },
+    )
+}
+
+/// What a cycle's end says of the syncing itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CycleHealth {
+    /// What started it.
+    pub source: &'static str,
+    /// Whether it was about everybody; the exit code then, and why it was not good, if it was not.
+    pub everybody: Option<(u8, Option<String>)>,
+    /// What it showed of the token.
+    pub token: TokenProof,
+    /// How many users of its export were in scope, if it read one.
+    pub in_scope_count: Option<i64>,
+    /// Now.
+    pub now: Moment,
+}
+
+/// Notes it. A cycle that was about some users says nothing of everybody.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn note_health(transaction: &Transaction<'_>, cycle: &CycleHealth) -> rusqlite::Result<()> {
+    let now = cycle.now.0;
+    transaction.execute(
+        "UPDATE health SET last_cycle_at = ?1, last_source = ?2, export_in_scope_count = ifnull(?3, export_in_scope_count)",
+        (now, cycle.source, cycle.in_scope_count),
+    )?;
+    // Who is linked by now is managed, and is not named again when the link ends.
+    transaction.execute("DELETE FROM unmanaged WHERE scim_id IN (SELECT scim_id FROM links)", [])?;
+    match &cycle.everybody {
+        None => {}
+        Some((exit, None)) => {
+            let sql =
+                "UPDATE health SET everybody_exit = ?1, failing_since = NULL, failing_count = 0, failing_why = ''";
+            transaction.execute(sql, [exit])?;
+        }
+        Some((exit, Some(why))) => {
+            transaction.execute(
+                "UPDATE health SET everybody_exit = ?1, failing_since = ifnull(failing_since, ?2),
+                 failing_count = failing_count + 1, failing_why = ?3",
+                (exit, now, why),
+            )?;
+        }
+    }
+    match cycle.token {
+        TokenProof::Unknown => Ok(()),
+        TokenProof::Proven => note_proof(transaction, cycle.now),
+        TokenProof::Refused => {
+            let sql = "UPDATE health SET token_refused_since = ifnull(token_refused_since, ?1)";
+            transaction.execute(sql, [now]).map(drop)
+        }
+    }
+}
+
+/// Notes that Rhombus answered to the token in use.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn note_proof(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<()> {
+    let sql = "UPDATE health SET token_proven_at = ?1, token_first_proven_at = ifnull(token_first_proven_at, ?1),
+               token_refused_since = NULL";
+    transaction.execute(sql, [now.0]).map(drop)
+}
+
+/// Another token is in use from now on.
+///
+/// # Errors
+/// The state cannot be written.
+pub(super) fn forget_proof(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("UPDATE health SET token_first_proven_at = NULL", []).map(drop)
+}
+
+/// Managing begins: what failed before is over.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn begin_health(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<()> {
+    let sql = "UPDATE health SET managed_since = ?1, failing_since = NULL, failing_count = 0, failing_why = '',
+               everybody_exit = NULL, last_source = ''";
+    transaction.execute(sql, [now.0])?;
+    note_proof(transaction, now)
+}
+
+/// Whether anybody was ever provisioned.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn was_ever_provisioned(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT links_made > 0 FROM counts", [], |row| row.get(0))
+}
+
+/// An account that carries a directory id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unmanaged {
+    /// The account.
+    pub scim_id: ScimId,
+    /// The directory id that it carries.
+    pub directory_id: DirectoryId,
+    /// The username that it carries.
+    pub username: Option<UserName>,
+}
+
+/// Notes the accounts that carry a directory id and are linked to nobody: all that there are.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn replace_unmanaged(transaction: &Transaction<'_>, found: &[Unmanaged], now: Moment) -> rusqlite::Result<()> {
+    transaction.execute("CREATE TEMP TABLE before AS SELECT scim_id, since FROM unmanaged", [])?;
+    transaction.execute("DELETE FROM unmanaged", [])?;
+    let mut insert = transaction.prepare(
+        "INSERT INTO unmanaged (scim_id, directory_id, username, since)
+         VALUES (?1, ?2, ?3, ifnull((SELECT since FROM temp.before WHERE scim_id = ?1), ?4)) ON CONFLICT DO NOTHING",
+    )?;
+    for one in found {
+        let username = one.username.as_ref().map(UserName::as_str);
+        insert.execute((one.scim_id.as_str(), one.directory_id.as_str(), username, now.0))?;
+    }
+    drop(insert);
+    transaction.execute_batch("DROP TABLE temp.before")
+}
+
+/// Those that are still linked to nobody, by username.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn unmanaged(connection: &Connection) -> rusqlite::Result<Vec<OutstandingUser>> {
+    connection
+        .prepare(
+            "SELECT scim_id, directory_id, username, since FROM unmanaged u
+             WHERE NOT EXISTS (SELECT 1 FROM links l WHERE l.scim_id = u.scim_id) ORDER BY username, directory_id",
+        )?
+        .query_map([], |row| {
+            let id = DirectoryId::new(row.get_ref(1)?.as_str()?);
+            let username = row.get_ref(2)?.as_str_or_null()?.map(UserName::of_account);
+            let mut entry =
+                OutstandingUser::new(OutstandingKind::Drift, Some(&id), username.as_ref(), AccountState::Unmanaged)
+                    .account(&ScimId::new(row.get_ref(0)?.as_str()?));
+            entry.since = Some(Moment(row.get(3)?));
+            Ok(entry)
+        })?
+        .collect()
+}
