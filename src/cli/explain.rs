@@ -87,13 +87,12 @@ fn gather(
     };
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
     let last_line = store::history(reader, &id)?.pop();
-    let last_event = last_line.as_ref().map(|line| event_text(line).trim_end().to_owned());
     let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
     let protects = |name: &UserName| settings.scope.protects(name.as_str());
     let names = [link.as_ref().map(|link| link.user_name.clone()), directory_name];
     Ok(Facts {
         protected: names.iter().flatten().any(protects),
-        username: names.into_iter().flatten().next().or_else(|| logged_name(&last_line?)),
+        username: names.into_iter().flatten().next().or_else(|| logged_name(last_line.as_ref()?)),
         id,
         export,
         groups: settings.scope.groups().map(str::to_owned).collect(),
@@ -102,7 +101,7 @@ fn gather(
         outstanding,
         hold,
         in_doubt_since: in_doubt.map(|intent| intent.stored_at),
-        last_event,
+        last_event: last_line.map(|line| event_text(&line).trim_end().to_owned()),
         active: installation.active,
     })
 }
