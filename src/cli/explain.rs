@@ -1,10 +1,12 @@
 //! `explain USER`: why this user is, or is not, in Rhombus, step by step. Off line; it changes nothing.
 
 use super::{Arguments, Output};
-use crate::cycle::{CompareError, find_user, look_for};
+use crate::cycle::{CompareError, Compared, find_user, look_for};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Change, Clock, Exit, OutstandingKind, OutstandingUser, UserName, chain};
+use crate::model::{
+    Change, Clock, DirectoryId, Exit, HoldId, OutstandingKind, OutstandingUser, ProvisionedUser, UserName, chain,
+};
 use crate::preview::plan_of;
 use crate::process::SystemClock;
 use crate::report::{ExportFacts, Facts, event_text, explain, explain_document};
@@ -57,7 +59,6 @@ fn gather(
             Failure::new(Exit::Failed, format!("nobody is known by `{}`", crate::model::clean(user)), Some(hint))
         })?,
     };
-    let link = store::link_by_id(reader, &id)?;
     let (mut change, mut outstanding, mut hold) = (None, Vec::new(), None);
     if let Some((compared, of_plan)) = planned {
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
@@ -72,18 +73,11 @@ fn gather(
             };
             outstanding.extend(store::outstanding(reader)?.into_iter().filter(waits));
         }
-        // What only a plan showed cannot be approved.
-        let held = compared.plan.held().iter().find(|change| change.is_about(&id)).map(Change::key);
-        if let (Some(key), Some(current)) = (held, store::current_hold(reader)?) {
-            let stored = store::held_of(reader, &current)?.unwrap_or_default();
-            hold = stored.iter().any(|(stored, _)| *stored == key).then_some(current);
-        }
+        hold = hold_of(reader, &compared, &id)?;
     }
-    // An account that waits for a decision is this user's as much as that of the id before.
-    let former_id = outstanding.iter().find_map(|entry| entry.former_id.clone()).filter(|_| link.is_none());
-    let link = match former_id {
-        Some(former_id) => store::link_by_id(reader, &former_id)?,
-        None => link,
+    let link = match store::link_by_id(reader, &id)? {
+        Some(link) => Some(link),
+        None => formerly_linked(reader, &outstanding)?,
     };
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
     let last_line = store::history(reader, &id)?.pop();
@@ -110,4 +104,20 @@ fn gather(
 fn logged_name(line: &str) -> Option<UserName> {
     let event: serde_json::Value = serde_json::from_str(line).ok()?;
     event["resource"]["username"].as_str().map(UserName::of_account)
+}
+
+/// The link of a user whom the directory has under another id by now.
+fn formerly_linked(reader: &Connection, outstanding: &[OutstandingUser]) -> rusqlite::Result<Option<ProvisionedUser>> {
+    match outstanding.iter().find_map(|entry| entry.former_id.as_ref()) {
+        Some(former_id) => store::link_by_id(reader, former_id),
+        None => Ok(None),
+    }
+}
+
+/// The hold by which this user's change can be approved; none for what only a plan showed.
+fn hold_of(reader: &Connection, compared: &Compared, id: &DirectoryId) -> rusqlite::Result<Option<HoldId>> {
+    let held = compared.plan.held().iter().find(|change| change.is_about(id)).map(Change::key);
+    let (Some(key), Some(current)) = (held, store::current_hold(reader)?) else { return Ok(None) };
+    let stored = store::held_of(reader, &current)?.unwrap_or_default();
+    Ok(stored.iter().any(|(stored, _)| *stored == key).then_some(current))
 }

@@ -207,7 +207,7 @@ fn an_account_that_is_not_linked_so_any_more_does_not_move() {
     let mut state = store::open(&run.path("state.db"), Access::Write).expect("the state opens");
     let transaction = state.transaction().expect("a transaction");
     let (by, now) = (Initiator::System, Moment(1));
-    let mut relink = |id: &str, scim_id: &str| {
+    let relink = |id: &str, scim_id: &str| {
         store::relink(&transaction, &DirectoryId::new(id), &ScimId::new(scim_id), &by, now).expect("the state")
     };
     assert_eq!(relink("7", "unknown"), Relink::NotHeld);

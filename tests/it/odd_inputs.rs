@@ -224,7 +224,7 @@ fn look_alikes_are_different_users() {
 
 #[test]
 fn a_username_that_is_used_again_waits_for_the_removal() {
-    let said = plan("a a@x.example", &array("b A@x.example|z z@x.example"));
+    let said = plan("a a@x.example Ann", &array("b A@x.example Ben|z z@x.example"));
     assert_eq!(said, "delete a (missing from the export) | create b after a");
     let run = InProcess::new();
     run.run_whole("a a@x.example A|z z@x.example Z");

@@ -51,6 +51,19 @@ impl Oracle<'_> {
         })
     }
 
+    /// The record of the user of a link whose id no record has, under another id.
+    fn moved(&self, row: &Row) -> Option<&Record> {
+        let absent = !self.case.records.iter().any(|record| record.id == row.id);
+        self.case.records.iter().find(|record| {
+            absent
+                && !self.unusable(record)
+                && !self.case.rows.iter().any(|row| row.id == record.id)
+                && folded(NAMES[record.name]) == folded(NAMES[row.name])
+                && (GIVEN[record.given].is_none_or(|given| given == GIVEN[row.given].unwrap_or_default())
+                    || [(1, 2), (2, 1), (4, 5), (5, 4)].contains(&(record.id, row.id)))
+        })
+    }
+
     pub(super) fn judge(&self, plan: &ApprovedPlan) -> Result<(), String> {
         let ledger = self.case.ledger();
         let changes: Vec<_> = plan.changes().collect();
@@ -76,6 +89,11 @@ impl Oracle<'_> {
                         .any(|record| self.wanted(record))
                         .then_some(())
                         .ok_or(format!("{id} is not wanted"))?;
+                    let known = |row: &&Row| self.moved(row).is_some_and(|record| IDS[record.id] == id);
+                    match self.case.rows.iter().find(known) {
+                        None => {}
+                        Some(row) => return Err(format!("{id} is {} under another id, and created", IDS[row.id])),
+                    }
                     let holder = self.case.rows.iter().find(|row| folded(NAMES[row.name]) == user.user_name.folded());
                     let freed = holder.is_none_or(|holder| {
                         after_removal_of.as_ref().is_some_and(|after| after.as_str() == IDS[holder.id])
@@ -87,6 +105,13 @@ impl Oracle<'_> {
                 }
                 Change::Update { user_name, .. } => {
                     let row = row.ok_or(format!("{id} is not ours"))?;
+                    let lost = |field: &rhombus_sync::model::Field| {
+                        field.from.as_deref() == GIVEN[3] && [GIVEN[4], GIVEN[5]].contains(&field.to.as_deref())
+                    };
+                    let approved = ledger.approved.contains(&change.key());
+                    if !approved && change.fields().iter().any(lost) {
+                        return Err(format!("{id} loses letters"));
+                    }
                     let named = change.fields().iter().any(|field| field.name == FieldName::UserName);
                     (!named && user_name.as_str() == NAMES[row.name]).then_some(()).ok_or(format!("P5: {id}"))?;
                     records
@@ -107,6 +132,8 @@ impl Oracle<'_> {
 
     fn removal(&self, row: &Row, records: &[&Record], cause: Cause, approved: bool) -> Result<(), String> {
         let id = IDS[row.id];
+        let moved = self.moved(row).map(|record| [record]);
+        let records = moved.as_ref().map_or(records, |moved| &moved[..]);
         if self.case.clock_is_wrong {
             return Err(format!("{id} is removed while the clock is wrong"));
         }
