@@ -106,8 +106,7 @@ impl From<CompareError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let hint = "look at [rhombus] ca_file and proxy; without ca-certificates on the system, https cannot be proven";
-        Self { exit: Exit::Misconfigured, hint: Some(hint.to_owned()), error: chain(&error) }
+        Self { exit: Exit::Misconfigured, hint: Some(error.hint()), error: chain(&error) }
     }
 }
 

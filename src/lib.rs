@@ -13,6 +13,7 @@ pub mod event;
 mod failure;
 pub mod folder;
 pub mod health;
+mod hints;
 pub mod http;
 mod logs;
 pub mod model;

@@ -9,6 +9,8 @@ pub enum RetryAfter {
     Seconds(u32),
     /// At this time on its clock.
     At(Moment),
+    /// It wants to be left alone, in words that say no time.
+    Unreadable,
 }
 
 /// An answer whose header arrived.
@@ -18,7 +20,7 @@ pub struct Answer {
     pub status: u16,
     /// The body, or why it did not arrive completely.
     pub body: Result<Vec<u8>, String>,
-    /// `Retry-After`, if it is valid.
+    /// `Retry-After`, if there is one.
     pub retry_after: Option<RetryAfter>,
     /// `Date`, if it is valid.
     pub date: Option<Moment>,
@@ -50,7 +52,7 @@ pub enum Outcome {
     Forbidden,
     /// 405 or 501: the endpoint does not support this request.
     NotSupported,
-    /// 429, with the time to retry; nothing was done.
+    /// 421, 425, 429, or a 403 that says when to retry; nothing was done.
     Throttled(Option<RetryAfter>),
     /// Any other 4xx: this user is rejected.
     Rejected,
@@ -58,7 +60,7 @@ pub enum Outcome {
     Redirected,
     /// The request was certainly not sent.
     NotSent,
-    /// It may have been done: connection cut, timeout, 5xx, or an answer that cannot be read.
+    /// It may have been done: connection cut, timeout, 408, 5xx, or an answer that cannot be read.
     Unknown(Option<RetryAfter>),
 }
 
@@ -89,9 +91,12 @@ const fn reason_phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         409 => "Conflict",
         413 => "Content Too Large",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
+        425 => "Too Early",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
         501 => "Not Implemented",
@@ -119,11 +124,15 @@ pub fn judge(answer: &Result<Answer, CallError>) -> Judged {
         200..=299 => Outcome::Accepted,
         300..=399 => Outcome::Redirected,
         401 => Outcome::Unauthorized,
+        // Some rate limits answer 403; a token that is refused is not told when to come back.
+        403 if answer.retry_after.is_some() => Outcome::Throttled(answer.retry_after),
         403 => Outcome::Forbidden,
         404 => Outcome::NotFound,
         405 | 501 => Outcome::NotSupported,
         409 => Outcome::Conflict,
-        429 => Outcome::Throttled(answer.retry_after),
+        421 | 425 | 429 => Outcome::Throttled(answer.retry_after),
+        // The server may have read all of it before it gave up (RFC 9110, section 15.5.9).
+        408 => Outcome::Unknown(answer.retry_after),
         400..=499 => Outcome::Rejected,
         _ => Outcome::Unknown(answer.retry_after),
     };
@@ -200,5 +209,33 @@ impl Judged {
     pub fn said(details: &str) -> Self {
         let response = Response { details: details.to_owned(), ..Response::default() };
         Self { outcome: Outcome::Accepted, response, reason: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, retry_after: Option<RetryAfter>, expected: Outcome) {
+        let answer = Answer { status, body: Ok(Vec::new()), retry_after, date: None };
+        assert_eq!(judge(&Ok(answer)).outcome, expected, "{status} {retry_after:?}");
+    }
+
+    #[test]
+    fn what_says_not_now_is_not_a_rejection() {
+        let minute = Some(RetryAfter::Seconds(60));
+        check(408, None, Outcome::Unknown(None));
+        check(503, minute, Outcome::Unknown(minute));
+        for status in [421, 425, 429] {
+            check(status, None, Outcome::Throttled(None));
+            check(status, minute, Outcome::Throttled(minute));
+        }
+        check(403, None, Outcome::Forbidden);
+        check(403, minute, Outcome::Throttled(minute));
+        check(403, Some(RetryAfter::Unreadable), Outcome::Throttled(Some(RetryAfter::Unreadable)));
+        for status in [400, 410, 422, 426, 451] {
+            check(status, minute, Outcome::Rejected);
+        }
     }
 }

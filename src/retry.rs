@@ -12,6 +12,9 @@ pub const UNANSWERED_IN_A_ROW_DOUBTED: u32 = 10;
 /// Unanswered users in a row that end the cycle whatever a list says: the endpoint is down for changes.
 pub const UNANSWERED_IN_A_ROW_MAX: u32 = 30;
 
+/// The wait if a `Retry-After` says no time.
+pub const UNREADABLE_WAIT: Duration = Duration::from_seconds(30);
+
 /// The first pause, before jitter, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 200;
 /// The longest pause, in milliseconds.
@@ -50,6 +53,7 @@ pub fn next_try_soon(attempts: u32, now: Moment) -> Moment {
 pub fn instant(retry_after: RetryAfter, now: Moment) -> Moment {
     match retry_after {
         RetryAfter::Seconds(seconds) => now.plus(Duration::from_seconds(seconds)),
+        RetryAfter::Unreadable => now.plus(UNREADABLE_WAIT),
         RetryAfter::At(at) => at.min(now.plus(Duration::from_seconds(86_400))),
     }
 }

@@ -61,15 +61,18 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
 
 fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
     if let Some(base_url) = &rhombus.base_url {
-        address(base_url)?;
+        let reach = address(base_url)?;
+        if reach == Reach::Loopback && rhombus.proxy.is_some() {
+            return Err(Fault::plain(
+                "[rhombus] proxy cannot reach base_url, which is on loopback; remove one of them",
+            ));
+        }
         if rhombus.token_file.is_none() && rhombus.token_credential.is_none() {
             return Err(Fault::plain("[rhombus] token_file (or token_credential) is missing"));
         }
     }
-    if let Some(proxy) = &rhombus.proxy
-        && reqwest::Url::parse(proxy).is_err()
-    {
-        return Err(Fault::plain("[rhombus] proxy is no address"));
+    if let Some(text) = &rhombus.proxy {
+        proxy(text)?;
     }
     if rhombus.token_file.is_some() && rhombus.token_credential.is_some() {
         return Err(Fault::plain("[rhombus] has both token_file and token_credential"));
@@ -91,7 +94,14 @@ fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
     Ok(())
 }
 
-fn address(text: &str) -> Result<(), Fault> {
+/// Where an address leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    Loopback,
+    Network,
+}
+
+fn address(text: &str) -> Result<Reach, Fault> {
     let Ok(url) = reqwest::Url::parse(text) else { return Err(Fault::plain("[rhombus] base_url is no address")) };
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -101,5 +111,12 @@ fn address(text: &str) -> Result<(), Fault> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return Err(Fault::plain("[rhombus] base_url must not carry a user, a query or a fragment"));
     }
-    Ok(())
+    Ok(if loopback { Reach::Loopback } else { Reach::Network })
+}
+
+/// A scheme that the client does not know would be passed over, and the token would go out without the proxy.
+fn proxy(text: &str) -> Result<(), Fault> {
+    let url = reqwest::Url::parse(text).ok();
+    let usable = url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
+    if usable { Ok(()) } else { Err(Fault::plain("[rhombus] proxy is not http:// or https:// with a host")) }
 }

@@ -19,6 +19,9 @@ const CONNECT_SECONDS_MAX: u64 = 10;
 /// The longest `Retry-After` that is believed, in seconds: a day.
 const RETRY_AFTER_SECONDS_MAX: u64 = 86_400;
 
+/// The first byte of a certificate in DER.
+const DER_SEQUENCE: u8 = 0x30;
+
 /// What a client is built from.
 pub struct ClientSettings {
     /// The base URL, without a slash at its end.
@@ -47,6 +50,23 @@ pub enum ClientError {
     /// Any other cause, such as a bad proxy URL.
     #[error("cannot build the HTTP client: {0}")]
     Other(String),
+}
+
+impl ClientError {
+    /// How the reader can mend it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Authority { path, .. } => format!(
+                "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`); `openssl x509 -inform der -in {} -out ca.pem` \
+                 makes it of DER",
+                path.display()
+            ),
+            Self::Other(_) => {
+                "look at [rhombus] proxy; without ca-certificates on the system, https cannot be proven".to_owned()
+            }
+        }
+    }
 }
 
 /// A client of one endpoint. Connection pool and trust store are built at the first request.
@@ -210,19 +230,28 @@ fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
 }
 
 fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
-    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
-    if found.is_empty() { Err("it contains no certificate".to_owned()) } else { Ok(found) }
+    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+    let pem = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
+    let found = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| error.to_string())?;
+    match pem.first() {
+        _ if !found.is_empty() => Ok(found),
+        Some(&DER_SEQUENCE) => Err("it is in DER format, not PEM".to_owned()),
+        Some(_) | None => Err("it contains no certificate".to_owned()),
+    }
 }
 
-/// Seconds or an HTTP date (RFC 9110, section 10.2.3); anything else counts as absent.
+/// Seconds, a fraction of them counted up, or an HTTP date (RFC 9110, section 10.2.3). Anything else is still a wish to be
+/// left alone.
 fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-        let seconds = text.parse::<u64>().unwrap_or(u64::MAX).min(RETRY_AFTER_SECONDS_MAX);
+    let text = headers.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(whole) && is_number(fraction) {
+        let begun = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+        let seconds = whole.parse::<u64>().unwrap_or(u64::MAX).saturating_add(begun).min(RETRY_AFTER_SECONDS_MAX);
         return Some(RetryAfter::Seconds(u32::try_from(seconds).unwrap_or(0)));
     }
-    http_date(text).map(RetryAfter::At)
+    Some(http_date(text).map_or(RetryAfter::Unreadable, RetryAfter::At))
 }
 
 fn date(headers: &HeaderMap) -> Option<Moment> {
@@ -253,6 +282,29 @@ mod tests {
             assert!(cleaned.contains(MASK) && !shown.contains("ANARY"), "{cleaned}");
         }
         assert_eq!(without_secret(r#"{"detail":"C:\\temp \u0043"}"#, secret), None);
+    }
+
+    #[test]
+    fn retry_after_is_read_as_a_wish_to_wait_however_it_is_written() {
+        for (text, expected) in [
+            ("300", RetryAfter::Seconds(300)),
+            (" 0 ", RetryAfter::Seconds(0)),
+            ("299.997", RetryAfter::Seconds(300)),
+            ("0.5", RetryAfter::Seconds(1)),
+            ("7.00", RetryAfter::Seconds(7)),
+            ("99999999999999999999999", RetryAfter::Seconds(86_400)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", RetryAfter::At(Moment(784_111_777_000))),
+            ("120s", RetryAfter::Unreadable),
+            ("-1", RetryAfter::Unreadable),
+            ("1.", RetryAfter::Unreadable),
+            ("1.2.3", RetryAfter::Unreadable),
+            ("Infinity", RetryAfter::Unreadable),
+            ("", RetryAfter::Unreadable),
+        ] {
+            let headers = [(RETRY_AFTER, HeaderValue::from_static(text))].into_iter().collect();
+            assert_eq!(retry_after(&headers), Some(expected), "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]

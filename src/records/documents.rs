@@ -1,5 +1,6 @@
 //! Walks JSON arrays and pages member by member, so that a page may be larger than the window.
 
+use super::parts::{after_comma, key_and_value, prefix};
 use super::{Progress, RecordsError, TakeRecord, Window, json_fault};
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -32,6 +33,11 @@ pub const JUMPCLOUD_PAGE: PageShape =
 /// A SCIM ListResponse (RFC 7644, section 3.4.2).
 pub const SCIM_LIST: PageShape =
     PageShape { records: Cow::Borrowed("Resources"), total: "totalResults", documents: Shape::OnePage };
+
+/// The member by which a page of a SCIM list names the next one (RFC 9865, section 2).
+const NEXT_CURSOR: &str = "nextCursor";
+/// The longest cursor, in bytes: it must fit into an address.
+const CURSOR_BYTES_MAX: usize = 4096;
 
 /// Members by which a page announces another one.
 const NEXT_PAGE: [&str; 2] = ["@odata.nextLink", "nextPageToken"];
@@ -75,6 +81,7 @@ pub struct Documents {
     page_count: u64,
     totals: Vec<u64>,
     records_count: u64,
+    next_cursor: Option<String>,
 }
 
 /// Summary of a stream of documents.
@@ -84,6 +91,8 @@ pub struct DocumentsRead {
     pub records_count: u64,
     /// The total of each page that has one.
     pub totals: Vec<u64>,
+    /// The cursor of the next page of a SCIM list; `None` on the last page, or if pages go by index.
+    pub next_cursor: Option<String>,
     /// Whether one closed document encloses everything, so that nothing can be missing at its end.
     pub closed: bool,
 }
@@ -107,6 +116,7 @@ impl Documents {
             page_count: 0,
             totals: Vec::new(),
             records_count: 0,
+            next_cursor: None,
         }
     }
 
@@ -140,11 +150,21 @@ impl Documents {
         let alone = self.page_count == 1 && !self.totals.is_empty();
         let one_object = self.shape.documents == Shape::Wrapper;
         let closed = self.elements != Elements::Pages || self.in_array || alone || one_object;
-        DocumentsRead { records_count: self.records_count, totals: self.totals, closed }
+        let (records_count, totals, next_cursor) = (self.records_count, self.totals, self.next_cursor);
+        DocumentsRead { records_count, totals, next_cursor, closed }
+    }
+
+    /// The first total that was announced so far.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.totals.first().copied()
     }
 
     fn step(&mut self, text: &str, ended: bool, record: &mut TakeRecord<'_>) -> Result<Step, Cow<'static, str>> {
-        let rest = text.trim_start_matches([' ', '\t', '\r', '\n']);
+        // RFC 8259, section 8.1: a byte order mark may be ignored. An export's is passed over before it gets here.
+        let marked = self.at == At::Start && self.shape.documents == Shape::OnePage;
+        let unmarked = if marked { text.trim_start_matches('\u{feff}') } else { text };
+        let rest = unmarked.trim_start_matches([' ', '\t', '\r', '\n']);
         let space = text.len() - rest.len();
         let Some(next) = rest.bytes().next() else {
             return Ok(if ended && self.at == At::Tail { Step::Finished } else { Step::Hungry });
@@ -181,7 +201,8 @@ impl Documents {
                 self.at = At::Outer { first: true };
                 Ok(Step::Advanced(1))
             }
-            b'{' if self.shape.documents == Shape::Wrapper => {
+            // Whether it is a page shows at its end: what stands before the records may be long.
+            b'{' if self.shape.documents != Shape::ArrayOrPages => {
                 self.elements = Elements::Pages;
                 self.open_page();
                 Ok(Step::Advanced(1))
@@ -282,6 +303,7 @@ impl Documents {
             if !self.page_has_records && !may_lack_records {
                 return Err(match self.shape.documents {
                     Shape::Wrapper => format!("an object without an array `{}`", self.shape.records).into(),
+                    Shape::OnePage if self.totals.is_empty() => "an object that is not a page".into(),
                     Shape::ArrayOrPages | Shape::OnePage => format!("a page without `{}`", self.shape.records).into(),
                 });
             }
@@ -304,6 +326,15 @@ impl Documents {
             };
             self.totals.push(total);
             count
+        } else if self.shape.documents == Shape::OnePage && key.eq_ignore_ascii_case(NEXT_CURSOR) {
+            let Some((cursor, count)) = prefix::<serde_json::Value>(value, ended, "not valid JSON")? else {
+                return Ok(Step::Hungry);
+            };
+            self.next_cursor = cursor.as_str().filter(|cursor| !cursor.is_empty()).map(str::to_owned);
+            if self.next_cursor.as_ref().is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX) {
+                return Err("a cursor that is longer than 4 KiB".into());
+            }
+            count
         } else {
             let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "not valid JSON")? else {
                 return Ok(Step::Hungry);
@@ -317,31 +348,6 @@ impl Documents {
         self.at = At::Page { first: false };
         Ok(Step::Advanced(before + count))
     }
-}
-
-fn after_comma(rest: &str, next: u8, first: bool) -> Result<Option<(&str, usize)>, Cow<'static, str>> {
-    if first {
-        return Ok(Some((rest, 0)));
-    }
-    if next != b',' {
-        return Err("a comma is missing".into());
-    }
-    let after = rest[1..].trim_start_matches([' ', '\t', '\r', '\n']);
-    Ok((!after.is_empty()).then_some((after, rest.len() - after.len())))
-}
-
-/// The key at the start of a text, and the text from its value's first byte on; `None` if more text is needed.
-fn key_and_value(rest: &str) -> Result<Option<(Cow<'_, str>, &str)>, Cow<'static, str>> {
-    if !rest.starts_with('"') {
-        return Err("a key is missing".into());
-    }
-    let Some((key, count)) = prefix::<Cow<'_, str>>(rest, true, "not valid JSON")? else { return Ok(None) };
-    let after = rest[count..].trim_start_matches([' ', '\t', '\r', '\n']);
-    let Some(value) = after.strip_prefix(':') else {
-        return if after.is_empty() { Ok(None) } else { Err("a colon is missing".into()) };
-    };
-    let value = value.trim_start_matches([' ', '\t', '\r', '\n']);
-    Ok((!value.is_empty()).then_some((key, value)))
 }
 
 /// Whether a text begins with a page.
@@ -372,24 +378,6 @@ fn looks_like(rest: &str, shape: &PageShape) -> Result<Option<Elements>, Cow<'st
         }
         let Some((_, count)) = prefix::<IgnoredAny>(value, false, "not valid JSON")? else { return Ok(None) };
         rest = value[count..].trim_start_matches([' ', '\t', '\r', '\n', ',']);
-    }
-}
-
-/// Parses one value at the start of a text; `None` if the value may continue.
-fn prefix<'a, T: serde::Deserialize<'a>>(
-    text: &'a str,
-    ended: bool,
-    fault: &'static str,
-) -> Result<Option<(T, usize)>, Cow<'static, str>> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<T>();
-    match values.next() {
-        Some(Ok(value)) => {
-            let count = values.byte_offset();
-            Ok((ended || count < text.len()).then_some((value, count)))
-        }
-        Some(Err(error)) if error.is_eof() => Ok(None),
-        Some(Err(_)) => Err(fault.into()),
-        None => Ok(None),
     }
 }
 

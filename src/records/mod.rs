@@ -2,12 +2,15 @@
 //!
 //! A [`Window`] holds what has arrived and is not used yet, filled in place or block by block. [`Documents`] walks JSON
 //! arrays and pages, [`lines`] walks NDJSON. Both call back for each record with the text from its first byte on, and
-//! learn how long the record was: serde_json thus parses each byte once, and only the window is held. What a record
-//! means is up to the caller.
+//! learn how long the record was: serde_json thus parses each byte once, and only the window is held. Before a SCIM list
+//! goes a [`Sieve`], because an account may hold more than the window. What a record means is up to the caller.
 
 mod documents;
+mod parts;
+mod sieve;
 
 pub use documents::{Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, SCIM_LIST, Shape};
+pub use sieve::Sieve;
 
 use std::borrow::Cow;
 

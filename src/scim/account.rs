@@ -45,7 +45,7 @@ impl Account {
 }
 
 /// A member by its name, in any letter case.
-pub(super) fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
     members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
 }
 

@@ -4,23 +4,28 @@
 //! leave them out, or answer nonsense).
 
 mod account;
+mod listing;
+mod pages;
+mod patience;
 mod rate_limit;
+mod resource;
 mod wire;
 
 pub use account::Account;
+pub use listing::{Listing, Next, Page};
 pub use rate_limit::{Permit, RateLimit};
 
 use crate::http::{Method, Request, Take, Transport};
 use crate::model::{DesiredUser, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
-use crate::records::{Documents, Progress, SCIM_LIST, Window};
+use pages::CountAsked;
+use patience::Patience;
+use resource::Resource;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-/// Accounts per page.
-const PAGE_COUNT: usize = 100;
-/// Most pages in a list.
-const PAGES_MAX: usize = 100_000;
+/// RFC 8259, section 8.1: a reader may ignore it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A SCIM endpoint.
 pub struct ScimTarget<T> {
@@ -29,6 +34,8 @@ pub struct ScimTarget<T> {
     update_method: UpdateMethod,
     date: Cell<Option<Moment>>,
     not_supported: RefCell<BTreeSet<Method>>,
+    patience: Patience,
+    count_asked: Cell<CountAsked>,
 }
 
 /// An update of names.
@@ -63,20 +70,19 @@ pub struct Read<V> {
     pub judged: Judged,
 }
 
-/// Summary of one page of a list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Page {
-    /// Number of accounts on the page.
-    pub count: usize,
-    /// `totalResults`, if the endpoint shows it.
-    pub total: Option<u64>,
-}
-
 impl<T: Transport> ScimTarget<T> {
     /// An endpoint behind a transport.
     #[must_use]
     pub fn new(transport: T, rate_limit: RateLimit, update_method: UpdateMethod) -> Self {
-        Self { transport, rate_limit, update_method, date: Cell::new(None), not_supported: RefCell::default() }
+        Self {
+            transport,
+            rate_limit,
+            update_method,
+            date: Cell::new(None),
+            not_supported: RefCell::default(),
+            patience: Patience::default(),
+            count_asked: Cell::default(),
+        }
     }
 
     /// Waits until a request may be sent.
@@ -106,7 +112,17 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
-        let answer = self.transport.call(request, take).await;
+        let mut answer = self.transport.call(request, take).await;
+        match &mut answer {
+            Ok(Answer { status: 200..=299, .. }) => self.patience.renew(),
+            Ok(Answer { retry_after: Some(retry_after), .. }) => *retry_after = self.patience.read(*retry_after),
+            Ok(Answer { retry_after: None, .. }) | Err(_) => {}
+        }
+        if let Ok(Answer { body: Ok(body), .. }) = &mut answer
+            && body.starts_with(BYTE_ORDER_MARK)
+        {
+            body.drain(..BYTE_ORDER_MARK.len());
+        }
         if let Ok(Answer { date: Some(date), .. }) = &answer {
             self.date.set(Some(*date));
         }
@@ -120,84 +136,6 @@ impl<T: Transport> ScimTarget<T> {
     pub async fn read(&self, id: &ScimId, _permit: Permit<'_>) -> Read<Account> {
         let answer = self.send(Method::Get, wire::user(id), None).await;
         account_of(&answer)
-    }
-
-    /// Reads the accounts that a filter for one username returns, and whether those are all of them. The caller checks
-    /// who they are.
-    pub async fn filter(&self, name: &str, permit: Permit<'_>) -> Read<(Vec<Account>, bool)> {
-        let (mut accounts, mut more) = (Vec::new(), false);
-        let mut take = |account| match accounts.len() {
-            0..PAGE_COUNT => accounts.push(account),
-            _ => more = true,
-        };
-        let page = self.page(wire::filter(name, PAGE_COUNT), &mut take, permit).await;
-        let value = page.value.map(|page| {
-            let more = more || page.total.is_some_and(|total| total > accounts.len() as u64);
-            (accounts, !more)
-        });
-        Read { value, judged: page.judged }
-    }
-
-    /// Reads one page of the list and passes on each of its accounts.
-    pub async fn list_page(&self, start: usize, each: &mut dyn FnMut(Account), permit: Permit<'_>) -> Read<Page> {
-        self.page(wire::list(start, PAGE_COUNT), each, permit).await
-    }
-
-    /// Start of the next page; `None` at the end of the list (RFC 7644, section 3.4.2.4). A page without new ids ends
-    /// it: totals are not trusted.
-    #[must_use]
-    pub fn next_start(start: usize, page: &Page, new_count: usize) -> Option<usize> {
-        (new_count > 0 && start / PAGE_COUNT < PAGES_MAX).then_some(start + page.count)
-    }
-
-    async fn page(&self, target: String, each: &mut dyn FnMut(Account), _permit: Permit<'_>) -> Read<Page> {
-        let mut window = Window::default();
-        let mut documents = Documents::new(SCIM_LIST);
-        let mut count = 0;
-        let mut take_record = |text: &str| {
-            let mut values =
-                serde_json::Deserializer::from_str(text).into_iter::<serde_json::Map<String, serde_json::Value>>();
-            let Some(value) = values.next() else { return Ok(0) };
-            let (mut members, used) = (value?, values.byte_offset());
-            if let Some(cleaned) = self.transport.without_secret(&text[..used]) {
-                members = serde_json::from_str(&cleaned)?;
-            }
-            count += 1;
-            each(Account::from_members(members));
-            Ok(used)
-        };
-        let mut stream = |mut bytes: &[u8]| -> Result<(), String> {
-            while !bytes.is_empty() {
-                let room = window.spare().map_err(|error| error.to_string())?;
-                let length = room.len().min(bytes.len());
-                room[..length].copy_from_slice(&bytes[..length]);
-                window.filled(length);
-                bytes = &bytes[length..];
-                documents.advance(&mut window, &mut take_record).map_err(|error| error.to_string())?;
-            }
-            Ok(())
-        };
-        let request = Request { method: Method::Get, target, body: None };
-        let answer = self.call(&request, Take::Stream(&mut stream)).await;
-        let mut judged = judge(&answer);
-        if judged.outcome != Outcome::Accepted {
-            return Read { value: None, judged };
-        }
-        let body = answer.map_err(|error| error.to_string()).and_then(|answer| answer.body);
-        window.filled(0);
-        let end =
-            body.and_then(|_| documents.advance(&mut window, &mut take_record).map_err(|error| error.to_string()));
-        match end {
-            Ok(Progress::Done) => {
-                let total = documents.finish().totals.first().copied();
-                Read { value: Some(Page { count, total }), judged }
-            }
-            Ok(Progress::NeedsMore) => unreadable(judged, "it is truncated"),
-            Err(what) => {
-                judged.outcome = Outcome::Unknown(None);
-                unreadable(judged, &what)
-            }
-        }
     }
 
     /// Creates an account.
@@ -223,10 +161,10 @@ impl<T: Transport> ScimTarget<T> {
             }
             self.rate_limit.next().await;
         }
-        let change = |members: &mut serde_json::Map<String, serde_json::Value>| {
-            wire::lay_names(members, update.wanted);
+        let change = |resource: &mut Resource| {
+            resource.lay_names(update.wanted);
             if update.reactivate {
-                wire::set_active(members, true);
+                resource.set_active(true);
             }
         };
         self.put(update.id, update.user_name, permit, &change).await
@@ -241,7 +179,7 @@ impl<T: Transport> ScimTarget<T> {
             }
             self.rate_limit.next().await;
         }
-        self.put(id, user_name, permit, &|members| wire::set_active(members, false)).await
+        self.put(id, user_name, permit, &|resource| resource.set_active(false)).await
     }
 
     /// Deletes an account.
@@ -249,13 +187,13 @@ impl<T: Transport> ScimTarget<T> {
         judge(&self.send(Method::Delete, wire::user(id), None).await)
     }
 
-    /// PUT: reads, changes and sends the account back with what others set, without `meta` and unassigned values.
+    /// PUT: reads, changes and sends the account back with what others set.
     async fn put(
         &self,
         id: &ScimId,
         user_name: &UserName,
         _permit: &Permit<'_>,
-        change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>),
+        change: &dyn Fn(&mut Resource),
     ) -> Read<Account> {
         let answer = self.send(Method::Get, wire::user(id), None).await;
         let read = account_of(&answer);
@@ -267,9 +205,8 @@ impl<T: Transport> ScimTarget<T> {
             }
             return read;
         }
-        let members =
-            answer.ok().and_then(|answer| answer.body.ok()).and_then(|body| serde_json::from_slice(&body).ok());
-        let (Some(serde_json::Value::Object(mut members)), Some(account)) = (members, &read.value) else {
+        let resource = answer.ok().and_then(|answer| answer.body.ok()).and_then(|body| Resource::of(&body));
+        let Some((mut resource, account)) = resource else {
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
             return unreadable(judged, "could not read the account before the PUT");
         };
@@ -277,14 +214,21 @@ impl<T: Transport> ScimTarget<T> {
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
             return unreadable(judged, "Rhombus shows another account under this id");
         }
-        if !carries(account, user_name) {
+        if !carries(&account, user_name) {
             // Renamed since: the caller learns the new name, and nothing is sent.
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged.because(Mismatch::UserName) };
             return Read { judged, value: read.value };
         }
-        change(&mut members);
+        change(&mut resource);
+        let body = match resource.into_body() {
+            Ok(body) => body,
+            Err(error) => {
+                let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
+                return unreadable(judged, &format!("the account cannot be put back: {error}"));
+            }
+        };
         self.rate_limit.next().await;
-        account_of(&self.send(Method::Put, wire::user(id), Some(wire::put_body(members))).await)
+        account_of(&self.send(Method::Put, wire::user(id), Some(body)).await)
     }
 }
 

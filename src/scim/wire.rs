@@ -1,11 +1,10 @@
 //! What goes over the wire: paths and bodies (RFC 7644, section 3).
 
 use super::Update;
-use super::account::member;
 use crate::model::{DesiredUser, Names, ScimId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -16,14 +15,18 @@ pub(super) fn user(id: &ScimId) -> String {
     format!("/Users/{}", utf8_percent_encode(id.as_str(), ENCODED))
 }
 
-pub(super) fn list(start: usize, count: usize) -> String {
-    format!("/Users?startIndex={start}&count={count}")
+/// A page of the list, from a place that was said.
+pub(super) fn list(from: Option<(&str, &str)>, count: Option<usize>) -> String {
+    let from = from.map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, ENCODED)));
+    let count = count.map(|count| format!("count={count}"));
+    let query = from.into_iter().chain(count).collect::<Vec<_>>().join("&");
+    if query.is_empty() { "/Users".to_owned() } else { format!("/Users?{query}") }
 }
 
 /// A filter's value is a JSON string (RFC 7644, section 3.4.2.2); all of it is percent-encoded.
-pub(super) fn filter(name: &str, count: usize) -> String {
+pub(super) fn filter(name: &str) -> String {
     let filter = format!("userName eq {}", Value::from(name));
-    format!("/Users?filter={}&startIndex=1&count={count}", utf8_percent_encode(&filter, ENCODED))
+    format!("/Users?filter={}", utf8_percent_encode(&filter, ENCODED))
 }
 
 #[derive(Serialize)]
@@ -83,52 +86,4 @@ pub(super) fn patch_names(update: &Update<'_>) -> Vec<u8> {
 pub(super) fn patch_inactive() -> Vec<u8> {
     let operation = json!({"op": "replace", "path": "active", "value": false});
     json!({"schemas": [PATCH_SCHEMA], "Operations": [operation]}).to_string().into_bytes()
-}
-
-/// Sets the managed names of an account that a PUT is about to send back.
-pub(super) fn lay_names(members: &mut Map<String, Value>, wanted: &Names) {
-    let mut name = member(members, "name").and_then(Value::as_object).cloned().unwrap_or_default();
-    for (key, value) in [("givenName", &wanted.given), ("familyName", &wanted.family)] {
-        if let Some(value) = value.as_deref() {
-            name.retain(|present, _| !present.eq_ignore_ascii_case(key));
-            name.insert(key.to_owned(), value.into());
-        }
-    }
-    // A formatted name made of the old parts would contradict the new ones.
-    name.retain(|present, _| !present.eq_ignore_ascii_case("formatted"));
-    members.retain(|present, _| !present.eq_ignore_ascii_case("name"));
-    members.insert("name".to_owned(), name.into());
-}
-
-pub(super) fn set_active(members: &mut Map<String, Value>, active: bool) {
-    members.retain(|present, _| !present.eq_ignore_ascii_case("active"));
-    members.insert("active".to_owned(), active.into());
-}
-
-/// Drops `meta` and unassigned values: two servers of six refuse a PUT of what their own GET returned.
-pub(super) fn put_body(mut members: Map<String, Value>) -> Vec<u8> {
-    members.retain(|key, _| !key.eq_ignore_ascii_case("meta") && !key.eq_ignore_ascii_case("groups"));
-    let mut body = Value::Object(members);
-    without_unassigned(&mut body);
-    if body.get("schemas").is_none() {
-        body["schemas"] = json!([USER_SCHEMA]);
-    }
-    body.to_string().into_bytes()
-}
-
-/// Removes `null`, `""`, `[]` and `{}` (RFC 7643, section 2.5). True if nothing is left.
-fn without_unassigned(value: &mut Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(values) => {
-            values.retain_mut(|value| !without_unassigned(value));
-            values.is_empty()
-        }
-        Value::Object(members) => {
-            members.retain(|_, value| !without_unassigned(value));
-            members.is_empty()
-        }
-        Value::Bool(_) | Value::Number(_) => false,
-    }
 }

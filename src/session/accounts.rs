@@ -6,7 +6,7 @@ use super::talk::{End, Session};
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
 use crate::outcome::{Judged, Outcome};
-use crate::scim::{Account, carries};
+use crate::scim::{Account, Listing, carries};
 use crate::store;
 
 /// How many other accounts are read, from either end of the snapshot, before one list call decides.
@@ -115,7 +115,7 @@ impl<T: Transport> Session<'_, T> {
             let link = |id| self.state(store::link_by_scim_id(self.context.reader, id)).flatten();
             linked |= account.id.as_ref().and_then(link).is_some_and(|link| is_ours(&account, &link));
         };
-        match self.ask(async |permit| self.target().list_page(1, &mut look_at, permit).await).await {
+        match self.ask(async |permit| self.target().list_page(&Listing::default(), &mut look_at, permit).await).await {
             // It shows the one that is said to be gone: one of the two answers is wrong.
             Ok(_) if is_listed => return Witness::Unanswered,
             Ok(_) if linked => {

@@ -1,6 +1,7 @@
 //! The integration tests, one binary: in process against a fake Rhombus (`support::in_process`), or the real binary over
 //! real HTTP (`support::real_binary`).
 
+mod answers;
 mod binary;
 mod blocked;
 mod check;
@@ -10,6 +11,7 @@ mod exports;
 mod golden_plans;
 mod guard;
 mod half_truths;
+mod hints;
 mod hostile_endpoint;
 mod identity;
 mod layouts;

@@ -182,9 +182,16 @@ fn a_proxy_of_the_environment_is_ignored() {
     }
     assert_eq!(command.output().expect("it runs").status.code(), Some(0));
     assert_eq!((proxy.seen().len(), endpoint.seen().len() > 3), (0, true));
-    let desk = Desk::new(&endpoint.base_url, &format!("proxy = \"{address}\""));
-    assert_eq!(desk.reconcile().0, Some(0));
-    assert!(!proxy.seen().is_empty(), "one that is configured is used");
+    let proxy = Endpoint::start(|asked| asked.answer(407, "", ""));
+    let address = proxy.base_url.trim_end_matches("/scim/v2").to_owned();
+    let desk = Desk::new("https://rhombus.example/scim/v2", &format!("proxy = \"{address}\""));
+    assert_eq!(desk.reconcile().0, Some(1));
+    let seen = proxy.seen();
+    let asked = seen.first().map(String::as_str).unwrap_or_default();
+    assert!(
+        asked.starts_with("CONNECT rhombus.example:443 ") && !asked.contains(TOKEN),
+        "one that is configured is used"
+    );
 }
 
 /// A server that speaks TLS with a certificate of the test's own authority, in a loop, until the test ends.

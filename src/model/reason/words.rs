@@ -97,6 +97,7 @@ worded! {
     /// Why nothing follows from what Rhombus answered.
     AnswerDoubt {
         NotAnAccount = "not_an_account", "the answer to a read is not an account";
+        Markup = "markup", "the answer is a page for people, not JSON";
         OtherId = "other_id", "Rhombus shows another account under this id";
         OtherUser = "other_user", "Rhombus answered with another user's account";
         ShortList = "short_list", "the list shows fewer accounts than it announces";
