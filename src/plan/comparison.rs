@@ -5,7 +5,7 @@
 
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
-use super::{Duplicates, Memberships, Plan, ScopeVersions, Usability};
+use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
     NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
@@ -66,6 +66,17 @@ pub struct Whole {
     pub written_at: Moment,
     /// The members file beside it, if there is one.
     pub memberships: Option<Memberships>,
+}
+
+/// What the end of a reading tells of the members file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Memberships {
+    /// Whether an absence from it counts.
+    pub proof: Proof,
+    /// When it was written.
+    pub written_at: Moment,
+    /// Whether a row of a scoped group names nobody.
+    pub names_nobody: bool,
 }
 
 /// A comparison under way.

@@ -1,21 +1,10 @@
 //! Users whom the members file lists in no scoped group: an absence from that file, to be proven as one from the export is.
 
-use super::comparison::Comparison;
+use super::comparison::{Comparison, Memberships};
 use crate::model::{
-    Cause, DirectoryId, InDoubt, Moment, NotTried, OutstandingKind, OutstandingUser, Proof, ProvisionedUser,
-    RecordFault, UserName,
+    Cause, DirectoryId, InDoubt, NotTried, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RecordFault,
+    UserName,
 };
-
-/// What the end of a reading tells of the members file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Memberships {
-    /// Whether an absence from it counts.
-    pub proof: Proof,
-    /// When it was written.
-    pub written_at: Moment,
-    /// Whether a row of a scoped group names nobody.
-    pub names_nobody: bool,
-}
 
 impl Comparison {
     /// Takes a membership of a user whom the export lacks: it is listed, and grants nothing.

@@ -18,13 +18,12 @@ mod memberships;
 mod scope_version;
 mod usability;
 
-pub use comparison::{Comparison, Inputs, Policy, Whole};
+pub use comparison::{Comparison, Inputs, Memberships, Policy, Whole};
 pub use digest::{hold_id, plan_digest};
 pub use duplicates::{DuplicateFinder, Duplicates};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use guard::{ApprovedPlan, Ledger, Limits, approve};
 pub use mapping::Scope;
-pub use memberships::Memberships;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
 pub use usability::Usability;
 

@@ -169,7 +169,7 @@ const ACCEPTED_BEFORE: &[(&str, &str, &str, u64)] = &[
     ),
     (
         "_id,username,state\na,a@x.example,WA\nb,b@x.example,\n",
-        "`state` holds a known state in no record",
+        "`state` contains no known state in any record",
         "without_state = \"activated\"\n[directory.columns]\nstate = \"\"",
         2,
     ),
