@@ -88,21 +88,9 @@ pub fn compare(
     now: Moment,
 ) -> Result<Compared, CompareError> {
     let Known { in_doubt, outstanding, seen, only } = known;
-    let mut inputs = Inputs {
-        now,
-        scope: settings.scope.clone(),
-        policy: settings.policy,
-        // Whoever is asked for by name is tried at once.
-        failed: if only.is_empty() { failed(outstanding) } else { BTreeMap::new() },
-        in_doubt,
-        absences: store::absences(reader)?,
-        unlisted: store::unlisted(reader)?,
-        doubled: Duplicates::default(),
-        scope_versions: scope_versions(reader, settings)?,
-        seen,
-        told_apart: store::told_apart(reader)?,
-        groups: store::group_memory(reader)?,
-    };
+    // Whoever is asked for by name is tried at once.
+    let failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
+    let mut inputs = Inputs { failed, in_doubt, seen, ..inputs_of(reader, settings, now)? };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
     let (mut plan, mut read, mut silent, mut in_scope_count) =
@@ -150,6 +138,24 @@ pub fn compare(
         planned_at: now,
         left_behind: moved_on,
         groups,
+    })
+}
+
+/// What a comparison depends on besides this cycle's own findings.
+fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<Inputs, CompareError> {
+    Ok(Inputs {
+        now,
+        scope: settings.scope.clone(),
+        policy: settings.policy,
+        failed: BTreeMap::new(),
+        in_doubt: BTreeMap::new(),
+        absences: store::absences(reader)?,
+        unlisted: store::unlisted(reader)?,
+        doubled: Duplicates::default(),
+        scope_versions: scope_versions(reader, settings)?,
+        seen: BTreeMap::new(),
+        told_apart: store::told_apart(reader)?,
+        groups: store::group_memory(reader)?,
     })
 }
 
