@@ -3,7 +3,7 @@
 
 use super::age::{ago, date, dated, lasting};
 use super::status::{SinkStanding, Status};
-use super::text::{count, groups_text};
+use super::text::{both_ids, count, groups_text};
 use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -205,7 +205,7 @@ fn goes_on(until: Moment, now: Moment, one: impl Fn(&str) -> Option<String>) -> 
 
 fn name(one: &OutstandingUser) -> String {
     let name = one.username.as_ref().map(|name| name.as_str()).or(one.directory_id.as_ref().map(|id| id.as_str()));
-    name.map_or("(nobody)".into(), clean).into_owned()
+    format!("{}{}", name.map_or("(nobody)".into(), clean), both_ids(one))
 }
 
 fn sink(sink: &SinkStanding, now: Moment) -> String {

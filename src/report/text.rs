@@ -125,10 +125,15 @@ pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: 
 }
 
 fn name(user: &OutstandingUser) -> String {
+    let name = user.username.as_ref().map_or("(nobody)".into(), |name| clean(name.as_str()));
+    format!("{name}{}", both_ids(user))
+}
+
+/// The ids of a user whose id changed; nothing for anybody else.
+pub(super) fn both_ids(user: &OutstandingUser) -> String {
     let ids = user.former_id.as_ref().zip(user.directory_id.as_ref());
     let ids = ids.map(|(former, now)| format!(" ({} → {})", clean(former.as_str()), clean(now.as_str())));
-    let name = user.username.as_ref().map_or("(nobody)".into(), |name| clean(name.as_str()));
-    format!("{name}{}", ids.unwrap_or_default())
+    ids.unwrap_or_default()
 }
 
 /// For how long, in the largest unit that it fills; nothing where it is new.

@@ -336,6 +336,7 @@ fn a_plan_for_some_knows_who_must_wait_and_shows_an_id_as_it_is() {
     run.reconcile(0);
     let mut heir = person(1);
     heir["_id"] = "a\u{7f}b".into();
+    heir["lastname"] = "Heir".into();
     run.export(&[person(0), person(2), heir]);
     let output = run.run(&["plan", "--only", "a\u{7f}b", "--json"]);
     let plan: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
