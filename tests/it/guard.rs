@@ -112,8 +112,10 @@ fn an_approval_ends_after_an_hour_but_for_what_was_begun() {
     let held = installation.run_whole(FOUR_LEFT);
     approve(&installation, held.hold.as_deref().expect("a hold"));
     for status in [400, 503] {
+        // Neither DELETE nor what stands in for it, active=false.
         let refused = move |request: &Request| {
-            (request.method == Method::Delete).then(|| crate::support::fake_rhombus::answer(status, "{}"))
+            let removes = matches!(request.method, Method::Delete | Method::Patch);
+            removes.then(|| crate::support::fake_rhombus::answer(status, "{}"))
         };
         installation.accounts.borrow_mut().refuse = Some(std::rc::Rc::new(refused));
         let report = installation.run_whole(FOUR_LEFT);
