@@ -3,7 +3,7 @@
 
 use super::age::{ago, date, dated, lasting};
 use super::status::{SinkStanding, Status};
-use super::text::{both_ids, count, groups_text};
+use super::text::{count, groups_text, name};
 use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -201,11 +201,6 @@ fn held(hold: Option<&HoldId>) -> String {
 fn goes_on(until: Moment, now: Moment, one: impl Fn(&str) -> Option<String>) -> String {
     let at_once = one("--reconcile --only").map(|command| format!("; at once, for one: {command}"));
     format!("it goes on {}{}", ago(until, now), at_once.unwrap_or_default())
-}
-
-fn name(one: &OutstandingUser) -> String {
-    let name = one.username.as_ref().map(|name| name.as_str()).or(one.directory_id.as_ref().map(|id| id.as_str()));
-    format!("{}{}", name.map_or("(nobody)".into(), clean), both_ids(one))
 }
 
 fn sink(sink: &SinkStanding, now: Moment) -> String {

@@ -124,16 +124,12 @@ pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: 
     }
 }
 
-fn name(user: &OutstandingUser) -> String {
-    let name = user.username.as_ref().map_or("(nobody)".into(), |name| clean(name.as_str()));
-    format!("{name}{}", both_ids(user))
-}
-
-/// The ids of a user whose id changed; nothing for anybody else.
-pub(super) fn both_ids(user: &OutstandingUser) -> String {
+pub(super) fn name(user: &OutstandingUser) -> String {
     let ids = user.former_id.as_ref().zip(user.directory_id.as_ref());
     let ids = ids.map(|(former, now)| format!(" ({} → {})", clean(former.as_str()), clean(now.as_str())));
-    ids.unwrap_or_default()
+    let name = user.username.as_ref().map(|name| name.as_str()).or(user.directory_id.as_ref().map(|id| id.as_str()));
+    let name = name.map_or("(nobody)".into(), clean);
+    format!("{name}{}", ids.unwrap_or_default())
 }
 
 /// For how long, in the largest unit that it fills; nothing where it is new.
