@@ -87,7 +87,10 @@ pub fn note_health(transaction: &Transaction<'_>, cycle: &CycleHealth) -> rusqli
         (now, cycle.source, cycle.in_scope_count),
     )?;
     // Who is linked by now is managed, and is not named again when the link ends.
-    transaction.execute("DELETE FROM unmanaged WHERE scim_id IN (SELECT scim_id FROM links)", [])?;
+    transaction.execute(
+        "DELETE FROM unmanaged WHERE EXISTS (SELECT 1 FROM links l WHERE l.scim_id = unmanaged.scim_id)",
+        [],
+    )?;
     match &cycle.everybody {
         None => {}
         Some((exit, None)) => {
