@@ -56,7 +56,7 @@ fn gather(
         // Whom the export does not have, the snapshot and the log may know.
         None => find_user(user, reader, settings, || None)?.ok_or_else(|| {
             let hint = "a user is a directory id, or a username that is linked, in the export, or in the log";
-            Failure::new(Exit::Failed, format!("nobody is known by `{}`", crate::model::clean(user)), Some(hint))
+            Failure::new(Exit::Failed, format!("no user matches `{}`", crate::model::clean(user)), Some(hint))
         })?,
     };
     let (mut change, mut outstanding, mut hold) = (None, Vec::new(), None);

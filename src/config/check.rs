@@ -47,7 +47,7 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
         let cron_schedule = CronSchedule::parse(cron, zone).map_err(|error| {
             Fault::owned(match error {
                 ScheduleError::Cron(_) => {
-                    format!("[schedule] {key} is no cron expression of six fields, seconds first")
+                    format!("[schedule] {key} is not a cron expression of six fields (seconds first), such as `0 */5 * * * *`")
                 }
                 ScheduleError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
             })
@@ -102,7 +102,7 @@ enum Reach {
 }
 
 fn address(text: &str) -> Result<Reach, Fault> {
-    let Ok(url) = reqwest::Url::parse(text) else { return Err(Fault::plain("[rhombus] base_url is no address")) };
+    let Ok(url) = reqwest::Url::parse(text) else { return Err(Fault::plain("[rhombus] base_url is not a valid URL")) };
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if !(url.scheme() == "https" || (url.scheme() == "http" && loopback)) {

@@ -96,7 +96,7 @@ fn plain_words(said: &str, key: Option<&str>) -> String {
         return format!("`{}` is missing", said.split('`').nth(1).unwrap_or_default());
     }
     if said.starts_with("duplicate key") {
-        return "a key that stands there already".to_owned();
+        return "duplicate key".to_owned();
     }
     if said.starts_with("a duration") {
         return format!("{of_key}: {said}");
@@ -106,5 +106,5 @@ fn plain_words(said: &str, key: Option<&str>) -> String {
             said.rsplit_once(", expected ").map(|(_, expected)| format!(", expected {expected}")).unwrap_or_default();
         return format!("{of_key} has the wrong type{expected}");
     }
-    "no TOML (a quote, a bracket or an `=` is missing)".to_owned()
+    "not valid TOML (a quote, a bracket or an `=` is missing)".to_owned()
 }

@@ -20,7 +20,7 @@ pub(super) fn layout(raw: &RawDirectory) -> Result<Layout, Fault> {
         Some(words) => Some(words),
     };
     if states.as_ref().is_some_and(StateWords::ambiguous) {
-        return Err(Fault::plain("[directory.states] has one word for two states (letter case is no difference)"));
+        return Err(Fault::plain("[directory.states] has one word for two states (letter case does not matter)"));
     }
     let group_separator = match raw.group_separator.as_str() {
         ";" => ';',

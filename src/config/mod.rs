@@ -278,7 +278,7 @@ mod tests {
             ),
             (
                 "[directory.columns]\nstate = \"x\"\n[directory.states]\nactivated = [\"A\"]\nstaged = [\"a\"]",
-                "[directory.states] has one word for two states (letter case is no difference)",
+                "[directory.states] has one word for two states (letter case does not matter)",
             ),
             ("group_separator = \"/\"", "[directory] group_separator is not one of \";\", \",\", \"|\" and \"\\n\""),
             (
@@ -329,7 +329,7 @@ mod tests {
             ("https://u:p@rhombus.example/x", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
             ("https://rhombus.example/x?a=1", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
             ("https://rhombus.example/x#a", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
-            ("rhombus", Some("[rhombus] base_url is no address")),
+            ("rhombus", Some("[rhombus] base_url is not a valid URL")),
         ] {
             check(&format!("{BASE}[rhombus]\nbase_url = \"{url}\"\ntoken_file = \"t\"\n"), fault.unwrap_or("ok"));
         }

@@ -46,7 +46,7 @@ pub struct Ledger {
     pub approved: BTreeSet<ChangeKey>,
     /// Creates are free until one cycle has ended with none left.
     pub first_load: bool,
-    /// The state was put back from a copy: whom it does not know to be gone may be wanted, so no removal goes unseen.
+    /// The state was restored from a backup: it may be missing links, so removals need approval.
     pub restored: bool,
     /// Why no removal may be sent at all, where that is so.
     pub removals_stopped: Option<ClockDoubt>,
@@ -146,7 +146,7 @@ impl ApprovedPlan {
         &self.digest
     }
 
-    /// Whether removals are held because the state was put back from a copy.
+    /// Whether removals are held because the state was restored from a backup.
     #[must_use]
     pub fn holds_restored(&self) -> bool {
         self.holds_restored
@@ -158,7 +158,7 @@ impl ApprovedPlan {
         self.creates_are_free
     }
 
-    /// Users who are as they should be.
+    /// Users who are up to date.
     #[must_use]
     pub fn unchanged_count(&self) -> u64 {
         self.unchanged_count

@@ -40,7 +40,7 @@ pub struct Plan {
     pub sightings: Vec<DirectoryId>,
     /// Users of the export whom a members file that cannot prove that it is whole lists in no scoped group.
     pub unlisted: Vec<DirectoryId>,
-    /// Users who are as they should be.
+    /// Users who are up to date.
     pub unchanged_count: u64,
     /// Wanted users whose accounts are gone: their links end before they are made again.
     pub vanished: Vec<DirectoryId>,

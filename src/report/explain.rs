@@ -205,7 +205,7 @@ fn target_says(facts: &Facts) -> String {
     }
     said.push(match &facts.last_event {
         Some(event) => format!("last in the log: {event}"),
-        None => "the log says nothing of this user".to_owned(),
+        None => "no audit events for this user".to_owned(),
     });
     said.join("; ")
 }

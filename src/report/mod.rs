@@ -87,7 +87,7 @@ pub struct CycleReport {
     pub export_digest: String,
     /// What was done.
     pub done: Counts,
-    /// Users who were as they should be.
+    /// Users who were up to date.
     pub unchanged_count: u64,
     /// Everybody else, by kind and id.
     pub outstanding: Vec<OutstandingUser>,

@@ -14,7 +14,7 @@ pub struct Status {
     pub version: &'static str,
     /// Whether users are managed.
     pub active: bool,
-    /// Whether the state was put back from a copy, and no refresh has ended well since.
+    /// Whether the state was restored from a backup, and no refresh has ended well since.
     pub restored: bool,
     /// How many users are provisioned.
     pub provisioned_count: i64,

@@ -32,7 +32,7 @@ pub fn status_text(status: &Status, extent: Extent) -> String {
     let mut lines = vec![headline(status)];
     if status.restored {
         lines.push(
-            "the state was put back from a copy: the next cycle is a refresh, and its removals are held until they are \
+            "the state was restored from a backup: the next cycle is a refresh, and its removals are held until they are \
              approved"
                 .to_owned(),
         );

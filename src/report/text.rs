@@ -16,7 +16,7 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     let verdict = match report.result {
         CycleResult::Done if everybody_is_refused(report) => "nobody is as wanted, everybody is refused",
         CycleResult::Done => "done",
-        CycleResult::Partial => "not all of it yet",
+        CycleResult::Partial => "incomplete",
         CycleResult::Held => "done, but for what the guard holds",
         CycleResult::Failed => "failed",
     };
@@ -52,10 +52,9 @@ pub fn plan_text(plan: &ApprovedPlan, outstanding: &[OutstandingUser], now: Mome
     let mut out = String::new();
     let changes: Vec<_> = plan.changes().collect();
     if changes.is_empty() {
-        let _ = writeln!(out, "nothing to change; {} users are as they should be", plan.unchanged_count());
+        let _ = writeln!(out, "no changes; {} users up to date", plan.unchanged_count());
     } else {
-        let _ =
-            writeln!(out, "{} to change, {} as they should be", count(changes.len(), "user"), plan.unchanged_count());
+        let _ = writeln!(out, "{} to change, {} up to date", count(changes.len(), "user"), plan.unchanged_count());
     }
     for change in changes.iter().take(USERS_SHOWN_MAX) {
         let _ = writeln!(

@@ -73,7 +73,7 @@ impl<'l> Reader<'l> {
                 }
                 Ok(Row::Whole(count)) => count,
                 Ok(Row::Cut) if ended => {
-                    return (used, Err("the last line has no line end, or a quote is never closed".into()));
+                    return (used, Err("the last line has no newline, or a quote is not closed".into()));
                 }
                 Ok(Row::Cut) => return (used, Ok(())),
                 Err(what) => return (used, Err(self.at_row(what))),

@@ -88,7 +88,7 @@ impl Export {
         let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
         // Asked before it is opened: opening a pipe would wait for a writer.
         if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(unreadable(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file")));
+            return Err(unreadable(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")));
         }
         let file = File::open(path).map_err(unreadable)?;
         let opened = file.metadata().map_err(unreadable)?;

@@ -127,7 +127,7 @@ impl Export {
     fn totals(&self, read: &DocumentsRead) -> Result<bool, SourceError> {
         if let Some(total) = read.totals.iter().find(|total| **total != read.records_count) {
             return Err(self.refuse(
-                format!("it announces {total} users and holds {}", read.records_count),
+                format!("declares {total} users but contains {}", read.records_count),
                 "the export job was cut short; nothing was sent",
             ));
         }

@@ -46,7 +46,7 @@ impl Export {
         }
         let lead = sight.lead(Trouble::Shape, self.layout.records.is_some());
         let cut =
-            ["in the middle", "no line end", "never closed", "half a character"].iter().any(|end| what.contains(end));
+            ["in the middle", "no newline", "not closed", "half a character"].iter().any(|end| what.contains(end));
         let hint = match lead {
             Some(lead) => format!("nothing was sent; {lead}"),
             None if cut => "the export job was cut short or writes another format; nothing was sent".to_owned(),

@@ -46,7 +46,7 @@ const FILES: &[(&str, As)] = &[
     ("convertto-json-value-count.json", Mended("neither a user a line nor a page", "records = \"value\"")),
     ("csv-booleans-1-0.csv", Right),
     ("csv-booleans-yes-no.csv", Right),
-    ("csv-no-last-newline.csv", Refused("the last line has no line end", "cut short")),
+    ("csv-no-last-newline.csv", Refused("the last line has no newline", "cut short")),
     (
         "csv-spaces-after-comma.csv",
         Refused("a quote in a cell that does not begin with one", "blanks follow the commas"),

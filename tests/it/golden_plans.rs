@@ -259,10 +259,10 @@ fn csv_is_read_by_its_header() {
         "refused a: suspended is not a boolean",
     );
     for (export, why) in [
-        ("id,username,groups\na,a@x.example,R", "the last line has no line end, or a quote is never closed at byte 19"),
+        ("id,username,groups\na,a@x.example,R", "the last line has no newline, or a quote is not closed at byte 19"),
         (
             "id,username,groups\na,\"a@x.example,R\nz,z@x.example,R\n",
-            "the last line has no line end, or a quote is never closed at byte 19",
+            "the last line has no newline, or a quote is not closed at byte 19",
         ),
         ("id,username,groups\na,a@x.example\n", "row 2: 2 cells under 3 columns at byte 19"),
         ("id,username,groups\na,\"a\"@x.example,R\n", "row 2: something follows a closing quote at byte 19"),
@@ -290,7 +290,7 @@ fn a_damaged_export_is_refused_whole() {
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "truncated at byte 52"),
         (
             r#"{"totalCount":2,"results":[{"_id":"z","username":"z@x.example","groups":["R"]}]}"#,
-            "it announces 2 users and holds 1",
+            "declares 2 users but contains 1",
         ),
         (r#"[{"_id":"z","_id":"y","username":"z@x.example","groups":["R"]}]"#, "record 1: duplicate key at byte 1"),
         (r#"[{"_id":"z","username":"\ud800@x.example","groups":["R"]}]"#, "record 1: not valid JSON at byte 1"),

@@ -111,7 +111,7 @@ fn a_wrapper_is_opened_by_its_name_and_is_one_document() {
         (format!("[{user}]"), "an array instead of an object with `users`"),
         (format!("{{\"users\":[{user}]"), "truncated"),
         (format!("{{\"users\":[{user}],\"@odata.nextLink\":\"https://x\"}}"), "one page of several"),
-        (format!("{{\"users\":[{user}],\"totalCount\":2}}"), "it announces 2 users and holds 1"),
+        (format!("{{\"users\":[{user}],\"totalCount\":2}}"), "declares 2 users but contains 1"),
     ] {
         let plan = plan("", &[], &export, records("users"));
         assert!(plan.starts_with("refused whole: ") && plan.contains(said), "{export}: {plan}");

@@ -185,7 +185,7 @@ fn what_is_no_members_file_refuses_the_pair() {
     let text = members(0..10);
     for (file, said) in [
         (String::new(), "it is empty"),
-        (text.trim_end().to_owned(), "no line end"),
+        (text.trim_end().to_owned(), "no newline"),
         (text.replace(',', ";").replace('"', ""), "the header has no `GroupName` and no `UserID` (or `Username`)"),
         ("Group,UserID\nR,p0\n".to_owned(), "the header has no `GroupName`; it has 2 columns: Group, UserID"),
         ("GroupName,Name\nR,p0\n".to_owned(), "the header has no `UserID` (or `Username`)"),
