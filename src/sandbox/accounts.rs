@@ -250,10 +250,9 @@ fn user_name(user: &Map<String, Value>) -> String {
     folded(user.get("userName").and_then(Value::as_str).unwrap_or_default())
 }
 
-/// A SCIM dateTime, to the millisecond.
+/// A SCIM dateTime with three decimals, so that times compare as texts too.
 fn now() -> String {
-    let now = jiff::Timestamp::now();
-    jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now).to_string()
+    format!("{:.3}", jiff::Timestamp::now())
 }
 
 fn random() -> [u8; 16] {

@@ -209,6 +209,7 @@ fn a_create_says_where_the_account_is_and_when_it_was_made() {
     let same = peer.patch(&id(&made), &json!({"op": "replace", "path": "name.familyName", "value": "Ash"})).ok();
     assert_eq!(same, made, "nothing changed");
     let before = meta["created"].as_str().expect("a time");
+    assert_eq!(before.len(), "2026-01-02T03:04:05.670Z".len(), "as many decimals each time: {before}");
     let filter = quoted(&format!("meta.created eq \"{before}\" and meta.lastModified ge \"{before}\""));
     assert_eq!(peer.names(&format!("filter={filter}")), ["ann@x.example"]);
     let changed = peer.patch(&id(&made), &json!({"op": "replace", "path": "name.familyName", "value": "Elm"})).ok();
