@@ -46,8 +46,9 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     }
     let mut text = format!("the configuration {} is good\n", arguments.config.display());
     let settings = &config.settings;
-    let _ = writeln!(text, "  export: {}", settings.export_path.display());
+    let _ = writeln!(text, "  export: {}", settings.source.described());
     match &at_hand {
+        None if settings.source.watched().is_empty() => text.push_str("    it is read with --online only\n"),
         None => text.push_str("    there is none yet\n"),
         Some(at_hand) => text.push_str(&at_hand.text(&deployment)),
     }

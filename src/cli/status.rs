@@ -74,7 +74,7 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         cycle_runs: sender == Sender::Alive && daemon.is_none(),
         daemon,
         export: ExportStanding {
-            path: deployment.config.settings.export_path.display().to_string(),
+            path: deployment.config.settings.source.described(),
             written_at: installation.export_written_at,
             users_count: installation.export_users_count,
             in_scope_count: health.export_in_scope_count,

@@ -10,18 +10,6 @@ use std::net::IpAddr;
 const CONCURRENCY_MAX: u32 = 1_000;
 
 pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
-    if raw.directory.path.as_os_str().is_empty() {
-        return Err(Fault::plain("[directory] path is missing"));
-    }
-    let groups = raw.directory.columns.groups.as_deref().unwrap_or_default().trim();
-    if raw.directory.members_path.is_some() && !groups.is_empty() {
-        return Err(Fault::plain(
-            "[directory] members_path and [directory.columns] groups both say who is in which group: remove one",
-        ));
-    }
-    if raw.directory.members_path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
-        return Err(Fault::plain("[directory] members_path is empty"));
-    }
     if let Some(rhombus) = &raw.rhombus {
         self::rhombus(rhombus)?;
     }

@@ -1,9 +1,8 @@
-//! `[directory]`: how the export is written down, and what of it a link remembers.
+//! `[directory]`: how the export is written down.
 
+use super::directory::{RawColumns, RawDirectory, RawStates};
 use super::error::Fault;
-use super::raw::{RawColumns, RawDirectory, RawStates};
 use crate::model::{Column, ColumnName, Layout, Rows, StateWords};
-use crate::plan::SourceSettings;
 
 /// How the export is written down.
 pub(super) fn layout(raw: &RawDirectory) -> Result<Layout, Fault> {
@@ -81,31 +80,4 @@ fn named(raw: &RawColumns, column: Column) -> Option<&str> {
         Column::Groups => &raw.groups,
     }
     .as_deref()
-}
-
-/// What a link remembers of `[directory]`. A column that is not there is no setting, nor is what only refuses exports.
-pub(super) fn source_settings(raw: &RawDirectory, layout: &Layout) -> SourceSettings {
-    let theirs = |column: &Column| match layout.column(*column) {
-        ColumnName::Theirs(name) if *column != Column::Id => Some((column.key().to_owned(), name.to_string())),
-        ColumnName::Theirs(_) | ColumnName::Ours | ColumnName::Nothing => None,
-    };
-    let words = |states: &RawStates| {
-        let RawStates { activated, suspended, staged } = states;
-        [("activated", activated), ("suspended", suspended), ("staged", staged)]
-            .into_iter()
-            .filter(|(_, words)| !words.is_empty())
-            .map(|(state, words)| (state.to_owned(), words.clone()))
-            .collect()
-    };
-    SourceSettings {
-        source: raw.source,
-        path: raw.path.clone(),
-        format: raw.format,
-        id_attribute: layout.name(Column::Id).unwrap_or_default().to_owned(),
-        columns: Column::ALL.iter().filter_map(theirs).collect(),
-        states: words(&raw.states),
-        group_separator: layout.group_separator,
-        records: layout.records.clone(),
-        members_path: raw.members_path.clone(),
-    }
 }

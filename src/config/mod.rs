@@ -2,6 +2,7 @@
 //! nearest name; the line itself is never shown, because a token may stand in it.
 
 mod check;
+mod directory;
 mod error;
 mod layout;
 mod noticed;
@@ -9,6 +10,7 @@ mod raw;
 mod settings;
 mod sinks;
 
+pub use directory::SourceConfig;
 pub use error::ConfigError;
 pub use settings::Settings;
 pub use sinks::{SinkConfig, SinkKind};
@@ -101,13 +103,12 @@ impl Config {
         };
         let scope = Scope::new(&raw.scope.groups, &raw.scope.protected);
         let layout = layout::layout(&raw.directory)?;
-        let source = layout::source_settings(&raw.directory, &layout);
+        let remembered = directory::source_settings(&raw.directory, &layout);
         let settings = Settings {
-            export_path: place(&raw.directory.path),
-            members_path: raw.directory.members_path.as_ref().map(&place).filter(|_| scope.by_groups()),
+            source: directory::source(&raw.directory, scope.by_groups(), &place)?,
             layout,
             without_state: raw.directory.without_state,
-            directory_number: source.number(),
+            directory_number: remembered.number(),
             checksum_patience: CHECKSUM_PATIENCE,
             users_count_min: raw.directory.min_users,
             max_age: raw.directory.max_age,
@@ -131,7 +132,7 @@ impl Config {
             settle_time: rhombus.settle_time,
             keep_history: raw.state.keep_history,
             sink_names: sinks.iter().map(SinkConfig::place).collect(),
-            wanted_under: ScopeVersion { directory: source, scope },
+            wanted_under: ScopeVersion { directory: remembered, scope },
             keys: noticed::keys_of(&raw),
         };
         Ok(Self {

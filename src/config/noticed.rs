@@ -1,6 +1,7 @@
 //! The configuration as the log notices an edit of it: every key by the name that it has in the file.
 
-use super::raw::{Raw, RawDirectory, RawGuard, RawRhombus, RawSchedule, RawScope, RawState};
+use super::directory::RawDirectory;
+use super::raw::{Raw, RawGuard, RawRhombus, RawSchedule, RawScope, RawState};
 use super::sinks::RawSink;
 use crate::model::ConfigKeys;
 use serde_json::{Value, json};

@@ -47,13 +47,13 @@ impl Triggers {
             self.cron = due(&config.schedule.cron);
             self.refresh_cron = due(&config.schedule.refresh_cron).filter(|_| !config.schedule.refresh_cron.is_empty());
         }
-        // A watch of the same paths is kept: it may have seen a change and still wait for quiet.
-        let (path, members_path) = (&config.settings.export_path, config.settings.members_path.as_deref());
-        let same = self.watch.take().filter(|watch| watch.is_of(path, members_path));
+        // A watch of the same files is kept: it may have seen a change and still wait for quiet.
+        let files = config.settings.source.watched();
+        let same = self.watch.take().filter(|watch| watch.is_of(&files));
         self.watch = match same {
-            _ if !config.schedule.watch => None,
+            _ if !config.schedule.watch || files.is_empty() => None,
             Some(watch) => Some(watch),
-            None => Some(Watch::start(path, members_path)?),
+            None => Some(Watch::start(&files)?),
         };
         Ok(())
     }

@@ -35,6 +35,8 @@ remembered! {
         source: SourceKind = SourceKind::File,
         /// The file, as the configuration names it.
         path: PathBuf = PathBuf::new(),
+        /// What says whose users these are, if they do not come from a file: keys of `[directory]` and their values.
+        place: BTreeMap<String, String> = BTreeMap::new(),
         /// How it is written down.
         format: Format = Format::Auto,
         /// The immutable key of a user.

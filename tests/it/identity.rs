@@ -4,6 +4,7 @@ use crate::support::fake_rhombus::Fate;
 use crate::support::in_process::{InProcess, Steps};
 use crate::support::ndjson;
 use crate::support::real_binary::{RealBinary, person};
+use rhombus_sync::config::SourceConfig;
 use rhombus_sync::event::Initiator;
 use rhombus_sync::http::Method;
 use rhombus_sync::model::{DirectoryId, HoldId, Moment, OutstandingKind, ScimId};
@@ -107,7 +108,7 @@ fn two_users_are_removed_and_made_in_that_order() {
 #[test]
 fn the_first_sighting_is_enough_to_hold() {
     let mut run = InProcess::new();
-    run.settings.export_path = run.path("directory.ndjson");
+    run.settings.source = SourceConfig::File { path: run.path("directory.ndjson"), members_path: None };
     let log = |run: &InProcess, export: &str, minute: u64| {
         let path = run.path("directory.ndjson");
         std::fs::write(&path, ndjson(export)).expect("an export");

@@ -48,10 +48,10 @@ impl Remembered {
 }
 
 impl AtHand {
-    /// Reads it as a cycle would; none where there is none yet.
+    /// Reads it as a cycle would; `None` if there is none yet, or none on this machine.
     pub(super) fn of(deployment: &Deployment) -> Option<Self> {
         let settings = &deployment.config.settings;
-        if !settings.export_path.exists() {
+        if !settings.source.watched().first().is_some_and(|path| path.exists()) {
             return None;
         }
         let mut found = Self {
@@ -85,7 +85,9 @@ impl AtHand {
         if let Some(written_at) = self.written_at {
             let _ = writeln!(text, "    written {} ({written_at})", ago(now, written_at));
         }
-        if let (Some(path), Some(written_at)) = (&deployment.config.settings.members_path, self.members_written_at) {
+        if let (Some(path), Some(written_at)) =
+            (deployment.config.settings.source.members_path(), self.members_written_at)
+        {
             let _ =
                 writeln!(text, "    members file: {}, written {} ({written_at})", path.display(), ago(now, written_at));
         }
@@ -152,7 +154,7 @@ fn as_a_cycle_reads(export: &mut Export, show: &mut dyn FnMut(&DirectoryUser<'_>
 
 /// Why it would be refused, without the path where that is the export's.
 fn said(failure: &Failure, deployment: &Deployment) -> String {
-    let path = format!("the export {} is refused whole", deployment.config.settings.export_path.display());
+    let path = format!("the export {} is refused whole", deployment.config.settings.source.described());
     match failure.error.as_slice() {
         [first, rest @ ..] if *first == path && !rest.is_empty() => rest.join(": "),
         all => all.join(": "),

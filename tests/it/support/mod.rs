@@ -6,7 +6,7 @@ pub(crate) mod plans;
 pub(crate) mod raw_endpoint;
 pub(crate) mod real_binary;
 
-use rhombus_sync::config::Settings;
+use rhombus_sync::config::{Settings, SourceConfig};
 use rhombus_sync::model::{
     Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, GuardKind, Layout, Moment, Names, OnDrift, Removals,
     ScimId, UserName, WithoutState,
@@ -36,8 +36,7 @@ pub(crate) fn wanted_under() -> ScopeVersion {
 /// Settings of a cycle that holds nothing back and reads `directory.json` in a folder.
 pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
-        export_path: folder.join("directory.json"),
-        members_path: None,
+        source: SourceConfig::File { path: folder.join("directory.json"), members_path: None },
         layout: Layout::default(),
         // Most exports here are written by hand and say a state only where it matters.
         without_state: WithoutState::Activated,
