@@ -24,7 +24,7 @@ pub(crate) fn user() -> String {
     named.unwrap_or_else(|| format!("uid {number}"))
 }
 
-/// Whether a process of this program is the daemon, and not one that runs a cycle or a command; none if that cannot be told.
+/// Whether a process of this program is the daemon, and not one that runs a cycle or a command; none if that cannot be result.
 pub(crate) fn is_daemon(pid: u32) -> Option<bool> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let mut words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).skip(1);
@@ -72,25 +72,25 @@ impl Clock for SystemClock {
 }
 
 /// Runs work on its own thread. It blocks nothing else, and the process can end without waiting for it.
-pub(crate) fn aside<T: Send + 'static>(
+pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
-) -> std::io::Result<Aside<T>> {
-    let (tell, told) = oneshot::channel();
+) -> std::io::Result<Task<T>> {
+    let (sender, result) = oneshot::channel();
     // The caller may no longer be waiting.
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(tell.send(work())))?;
-    Ok(Aside { told })
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(sender.send(work())))?;
+    Ok(Task { result })
 }
 
 /// The handle of work on another thread.
-pub(crate) struct Aside<T> {
-    told: oneshot::Receiver<T>,
+pub(crate) struct Task<T> {
+    result: oneshot::Receiver<T>,
 }
 
-impl<T> Aside<T> {
+impl<T> Task<T> {
     /// Waits for the result; `None` if the thread crashed.
     pub(crate) async fn done(&mut self) -> Option<T> {
-        (&mut self.told).await.ok()
+        (&mut self.result).await.ok()
     }
 }
 
@@ -117,7 +117,7 @@ impl StopSignals {
 
 /// From now on SIGTERM and SIGINT end the process: the rest (printing a report that nobody reads) may block forever.
 pub(crate) fn exit_on_stop(exit: Exit) {
-    let _ = aside("exit", move || {
+    let _ = spawn("exit", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {

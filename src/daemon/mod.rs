@@ -20,7 +20,7 @@ use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::Health;
-use crate::process::Aside;
+use crate::process::Task;
 use crate::secret::Token;
 use crate::store::JournalError;
 use reload::Proving;
@@ -38,7 +38,7 @@ struct Running {
 
 /// The state that is being opened, with its token; `source` then starts a cycle.
 struct Opening {
-    state: Aside<Result<(Option<Token>, Sending), Failure>>,
+    state: Task<Result<(Option<Token>, Sending), Failure>>,
     source: Source,
 }
 

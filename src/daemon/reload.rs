@@ -9,14 +9,14 @@ use crate::failure::Failure;
 use crate::health::Latest;
 use crate::model::{Clock, Exit};
 use crate::probe::prove;
-use crate::process::{Aside, SystemClock, aside};
+use crate::process::{SystemClock, Task, spawn};
 use crate::secret::Token;
 use crate::store;
 use std::path::Path;
 
 /// A check in progress.
 pub(super) struct Proving {
-    thread: Aside<Proven>,
+    thread: Task<Proven>,
     is_reload: bool,
 }
 
@@ -52,7 +52,7 @@ impl Daemon {
     /// SIGHUP. If the new configuration fails its check, the old one stays in force and the error is logged.
     pub(super) fn reload(&mut self) -> Result<(), Failure> {
         let (config, mode, before) = (self.config.clone(), self.mode, self.deployment.clone());
-        let thread = aside("reload", move || Proven::Reload(Box::new(load(&config, mode, &before))))?;
+        let thread = spawn("reload", move || Proven::Reload(Box::new(load(&config, mode, &before))))?;
         self.proving = Some(Proving { thread, is_reload: true });
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Daemon {
     pub(super) fn look_for_new_token(&mut self) -> Result<(), Failure> {
         let known: Vec<_> = [&self.token, &self.refused_token].into_iter().flatten().cloned().collect();
         let deployment = self.deployment.clone();
-        let thread = aside("token", move || Proven::Token(find_token(&deployment, &known)))?;
+        let thread = spawn("token", move || Proven::Token(find_token(&deployment, &known)))?;
         self.proving = Some(Proving { thread, is_reload: false });
         Ok(())
     }

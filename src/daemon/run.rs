@@ -18,7 +18,7 @@ use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::{Health, Latest};
 use crate::model::{Clock, Exit, command};
-use crate::process::{StopSignals, SystemClock, aside};
+use crate::process::{StopSignals, SystemClock, spawn};
 use crate::secret::Token;
 use crate::store::{self, JournalError};
 use rusqlite::Transaction;
@@ -39,7 +39,7 @@ pub(crate) fn run(config: &Path, mode: Mode) -> Result<(), Failure> {
     LocalSet::new().block_on(&runtime, async {
         let mut signals = Signals::listen()?;
         let from = config.to_owned();
-        let mut loading = aside("loading", move || {
+        let mut loading = spawn("loading", move || {
             let deployment = Deployment::load(&from, mode)?;
             deployment.endpoint()?;
             Ok(deployment)
@@ -158,7 +158,7 @@ impl Daemon {
         // A reload while the state is being opened may bring a newer token than the one read now.
         self.token = None;
         let deployment = self.deployment.clone();
-        let state = aside("opening", move || {
+        let state = spawn("opening", move || {
             if !deployment.is_sandbox {
                 store::may_be_used(&deployment.state_path)?;
             }

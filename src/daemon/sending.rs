@@ -3,7 +3,7 @@
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::Moment;
-use crate::process::aside;
+use crate::process::spawn;
 use crate::ship::Shipping;
 use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
@@ -62,7 +62,7 @@ impl Sending {
         self.shipping.end(Instant::now() + LAST_EVENTS).await;
         let journal = self.journal.clone();
         drop(self);
-        if let Ok(mut ended) = aside("last", move || journal.end()) {
+        if let Ok(mut ended) = spawn("last", move || journal.end()) {
             ended.done().await;
         }
     }
