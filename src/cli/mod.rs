@@ -282,10 +282,10 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Approve { hold, as_new }), false) => {
             let identity = if *as_new { SameUser::No } else { SameUser::Yes };
             let output = approve::run(arguments, hold.as_deref(), identity);
-            if hold.is_some() { told(arguments, output) } else { output }
+            if hold.is_some() { and_deliver(arguments, output) } else { output }
         }
         (Some(Command::Check { online, show }), false) => check::run(arguments, *online, *show),
-        (Some(Command::Forget { user }), false) => told(arguments, forget::run(arguments, user)),
+        (Some(Command::Forget { user }), false) => and_deliver(arguments, forget::run(arguments, user)),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
@@ -293,8 +293,8 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
             events::verify(arguments, file.as_deref())
         }
-        (Some(Command::Activate), false) => told(arguments, activate::run(arguments)),
-        (Some(Command::Deactivate), false) => told(arguments, deactivate::run(arguments)),
+        (Some(Command::Activate), false) => and_deliver(arguments, activate::run(arguments)),
+        (Some(Command::Deactivate), false) => and_deliver(arguments, deactivate::run(arguments)),
         (Some(Command::Status { exit_code, all }), false) => status::run(
             arguments,
             if *all { Extent::All } else { Extent::Page },
@@ -307,7 +307,7 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
 }
 
 /// What a command wrote to the log is delivered, too. It is done by then: what goes wrong now is said, and no more.
-fn told(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
+fn and_deliver(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
     let output = output?;
     if let Err(failure) = deliver::deliver(arguments) {
         tracing::warn!(error = failure.in_one_line(), "the event of this command waits for the next sender");
