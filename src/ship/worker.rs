@@ -76,10 +76,10 @@ impl Worker {
     pub(super) fn start(config: SinkConfig, state: PathBuf, journal: Journal) -> std::io::Result<Self> {
         let (signals, (end, ended)) = (Arc::new(Signals::default()), oneshot::channel());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let shift = Shift { config: config.clone(), state, journal, signals: signals.clone() };
+        let shipper = Shipper { config: config.clone(), state, journal, signals: signals.clone() };
         std::thread::Builder::new().name("ship".to_owned()).spawn(move || {
             // The owner may no longer be waiting.
-            let _ = end.send(runtime.block_on(shift.last()));
+            let _ = end.send(runtime.block_on(shipper.last()));
         })?;
         Ok(Self { config, signals, ended })
     }
@@ -111,14 +111,14 @@ impl Worker {
 }
 
 /// What a worker works with.
-struct Shift {
+struct Shipper {
     config: SinkConfig,
     state: PathBuf,
     journal: Journal,
     signals: Arc<Signals>,
 }
 
-impl Shift {
+impl Shipper {
     /// Works until it is signals to end, even if the state cannot be read for a while.
     async fn last(&self) -> Option<SinkPlace> {
         let mut pause = FIRST_PAUSE;
@@ -226,7 +226,7 @@ mod tests {
         let (state, events, now) = (folder.path().join("state.db"), folder.path().join("events"), SystemClock.now());
         let journal = Journal::start(store::scratch(now).expect("a state"), None, None).expect("a thread");
         let config = SinkConfig::new(SinkKind::File { path: events.clone() });
-        let shift = Shift { config, state: state.clone(), journal, signals: Arc::default() };
+        let shipper = Shipper { config, state: state.clone(), journal, signals: Arc::default() };
         let mend = async {
             // The worker has found no state by now.
             let mut made = store::create(&state, "sandbox:", now, [0; 16]).expect("a state");
@@ -237,9 +237,9 @@ mod tests {
             while std::fs::read_to_string(&events).unwrap_or_default().is_empty() {
                 tokio::time::sleep(CLAIM_PAUSE).await;
             }
-            shift.signals.leave_by.send_replace(Some(Instant::now() + PATIENCE));
+            shipper.signals.leave_by.send_replace(Some(Instant::now() + PATIENCE));
         };
-        let both = async { tokio::join!(biased; shift.last(), mend) };
+        let both = async { tokio::join!(biased; shipper.last(), mend) };
         let (behind, ()) = tokio::time::timeout(PATIENCE, both).await.expect("it ships");
         assert_eq!(behind, None);
     }
