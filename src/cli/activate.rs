@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let holdings = runtime.block_on(holdings(&target))?;
-    let Opened { mut connection, aside, made } = open_or_make(&deployment.state_path, &endpoint)?;
+    let Opened { mut connection, moved_to, made } = open_or_make(&deployment.state_path, &endpoint)?;
     let installation = store::installation(&connection)?;
     if installation.base_url != endpoint {
         let linked = store::witnesses(&connection, WITNESSES_MAX)?;
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         Some(mut lock) => lock.note(&connection).map_err(JournalError::from)?,
         None => store::note_beside(&deployment.state_path, &connection)?,
     }
-    Ok(said(arguments, holdings.accounts_count, &unmanaged, &unknown, aside))
+    Ok(said(arguments, holdings.accounts_count, &unmanaged, &unknown, moved_to))
 }
 
 /// A state may only be re-bound to an endpoint that has one of its linked accounts.
@@ -79,23 +79,23 @@ async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> R
 struct Opened {
     connection: Connection,
     /// Where an unusable old state was moved to.
-    aside: Option<PathBuf>,
+    moved_to: Option<PathBuf>,
     /// The lock, if the state was created: its log continues after the position noted there.
     made: Option<Lock>,
 }
 
-/// Opens the state, or creates it. An unusable one is moved aside, never overwritten.
+/// Opens the state, or creates it. An unusable one is moved moved_to, never overwritten.
 fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     let now = SystemClock.now();
     match usable(path) {
         Ok(mut connection) => {
             store::continue_log(&mut connection, store::noted_beside(path).as_ref(), Unnoted::IsUnknown, now)?;
-            return Ok(Opened { connection, aside: None, made: None });
+            return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(StateError::Older { .. }) => {
             let _lock = Lock::take(path)?;
             store::upgrade(path, now)?;
-            return Ok(Opened { connection: usable(path)?, aside: None, made: None });
+            return Ok(Opened { connection: usable(path)?, moved_to: None, made: None });
         }
         Err(error) if !can_be_replaced(&error) => return Err(error.into()),
         Err(_) => {}
@@ -103,16 +103,16 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     if let Some(folder) = path.parent() {
         crate::folder::create(folder)?;
     }
-    // Checked again under the lock: two processes must not move each other's new state aside.
+    // Checked again under the lock: two processes must not move each other's new state moved_to.
     let lock = Lock::take(path)?;
-    let aside = match usable(path) {
-        Ok(connection) => return Ok(Opened { connection, aside: None, made: None }),
+    let moved_to = match usable(path) {
+        Ok(connection) => return Ok(Opened { connection, moved_to: None, made: None }),
         Err(StateError::Missing(_)) => None,
         Err(error) if can_be_replaced(&error) => Some(put_aside(path, now)?),
         Err(error) => return Err(error.into()),
     };
     let connection = store::create(path, endpoint, now, random())?;
-    Ok(Opened { connection, aside, made: Some(lock) })
+    Ok(Opened { connection, moved_to, made: Some(lock) })
 }
 
 /// The state, if it also passes SQLite's check.
@@ -146,17 +146,17 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let aside = beside(&format!(".unusable-{}", now.0 / 1000));
+    let moved_to = beside(&format!(".unusable-{}", now.0 / 1000));
     // The WAL and its index are moved too: they may contain committed data.
     for suffix in ["-wal", "-shm", ""] {
-        let mut to = aside.as_os_str().to_owned();
+        let mut to = moved_to.as_os_str().to_owned();
         to.push(suffix);
         match std::fs::rename(beside(suffix), to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound || suffix.is_empty() => return Err(error),
             Ok(()) | Err(_) => {}
         }
     }
-    Ok(aside)
+    Ok(moved_to)
 }
 
 /// Of the accounts that carry a directory id, how many carry one that the export lacks; or why the export cannot be read. And
@@ -193,12 +193,12 @@ fn said(
     accounts_count: u64,
     unmanaged: &[Unmanaged],
     unknown: &Result<usize, String>,
-    aside: Option<PathBuf>,
+    moved_to: Option<PathBuf>,
 ) -> Output {
     if arguments.json {
         let document = json!({
             "result": "done", "exit": 0, "active": true, "accounts": accounts_count,
-            "unknown_directory_ids": unknown.as_ref().ok(), "source": unknown.as_ref().err(), "put_aside": aside,
+            "unknown_directory_ids": unknown.as_ref().ok(), "source": unknown.as_ref().err(), "put_aside": moved_to,
         });
         return Output::done(format!("{document}\n"));
     }
@@ -210,8 +210,8 @@ fn said(
         }
         Err(source) => text.push_str(&format!("\nthe export cannot be read yet: {source}\n")),
     }
-    if let Some(aside) = aside {
-        text.push_str(&format!("the old state could not be used and was moved to {}\n", aside.display()));
+    if let Some(moved_to) = moved_to {
+        text.push_str(&format!("the old state could not be used and was moved to {}\n", moved_to.display()));
     }
     text.push_str(&format!("to look: {}; then: {}\n", command("plan"), command("--reconcile")));
     Output::done(text)
