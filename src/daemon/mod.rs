@@ -23,7 +23,7 @@ use crate::health::Health;
 use crate::process::Task;
 use crate::secret::Token;
 use crate::store::JournalError;
-use reload::Proving;
+use reload::Verification;
 use sending::Sending;
 use std::path::PathBuf;
 use systemd::ServiceManager;
@@ -59,7 +59,7 @@ struct Daemon {
     closing: Option<JoinHandle<()>>,
     running: Option<Running>,
     /// The check of a reloaded configuration or a new token.
-    proving: Option<Proving>,
+    verification: Option<Verification>,
     noting: JoinSet<Result<(), JournalError>>,
     is_ready: bool,
     stopping: bool,

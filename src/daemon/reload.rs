@@ -15,13 +15,13 @@ use crate::store;
 use std::path::Path;
 
 /// A check in progress.
-pub(super) struct Proving {
-    thread: Task<Proven>,
+pub(super) struct Verification {
+    thread: Task<Verified>,
     is_reload: bool,
 }
 
 /// The result of a check.
-pub(super) enum Proven {
+pub(super) enum Verified {
     /// A configuration and its token.
     Reload(Box<Result<(Deployment, Option<Token>), Failure>>),
     /// The token on disk, while Rhombus refuses the one in use.
@@ -37,13 +37,13 @@ pub(super) enum FoundToken {
     Good(Token),
 }
 
-impl Proving {
-    pub(super) async fn ended(&mut self) -> Proven {
+impl Verification {
+    pub(super) async fn ended(&mut self) -> Verified {
         let crashed =
             || Failure::new(Exit::Failed, "checking the new configuration or token crashed (this is a bug)", None);
         self.thread.done().await.unwrap_or_else(|| match self.is_reload {
-            true => Proven::Reload(Box::new(Err(crashed()))),
-            false => Proven::Token(FoundToken::Unreadable(crashed())),
+            true => Verified::Reload(Box::new(Err(crashed()))),
+            false => Verified::Token(FoundToken::Unreadable(crashed())),
         })
     }
 }
@@ -52,8 +52,8 @@ impl Daemon {
     /// SIGHUP. If the new configuration fails its check, the old one stays in force and the error is logged.
     pub(super) fn reload(&mut self) -> Result<(), Failure> {
         let (config, mode, before) = (self.config.clone(), self.mode, self.deployment.clone());
-        let thread = spawn("reload", move || Proven::Reload(Box::new(load(&config, mode, &before))))?;
-        self.proving = Some(Proving { thread, is_reload: true });
+        let thread = spawn("reload", move || Verified::Reload(Box::new(load(&config, mode, &before))))?;
+        self.verification = Some(Verification { thread, is_reload: true });
         Ok(())
     }
 
@@ -61,16 +61,16 @@ impl Daemon {
     pub(super) fn look_for_new_token(&mut self) -> Result<(), Failure> {
         let known: Vec<_> = [&self.token, &self.refused_token].into_iter().flatten().cloned().collect();
         let deployment = self.deployment.clone();
-        let thread = spawn("token", move || Proven::Token(find_token(&deployment, &known)))?;
-        self.proving = Some(Proving { thread, is_reload: false });
+        let thread = spawn("token", move || Verified::Token(find_token(&deployment, &known)))?;
+        self.verification = Some(Verification { thread, is_reload: false });
         Ok(())
     }
 
     /// Called when the check has ended. What passed takes effect with the next cycle.
-    pub(super) fn take(&mut self, proven: Proven) -> Result<(), Failure> {
-        self.proving = None;
-        match proven {
-            Proven::Reload(loaded) => match *loaded {
+    pub(super) fn take(&mut self, verified: Verified) -> Result<(), Failure> {
+        self.verification = None;
+        match verified {
+            Verified::Reload(loaded) => match *loaded {
                 Ok((deployment, token)) => self.take_configuration(deployment, token)?,
                 Err(failure) => {
                     self.health.latest = Latest::ReloadRefused(failure.in_one_line());
@@ -79,20 +79,20 @@ impl Daemon {
                     self.manager.status(&said);
                 }
             },
-            Proven::Token(FoundToken::Known) => {}
-            Proven::Token(FoundToken::Unreadable(failure)) => {
+            Verified::Token(FoundToken::Known) => {}
+            Verified::Token(FoundToken::Unreadable(failure)) => {
                 let why = failure.in_one_line();
                 self.say(Latest::NoToken(format!(
                     "Rhombus refuses the token, and the token file cannot be read: {why}"
                 )));
             }
-            Proven::Token(FoundToken::Bad(token, failure)) => {
+            Verified::Token(FoundToken::Bad(token, failure)) => {
                 self.refused_token = Some(token);
                 let why = failure.in_one_line();
                 let said = format!("the token file has changed, but the new token does not work either: {why}");
                 self.say(Latest::NoToken(said));
             }
-            Proven::Token(FoundToken::Good(token)) => {
+            Verified::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);
                 self.health.token_is_refused = false;
                 tracing::info!("the new token works and is in use");

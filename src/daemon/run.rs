@@ -9,7 +9,7 @@ use super::sending::Sending;
 use super::systemd::ServiceManager;
 use super::ticks::{FALLBACK, start};
 use super::triggers::{Triggers, Wanted};
-use super::waits::{closed, ended, opened, proven};
+use super::waits::{closed, ended, opened, verified};
 use super::{Daemon, Opening, Running};
 use crate::cycle::CycleOptions;
 use crate::cycle_thread::{CycleStart, CycleThread};
@@ -85,7 +85,7 @@ impl Daemon {
             sending: None,
             closing: None,
             running: None,
-            proving: None,
+            verification: None,
             noting: JoinSet::new(),
             is_ready: false,
             stopping: false,
@@ -112,7 +112,7 @@ impl Daemon {
                 ended = ended(&mut self.running) => self.after(ended)?,
                 (source, opened) = opened(&mut self.opening) => self.opened(source, opened)?,
                 () = closed(&mut self.closing) => self.closing = None,
-                proven = proven(&mut self.proving) => self.take(proven)?,
+                verified = verified(&mut self.verification) => self.take(verified)?,
                 Some(noted) = self.noting.join_next() => self.noted(noted.unwrap_or(Ok(())))?,
                 () = self.triggers.export_changed() => self.triggers.want(Source::Watch, false),
                 Some(()) = ticks.recv() => self.tick()?,
@@ -212,7 +212,7 @@ impl Daemon {
         if self.sending.is_some() && self.triggers.checkpoint_is_due() {
             self.note(move |transaction| store::checkpoint(transaction, now));
         }
-        if self.health.token_is_refused && self.running.is_none() && self.proving.is_none() {
+        if self.health.token_is_refused && self.running.is_none() && self.verification.is_none() {
             self.look_for_new_token()?;
         }
         Ok(())
@@ -222,9 +222,9 @@ impl Daemon {
     fn look(&mut self) -> Result<(), Failure> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
         let commands = sending.commands(&self.deployment)?;
-        let proven = commands.token_fingerprint.as_ref();
+        let verified = commands.token_fingerprint.as_ref();
         let is_another =
-            |token: &Token| proven.is_some_and(|proven| *proven != token.fingerprint(&sending.installation_id));
+            |token: &Token| verified.is_some_and(|verified| *verified != token.fingerprint(&sending.installation_id));
         if self.running.is_none() && self.token.as_ref().is_some_and(is_another) {
             // `activate` verified another one.
             self.token = None;
