@@ -47,7 +47,7 @@ impl Comparison {
 
     /// A name that is the word for "nothing" of some program is left as it is, and said.
     pub(super) fn list_null_word(&mut self, column: Column, mapped: &MappedUser<'_>, row: Option<&ProvisionedUser>) {
-        if mapped.ask != Requested::Provision {
+        if mapped.requested != Requested::Provision {
             return;
         }
         let fault = match column {

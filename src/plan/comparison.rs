@@ -159,7 +159,7 @@ impl Comparison {
                 !self.inputs.scope_versions.may_be_another(row, &UserName::of_account(mapped.user_name))
             };
             let wanted = doubled.is_none()
-                && verdict.as_ref().is_ok_and(|mapped| mapped.ask == Requested::Provision && same_person(mapped));
+                && verdict.as_ref().is_ok_and(|mapped| mapped.requested == Requested::Provision && same_person(mapped));
             self.plan.settings_move_on |= wanted;
             if !wanted {
                 self.plan.left_behind.push(row.directory_id.clone());
@@ -171,7 +171,9 @@ impl Comparison {
         match (doubled, verdict) {
             (Some((id, fault)), verdict) => {
                 let could_be_in_scope = match &verdict {
-                    Ok(mapped) => !matches!(mapped.ask, Requested::OutOfScope | Requested::Unlisted(Proof::Whole)),
+                    Ok(mapped) => {
+                        !matches!(mapped.requested, Requested::OutOfScope | Requested::Unlisted(Proof::Whole))
+                    }
                     Err(reject) => reject.could_be_in_scope,
                 };
                 self.usability.note_unusable(fault, could_be_in_scope);
@@ -248,7 +250,7 @@ impl Comparison {
         {
             return self.under_another_id(user, mapped, &row);
         }
-        match (mapped.ask, row) {
+        match (mapped.requested, row) {
             (Requested::Provision, Some(row)) => {
                 self.groups.wanted(mapped.id, &user.groups, &self.inputs.scope, row.wanted_by);
                 match self.inputs.seen.get(&row.directory_id).cloned() {

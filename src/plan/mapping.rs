@@ -96,7 +96,7 @@ pub struct MappedUser<'a> {
     /// The family name, likewise.
     pub family: Option<&'a str>,
     /// What it asks for.
-    pub ask: Requested,
+    pub requested: Requested,
     /// A name that the record gives as the word for "nothing" of some program: left as it is, and listed.
     pub null_word: Option<Column>,
 }
@@ -116,7 +116,7 @@ impl MappedUser<'_> {
     #[must_use]
     pub fn is_met_by(&self, row: &RowView<'_>) -> bool {
         let met = |wanted: Option<&str>, carried: &str| wanted.is_none_or(|wanted| wanted == carried);
-        self.ask == Requested::Provision
+        self.requested == Requested::Provision
             && row.active
             && self.null_word.is_none()
             && self.user_name == row.user_name
@@ -180,7 +180,7 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
     }
     let state = state(user).map_err(reject)?;
     let in_scope = in_scope.map_err(reject)?;
-    let ask = match state {
+    let requested = match state {
         UserState::Activated => match in_scope {
             Membership::In => Requested::Provision,
             Membership::Out => Requested::OutOfScope,
@@ -188,7 +188,7 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
         },
         UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
-    Ok(MappedUser { id, user_name, given, family, ask, null_word: user.null_word })
+    Ok(MappedUser { id, user_name, given, family, requested, null_word: user.null_word })
 }
 
 /// The username that a record carries, whatever it looks like.

@@ -150,7 +150,7 @@ impl ScopeVersions {
         }
         let protects = |name: &str| earlier.scope.protects(name);
         let asked_too = map_record(user, &earlier.scope).is_ok_and(|mapped| {
-            mapped.ask != Requested::Provision && !protects(mapped.user_name) && !protects(row.user_name.as_str())
+            mapped.requested != Requested::Provision && !protects(mapped.user_name) && !protects(row.user_name.as_str())
         });
         if asked_too { cause } else { Cause::ScopeChanged }
     }

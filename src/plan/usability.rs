@@ -32,7 +32,7 @@ impl Usability {
     /// Counts one record.
     pub fn note(&mut self, verdict: &Result<MappedUser<'_>, Reject>) {
         match verdict {
-            Ok(mapped) => match mapped.ask {
+            Ok(mapped) => match mapped.requested {
                 Requested::Provision => self.wanted_count += 1,
                 Requested::Withhold(UserState::Staged) => self.staged_count += 1,
                 Requested::Withhold(UserState::Activated | UserState::Suspended) => self.suspended_count += 1,

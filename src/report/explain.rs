@@ -59,7 +59,7 @@ pub struct RecordFacts {
     /// The names that it asks for.
     pub names: Names,
     /// What it asks for, or why it cannot be used.
-    pub ask: Result<Requested, RecordFault>,
+    pub requested: Result<Requested, RecordFault>,
 }
 
 /// The story, and what would have to happen for it to change.
@@ -76,7 +76,7 @@ pub struct Explanation {
 pub fn explain(facts: &Facts) -> Explanation {
     let mut steps = vec![("export", export_says(facts)), ("scope", scope_says(facts))];
     if let Some(record) = record(facts)
-        && record.ask.is_ok()
+        && record.requested.is_ok()
     {
         steps.push(("mapping", mapping_says(facts, record)));
     }
@@ -111,14 +111,15 @@ fn export_says(facts: &Facts) -> String {
     let of = format!("the export of {} ({} users, {proof})", export.written_at, export.users_count);
     match &export.record {
         None => format!("{of} has no record with this id"),
-        Some(RecordFacts { ask: Err(fault), .. }) => {
+        Some(RecordFacts { requested: Err(fault), .. }) => {
             format!("{of} has a record that cannot be used: {fault}; so the user counts as present")
         }
-        Some(RecordFacts { ask: Ok(Requested::Withhold(state)), .. }) => {
+        Some(RecordFacts { requested: Ok(Requested::Withhold(state)), .. }) => {
             format!("{of} says {}", format!("{state:?}").to_uppercase())
         }
         Some(RecordFacts {
-            ask: Ok(Requested::Provision | Requested::OutOfScope | Requested::Unlisted(_)), ..
+            requested: Ok(Requested::Provision | Requested::OutOfScope | Requested::Unlisted(_)),
+            ..
         }) => {
             format!("{of} says ACTIVATED")
         }
@@ -141,7 +142,7 @@ fn scope_says(facts: &Facts) -> String {
         None => format!("the record has no groups, and the scope is {wanted}"),
         Some(groups) => match groups.iter().find(|group| facts.groups.contains(group)) {
             Some(group) => format!("in scope, as a member of {}", clean(group)),
-            None if matches!(record.ask, Ok(Requested::Unlisted(_))) => {
+            None if matches!(record.requested, Ok(Requested::Unlisted(_))) => {
                 format!("the members file lists the user in none of {wanted}")
             }
             None => format!("out of scope: a member of {} groups, none of which is {wanted}", groups.len()),
@@ -230,7 +231,7 @@ fn next(facts: &Facts) -> String {
     if let Some(change) = &facts.change {
         return format!("the next cycle sends it: {}", change.action().as_str());
     }
-    match (&facts.link, record(facts).map(|record| &record.ask)) {
+    match (&facts.link, record(facts).map(|record| &record.requested)) {
         (Some(_), _) => {
             "nothing; it changes when the directory says other names, another state or other groups".to_owned()
         }

@@ -10,7 +10,7 @@ const VALUE_CHARS_MAX: usize = 60;
 /// One record: what it asks for, then each of our columns with the export's name for it and the value.
 #[must_use]
 pub fn record_lines(number: usize, user: &DirectoryUser<'_>, layout: &Layout, scope: &Scope) -> String {
-    let asks = match map_record(user, scope).map(|mapped| mapped.ask) {
+    let asks = match map_record(user, scope).map(|mapped| mapped.requested) {
         Ok(Requested::Provision) => "wanted".to_owned(),
         Ok(Requested::Withhold(UserState::Staged)) => "staged".to_owned(),
         Ok(Requested::Withhold(UserState::Suspended | UserState::Activated)) => "suspended".to_owned(),
