@@ -41,7 +41,7 @@ pub(crate) enum Absence {
 impl<T: Transport> Session<'_, T> {
     /// Reads an account, with retries. `None`: it is gone.
     pub(crate) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), ReadError> {
-        let read = self.ask(async |permit| {
+        let read = self.until_answered(async |permit| {
             let mut read = self.target().read(id, permit).await;
             if read.judged.outcome == Outcome::Accepted && read.value.is_none() {
                 read.judged.outcome = Outcome::Unknown(None);
@@ -115,7 +115,10 @@ impl<T: Transport> Session<'_, T> {
             let link = |id| self.state(store::link_by_scim_id(self.context.reader, id)).flatten();
             linked |= account.id.as_ref().and_then(link).is_some_and(|link| is_ours(&account, &link));
         };
-        match self.ask(async |permit| self.target().list_page(&Listing::default(), &mut look_at, permit).await).await {
+        match self
+            .until_answered(async |permit| self.target().list_page(&Listing::default(), &mut look_at, permit).await)
+            .await
+        {
             // It shows the one that is said to be gone: one of the two answers is wrong.
             Ok(_) if is_listed => return Witness::Unanswered,
             Ok(_) if linked => {

@@ -38,7 +38,7 @@ impl<T: Transport> Session<'_, T> {
         let listing = Listing::default();
         loop {
             // The accounts of a page count even if the page is requested again: an endpoint may send without end.
-            let read = self.ask(async |permit| self.target().list_page(&listing, each, permit).await).await;
+            let read = self.until_answered(async |permit| self.target().list_page(&listing, each, permit).await).await;
             if listing.is_endless(None) {
                 return Err(ReadError::Doubtful(AnswerDoubt::LongList));
             }

@@ -116,7 +116,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     async fn filter(&self, name: &str) -> Result<Vec<Account>, ReadError> {
-        let (_, read) = self.ask(async |permit| self.target().filter(name, permit).await).await?;
+        let (_, read) = self.until_answered(async |permit| self.target().filter(name, permit).await).await?;
         match read.value {
             // One id is one account, however often it is shown.
             Some((mut found, true)) => {

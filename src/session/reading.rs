@@ -34,7 +34,7 @@ impl ReadError {
 
 impl<'c, T: Transport> Session<'c, T> {
     /// Retries until there is an answer.
-    pub(super) async fn ask<V>(
+    pub(super) async fn until_answered<V>(
         &self,
         mut call: impl AsyncFnMut(Permit<'c>) -> Read<V>,
     ) -> Result<(Reply, Read<V>), ReadError> {
