@@ -200,7 +200,7 @@ impl Export {
             return Ok(false);
         }
         let digest = hash.finish();
-        self.settle_digest(&digest)?;
+        self.check_digest(&digest)?;
         Ok(digest == *known)
     }
 
@@ -217,7 +217,7 @@ impl Export {
         let joined = joined.map(|(memberships, matched)| memberships.read(&matched));
         self.memberships = memberships;
         let Parsed { closed, digest, status } = parsed?;
-        self.settle_digest(&digest)?;
+        self.check_digest(&digest)?;
         let proof = if closed || self.checked { Proof::Whole } else { Proof::Unproven };
         Ok(ExportRead {
             users_count: spoken.records_count,
@@ -285,7 +285,7 @@ impl Export {
     }
 
     /// All readings of one export must see the same bytes.
-    fn settle_digest(&mut self, digest: &FileDigest) -> Result<(), SourceError> {
+    fn check_digest(&mut self, digest: &FileDigest) -> Result<(), SourceError> {
         match &self.first_digest {
             Some(first) if first != digest => Err(self.changed()),
             Some(_) => Ok(()),
