@@ -206,13 +206,13 @@ impl Comparison {
 
     /// The plan. `holder` finds the row whose account carries a folded username.
     pub fn finish(mut self, whole: Whole, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) -> Plan {
-        let claimed = self.settle_claims(holder);
+        let claimed = self.resolve_claims(holder);
         for row in std::mem::take(&mut self.missing) {
             self.absent(row, whole, &claimed);
         }
         self.settle_unlisted(whole.memberships);
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
-        self.settle_user_names(holder);
+        self.resolve_user_names(holder);
         self.list_in_doubt();
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
         self.plan.outstanding.sort_by(OutstandingUser::order);
