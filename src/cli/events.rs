@@ -93,7 +93,7 @@ fn of_state(reader: &Connection) -> Result<Verified, Failure> {
             if let Some(chain) = store::chain_before(reader, event.sequence)? {
                 *verifier = Verifier::begin(event.sequence, Before::Known(chain));
             }
-            verifier.take(&event.line).map_err(|flaw| broken("the state", &flaw))?;
+            verifier.verify(&event.line).map_err(|flaw| broken("the state", &flaw))?;
         }
         after = last;
     }
@@ -138,7 +138,7 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
         (_, None) => (Before::Trusted, "first event not verifiable"),
     };
     let mut verifier = Verifier::begin(first, before);
-    verifier.take(&first_line).map_err(|flaw| broken(&name, &flaw))?;
+    verifier.verify(&first_line).map_err(|flaw| broken(&name, &flaw))?;
     for line in lines {
         let line = line?;
         // A gap: events that were lost with an earlier state, and that this file never had.
@@ -149,7 +149,7 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
         {
             verifier = Verifier::begin(sequence, Before::Known(chain));
         }
-        verifier.take(&line).map_err(|flaw| broken(&name, &flaw))?;
+        verifier.verify(&line).map_err(|flaw| broken(&name, &flaw))?;
     }
     let last = verifier.last().map_or(0, |(sequence, _)| sequence);
     ended(name.clone(), verifier.last(), state, sink.as_deref())?;

@@ -53,7 +53,7 @@ impl Verifier {
     ///
     /// # Errors
     /// It is not an event, not the next one, or does not match its chain.
-    pub fn take(&mut self, line: &str) -> Result<(), Flaw> {
+    pub fn verify(&mut self, line: &str) -> Result<(), Flaw> {
         let next = self.first + self.chains.len() as i64 - 1;
         let flaw = |sequence, what| Flaw { sequence, what };
         let sequence = Self::sequence_of(line).ok_or_else(|| flaw(next, "the line is not an event"))?;
@@ -126,7 +126,7 @@ mod tests {
     fn verify(lines: &[String], before: Before) -> Result<i64, i64> {
         let first = lines.first().and_then(|line| Verifier::sequence_of(line)).unwrap_or(1);
         let mut verifier = Verifier::begin(first, before);
-        lines.iter().try_for_each(|line| verifier.take(line)).map_err(|flaw| flaw.sequence)?;
+        lines.iter().try_for_each(|line| verifier.verify(line)).map_err(|flaw| flaw.sequence)?;
         Ok(verifier.last().map_or(0, |(sequence, _)| sequence))
     }
 
