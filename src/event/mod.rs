@@ -10,7 +10,7 @@ mod verify;
 pub use format::EventFormat;
 pub(crate) use seal::event_type_of;
 pub use seal::{Head, Installation, Sealed, seal};
-pub use verify::{Before, Flaw, Verifier, chain_of};
+pub use verify::{ChainStart, Flaw, Verifier, chain_of};
 
 use crate::model::{CycleId, DirectoryId, Field, Response, ScimId, UserName};
 
