@@ -75,7 +75,7 @@ impl Deployment {
             }
             Err(StateError::Older { .. }) if access == Access::Write => {
                 // A command that writes upgrades it, unless an older program still sends.
-                let _lock = Lock::take(&self.state_path)?;
+                let _lock = Lock::acquire(&self.state_path)?;
                 store::upgrade(&self.state_path, SystemClock.now())?;
                 store::open(&self.state_path, access)?
             }
@@ -108,7 +108,7 @@ impl Deployment {
             Ok(reader) if !store::installation(&reader)?.active => return Err(inactive()),
             Ok(_) => {}
         }
-        let mut lock = Lock::take(&self.state_path)?;
+        let mut lock = Lock::acquire(&self.state_path)?;
         if let Some(copy) = store::upgrade(&self.state_path, SystemClock.now())? {
             tracing::warn!(backup = %copy.display(), "the state was upgraded to this program's schema");
         }

@@ -93,7 +93,7 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
             return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(StateError::Older { .. }) => {
-            let _lock = Lock::take(path)?;
+            let _lock = Lock::acquire(path)?;
             store::upgrade(path, now)?;
             return Ok(Opened { connection: usable(path)?, moved_to: None, made: None });
         }
@@ -104,7 +104,7 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
         crate::folder::create(folder)?;
     }
     // Checked again under the lock: two processes must not move each other's new state moved_to.
-    let lock = Lock::take(path)?;
+    let lock = Lock::acquire(path)?;
     let moved_to = match usable(path) {
         Ok(connection) => return Ok(Opened { connection, moved_to: None, made: None }),
         Err(StateError::Missing(_)) => None,
