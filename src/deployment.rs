@@ -10,7 +10,7 @@ use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{SecretError, Token};
 use crate::source::{self, Export, SourceError};
-use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unnoted};
+use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, WithoutNote};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ impl Deployment {
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
         let noted = store::noted_beside(&self.state_path);
-        store::continue_log(&mut connection, noted.as_ref(), Unnoted::IsUnknown, SystemClock.now())?;
+        store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())?;
         let installation = store::installation(&connection)?;
         Ok((connection, installation))
     }
@@ -114,7 +114,9 @@ impl Deployment {
         }
         let (mut writer, _) = self.state(Access::Write)?;
         let noted = lock.noted().cloned();
-        if let Some(said) = store::continue_log(&mut writer, noted.as_ref(), Unnoted::IsRestored, SystemClock.now())? {
+        if let Some(said) =
+            store::continue_log(&mut writer, noted.as_ref(), WithoutNote::IsRestored, SystemClock.now())?
+        {
             tracing::warn!(
                 "the state was restored from a backup: {said}; this cycle is a refresh, and its removals are held"
             );

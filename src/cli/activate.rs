@@ -9,7 +9,7 @@ use crate::model::{Clock, Exit, Moment, ProvisionedUser, RawValue, clean, comman
 use crate::probe::holdings;
 use crate::process::{SystemClock, random, user};
 use crate::scim::ScimTarget;
-use crate::store::{self, Access, JournalError, Lock, StateError, Unmanaged, Unnoted};
+use crate::store::{self, Access, JournalError, Lock, StateError, Unmanaged, WithoutNote};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::HashSet;
@@ -89,7 +89,7 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     let now = SystemClock.now();
     match usable(path) {
         Ok(mut connection) => {
-            store::continue_log(&mut connection, store::noted_beside(path).as_ref(), Unnoted::IsUnknown, now)?;
+            store::continue_log(&mut connection, store::noted_beside(path).as_ref(), WithoutNote::IsUnknown, now)?;
             return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(StateError::Older { .. }) => {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub fn continue_log(
     connection: &mut Connection,
     noted: Option<&NotedHead>,
-    unnoted: Unnoted,
+    without_note: WithoutNote,
     now: Moment,
 ) -> Result<Option<String>, StateError> {
     let head = log::head_of(connection)?;
@@ -23,7 +23,7 @@ pub fn continue_log(
         Some(noted) if was_another(connection, noted)? => {
             format!("event {} in the state differs from the one in its log", noted.sequence)
         }
-        None if head.sequence > 0 && unnoted == Unnoted::IsRestored => {
+        None if head.sequence > 0 && without_note == WithoutNote::IsRestored => {
             format!("the state ends at event {}, but no lock file beside it says where its log ends", head.sequence)
         }
         Some(_) | None => return Ok(None),
@@ -43,7 +43,7 @@ pub fn continue_log(
 
 /// What a lock file without a noted head means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unnoted {
+pub enum WithoutNote {
     /// The state was brought here from elsewhere.
     IsRestored,
     /// The next sender decides.
