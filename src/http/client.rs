@@ -1,7 +1,7 @@
 //! The HTTP client. By default reqwest follows redirects, retries, takes proxies from the environment and waits for
 //! ever; all of that is switched off here.
 
-use super::{ANSWER_BYTES_MAX, Method, Request, Take, Transport};
+use super::{ANSWER_BYTES_MAX, BodyMode, Method, Request, Transport};
 use crate::model::{Duration, Moment};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::secret::Token;
@@ -117,11 +117,11 @@ impl Client {
         self.cleaned(&said)
     }
 
-    async fn body(&self, mut response: reqwest::Response, take: Take<'_>) -> Result<Vec<u8>, String> {
+    async fn body(&self, mut response: reqwest::Response, mode: BodyMode<'_>) -> Result<Vec<u8>, String> {
         let mut whole = Vec::new();
-        let mut stream = match take {
-            Take::Stream(stream) if response.status().is_success() => Some(stream),
-            Take::Stream(_) | Take::Whole => None,
+        let mut stream = match mode {
+            BodyMode::Stream(stream) if response.status().is_success() => Some(stream),
+            BodyMode::Stream(_) | BodyMode::Whole => None,
         };
         loop {
             match response.chunk().await {
@@ -181,7 +181,7 @@ impl Transport for Client {
         without_secret(record, self.settings.token.expose())
     }
 
-    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
+    async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
         let client = self.inner().map_err(|what| CallError::NotSent(what.to_owned()))?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
@@ -201,7 +201,7 @@ impl Transport for Client {
         };
         let status = response.status().as_u16();
         let (retry_after, date) = (retry_after(response.headers()), date(response.headers()));
-        let body = self.body(response, take).await;
+        let body = self.body(response, mode).await;
         Ok(Answer { status, body, retry_after, date })
     }
 }

@@ -15,7 +15,7 @@ pub use account::Account;
 pub use listing::{Listing, Next, Page};
 pub use rate_limit::{Permit, RateLimit};
 
-use crate::http::{Method, Request, Take, Transport};
+use crate::http::{BodyMode, Method, Request, Transport};
 use crate::model::{DesiredUser, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use pages::CountAsked;
@@ -108,11 +108,11 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     async fn send(&self, method: Method, target: String, body: Option<Vec<u8>>) -> Result<Answer, CallError> {
-        self.call(&Request { method, target, body }, Take::Whole).await
+        self.call(&Request { method, target, body }, BodyMode::Whole).await
     }
 
-    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
-        let mut answer = self.transport.call(request, take).await;
+    async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
+        let mut answer = self.transport.call(request, mode).await;
         match &mut answer {
             Ok(Answer { status: 200..=299, .. }) => self.patience.renew(),
             Ok(Answer { retry_after: Some(retry_after), .. }) => *retry_after = self.patience.read(*retry_after),

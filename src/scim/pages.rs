@@ -2,7 +2,7 @@
 
 use super::listing::{At, Page};
 use super::{Account, Listing, Permit, Read, ScimTarget, unreadable, wire};
-use crate::http::{Method, Request, Take, Transport};
+use crate::http::{BodyMode, Method, Request, Transport};
 use crate::model::AnswerDoubt;
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use crate::records::{Documents, DocumentsRead, Progress, RecordsError, SCIM_LIST, Sieve, TakeRecord, Window};
@@ -127,7 +127,7 @@ impl<T: Transport> ScimTarget<T> {
         let request = Request { method: Method::Get, target, body: None };
         let answer = {
             let mut take = |bytes: &[u8]| stream.take(bytes, &mut take_record);
-            self.call(&request, Take::Stream(&mut take)).await
+            self.call(&request, BodyMode::Stream(&mut take)).await
         };
         let judged = judge(&answer);
         if judged.outcome != Outcome::Accepted {

@@ -1,7 +1,7 @@
 //! For unit tests: an endpoint that answers by a script, and a session with it over a state in memory.
 
 use super::talk::{End, Session, SessionContext};
-use crate::http::{Method, Request, Take, Transport};
+use crate::http::{BodyMode, Method, Request, Transport};
 use crate::model::{Action, Clock, DirectoryId, Moment, Names, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::plan::ScopeVersion;
@@ -23,7 +23,7 @@ pub(super) struct Script {
 }
 
 impl Transport for Script {
-    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
+    async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
         let method = match request.method {
             Method::Get => "GET",
             Method::Post => "POST",
@@ -34,7 +34,7 @@ impl Transport for Script {
         let path = request.target.split('?').next().unwrap_or_default();
         self.asked.borrow_mut().push(format!("{method} {path}"));
         let mut answer = self.answers.borrow_mut().pop_front().expect("an answer in the script")?;
-        if let (Take::Stream(stream), 200, Ok(body)) = (take, answer.status, answer.body.clone()) {
+        if let (BodyMode::Stream(stream), 200, Ok(body)) = (mode, answer.status, answer.body.clone()) {
             answer.body = stream(&body).map(|()| Vec::new());
         }
         Ok(answer)
