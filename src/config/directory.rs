@@ -1,7 +1,7 @@
 //! `[directory]`: where users come from. One variant a source; a key that does not go with a source is refused here and
 //! nowhere else. How an export is written is `layout`'s.
 
-use super::error::Fault;
+use super::error::Problem;
 use crate::model::{Column, ColumnName, Duration, Format, Layout, SourceKind, WithoutState};
 use crate::plan::SourceSettings;
 use serde::{Deserialize, Serialize};
@@ -132,10 +132,10 @@ fn source_keys(raw: &RawDirectory) -> [SourceKey; 2] {
 }
 
 /// Refuses a key that does not go with the source.
-fn check_keys(source: SourceKind, keys: &[SourceKey]) -> Result<(), Fault> {
+fn check_keys(source: SourceKind, keys: &[SourceKey]) -> Result<(), Problem> {
     let Some(misplaced) = keys.iter().find(|key| key.is_set && !key.sources.contains(&source)) else { return Ok(()) };
     let sources: Vec<_> = misplaced.sources.iter().map(|source| format!("\"{}\"", source.as_str())).collect();
-    Err(Fault::owned(format!("[directory] {} goes with source = {}", misplaced.name, sources.join(" or "))))
+    Err(Problem::owned(format!("[directory] {} goes with source = {}", misplaced.name, sources.join(" or "))))
 }
 
 /// The source, with the keys that it needs.
@@ -143,21 +143,21 @@ pub(super) fn source(
     raw: &RawDirectory,
     by_groups: bool,
     absolute: &dyn Fn(&PathBuf) -> PathBuf,
-) -> Result<SourceConfig, Fault> {
+) -> Result<SourceConfig, Problem> {
     check_keys(raw.source, &source_keys(raw))?;
     let groups = raw.columns.groups.as_deref().unwrap_or_default().trim();
     if raw.members_path.is_some() && !groups.is_empty() {
-        return Err(Fault::plain(
+        return Err(Problem::plain(
             "[directory] members_path and [directory.columns] groups both say who is in which group: remove one",
         ));
     }
     let named = |path: &Option<PathBuf>| path.as_ref().filter(|path| !path.as_os_str().is_empty()).map(absolute);
     match raw.source {
         SourceKind::File => {
-            let Some(path) = named(&raw.path) else { return Err(Fault::plain("[directory] path is missing")) };
+            let Some(path) = named(&raw.path) else { return Err(Problem::plain("[directory] path is missing")) };
             let members_path = named(&raw.members_path);
             if raw.members_path.is_some() && members_path.is_none() {
-                return Err(Fault::plain("[directory] members_path is empty"));
+                return Err(Problem::plain("[directory] members_path is empty"));
             }
             Ok(SourceConfig::File { path, members_path: members_path.filter(|_| by_groups) })
         }

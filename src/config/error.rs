@@ -24,7 +24,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and why.
         #[source]
-        fault: Fault,
+        problem: Problem,
     },
 }
 
@@ -48,12 +48,12 @@ impl ConfigError {
     }
 }
 
-/// One fault, in words that repeat no value.
+/// One problem, in words that repeat no value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Fault(String);
+pub struct Problem(String);
 
-impl Fault {
+impl Problem {
     pub(super) fn plain(what: &str) -> Self {
         Self(what.to_owned())
     }

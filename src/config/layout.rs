@@ -1,32 +1,32 @@
 //! `[directory]`: how the export is written down.
 
 use super::directory::{RawColumns, RawDirectory, RawStates};
-use super::error::Fault;
+use super::error::Problem;
 use crate::model::{Column, ColumnName, Layout, Rows, StateWords};
 
 /// How the export is written down.
-pub(super) fn layout(raw: &RawDirectory) -> Result<Layout, Fault> {
+pub(super) fn layout(raw: &RawDirectory) -> Result<Layout, Problem> {
     let columns = columns(raw)?;
     let mapped = matches!(columns[Column::State as usize], ColumnName::Theirs(_));
     let words = |states: &RawStates| StateWords::new(&states.activated, &states.suspended, &states.staged);
     let states = match Some(words(&raw.states)).filter(|words| !words.is_empty()) {
         None => None,
         Some(_) if !mapped => {
-            return Err(Fault::plain(
+            return Err(Problem::plain(
                 "[directory.states] needs to know where the states stand: set [directory.columns] state",
             ));
         }
         Some(words) => Some(words),
     };
     if states.as_ref().is_some_and(StateWords::ambiguous) {
-        return Err(Fault::plain("[directory.states] has one word for two states (letter case does not matter)"));
+        return Err(Problem::plain("[directory.states] has one word for two states (letter case does not matter)"));
     }
     let group_separator = match raw.group_separator.as_str() {
         ";" => ';',
         "," => ',',
         "|" => '|',
         "\n" => '\n',
-        _ => return Err(Fault::plain("[directory] group_separator is not one of \";\", \",\", \"|\" and \"\\n\"")),
+        _ => return Err(Problem::plain("[directory] group_separator is not one of \";\", \",\", \"|\" and \"\\n\"")),
     };
     Ok(Layout {
         rows: Rows::Users,
@@ -38,16 +38,16 @@ pub(super) fn layout(raw: &RawDirectory) -> Result<Layout, Fault> {
     })
 }
 
-fn columns(raw: &RawDirectory) -> Result<[ColumnName; Column::COUNT], Fault> {
+fn columns(raw: &RawDirectory) -> Result<[ColumnName; Column::COUNT], Problem> {
     let older = raw.id_attribute.as_deref();
     if older == Some("") {
-        return Err(Fault::plain("[directory] id_attribute is empty"));
+        return Err(Problem::plain("[directory] id_attribute is empty"));
     }
     let mut columns = [const { ColumnName::Ours }; Column::COUNT];
     for column in Column::ALL {
         let name = match (named(&raw.columns, column), column) {
             (Some(name), Column::Id) if older.is_some_and(|older| older != name) => {
-                return Err(Fault::plain(
+                return Err(Problem::plain(
                     "[directory] id_attribute is the older name of [directory.columns] id, and they differ: remove one",
                 ));
             }
@@ -57,7 +57,10 @@ fn columns(raw: &RawDirectory) -> Result<[ColumnName; Column::COUNT], Fault> {
         columns[column as usize] = match name.map(str::trim) {
             None => ColumnName::Ours,
             Some("") if matches!(column, Column::Id | Column::Username) => {
-                return Err(Fault::owned(format!("[directory.columns] {} is empty: every user has one", column.key())));
+                return Err(Problem::owned(format!(
+                    "[directory.columns] {} is empty: every user has one",
+                    column.key()
+                )));
             }
             Some("") => ColumnName::Nothing,
             Some(name) if column == Column::Id && name == Column::Id.as_str() => ColumnName::Ours,

@@ -86,10 +86,10 @@ impl Config {
         // However the file was called: where a sink writes is its name in the state.
         let whole = std::path::absolute(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
         let folder = whole.parent().map(Path::to_owned).unwrap_or_default();
-        Self::from_text(&text, &folder).map_err(|fault| ConfigError::Wrong { path: path.to_owned(), fault })
+        Self::from_text(&text, &folder).map_err(|problem| ConfigError::Wrong { path: path.to_owned(), problem })
     }
 
-    fn from_text(text: &str, folder: &Path) -> Result<Self, error::Fault> {
+    fn from_text(text: &str, folder: &Path) -> Result<Self, error::Problem> {
         let raw = raw::parse(text)?;
         check::check(&raw)?;
         // Without `.` in the middle, so that one place has one name.
@@ -178,7 +178,7 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let said = match Config::from_text(text, Path::new("/etc/rhombus-sync")) {
             Ok(_) => "ok".to_owned(),
-            Err(fault) => fault.to_string(),
+            Err(problem) => problem.to_string(),
         };
         assert_eq!(said, expected, "{text}");
     }
@@ -265,7 +265,7 @@ mod tests {
         ] {
             check(&directory(good), "ok");
         }
-        for (wrong, fault) in [
+        for (wrong, problem) in [
             (
                 "id_attribute = \"_id\"\n[directory.columns]\nid = \"uid\"",
                 "[directory] id_attribute is the older name of [directory.columns] id, and they differ: remove one",
@@ -287,7 +287,7 @@ mod tests {
                 "line 4, column 1: unknown key `usernam`; did you mean `username`?",
             ),
         ] {
-            check(&directory(wrong), fault);
+            check(&directory(wrong), problem);
         }
     }
 
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_https_or_on_loopback() {
-        for (url, fault) in [
+        for (url, problem) in [
             ("http://127.0.0.1:8000/scim/v2", None),
             ("http://[::1]:8000/x", None),
             ("http://localhost/x", None),
@@ -332,7 +332,7 @@ mod tests {
             ("https://rhombus.example/x#a", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
             ("rhombus", Some("[rhombus] base_url is not a valid URL")),
         ] {
-            check(&format!("{BASE}[rhombus]\nbase_url = \"{url}\"\ntoken_file = \"t\"\n"), fault.unwrap_or("ok"));
+            check(&format!("{BASE}[rhombus]\nbase_url = \"{url}\"\ntoken_file = \"t\"\n"), problem.unwrap_or("ok"));
         }
     }
 
@@ -348,9 +348,9 @@ mod tests {
             "concurrency_max = \"s3cret\"",
         ] {
             let text = format!("{BASE}[rhombus]\n{line}\n");
-            let fault =
-                Config::from_text(&text, Path::new("")).err().map(|fault| fault.to_string()).unwrap_or_default();
-            assert!(!fault.is_empty() && !fault.contains("s3cret"), "{line}: {fault}");
+            let problem =
+                Config::from_text(&text, Path::new("")).err().map(|problem| problem.to_string()).unwrap_or_default();
+            assert!(!problem.is_empty() && !problem.contains("s3cret"), "{line}: {problem}");
         }
     }
 }

@@ -55,7 +55,7 @@ mod tests {
     fn check(before: &str, after: &str, changed: &[&str]) {
         let keys = |text: &str| match parse(&format!("{BASE}{text}")) {
             Ok(raw) => keys_of(&raw),
-            Err(fault) => panic!("{text}: {fault}"),
+            Err(problem) => panic!("{text}: {problem}"),
         };
         assert_eq!(keys(after).changed_since(&keys(before).to_json()), changed, "{before} -> {after}");
     }

@@ -1,14 +1,14 @@
 //! The file's own shape: every key that works, with its default.
 
 use super::directory::RawDirectory;
-use super::error::Fault;
+use super::error::Problem;
 use super::sinks::RawSink;
 use crate::model::{Duration, ExistingAccounts, OnDrift, Removals, UpdateMethod};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-pub(super) fn parse(text: &str) -> Result<Raw, Fault> {
-    toml::from_str(text).map_err(|error| Fault::of_toml(text, &error))
+pub(super) fn parse(text: &str) -> Result<Raw, Problem> {
+    toml::from_str(text).map_err(|error| Problem::of_toml(text, &error))
 }
 
 #[derive(Deserialize)]

@@ -381,13 +381,13 @@ mod tests {
     fn load(text: &str) -> Result<String, String> {
         Config::from_text(text, FilePath::new("/x"))
             .map(|config| format!("{config:?}"))
-            .map_err(|fault| fault.to_string())
+            .map_err(|problem| problem.to_string())
     }
 
     /// What serde says that it would have accepted instead.
     fn expected_instead(text: &str) -> BTreeSet<String> {
-        let fault = toml::from_str::<raw::Raw>(text).err().expect("it is wrong").message().to_owned();
-        let (_, expected) = fault.split_once("expected ").unwrap_or_else(|| panic!("{fault}: {text}"));
+        let problem = toml::from_str::<raw::Raw>(text).err().expect("it is wrong").message().to_owned();
+        let (_, expected) = problem.split_once("expected ").unwrap_or_else(|| panic!("{problem}: {text}"));
         expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     }
 
