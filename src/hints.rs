@@ -64,8 +64,8 @@ fn of_reason(reason: Option<&Reason>) -> &'static str {
             "the server says that it fails itself: try again later; nothing was changed"
         }
         Some(Reason::UnusableAnswer { .. }) => "what answers there is not a whole SCIM list; nothing was changed",
-        Some(Reason::NoConnection { said } | Reason::NoAnswer { said }) => {
-            CONNECTION.iter().find(|(cause, _)| said.contains(cause)).map_or(
+        Some(Reason::NoConnection { text } | Reason::NoAnswer { text }) => {
+            CONNECTION.iter().find(|(cause, _)| text.contains(cause)).map_or(
                 "look at the network between here and Rhombus, and at a firewall; nothing was changed",
                 |(_, hint)| hint,
             )

@@ -253,7 +253,7 @@ fn unreadable<V>(mut judged: Judged, what: &str) -> Read<V> {
     if judged.outcome == Outcome::Accepted {
         judged.outcome = Outcome::Unknown(None);
     }
-    judged.reason = Some(Reason::UnusableAnswer { said: crate::model::clean(what).into_owned() });
+    judged.reason = Some(Reason::UnusableAnswer { text: crate::model::clean(what).into_owned() });
     Read { value: None, judged }
 }
 

@@ -48,34 +48,34 @@ pub enum Reason {
     /// The answer cannot be read.
     UnusableAnswer {
         /// What is wrong with it.
-        said: String,
+        text: String,
     },
     /// Rhombus rejects this user's change.
     Rejected {
         /// Status and message of the endpoint.
-        said: String,
+        text: String,
     },
     /// Rhombus answered 5xx.
     ServerError {
         /// Status and message of the endpoint.
-        said: String,
+        text: String,
     },
     /// The request was not sent.
     NoConnection {
         /// The network error.
-        said: String,
+        text: String,
     },
     /// No answer came back.
     NoAnswer {
         /// The network error.
-        said: String,
+        text: String,
     },
     /// A reason that an earlier release stored, in its own words.
     Earlier {
         /// The stored code.
         code: Box<str>,
         /// The stored sentence.
-        said: String,
+        text: String,
     },
 }
 
@@ -195,11 +195,11 @@ impl fmt::Display for Reason {
             Self::Mismatch(mismatch) => mismatch.fmt(f),
             Self::Account(state) => state.fmt(f),
             Self::Doubtful(doubt) => doubt.fmt(f),
-            Self::UnusableAnswer { said } => write!(f, "the answer cannot be used: {said}"),
-            Self::Rejected { said } | Self::ServerError { said } => write!(f, "Rhombus answered {said}"),
-            Self::NoConnection { said } => write!(f, "no connection: {said}"),
-            Self::NoAnswer { said } => write!(f, "no answer: {said}"),
-            Self::Earlier { said, .. } => f.write_str(said),
+            Self::UnusableAnswer { text } => write!(f, "the answer cannot be used: {text}"),
+            Self::Rejected { text } | Self::ServerError { text } => write!(f, "Rhombus answered {text}"),
+            Self::NoConnection { text } => write!(f, "no connection: {text}"),
+            Self::NoAnswer { text } => write!(f, "no answer: {text}"),
+            Self::Earlier { text, .. } => f.write_str(text),
         }
     }
 }

@@ -32,8 +32,8 @@ struct Detail {
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    said: Option<String>,
+    #[serde(rename = "said", skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -70,12 +70,12 @@ impl Reason {
             }
             Self::Clock(doubt) => detail.note_clock(*doubt),
             Self::Mismatch(mismatch) => detail.mismatch = Some(mismatch.code().to_owned()),
-            Self::UnusableAnswer { said }
-            | Self::Rejected { said }
-            | Self::ServerError { said }
-            | Self::NoConnection { said }
-            | Self::NoAnswer { said }
-            | Self::Earlier { code: _, said } => detail.said = Some(said.clone()),
+            Self::UnusableAnswer { text }
+            | Self::Rejected { text }
+            | Self::ServerError { text }
+            | Self::NoConnection { text }
+            | Self::NoAnswer { text }
+            | Self::Earlier { code: _, text } => detail.text = Some(text.clone()),
         }
         let detail = (detail != Detail::default()).then(|| serde_json::json!(detail).to_string());
         StoredReason { code: self.code().to_owned(), detail }
@@ -87,7 +87,7 @@ impl Reason {
         let detail: Detail = detail.and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
         Self::known(code, &detail).unwrap_or_else(|| Self::Earlier {
             code: code.into(),
-            said: detail.said.unwrap_or_else(|| code.replace('_', " ")),
+            text: detail.text.unwrap_or_else(|| code.replace('_', " ")),
         })
     }
 
@@ -108,14 +108,14 @@ impl Reason {
             };
             return Some(Self::Held { cause, by });
         }
-        if let Some(said) = &detail.said {
-            let said = said.clone();
+        if let Some(text) = &detail.text {
+            let text = text.clone();
             return match code {
-                "unusable_answer" => Some(Self::UnusableAnswer { said }),
-                "rejected" => Some(Self::Rejected { said }),
-                "server_error" => Some(Self::ServerError { said }),
-                "no_connection" => Some(Self::NoConnection { said }),
-                "no_answer" => Some(Self::NoAnswer { said }),
+                "unusable_answer" => Some(Self::UnusableAnswer { text }),
+                "rejected" => Some(Self::Rejected { text }),
+                "server_error" => Some(Self::ServerError { text }),
+                "no_connection" => Some(Self::NoConnection { text }),
+                "no_answer" => Some(Self::NoAnswer { text }),
                 _ => None,
             };
         }
@@ -165,19 +165,19 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn every_reason() -> Vec<Reason> {
-        let said = || "400 Bad Request: \"no\"".to_owned();
+        let text = || "400 Bad Request: \"no\"".to_owned();
         let numbers = OverLimit { kind: GuardKind::Absent, wanted: 4, spent: 0, limit: 3, base: 20 };
         let clocks = [ClockDoubt::BehindLog(61), ClockDoubt::OffRhombus(-61)];
         let by = [HeldBy::Limit(numbers), HeldBy::Everybody, HeldBy::Configuration, HeldBy::Restored];
         let doubts = [HeldBy::Status(Column::Suspended), HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
         let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(doubts).collect::<Vec<_>>();
         let mut all = vec![
-            Reason::UnusableAnswer { said: said() },
-            Reason::Rejected { said: said() },
-            Reason::ServerError { said: said() },
-            Reason::NoConnection { said: said() },
-            Reason::NoAnswer { said: said() },
-            Reason::Earlier { code: "guard".into(), said: said() },
+            Reason::UnusableAnswer { text: text() },
+            Reason::Rejected { text: text() },
+            Reason::ServerError { text: text() },
+            Reason::NoConnection { text: text() },
+            Reason::NoAnswer { text: text() },
+            Reason::Earlier { code: "guard".into(), text: text() },
         ];
         all.extend(RecordFault::ALL.iter().map(|fault| Reason::Unusable(*fault)));
         all.extend(RecordFault::ALL.iter().map(|fault| Reason::Unnamed { fault: *fault, count: 3 }));
