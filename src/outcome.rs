@@ -206,7 +206,7 @@ impl Judged {
 
     /// Accepted, with our own words for the log.
     #[must_use]
-    pub fn said(details: &str) -> Self {
+    pub fn accepted_with(details: &str) -> Self {
         let response = Response { details: details.to_owned(), ..Response::default() };
         Self { outcome: Outcome::Accepted, response, reason: None }
     }

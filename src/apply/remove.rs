@@ -89,7 +89,7 @@ impl<T: Transport> Apply<'_, T> {
             return self.record.list_user(entry);
         }
         if !before.active && removal == Removal::Deactivate {
-            let judged = Judged::said("the account was inactive already");
+            let judged = Judged::accepted_with("the account was inactive already");
             return self.note_removal(change, scim_id, Action::Deactivate, None, &judged, self.record.source);
         }
         if !before.active {
