@@ -200,7 +200,7 @@ impl<T: Transport> Apply<'_, T> {
             ReadError::Rejected(_) | ReadError::Doubtful(_) => self.session.user_answered(),
             ReadError::Ended => {}
         }
-        match error.said() {
+        match error.judged() {
             Some((judged, _)) => self.record.list_user(entry_for(change, OutstandingKind::Failed, judged.why())),
             None => self.record.leave(change),
         }

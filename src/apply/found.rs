@@ -50,7 +50,7 @@ impl<T: Transport> Apply<'_, T> {
         match &found {
             Ok(_) => self.record.lookup_went_well(change),
             Err(error) => {
-                if let Some((judged, cause)) = error.said() {
+                if let Some((judged, cause)) = error.judged() {
                     self.record.say_lookup_failed(change, &judged, cause);
                 }
             }

@@ -66,8 +66,8 @@ async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<Provisio
         Ok(Some(ListEnd::Short | ListEnd::Repeated) | None) => {}
         Err(ReadError::Ended) => return None,
         Err(error) => {
-            let said = error.said().map(|(judged, _)| judged.bare()).unwrap_or_default();
-            session.end_cycle(End::NotRefreshed(said));
+            let why = error.judged().map(|(judged, _)| judged.bare()).unwrap_or_default();
+            session.end_cycle(End::NotRefreshed(why));
             return None;
         }
     }

@@ -22,7 +22,7 @@ pub(crate) enum ReadError {
 
 impl ReadError {
     /// Judgement for the log, and its cause in one word. `None`: the cycle has ended, which says nothing about a user.
-    pub(crate) fn said(&self) -> Option<(Judged, &'static str)> {
+    pub(crate) fn judged(&self) -> Option<(Judged, &'static str)> {
         match self {
             Self::Unanswered(judged) => Some((judged.clone(), "unanswered")),
             Self::Rejected(judged) => Some((judged.clone(), "rejected")),
