@@ -114,11 +114,11 @@ impl Deployment {
         }
         let (mut writer, _) = self.state(Access::Write)?;
         let noted = lock.noted().cloned();
-        if let Some(said) =
+        if let Some(what) =
             store::continue_log(&mut writer, noted.as_ref(), WithoutNote::IsRestored, SystemClock.now())?
         {
             tracing::warn!(
-                "the state was restored from a backup: {said}; this cycle is a refresh, and its removals are held"
+                "the state was restored from a backup: {what}; this cycle is a refresh, and its removals are held"
             );
         }
         lock.note(&writer).map_err(JournalError::from)?;

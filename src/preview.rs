@@ -21,8 +21,8 @@ pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<Direct
     let (reader, installation) = deployment.state(Access::Read)?;
     if installation.not_before > SystemClock.now() {
         let hint = "a plan without --refresh makes no network requests";
-        let said = format!("Rhombus asked us to retry after {}", installation.not_before);
-        return Err(Failure::new(Exit::Failed, said, Some(hint)));
+        let what = format!("Rhombus asked us to retry after {}", installation.not_before);
+        return Err(Failure::new(Exit::Failed, what, Some(hint)));
     }
     let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         Some(mut lock) => lock.note(&connection).map_err(JournalError::from)?,
         None => store::note_beside(&deployment.state_path, &connection)?,
     }
-    Ok(said(arguments, holdings.accounts_count, &unmanaged, &unknown, moved_to))
+    Ok(output(arguments, holdings.accounts_count, &unmanaged, &unknown, moved_to))
 }
 
 /// A state may only be re-bound to an endpoint that has one of its linked accounts.
@@ -188,7 +188,7 @@ fn unmanaged(
     Ok((unmanaged, unknown))
 }
 
-fn said(
+fn output(
     arguments: &Arguments,
     accounts_count: u64,
     unmanaged: &[Unmanaged],

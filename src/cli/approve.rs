@@ -53,10 +53,10 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
 
 /// Who released it last, and when.
 fn approved(reader: &Connection, hold: &HoldId) -> rusqlite::Result<String> {
-    let said = |(by, at): (String, Moment)| {
+    let sentence = |(by, at): (String, Moment)| {
         format!("  {} released it {}; what is listed is held still\n", clean(&by), date(at))
     };
-    Ok(store::approved_by(reader, hold)?.map(said).unwrap_or_default())
+    Ok(store::approved_by(reader, hold)?.map(sentence).unwrap_or_default())
 }
 
 /// The hold that was named, or why there is none.

@@ -256,8 +256,8 @@ fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
 fn misunderstood(error: &clap::Error) -> ExitCode {
     let exit = if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
     if exit != Exit::Done && std::env::args_os().any(|argument| argument == "--json") {
-        let said = error.kind().to_string();
-        let document = crate::report::failure_document(exit, &[said], Some("see --help"));
+        let what = error.kind().to_string();
+        let document = crate::report::failure_document(exit, &[what], Some("see --help"));
         let _ = show_document(&format!("{document}\n"));
     }
     // If this cannot be printed, neither can the reason.

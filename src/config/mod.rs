@@ -176,11 +176,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let said = match Config::from_text(text, Path::new("/etc/rhombus-sync")) {
+        let found = match Config::from_text(text, Path::new("/etc/rhombus-sync")) {
             Ok(_) => "ok".to_owned(),
             Err(problem) => problem.to_string(),
         };
-        assert_eq!(said, expected, "{text}");
+        assert_eq!(found, expected, "{text}");
     }
 
     const BASE: &str = "[directory]\npath = \"d.json\"\n";

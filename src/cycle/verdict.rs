@@ -18,24 +18,24 @@ pub(super) enum Endpoint {
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: Endpoint) {
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
     let (exit, error, hint) = match end {
-        Some(End::Unauthorized(said)) => ended(
+        Some(End::Unauthorized(why)) => ended(
             Exit::Failed,
-            format!("Rhombus refuses the token: {said}"),
+            format!("Rhombus refuses the token: {why}"),
             Some("put a valid token into the token file; no user was marked failed, and the next cycle continues"),
         ),
-        Some(End::WrongEndpoint(said)) => ended(
+        Some(End::WrongEndpoint(why)) => ended(
             Exit::Failed,
-            format!("this does not look like the endpoint this state belongs to: {said}"),
+            format!("this does not look like the endpoint this state belongs to: {why}"),
             Some("compare [rhombus] base_url with the Rhombus console"),
         ),
-        Some(End::Unanswered(said)) => ended(
+        Some(End::Unanswered(why)) => ended(
             if report.done.any() { Exit::Partial } else { Exit::Failed },
-            format!("Rhombus does not answer: {said}"),
+            format!("Rhombus does not answer: {why}"),
             Some("the rest was neither tried nor marked failed; the next cycle continues"),
         ),
-        Some(End::NotRefreshed(said)) => ended(
+        Some(End::NotRefreshed(why)) => ended(
             Exit::Failed,
-            format!("could not read what Rhombus holds: {said}"),
+            format!("could not read what Rhombus holds: {why}"),
             Some("nothing was sent; a cycle without --refresh does not need it"),
         ),
         Some(End::Throttled(until)) => ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None),

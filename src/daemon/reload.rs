@@ -74,9 +74,9 @@ impl Daemon {
                 Ok((deployment, token)) => self.take_configuration(deployment, token)?,
                 Err(failure) => {
                     self.health.latest = Latest::ReloadRefused(failure.in_one_line());
-                    let said = self.health.line();
-                    tracing::warn!("{said}");
-                    self.manager.status(&said);
+                    let line = self.health.line();
+                    tracing::warn!("{line}");
+                    self.manager.status(&line);
                 }
             },
             Verified::Token(FoundToken::Known) => {}
@@ -89,8 +89,8 @@ impl Daemon {
             Verified::Token(FoundToken::Bad(token, failure)) => {
                 self.refused_token = Some(token);
                 let why = failure.in_one_line();
-                let said = format!("the token file has changed, but the new token does not work either: {why}");
-                self.say(Latest::NoToken(said));
+                let why = format!("the token file has changed, but the new token does not work either: {why}");
+                self.say(Latest::NoToken(why));
             }
             Verified::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);

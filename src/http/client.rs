@@ -106,15 +106,15 @@ impl Client {
     }
 
     /// An error's chain of causes without URLs: a filter contains a person's name.
-    fn said(&self, error: reqwest::Error) -> String {
+    fn in_words(&self, error: reqwest::Error) -> String {
         let error = error.without_url();
-        let mut said = error.to_string();
+        let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
-            said = format!("{said}: {next}");
+            text = format!("{text}: {next}");
             cause = next.source();
         }
-        self.cleaned(&said)
+        self.cleaned(&text)
     }
 
     async fn body(&self, mut response: reqwest::Response, mode: BodyMode<'_>) -> Result<Vec<u8>, String> {
@@ -133,7 +133,7 @@ impl Client {
                     }
                     None => whole.extend_from_slice(&chunk),
                 },
-                Err(error) => return Err(self.said(error)),
+                Err(error) => return Err(self.in_words(error)),
             }
         }
         let cleaned = without_secret(&String::from_utf8_lossy(&whole), self.settings.token.expose());
@@ -196,8 +196,10 @@ impl Transport for Client {
         }
         let response = match builder.send().await {
             Ok(response) => response,
-            Err(error) if error.is_connect() || error.is_builder() => return Err(CallError::NotSent(self.said(error))),
-            Err(error) => return Err(CallError::Lost(self.said(error))),
+            Err(error) if error.is_connect() || error.is_builder() => {
+                return Err(CallError::NotSent(self.in_words(error)));
+            }
+            Err(error) => return Err(CallError::Lost(self.in_words(error))),
         };
         let status = response.status().as_u16();
         let (retry_after, date) = (retry_after(response.headers()), date(response.headers()));

@@ -64,11 +64,11 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 /// An error and its causes, one string each.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
-    let mut said = vec![error.to_string()];
+    let mut causes = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(next) = cause {
-        said.push(next.to_string());
+        causes.push(next.to_string());
         cause = next.source();
     }
-    said
+    causes
 }

@@ -359,8 +359,8 @@ impl Comparison {
     /// Whoever is in doubt waits, whatever the export says of them now.
     fn list_in_doubt(&mut self) {
         let waiting = self.plan.outstanding.iter().filter(|entry| entry.kind == OutstandingKind::Waiting);
-        let said: BTreeSet<_> = waiting.filter_map(|entry| entry.directory_id.clone()).collect();
-        let open = |id: &DirectoryId| !self.again.contains(id) && !said.contains(id);
+        let listed: BTreeSet<_> = waiting.filter_map(|entry| entry.directory_id.clone()).collect();
+        let open = |id: &DirectoryId| !self.again.contains(id) && !listed.contains(id);
         for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| open(id)) {
             let InDoubt { action, user_name, until, again: _ } = doubt;
             let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(id), Some(user_name), NotTried::InDoubt);

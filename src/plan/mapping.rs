@@ -236,7 +236,7 @@ fn flag(value: &RawValue<'_>, fault: RecordFault) -> Result<Option<bool>, Record
 fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
     let suspended = flag(&user.suspended, RecordFault::SuspendedType)?.unwrap_or(false);
     let activated = flag(&user.activated, RecordFault::ActivatedType)?;
-    let said = match user.state {
+    let stated = match user.state {
         RawState::Said(state) => state,
         RawState::Absent if activated == Some(false) => UserState::Staged,
         RawState::Absent => UserState::Activated,
@@ -244,7 +244,7 @@ fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
         RawState::Unknown => return Err(RecordFault::UnknownState),
         RawState::Other => return Err(RecordFault::StateType),
     };
-    Ok(if suspended { UserState::Suspended } else { said })
+    Ok(if suspended { UserState::Suspended } else { stated })
 }
 
 /// Where a record stands to the scope.

@@ -339,8 +339,8 @@ impl Documents {
             let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "not valid JSON")? else {
                 return Ok(Step::Hungry);
             };
-            let said = !matches!(value[..count].trim(), "null" | "\"\"");
-            if said && self.shape.documents != Shape::OnePage && NEXT_PAGE.contains(&&*key) {
+            let is_set = !matches!(value[..count].trim(), "null" | "\"\"");
+            if is_set && self.shape.documents != Shape::OnePage && NEXT_PAGE.contains(&&*key) {
                 return Err(format!("this is only one page of several (it has `{key}`)").into());
             }
             count
@@ -463,8 +463,8 @@ mod tests {
     fn every_prefix_of_an_array_is_refused() {
         let whole = r#"[{"n":1},{"n":2}]"#;
         for cut in 0..whole.len() {
-            let said = read(&whole[..cut], 5);
-            assert!(said == "truncated" || said == "empty", "{cut}: {said}");
+            let found = read(&whole[..cut], 5);
+            assert!(found == "truncated" || found == "empty", "{cut}: {found}");
         }
     }
 }

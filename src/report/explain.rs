@@ -197,18 +197,18 @@ fn field(field: &Field) -> String {
 }
 
 fn target_says(facts: &Facts) -> String {
-    let mut said: Vec<String> = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     if let Some(since) = facts.in_doubt_since {
-        said.push(format!("a request of {since} was not answered; it is looked up first"));
+        parts.push(format!("a request of {since} was not answered; it is looked up first"));
     }
     for entry in facts.outstanding.iter().filter(|entry| entry.kind != OutstandingKind::Held) {
-        said.push(format!("{}{}: {}", entry.kind.as_str(), age(entry), entry.reason));
+        parts.push(format!("{}{}: {}", entry.kind.as_str(), age(entry), entry.reason));
     }
-    said.push(match &facts.last_event {
+    parts.push(match &facts.last_event {
         Some(event) => format!("last in the log: {event}"),
         None => "no audit events for this user".to_owned(),
     });
-    said.join("; ")
+    parts.join("; ")
 }
 
 fn age(entry: &OutstandingUser) -> String {

@@ -113,8 +113,8 @@ fn cycle(status: &Status) -> String {
     };
     let Some(result) = status.last_cycle["result"].as_str() else { return good };
     let error = status.last_cycle["error"].as_array().map(|chain| {
-        let said: Vec<_> = chain.iter().filter_map(|part| part.as_str()).collect();
-        format!(": {}", clean(&said.join(": ")))
+        let causes: Vec<_> = chain.iter().filter_map(|part| part.as_str()).collect();
+        format!(": {}", clean(&causes.join(": ")))
     });
     format!("last one {result}{}; {good}", error.unwrap_or_default())
 }

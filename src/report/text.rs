@@ -22,13 +22,13 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     };
     let _ = writeln!(out, "cycle {}: {verdict}, in {} ms", report.cycle, report.took_ms);
     let parts = report.done.named().chain([("unchanged", report.unchanged_count)]);
-    let said: Vec<_> = parts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
-    let said = if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") };
+    let counts: Vec<_> = parts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    let what = if counts.is_empty() { "nothing changed".to_owned() } else { counts.join(", ") };
     let read = match report.export_digest.is_empty() {
         true => "the export was not read".to_owned(),
         false => format!("export: {} users", report.export_users_count),
     };
-    let _ = writeln!(out, "  {said} ({read})");
+    let _ = writeln!(out, "  {what} ({read})");
     groups_text(&mut out, &report.groups_unnamed);
     outstanding_text(&mut out, &report.outstanding, now);
     if let Some(hold) = &report.hold {

@@ -178,7 +178,7 @@ impl<'s> Stream<'s> {
         self.sieve.pass(bytes, &mut self.sieved)?;
         let mut rest = self.sieved.as_slice();
         while !rest.is_empty() {
-            let room = self.window.spare().map_err(said)?;
+            let room = self.window.spare().map_err(in_words)?;
             let length = room.len().min(rest.len());
             room[..length].copy_from_slice(&rest[..length]);
             self.window.filled(length);
@@ -189,7 +189,7 @@ impl<'s> Stream<'s> {
                 endless |= (self.is_endless)(total);
                 Ok(used)
             };
-            self.documents.advance(&mut self.window, &mut record).map_err(said)?;
+            self.documents.advance(&mut self.window, &mut record).map_err(in_words)?;
             if endless {
                 return Err(ENDLESS.to_owned());
             }
@@ -200,7 +200,7 @@ impl<'s> Stream<'s> {
     fn end(mut self, answer: Result<Answer, CallError>, record: &mut TakeRecord<'_>) -> Result<DocumentsRead, String> {
         answer.map_err(|error| error.to_string()).and_then(|answer| answer.body)?;
         self.window.filled(0);
-        match self.documents.advance(&mut self.window, record).map_err(said)? {
+        match self.documents.advance(&mut self.window, record).map_err(in_words)? {
             Progress::Done => Ok(self.documents.finish()),
             Progress::NeedsMore => Err("it is truncated".to_owned()),
         }
@@ -211,6 +211,6 @@ fn lost(judged: Judged) -> Judged {
     Judged { outcome: Outcome::Unknown(None), ..judged }
 }
 
-fn said(error: RecordsError) -> String {
+fn in_words(error: RecordsError) -> String {
     error.to_string()
 }

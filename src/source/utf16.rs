@@ -89,12 +89,12 @@ mod tests {
 
     #[test]
     fn it_is_decoded_whatever_the_pieces_and_strictly() {
-        let said = "a\u{e9}\u{4e2d}\u{1f511}\r\n";
-        let little: Vec<u8> = std::iter::once(0xfeff).chain(said.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-        let big: Vec<u8> = std::iter::once(0xfeff).chain(said.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+        let text = "a\u{e9}\u{4e2d}\u{1f511}\r\n";
+        let little: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect();
         for piece in [1, 2, 3, 5, 100] {
-            assert_eq!(decode(&little, piece).as_deref(), Ok(said), "{piece}");
-            assert_eq!(decode(&big, piece).as_deref(), Ok(said), "{piece}");
+            assert_eq!(decode(&little, piece).as_deref(), Ok(text), "{piece}");
+            assert_eq!(decode(&big, piece).as_deref(), Ok(text), "{piece}");
         }
         assert!(decode(&little[..little.len() - 1], 4).is_err(), "an odd byte");
         for units in [&[0xd83d_u16][..], &[0xd83d, 0x41], &[0xdd11], &[0xd83d, 0xd83d, 0xdd11]] {

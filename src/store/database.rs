@@ -334,9 +334,9 @@ pub fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 /// The state is damaged.
 pub fn quick_check(connection: &Connection) -> Result<(), StateError> {
     let path = PathBuf::from(connection.path().unwrap_or_default());
-    let said: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-    match said {
-        Ok(said) if said == "ok" => Ok(()),
+    let answer: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    match answer {
+        Ok(answer) if answer == "ok" => Ok(()),
         Ok(what) => Err(StateError::Damaged { path, what }),
         Err(error) => Err(StateError::Damaged { path, what: error.to_string() }),
     }

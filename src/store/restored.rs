@@ -16,7 +16,7 @@ pub fn continue_log(
     now: Moment,
 ) -> Result<Option<String>, StateError> {
     let head = log::head_of(connection)?;
-    let said = match noted {
+    let what = match noted {
         Some(noted) if noted.sequence > head.sequence => {
             format!("the state ends at event {}, but its log ends at event {}", head.sequence, noted.sequence)
         }
@@ -35,10 +35,10 @@ pub fn continue_log(
         "UPDATE installation SET restored = 1, quiet_digest = NULL; DELETE FROM approvals; DELETE FROM absences; DELETE FROM unlisted;",
     )?;
     let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Recovery);
-    draft.response.details = format!("restored: {said}");
+    draft.response.details = format!("restored: {what}");
     log::append(&transaction, &[draft], now)?;
     transaction.commit()?;
-    Ok(Some(said))
+    Ok(Some(what))
 }
 
 /// What a lock file without a noted head means.
