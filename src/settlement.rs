@@ -1,7 +1,7 @@
 //! What is stored of a change's outcome, in one transaction: snapshot, intent, failure and event. PURE.
 
 use crate::event::Draft;
-use crate::model::{Action, DirectoryId, Names, OutstandingUser, ScimId, UserName};
+use crate::model::{Action, DirectoryId, Names, OutstandingUser, ScimId, ScopeVersionId, UserName};
 
 /// Row number of an intent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -85,7 +85,7 @@ pub struct Settlement {
     /// Events for the audit log.
     pub events: Vec<Draft>,
     /// The scope version under which the user was wanted, if it is not the present one.
-    pub settings: Option<i64>,
+    pub scope_version: Option<ScopeVersionId>,
 }
 
 impl Settlement {
@@ -99,7 +99,7 @@ impl Settlement {
             link: LinkEffect::None,
             failure: FailureEffect::Keep,
             events: Vec::new(),
-            settings: None,
+            scope_version: None,
         }
     }
 }

@@ -6,7 +6,9 @@ use super::tally::entry_for;
 use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{AccountState, Action, Cause, Change, DesiredUser, OutstandingKind, UsernameConflict};
+use crate::model::{
+    AccountState, Action, Cause, Change, DesiredUser, OutstandingKind, ScopeVersionId, UsernameConflict,
+};
 use crate::outcome::Judged;
 use crate::scim::Update;
 use crate::session::hash_of;
@@ -23,7 +25,7 @@ pub(super) enum SentWhen {
     /// By an earlier run.
     Earlier {
         /// The scope version under which that run wanted it.
-        settings: i64,
+        scope_version: ScopeVersionId,
     },
 }
 
@@ -63,8 +65,8 @@ impl<T: Transport> Apply<'_, T> {
             active: account.active,
         };
         settlement.failure = FailureEffect::Clear;
-        if let SentWhen::Earlier { settings } = made {
-            settlement.settings = Some(settings);
+        if let SentWhen::Earlier { scope_version } = made {
+            settlement.scope_version = Some(scope_version);
         }
         let mut event = self.record.succeeded(Action::Create, change, Some(&scim_id), judged, change.fields());
         event.source = source;

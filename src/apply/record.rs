@@ -6,6 +6,7 @@ use crate::event::{Draft, EventType, Resource, Source, event_type_of};
 use crate::http::Transport;
 use crate::model::{
     Action, Change, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind, OutstandingUser, ScimId,
+    ScopeVersionId,
 };
 use crate::outcome::Judged;
 use crate::session::{RowNumber, Session};
@@ -33,7 +34,7 @@ pub(crate) struct Record<'a, T> {
     cycle: &'a CycleId,
     pub(super) source: Source,
     /// The scope version under which users are wanted now.
-    pub(super) scope_version: i64,
+    pub(super) scope_version: ScopeVersionId,
     settle_time: Duration,
     pub(super) failed_before: BTreeMap<DirectoryId, OutstandingUser>,
     /// In which row of users each one stood who got no answer.
@@ -50,7 +51,7 @@ impl<'a, T: Transport> Record<'a, T> {
     pub(super) fn new(
         session: &'a Session<'a, T>,
         (cycle, source): (&'a CycleId, Source),
-        scope_version: i64,
+        scope_version: ScopeVersionId,
         settle_time: Duration,
         previous: Previous,
     ) -> Self {

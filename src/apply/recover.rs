@@ -8,7 +8,9 @@ use super::update::Carried;
 use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId};
+use crate::model::{
+    Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId, ScopeVersionId,
+};
 use crate::outcome::Judged;
 use crate::scim::{Account, carries};
 use crate::session::{Absence, Freshness, MaybeApplied, ReadError};
@@ -113,8 +115,12 @@ impl<T: Transport> Apply<'_, T> {
         match self.judge_found(&user, found, MaybeApplied::MaybeDone) {
             LookupResult::Ours(account) => {
                 // An intent of the first schema has no scope version; the present one is used.
-                let settings = if intent.settings == 0 { self.record.scope_version } else { intent.settings };
-                let made = SentWhen::Earlier { settings };
+                let scope_version = if intent.scope_version == ScopeVersionId::default() {
+                    self.record.scope_version
+                } else {
+                    intent.scope_version
+                };
+                let made = SentWhen::Earlier { scope_version };
                 self.created(&change, &user, stored, account, &Judged::accepted(), made);
                 None
             }

@@ -7,7 +7,9 @@ use super::tally::{Tally, entry_for};
 use crate::config::Settings;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{Change, ChangeKey, CycleId, DirectoryId, Moment, OutstandingKind, UsernameConflict};
+use crate::model::{
+    Change, ChangeKey, CycleId, DirectoryId, Moment, OutstandingKind, ScopeVersionId, UsernameConflict,
+};
 use crate::plan::ApprovedPlan;
 use crate::scim::Update;
 use crate::session::{MaybeApplied, Session};
@@ -44,7 +46,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         session: &'a Session<'a, T>,
         settings: &'a Settings,
         cycle: (&'a CycleId, Source),
-        scope_version: i64,
+        scope_version: ScopeVersionId,
         previous: Previous,
     ) -> Self {
         Self {

@@ -6,7 +6,7 @@ use super::selection::Selection;
 use crate::config::Settings;
 use crate::model::{
     ClockDoubt, Column, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue,
-    Seen,
+    ScopeVersionId, Seen,
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
@@ -180,8 +180,8 @@ fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<
         scope_versions.known.extend(known.map(|known| (number, known)));
     }
     // `plan` may run before a cycle has stored the present one.
-    if scope_versions.present == 0 {
-        scope_versions.known.insert(0, settings.wanted_under.clone());
+    if scope_versions.present == ScopeVersionId::default() {
+        scope_versions.known.insert(ScopeVersionId::default(), settings.wanted_under.clone());
     }
     Ok(scope_versions)
 }

@@ -57,8 +57,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         return write(context, end.fail(context, NoPlan::throttled(until))?).await;
     }
     let wanted_under = settings.wanted_under.clone();
-    let scope_version =
-        journal.write(move |transaction| store::scope_version_number(transaction, &wanted_under)).await?;
+    let scope_version = journal.write(move |transaction| store::scope_version_id(transaction, &wanted_under)).await?;
     let mut outstanding = store::outstanding(reader)?;
     end.unrepaired = unrepaired_drift(&outstanding, settings.policy.on_drift);
     let lookups_failed = store::lookups_failed(reader)?;

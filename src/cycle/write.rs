@@ -72,7 +72,7 @@ impl Writer {
     /// Stores scope versions, entries and absences.
     fn write_users(&self, transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::Result<()> {
         if let Some(left_behind) = &end.left_behind {
-            let scope_version = store::scope_version_number(transaction, &self.wanted_under)?;
+            let scope_version = store::scope_version_id(transaction, &self.wanted_under)?;
             store::advance_scope_version(transaction, scope_version, left_behind)?;
         }
         if let Some(spoken) = &end.spoken {

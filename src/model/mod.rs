@@ -42,8 +42,8 @@ pub use response::Response;
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
-    DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, Seen, Unusable,
-    UserState,
+    DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, ScopeVersionId,
+    Seen, Unusable, UserState,
 };
 
 use std::fmt;

@@ -135,6 +135,11 @@ pub struct DesiredUser {
     pub names: Names,
 }
 
+/// Row number of a scope version: the `[directory]` and `[scope]` settings under which a user was last wanted. 0: none is
+/// stored yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct ScopeVersionId(pub i64);
+
 /// A row of the snapshot: an account that we created or took over, as we last saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProvisionedUser {
@@ -153,7 +158,7 @@ pub struct ProvisionedUser {
     /// Whether the account was renamed: it may belong to somebody else by now, and is left alone.
     pub foreign: bool,
     /// The scope version under which the user was last wanted.
-    pub settings: i64,
+    pub scope_version: ScopeVersionId,
     /// Of which groups of `[scope]` it was a member then, by the number of that set; 0: not known.
     pub wanted_by: i64,
     /// Accepted updates in a row that did not change the account.
@@ -174,7 +179,7 @@ pub struct RowView<'r> {
     /// Whether the account is active and, as far as is known, ours.
     pub active: bool,
     /// The scope version under which the user was last wanted.
-    pub settings: i64,
+    pub scope_version: ScopeVersionId,
     /// Of which groups of `[scope]` it was a member then, by the number of that set; 0: not known.
     pub wanted_by: i64,
 }
@@ -188,7 +193,7 @@ impl ProvisionedUser {
             given: self.names.given.as_deref().unwrap_or_default(),
             family: self.names.family.as_deref().unwrap_or_default(),
             active: self.active && !self.foreign,
-            settings: self.settings,
+            scope_version: self.scope_version,
             wanted_by: self.wanted_by,
         }
     }

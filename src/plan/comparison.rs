@@ -9,7 +9,7 @@ use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
     NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
-    RowView, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
+    RowView, ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +96,7 @@ pub struct Comparison {
     pub(super) nobody: BTreeMap<RecordFault, u64>,
     pub(super) nobody_in_scope: bool,
     /// Earlier settings under which a record that names nobody could be a user in scope.
-    pub(super) doubtful: BTreeSet<i64>,
+    pub(super) doubtful: BTreeSet<ScopeVersionId>,
     /// Users in doubt of whom just the same is wanted.
     again: BTreeSet<DirectoryId>,
     /// Links whose users the export has under another id, and what it asks for.
@@ -137,7 +137,7 @@ impl Comparison {
             RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => false,
         };
         let met = !drifted
-            && !self.inputs.scope_versions.is_earlier(row.settings)
+            && !self.inputs.scope_versions.is_earlier(row.scope_version)
             && self.doubled(user).is_none()
             && map_record(user, &self.inputs.scope).is_ok_and(|mapped| mapped.is_met_by(row));
         if let (true, RawValue::Text(id)) = (met, &user.id) {
@@ -154,7 +154,7 @@ impl Comparison {
         let verdict = map_record(user, &self.inputs.scope);
         let doubled = self.doubled(user);
         self.groups.note(&user.groups);
-        if let Some(row) = row.filter(|row| self.inputs.scope_versions.is_earlier(row.settings)) {
+        if let Some(row) = row.filter(|row| self.inputs.scope_versions.is_earlier(row.scope_version)) {
             let same_person = |mapped: &MappedUser<'_>| {
                 !self.inputs.scope_versions.may_be_another(row, &UserName::of_account(mapped.user_name))
             };
@@ -198,7 +198,7 @@ impl Comparison {
 
     /// Takes a row that no record named by id.
     pub fn missing(&mut self, row: &ProvisionedUser) {
-        if self.inputs.scope_versions.is_earlier(row.settings) {
+        if self.inputs.scope_versions.is_earlier(row.scope_version) {
             self.plan.left_behind.push(row.directory_id.clone());
         }
         self.missing.push(row.clone());

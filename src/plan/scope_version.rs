@@ -5,7 +5,7 @@
 //! What only says which exports are refused whole (`min_users`, `max_age`) is not among them: an edit of it holds nothing.
 
 use super::mapping::{Requested, Scope, map_record};
-use crate::model::{Cause, DirectoryUser, Format, ProvisionedUser, SourceKind, UserName};
+use crate::model::{Cause, DirectoryUser, Format, ProvisionedUser, ScopeVersionId, SourceKind, UserName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -95,30 +95,30 @@ impl ScopeVersion {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ScopeVersions {
     /// The number of the present ones.
-    pub present: i64,
+    pub present: ScopeVersionId,
     /// All that the state remembers, by number.
-    pub known: BTreeMap<i64, ScopeVersion>,
+    pub known: BTreeMap<ScopeVersionId, ScopeVersion>,
 }
 
 impl ScopeVersions {
     /// Whether a row was last wanted under other settings.
     #[must_use]
-    pub fn is_earlier(&self, settings: i64) -> bool {
+    pub fn is_earlier(&self, scope_version: ScopeVersionId) -> bool {
         // Two numbers may stand for the same: an earlier release wrote them down otherwise.
-        let same = || self.known.get(&settings).is_some_and(|known| Some(known) == self.known.get(&self.present));
-        settings != self.present && !same()
+        let same = || self.known.get(&scope_version).is_some_and(|known| Some(known) == self.known.get(&self.present));
+        scope_version != self.present && !same()
     }
 
     /// The settings of a row and the present ones, where both are known.
     fn both(&self, row: &ProvisionedUser) -> Option<(&ScopeVersion, &ScopeVersion)> {
-        self.known.get(&row.settings).zip(self.known.get(&self.present))
+        self.known.get(&row.scope_version).zip(self.known.get(&self.present))
     }
 
     /// Whether a record may be another person's than the row of its id: the id was another member when that was linked, and
     /// the username is not the linked one.
     #[must_use]
     pub fn may_be_another(&self, row: &ProvisionedUser, user_name: &UserName) -> bool {
-        self.is_earlier(row.settings)
+        self.is_earlier(row.scope_version)
             && !user_name.same_as(&row.user_name)
             && self
                 .both(row)
@@ -126,7 +126,7 @@ impl ScopeVersions {
     }
 
     /// Earlier settings under which a record that names nobody could be a user in scope.
-    pub fn could_want<'r>(&'r self, user: &'r DirectoryUser<'r>) -> impl Iterator<Item = i64> + 'r {
+    pub fn could_want<'r>(&'r self, user: &'r DirectoryUser<'r>) -> impl Iterator<Item = ScopeVersionId> + 'r {
         let earlier = self.known.iter().filter(|(number, _)| self.is_earlier(**number));
         earlier
             .filter(|(_, scope_version)| {
@@ -139,7 +139,7 @@ impl ScopeVersions {
     /// same record, would not ask for it.
     #[must_use]
     pub fn cause_of_record(&self, user: &DirectoryUser<'_>, row: &ProvisionedUser, cause: Cause) -> Cause {
-        if !self.is_earlier(row.settings) {
+        if !self.is_earlier(row.scope_version) {
             return cause;
         }
         let Some((earlier, present)) = self.both(row) else { return Cause::ScopeChanged };
@@ -159,7 +159,7 @@ impl ScopeVersions {
     /// that another scope may have wanted the user.
     #[must_use]
     pub fn cause_of_unlisted(&self, row: &ProvisionedUser) -> Cause {
-        if !self.is_earlier(row.settings) {
+        if !self.is_earlier(row.scope_version) {
             return Cause::OutOfGroups;
         }
         match self.both(row) {
@@ -177,15 +177,15 @@ impl ScopeVersions {
     /// Why a user who is in no record is removed. `doubtful`: settings under which a record that names nobody might have
     /// been this user.
     #[must_use]
-    pub fn cause_of_absence(&self, row: &ProvisionedUser, doubtful: &BTreeSet<i64>) -> Cause {
-        if !self.is_earlier(row.settings) {
+    pub fn cause_of_absence(&self, row: &ProvisionedUser, doubtful: &BTreeSet<ScopeVersionId>) -> Cause {
+        if !self.is_earlier(row.scope_version) {
             return Cause::Gone;
         }
         match self.both(row) {
             None => Cause::SourceChanged,
             Some((earlier, present)) if earlier.directory != present.directory => Cause::SourceChanged,
             Some((earlier, _)) if earlier.scope.protects(row.user_name.as_str()) => Cause::ScopeChanged,
-            Some(_) if doubtful.contains(&row.settings) => Cause::ScopeChanged,
+            Some(_) if doubtful.contains(&row.scope_version) => Cause::ScopeChanged,
             Some(_) => Cause::Gone,
         }
     }

@@ -121,7 +121,7 @@ fn add_link(state: &mut Connection, link: &str) {
     let (name, id) = link.trim_start_matches('!').split_once('=').expect("USERNAME=ID");
     let directory_id = DirectoryId::new(format!("d-{name}"));
     let transaction = state.transaction().expect("a transaction");
-    let scope_version = store::scope_version_number(&transaction, &ScopeVersion::default()).expect("a scope version");
+    let scope_version = store::scope_version_id(&transaction, &ScopeVersion::default()).expect("a scope version");
     let mut settlement = Settlement::of(&directory_id, Action::Create);
     settlement.link = LinkEffect::Made {
         scim_id: ScimId::new(id),

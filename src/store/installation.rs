@@ -3,7 +3,7 @@
 use super::{health, intents, log};
 use crate::event::{Draft, EventType, Source};
 use crate::http::Method;
-use crate::model::{ConfigKeys, DirectoryId, Duration, HoldId, Moment};
+use crate::model::{ConfigKeys, DirectoryId, Duration, HoldId, Moment, ScopeVersionId};
 use crate::plan::ScopeVersion;
 use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
@@ -184,28 +184,31 @@ pub fn checkpoint(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
 }
 
 /// The row number of this scope version; a new one is inserted.
-pub fn scope_version_number(transaction: &Transaction<'_>, wanted_under: &ScopeVersion) -> rusqlite::Result<i64> {
+pub fn scope_version_id(
+    transaction: &Transaction<'_>,
+    wanted_under: &ScopeVersion,
+) -> rusqlite::Result<ScopeVersionId> {
     let known = scope_versions(transaction)?;
     // Compared by value, not by text: an earlier release may have written the same value differently.
     if let Some((id, _)) = known.into_iter().rev().find(|(_, known)| known.as_ref() == Some(wanted_under)) {
         return Ok(id);
     }
     transaction.execute("INSERT INTO settings (json) VALUES (?1)", [wanted_under.to_json()])?;
-    Ok(transaction.last_insert_rowid())
+    Ok(ScopeVersionId(transaction.last_insert_rowid()))
 }
 
 /// Every scope version under which users were ever wanted, with its row number; `None` if it cannot be parsed.
-pub fn scope_versions(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<ScopeVersion>)>> {
+pub fn scope_versions(connection: &Connection) -> rusqlite::Result<Vec<(ScopeVersionId, Option<ScopeVersion>)>> {
     connection
         .prepare("SELECT id, json FROM settings ORDER BY id")?
-        .query_map([], |row| Ok((row.get(0)?, ScopeVersion::from_json(row.get_ref(1)?.as_str()?))))?
+        .query_map([], |row| Ok((ScopeVersionId(row.get(0)?), ScopeVersion::from_json(row.get_ref(1)?.as_str()?))))?
         .collect()
 }
 
 /// Moves all links on to this scope version, except those of the users that the plan left behind.
 pub fn advance_scope_version(
     transaction: &Transaction<'_>,
-    settings: i64,
+    scope_version: ScopeVersionId,
     left_behind: &[DirectoryId],
 ) -> rusqlite::Result<()> {
     transaction.execute_batch("CREATE TEMP TABLE left_behind (directory_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")?;
@@ -216,7 +219,7 @@ pub fn advance_scope_version(
     drop(insert);
     transaction.execute(
         "UPDATE links SET settings = ?1 WHERE settings <> ?1 AND directory_id NOT IN (SELECT directory_id FROM temp.left_behind)",
-        [settings],
+        [scope_version.0],
     )?;
     transaction.execute_batch("DROP TABLE temp.left_behind")
 }

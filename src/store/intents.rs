@@ -3,7 +3,7 @@
 use super::log;
 use crate::model::{
     Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, OutstandingKind, OutstandingUser, ScimId,
-    UserName,
+    ScopeVersionId, UserName,
 };
 use crate::plan::Ledger;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
@@ -29,7 +29,7 @@ pub struct Intent {
     /// Whether an administrator approved it.
     pub approved: bool,
     /// The `[directory]` and `[scope]` settings under which it is wanted.
-    pub settings: i64,
+    pub scope_version: ScopeVersionId,
 }
 
 /// An intent whose outcome is unknown.
@@ -50,7 +50,7 @@ pub struct OpenIntent {
     /// When it was stored, or last renewed.
     pub stored_at: Moment,
     /// The scope version under which it was wanted.
-    pub settings: i64,
+    pub scope_version: ScopeVersionId,
 }
 
 /// Stores an intent. Returns `None` if the link was removed in the meantime.
@@ -79,7 +79,7 @@ pub fn store_intents(
             intent.approved,
             now.0,
             intent.reactivate,
-            intent.settings,
+            intent.scope_version.0,
         ))?;
     Ok(Some(IntentId(transaction.last_insert_rowid())))
 }
@@ -142,7 +142,7 @@ pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>
                 },
                 stored_at: Moment(row.get(8)?),
                 reactivate: row.get(9)?,
-                settings: row.get(10)?,
+                scope_version: ScopeVersionId(row.get(10)?),
             })
         })?
         .collect()
@@ -162,15 +162,15 @@ pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
 pub fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
-    settings: i64,
+    scope_version: ScopeVersionId,
     now: Moment,
 ) -> rusqlite::Result<()> {
     let id = settlement.directory_id.as_str();
-    let settings = settlement.settings.unwrap_or(settings);
+    let scope_version = settlement.scope_version.unwrap_or(scope_version);
     if let Some((intent, end)) = &settlement.intent {
         end_intent(transaction, *intent, end, now)?;
     }
-    link_effect(transaction, id, &settlement.link, settings, now)?;
+    link_effect(transaction, id, &settlement.link, scope_version, now)?;
     failure_effect(transaction, id, &settlement.failure, now)?;
     log::append(transaction, &settlement.events, now)
 }
@@ -179,7 +179,7 @@ fn link_effect(
     transaction: &Transaction<'_>,
     id: &str,
     effect: &LinkEffect,
-    settings: i64,
+    scope_version: ScopeVersionId,
     now: Moment,
 ) -> rusqlite::Result<()> {
     match effect {
@@ -197,7 +197,7 @@ fn link_effect(
             let (given, family) = (names.given.as_deref(), names.family.as_deref());
             let folded = user_name.folded();
             let (scim_id, name) = (scim_id.as_str(), user_name.as_str());
-            insert.execute((id, row, scim_id, name, folded, given, family, settings, now.0, active))?;
+            insert.execute((id, row, scim_id, name, folded, given, family, scope_version.0, now.0, active))?;
         }
         LinkEffect::Seen { names, active, futile } => {
             transaction

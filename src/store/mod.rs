@@ -41,7 +41,7 @@ pub use holds::{
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
     InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
-    note_not_supported, note_token, scope_version_number, scope_versions, set_active, set_not_before,
+    note_not_supported, note_token, scope_version_id, scope_versions, set_active, set_not_before,
 };
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,

@@ -1,7 +1,7 @@
 //! The snapshot joined with a stream of records: each id's row, and at the end the rows that no record named.
 
 use super::walk::{Ahead, Walk};
-use crate::model::{DirectoryId, Names, ProvisionedUser, RowView, ScimId, UserName};
+use crate::model::{DirectoryId, Names, ProvisionedUser, RowView, ScimId, ScopeVersionId, UserName};
 use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
 const COLUMNS: &str = "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted, \
@@ -156,7 +156,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
         names: Names { given: name(3)?, family: name(4)? },
         active: active != 0,
         foreign: active == FOREIGN,
-        settings: row.get(6)?,
+        scope_version: ScopeVersionId(row.get(6)?),
         futile_count: row.get(8)?,
         futile_wanted: name(9)?,
         wanted_by: row.get(10)?,

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
     Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Moment,
-    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, UserName, UserState,
+    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, ScopeVersionId, UserName,
+    UserState,
 };
 use rhombus_sync::plan::{
     ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupMemory, Inputs, Ledger, Limits, Plan, Policy, Scope,
@@ -157,7 +158,7 @@ impl Case {
             names: Names { given: GIVEN[row.given].map(Into::into), family: None },
             active: row.active,
             foreign: false,
-            settings: if row.earlier { 1 } else { 2 },
+            scope_version: ScopeVersionId(if row.earlier { 1 } else { 2 }),
             wanted_by: 0,
             futile_count: 0,
             futile_wanted: None,
@@ -238,10 +239,10 @@ impl Case {
             told_apart: BTreeSet::new(),
             groups: GroupMemory::default(),
             scope_versions: ScopeVersions {
-                present: 2,
+                present: ScopeVersionId(2),
                 known: scope_versions
                     .into_iter()
-                    .filter_map(|(n, json)| Some((n, ScopeVersion::from_json(&json)?)))
+                    .filter_map(|(n, json)| Some((ScopeVersionId(n), ScopeVersion::from_json(&json)?)))
                     .collect(),
             },
         }

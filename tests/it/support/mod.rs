@@ -67,7 +67,7 @@ pub(crate) fn state(folder: &Path, base_url: &str) -> Connection {
 /// Links accounts, in the shorthand of [`record`], as earlier cycles would have.
 pub(crate) fn link(connection: &mut Connection, users: &str) {
     let transaction = connection.transaction().expect("a transaction");
-    let settings = store::scope_version_number(&transaction, &wanted_under()).expect("settings");
+    let settings = store::scope_version_id(&transaction, &wanted_under()).expect("settings");
     for user in users.split('|').map(str::trim).filter(|user| !user.is_empty()) {
         let mut words = user.split(' ');
         let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
