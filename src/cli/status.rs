@@ -102,7 +102,7 @@ fn sender(
     };
     let daemon = pid.and_then(is_daemon).unwrap_or(was_daemon).then(|| DaemonStanding {
         pid,
-        next_cycle: next_cycle(deployment, now).map(|next| next.max(installation.not_before)),
+        next_cycle: next_cycle(deployment, now).map(|next| next.max(installation.retry_after(now).unwrap_or(next))),
     });
     (Sender::Alive, daemon)
 }

@@ -27,6 +27,8 @@ pub fn cycle_document(report: &CycleReport) -> Value {
     }
     if !report.error.is_empty() {
         document["error"] = json!(report.error);
+    }
+    if report.hint.is_some() || !report.error.is_empty() {
         document["hint"] = json!(report.hint);
     }
     document

@@ -59,6 +59,8 @@ pub enum TokenProof {
     Proven,
     /// Rhombus refuses it.
     Refused,
+    /// It opens another organisation.
+    Foreign,
 }
 
 /// When the next cycle should begin, beyond the schedule.

@@ -184,7 +184,10 @@ fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
     let one = |words: &str| who.map(|who| command(&format!("{words} {}", quoted(who))));
     let until = users.iter().filter_map(|one| one.until).min();
     match first.kind {
-        OutstandingKind::Held => Some(held(status.hold.as_ref())),
+        OutstandingKind::Held => match first.reason.clock_doubt() {
+            Some(doubt) => Some(format!("nothing to approve: {}", doubt.hint())),
+            None => Some(held(status.hold.as_ref())),
+        },
         OutstandingKind::Failed | OutstandingKind::Waiting => until.map(|until| goes_on(until, status.now, one)),
         OutstandingKind::Refused | OutstandingKind::Parked | OutstandingKind::Drift => one("explain"),
         OutstandingKind::Kept => None,

@@ -115,6 +115,9 @@ pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: 
             let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
             let since = users.iter().filter_map(|user| user.since).min();
             let _ = writeln!(out, "    {reason}{until}{}", age(since, now));
+            if let Some(doubt) = users.iter().find_map(|user| user.reason.clock_doubt()) {
+                let _ = writeln!(out, "      hint: {}", doubt.hint());
+            }
             let names: Vec<_> = users.iter().take(USERS_SHOWN_MAX).map(|user| name(user)).collect();
             let more = users.len().saturating_sub(USERS_SHOWN_MAX);
             let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };

@@ -129,7 +129,7 @@ impl<T: Transport> Session<'_, T> {
             Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
             Err(ReadError::Ended) => return Witness::Ended,
         }
-        self.end_cycle(End::WrongEndpoint("none of the linked accounts exists there".to_owned()));
+        self.end_cycle(End::NobodyThere);
         Witness::Ended
     }
 
