@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::http::Client;
 use crate::model::{Clock, Exit, Moment, ProvisionedUser, RawValue, clean, command};
 use crate::probe::holdings;
-use crate::process::{SystemClock, random, user};
+use crate::process::{SystemClock, person, random};
 use crate::scim::ScimTarget;
 use crate::store::{self, Access, JournalError, Lock, StateError, Unmanaged, Unnoted};
 use rusqlite::Connection;
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     store::begin_health(&transaction, SystemClock.now())?;
     store::replace_unmanaged(&transaction, &unmanaged, SystemClock.now())?;
     let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
-    draft.initiator = Initiator::Admin(user());
+    draft.initiator = Initiator::Admin(person());
     draft.response.details = format!("accounts={}", holdings.accounts_count);
     store::append(&transaction, &[draft], SystemClock.now())?;
     transaction.commit()?;
