@@ -76,7 +76,7 @@ impl Deployment {
             Err(StateError::Older { .. }) if access == Access::Write => {
                 // A command that writes upgrades it, unless an older program still sends.
                 let _lock = Lock::acquire(&self.state_path)?;
-                store::upgrade(&self.state_path, SystemClock.now())?;
+                self.upgrade()?;
                 store::open(&self.state_path, access)?
             }
             opened => opened?,
@@ -109,9 +109,7 @@ impl Deployment {
             Ok(_) => {}
         }
         let mut lock = Lock::acquire(&self.state_path)?;
-        if let Some(copy) = store::upgrade(&self.state_path, SystemClock.now())? {
-            tracing::warn!(backup = %copy.display(), "the state was upgraded to this program's schema");
-        }
+        self.upgrade()?;
         let (mut writer, _) = self.state(Access::Write)?;
         let noted = lock.noted().cloned();
         if let Some(what) =
@@ -124,6 +122,17 @@ impl Deployment {
         lock.note(&writer).map_err(JournalError::from)?;
         let installation = store::installation(&writer)?;
         if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
+    }
+
+    /// Brings the state to this program's schema, and says so.
+    fn upgrade(&self) -> Result<(), StateError> {
+        if let Some(upgraded) = store::upgrade(&self.state_path, SystemClock.now())? {
+            tracing::warn!(backup = %upgraded.copy.display(), "the state was upgraded to this program's schema");
+            if let Some(said) = upgraded.approvals_ended() {
+                tracing::warn!("{said}");
+            }
+        }
+        Ok(())
     }
 
     /// The token of the real endpoint.

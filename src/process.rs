@@ -1,7 +1,7 @@
 //! The process and its system: core dumps, the user, randomness, the clock, threads, signals.
 
 use crate::clock::Elapsed;
-use crate::model::{Clock, CycleId, Duration, Exit, Moment, hex};
+use crate::model::{Clock, CycleId, Duration, Exit, Moment, Person, clean, hex};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,9 +14,26 @@ pub(crate) fn harden() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// The login name of the user who runs this, or `uid` and a number.
-pub(crate) fn user() -> String {
-    let number = rustix::process::getuid().as_raw();
+/// No session: what the kernel keeps as login id of a process that nobody's login started.
+const NO_LOGIN: u32 = u32::MAX;
+
+/// Who runs this: the account of the process, and the person behind it. The kernel keeps the login id through `su` and `sudo`;
+/// where it has none, root may have been claimed by `sudo`, whose word is only an environment variable.
+pub(crate) fn person() -> Person {
+    let uid = rustix::process::getuid();
+    let account = name_of(uid.as_raw());
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse().ok());
+    if let Some(login) = login.filter(|login| *login != NO_LOGIN) {
+        return Person { username: name_of(login), account, claimed: false };
+    }
+    match std::env::var("SUDO_USER").ok().filter(|name| uid.is_root() && !name.trim().is_empty()) {
+        Some(name) => Person { username: clean(name.trim()).into_owned(), account, claimed: true },
+        None => Person::of_account(&account),
+    }
+}
+
+/// The name of a user, or `uid` and a number.
+fn name_of(number: u32) -> String {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

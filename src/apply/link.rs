@@ -130,7 +130,7 @@ impl<T: Transport> Apply<'_, T> {
         let update =
             Update { id: &scim_id, user_name: &name, wanted: &user.names, carried: &account.names, reactivate };
         // This update came with the link, so it spends no budget.
-        let intent = Intent { kind: None, ..intent_of(&change, false, self.record.scope_version) };
+        let intent = Intent { kind: None, ..intent_of(&change, None, self.record.scope_version) };
         self.update(&change, update, intent).await;
     }
 }

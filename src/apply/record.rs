@@ -5,8 +5,8 @@ use super::tally::{Tally, entry_for};
 use crate::event::{Draft, EventType, Resource, Source, event_type_of};
 use crate::http::Transport;
 use crate::model::{
-    Action, Change, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind, OutstandingUser, ScimId,
-    ScopeVersionId,
+    Action, Approval, Change, ChangeKey, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind,
+    OutstandingUser, ScimId, ScopeVersionId,
 };
 use crate::outcome::Judged;
 use crate::session::{RowNumber, Session};
@@ -45,6 +45,8 @@ pub(crate) struct Record<'a, T> {
     cleared: RefCell<BTreeSet<DirectoryId>>,
     lookups_failed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) tally: RefCell<Tally>,
+    /// By which approval a change goes out that was held before: its events say so.
+    approvals: RefCell<BTreeMap<ChangeKey, Approval>>,
 }
 
 impl<'a, T: Transport> Record<'a, T> {
@@ -67,11 +69,29 @@ impl<'a, T: Transport> Record<'a, T> {
             cleared: RefCell::default(),
             lookups_failed: RefCell::new(previous.lookups_failed),
             tally: RefCell::default(),
+            approvals: RefCell::default(),
         }
     }
 
     pub(super) fn into_tally(self) -> Tally {
         self.tally.into_inner()
+    }
+
+    /// Takes the approvals of the plan, in place of those of earlier intents.
+    pub(super) fn note_approvals(&self, approvals: BTreeMap<ChangeKey, Approval>) {
+        *self.approvals.borrow_mut() = approvals;
+    }
+
+    /// Takes the approval of an earlier run's intent.
+    pub(super) fn note_approval(&self, key: &ChangeKey, approval: Option<&Approval>) {
+        if let Some(approval) = approval {
+            self.approvals.borrow_mut().insert(key.clone(), approval.clone());
+        }
+    }
+
+    fn approval_of(&self, change: &Change) -> Option<Approval> {
+        let approvals = self.approvals.borrow();
+        if approvals.is_empty() { None } else { approvals.get(&change.key()).cloned() }
     }
 
     pub(super) fn list_user(&self, entry: OutstandingUser) {
@@ -189,6 +209,7 @@ impl<'a, T: Transport> Record<'a, T> {
         draft.resource = Some(Resource { id, username, target_id: account.cloned() });
         draft.response.clone_from(&judged.response);
         draft.cycle = Some(self.cycle.clone());
+        draft.approval = self.approval_of(change);
         draft.changes = fields
             .into_iter()
             .map(|field| if action == Action::Create { Field { from: None, ..field } } else { field })

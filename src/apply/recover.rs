@@ -69,6 +69,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     async fn recover_one(&self, intent: &OpenIntent) -> Recovered {
+        self.record.note_approval(&intent.key, intent.approval.as_ref());
         match intent.key.action {
             Action::Create | Action::Link => match self.recover_create(intent).await {
                 Some(until) => Recovered::Open(until),

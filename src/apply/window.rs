@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    Change, ChangeKey, CycleId, DirectoryId, Moment, OutstandingKind, ScopeVersionId, UsernameConflict,
+    Approval, Change, Content, CycleId, DirectoryId, ExactChange, Moment, OutstandingKind, ScopeVersionId, UsernameConflict,
 };
 use crate::plan::ApprovedPlan;
 use crate::scim::Update;
@@ -65,6 +65,9 @@ impl<'a, T: Transport> Apply<'a, T> {
     pub(crate) async fn plan(&self, plan: ApprovedPlan, progress: &dyn Fn(u64, u64)) {
         self.creates_are_free.set(plan.creates_are_free());
         let (mut changes, approved) = plan.into_changes();
+        let of = |change: &Change| Some((change.key(), approved.get(&change.exact())?.clone()));
+        let released = if approved.is_empty() { BTreeMap::new() } else { changes.iter().filter_map(of).collect() };
+        self.record.note_approvals(released);
         let (done, all) = (Cell::new(0), changes.len() as u64);
         let one_done = || {
             done.set(done.get() + 1);
@@ -93,12 +96,13 @@ impl<'a, T: Transport> Apply<'a, T> {
     async fn phase(
         &self,
         changes: &mut dyn Iterator<Item = Change>,
-        approved: &BTreeSet<ChangeKey>,
+        approved: &BTreeMap<ExactChange, Approval>,
         one_done: &dyn Fn(),
     ) {
         let apply = |change: Change| {
-            let approved = !approved.is_empty() && approved.contains(&change.key());
-            self.one(change, approved)
+            let exact = (!approved.is_empty()).then(|| change.exact());
+            let released = exact.filter(|exact| approved.contains_key(exact));
+            self.one(change, released.map(|exact| exact.content))
         };
         self.session.each(changes, apply, |()| one_done()).await;
         for change in changes {
@@ -106,7 +110,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         }
     }
 
-    async fn one(&self, change: Change, approved: bool) {
+    async fn one(&self, change: Change, approved: Option<Content>) {
         let mut intent = intent_of(&change, approved, self.record.scope_version);
         match &change {
             Change::Create { user, after_removal_of, .. } => {

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::http::Client;
 use crate::model::{Clock, Exit, Moment, RawValue, clean, command};
 use crate::probe::{Holdings, NotProven, holdings, is_linked, prove_organisation};
-use crate::process::{SystemClock, random, user};
+use crate::process::{SystemClock, person, random};
 use crate::scim::{Account, ScimTarget};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unmanaged, WithoutNote};
 use rusqlite::Connection;
@@ -60,13 +60,13 @@ pub(super) fn run(arguments: &Arguments, links: Links) -> Result<Output, Failure
         start_over.write(&transaction, now)?;
     }
     if let Some(fingerprint) = &fingerprint {
-        store::note_token(&transaction, fingerprint, (Source::Activate, Initiator::Admin(user())), now)?;
+        store::note_token(&transaction, fingerprint, (Source::Activate, Initiator::Admin(person())), now)?;
     }
     store::set_active(&transaction, true, &endpoint, fingerprint.as_deref())?;
     store::begin_health(&transaction, now)?;
     store::replace_unmanaged(&transaction, &unmanaged, now)?;
     let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
-    draft.initiator = Initiator::Admin(user());
+    draft.initiator = Initiator::Admin(person());
     draft.response.details = format!("accounts={}", holdings.accounts_count);
     store::append(&transaction, &[draft], now)?;
     transaction.commit()?;

@@ -7,21 +7,29 @@ use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::model::{
-    Action, ChangeKey, Clock, DirectoryId, Exit, HoldId, Moment, OutstandingKind, UserName, approval, clean, command,
-    folded, short,
+    Action, Approval, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, approval,
+    clean, command, folded, short,
 };
-use crate::process::{SystemClock, user};
-use crate::report::{date, outstanding_text, users_of};
+use crate::process::{SystemClock, person};
+use crate::report::{date, held_changes_document, held_changes_text, outstanding_text, users_of};
 use crate::store::{self, Access, NamedHold};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn run(arguments: &Arguments, hold: Option<&str>, identity: SameUser) -> Result<Output, Failure> {
+/// One approval names so many of its users in one event; who is beyond is named in further ones.
+const TARGETS_MAX: usize = 100;
+
+pub(super) fn run(
+    arguments: &Arguments,
+    hold: Option<&str>,
+    identity: SameUser,
+    reason: Option<&str>,
+) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     match hold {
         None => show(arguments, &deployment),
-        Some(hold) => release(arguments, &deployment, hold, identity),
+        Some(hold) => release(arguments, &deployment, hold, identity, reason.unwrap_or_default()),
     }
 }
 
@@ -31,14 +39,19 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
     let mut outstanding = store::outstanding(&reader)?;
     outstanding.retain(|entry| entry.kind == OutstandingKind::Held);
     if arguments.json {
+        let changes =
+            hold.as_ref().map(|hold| store::held_of(&reader, hold)).transpose()?.flatten().unwrap_or_default();
         let hold = hold.as_ref().map(HoldId::as_str);
-        let document = json!({"hold": hold, "held": users_of(&outstanding, OutstandingKind::Held)});
+        let held = users_of(&outstanding, OutstandingKind::Held);
+        let document = json!({"hold": hold, "held": held, "changes": held_changes_document(&changes)});
         return Ok(Output::done(format!("{document}\n")));
     }
     let mut text = String::new();
     outstanding_text(&mut text, &outstanding, SystemClock.now());
     match hold {
         Some(hold) => {
+            text.push_str("  what an approval releases, and nothing else:\n");
+            text.push_str(&held_changes_text(&store::held_of(&reader, &hold)?.unwrap_or_default()));
             text.push_str(&approved(&reader, &hold)?);
             text.push_str(&format!(
                 "  to release exactly these, for one hour: {}\n",
@@ -63,10 +76,10 @@ fn approved(reader: &Connection, hold: &HoldId) -> rusqlite::Result<String> {
 }
 
 /// The hold that was named, or why there is none.
-fn named(reader: &Connection, text: &str) -> Result<HoldId, Failure> {
+fn named(reader: &Connection, text: &str, now: Moment) -> Result<HoldId, Failure> {
     let fail = |what: String, hint: String| Err(Failure::new(Exit::Failed, what, Some(&hint)));
     let text = &*clean(text);
-    match store::named_hold(reader, text)? {
+    match store::named_hold(reader, text, now)? {
         NamedHold::One(hold) => Ok(hold),
         NamedHold::Several(holds) => {
             let ids: Vec<_> = holds.iter().map(HoldId::as_str).collect();
@@ -93,6 +106,10 @@ fn held_now(reader: &Connection) -> rusqlite::Result<String> {
 /// A hold of which nothing is held any more.
 fn over(reader: &Connection, hold: &HoldId) -> Result<Failure, Failure> {
     let what = match store::approved_by(reader, hold)? {
+        _ if !store::is_exact(reader, hold)? => format!(
+            "hold {} ended with the upgrade: a hold of an earlier release did not say what would be sent",
+            short(hold.as_str())
+        ),
         Some((by, at)) => format!("hold {} is over: {} released it {}", short(hold.as_str()), clean(&by), date(at)),
         None => format!(
             "hold {} is over: nothing of it is held any more, and nobody had to release it",
@@ -102,11 +119,17 @@ fn over(reader: &Connection, hold: &HoldId) -> Result<Failure, Failure> {
     Ok(Failure::new(Exit::Failed, what, Some(&held_now(reader)?)))
 }
 
-fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity: SameUser) -> Result<Output, Failure> {
+fn release(
+    arguments: &Arguments,
+    deployment: &Deployment,
+    hold: &str,
+    identity: SameUser,
+    reason: &str,
+) -> Result<Output, Failure> {
     let (mut connection, _) = deployment.command()?;
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let hold = &named(&transaction, hold)?;
+    let hold = &named(&transaction, hold, now)?;
     let mut held = store::held_of(&transaction, hold)?.unwrap_or_default();
     if held.is_empty() {
         return Err(over(&transaction, hold)?);
@@ -116,19 +139,18 @@ fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity:
     if chosen.is_empty() {
         return Err(Failure::new(Exit::Failed, "nothing of this hold is held any more", None));
     }
-    let by = user();
-    let mut draft = Draft::new(EventType::ReconcileApproved, true, Source::Approve);
-    draft.initiator = Initiator::Admin(by.clone());
-    draft.response.details = format!("hold={hold} changes={}{}", chosen.len(), identity.details());
-    store::append(&transaction, &[draft], now)?;
-    let settled_count = identity.settle(&transaction, &chosen, &Initiator::Admin(by.clone()), now)?;
+    let approval = Approval { hold: hold.clone(), by: person(), reason: clean(reason.trim()).into_owned() };
+    store::append(&transaction, &events(&approval, &chosen, identity), now)?;
+    let settled_count = identity.settle(&transaction, &chosen, &approval, now)?;
     // Of those that are settled it tells a running sender that a cycle is wanted.
-    store::approve(&transaction, hold, &chosen, &by, now)?;
+    store::approve(&transaction, &chosen, &approval, now)?;
     transaction.commit()?;
     store::note_beside(&deployment.state_path, &connection)?;
     let count = chosen.len();
     if arguments.json {
-        let document = json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count});
+        let changes = held_changes_document(&chosen);
+        let document =
+            json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count, "changes": changes});
         return Ok(Output::done(format!("{document}\n")));
     }
     if count == settled_count {
@@ -141,18 +163,38 @@ fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity:
         Some(_) => "the daemon sends within seconds".to_owned(),
         None => format!("no daemon runs; to send: {}", command("--reconcile")),
     };
-    Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n")))
+    let changes = held_changes_text(&chosen);
+    Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n{changes}")))
+}
+
+/// The events of an approval: the first names it and its first users, further ones the rest.
+fn events(approval: &Approval, chosen: &[HeldChange], identity: SameUser) -> Vec<Draft> {
+    let parts = chosen.chunks(TARGETS_MAX);
+    let parts_count = parts.len();
+    let part = |(number, targets): (usize, &[HeldChange])| {
+        let mut draft = Draft::new(EventType::ReconcileApproved, true, Source::Approve);
+        draft.initiator = Initiator::Admin(approval.by.clone());
+        let part = if parts_count > 1 { format!(" part={}/{parts_count}", number + 1) } else { String::new() };
+        draft.response.details = format!("hold={} changes={}{}{part}", approval.hold, chosen.len(), identity.details());
+        draft.approval = Some(approval.clone());
+        draft.targets = targets.to_vec();
+        draft
+    };
+    parts.enumerate().map(part).collect()
 }
 
 /// Leaves out what waits for the clock: an approval would release nothing of it.
-fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<(ChangeKey, UserName)>) -> Result<(), Failure> {
+fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<HeldChange>) -> Result<(), Failure> {
     let mut doubts = BTreeMap::new();
     for entry in store::outstanding(reader)? {
         if let Some(doubt) = entry.reason.clock_doubt().filter(|_| entry.kind == OutstandingKind::Held) {
             doubts.extend(entry.directory_id.map(|id| (id, doubt)));
         }
     }
-    held.retain(|(key, _)| !(key.action.removes() && doubts.contains_key(&key.directory_id)));
+    held.retain(|change| {
+        let key = &change.exact.key;
+        !(key.action.removes() && doubts.contains_key(&key.directory_id))
+    });
     match doubts.values().next() {
         Some(doubt) if held.is_empty() => {
             let said = format!(
@@ -167,11 +209,7 @@ fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<(ChangeKey, 
 
 /// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,
 /// else the username of a newcomer.
-fn choose(
-    reader: &Connection,
-    held: Vec<(ChangeKey, UserName)>,
-    only: &[String],
-) -> Result<Vec<(ChangeKey, UserName)>, Failure> {
+fn choose(reader: &Connection, held: Vec<HeldChange>, only: &[String]) -> Result<Vec<HeldChange>, Failure> {
     if only.is_empty() {
         return Ok(held);
     }
@@ -181,11 +219,11 @@ fn choose(
         let is_former = |key: &ChangeKey| {
             key.action == Action::Relink && key.scim_id == former.as_ref().map(|former| former.scim_id.clone())
         };
-        let by_id = held.iter().find(|(key, _)| key.directory_id.as_str() == text || is_former(key));
-        let named = || held.iter().filter(|(_, name)| name.folded() == folded(text));
-        let by_name = || named().find(|(key, _)| key.scim_id.is_some()).or_else(|| named().next());
+        let by_id = held.iter().find(|held| held.exact.key.directory_id.as_str() == text || is_former(&held.exact.key));
+        let named = || held.iter().filter(|held| held.user_name.folded() == folded(text));
+        let by_name = || named().find(|held| held.exact.key.scim_id.is_some()).or_else(|| named().next());
         match by_id.or_else(by_name) {
-            Some((key, _)) => drop(chosen.insert(key.directory_id.clone())),
+            Some(held) => drop(chosen.insert(held.exact.key.directory_id.clone())),
             None => {
                 let unknown = clean(text);
                 let hint = format!("`{}` shows who is held", command("approve"));
@@ -197,5 +235,5 @@ fn choose(
             }
         }
     }
-    Ok(held.into_iter().filter(|(key, _)| chosen.contains(&key.directory_id)).collect())
+    Ok(held.into_iter().filter(|held| chosen.contains(&held.exact.key.directory_id)).collect())
 }

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::model::Moment;
-use crate::process::user;
+use crate::process::person;
 use crate::store;
 use rusqlite::Transaction;
 
@@ -30,7 +30,7 @@ pub(super) fn settle(
     let Some(limit) = date.map_or(Some(now), |date| clock::wrong_beyond(latest, now, date)) else { return Ok(None) };
     let confirmed = date.map_or("Rhombus shows no time".to_owned(), |date| format!("Rhombus's shows {date}"));
     let mut said = Draft::new(EventType::ClockCorrected, true, Source::Activate);
-    said.initiator = Initiator::Admin(user());
+    said.initiator = Initiator::Admin(person());
     said.response.details = format!("the state was written up to {latest}; now it is {now}; {confirmed}");
     store::correct_clock(transaction, limit, &said, now)?;
     Ok(Some(format!(

@@ -116,8 +116,8 @@ fn formerly_linked(reader: &Connection, outstanding: &[OutstandingUser]) -> rusq
 
 /// The hold by which this user's change can be approved; none for what only a plan showed.
 fn hold_of(reader: &Connection, compared: &Compared, id: &DirectoryId) -> rusqlite::Result<Option<HoldId>> {
-    let held = compared.plan.held().iter().find(|change| change.is_about(id)).map(Change::key);
-    let (Some(key), Some(current)) = (held, store::current_hold(reader)?) else { return Ok(None) };
+    let held = compared.plan.held().iter().find(|change| change.is_about(id)).map(Change::exact);
+    let (Some(exact), Some(current)) = (held, store::current_hold(reader)?) else { return Ok(None) };
     let stored = store::held_of(reader, &current)?.unwrap_or_default();
-    Ok(stored.iter().any(|(stored, _)| *stored == key).then_some(current))
+    Ok(stored.iter().any(|stored| stored.exact == exact).then_some(current))
 }

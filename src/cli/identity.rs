@@ -1,9 +1,8 @@
 //! What `approve` does with a link that is held because its user seems to have another directory id: it moves, in the command's
 //! own transaction; or the two are two users, and the next cycles remove the one and make the other, the guard willing.
 
-use crate::event::Initiator;
 use crate::failure::Failure;
-use crate::model::{Action, ChangeKey, Exit, Moment, UserName, clean};
+use crate::model::{Action, Approval, Exit, HeldChange, Moment, UserName, clean};
 use crate::store::{self, Relink};
 use rusqlite::Transaction;
 
@@ -18,11 +17,11 @@ pub(super) enum SameUser {
 
 impl SameUser {
     /// The changes to which it applies: that two users are two says nothing of anything else.
-    pub(super) fn fit(self, chosen: Vec<(ChangeKey, UserName)>) -> Result<Vec<(ChangeKey, UserName)>, Failure> {
+    pub(super) fn fit(self, chosen: Vec<HeldChange>) -> Result<Vec<HeldChange>, Failure> {
         if self == Self::Yes || chosen.is_empty() {
             return Ok(chosen);
         }
-        let relinks: Vec<_> = chosen.into_iter().filter(|(key, _)| key.action == Action::Relink).collect();
+        let relinks: Vec<_> = chosen.into_iter().filter(|held| held.exact.key.action == Action::Relink).collect();
         if relinks.is_empty() {
             let hint = "without --as-new, approve releases what is held";
             return Err(Failure::new(Exit::Failed, "nobody in this hold is held for their identity", Some(hint)));
@@ -34,15 +33,19 @@ impl SameUser {
     pub(super) fn settle(
         self,
         transaction: &Transaction<'_>,
-        chosen: &[(ChangeKey, UserName)],
-        by: &Initiator,
+        chosen: &[HeldChange],
+        approval: &Approval,
         now: Moment,
     ) -> Result<usize, Failure> {
         let mut settled_count = 0;
-        for (key, name) in chosen.iter().filter(|(key, _)| key.action == Action::Relink) {
+        for HeldChange { exact, user_name: name, .. } in chosen {
+            let key = &exact.key;
+            if key.action != Action::Relink {
+                continue;
+            }
             let Some(scim_id) = &key.scim_id else { continue };
             let outcome = match self {
-                Self::Yes => store::relink(transaction, &key.directory_id, scim_id, by, now)?,
+                Self::Yes => store::relink(transaction, &key.directory_id, scim_id, approval, now)?,
                 Self::No if store::tell_apart(transaction, &key.directory_id, scim_id)? => Relink::Moved,
                 Self::No => Relink::NotHeld,
             };

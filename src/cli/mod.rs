@@ -98,6 +98,9 @@ enum Command {
         /// Of those held for their identity: say that the former user and the newcomer are two
         #[arg(long, requires = "hold")]
         as_new: bool,
+        /// Why, for the log
+        #[arg(long, requires = "hold", value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// Validate the configuration (reads no secrets)
     Check {
@@ -285,9 +288,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
-        (Some(Command::Approve { hold, as_new }), false) => {
+        (Some(Command::Approve { hold, as_new, reason }), false) => {
             let identity = if *as_new { SameUser::No } else { SameUser::Yes };
-            let output = approve::run(arguments, hold.as_deref(), identity);
+            let output = approve::run(arguments, hold.as_deref(), identity, reason.as_deref());
             if hold.is_some() { and_deliver(arguments, output) } else { output }
         }
         (Some(Command::Check { online, show }), false) => check::run(arguments, *online, *show),

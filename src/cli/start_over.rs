@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::http::Client;
 use crate::model::{Exit, Moment, clean, command};
 use crate::probe::{Holdings, NotProven, prove_organisation};
-use crate::process::user;
+use crate::process::person;
 use crate::scim::ScimTarget;
 use crate::store;
 use rusqlite::{Connection, Transaction};
@@ -62,7 +62,7 @@ impl StartOver {
     pub(super) fn write(&self, transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<()> {
         let ended_count = store::start_over(transaction, now)?;
         let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Activate);
-        draft.initiator = Initiator::Admin(user());
+        draft.initiator = Initiator::Admin(person());
         draft.response.details = format!("started over: links={ended_count} backup={}", self.backup.display());
         store::append(transaction, &[draft], now)
     }

@@ -10,8 +10,8 @@ use crate::apply::Tally;
 use crate::config::Settings;
 use crate::http::Transport;
 use crate::model::{
-    Action, ChangeKey, DirectoryId, Exit, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser, Reason, Spoken,
-    UserName, chain, command,
+    Action, Change, DirectoryId, ExactChange, Exit, HeldChange, Mismatch, Moment, OnDrift, OutstandingKind,
+    OutstandingUser, Reason, Spoken, chain, command,
 };
 use crate::plan::GroupsSeen;
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
@@ -46,9 +46,9 @@ pub(super) struct CycleEnd {
     pub(super) spoken: Option<Spoken>,
     /// Who was missing; `None`: no export was read.
     pub(super) sightings: Option<Sightings>,
-    pub(super) held: Vec<(ChangeKey, UserName)>,
+    pub(super) held: Vec<HeldChange>,
     /// The approved changes still planned, and when the plan was made; `None`: this cycle was not about everybody.
-    pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
+    pub(super) approved: Option<(Vec<ExactChange>, Moment)>,
     /// If the scope version changes: the users who are not wanted under the new one.
     pub(super) left_behind: Option<Vec<DirectoryId>>,
     /// What the export that was read says of the groups of `[scope]`.
@@ -142,7 +142,7 @@ impl CycleEnd {
         self.spoken = Some(read.spoken);
         self.sightings = Some(Sightings::of(compared));
         self.in_scope_count = Some(compared.in_scope_count);
-        self.held = plan.approvable().map(|change| (change.key(), change.user_name().clone())).collect();
+        self.held = plan.approvable().map(Change::as_held).collect();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);
         self.groups = Some(compared.groups.clone());

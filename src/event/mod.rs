@@ -4,15 +4,17 @@
 //! Rhombus has no groups.
 
 mod format;
+mod line;
 mod seal;
 mod verify;
 
 pub use format::EventFormat;
+pub use line::{Head, Installation};
 pub(crate) use seal::event_type_of;
-pub use seal::{Head, Installation, Sealed, seal};
+pub use seal::{SealKey, Sealed, seal};
 pub use verify::{ChainStart, Flaw, Verifier, chain_of};
 
-use crate::model::{CycleId, DirectoryId, Field, Response, ScimId, UserName};
+use crate::model::{Approval, CycleId, DirectoryId, Field, HeldChange, Person, Response, ScimId, UserName};
 
 /// The type of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,8 +80,8 @@ impl EventType {
 pub enum Initiator {
     /// The program itself.
     System,
-    /// A command of an administrator, by operating system user name.
-    Admin(String),
+    /// A command of an administrator.
+    Admin(Person),
 }
 
 /// What started it.
@@ -97,8 +99,12 @@ pub enum Source {
     Startup,
     /// The outcome of an interrupted earlier request.
     Recovery,
-    /// The commands `activate` and `deactivate`.
+    /// The command `activate`.
     Activate,
+    /// The command `deactivate`.
+    Deactivate,
+    /// The command `forget`.
+    Forget,
     /// The command `approve`.
     Approve,
 }
@@ -115,6 +121,8 @@ impl Source {
             Self::Startup => "startup",
             Self::Recovery => "recovery",
             Self::Activate => "activate",
+            Self::Deactivate => "deactivate",
+            Self::Forget => "forget",
             Self::Approve => "approve",
         }
     }
@@ -152,6 +160,10 @@ pub struct Draft {
     pub error_message: String,
     /// The cycle, if it happened in one.
     pub cycle: Option<CycleId>,
+    /// Who released the change, if the guard held it before.
+    pub approval: Option<Approval>,
+    /// What an approval released.
+    pub targets: Vec<HeldChange>,
 }
 
 impl Draft {
@@ -168,6 +180,8 @@ impl Draft {
             response: Response::default(),
             error_message: String::new(),
             cycle: None,
+            approval: None,
+            targets: Vec::new(),
         }
     }
 }

@@ -103,6 +103,14 @@ impl FieldName {
             Self::DirectoryId => "directory_id",
         }
     }
+
+    /// Parses that path.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all =
+            [Self::UserName, Self::GivenName, Self::FamilyName, Self::ExternalId, Self::Active, Self::DirectoryId];
+        all.into_iter().find(|field| field.as_str() == name)
+    }
 }
 
 /// One attribute, before and after.
@@ -116,7 +124,7 @@ pub struct Field {
     pub to: Option<Box<str>>,
 }
 
-/// The identity of a change: the guard, holds and approvals count by it.
+/// The identity of a change: the guard counts by it. Holds and approvals go by an [`super::ExactChange`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChangeKey {
     /// Create, link, update, deactivate or delete.

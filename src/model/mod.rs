@@ -6,6 +6,7 @@
 #[macro_use]
 mod worded;
 
+mod approval;
 mod cause;
 mod change;
 mod column;
@@ -23,6 +24,7 @@ mod text;
 mod time;
 mod user;
 
+pub use approval::{Approval, Content, ExactChange, HeldChange, Person};
 pub use cause::{Cause, GuardKind};
 pub use change::{Action, Change, ChangeKey, Field, FieldName, Removal};
 pub use column::Column;
@@ -39,7 +41,7 @@ pub use reason::{
     UsernameConflict,
 };
 pub use response::Response;
-pub use text::{chain, clean, hex, short_digest};
+pub use text::{chain, clean, hex, is_invisible, short_digest};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
     DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, ScopeVersionId,

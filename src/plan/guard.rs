@@ -5,8 +5,8 @@
 use super::claims::not_created;
 use super::{Plan, digest};
 use crate::model::{
-    Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind,
-    OutstandingUser, OverLimit, Reason, UsernameConflict,
+    Approval, Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, ExactChange, GuardKind, HeldBy, HoldId,
+    OutstandingKind, OutstandingUser, OverLimit, Reason, UsernameConflict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +42,8 @@ pub struct Ledger {
     pub removed_count: u64,
     /// Changes whose intent was stored within the window without approval, once each.
     pub spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>>,
-    /// Changes that an administrator released.
-    pub approved: BTreeSet<ChangeKey>,
+    /// Changes that an administrator released, each with what it would send.
+    pub approved: BTreeMap<ExactChange, Approval>,
     /// Creates are free until one cycle has ended with none left.
     pub first_load: bool,
     /// The state was restored from a backup: it may be missing links, so removals need approval.
@@ -54,11 +54,18 @@ pub struct Ledger {
     pub arrivals_stopped: Option<Column>,
 }
 
+impl Ledger {
+    /// Whether an administrator released exactly this change.
+    fn releases(&self, change: &Change) -> bool {
+        !self.approved.is_empty() && self.approved.contains_key(&change.exact())
+    }
+}
+
 /// A plan that may be applied. Only [`approve`] makes one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ApprovedPlan {
     changes: Vec<Change>,
-    approved: BTreeSet<ChangeKey>,
+    approved: BTreeMap<ExactChange, Approval>,
     held: Vec<Change>,
     outstanding: Vec<OutstandingUser>,
     hold: Option<HoldId>,
@@ -78,7 +85,7 @@ impl ApprovedPlan {
 
     /// What may be sent, and what of it an administrator released.
     #[must_use]
-    pub fn into_changes(self) -> (Vec<Change>, BTreeSet<ChangeKey>) {
+    pub fn into_changes(self) -> (Vec<Change>, BTreeMap<ExactChange, Approval>) {
         (self.changes, self.approved)
     }
 
@@ -103,18 +110,18 @@ impl ApprovedPlan {
         let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
         self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
         self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
-        self.hold = digest::hold_id(self.approvable().map(Change::key).collect::<Vec<_>>().iter());
+        self.hold = digest::hold_id(self.approvable().map(Change::exact));
         self
     }
 
     /// What an administrator released and the plan still has.
     #[must_use]
-    pub fn approved(&self) -> Vec<ChangeKey> {
+    pub fn approved(&self) -> Vec<ExactChange> {
         if self.approved.is_empty() {
             return Vec::new();
         }
-        let keys = self.changes.iter().chain(&self.held).map(Change::key);
-        keys.filter(|key| self.approved.contains(key)).collect()
+        let exact = self.changes.iter().chain(&self.held).map(Change::exact);
+        exact.filter(|exact| self.approved.contains_key(exact)).collect()
     }
 
     /// What the guard holds and an administrator can release: not what waits for the clock.
@@ -188,7 +195,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         reasons.insert(GuardKind::Suspended, by);
     }
     let passes = |change: &Change| {
-        ledger.approved.contains(&change.key())
+        ledger.releases(change)
             || !(own_reason(change, ledger).is_some()
                 || (ledger.restored && change.action().removes())
                 || change.guard_kind().is_none_or(|kind| reasons.contains_key(&kind)))
@@ -204,7 +211,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         let restored = (ledger.restored && change.action().removes()).then_some(HeldBy::Restored);
         let limit = change.guard_kind().and_then(|kind| reasons.get(&kind).copied());
         let by = clock.or(restored).or(own_reason(change, ledger)).or(limit)?;
-        let approved = ledger.approved.contains(&change.key());
+        let approved = ledger.releases(change);
         // A link is moved by the command that approves it, not by a cycle.
         (!approved || clock.is_some() || by == HeldBy::Identity).then_some(by)
     };
@@ -219,13 +226,11 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         .collect();
     outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
-    let waits_for_the_clock = |change: &&Change| clock.is_some() && change.action().removes();
-    let keys: Vec<_> = held.iter().filter(|change| !waits_for_the_clock(change)).map(Change::key).collect();
     let digest = digest::plan_digest(changes.iter(), held.iter());
     ApprovedPlan {
         changes,
         approved: ledger.approved.clone(),
-        hold: digest::hold_id(keys.iter()),
+        hold: digest::hold_id(held.iter().map(Change::exact)),
         holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
         outstanding,
@@ -275,8 +280,9 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
         .iter()
         // What is held by itself must not hold what the directory says.
         .filter(|change| change.guard_kind() == Some(kind) && own_reason(change, ledger).is_none())
+        .filter(|change| !ledger.releases(change))
         .map(Change::key)
-        .filter(|key| !ledger.approved.contains(key) && !spent.contains(key))
+        .filter(|key| !spent.contains(key))
         .collect();
     let base = ledger.provisioned_count + ledger.removed_count;
     let limit = ledger.limits.get(&kind)?.of_base(base);
@@ -304,7 +310,7 @@ fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
     let mut entry =
         OutstandingUser::new(OutstandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
             .action(change.action())
-            .wanted(change.wanted());
+            .wanted(change.exact().content.as_str());
     entry.scim_id = change.scim_id().cloned();
     entry.former_id = change.former_id().cloned();
     entry

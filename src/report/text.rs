@@ -1,7 +1,9 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
 use super::{CycleReport, CycleResult};
-use crate::model::{Change, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, approval, clean, command};
+use crate::model::{
+    Change, Moment, OutstandingKind, OutstandingUser, Person, UnnamedGroup, approval, clean, command, short,
+};
 use crate::plan::ApprovedPlan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -155,13 +157,40 @@ pub(super) fn count(count: usize, word: &str) -> String {
 pub fn event_text(line: &str) -> String {
     let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().map(|text| clean(text).into_owned()).unwrap_or_default();
-    let outcome = if event["success"] == true { "done".to_owned() } else { text(&event["error_message"]) };
+    let outcome = if event["success"] == true { done(&event).to_owned() } else { text(&event["error_message"]) };
     let changes: String = event["changes"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|change| format!(", {} → {:?}", text(&change["field"]), text(&change["to"])))
         .collect();
+    let details = text(&event["message_chain"]["message_details"]);
+    let details = if details.is_empty() { details } else { format!(" ({details})") };
+    let released = released(&event["approval"]);
     let (at, kind) = (text(&event["timestamp"]), text(&event["event_type"]));
-    format!("{at} {kind} {}: {outcome}{changes}\n", text(&event["resource"]["username"]))
+    format!("{at} {kind} {}: {outcome}{details}{changes}{released}\n", text(&event["resource"]["username"]))
+}
+
+/// What was done, in a word.
+fn done(event: &serde_json::Value) -> &'static str {
+    match event["event_type"].as_str() {
+        Some("user_create_provision") => "created",
+        Some("user_update_provision") => match event["message_chain"]["message_details"].as_str() {
+            Some("linked" | "relinked") => "done",
+            Some(_) | None => "updated",
+        },
+        Some("user_deprovision") => "deactivated",
+        Some("user_delete_provision") => "deleted",
+        Some(_) | None => "done",
+    }
+}
+
+/// Who released what the guard held: `; approved by carol (root), hold 4717ae51`.
+fn released(approval: &serde_json::Value) -> String {
+    let Some(hold) = approval["hold"].as_str() else { return String::new() };
+    let text = |name: &str| clean(approval[name].as_str().unwrap_or_default()).into_owned();
+    let by = Person { username: text("by"), account: text("account"), claimed: false }.text();
+    let reason = text("reason");
+    let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
+    format!("; approved by {by}, hold {}{reason}", short(&clean(hold)))
 }

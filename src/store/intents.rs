@@ -1,10 +1,10 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
-use super::{holds::APPROVAL, log};
-use crate::clock::AHEAD_MS_MAX;
+use super::rows::key;
+use super::{holds, log};
 use crate::model::{
-    Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, OutstandingKind, OutstandingUser, ScimId,
-    ScopeVersionId, UserName,
+    Approval, ChangeKey, Content, DirectoryId, Duration, GuardKind, HoldId, Moment, Names, OutstandingKind,
+    OutstandingUser, Person, ScimId, ScopeVersionId, UserName,
 };
 use crate::plan::Ledger;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
@@ -27,8 +27,8 @@ pub struct Intent {
     pub names: Names,
     /// Whether an update also reactivates the account.
     pub reactivate: bool,
-    /// Whether an administrator approved it.
-    pub approved: bool,
+    /// What an administrator approved, if the change is released by an approval.
+    pub approved: Option<Content>,
     /// The `[directory]` and `[scope]` settings under which it is wanted.
     pub scope_version: ScopeVersionId,
 }
@@ -52,6 +52,8 @@ pub struct OpenIntent {
     pub stored_at: Moment,
     /// The scope version under which it was wanted.
     pub scope_version: ScopeVersionId,
+    /// By which approval it was released, if it was held before.
+    pub approval: Option<Approval>,
 }
 
 /// Stores an intent. Returns `None` if the link was removed in the meantime.
@@ -65,9 +67,9 @@ pub fn store_intents(
     }
     transaction
         .prepare_cached(
-            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, approved, stored_at, reactivate, settings, approval)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
-             WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '')) END)",
+            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, approved, stored_at, reactivate, settings, content, approval)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
+             WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '') AND content = ?12) END)",
         )?
         .execute((
             intent.key.action.as_str(),
@@ -77,10 +79,11 @@ pub fn store_intents(
             intent.user_name.as_str(),
             intent.names.given.as_deref(),
             intent.names.family.as_deref(),
-            intent.approved,
+            intent.approved.is_some(),
             now.0,
             intent.reactivate,
             intent.scope_version.0,
+            intent.approved.as_ref().map(Content::as_str),
         ))?;
     Ok(Some(IntentId(transaction.last_insert_rowid())))
 }
@@ -96,11 +99,11 @@ pub fn reuse_intent(
         return Ok(None);
     }
     renew_intent(transaction, id, now)?;
-    if intent.approved {
+    if let Some(content) = &intent.approved {
         transaction.execute(
-            "UPDATE intents SET approved = 1, approval = (SELECT expires_at FROM approvals a WHERE a.action = intents.action
-             AND a.directory_id = intents.directory_id AND a.scim_id = ifnull(intents.scim_id, '')) WHERE id = ?1",
-            [id.0],
+            "UPDATE intents SET approved = 1, content = ?2, approval = (SELECT expires_at FROM approvals a WHERE a.action = intents.action
+             AND a.directory_id = intents.directory_id AND a.scim_id = ifnull(intents.scim_id, '') AND a.content = ?2) WHERE id = ?1",
+            (id.0, content.as_str()),
         )?;
     }
     Ok(Some(id))
@@ -128,8 +131,11 @@ pub fn renew_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) ->
 pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
     connection
         .prepare(
-            "SELECT id, action, directory_id, scim_id, kind, user_name, given_name, family_name, stored_at, reactivate, settings
-             FROM intents WHERE ended_at IS NULL ORDER BY id",
+            "SELECT i.id, i.action, i.directory_id, i.scim_id, kind, user_name, given_name, family_name, stored_at, reactivate,
+             settings, a.hold_id, a.approved_by, a.account, a.claimed, a.reason
+             FROM intents i LEFT JOIN approvals a ON a.action = i.action AND a.directory_id = i.directory_id
+             AND a.scim_id = ifnull(i.scim_id, '') AND a.content = i.content
+             WHERE ended_at IS NULL ORDER BY i.id",
         )?
         .query_map([], |row| {
             Ok(OpenIntent {
@@ -144,19 +150,17 @@ pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>
                 stored_at: Moment(row.get(8)?),
                 reactivate: row.get(9)?,
                 scope_version: ScopeVersionId(row.get(10)?),
+                approval: approval(row, 11)?,
             })
         })?
         .collect()
 }
 
-/// Reads action, directory id and SCIM id from three adjacent columns.
-pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
-    let scim_id = row.get_ref(first + 2)?.as_str_or_null()?.filter(|id| !id.is_empty()).map(ScimId::new);
-    Ok(ChangeKey {
-        action: Action::from_name(row.get_ref(first)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?,
-        directory_id: DirectoryId::new(row.get_ref(first + 1)?.as_str()?),
-        scim_id,
-    })
+/// Reads an approval from five adjacent columns, the first of which is NULL if there is none.
+fn approval(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Approval>> {
+    let Some(hold) = row.get_ref(first)?.as_str_or_null()?.map(HoldId::new) else { return Ok(None) };
+    let by = Person { username: row.get(first + 1)?, account: row.get(first + 2)?, claimed: row.get(first + 3)? };
+    Ok(Some(Approval { hold, by, reason: row.get(first + 4)? }))
 }
 
 /// Stores an outcome: intent, snapshot, failure and events.
@@ -199,6 +203,8 @@ fn link_effect(
             let folded = user_name.folded();
             let (scim_id, name) = (scim_id.as_str(), user_name.as_str());
             insert.execute((id, row, scim_id, name, folded, given, family, scope_version.0, now.0, active))?;
+            // Also where the account was found and linked, and no create was sent.
+            holds::use_up(transaction, id, &["create"])?;
         }
         LinkEffect::Seen { names, active, futile } => {
             transaction
@@ -230,6 +236,7 @@ fn link_effect(
         LinkEffect::Ended => {
             let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;
             transaction.prepare_cached("UPDATE counts SET provisioned = provisioned - ?1")?.execute([ended as i64])?;
+            holds::use_up(transaction, id, &["update", "deactivate", "delete"])?;
         }
     }
     Ok(())
@@ -279,8 +286,8 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
     if accepted == Some(true) && approvals()? {
         transaction
             .prepare_cached(
-                "UPDATE approvals SET used = 1 WHERE (action, directory_id, scim_id) =
-                 (SELECT action, directory_id, ifnull(scim_id, '') FROM intents WHERE id = ?1 AND approved)",
+                "UPDATE approvals SET used = 1 WHERE (action, directory_id, scim_id, content) =
+                 (SELECT action, directory_id, ifnull(scim_id, ''), content FROM intents WHERE id = ?1 AND approved)",
             )?
             .execute([intent.0])?;
     }
@@ -312,20 +319,11 @@ pub fn ledger(connection: &Connection, now: Moment, window_began: Moment) -> rus
         [since],
         |row| row.get(0),
     )?;
-    let approved = connection
-        .prepare(
-            "SELECT action, directory_id, scim_id FROM approvals a WHERE NOT used AND (expires_at > ?1 AND expires_at <= ?2 OR EXISTS
-             (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
-              AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1))",
-        )?
-        // No approval is believed past its hour: a wrong clock may have given it.
-        .query_map((now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX), |row| key(row, 0))?
-        .collect::<rusqlite::Result<_>>()?;
     Ok(Ledger {
         provisioned_count: provisioned_count.max(0) as u64,
         removed_count: removed_count.max(0) as u64,
         spent,
-        approved,
+        approved: holds::approvals(connection, now)?,
         first_load,
         restored,
         ..Ledger::default()

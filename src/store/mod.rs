@@ -9,8 +9,10 @@
 //! A function without an `# Errors` section fails only if the state cannot be read or written. Nothing may then be
 //! concluded from its result, and no request may be sent.
 
+mod backup;
 mod clock;
 mod database;
+mod error;
 mod groups;
 mod health;
 mod holds;
@@ -22,23 +24,25 @@ mod lock;
 mod log;
 mod outstanding;
 mod restored;
+mod rows;
+mod schema;
 mod snapshot;
 mod spoken;
+mod upgrade;
 mod walk;
 
+pub use backup::backup;
 pub use clock::{correct_clock, latest};
-pub use database::{
-    Access, StateError, backup, check_links, create, data_version, identity, may_be_used, open, quick_check, scratch,
-    upgrade,
-};
+pub use database::{Access, check_links, data_version, identity, may_be_used, open, quick_check};
+pub use error::StateError;
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use health::{
     CycleHealth, HealthRow, Unmanaged, begin_health, health, note_health, note_proof, replace_unmanaged, unmanaged,
     was_ever_provisioned,
 };
 pub use holds::{
-    APPROVAL, NamedHold, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, last_approval_ends,
-    named_hold, store_hold,
+    APPROVAL, NamedHold, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, is_exact,
+    last_approval_ends, named_hold, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
@@ -52,7 +56,7 @@ pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
     SinkPlace, append, event_line, find_in_log, head_of, history, last_deactivated, last_events, note_sink, pending,
-    prune, sink_places,
+    prune, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
@@ -61,3 +65,4 @@ pub use outstanding::{
 pub use restored::{WithoutNote, chain_before, continue_log, go_on_after};
 pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, some_links, witnesses};
 pub use spoken::{note_spoken, spoken_before};
+pub use upgrade::{Upgraded, create, scratch, upgrade};

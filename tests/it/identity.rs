@@ -1,11 +1,10 @@
 //! A user whose id the directory changed is no leaver and no newcomer: held, and moved or told apart by a person.
 
 use crate::support::fake_rhombus::Fate;
-use crate::support::in_process::{InProcess, Steps};
+use crate::support::in_process::{InProcess, Steps, approval};
 use crate::support::ndjson;
 use crate::support::real_binary::{RealBinary, person};
 use rhombus_sync::config::SourceConfig;
-use rhombus_sync::event::Initiator;
 use rhombus_sync::http::Method;
 use rhombus_sync::model::{DirectoryId, HoldId, Moment, OutstandingKind, ScimId};
 use rhombus_sync::report::CycleReport;
@@ -36,13 +35,14 @@ fn decide(run: &InProcess, report: &CycleReport, as_new: bool, commit: bool) -> 
     let hold = HoldId::new(report.hold.as_deref().expect("a hold"));
     let changes = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(run.clock.load(Ordering::SeqCst));
-    let by = Initiator::Admin("root".to_owned());
-    let outcomes = changes.iter().map(|(key, _)| {
+    let approval = approval(&hold);
+    let outcomes = changes.iter().map(|held| {
+        let key = &held.exact.key;
         let scim_id = key.scim_id.as_ref().expect("an account");
         match as_new {
             true if store::tell_apart(&transaction, &key.directory_id, scim_id).expect("told") => Relink::Moved,
             true => Relink::NotHeld,
-            false => store::relink(&transaction, &key.directory_id, scim_id, &by, now).expect("moved"),
+            false => store::relink(&transaction, &key.directory_id, scim_id, &approval, now).expect("moved"),
         }
     });
     let outcomes = outcomes.collect();
@@ -207,9 +207,9 @@ fn an_account_that_is_not_linked_so_any_more_does_not_move() {
     run.run_whole(BEFORE);
     let mut state = store::open(&run.path("state.db"), Access::Write).expect("the state opens");
     let transaction = state.transaction().expect("a transaction");
-    let (by, now) = (Initiator::System, Moment(1));
+    let (approval, now) = (approval(&HoldId::new("h")), Moment(1));
     let relink = |id: &str, scim_id: &str| {
-        store::relink(&transaction, &DirectoryId::new(id), &ScimId::new(scim_id), &by, now).expect("the state")
+        store::relink(&transaction, &DirectoryId::new(id), &ScimId::new(scim_id), &approval, now).expect("the state")
     };
     assert_eq!(relink("7", "unknown"), Relink::NotHeld);
     let link = store::link_by_id(&transaction, &DirectoryId::new("007")).expect("the state").expect("a link");

@@ -2,6 +2,7 @@
 //! real HTTP (`support::real_binary`).
 
 mod answers;
+mod approvals;
 mod binary;
 mod blocked;
 mod check;

@@ -7,11 +7,12 @@ mod oracle;
 
 use oracle::Oracle;
 
+use crate::support::in_process::approval;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
-    Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt, Moment,
-    Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, ScopeVersionId, UserName,
+    Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, HoldId, InDoubt,
+    Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, ScopeVersionId, UserName,
     UserState,
 };
 use rhombus_sync::plan::{
@@ -190,6 +191,12 @@ impl Case {
         ChangeKey { action, directory_id: DirectoryId::new(id), scim_id }
     }
 
+    fn approves(&self, key: &ChangeKey) -> bool {
+        let action = |place| [Action::Delete, Action::Deactivate, Action::Create, Action::Update][place % 4];
+        let approved = |(place, id): (usize, &&str)| set(self.approved, place) && Self::key(action(place), id) == *key;
+        IDS.iter().enumerate().any(approved)
+    }
+
     fn ledger(&self) -> Ledger {
         let mut ledger =
             Ledger { provisioned_count: self.rows.len() as u64, first_load: self.first_load, ..Ledger::default() };
@@ -198,10 +205,6 @@ impl Case {
             ledger.limits.insert(kind, Limits { count_free, percent_max, count_max });
             let spent = (0..self.spent[place]).map(|n| Self::key(Action::Update, &format!("past-{n}"))).collect();
             ledger.spent.insert(kind, spent);
-        }
-        for (place, id) in IDS.iter().enumerate().filter(|(place, _)| set(self.approved, *place)) {
-            let action = [Action::Delete, Action::Deactivate, Action::Create, Action::Update][place % 4];
-            ledger.approved.insert(Self::key(action, id));
         }
         ledger.removals_stopped = self.clock_is_wrong.then_some(ClockDoubt::BehindLog(61));
         ledger
@@ -257,7 +260,11 @@ impl Case {
         if duplicate_finder.nominate(first.absent.clone()) {
             records.iter().for_each(|record| duplicate_finder.look(&Self::user(record)));
         }
-        approve(self.compared(&records, duplicate_finder.doubled()), &self.ledger())
+        let (plan, mut ledger) = (self.compared(&records, duplicate_finder.doubled()), self.ledger());
+        // What was approved was shown as this export has it.
+        let approval = |change: &Change| (change.exact(), approval(&HoldId::new("h")));
+        ledger.approved = plan.changes.iter().filter(|change| self.approves(&change.key())).map(approval).collect();
+        approve(plan, &ledger)
     }
 
     fn compared(&self, records: &[Record], doubled: Duplicates) -> Plan {

@@ -65,7 +65,6 @@ impl Oracle<'_> {
     }
 
     pub(super) fn judge(&self, plan: &ApprovedPlan) -> Result<(), String> {
-        let ledger = self.case.ledger();
         let changes: Vec<_> = plan.changes().collect();
         let mut seen = BTreeSet::new();
         for change in &changes {
@@ -108,7 +107,7 @@ impl Oracle<'_> {
                     let lost = |field: &rhombus_sync::model::Field| {
                         field.from.as_deref() == GIVEN[3] && [GIVEN[4], GIVEN[5]].contains(&field.to.as_deref())
                     };
-                    let approved = ledger.approved.contains(&change.key());
+                    let approved = self.case.approves(&change.key());
                     if !approved && change.fields().iter().any(lost) {
                         return Err(format!("{id} loses letters"));
                     }
@@ -123,11 +122,11 @@ impl Oracle<'_> {
                 Change::Relink { .. } => return Err(format!("{id} is moved without a person's word")),
                 Change::Remove { cause, .. } => {
                     let row = row.ok_or(format!("{id} is not ours"))?;
-                    self.removal(row, &records, *cause, ledger.approved.contains(&change.key()))?;
+                    self.removal(row, &records, *cause, self.case.approves(&change.key()))?;
                 }
             }
         }
-        self.limits(&changes, &ledger)
+        self.limits(&changes)
     }
 
     fn removal(&self, row: &Row, records: &[&Record], cause: Cause, approved: bool) -> Result<(), String> {
@@ -183,11 +182,11 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    fn limits(&self, changes: &[&Change], ledger: &Ledger) -> Result<(), String> {
+    fn limits(&self, changes: &[&Change]) -> Result<(), String> {
         for (place, kind) in GuardKind::ALL.into_iter().enumerate() {
             let count = changes
                 .iter()
-                .filter(|change| change.guard_kind() == Some(kind) && !ledger.approved.contains(&change.key()))
+                .filter(|change| change.guard_kind() == Some(kind) && !self.case.approves(&change.key()))
                 .count() as u64;
             let (free, percent, most) = self.case.limits[place];
             let share = self.case.rows.len() as u64 * u64::from(percent) / 100;
@@ -198,7 +197,7 @@ impl Oracle<'_> {
             }
         }
         let removed = changes.iter().filter(|change| change.action().removes()).collect::<Vec<_>>();
-        let all_approved = removed.iter().all(|change| ledger.approved.contains(&change.key()));
+        let all_approved = removed.iter().all(|change| self.case.approves(&change.key()));
         if !removed.is_empty() && removed.len() >= self.case.rows.len() && !all_approved {
             return Err("everybody is removed".to_owned());
         }

@@ -5,7 +5,7 @@ use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CycleContext, CycleOptions, reconcile};
 use rhombus_sync::event::{Sealed, Source};
-use rhombus_sync::model::{Clock, CycleId, Moment, UpdateMethod};
+use rhombus_sync::model::{Approval, Clock, CycleId, HoldId, Moment, Person, UpdateMethod};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::scim::{RateLimit, ScimTarget};
 use rhombus_sync::ship::catch_up;
@@ -266,4 +266,9 @@ impl InProcess {
         let count = store::installation(&state).expect("the row").provisioned_count;
         assert_eq!(count as usize, wanted.split('|').count(), "{how}: provisioned_count");
     }
+}
+
+/// An approval by root.
+pub(crate) fn approval(hold: &HoldId) -> Approval {
+    Approval { hold: hold.clone(), by: Person::of_account("root"), reason: String::new() }
 }

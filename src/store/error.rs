@@ -1,0 +1,110 @@
+//! Why the state cannot be used, and what the operator can do about it.
+
+use crate::model::command;
+use std::path::PathBuf;
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// No file at this path.
+    #[error("there is no state at {0}")]
+    Missing(PathBuf),
+    /// A file of 0 bytes: a failed copy, never a new state.
+    #[error("the state {0} is empty")]
+    Empty(PathBuf),
+    /// Another kind of file, or another application's database.
+    #[error("{0} is not a state of rhombus-sync")]
+    Foreign(PathBuf),
+    /// A newer release wrote it.
+    #[error("the state has schema {found}, but this release only knows schemas up to {known}")]
+    Newer {
+        /// The schema of the state.
+        found: i32,
+        /// The newest schema that this release knows.
+        known: i32,
+    },
+    /// An older release wrote it.
+    #[error("the state has schema {found}, but this release needs schema {known}")]
+    Older {
+        /// The schema of the state.
+        found: i32,
+        /// The schema that this release needs.
+        known: i32,
+    },
+    /// SQLite reports corruption.
+    #[error("the state {path} is damaged: {what}")]
+    Damaged {
+        /// Path of the database.
+        path: PathBuf,
+        /// The first problem that SQLite reports.
+        what: String,
+    },
+    /// Other users can write to it.
+    #[error("{0} is writable by others")]
+    Exposed(PathBuf),
+    /// This user may not use it.
+    #[error("the state {path} cannot be opened by {user}: permission denied")]
+    Denied {
+        /// Which file.
+        path: PathBuf,
+        /// Who may not.
+        user: String,
+        /// What stands in the way, whose it is, and its mode.
+        owned: String,
+    },
+    /// It is bound to another endpoint.
+    #[error("the state belongs to {bound}, but the configuration says {configured}")]
+    OtherEndpoint {
+        /// The endpoint it is bound to.
+        bound: String,
+        /// The configured endpoint.
+        configured: String,
+    },
+    /// The copy cannot be written.
+    #[error("{path} cannot be written")]
+    Copy {
+        /// Path of the copy.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file system error.
+    #[error("the state's folder cannot be used")]
+    Io(#[from] std::io::Error),
+    /// A SQLite error.
+    #[error("the state cannot be used")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl StateError {
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let ways = format!(
+            "run `{}` if this is a first run, or restore a backup (made with `rhombus-sync backup FILE`; stop the service and \
+             remove the `-wal` and `-shm` files beside it first)",
+            command("activate")
+        );
+        Some(match self {
+            Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways,
+            Self::Newer { .. } => {
+                format!("start the newer release again; or {ways} (`activate` moves this state aside)")
+            }
+            Self::Older { .. } => {
+                let reconcile = command("--reconcile");
+                format!("start the service, or run `{reconcile}`: it backs the state up, then upgrades it")
+            }
+            Self::Denied { owned, .. } => {
+                format!("{owned}; run this as that user, or let the service's user own the state")
+            }
+            Self::Exposed(path) => format!("chmod o-w {}", path.display()),
+            Self::OtherEndpoint { .. } => {
+                format!("set base_url back, or run `{}` to bind the state to the new endpoint", command("activate"))
+            }
+            Self::Io(_) | Self::Sqlite(_) | Self::Copy { .. } => {
+                "check disk space and permissions; nothing is sent until the state can be written".to_owned()
+            }
+        })
+    }
+}

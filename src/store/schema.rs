@@ -1,0 +1,51 @@
+//! The schema of the state: its migrations, and which of them a database has.
+
+use super::error::StateError;
+use rusqlite::Connection;
+use std::path::Path;
+
+/// `RHSY`: tells our database from another application's.
+pub(super) const APPLICATION_ID: i32 = 0x5248_5359;
+/// Entry N brings schema N to schema N + 1.
+pub(super) const MIGRATIONS: [&str; 9] = [
+    include_str!("../../state/0001_state.sql"),
+    include_str!("../../state/0002_links_in_id_order.sql"),
+    include_str!("../../state/0003_not_supported.sql"),
+    include_str!("../../state/0004_reasons.sql"),
+    include_str!("../../state/0006_spoken.sql"),
+    include_str!("../../state/0007_identity_and_groups.sql"),
+    include_str!("../../state/0008_health.sql"),
+    include_str!("../../state/0009_memberships.sql"),
+    include_str!("../../state/0010_exact_approvals.sql"),
+];
+/// The newest schema that this release knows.
+pub(super) const fn known_schema() -> i32 {
+    MIGRATIONS.len() as i32
+}
+
+/// The schema version of one of our states.
+pub(super) fn schema(connection: &Connection, path: &Path) -> Result<i32, StateError> {
+    let application_id = pragma(connection, path, "application_id")?;
+    let (found, known) = (pragma(connection, path, "user_version")?, MIGRATIONS.len() as i32);
+    match found {
+        0 => Err(StateError::Foreign(path.to_owned())),
+        _ if application_id != APPLICATION_ID => Err(StateError::Foreign(path.to_owned())),
+        _ if found > known => Err(StateError::Newer { found, known }),
+        _ => Ok(found),
+    }
+}
+
+pub(super) fn pragma(connection: &Connection, path: &Path, name: &str) -> Result<i32, StateError> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|error| damaged(path, error))
+}
+
+pub(super) fn damaged(path: &Path, error: rusqlite::Error) -> StateError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(NotADatabase) => StateError::Foreign(path.to_owned()),
+        Some(DatabaseCorrupt) => {
+            StateError::Damaged { path: path.to_owned(), what: "SQLite cannot read it".to_owned() }
+        }
+        Some(_) | None => StateError::Sqlite(error),
+    }
+}
