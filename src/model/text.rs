@@ -61,6 +61,16 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A text without blanks at its ends; nearly no text has any, which its first and last byte show.
+#[must_use]
+#[inline]
+pub fn trimmed(text: &str) -> &str {
+    match (text.as_bytes().first(), text.as_bytes().last()) {
+        (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
 /// An error and its causes, one string each.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
