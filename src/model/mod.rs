@@ -41,7 +41,7 @@ pub use reason::{
     UsernameConflict,
 };
 pub use response::Response;
-pub use text::{chain, clean, hex, is_invisible, short_digest};
+pub use text::{chain, clean, hex, is_invisible, short_digest, trimmed};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
     DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, ScopeVersionId,

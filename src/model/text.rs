@@ -69,6 +69,16 @@ pub const fn is_invisible(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// A text without blanks at its ends; nearly no text has any, which its first and last byte show.
+#[must_use]
+#[inline]
+pub fn trimmed(text: &str) -> &str {
+    match (text.as_bytes().first(), text.as_bytes().last()) {
+        (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
 /// An error and its causes, one string each.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Three forms of a user: as the directory says (`DirectoryUser`), as wanted (`DesiredUser`), and as we left the
 //! account at Rhombus (`ProvisionedUser`).
 
-use super::{Column, DirectoryId, RecordFault, ScimId, UserName};
+use super::{Column, DirectoryId, RecordFault, ScimId, UserName, trimmed};
 use std::borrow::Cow;
 
 /// One member of a record, not judged yet: a wrong type is remembered, not refused.
@@ -47,8 +47,18 @@ impl RawGroups<'_> {
             Self::Cell(text, separator) => (&[][..], Some(text.split(*separator))),
             Self::Absent | Self::Contradicted | Self::Other => (&[][..], None),
         };
-        let of_cell = cell.into_iter().flatten().map(str::trim).filter(|name| !name.is_empty());
-        listed.iter().map(AsRef::as_ref).chain(of_cell)
+        let of_cell = cell.into_iter().flatten().map(trimmed).filter(|name| !name.is_empty());
+        listed.iter().map(|name| trimmed(name)).chain(of_cell)
+    }
+
+    /// Whether one of [`RawGroups::names`] is such a one.
+    #[inline]
+    pub fn has(&self, mut is: impl FnMut(&str) -> bool) -> bool {
+        match self {
+            Self::Listed(names) | Self::Joined(names, _) => names.iter().any(|name| is(trimmed(name))),
+            Self::Cell(text, separator) => text.split(*separator).map(trimmed).any(|name| !name.is_empty() && is(name)),
+            Self::Absent | Self::Contradicted | Self::Other => false,
+        }
     }
 }
 

@@ -154,7 +154,10 @@ impl Comparison {
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
         let verdict = map_record(user, &self.inputs.scope);
         let doubled = self.doubled(user);
-        self.groups.note(&user.groups);
+        // Whoever is out of scope names none of its groups.
+        if !verdict.as_ref().is_ok_and(|mapped| mapped.requested == Requested::OutOfScope) {
+            self.groups.note(&user.groups);
+        }
         if let Some(row) = row.filter(|row| self.inputs.scope_versions.is_earlier(row.scope_version)) {
             let same_person = |mapped: &MappedUser<'_>| {
                 !self.inputs.scope_versions.may_be_another(row, &UserName::of_account(mapped.user_name))

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawGroups,
-    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, folded, has_control,
+    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, folded, has_control, trimmed,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ impl Scope {
     #[must_use]
     pub fn new(groups: &[String], protected: &[String]) -> Self {
         Self {
-            groups: groups.iter().cloned().collect(),
+            groups: groups.iter().map(|name| trimmed(name).to_owned()).collect(),
             protected: protected.iter().map(|name| folded(name)).collect(),
         }
     }
@@ -59,6 +59,9 @@ impl Scope {
     /// Whether a text contains the name of one of the groups, or a part of it is one but for letter case, whatever stands
     /// between its parts.
     fn is_hinted_at(&self, text: &str) -> bool {
+        if !self.groups.iter().any(|name| contains_in_any_case(text, name)) {
+            return false;
+        }
         let parts = || text.split([';', ',', '|', '\n']).map(str::trim).filter(|part| !part.is_empty());
         let is_part = |name: &str| parts().any(|part| part.len() == name.len() && part.eq_ignore_ascii_case(name));
         self.groups.iter().any(|name| !name.is_empty() && (text.contains(name.as_str()) || is_part(name)))
@@ -69,6 +72,16 @@ impl Scope {
     pub fn protects(&self, name: &str) -> bool {
         !self.protected.is_empty() && self.protected.contains(&folded(name))
     }
+}
+
+/// Whether a text contains a name, but for the case of ASCII letters. Nearly no text of somebody out of scope does.
+fn contains_in_any_case(text: &str, name: &str) -> bool {
+    let (text, name) = (text.as_bytes(), name.as_bytes());
+    let Some(first) = name.first() else { return false };
+    let first = first.to_ascii_lowercase();
+    let Some(last_start) = text.len().checked_sub(name.len()) else { return false };
+    let starts = text[..=last_start].iter().enumerate().filter(|(_, byte)| byte.to_ascii_lowercase() == first);
+    starts.into_iter().any(|(at, _)| text[at..at + name.len()].eq_ignore_ascii_case(name))
 }
 
 /// What a usable record asks for.
@@ -219,7 +232,7 @@ fn name<'a>(value: &'a RawValue<'_>, no_text: RecordFault, unfit: RecordFault) -
         RawValue::Absent => Ok(None),
         RawValue::Null => Ok(Some("")),
         RawValue::Text(text) if text.len() > NAME_BYTES_MAX || has_control(text) => Err(unfit),
-        RawValue::Text(text) => Ok(Some(text.trim())),
+        RawValue::Text(text) => Ok(Some(trimmed(text))),
         RawValue::Flag(_) | RawValue::Other => Err(no_text),
     }
 }
@@ -264,15 +277,15 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
         RawGroups::Contradicted => return Err(RecordFault::MembershipId),
         RawGroups::Listed(_) | RawGroups::Cell(_, _) | RawGroups::Joined(_, _) => {}
     }
-    if groups.names().any(|name| scope.groups.contains(name)) {
+    if groups.has(|name| scope.groups.contains(name)) {
         return Ok(Membership::In);
     }
     let understood = match groups {
         RawGroups::Cell(text, _) => {
-            let text = text.trim();
+            let text = trimmed(text);
             !text.starts_with(['[', '{']) && !is_type_name(text) && !scope.is_hinted_at(text)
         }
-        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(name.trim())),
+        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(trimmed(name))),
         RawGroups::Joined(_, proof) => return Ok(Membership::Unlisted(*proof)),
         RawGroups::Absent | RawGroups::Contradicted | RawGroups::Other => true,
     };

@@ -5,11 +5,16 @@
 //! learn how long the record was: serde_json thus parses each byte once, and only the window is held. Before a SCIM list
 //! goes a [`Sieve`], because an account may hold more than the window. What a record means is up to the caller.
 
+mod beside;
 mod documents;
+mod page;
 mod parts;
 mod sieve;
+mod skip;
 
-pub use documents::{Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, SCIM_LIST, Shape};
+pub use beside::More;
+pub use documents::{Documents, DocumentsRead};
+pub use page::{JUMPCLOUD_PAGE, PageShape, SCIM_LIST, Shape};
 pub use sieve::Sieve;
 
 use std::borrow::Cow;
@@ -117,7 +122,7 @@ impl Window {
     #[must_use]
     pub fn begins_with_a_page(&self, shape: &PageShape) -> bool {
         let text = self.text().unwrap_or_default().trim_start();
-        documents::opens_a_page(text, shape)
+        shape.opens(text)
     }
 
     /// Everything in the window as text; a character cut at the end waits for its remaining bytes.

@@ -4,8 +4,8 @@ use super::blocks::blocks;
 use super::census::{Census, Parsed};
 use super::utf16::Decoder;
 use super::{Export, SourceError, csv, json};
-use crate::model::Format;
-use crate::records::{self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, Window};
+use crate::model::{Format, clean};
+use crate::records::{self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, More, PageShape, Window};
 
 enum Walk<'l> {
     Documents(Documents),
@@ -131,6 +131,14 @@ impl Export {
                 "the export job was cut short; nothing was sent",
             ));
         }
-        Ok(read.closed || !read.totals.is_empty())
+        let more = match &read.more {
+            None => return Ok(read.closed || !read.totals.is_empty()),
+            Some(More::Page(name)) => format!("this is only one page of several (it has `{}`)", clean(name)),
+            Some(More::Total(total)) => {
+                format!("this is only one page of several: {} of {total} users are in it", read.records_count)
+            }
+        };
+        Err(self
+            .refuse(more, "let the export job fetch all pages and write all users into one array; nothing was sent"))
     }
 }

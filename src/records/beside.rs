@@ -1,0 +1,222 @@
+//! What the members beside a page's records say of other pages. One page of several must never be read as the whole: whoever
+//! stands on another one would look absent.
+//!
+//! Only names that mean nothing else are known here; a page that says less is not recognized.
+
+use serde_json::Value;
+
+/// Names of what leads to another page, folded.
+const NEXT: [&str; 16] = [
+    "next",
+    "nextlink",
+    "nextpage",
+    "nextpagetoken",
+    "nextpageurl",
+    "nextpagelink",
+    "nexturl",
+    "nexthref",
+    "nextcursor",
+    "nexttoken",
+    "nextoffset",
+    "nextmarker",
+    "nextrecordsurl",
+    "aftercursor",
+    "continuationtoken",
+    "skiptoken",
+];
+/// Names of flags that are true while there is more.
+const MORE: [&str; 8] =
+    ["hasmore", "hasnext", "hasnextpage", "hasmoreitems", "moreresults", "morerecords", "istruncated", "truncated"];
+/// Names of flags that are false while there is more.
+const LAST: [&str; 4] = ["last", "islast", "islastpage", "lastpage"];
+/// Names of the number of all records.
+const TOTAL: [&str; 13] = [
+    "total",
+    "totalcount",
+    "totalresults",
+    "totalelements",
+    "totalrecords",
+    "totalitems",
+    "totalhits",
+    "totalobjects",
+    "totalusers",
+    "totalsize",
+    "recordcount",
+    "count",
+    "odatacount",
+];
+/// Names of the number of pages.
+const PAGES: [&str; 6] = ["totalpages", "pagecount", "pagescount", "numpages", "lastpage", "pages"];
+/// Names of objects in which all these stand.
+const INWARDS: [&str; 11] = [
+    "links",
+    "link",
+    "page",
+    "paging",
+    "pagination",
+    "pageinfo",
+    "pagingmetadata",
+    "meta",
+    "metadata",
+    "responsemetadata",
+    "cursors",
+];
+/// How deep is looked for them.
+const DEPTH_MAX: usize = 3;
+
+/// What was said beside the records of the page that is read, or was read last.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Beside {
+    /// The member that says that there is more.
+    more: Option<String>,
+    /// The highest number of all records.
+    total: Option<u64>,
+}
+
+impl Beside {
+    /// Looks at a member and its value as it is written; `None`: it is too long for any of these.
+    pub(super) fn note(&mut self, key: &str, value: Option<&str>) {
+        let name = folded(key);
+        let known = [&NEXT[..], &MORE, &LAST, &TOTAL, &PAGES, &INWARDS].iter().any(|names| names.contains(&&*name));
+        if known || name == DELTA {
+            match value.map(serde_json::from_str) {
+                Some(Ok(value)) => self.look(key, &name, &value, 0),
+                Some(Err(_)) => {}
+                None if NEXT.contains(&&*name) => self.more = Some(key.to_owned()),
+                None => {}
+            }
+        }
+    }
+
+    /// The member that says that there is more than so many records.
+    pub(super) fn more_than(self, records_count: u64) -> Option<More> {
+        let announced = self.total.filter(|total| *total > records_count);
+        self.more.map(More::Page).or(announced.map(More::Total))
+    }
+
+    fn look(&mut self, key: &str, name: &str, value: &Value, depth: usize) {
+        let is = |names: &[&str]| names.contains(&name);
+        let more = (is(&NEXT) && says(value))
+            || (is(&MORE) && *value == Value::Bool(true))
+            || (is(&LAST) && *value == Value::Bool(false))
+            || (is(&PAGES) && value.as_u64().is_some_and(|count| count > 1))
+            || (name == DELTA && says(value));
+        if more {
+            self.more.get_or_insert_with(|| key.to_owned());
+        }
+        if is(&TOTAL) {
+            self.total = self.total.max(value.as_u64());
+        }
+        if is(&INWARDS) && depth < DEPTH_MAX {
+            self.look_inwards(key, value, depth + 1);
+        }
+    }
+
+    fn look_inwards(&mut self, key: &str, value: &Value, depth: usize) {
+        match value {
+            Value::Object(members) => {
+                for (inner, value) in members {
+                    self.look(&format!("{key}.{inner}"), &folded(inner), value, depth);
+                }
+            }
+            // `[{"rel": "next", "href": "…"}]`
+            Value::Array(links) => {
+                let next = |link: &Value| {
+                    let relation = link.get("rel").or_else(|| link.get("relation"));
+                    relation.and_then(Value::as_str).is_some_and(|relation| relation.eq_ignore_ascii_case("next"))
+                };
+                if links.iter().any(next) {
+                    self.more.get_or_insert_with(|| format!("{key}.next"));
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+}
+
+/// What a list of changes ends with: it may hold only what changed.
+const DELTA: &str = "deltalink";
+
+/// What says that there is more than was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum More {
+    /// This member leads to another page.
+    Page(String),
+    /// A total of all records, higher than what is there.
+    Total(u64),
+}
+
+/// Whether a value leads anywhere.
+fn says(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_u64() != Some(0),
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(values) => values.iter().any(says),
+        Value::Object(members) => members.values().any(says),
+    }
+}
+
+/// Letters and digits, without letter case: `@odata.nextLink` and `next_link` are the same.
+fn folded(key: &str) -> String {
+    let name: String = key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    name.strip_prefix("odata").filter(|rest| rest.ends_with("link")).map(str::to_owned).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &str, value: &str, records_count: u64, expected: Option<&str>) {
+        let mut beside = Beside::default();
+        beside.note(key, Some(value));
+        let said = beside.more_than(records_count).map(|more| match more {
+            More::Page(name) => name,
+            More::Total(total) => total.to_string(),
+        });
+        assert_eq!(said.as_deref(), expected, "{key}: {value}");
+    }
+
+    #[test]
+    fn a_page_that_leads_to_another_one_is_known() {
+        check("@odata.nextLink", "\"https://x\"", 2, Some("@odata.nextLink"));
+        check("odata.nextLink", "\"x\"", 2, Some("odata.nextLink"));
+        check("@odata.deltaLink", "\"x\"", 2, Some("@odata.deltaLink"));
+        check("next_page", "\"https://x?page=2\"", 2, Some("next_page"));
+        check("Next", "3", 2, Some("Next"));
+        check("has_more", "true", 2, Some("has_more"));
+        check("last", "false", 2, Some("last"));
+        check("_links", "{\"self\":{\"href\":\"x\"},\"next\":{\"href\":\"y\"}}", 2, Some("_links.next"));
+        check("links", "[{\"rel\":\"self\"},{\"rel\":\"next\",\"href\":\"y\"}]", 2, Some("links.next"));
+        check("response_metadata", "{\"next_cursor\":\"dXNlcg==\"}", 2, Some("response_metadata.next_cursor"));
+        check("page", "{\"size\":2,\"totalElements\":5,\"totalPages\":3,\"number\":0}", 2, Some("page.totalPages"));
+        check("meta", "{\"pagination\":{\"total\":5}}", 2, Some("5"));
+        check("pageInfo", "{\"hasNextPage\":true}", 2, Some("pageInfo.hasNextPage"));
+        check("count", "3", 2, Some("3"));
+        check("@odata.count", "3", 2, Some("3"));
+        check("totalResults", "3", 2, Some("3"));
+    }
+
+    #[test]
+    fn a_page_that_says_it_is_the_last_one_is_whole() {
+        for (key, value) in [
+            ("@odata.nextLink", "null"),
+            ("next_page", "\"\""),
+            ("has_more", "false"),
+            ("last", "true"),
+            ("_links", "{\"self\":{\"href\":\"x\"},\"next\":null}"),
+            ("links", "[{\"rel\":\"self\"},{\"rel\":\"last\"}]"),
+            ("response_metadata", "{\"next_cursor\":\"\"}"),
+            ("Count", "2"),
+            ("count", "\"3\""),
+            ("page", "1"),
+            ("total_pages", "1"),
+            ("nextSteps", "\"call them\""),
+            ("roles", "[{\"next\":\"x\"}]"),
+        ] {
+            check(key, value, 2, None);
+        }
+    }
+}
