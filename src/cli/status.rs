@@ -76,6 +76,7 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         export: ExportStanding {
             path: deployment.config.settings.source.described(),
             written_at: installation.export_written_at,
+            max_age: deployment.config.settings.max_age,
             users_count: installation.export_users_count,
             in_scope_count: health.export_in_scope_count,
         },

@@ -355,6 +355,8 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
         exit: Exit::Done,
         cycle: context.cycle.clone(),
         export_users_count: 0,
+        export_written_at: None,
+        max_age: context.settings.max_age,
         export_digest: String::new(),
         done: Counts::default(),
         unchanged_count: 0,

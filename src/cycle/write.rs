@@ -31,6 +31,7 @@ pub(super) async fn write<T: Transport>(
     end.row.now = context.clock.now();
     end.row.window_began = context.clock.ago(context.settings.window);
     end.report.took_ms = end.took_ms();
+    end.report.export_written_at = end.row.export_written_at;
     let settings = context.settings;
     let writer = Writer {
         cycle: context.cycle.clone(),

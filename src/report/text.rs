@@ -1,5 +1,6 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
+use super::age::{ago, old_export};
 use super::{CycleReport, CycleResult};
 use crate::model::{
     Change, Moment, OutstandingKind, OutstandingUser, Person, UnnamedGroup, approval, clean, command, short,
@@ -28,9 +29,15 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     let what = if counts.is_empty() { "nothing changed".to_owned() } else { counts.join(", ") };
     let read = match report.export_digest.is_empty() {
         true => "the export was not read".to_owned(),
-        false => format!("export: {} users", report.export_users_count),
+        false => {
+            let written = report.export_written_at.map(|at| format!(", written {}", ago(at, now)));
+            format!("export: {} users{}", report.export_users_count, written.unwrap_or_default())
+        }
     };
     let _ = writeln!(out, "  {what} ({read})");
+    if let Some(old) = report.export_written_at.and_then(|at| old_export(at, now, report.max_age)) {
+        let _ = writeln!(out, "  the export is {old}");
+    }
     groups_text(&mut out, &report.groups_unnamed);
     outstanding_text(&mut out, &report.outstanding, now);
     if let Some(hold) = &report.hold {

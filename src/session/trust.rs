@@ -78,7 +78,7 @@ mod tests {
     async fn three_accounts_that_are_gone_and_a_list_without_ours_are_another_organisation() {
         check("a=1", "200 1 a", (1, "-", true)).await;
         check("a=1", "404 | 200 list a=1", (2, "-", true)).await;
-        check("a=1", "404 | 200 list x=1", (2, "other organisation", false)).await;
+        check("a=1", "404 | 200 list x=1 | 200 list", (3, "other organisation", false)).await;
         check("a=1", "404 | 200 list", (2, "other organisation", false)).await;
         check("a=1 b=2 c=3 d=4 e=5", "404 | 404 | 404 | 200 list", (4, "other organisation", false)).await;
         check("a=1 b=2 c=3 d=4 e=5", "404 | 404 | 404 | 200 list e=5", (4, "-", true)).await;
