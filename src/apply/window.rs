@@ -18,7 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Intents per concurrent request; more would only mean more look-ups after a crash, at no gain in speed.
-const WINDOW_PER_REQUEST: u32 = 4;
+const WINDOW_PER_REQUEST: u32 = 8;
 
 /// How many changes may be in progress at once, including those that wait for their turn.
 pub(crate) fn window(settings: &Settings) -> usize {
