@@ -77,7 +77,7 @@ impl Usability {
         self.unusable.iter().max_by_key(|(_, count)| **count).map(|(fault, _)| *fault)
     }
 
-    /// How many unusable ones are too many, where there are too many.
+    /// How many unusable ones are too many, if there are too many.
     #[must_use]
     pub fn too_many_unusable(&self) -> Option<u64> {
         let limit = UNUSABLE_FREE.max(self.in_scope_count() * UNUSABLE_PERCENT_MAX / 100);

@@ -39,6 +39,8 @@ pub struct RecordsError {
     pub what: Cow<'static, str>,
     /// Offset in the stream, in bytes.
     pub offset: u64,
+    /// Whether the stream ended where it may not: whoever wrote it was probably cut short.
+    pub at_end: bool,
 }
 
 /// What has arrived and is not used yet.
@@ -131,9 +133,11 @@ impl Window {
             Err(error) if error.error_len().is_none() && !self.ended => {
                 Ok(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default())
             }
-            Err(error) => {
-                Err(RecordsError { what: "not UTF-8".into(), offset: self.offset + error.valid_up_to() as u64 })
-            }
+            Err(error) => Err(RecordsError {
+                what: "not UTF-8".into(),
+                offset: self.offset + error.valid_up_to() as u64,
+                at_end: error.error_len().is_none(),
+            }),
         }
     }
 
@@ -143,7 +147,7 @@ impl Window {
     }
 
     fn error(&self, what: impl Into<Cow<'static, str>>) -> RecordsError {
-        RecordsError { what: what.into(), offset: self.offset }
+        RecordsError { what: what.into(), offset: self.offset, at_end: self.ended }
     }
 }
 

@@ -1,4 +1,4 @@
-//! CSV with a header row, by RFC 4180 to the letter: a quote that stands where none may, or is never closed, refuses the
+//! CSV with a header row, by RFC 4180 to the letter: a stray or unclosed quote, refuses the
 //! file, because everything behind it would be swallowed into one field and its users would look absent.
 
 use super::census::Census;
@@ -9,7 +9,7 @@ use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What programs write where a name is not there, and no person is called.
+/// What programs write for a missing name, and nobody is called.
 const NULL_WORDS: [&str; 4] = ["null", "None", "nan", "<nil>"];
 /// What Windows PowerShell writes above a header.
 const TYPE_LINE: &str = "#TYPE ";

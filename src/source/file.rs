@@ -40,7 +40,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Opens the file and proves its checksum, where one lies beside it. One that does not fit yet is read again for
+    /// Opens the file and proves its checksum, if there is one. One that does not match yet is read again for
     /// `checksum_patience`: the export job writes one file after the other. Once `stop` is cancelled, nothing is waited for
     /// or read any more.
     ///
@@ -111,7 +111,7 @@ impl Export {
             Some(_) => Ok(export),
             None => Err(export.refuse(
                 "its modification time is not a date".to_owned(),
-                "`touch` it, or let the export job write it anew; nothing was sent",
+                "`touch` it, or have the export job write it again; nothing was sent",
             )),
         }
     }
@@ -314,7 +314,7 @@ impl Export {
     }
 }
 
-/// When a file was written, from its seconds and nanoseconds; none where that is not a date.
+/// When a file was written, from its seconds and nanoseconds; `None` if that is not a date.
 fn written_at(seconds: i64, nanoseconds: i64) -> Option<Moment> {
     let written_ms = seconds.checked_mul(1000)?.checked_add(nanoseconds / 1_000_000)?;
     Some(Moment(written_ms)).filter(|written| written.is_date())

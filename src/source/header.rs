@@ -19,7 +19,7 @@ impl Header {
     /// Finds our columns among these names.
     ///
     /// # Errors
-    /// What is missing, or stands there twice.
+    /// What is missing, or there twice.
     pub(super) fn read(names: &[String], layout: &Layout) -> Result<Self, String> {
         let folded: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
         let mut places = [None; Column::COUNT];

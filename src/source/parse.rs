@@ -2,6 +2,7 @@
 
 use super::blocks::blocks;
 use super::census::{Census, Parsed};
+use super::refusal::Broken;
 use super::utf16::Decoder;
 use super::{Export, SourceError, csv, json};
 use crate::model::Format;
@@ -50,7 +51,8 @@ impl Export {
                 None => window.exchange(block, count).map_err(|error| self.malformed(&error, None))?,
                 Some(decoder) => {
                     text.resize(BLOCK_HEADROOM_BYTES, 0);
-                    decoder.decode(bytes, &mut text).map_err(|what| self.misread(what, None))?;
+                    let broken = if bytes.is_empty() { Broken::AtTheEnd } else { Broken::Inside };
+                    decoder.decode(bytes, &mut text).map_err(|what| self.misread(what, broken, None))?;
                     let length = text.len() - BLOCK_HEADROOM_BYTES;
                     if length == 0 && count > 0 {
                         return Ok(block);
@@ -79,7 +81,7 @@ impl Export {
                 Walk::Rows(reader) => records::rows(&mut window, &mut |text, ended| reader.rows(text, ended, census)),
             };
             progress.map_err(|error| match walk {
-                Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, None),
+                Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, Broken::Inside, None),
                 Walk::Lines => self.malformed(&error, Some(line_count)),
                 Walk::Documents(_) | Walk::Rows(_) => self.malformed(&error, None),
             })?;

@@ -13,7 +13,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for a file that begins with these bytes; none where no mark says that it is UTF-16.
+    /// A decoder for a file that begins with these bytes; `None` without a UTF-16 byte order mark.
     pub(super) fn of_mark(start: &[u8]) -> Option<Self> {
         let little_endian = match start {
             [0xff, 0xfe, ..] => true,
@@ -57,7 +57,7 @@ impl Decoder {
             text.push(unit as u8);
             return Ok(());
         }
-        let lone = "it is UTF-16 with a surrogate that stands alone";
+        let lone = "it is UTF-16 with an unpaired surrogate";
         let code = match (self.high.take(), unit) {
             (None, 0xd800..=0xdbff) => {
                 self.high = Some(unit);
