@@ -49,7 +49,7 @@ const FILES: &[(&str, As)] = &[
     ("csv-no-last-newline.csv", Refused("the last line has no newline", "cut short")),
     (
         "csv-spaces-after-comma.csv",
-        Refused("a quote in a cell that does not begin with one", "blanks follow the commas"),
+        Refused("a quote in a cell that does not begin with one", "there are spaces after the commas"),
     ),
     ("csv-state-lower-case.csv", Right),
     ("csv-trailing-empty-columns.csv", Right),
@@ -201,6 +201,28 @@ fn every_file_is_read_right_or_leads_on() {
     let faults: Vec<_> =
         files.filter_map(|(file, becomes)| Some(format!("{file}: {}", judge(file, becomes).err()?))).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn a_file_that_was_cut_in_any_format_is_said_to_be() {
+    let installation = Installation::new();
+    let (user, row) = ("{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"ACTIVATED\"}", "a,a@x.example,ACTIVATED\n");
+    let utf_16: Vec<u8> = std::iter::once(0xfeff).chain(user.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for whole in [
+        format!("[{user},{user}]").into_bytes(),
+        format!("{user}\n{user}\n").into_bytes(),
+        format!("_id,username,state\n{row}{row}").into_bytes(),
+        utf_16,
+    ] {
+        let path = installation.folder.path().join("cut");
+        std::fs::write(&path, &whole[..whole.len() - 1]).expect("written");
+        let (error, hint) = installation.plan(path.to_str().expect("UTF-8"), "", "").err().expect("refused");
+        assert!(hint.contains("cut short"), "{error}\n{hint}");
+    }
+    let path = installation.folder.path().join("odd");
+    std::fs::write(&path, format!("[{user} {user}]")).expect("written");
+    let (error, hint) = installation.plan(path.to_str().expect("UTF-8"), "", "").err().expect("refused");
+    assert!(!hint.contains("cut short"), "{error}\n{hint}");
 }
 
 #[test]
