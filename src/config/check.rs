@@ -1,4 +1,4 @@
-//! What the shape alone does not show: limits, addresses, schedules, and what goes with what.
+//! What the shape alone does not show: limits, URLs, schedules, and which keys go together.
 
 use super::error::Problem;
 use super::raw::{Raw, RawLimits, RawRhombus};
@@ -6,7 +6,7 @@ use crate::model::{Duration, Moment};
 use crate::schedule::{CronSchedule, ScheduleError};
 use std::net::IpAddr;
 
-/// More requests at once than this is a mistake, not a options.
+/// More requests at once than this are a mistake.
 const CONCURRENCY_MAX: u32 = 1_000;
 
 pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
@@ -37,7 +37,7 @@ pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
                 ScheduleError::Cron(_) => {
                     format!("[schedule] {key} is not a cron expression of six fields (seconds first), such as `0 */5 * * * *`")
                 }
-                ScheduleError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
+                ScheduleError::TimeZone => "[schedule] time_zone is not a known time zone (is tzdata installed?)".to_owned(),
             })
         })?;
         if cron_schedule.next_after(Moment(0)).is_none() {
@@ -68,10 +68,10 @@ fn rhombus(rhombus: &RawRhombus) -> Result<(), Problem> {
     if let Some(name) = &rhombus.token_credential
         && (name.is_empty() || name.contains('/'))
     {
-        return Err(Problem::plain("[rhombus] token_credential is the name of a credential, not a path"));
+        return Err(Problem::plain("[rhombus] token_credential must be the name of a credential, not a path"));
     }
     if rhombus.concurrency_max == 0 || rhombus.concurrency_max > CONCURRENCY_MAX {
-        return Err(Problem::plain("[rhombus] concurrency_max is not between 1 and 1000"));
+        return Err(Problem::plain("[rhombus] concurrency_max must be between 1 and 1000"));
     }
     if rhombus.requests_per_second_max == 0 {
         return Err(Problem::plain("[rhombus] requests_per_second_max is 0"));

@@ -75,7 +75,7 @@ pub(super) struct RawDirectory {
     pub(super) states: RawStates,
 }
 
-/// Left out, it is what it always was.
+/// If it is left out, it has its old default.
 fn or_default_id<S: serde::Serializer>(id: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(id.as_deref().unwrap_or("_id"))
 }
@@ -171,7 +171,7 @@ fn place(raw: &RawDirectory) -> BTreeMap<String, String> {
     }
 }
 
-/// What a link remembers of `[directory]`. A column that is not there is no setting, nor is what only refuses exports.
+/// What a link remembers of `[directory]`. A column that does not exist is not a setting, nor is what only refuses exports.
 pub(super) fn source_settings(raw: &RawDirectory, layout: &Layout) -> SourceSettings {
     let theirs = |column: &Column| match layout.column(*column) {
         ColumnName::Theirs(name) if *column != Column::Id => Some((column.key().to_owned(), name.to_string())),

@@ -13,7 +13,7 @@ pub(super) fn layout(raw: &RawDirectory) -> Result<Layout, Problem> {
         None => None,
         Some(_) if !mapped => {
             return Err(Problem::plain(
-                "[directory.states] needs to know where the states stand: set [directory.columns] state",
+                "[directory.states] needs the column of the states: set [directory.columns] state",
             ));
         }
         Some(words) => Some(words),
@@ -58,7 +58,7 @@ fn columns(raw: &RawDirectory) -> Result<[ColumnName; Column::COUNT], Problem> {
             None => ColumnName::Ours,
             Some("") if matches!(column, Column::Id | Column::Username) => {
                 return Err(Problem::owned(format!(
-                    "[directory.columns] {} is empty: every user has one",
+                    "[directory.columns] {} is empty, but every user needs one",
                     column.key()
                 )));
             }

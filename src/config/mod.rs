@@ -152,7 +152,7 @@ impl Config {
     }
 }
 
-/// The endpoint, where one is configured.
+/// The endpoint, if one is configured.
 fn endpoint(rhombus: &raw::RawRhombus, place: &dyn Fn(&PathBuf) -> PathBuf) -> Option<Rhombus> {
     let token = match (&rhombus.token_file, &rhombus.token_credential) {
         (Some(path), _) => TokenPlace::File(place(path)),
@@ -217,13 +217,13 @@ mod tests {
         let sink = |path: &str| format!("[[sinks]]\nkind = \"file\"\npath = \"{path}\"\n");
         check(
             &format!("{BASE}{}{}", sink("e.ndjson"), sink("./e.ndjson")),
-            "[[sinks]] two of them go to the same place",
+            "[[sinks]] two sinks have the same destination",
         );
         let named = |name: &str| format!("[[sinks]]\nkind = \"file\"\nname = \"{name}\"\npath = \"{name}-events\"\n");
         check(&format!("{BASE}{}{}", named("a"), named("b")), "ok");
         check(
             &format!("{BASE}{}{}[[sinks]]\nkind = \"stdout\"\nname = \"b\"\n", named("a"), named("b")),
-            "[[sinks]] two of them have the same name",
+            "[[sinks]] two sinks have the same name",
         );
         check(
             &format!("{BASE}{RHOMBUS}token = \"s3cret\"\n"),
@@ -271,11 +271,14 @@ mod tests {
                 "[directory] id_attribute is the older name of [directory.columns] id, and they differ: remove one",
             ),
             ("id_attribute = \"\"", "[directory] id_attribute is empty"),
-            ("[directory.columns]\nid = \"\"", "[directory.columns] id is empty: every user has one"),
-            ("[directory.columns]\nusername = \" \"", "[directory.columns] username is empty: every user has one"),
+            ("[directory.columns]\nid = \"\"", "[directory.columns] id is empty, but every user needs one"),
+            (
+                "[directory.columns]\nusername = \" \"",
+                "[directory.columns] username is empty, but every user needs one",
+            ),
             (
                 "[directory.states]\nactivated = [\"true\"]",
-                "[directory.states] needs to know where the states stand: set [directory.columns] state",
+                "[directory.states] needs the column of the states: set [directory.columns] state",
             ),
             (
                 "[directory.columns]\nstate = \"x\"\n[directory.states]\nactivated = [\"A\"]\nstaged = [\"a\"]",

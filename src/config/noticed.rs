@@ -1,4 +1,4 @@
-//! The configuration as the log notices an edit of it: every key by the name that it has in the file.
+//! The configuration as the log detects edits of it: every key by its name in the file.
 
 use super::directory::RawDirectory;
 use super::raw::{Raw, RawGuard, RawRhombus, RawSchedule, RawScope, RawState};
@@ -21,7 +21,7 @@ pub(super) fn keys_of(raw: &Raw) -> ConfigKeys {
     ConfigKeys::of(&config, &defaults)
 }
 
-/// What a sink sets: a key that a release brings has its default, and is no edit.
+/// What a sink sets. A key that a release adds has its default, and is not an edit.
 fn set_keys(sink: &RawSink) -> Value {
     let mut set = json!(sink);
     let plain: Option<RawSink> = serde_json::from_value(json!({"kind": set["kind"]})).ok();

@@ -1,4 +1,4 @@
-//! The file's own shape: every key that works, with its default.
+//! The file's own shape: every key, with its default.
 
 use super::directory::RawDirectory;
 use super::error::Problem;

@@ -1,5 +1,5 @@
 //! docs/configuration.md, written from one table of every section and key. The tests below compare the table with what the
-//! parser accepts, key by key, value by value and default by default. It is no part of the program.
+//! parser accepts, key by key, value by value and default by default. It is not part of the program.
 
 /// A section of the file, in the order in which the document shows them.
 struct Section {

@@ -79,7 +79,7 @@ impl SinkConfig {
         self.kind.place()
     }
 
-    /// The file that it writes; none where it writes to something else.
+    /// The file that it writes; `None` if it writes to something else.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match &self.kind {
@@ -99,7 +99,7 @@ impl SinkConfig {
             (RawKind::File, Some(path)) => SinkKind::File { path: absolute(path) },
             (RawKind::File, None) => return Err(Problem::plain("[[sinks]] kind = \"file\" needs a path")),
             (RawKind::Stdout, None) => SinkKind::Stdout,
-            (RawKind::Stdout, Some(_)) => return Err(Problem::plain("[[sinks]] kind = \"stdout\" has no path")),
+            (RawKind::Stdout, Some(_)) => return Err(Problem::plain("[[sinks]] kind = \"stdout\" takes no path")),
         };
         let name = raw.name.clone().unwrap_or_else(|| kind.place());
         if name.trim().is_empty() || crate::model::has_control(&name) {
@@ -109,15 +109,15 @@ impl SinkConfig {
     }
 }
 
-/// All sinks, each with a name and a place of its own.
+/// All sinks, each with its own name and place.
 pub(super) fn sinks(raw: &[RawSink], absolute: &dyn Fn(&PathBuf) -> PathBuf) -> Result<Vec<SinkConfig>, Problem> {
     let sinks = raw.iter().map(|sink| SinkConfig::of(sink, absolute)).collect::<Result<Vec<_>, _>>()?;
     let of_each = |key: fn(&SinkConfig) -> String| sinks.iter().map(key).collect::<BTreeSet<_>>().len();
     if of_each(SinkConfig::place) < sinks.len() {
-        return Err(Problem::plain("[[sinks]] two of them go to the same place"));
+        return Err(Problem::plain("[[sinks]] two sinks have the same destination"));
     }
     if of_each(|sink| sink.name.clone()) < sinks.len() {
-        return Err(Problem::plain("[[sinks]] two of them have the same name"));
+        return Err(Problem::plain("[[sinks]] two sinks have the same name"));
     }
     Ok(sinks)
 }

@@ -206,7 +206,8 @@ fn every_file_is_read_right_or_leads_on() {
 #[test]
 fn a_file_that_was_cut_in_any_format_is_said_to_be() {
     let installation = Installation::new();
-    let (user, row) = ("{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"ACTIVATED\"}", "a,a@x.example,ACTIVATED\n");
+    let (user, row) =
+        ("{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"ACTIVATED\"}", "a,a@x.example,ACTIVATED\n");
     let utf_16: Vec<u8> = std::iter::once(0xfeff).chain(user.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     for whole in [
         format!("[{user},{user}]").into_bytes(),
