@@ -54,7 +54,7 @@ pub struct ExportFacts {
 pub struct RecordFacts {
     /// Its username.
     pub username: Option<UserName>,
-    /// Its groups; none where it has no such key.
+    /// Its groups; `None` if it has no such key.
     pub groups: Option<Vec<String>>,
     /// The names that it asks for.
     pub names: Names,
@@ -131,7 +131,7 @@ fn scope_says(facts: &Facts) -> String {
         return "in [scope] protected: never created, changed or removed".to_owned();
     }
     if facts.export.is_err() {
-        return "unknown, before the export can be read".to_owned();
+        return "unknown until the export can be read".to_owned();
     }
     let Some(record) = record(facts) else { return "without a record, nobody is in scope".to_owned() };
     if facts.groups.is_empty() {
@@ -164,7 +164,7 @@ fn mapping_says(facts: &Facts, record: &RecordFacts) -> String {
 
 fn snapshot_says(facts: &Facts) -> String {
     match &facts.link {
-        None => "no account of ours".to_owned(),
+        None => "no linked account".to_owned(),
         Some(link) => {
             let name = |value: &Option<Box<str>>| format!("{:?}", clean(value.as_deref().unwrap_or_default()));
             let active = if link.active { "" } else { ", found inactive" };
@@ -188,7 +188,7 @@ fn guard_says(facts: &Facts) -> String {
             let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
             format!("lets through: {}{fields}, {}", change.action().as_str(), change.cause())
         }
-        (None, None) => "nothing is to be sent".to_owned(),
+        (None, None) => "nothing to send".to_owned(),
     }
 }
 
@@ -217,13 +217,13 @@ fn age(entry: &OutstandingUser) -> String {
 
 fn next(facts: &Facts) -> String {
     if let Err(error) = &facts.export {
-        return format!("nothing, before the export can be read: {error}");
+        return format!("nothing until the export can be read: {error}");
     }
     if !facts.active {
-        return format!("nothing, before `{}`: the integration is deactivated", command("activate"));
+        return format!("nothing until you run `{}`: the integration is deactivated", command("activate"));
     }
     if facts.protected {
-        return "nothing, as long as the username stands in [scope] protected".to_owned();
+        return "nothing while the username is in [scope] protected".to_owned();
     }
     if let Some(entry) = facts.outstanding.first() {
         return after_entry(facts, entry);
@@ -232,9 +232,7 @@ fn next(facts: &Facts) -> String {
         return format!("the next cycle sends it: {}", change.action().as_str());
     }
     match (&facts.link, record(facts).map(|record| &record.requested)) {
-        (Some(_), _) => {
-            "nothing; it changes when the directory says other names, another state or other groups".to_owned()
-        }
+        (Some(_), _) => "nothing; that changes if names, state or groups change in the directory".to_owned(),
         (None, Some(Ok(Requested::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
         (None, Some(Ok(Requested::OutOfScope | Requested::Unlisted(_)))) => {
             "an account, once the user is in a group of [scope]".to_owned()
@@ -250,31 +248,31 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
             Some(hold) => {
                 let approve = command(&format!("{} --only {id}", approval(hold.as_str())));
                 if entry.action == Some(Action::Relink) {
-                    format!("`{approve}` moves the account to the new id; with --as-new the two are two users")
+                    format!("`{approve}` moves the account to the new id; with --as-new they are treated as two users")
                 } else {
                     format!("`{approve}`, or the directory wants the user again")
                 }
             }
-            None => {
-                "a cycle must hold it before it can be approved; or settle the account at Rhombus by hand".to_owned()
-            }
+            None => "a cycle must hold it before it can be approved; or fix the account in Rhombus".to_owned(),
         },
         (OutstandingKind::Waiting | OutstandingKind::Failed, Some(until)) => {
-            format!("it goes on at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
+            format!("it continues at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
         }
-        (OutstandingKind::Waiting | OutstandingKind::Failed, None) => "it goes on with a coming cycle".to_owned(),
+        (OutstandingKind::Waiting | OutstandingKind::Failed, None) => {
+            "it continues with one of the next cycles".to_owned()
+        }
         (OutstandingKind::Refused, _) if entry.scim_id.is_some() => {
-            "mend the record in the directory, or settle the account at Rhombus by hand".to_owned()
+            "fix the record in the directory, or fix the account in Rhombus".to_owned()
         }
-        (OutstandingKind::Refused, _) => "mend the record in the directory".to_owned(),
+        (OutstandingKind::Refused, _) => "fix the record in the directory".to_owned(),
         (OutstandingKind::Parked, _) => {
-            format!("set it at Rhombus by hand, then `{}`; or the record changes", command(&format!("forget {id}")))
+            format!("fix it in Rhombus, then run `{}`; or change the record", command(&format!("forget {id}")))
         }
         (OutstandingKind::Drift, _) => {
-            format!("set it right at Rhombus, or `{}` and let it be linked anew", command(&format!("forget {id}")))
+            format!("fix it in Rhombus, or run `{}` to have it linked again", command(&format!("forget {id}")))
         }
         (OutstandingKind::Kept, _) => {
-            "nothing, as long as the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()
+            "nothing while the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()
         }
     }
 }

@@ -83,7 +83,7 @@ pub struct CycleReport {
     pub cycle: CycleId,
     /// How many users the export held.
     pub export_users_count: u64,
-    /// The export's digest; empty where none was read.
+    /// The export's digest; empty if none was read.
     pub export_digest: String,
     /// What was done.
     pub done: Counts,
@@ -93,7 +93,7 @@ pub struct CycleReport {
     pub outstanding: Vec<OutstandingUser>,
     /// What is held, by its id.
     pub hold: Option<String>,
-    /// The plan's digest; empty where there was none.
+    /// The plan's digest; empty if there was none.
     pub plan: String,
     /// Groups of `[scope]` that no record names.
     pub groups_unnamed: Vec<UnnamedGroup>,
@@ -103,7 +103,7 @@ pub struct CycleReport {
     pub resume: Resume,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
-    /// Why it ended early, as a chain of causes; empty where it did not.
+    /// Why it ended early, as a chain of causes; empty if it did not.
     pub error: Vec<String>,
     /// How the reader can mend it.
     pub hint: Option<String>,

@@ -53,7 +53,7 @@ pub struct Status {
 /// A daemon that runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DaemonStanding {
-    /// Its process id, where the lock file says it.
+    /// Its process id, if the lock file has it.
     pub pid: Option<u32>,
     /// When its schedule starts the next cycle.
     pub next_cycle: Option<Moment>,

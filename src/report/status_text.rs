@@ -194,13 +194,13 @@ fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
 fn held(hold: Option<&HoldId>) -> String {
     match hold {
         Some(hold) => format!("to look: {}; to release: {}", command("approve"), command(&approval(hold.as_str()))),
-        None => "nothing to approve: it ends by itself, or with the next export".to_owned(),
+        None => "nothing to approve: it ends on its own, or with the next export".to_owned(),
     }
 }
 
 fn goes_on(until: Moment, now: Moment, one: impl Fn(&str) -> Option<String>) -> String {
     let at_once = one("--reconcile --only").map(|command| format!("; at once, for one: {command}"));
-    format!("it goes on {}{}", ago(until, now), at_once.unwrap_or_default())
+    format!("it continues {}{}", ago(until, now), at_once.unwrap_or_default())
 }
 
 fn sink(sink: &SinkStanding, now: Moment) -> String {

@@ -131,7 +131,7 @@ pub(super) fn name(user: &OutstandingUser) -> String {
     format!("{name}{}", ids.unwrap_or_default())
 }
 
-/// For how long, in the largest unit that it fills; nothing where it is new.
+/// For how long, in the largest unit that it fills; empty if it is new.
 fn age(since: Option<Moment>, now: Moment) -> String {
     let Some(since) = since else { return String::new() };
     let minutes = now.since_ms(since) / 60_000;
