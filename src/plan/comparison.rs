@@ -210,7 +210,7 @@ impl Comparison {
         for row in std::mem::take(&mut self.missing) {
             self.absent(row, whole, &claimed);
         }
-        self.settle_unlisted(whole.memberships);
+        self.resolve_unlisted(whole.memberships);
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
         self.resolve_user_names(holder);
         self.list_in_doubt();

@@ -283,3 +283,56 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
 fn is_type_name(text: &str) -> bool {
     text.starts_with("@{") || text.starts_with("System.Object[]") || text.starts_with("System.Collections.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::shorthand::record;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<Requested, (RecordFault, bool)>) {
+        let scope = Scope::new(&["R".to_owned()], &[]);
+        let user = record(text);
+        let mapped = map_record(&user, &scope).map(|mapped| mapped.requested);
+        let mapped = mapped.map_err(|reject| (reject.unusable.fault, reject.could_be_in_scope));
+        assert_eq!(mapped, expected, "{text}");
+    }
+
+    #[test]
+    fn state_and_groups_decide_what_a_record_asks_for() {
+        let withhold = |state| Ok(Requested::Withhold(state));
+        check("a a@x.example", Ok(Requested::Provision));
+        check("a a@x.example +stateless", Ok(Requested::Provision));
+        check("a a@x.example +stateless +off", withhold(UserState::Staged));
+        check("a a@x.example +off", Ok(Requested::Provision));
+        check("a a@x.example +staged", withhold(UserState::Staged));
+        check("a a@x.example +blocked", withhold(UserState::Suspended));
+        check("a a@x.example +staged +blocked", withhold(UserState::Suspended));
+        check("a a@x.example +suspended +in:Other", withhold(UserState::Suspended));
+        check("a a@x.example +in:Other,R", Ok(Requested::Provision));
+        check("a a@x.example +in:Other", Ok(Requested::OutOfScope));
+        check("a a@x.example +in:r", Ok(Requested::OutOfScope));
+        check("a a@x.example +joined:R", Ok(Requested::Provision));
+        check("a a@x.example +joined", Ok(Requested::Unlisted(Proof::Unproven)));
+    }
+
+    #[test]
+    fn a_cell_that_was_cut_otherwise_is_not_out_of_the_group() {
+        for unclear in ["Other,R", "Other|R", "r", "[R]", "{R}", "System.Object[]", "MyRoom"] {
+            check(&format!("a a@x.example +cell:{unclear}"), Err((RecordFault::GroupsForm, true)));
+        }
+        check("a a@x.example +cell:Other;R", Ok(Requested::Provision));
+        check("a a@x.example +cell:Other;More", Ok(Requested::OutOfScope));
+    }
+
+    #[test]
+    fn an_unusable_record_is_named_by_its_first_fault() {
+        check("- a@x.example", Err((RecordFault::NoId, true)));
+        check("a -", Err((RecordFault::NoUsername, true)));
+        check("a - +in:Other", Err((RecordFault::NoUsername, false)));
+        check("a a@x.example +lacking", Err((RecordFault::NoState, true)));
+        check("a a@x.example +groupless", Err((RecordFault::NoGroups, true)));
+        check(&format!("{} a@x.example", "a".repeat(256)), Err((RecordFault::LongId, true)));
+        check(&format!("a a@x.example {}", "a".repeat(1_025)), Err((RecordFault::Firstname, true)));
+    }
+}

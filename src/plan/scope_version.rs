@@ -190,3 +190,52 @@ impl ScopeVersions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Format, ScopeVersionId};
+    use crate::plan::shorthand::{plan, text};
+    use crate::plan::{Scope, ScopeVersion, SourceSettings};
+
+    /// The plan for two links of earlier settings, which `edit` makes.
+    #[track_caller]
+    fn check(records: &str, edit: impl FnOnce(&mut ScopeVersion), expected: &str) {
+        let plan = plan(records, "a a@x.example +earlier|b b@x.example +earlier", |inputs, _| {
+            if let Some(earlier) = inputs.scope_versions.known.get_mut(&ScopeVersionId(1)) {
+                edit(earlier);
+            }
+        });
+        assert_eq!(text(&plan), expected, "{records}");
+    }
+
+    #[test]
+    fn a_removal_that_the_earlier_settings_would_not_ask_for_is_an_edit() {
+        let scope = |group: &'static str| {
+            move |version: &mut ScopeVersion| version.scope = Scope::new(&[group.to_owned()], &[])
+        };
+        let both = "a a@x.example|b b@x.example";
+        check(both, |_| {}, "");
+        check(&format!("{both} +in:Other"), |_| {}, "delete b out_of_group");
+        check(&format!("{both} +in:Other"), scope("Other"), "delete b configuration_scope");
+        check(&format!("{both} +in:More"), scope("Other"), "delete b out_of_group");
+        check(&format!("{both} +suspended"), scope("Other"), "deactivate b suspended");
+    }
+
+    #[test]
+    fn an_absence_from_another_source_is_an_edit() {
+        let other = |version: &mut ScopeVersion| version.directory.path = "other.csv".into();
+        check("a a@x.example", |_| {}, "delete b absent");
+        check("a a@x.example", other, "delete b configuration_directory");
+        check("a a@x.example", |version| version.directory.format = Format::Csv, "delete b configuration_directory");
+        let unknown = plan("", "a a@x.example +unknown", |_, _| {});
+        assert_eq!(text(&unknown), "delete a configuration_directory");
+    }
+
+    #[test]
+    fn a_key_at_its_default_changes_no_number() {
+        let plain = SourceSettings { path: "d.json".into(), ..SourceSettings::default() };
+        assert_eq!(plain.number(), SourceSettings { place: Default::default(), ..plain.clone() }.number());
+        let keys = SourceSettings { place: [("url".to_owned(), "https://x".to_owned())].into(), ..plain.clone() };
+        assert_ne!(plain.number(), keys.number());
+    }
+}
