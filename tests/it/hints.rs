@@ -98,12 +98,7 @@ fn what_is_wrong_with_a_certificate_is_named() {
     check(&leaf(&["localhost"], false), keys, root.as_bytes(), (1, "intermediate certificate"));
     check(&leaf(&["elsewhere.example"], false), keys, middle_pem.as_bytes(), (1, "for another name"));
     check(&leaf(&["localhost"], true), keys, middle_pem.as_bytes(), (1, "has expired"));
-    check(
-        &own.serve_itself(),
-        keys,
-        own.certificate.pem().as_bytes(),
-        (1, "of an authority as its own"),
-    );
+    check(&own.serve_itself(), keys, own.certificate.pem().as_bytes(), (1, "of an authority as its own"));
     // With the one that is missing, and a byte order mark before it, all is well.
     let both = format!("\u{feff}{middle_pem}{root}");
     let (exit, text) = run(&["activate"], &leaf(&["localhost"], false), keys, both.as_bytes());
