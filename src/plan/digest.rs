@@ -13,7 +13,7 @@ pub fn plan_digest<'a>(applied: impl Iterator<Item = &'a Change>, held: impl Ite
     of_lines(changes.into_iter().map(|(change, verdict)| line(change, verdict)))
 }
 
-/// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id), as hex; none where nothing is held.
+/// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id), as hex; `None` if nothing is held.
 #[must_use]
 pub fn hold_id<'a>(keys: impl Iterator<Item = &'a ChangeKey>) -> Option<HoldId> {
     let mut lines: Vec<_> = keys

@@ -48,7 +48,7 @@ pub struct Ledger {
     pub first_load: bool,
     /// The state was restored from a backup: it may be missing links, so removals need approval.
     pub restored: bool,
-    /// Why no removal may be sent at all, where that is so.
+    /// Why no removal may be sent at all, if none may.
     pub removals_stopped: Option<ClockDoubt>,
     /// The column that fell silent on who may not come in: nobody may, then.
     pub arrivals_stopped: Option<Column>,
@@ -265,7 +265,7 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
     let wanted: BTreeSet<_> = plan
         .changes
         .iter()
-        // What is held by itself must not hold what the directory says.
+        // What is held for its own reason must not hold what the directory says.
         .filter(|change| change.guard_kind() == Some(kind) && own_reason(change, ledger).is_none())
         .map(Change::key)
         .filter(|key| !ledger.approved.contains(key) && !spent.contains(key))
@@ -276,7 +276,7 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
     (wanted > 0 && spent + wanted > limit).then_some(OverLimit { kind, wanted, spent, limit, base })
 }
 
-/// A create that comes after a removal waits where that removal is held.
+/// A create that comes after a removal waits if that removal is held.
 fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], outstanding: &mut Vec<OutstandingUser>) {
     let held: BTreeSet<_> = held.iter().filter(|change| change.action().removes()).map(Change::directory_id).collect();
     changes.retain(|change| {

@@ -102,7 +102,7 @@ pub struct MappedUser<'a> {
 }
 
 impl MappedUser<'_> {
-    /// As a user of its own.
+    /// As an owned user.
     #[must_use]
     pub fn to_user(&self) -> DesiredUser {
         DesiredUser {
@@ -200,10 +200,10 @@ pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
     }
 }
 
-/// The id of a record, where it is one that can stand for a user.
+/// The id of a record, if it can stand for a user.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it cannot.
 pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, RecordFault> {
     match id {
         RawValue::Text(text) if text.is_empty() => Err(RecordFault::EmptyId),
@@ -232,7 +232,7 @@ fn flag(value: &RawValue<'_>, fault: RecordFault) -> Result<Option<bool>, Record
     }
 }
 
-/// Where `state` is present, it and `suspended` decide; `activated` only where `state` is absent.
+/// If `state` is present, it and `suspended` decide; `activated` only if `state` is absent.
 fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
     let suspended = flag(&user.suspended, RecordFault::SuspendedType)?.unwrap_or(false);
     let activated = flag(&user.activated, RecordFault::ActivatedType)?;
@@ -255,7 +255,7 @@ enum Membership {
     Unlisted(Proof),
 }
 
-/// Whether a record is in scope. A list that is written otherwise than it should be is no statement "in no scoped group".
+/// Whether a record is in scope. A list that is written otherwise than it should be is not a statement "in no scoped group".
 fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordFault> {
     match groups {
         RawGroups::Other => return Err(RecordFault::GroupsType),

@@ -29,7 +29,7 @@ macro_rules! remembered {
 
 remembered! {
     /// What a link remembers of `[directory]`: where users come from, and what says who a record is. One line a key, with the
-    /// value that it has where a state or a configuration does not name it.
+    /// value that it has if a state or a configuration does not name it.
     SourceSettings {
         /// Which kind of source.
         source: SourceKind = SourceKind::File,
@@ -78,7 +78,7 @@ pub struct ScopeVersion {
 }
 
 impl ScopeVersion {
-    /// Reads what the state remembers; none where that is nothing this program wrote.
+    /// Reads what the state remembers; `None` if this program did not write it.
     #[must_use]
     pub fn from_json(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok()
@@ -109,7 +109,7 @@ impl ScopeVersions {
         scope_version != self.present && !same()
     }
 
-    /// The settings of a row and the present ones, where both are known.
+    /// The settings of a row and the present ones, if both are known.
     fn both(&self, row: &ProvisionedUser) -> Option<(&ScopeVersion, &ScopeVersion)> {
         self.known.get(&row.scope_version).zip(self.known.get(&self.present))
     }
