@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// The endpoint that a sandbox run's state is bound to, whatever port the simulator gets.
 const SANDBOX_ENDPOINT: &str = "sandbox:";
 
-/// Whether a command acts on the real endpoint, or on a simulator with a state of its own.
+/// Whether a command acts on the real endpoint, or on a simulator with its own state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mode {
     Real,

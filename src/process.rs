@@ -138,7 +138,7 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    /// From now on neither signal ends the process by itself.
+    /// From now on neither signal ends the process on its own.
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

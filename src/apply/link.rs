@@ -90,7 +90,7 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// Links an existing account; names that differ are set afterwards, by an update of their own.
+    /// Links an existing account; names that differ are set afterwards, by a separate update.
     pub(super) async fn link(
         &self,
         change: &Change,

@@ -1,5 +1,5 @@
 //! What a command wrote to the log is delivered by the command itself if nobody else does: who switches the sync off, or
-//! releases removals, is told to the sinks at once, also where a timer or nobody runs the cycles.
+//! releases removals, goes to the sinks at once, also if a timer or nobody runs the cycles.
 
 use super::{Arguments, sinks};
 use crate::deployment::Deployment;
@@ -8,7 +8,7 @@ use crate::ship::{PATIENCE, Shipping};
 use crate::store::{self, Access, Journal, Lock, LockError};
 use std::time::Instant;
 
-/// Delivers what waits, for ten seconds at most. A sender that lives does it by itself; what is left stays queued, is said, and
+/// Delivers what waits, for ten seconds at most. A running sender does it on its own; what is left stays queued, is said, and
 /// changes no exit code.
 pub(super) fn deliver(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;

@@ -98,7 +98,7 @@ fn accounted_for(report: &CycleReport) -> bool {
 
 /// A signal ended it, and it was obeyed.
 pub(super) fn stopped() -> Verdict {
-    let hint = format!("run `{}` again: it goes on where it was", command("--reconcile"));
+    let hint = format!("run `{}` again: it continues where it stopped", command("--reconcile"));
     (Exit::Partial, vec!["stopped by a signal".to_owned()], Some(hint))
 }
 

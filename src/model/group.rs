@@ -7,6 +7,6 @@ use super::Moment;
 pub struct UnnamedGroup {
     /// Its name.
     pub name: String,
-    /// When the export was written that named it last; none where no export ever did.
+    /// When the export was written that named it last; `None` if no export ever did.
     pub named_at: Option<Moment>,
 }

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 pub enum OutstandingKind {
     /// Held back by the guard, or by a doubt about the account.
     Held,
-    /// Continues by itself, at a set time or with the next export.
+    /// Continues on its own, at a set time or with the next export.
     Waiting,
     /// The record, or what it asks for, cannot be followed.
     Refused,
@@ -55,7 +55,7 @@ pub struct OutstandingUser {
     pub kind: OutstandingKind,
     /// The user; `None` if the record matches no known user.
     pub directory_id: Option<DirectoryId>,
-    /// The id under which the account is linked, where the directory has the user under another one by now.
+    /// The id under which the account is linked, if the directory has the user under another one by now.
     pub former_id: Option<DirectoryId>,
     /// The username; `None` if none is known.
     pub username: Option<UserName>,
@@ -65,7 +65,7 @@ pub struct OutstandingUser {
     pub action: Option<Action>,
     /// When a cycle first stored it; `None` before.
     pub since: Option<Moment>,
-    /// When it continues by itself.
+    /// When it continues on its own.
     pub until: Option<Moment>,
     /// A digest of the wanted value. A refusal is logged again only if this or the reason changes; a failure is retried
     /// at once if this changes; what is held is approved by it ([`super::Content`]).

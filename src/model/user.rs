@@ -16,7 +16,7 @@ pub enum RawValue<'a> {
     Text(Cow<'a, str>),
     /// A boolean.
     Flag(bool),
-    /// A number, an array or an object: useless where a string or a boolean is expected.
+    /// A number, an array or an object: useless if a string or a boolean is expected.
     Other,
 }
 

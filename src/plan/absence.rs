@@ -84,3 +84,45 @@ impl Comparison {
         self.remove(row, policy, cause);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{DirectoryId, Moment, Proof, Removals};
+    use crate::plan::shorthand::{WRITTEN_AT, plan, text};
+    use crate::plan::{Inputs, Whole};
+
+    #[track_caller]
+    fn check(records: &str, adjust: impl FnOnce(&mut Inputs, &mut Whole), expected: &str) {
+        assert_eq!(text(&plan(records, "a a@x.example A B", adjust)), expected, "{records}");
+    }
+
+    #[test]
+    fn an_absence_must_be_proven_or_seen_twice() {
+        let first_seen = |at: i64| {
+            move |inputs: &mut Inputs, whole: &mut Whole| {
+                whole.proof = Proof::Unproven;
+                inputs.absences.insert(DirectoryId::new("a"), Moment(at));
+            }
+        };
+        check("", |_, _| {}, "delete a absent");
+        check("", |_, whole| whole.proof = Proof::Unproven, "waiting a absent");
+        check("", first_seen(WRITTEN_AT.0 - 1), "delete a absent");
+        check("", first_seen(WRITTEN_AT.0), "waiting a absent");
+    }
+
+    #[test]
+    fn a_record_that_names_nobody_might_be_the_user() {
+        check("- -", |_, _| {}, "waiting a unnamed_record; refused - no_id");
+        check("- - +in:Other", |_, _| {}, "delete a absent");
+        check("- a@x.example", |_, _| {}, "refused a no_id");
+    }
+
+    #[test]
+    fn the_export_says_out_and_the_policy_says_what_then() {
+        check("a a@x.example A B +suspended", |_, _| {}, "deactivate a suspended");
+        check("a a@x.example A B +staged", |_, _| {}, "deactivate a staged");
+        check("a a@x.example A B +in:Other", |_, _| {}, "delete a out_of_group");
+        check("", |inputs, _| inputs.policy.on_removed = Removals::Keep, "kept a absent");
+        check("", |inputs, _| inputs.policy.on_removed = Removals::Deactivate, "deactivate a absent");
+    }
+}

@@ -154,3 +154,42 @@ pub(super) fn not_created(change: &Change, kind: OutstandingKind, reason: Userna
         .action(Action::Create)
         .wanted(change.wanted())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::shorthand::{plan, text};
+
+    #[track_caller]
+    fn check(records: &str, rows: &str, expected: &str) {
+        assert_eq!(text(&plan(records, rows, |_, _| {})), expected, "{records} over {rows}");
+    }
+
+    #[test]
+    fn an_unusable_record_stands_for_its_user_and_removes_nobody() {
+        check("a nobody", "a a@x.example", "refused a username_format");
+        check("- a@x.example", "a a@x.example", "refused a no_id");
+        check("b a@x.example +lacking", "a a@x.example", "refused b no_state");
+    }
+
+    #[test]
+    fn a_username_is_free_once_its_holder_is_removed() {
+        check(
+            "b a@x.example B B",
+            "a a@x.example A A",
+            "delete a absent; create b name.givenName=B name.familyName=B wanted",
+        );
+        check(
+            "b a@x.example B B|a other@x.example A A",
+            "a a@x.example A A",
+            "refused a renamed; refused b username_of_renamed",
+        );
+    }
+
+    #[test]
+    fn two_records_of_one_id_or_name_are_both_refused() {
+        check("a a@x.example|a b@x.example", "", "refused a duplicate_id");
+        check("a a@x.example|b A@X.example", "", "refused a duplicate_username; refused b duplicate_username");
+        check("a a@x.example|b b@x.example", "", "create a wanted; create b wanted");
+        check("a \u{fb01}@x.example|b fi@x.example", "", "refused a duplicate_username; refused b duplicate_username");
+    }
+}

@@ -90,7 +90,7 @@ pub struct Comparison {
     pub(super) unlisted: Vec<(ProvisionedUser, Cause)>,
     pub(super) renamed: BTreeSet<DirectoryId>,
     pub(super) refused_ids: BTreeSet<DirectoryId>,
-    /// Usernames of records without a valid id, with what is wrong where the record could be in scope.
+    /// Usernames of records without a valid id, with what is wrong if the record could be in scope.
     pub(super) claims: Vec<(UserName, Option<RecordFault>)>,
     /// Folded usernames of unusable records without a known id, and whether each could be in scope.
     pub(super) named: Vec<(String, bool)>,
@@ -129,7 +129,7 @@ impl Comparison {
         }
     }
 
-    /// Whether a record is met by the row of its id as it stands; then nothing else is to be done about it.
+    /// Whether the row of its id meets a record; then there is nothing else to do about it.
     pub fn is_met(&mut self, user: &DirectoryUser<'_>, row: &RowView<'_>) -> bool {
         let drifted = match &user.id {
             RawValue::Text(id) if !self.inputs.seen.is_empty() => {
@@ -150,7 +150,7 @@ impl Comparison {
         met
     }
 
-    /// Takes one record that is not met as it stands, with the row of its id where there is one.
+    /// Takes one record that its row does not meet, with the row of its id if there is one.
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
         let verdict = map_record(user, &self.inputs.scope);
         let doubled = self.doubled(user);
@@ -214,7 +214,7 @@ impl Comparison {
         for row in std::mem::take(&mut self.missing) {
             self.absent(row, whole, &claimed);
         }
-        self.settle_unlisted(whole.memberships);
+        self.resolve_unlisted(whole.memberships);
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
         self.resolve_user_names(holder);
         self.list_in_doubt();

@@ -13,7 +13,7 @@ pub fn plan_digest<'a>(applied: impl Iterator<Item = &'a Change>, held: impl Ite
     of_lines(changes.into_iter().map(|(change, verdict)| line(change, verdict)))
 }
 
-/// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id, what would be sent), as hex; none where
+/// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id, what would be sent), as hex; `None` if
 /// nothing is held.
 #[must_use]
 pub fn hold_id(changes: impl Iterator<Item = ExactChange>) -> Option<HoldId> {
@@ -49,4 +49,39 @@ fn of_lines(lines: impl Iterator<Item = String>) -> String {
         hash.update(b"\n");
     }
     hex(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::shorthand::plan;
+
+    #[test]
+    fn a_digest_depends_on_what_is_to_be_done_and_on_nothing_else() {
+        let of = |records: &str, rows: &str, held: bool| {
+            let plan = plan(records, rows, |_, _| {});
+            let (applied, held): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|_| !held);
+            plan_digest(applied.into_iter(), held.into_iter())
+        };
+        let (records, rows) = ("b b@x.example B", "a a@x.example|b b@x.example A");
+        let plain = of(records, rows, false);
+        assert_eq!(plain, of("b b@x.example B|c c@x.example", "a a@x.example|b b@x.example A|c c@x.example", false));
+        for (other, what) in [
+            (of(records, rows, true), "held"),
+            (of("b b@x.example C", rows, false), "a field"),
+            (of("b b@x.example B|a a@x.example +in:Other", rows, false), "the cause"),
+            (of("b b@x.example B|a a@x.example", rows, false), "a change less"),
+        ] {
+            assert_ne!(plain, other, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_hold_is_named_by_its_changes_in_any_order() {
+        let plan = plan("", "a a@x.example|b b@x.example", |_, _| {});
+        let keys: Vec<_> = plan.changes.iter().map(Change::key).collect();
+        assert_eq!(hold_id(keys.iter()), hold_id(keys.iter().rev()));
+        assert_ne!(hold_id(keys.iter()), hold_id(keys[..1].iter()));
+        assert_eq!(hold_id([].iter()), None);
+    }
 }

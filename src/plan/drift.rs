@@ -33,7 +33,7 @@ impl Comparison {
                 match (mapped.differs_from(&names), active) {
                     (_, false) => drift(AccountState::Inactive.into()),
                     (true, true) => drift(AccountState::NamesChanged.into()),
-                    // What we do not manage, or what became as it should be by itself.
+                    // What we do not manage, or what became as it should be on its own.
                     (false, true) => {}
                 }
                 if repair || (active && !mapped.differs_from(&names)) {

@@ -142,3 +142,38 @@ fn number_of(names: &BTreeSet<&str>) -> i64 {
     }
     i64::from_be_bytes(xxh3_64(text.as_bytes()).to_be_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::shorthand::{plan, text};
+    use crate::plan::{Inputs, Scope};
+
+    #[track_caller]
+    fn check(records: &str, rows: &str, named_before: &[&str], expected: &str) {
+        let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let plan = plan(records, rows, |inputs: &mut Inputs, _| {
+            inputs.scope = Scope::new(&of(&["R", "S"]), &[]);
+            inputs.scope_versions.known.values_mut().for_each(|version| version.scope = inputs.scope.clone());
+            inputs.groups.named_before = of(named_before).into_iter().collect();
+            inputs.groups.sets = [(1, of(&["R"]).into_iter().collect()), (2, of(&["S"]).into_iter().collect())].into();
+        });
+        assert_eq!(text(&plan), expected, "{records} over {rows}");
+    }
+
+    #[test]
+    fn a_group_that_nobody_names_any_more_says_nothing_of_who_was_in_it() {
+        let rows = "a a@x.example +by:1|b b@x.example +by:2";
+        let gone = "delete b scope";
+        check("a a@x.example|b b@x.example +in:Other", rows, &["R", "S"], gone);
+        check("a a@x.example|b b@x.example +in:Other", rows, &["R"], "delete b out_of_group");
+        check(
+            "a a@x.example|b b@x.example +in:Other|c c@x.example +in:S +suspended",
+            rows,
+            &["R", "S"],
+            "delete b out_of_group",
+        );
+        // By which group the user was wanted is not known.
+        check("a a@x.example|b b@x.example +in:Other", "a a@x.example|b b@x.example", &["R", "S"], gone);
+        check("a a@x.example|b b@x.example +suspended +in:Other", rows, &["R", "S"], "deactivate b suspended");
+    }
+}

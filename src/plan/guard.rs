@@ -48,7 +48,7 @@ pub struct Ledger {
     pub first_load: bool,
     /// The state was restored from a backup: it may be missing links, so removals need approval.
     pub restored: bool,
-    /// Why no removal may be sent at all, where that is so.
+    /// Why no removal may be sent at all, if none may.
     pub removals_stopped: Option<ClockDoubt>,
     /// The column that fell silent on who may not come in: nobody may, then.
     pub arrivals_stopped: Option<Column>,
@@ -278,7 +278,7 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
     let wanted: BTreeSet<_> = plan
         .changes
         .iter()
-        // What is held by itself must not hold what the directory says.
+        // What is held for its own reason must not hold what the directory says.
         .filter(|change| change.guard_kind() == Some(kind) && own_reason(change, ledger).is_none())
         .filter(|change| !ledger.releases(change))
         .map(Change::key)
@@ -290,7 +290,7 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
     (wanted > 0 && spent + wanted > limit).then_some(OverLimit { kind, wanted, spent, limit, base })
 }
 
-/// A create that comes after a removal waits where that removal is held.
+/// A create that comes after a removal waits if that removal is held.
 fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], outstanding: &mut Vec<OutstandingUser>) {
     let held: BTreeSet<_> = held.iter().filter(|change| change.action().removes()).map(Change::directory_id).collect();
     changes.retain(|change| {
@@ -319,6 +319,8 @@ fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Action;
+    use crate::plan::shorthand::plan;
 
     #[test]
     fn the_limit_is_the_share_between_what_is_free_and_the_most() {
@@ -326,5 +328,95 @@ mod tests {
         for (base, limit) in [(0, 3), (10, 3), (39, 3), (40, 4), (100, 10), (1_000, 50), (10_000, 50)] {
             assert_eq!(limits.of_base(base), limit, "{base} users");
         }
+    }
+
+    const ROWS: &str = "a a@x.example A|b b@x.example B|c c@x.example C|d d@x.example D";
+
+    fn key(id: &str) -> ChangeKey {
+        let scim_id = Some(crate::model::ScimId::new(format!("scim-{id}")));
+        ChangeKey { action: Action::Delete, directory_id: DirectoryId::new(id), scim_id }
+    }
+
+    /// What goes and what is held, for four users of whom two of a kind may change.
+    #[track_caller]
+    fn check(records: &str, adjust: impl FnOnce(&mut Ledger), expected: &str) {
+        let limits = Limits { count_free: 2, percent_max: 0, count_max: 9 };
+        let mut ledger = Ledger {
+            limits: GuardKind::ALL.into_iter().map(|kind| (kind, limits)).collect(),
+            provisioned_count: 4,
+            ..Ledger::default()
+        };
+        adjust(&mut ledger);
+        let plan = approve(plan(records, ROWS, |_, _| {}), &ledger);
+        let names = |changes: &mut dyn Iterator<Item = &Change>| {
+            changes.map(|change| change.directory_id().as_str().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        let (goes, held) = (names(&mut plan.changes()), names(&mut plan.held().iter()));
+        let codes: BTreeSet<_> = plan.outstanding().iter().map(|entry| entry.reason.code().to_owned()).collect();
+        let codes = codes.into_iter().collect::<Vec<_>>().join(" ");
+        assert_eq!(format!("{goes} / {held} / {codes}"), expected, "{records}");
+        assert_eq!(plan.hold().is_some(), !held.is_empty());
+    }
+
+    #[test]
+    fn past_the_limit_all_of_a_kind_are_held_and_the_other_kinds_go() {
+        check("c c@x.example C|d d@x.example D", |_| {}, "a b /  / ");
+        check("d d@x.example D", |_| {}, " / a b c / guard");
+        check("d d@x.example E", |_| {}, "d / a b c / guard");
+        check("c c@x.example C +suspended|d d@x.example D", |_| {}, "a b c /  / ");
+    }
+
+    #[test]
+    fn what_was_spent_in_the_window_counts_once_and_approvals_do_not() {
+        let one_left = "b b@x.example B|c c@x.example C|d d@x.example D";
+        let spent = |ids: &[&str]| {
+            let keys: BTreeSet<_> = ids.iter().map(|id| key(id)).collect();
+            move |ledger: &mut Ledger| drop(ledger.spent.insert(GuardKind::Absent, keys))
+        };
+        check(one_left, spent(&["x"]), "a /  / ");
+        check(one_left, spent(&["x", "y"]), " / a / guard");
+        // The same change, tried again, is spent already.
+        check(one_left, spent(&["a", "y"]), "a /  / ");
+        let approved = |ledger: &mut Ledger| ledger.approved.extend([key("a")]);
+        check("d d@x.example D", approved, "a b c /  / ");
+        check("d d@x.example D|c c@x.example C", spent(&["x"]), " / a b / guard");
+    }
+
+    #[test]
+    fn the_base_is_who_is_there_and_who_was_removed_in_the_window() {
+        let half = |removed_count| {
+            move |ledger: &mut Ledger| {
+                let limits = Limits { count_free: 0, percent_max: 50, count_max: 9 };
+                ledger.limits.insert(GuardKind::Absent, limits);
+                ledger.removed_count = removed_count;
+            }
+        };
+        check("d d@x.example D", half(0), " / a b c / guard");
+        check("d d@x.example D", half(2), "a b c /  / ");
+    }
+
+    #[test]
+    fn nobody_is_left_is_held_whatever_the_limit() {
+        let wide = |ledger: &mut Ledger| {
+            let limits = Limits { count_free: 9, percent_max: 0, count_max: 9 };
+            ledger.limits.insert(GuardKind::Absent, limits);
+        };
+        check("", wide, " / a b c d / everybody");
+        check("d d@x.example D", wide, "a b c /  / ");
+    }
+
+    #[test]
+    fn a_first_load_a_restored_state_and_a_doubtful_clock() {
+        let four = format!("{ROWS}|w w@x.example|x x@x.example|y y@x.example");
+        check(&four, |_| {}, " / w x y / guard");
+        check(&four, |ledger| ledger.first_load = true, "w x y /  / ");
+        check("b b@x.example B|c c@x.example C|d d@x.example E", |ledger| ledger.restored = true, "d / a / restored");
+        let stopped = |ledger: &mut Ledger| {
+            ledger.removals_stopped = Some(ClockDoubt::BehindLog(100));
+            ledger.approved.insert(key("a"));
+        };
+        check("b b@x.example B|c c@x.example C|d d@x.example E", stopped, "d / a / clock");
+        let silent = |ledger: &mut Ledger| ledger.arrivals_stopped = Some(Column::State);
+        check(&format!("{ROWS}|w w@x.example"), silent, " / w / status");
     }
 }

@@ -1,5 +1,5 @@
 //! Whether a newcomer is somebody whom we know under another id: a spreadsheet rewrites ids, a directory is moved to another
-//! server. Such a user is no leaver and no newcomer.
+//! server. Such a user is neither a leaver nor a newcomer.
 
 use super::comparison::Comparison;
 use super::mapping::{MappedUser, Requested};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 const SPREADSHEET_DIGITS_MAX: usize = 15;
 
 impl Comparison {
-    /// The link that a record's user had under another id, where nobody said that they are two.
+    /// The link that a record's user had under another id, if nobody said that they are two.
     pub(super) fn known_as(&self, mapped: &MappedUser<'_>) -> Option<ProvisionedUser> {
         let row = self.inputs.doubled.namesakes.get(mapped.id)?;
         let two = self.inputs.told_apart.contains(&(row.directory_id.clone(), DirectoryId::new(mapped.id)));
@@ -45,7 +45,7 @@ impl Comparison {
     }
 }
 
-/// The same number, the same but for letter case, or the same names; where no names are managed, the username has to do.
+/// The same number, the same but for letter case, or the same names; if no names are managed, the username has to do.
 fn is_same_user(mapped: &MappedUser<'_>, row: &ProvisionedUser) -> bool {
     let (now, before) = (mapped.id, row.directory_id.as_str());
     !mapped.differs_from(&row.names) || folded(now) == folded(before) || is_same_number(now, before)

@@ -115,7 +115,7 @@ pub struct MappedUser<'a> {
 }
 
 impl MappedUser<'_> {
-    /// As a user of its own.
+    /// As an owned user.
     #[must_use]
     pub fn to_user(&self) -> DesiredUser {
         DesiredUser {
@@ -213,10 +213,10 @@ pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
     }
 }
 
-/// The id of a record, where it is one that can stand for a user.
+/// The id of a record, if it can stand for a user.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it cannot.
 pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, RecordFault> {
     match id {
         RawValue::Text(text) if text.is_empty() => Err(RecordFault::EmptyId),
@@ -245,7 +245,7 @@ fn flag(value: &RawValue<'_>, fault: RecordFault) -> Result<Option<bool>, Record
     }
 }
 
-/// Where `state` is present, it and `suspended` decide; `activated` only where `state` is absent.
+/// If `state` is present, it and `suspended` decide; `activated` only if `state` is absent.
 fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
     let suspended = flag(&user.suspended, RecordFault::SuspendedType)?.unwrap_or(false);
     let activated = flag(&user.activated, RecordFault::ActivatedType)?;
@@ -268,7 +268,7 @@ enum Membership {
     Unlisted(Proof),
 }
 
-/// Whether a record is in scope. A list that is written otherwise than it should be is no statement "in no scoped group".
+/// Whether a record is in scope. A list that is written otherwise than it should be is not a statement "in no scoped group".
 fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordFault> {
     match groups {
         RawGroups::Other => return Err(RecordFault::GroupsType),
@@ -295,4 +295,57 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
 /// What PowerShell writes for a list or an object that it does not write out.
 fn is_type_name(text: &str) -> bool {
     text.starts_with("@{") || text.starts_with("System.Object[]") || text.starts_with("System.Collections.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::shorthand::record;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<Requested, (RecordFault, bool)>) {
+        let scope = Scope::new(&["R".to_owned()], &[]);
+        let user = record(text);
+        let mapped = map_record(&user, &scope).map(|mapped| mapped.requested);
+        let mapped = mapped.map_err(|reject| (reject.unusable.fault, reject.could_be_in_scope));
+        assert_eq!(mapped, expected, "{text}");
+    }
+
+    #[test]
+    fn state_and_groups_decide_what_a_record_asks_for() {
+        let withhold = |state| Ok(Requested::Withhold(state));
+        check("a a@x.example", Ok(Requested::Provision));
+        check("a a@x.example +stateless", Ok(Requested::Provision));
+        check("a a@x.example +stateless +off", withhold(UserState::Staged));
+        check("a a@x.example +off", Ok(Requested::Provision));
+        check("a a@x.example +staged", withhold(UserState::Staged));
+        check("a a@x.example +blocked", withhold(UserState::Suspended));
+        check("a a@x.example +staged +blocked", withhold(UserState::Suspended));
+        check("a a@x.example +suspended +in:Other", withhold(UserState::Suspended));
+        check("a a@x.example +in:Other,R", Ok(Requested::Provision));
+        check("a a@x.example +in:Other", Ok(Requested::OutOfScope));
+        check("a a@x.example +in:r", Ok(Requested::OutOfScope));
+        check("a a@x.example +joined:R", Ok(Requested::Provision));
+        check("a a@x.example +joined", Ok(Requested::Unlisted(Proof::Unproven)));
+    }
+
+    #[test]
+    fn a_cell_that_was_cut_otherwise_is_not_out_of_the_group() {
+        for unclear in ["Other,R", "Other|R", "r", "[R]", "{R}", "System.Object[]", "MyRoom"] {
+            check(&format!("a a@x.example +cell:{unclear}"), Err((RecordFault::GroupsForm, true)));
+        }
+        check("a a@x.example +cell:Other;R", Ok(Requested::Provision));
+        check("a a@x.example +cell:Other;More", Ok(Requested::OutOfScope));
+    }
+
+    #[test]
+    fn an_unusable_record_is_named_by_its_first_fault() {
+        check("- a@x.example", Err((RecordFault::NoId, true)));
+        check("a -", Err((RecordFault::NoUsername, true)));
+        check("a - +in:Other", Err((RecordFault::NoUsername, false)));
+        check("a a@x.example +lacking", Err((RecordFault::NoState, true)));
+        check("a a@x.example +groupless", Err((RecordFault::NoGroups, true)));
+        check(&format!("{} a@x.example", "a".repeat(256)), Err((RecordFault::LongId, true)));
+        check(&format!("a a@x.example {}", "a".repeat(1_025)), Err((RecordFault::Firstname, true)));
+    }
 }

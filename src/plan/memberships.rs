@@ -21,15 +21,15 @@ impl Comparison {
         self.unlisted.push((row.clone(), cause));
     }
 
-    pub(super) fn settle_unlisted(&mut self, memberships: Option<Memberships>) {
+    pub(super) fn resolve_unlisted(&mut self, memberships: Option<Memberships>) {
         let unlisted = std::mem::take(&mut self.unlisted);
         let Some(memberships) = memberships else { return };
         for (row, cause) in unlisted {
-            self.settle_one(&row, cause, memberships);
+            self.resolve_one(&row, cause, memberships);
         }
     }
 
-    fn settle_one(&mut self, row: &ProvisionedUser, cause: Cause, memberships: Memberships) {
+    fn resolve_one(&mut self, row: &ProvisionedUser, cause: Cause, memberships: Memberships) {
         let in_doubt = |doubt: &InDoubt| doubt.again.is_none();
         if self.inputs.in_doubt.get(&row.directory_id).is_some_and(in_doubt) {
             return;
@@ -55,5 +55,30 @@ impl Comparison {
             }
         }
         self.remove(row, policy, cause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{DirectoryId, Moment, Proof};
+    use crate::plan::Memberships;
+    use crate::plan::shorthand::{plan, text};
+
+    #[track_caller]
+    fn check(proof: Proof, names_nobody: bool, first_seen: Option<i64>, expected: &str) {
+        let plan = plan("a a@x.example +joined", "a a@x.example", |inputs, whole| {
+            whole.memberships = Some(Memberships { proof, written_at: Moment(5), names_nobody });
+            inputs.unlisted.extend(first_seen.map(|at| (DirectoryId::new("a"), Moment(at))));
+        });
+        assert_eq!(text(&plan), expected, "{proof:?} {names_nobody} {first_seen:?}");
+    }
+
+    #[test]
+    fn whom_the_members_file_does_not_list_is_an_absence_to_be_proven() {
+        check(Proof::Whole, false, None, "delete a out_of_group");
+        check(Proof::Unproven, false, None, "waiting a unlisted");
+        check(Proof::Unproven, false, Some(5), "waiting a unlisted");
+        check(Proof::Unproven, false, Some(4), "delete a out_of_group");
+        check(Proof::Whole, true, None, "waiting a unnamed_membership");
     }
 }

@@ -16,6 +16,8 @@ mod guard;
 mod identity;
 mod memberships;
 mod scope_version;
+#[cfg(test)]
+mod shorthand;
 mod usability;
 
 pub use comparison::{Comparison, Inputs, Memberships, Policy, Whole};

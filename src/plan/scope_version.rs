@@ -29,7 +29,7 @@ macro_rules! remembered {
 
 remembered! {
     /// What a link remembers of `[directory]`: where users come from, and what says who a record is. One line a key, with the
-    /// value that it has where a state or a configuration does not name it.
+    /// value that it has if a state or a configuration does not name it.
     SourceSettings {
         /// Which kind of source.
         source: SourceKind = SourceKind::File,
@@ -78,7 +78,7 @@ pub struct ScopeVersion {
 }
 
 impl ScopeVersion {
-    /// Reads what the state remembers; none where that is nothing this program wrote.
+    /// Reads what the state remembers; `None` if this program did not write it.
     #[must_use]
     pub fn from_json(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok()
@@ -109,7 +109,7 @@ impl ScopeVersions {
         scope_version != self.present && !same()
     }
 
-    /// The settings of a row and the present ones, where both are known.
+    /// The settings of a row and the present ones, if both are known.
     fn both(&self, row: &ProvisionedUser) -> Option<(&ScopeVersion, &ScopeVersion)> {
         self.known.get(&row.scope_version).zip(self.known.get(&self.present))
     }
@@ -188,5 +188,54 @@ impl ScopeVersions {
             Some(_) if doubtful.contains(&row.scope_version) => Cause::ScopeChanged,
             Some(_) => Cause::Gone,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Format, ScopeVersionId};
+    use crate::plan::shorthand::{plan, text};
+    use crate::plan::{Scope, ScopeVersion, SourceSettings};
+
+    /// The plan for two links of earlier settings, which `edit` makes.
+    #[track_caller]
+    fn check(records: &str, edit: impl FnOnce(&mut ScopeVersion), expected: &str) {
+        let plan = plan(records, "a a@x.example +earlier|b b@x.example +earlier", |inputs, _| {
+            if let Some(earlier) = inputs.scope_versions.known.get_mut(&ScopeVersionId(1)) {
+                edit(earlier);
+            }
+        });
+        assert_eq!(text(&plan), expected, "{records}");
+    }
+
+    #[test]
+    fn a_removal_that_the_earlier_settings_would_not_ask_for_is_an_edit() {
+        let scope = |group: &'static str| {
+            move |version: &mut ScopeVersion| version.scope = Scope::new(&[group.to_owned()], &[])
+        };
+        let both = "a a@x.example|b b@x.example";
+        check(both, |_| {}, "");
+        check(&format!("{both} +in:Other"), |_| {}, "delete b out_of_group");
+        check(&format!("{both} +in:Other"), scope("Other"), "delete b configuration_scope");
+        check(&format!("{both} +in:More"), scope("Other"), "delete b out_of_group");
+        check(&format!("{both} +suspended"), scope("Other"), "deactivate b suspended");
+    }
+
+    #[test]
+    fn an_absence_from_another_source_is_an_edit() {
+        let other = |version: &mut ScopeVersion| version.directory.path = "other.csv".into();
+        check("a a@x.example", |_| {}, "delete b absent");
+        check("a a@x.example", other, "delete b configuration_directory");
+        check("a a@x.example", |version| version.directory.format = Format::Csv, "delete b configuration_directory");
+        let unknown = plan("", "a a@x.example +unknown", |_, _| {});
+        assert_eq!(text(&unknown), "delete a configuration_directory");
+    }
+
+    #[test]
+    fn a_key_at_its_default_changes_no_number() {
+        let plain = SourceSettings { path: "d.json".into(), ..SourceSettings::default() };
+        assert_eq!(plain.number(), SourceSettings { place: Default::default(), ..plain.clone() }.number());
+        let keys = SourceSettings { place: [("url".to_owned(), "https://x".to_owned())].into(), ..plain.clone() };
+        assert_ne!(plain.number(), keys.number());
     }
 }

@@ -83,7 +83,7 @@ fn read(operation: &Map<String, Value>, understood: &mut Vec<Operation>) -> Resu
         (Verb::Add | Verb::Replace, Some(path), Some(value)) => {
             understood.push(Operation { verb, target: target(path)?, value });
         }
-        // Each member is an operation of its own; Entra uses paths as names.
+        // Each member is its own operation; Entra uses paths as names.
         (Verb::Add | Verb::Replace, None, Some(Value::Object(members))) => {
             for (path, value) in members {
                 // Okta repeats these; they must not change.

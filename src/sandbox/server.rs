@@ -60,7 +60,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts it on a thread of its own.
+    /// Starts it on its own thread.
     ///
     /// # Errors
     /// Its accounts cannot be opened, or it cannot listen.

@@ -1,5 +1,5 @@
 //! One walk over the list of all accounts: which page is next, which accounts were shown before, and when it must end. Pages
-//! go by index, or by cursor where the endpoint shows one (RFC 9865).
+//! go by index, or by cursor if the endpoint shows one (RFC 9865).
 
 use super::account::Account;
 use std::cell::{Cell, RefCell};
@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const ACCOUNTS_BEYOND_TOTAL_MAX: u64 = 1_000;
 /// A list that does not say how many accounts there are may show so many.
 const ACCOUNTS_WITHOUT_TOTAL_MAX: u64 = 1_000_000;
-/// A list that shows no new account for so long does not end by itself.
+/// A list that shows no new account for so long does not end on its own.
 const WITHOUT_NEW_MAX: Duration = Duration::from_secs(60);
 
 /// What one page of a list held.
@@ -22,7 +22,7 @@ pub struct Page {
     pub count: usize,
     /// How many the endpoint says there are.
     pub total: Option<u64>,
-    /// The cursor of the next page; none where there is no other, or pages go by index.
+    /// The cursor of the next page; `None` if there is no other, or pages go by index.
     pub next_cursor: Option<String>,
 }
 

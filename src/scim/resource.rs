@@ -67,7 +67,7 @@ fn set(members: &mut Members, key: &str, value: &Value) {
 }
 
 /// A value without what is unassigned in it: `null`, `""`, `[]`, `{}` (RFC 7643, section 2.5), and elements of a list whose
-/// `value` is that, whatever else they say. None where nothing is left.
+/// `value` is that, whatever else they say. `None` if nothing is left.
 fn assigned(raw: &RawValue, depth: usize) -> Result<Option<String>, serde_json::Error> {
     if depth > DEPTH_MAX {
         return Err(serde_json::Error::custom("nested too deeply"));

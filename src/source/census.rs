@@ -7,7 +7,7 @@ use crate::model::{DirectoryUser, Layout, RawGroups, RawState, RawValue, Spoken}
 
 /// What a parse brought beside the records.
 pub(super) struct Parsed {
-    /// Whether it closed by itself.
+    /// Whether the document was closed.
     pub(super) closed: bool,
     pub(super) digest: FileDigest,
     /// A name that is called like a status and is none of those that are read.

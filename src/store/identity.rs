@@ -73,7 +73,7 @@ fn move_rows(transaction: &Transaction<'_>, former: &str, id: &str) -> rusqlite:
     transaction.execute("UPDATE installation SET quiet_digest = NULL, generation = generation + 1", []).map(|_| ())
 }
 
-/// Remembers that the user of a link and a newcomer are two; false where the account is not linked any more.
+/// Remembers that the user of a link and a newcomer are two; false if the account is not linked any more.
 ///
 /// # Errors
 /// The state cannot be written.

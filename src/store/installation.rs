@@ -293,7 +293,7 @@ pub struct LastCycle {
     pub good_at: Option<Moment>,
     /// When its export was written, if it read one.
     pub export_written_at: Option<Moment>,
-    /// When its members file was written, where it read one.
+    /// When its members file was written, if it read one.
     pub memberships_written_at: Option<Moment>,
     /// Whether creates are left that are only waiting. A cycle before anybody was provisioned does not end the first load.
     pub creates_left: bool,

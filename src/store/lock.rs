@@ -164,7 +164,7 @@ pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Who only looks whether anybody has the lock has it for an instant: that is no sender.
+/// Who only looks whether anybody has the lock has it for an instant: that is not a sender.
 fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     for _ in 1..LOCK_TRIES {
         match file.try_lock() {

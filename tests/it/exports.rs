@@ -61,7 +61,7 @@ const FILES: &[(&str, As)] = &[
     ("excel-csv-ansi-comma.csv", Refused("not UTF-8", "CSV UTF-8")),
     ("excel-csv-semicolon-utf8.csv", Refused("`;` instead of commas", "separated by `;`")),
     ("excel-csv-utf8.csv", Right),
-    ("excel-sep-line.csv", Refused("no `_id`", "a note for Excel")),
+    ("excel-sep-line.csv", Refused("no `_id`", "tells Excel the separator")),
     ("excel-unicode-text.txt", Refused("tabs instead of commas", "separated by tabs")),
     ("gam-print-users-fields.csv", Mended("no `username`", "GAM")),
     ("gam-print-users-renamed.csv", Refused("its column `archived` is not mapped", "without_state")),

@@ -2,12 +2,10 @@
 
 use crate::support::raw_endpoint::{EMPTY_LIST, Endpoint};
 use crate::support::real_binary::{BINARY, people};
+use crate::support::tls::Authority;
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::Arc;
 
 /// Runs a command against an endpoint; its exit code and what it says.
 fn run(command: &[&str], base_url: &str, keys: &str, authority: &[u8]) -> (Option<i32>, String) {
@@ -89,89 +87,20 @@ fn a_proxy_that_cannot_be_used_is_never_gone_round() {
     assert_eq!(endpoint.seen(), Vec::<String>::new());
 }
 
-/// An authority, perhaps one below another, and a server's certificate of it.
-struct Authority {
-    parameters: rcgen::CertificateParams,
-    key: rcgen::KeyPair,
-    certificate: rcgen::Certificate,
-}
-
-impl Authority {
-    fn new(name: &str, above: Option<&Self>) -> Self {
-        let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("parameters");
-        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
-        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let certificate = match above {
-            None => parameters.self_signed(&key),
-            Some(above) => {
-                let issuer = rcgen::Issuer::from_params(&above.parameters, &above.key);
-                parameters.signed_by(&key, &issuer)
-            }
-        };
-        Self { parameters, key, certificate: certificate.expect("a certificate") }
-    }
-}
-
-/// A server that shows this certificate, in a loop, until the test ends.
-fn serve(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> String {
-    let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .expect("a server");
-    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").expect("a port"));
-    let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut session = rustls::ServerConnection::new(config.clone()).expect("a session");
-            let mut tls = rustls::Stream::new(&mut session, &mut stream);
-            if tls.read(&mut [0; 4096]).is_ok() {
-                let length = EMPTY_LIST.len();
-                let answer =
-                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{EMPTY_LIST}");
-                let _ = tls.write_all(answer.as_bytes());
-                session.send_close_notify();
-                let _ = session.complete_io(&mut stream);
-            }
-        }
-    });
-    format!("https://localhost:{port}/scim/v2")
-}
-
 #[test]
 fn what_is_wrong_with_a_certificate_is_named() {
     let root = Authority::new("root.example", None);
     let middle = Authority::new("middle.example", Some(&root));
-    let leaf = |names: &[&str], expired: bool| {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut parameters = rcgen::CertificateParams::new(names).expect("parameters");
-        if expired {
-            parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
-            parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        }
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let issuer = rcgen::Issuer::from_params(&middle.parameters, &middle.key);
-        let certificate = parameters.signed_by(&key, &issuer).expect("a certificate");
-        serve(&certificate, &key)
-    };
+    let leaf = |names: &[&str], expired: bool| middle.serve(names, expired);
     let own = Authority::new("localhost", None);
     let keys = "ca_file = \"ca.pem\"";
-    let (root, middle) = (root.certificate.pem(), middle.certificate.pem());
+    let (root, middle_pem) = (root.certificate.pem(), middle.certificate.pem());
     check(&leaf(&["localhost"], false), keys, root.as_bytes(), (1, "intermediate certificate"));
-    check(&leaf(&["elsewhere.example"], false), keys, middle.as_bytes(), (1, "for another name"));
-    check(&leaf(&["localhost"], true), keys, middle.as_bytes(), (1, "has expired"));
-    check(
-        &serve(&own.certificate, &own.key),
-        keys,
-        own.certificate.pem().as_bytes(),
-        (1, "of an authority as its own"),
-    );
+    check(&leaf(&["elsewhere.example"], false), keys, middle_pem.as_bytes(), (1, "for another name"));
+    check(&leaf(&["localhost"], true), keys, middle_pem.as_bytes(), (1, "has expired"));
+    check(&own.serve_itself(), keys, own.certificate.pem().as_bytes(), (1, "of an authority as its own"));
     // With the one that is missing, and a byte order mark before it, all is well.
-    let both = format!("\u{feff}{middle}{root}");
+    let both = format!("\u{feff}{middle_pem}{root}");
     let (exit, text) = run(&["activate"], &leaf(&["localhost"], false), keys, both.as_bytes());
     assert_eq!(exit, Some(0), "{text}");
 }
@@ -179,7 +108,7 @@ fn what_is_wrong_with_a_certificate_is_named() {
 #[test]
 fn a_certificate_in_der_is_named() {
     let own = Authority::new("localhost", None);
-    let base_url = serve(&own.certificate, &own.key);
+    let base_url = own.serve_itself();
     check(&base_url, "ca_file = \"ca.pem\"", own.certificate.der(), (78, "openssl x509 -inform der"));
     check(&base_url, "ca_file = \"ca.pem\"", b"nothing", (78, "-----BEGIN CERTIFICATE-----"));
 }

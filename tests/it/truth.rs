@@ -61,7 +61,7 @@ fn a_signal_that_leaves_something_undone_is_exit_3_and_says_how_it_goes_on() {
     let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!((output.status.code(), report["result"].as_str()), (Some(3), Some("partial")));
     assert!(err(&output).contains("error: stopped by a signal"), "{}", err(&output));
-    assert!(err(&output).contains("--reconcile` again: it goes on where it was"), "{}", err(&output));
+    assert!(err(&output).contains("--reconcile` again: it continues where it stopped"), "{}", err(&output));
 }
 
 #[test]

@@ -3,14 +3,14 @@
 
 use crate::support::raw_endpoint::{Asked, EMPTY_LIST, Endpoint};
 use crate::support::real_binary::{BINARY, people};
+use crate::support::tls::Authority;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const TOKEN: &str = "CANARY-0123456789abcdef0123456789abcdef";
@@ -194,47 +194,10 @@ fn a_proxy_of_the_environment_is_ignored() {
     );
 }
 
-/// A server that speaks TLS with a certificate of the test's own authority, in a loop, until the test ends.
+/// A server with a certificate of its own authority, and that authority.
 fn tls(names: &[&str], expired: bool) -> (String, String) {
-    let mut authority = rcgen::CertificateParams::new(Vec::<String>::new()).expect("parameters");
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_key = rcgen::KeyPair::generate().expect("a key");
-    let authority_certificate = authority.self_signed(&authority_key).expect("a certificate");
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut server = rcgen::CertificateParams::new(names).expect("parameters");
-    if expired {
-        (server.not_before, server.not_after) = (rcgen::date_time_ymd(2001, 1, 1), rcgen::date_time_ymd(2002, 1, 1));
-    }
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let issuer = rcgen::Issuer::new(authority, authority_key);
-    let certificate = server.signed_by(&key, &issuer).expect("a certificate");
-    let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .expect("a server");
-    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").expect("a port"));
-    let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut session = rustls::ServerConnection::new(config.clone()).expect("a session");
-            let mut tls = rustls::Stream::new(&mut session, &mut stream);
-            let mut request = [0; 4096];
-            if tls.read(&mut request).is_ok() {
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{EMPTY_LIST}",
-                    EMPTY_LIST.len()
-                );
-                let _ = tls.write_all(head.as_bytes());
-                session.send_close_notify();
-                let _ = session.complete_io(&mut stream);
-            }
-        }
-    });
-    (format!("https://localhost:{port}/scim/v2"), authority_certificate.pem())
+    let authority = Authority::new("authority.example", None);
+    (authority.serve(names, expired), authority.certificate.pem())
 }
 
 #[test]

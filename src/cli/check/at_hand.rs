@@ -3,7 +3,7 @@
 use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Clock, DirectoryUser, Moment, Proof, SpokenBefore, clean};
+use crate::model::{Clock, DirectoryUser, Moment, Proof, SpokenBefore, chain, clean};
 use crate::plan::Usability;
 use crate::process::SystemClock;
 use crate::report::{export_document, export_lines, old_export, record_lines};
@@ -23,7 +23,9 @@ pub(super) struct AtHand {
     proof: Option<Proof>,
     usability: Option<Usability>,
     groups_unnamed: BTreeSet<String>,
-    /// Why it would be refused whole.
+    /// Why it would be refused whole, in one line.
+    why: String,
+    /// The same, with its hint.
     failure: Option<Failure>,
 }
 
@@ -60,9 +62,13 @@ impl AtHand {
             proof: None,
             usability: None,
             groups_unnamed: BTreeSet::new(),
+            why: String::new(),
             failure: None,
         };
-        found.failure = found.look(deployment).err().map(Failure::from);
+        if let Err(error) = found.look(deployment) {
+            found.why = why(&error, &settings.source.described());
+            found.failure = Some(Failure::from(error));
+        }
         Some(found)
     }
 
@@ -104,13 +110,13 @@ impl AtHand {
         }
         match (self.proof, &self.failure) {
             (Some(Proof::Unproven), None) => text.push_str(
-                "    it cannot prove that it is whole: who is gone must be missing from two exports; a .sha256 beside it proves it\n",
+                "    it cannot prove that it is whole: a missing user must be missing from two exports; a .sha256 file beside it proves it\n",
             ),
             (Some(Proof::Whole | Proof::Unproven) | None, _) => {}
         }
         if let Some(failure) = &self.failure {
             let hint = failure.hint.as_deref().unwrap_or_default().replace('\n', "\n    ");
-            let _ = writeln!(text, "    it would be refused whole: {}\n    hint: {hint}", said(failure, deployment));
+            let _ = writeln!(text, "    it would be refused whole: {}\n    hint: {hint}", self.why);
         }
         text
     }
@@ -146,7 +152,7 @@ pub(super) fn first_records(deployment: &Deployment) -> Result<String, Failure> 
     }
 }
 
-/// What lacks a state where others have one is known from a first reading only.
+/// Which records lack a state that others have is known after a first reading only.
 fn as_a_cycle_reads(export: &mut Export, show: &mut dyn FnMut(&DirectoryUser<'_>)) -> Result<(), SourceError> {
     let first = export.read(&mut |_| {});
     if let Ok(read) = &first {
@@ -155,12 +161,13 @@ fn as_a_cycle_reads(export: &mut Export, show: &mut dyn FnMut(&DirectoryUser<'_>
     export.read(show).map(drop)
 }
 
-/// Why it would be refused, without the path where that is the export's.
-fn said(failure: &Failure, deployment: &Deployment) -> String {
-    let path = format!("the export {} is refused whole", deployment.config.settings.source.described());
-    match failure.error.as_slice() {
-        [first, rest @ ..] if *first == path && !rest.is_empty() => rest.join(": "),
-        all => all.join(": "),
+/// Why it would be refused, without the path if that is the export's.
+fn why(error: &SourceError, export: &str) -> String {
+    match error {
+        SourceError::Refused { path, cause } if path == export => cause.to_string(),
+        SourceError::Refused { .. } | SourceError::Unreadable { .. } | SourceError::Stopped { .. } => {
+            chain(error).join(": ")
+        }
     }
 }
 
