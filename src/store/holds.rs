@@ -2,7 +2,7 @@
 //! change with other values is another one.
 
 use super::rows::exact;
-use crate::clock::AHEAD_MS_MAX;
+use crate::clock::{AHEAD_MS_MAX, APPROVAL};
 use crate::model::{
     Approval, DirectoryId, Duration, ExactChange, Field, FieldName, HeldChange, HoldId, Moment, Person, ScimId,
     UserName,
@@ -17,8 +17,6 @@ const CHANGES_KEPT_MAX: u32 = 100_000;
 const HOLDS_NAMED: Duration = Duration::from_seconds(30 * 86_400);
 /// So many digits name a hold.
 const HOLD_DIGITS_MIN: usize = 8;
-/// How long an approval holds.
-pub const APPROVAL: Duration = Duration::from_seconds(3_600);
 
 /// Whether an approval `a` was begun: an intent that it released is open, or failed, and may need it past its hour.
 const BEGUN: &str =

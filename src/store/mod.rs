@@ -41,7 +41,7 @@ pub use health::{
     was_ever_provisioned,
 };
 pub use holds::{
-    APPROVAL, NamedHold, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, is_exact,
+    NamedHold, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, is_exact,
     last_approval_ends, named_hold, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
