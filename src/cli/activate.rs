@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let holdings = runtime.block_on(holdings(&target))?;
-    let Opened { mut connection, aside, made } = open_or_make(&deployment.state_path, &endpoint)?;
+    let Opened { mut connection, aside, made } = open_or_make(&deployment, &endpoint)?;
     let installation = store::installation(&connection)?;
     if installation.base_url != endpoint {
         let linked = store::witnesses(&connection, WITNESSES_MAX)?;
@@ -85,17 +85,21 @@ struct Opened {
 }
 
 /// Opens the state, or creates it. An unusable one is moved aside, never overwritten.
-fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
+fn open_or_make(deployment: &Deployment, endpoint: &str) -> Result<Opened, Failure> {
+    let path = &*deployment.state_path;
     let now = SystemClock.now();
     match usable(path) {
         Ok(mut connection) => {
+            deployment.seal(&connection)?;
             store::continue_log(&mut connection, store::noted_beside(path).as_ref(), Unnoted::IsUnknown, now)?;
             return Ok(Opened { connection, aside: None, made: None });
         }
         Err(StateError::Older { .. }) => {
             let _lock = Lock::take(path)?;
-            store::upgrade(path, now)?;
-            return Ok(Opened { connection: usable(path)?, aside: None, made: None });
+            deployment.upgrade()?;
+            let connection = usable(path)?;
+            deployment.seal(&connection)?;
+            return Ok(Opened { connection, aside: None, made: None });
         }
         Err(error) if !can_be_replaced(&error) => return Err(error.into()),
         Err(_) => {}
@@ -106,12 +110,16 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     // Checked again under the lock: two processes must not move each other's new state aside.
     let lock = Lock::take(path)?;
     let aside = match usable(path) {
-        Ok(connection) => return Ok(Opened { connection, aside: None, made: None }),
+        Ok(connection) => {
+            deployment.seal(&connection)?;
+            return Ok(Opened { connection, aside: None, made: None });
+        }
         Err(StateError::Missing(_)) => None,
         Err(error) if can_be_replaced(&error) => Some(put_aside(path, now)?),
         Err(error) => return Err(error.into()),
     };
     let connection = store::create(path, endpoint, now, random())?;
+    deployment.seal(&connection)?;
     Ok(Opened { connection, aside, made: Some(lock) })
 }
 
@@ -133,6 +141,8 @@ fn can_be_replaced(error: &StateError) -> bool {
         StateError::Older { .. }
         | StateError::Exposed(_)
         | StateError::Denied { .. }
+        | StateError::LockNote { .. }
+        | StateError::Tampered { .. }
         | StateError::OtherEndpoint { .. }
         | StateError::Io(_)
         | StateError::Copy { .. }

@@ -25,6 +25,12 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
     if let Some(rhombus) = &raw.rhombus {
         self::rhombus(rhombus)?;
     }
+    if raw.state.seal_key_file.is_some() && raw.state.seal_key_credential.is_some() {
+        return Err(Fault::plain("[state] has both seal_key_file and seal_key_credential"));
+    }
+    if raw.state.seal_key_credential.as_ref().is_some_and(|name| name.is_empty() || name.contains('/')) {
+        return Err(Fault::plain("[state] seal_key_credential is the name of a credential, not a path"));
+    }
     if raw.guard.window == Duration::from_seconds(0) {
         return Err(Fault::plain("[guard] window is 0: nothing would be remembered"));
     }
@@ -52,7 +58,7 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
                 ScheduleError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
             })
         })?;
-        if cron_schedule.next_after(Moment(0)).is_none() {
+        if cron_schedule.next_after(Moment(jiff::Timestamp::now().as_millisecond())).is_none() {
             return Err(Fault::owned(format!("[schedule] {key} never fires")));
         }
     }

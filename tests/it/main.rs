@@ -9,6 +9,7 @@ mod check;
 mod crash_points;
 mod daemon;
 mod exports;
+mod forgeries;
 mod golden_plans;
 mod guard;
 mod half_truths;
