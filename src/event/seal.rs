@@ -50,8 +50,8 @@ pub(crate) fn event_type_of(action: Action) -> super::EventType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::hex;
     use crate::event::{EventType, Resource, Response, Source};
+    use crate::model::hex;
     use crate::model::{CycleId, DirectoryId, Field, FieldName, UserName};
     use sha2::{Digest, Sha256};
 

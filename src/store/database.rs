@@ -48,7 +48,9 @@ fn is_untampered(connection: &Connection, path: &Path) -> Result<(), StateError>
     let mut statement = connection.prepare(foreign).map_err(|error| damaged(path, error))?;
     let found: Option<String> = statement.query_map([], |row| row.get(0))?.next().transpose()?;
     match found {
-        Some(what) => Err(StateError::Tampered { path: path.to_owned(), what: format!("a {}", crate::model::clean(&what)) }),
+        Some(what) => {
+            Err(StateError::Tampered { path: path.to_owned(), what: format!("a {}", crate::model::clean(&what)) })
+        }
         None => Ok(()),
     }
 }

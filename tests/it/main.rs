@@ -17,6 +17,7 @@ mod hints;
 mod hostile_endpoint;
 mod identity;
 mod layouts;
+mod limits;
 mod memberships;
 mod odd_inputs;
 mod prefixes;
