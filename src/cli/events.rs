@@ -78,7 +78,11 @@ fn of_one_file(arguments: &Arguments, file: &Path, asked: &mut Asked) -> Result<
     let asking = Asking { path: file, asked, witnesses, place };
     let mut log = asking.verify()?;
     log.notes.extend(alone);
-    Ok((vec![log], witnesses.map(|known| (known.head.sequence, known.head.chain.clone()))))
+    let head = match witnesses {
+        Some(known) => (known.head.sequence, known.head.chain.clone()),
+        None => (log.last, log.last_chain.clone()),
+    };
+    Ok((vec![log], Some(head)))
 }
 
 fn of_everything(arguments: &Arguments, asked: &mut Asked) -> Result<Found, Failure> {

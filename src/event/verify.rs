@@ -319,7 +319,8 @@ mod tests {
         for sequence in ["9223372036854775807", "9007199254740992", "0", "-5", "1.5", "\"1\""] {
             let body = format!("{{\"sequence\":{sequence}}}");
             let line = format!("{},\"chain\":\"{}\"}}", &body[..body.len() - 1], chained("", &body));
-            assert_eq!(verify(&[line], Before::Nothing), Err(1), "{sequence}");
+            let flaw = Verifier::begin(1, Before::Nothing).take(&line).expect_err(sequence);
+            assert_eq!(flaw.sequence, 1, "{sequence}");
         }
     }
 

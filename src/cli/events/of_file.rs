@@ -164,9 +164,11 @@ impl Asking<'_> {
             Before::Trusted => "first event not verifiable: it is taken on trust",
         };
         let Checked { verifier, compared_count, holds_anchor, notes } = checked;
-        let last = verifier.last().map_or(0, |(sequence, _)| sequence);
+        let (last, chain) = verifier.last().unwrap_or_default();
+        let last_chain = chain.to_owned();
         let compared_count = self.witnesses.map(|_| compared_count);
-        let mut verified = Verified { what: self.name(), first, last, rests_on, compared_count, holds_anchor, notes };
+        let mut verified =
+            Verified { what: self.name(), first, last, last_chain, rests_on, compared_count, holds_anchor, notes };
         if first > 1 {
             verified.notes.push(match neighbour_that_ends_at(self.path, first - 1, None) {
                 Some(Neighbour { path, .. }) => {
@@ -192,6 +194,7 @@ impl Asking<'_> {
             what: self.name(),
             first: 1,
             last: 0,
+            last_chain: String::new(),
             rests_on: "nothing was delivered to it",
             compared_count: None,
             holds_anchor: false,

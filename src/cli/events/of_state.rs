@@ -62,6 +62,7 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
         what: NAME.to_owned(),
         first,
         last: head.sequence,
+        last_chain: head.chain.clone(),
         rests_on,
         compared_count: None,
         holds_anchor,

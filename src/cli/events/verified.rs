@@ -51,6 +51,8 @@ pub(super) struct Verified {
     pub(super) what: String,
     pub(super) first: i64,
     pub(super) last: i64,
+    /// The last event's chain; empty before the first.
+    pub(super) last_chain: String,
     /// What the first event rests on.
     pub(super) rests_on: &'static str,
     /// How many of the events were compared with the state's, byte for byte; none where there is no state beside it.
@@ -92,7 +94,7 @@ impl Verified {
     }
 
     fn document(&self) -> Value {
-        let Self { what, first, last, rests_on, compared_count, holds_anchor, notes } = self;
+        let Self { what, first, last, last_chain: _, rests_on, compared_count, holds_anchor, notes } = self;
         json!({
             "log": what, "first": first, "last": last, "rests_on": rests_on, "compared": compared_count,
             "holds_head": holds_anchor, "notes": notes,
