@@ -2,9 +2,10 @@
 
 use crate::config::{Config, SinkConfig, SinkKind, TokenPlace};
 use crate::cycle::{find_user, open_export};
+use crate::event::SealKey;
 use crate::failure::Failure;
 use crate::http::{Client, ClientSettings};
-use crate::model::{Clock, DirectoryId, Exit, command, hex};
+use crate::model::{Clock, DirectoryId, Exit, command, hex, quoted};
 use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
@@ -19,6 +20,29 @@ use tokio_util::sync::CancellationToken;
 
 /// The endpoint that a sandbox run's state is bound to, whatever port the simulator gets.
 const SANDBOX_ENDPOINT: &str = "sandbox:";
+
+/// Where a secret lies.
+fn place_of(secret: &TokenPlace) -> Result<PathBuf, SecretError> {
+    match secret {
+        TokenPlace::File(path) => Ok(path.clone()),
+        TokenPlace::Credential(name) => {
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SecretError::NoCredentials)?;
+            Ok(PathBuf::from(folder).join(name))
+        }
+    }
+}
+
+/// Reads the key of a log's seals.
+///
+/// # Errors
+/// It cannot be read, is readable by others, or is not printable text.
+pub(crate) fn read_seal_key(path: &Path) -> Result<SealKey, Failure> {
+    let unfit = |error: SecretError| {
+        let hint = format!("to make a key: (umask 077; openssl rand -hex 32 >{})", quoted(&path.display().to_string()));
+        Failure { hint: Some(hint), ..error.into() }
+    };
+    Token::read(path).map(|key| SealKey::new(key.expose())).map_err(unfit)
+}
 
 /// Whether a command acts on the real endpoint, or on a simulator with its own state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +107,9 @@ impl Deployment {
             }
             opened => opened?,
         };
+        if access == Access::Write {
+            self.seal(&connection)?;
+        }
         let installation = store::installation(&connection)?;
         if installation.base_url != endpoint {
             return Err(StateError::OtherEndpoint { bound: installation.base_url, configured: endpoint }.into());
@@ -127,8 +154,9 @@ impl Deployment {
     }
 
     /// Brings the state to this program's schema, and says so.
-    fn upgrade(&self) -> Result<(), StateError> {
-        if let Some(upgraded) = store::upgrade(&self.state_path, SystemClock.now())? {
+    pub(crate) fn upgrade(&self) -> Result<(), Failure> {
+        let key = self.seal_key()?;
+        if let Some(upgraded) = store::upgrade(&self.state_path, SystemClock.now(), key.as_ref())? {
             tracing::warn!(backup = %upgraded.copy.display(), "the state was upgraded to this program's schema");
             if let Some(said) = upgraded.approvals_ended() {
                 tracing::warn!("{said}");
@@ -142,14 +170,23 @@ impl Deployment {
         let Some(rhombus) = &self.config.rhombus else {
             return Err(Failure::new(Exit::Misconfigured, "[rhombus] is missing", None));
         };
-        let path = match &rhombus.token {
-            TokenPlace::File(path) => path.clone(),
-            TokenPlace::Credential(name) => {
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SecretError::NoCredentials)?;
-                PathBuf::from(folder).join(name)
-            }
-        };
-        Ok(Token::read(&path)?)
+        Ok(Token::read(&place_of(&rhombus.token)?)?)
+    }
+
+    /// The key of the log's seals, if events are sealed. A sandbox run seals nothing.
+    pub(crate) fn seal_key(&self) -> Result<Option<SealKey>, Failure> {
+        match self.config.seal_key.as_ref().filter(|_| !self.is_sandbox) {
+            Some(place) => read_seal_key(&place_of(place)?).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives a connection that writes the key with which events are sealed.
+    pub(crate) fn seal(&self, connection: &Connection) -> Result<(), Failure> {
+        if let Some(key) = self.seal_key()? {
+            store::seal_with(connection, &key)?;
+        }
+        Ok(())
     }
 
     /// The endpoint, real or simulated, with the token as it is on disk now.

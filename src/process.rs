@@ -14,6 +14,31 @@ pub(crate) fn harden() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
+/// Linux's number of the signal for a file that would grow past `ulimit -f`.
+const SIGXFSZ: i32 = 25;
+/// Sockets, the state with its side files, the lock, sinks and the export need fewer.
+const FILES_MIN: u64 = 64;
+
+/// From now on a file that may not grow is an error of its write, not the end of the process. The handler stays when the
+/// runtime that installed it has ended.
+pub(crate) fn survive_file_size_limit() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    runtime.block_on(async { drop(signal(SignalKind::from_raw(SIGXFSZ))) });
+}
+
+/// How many files this process may have open, if those are too few to run.
+pub(crate) fn too_few_files() -> Option<u64> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match limit.current {
+        Some(current) if current < FILES_MIN && limit.maximum.is_none_or(|most| most >= FILES_MIN) => {
+            rustix::process::setrlimit(Resource::Nofile, wanted).is_err().then_some(current)
+        }
+        Some(current) if current < FILES_MIN => Some(current),
+        Some(_) | None => None,
+    }
+}
+
 /// No session: what the kernel keeps as login id of a process that nobody's login started.
 const NO_LOGIN: u32 = u32::MAX;
 

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, links: Links) -> Result<Output, Failure
     let is_known = |account: &Account| known.as_ref().is_some_and(|known| is_linked(known, account));
     let holdings = runtime.block_on(holdings(&target, &is_known))?;
     drop(known);
-    let Opened { mut connection, moved_to, made } = open_or_make(&deployment.state_path, &endpoint)?;
+    let Opened { mut connection, moved_to, made } = open_or_make(&deployment, &endpoint)?;
     let installation = store::installation(&connection)?;
     let fingerprint = token.map(|token| token.fingerprint(&installation.installation_id));
     let start_over = match links {
@@ -117,18 +117,22 @@ struct Opened {
     made: Option<Lock>,
 }
 
-/// Opens the state, or creates it. An unusable one is moved moved_to, never overwritten.
-fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
+/// Opens the state, or creates it. An unusable one is moved aside, never overwritten.
+fn open_or_make(deployment: &Deployment, endpoint: &str) -> Result<Opened, Failure> {
+    let path = &*deployment.state_path;
     let now = SystemClock.now();
     match usable(path) {
         Ok(mut connection) => {
+            deployment.seal(&connection)?;
             store::continue_log(&mut connection, store::noted_beside(path).as_ref(), WithoutNote::IsUnknown, now)?;
             return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(StateError::Older { .. }) => {
             let _lock = Lock::acquire(path)?;
-            store::upgrade(path, now)?;
-            return Ok(Opened { connection: usable(path)?, moved_to: None, made: None });
+            deployment.upgrade()?;
+            let connection = usable(path)?;
+            deployment.seal(&connection)?;
+            return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(error) if !can_be_replaced(&error) => return Err(error.into()),
         Err(_) => {}
@@ -136,15 +140,19 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     if let Some(folder) = path.parent() {
         crate::folder::create(folder)?;
     }
-    // Checked again under the lock: two processes must not move each other's new state moved_to.
+    // Checked again under the lock: two processes must not move each other's new state aside.
     let lock = Lock::acquire(path)?;
     let moved_to = match usable(path) {
-        Ok(connection) => return Ok(Opened { connection, moved_to: None, made: None }),
+        Ok(connection) => {
+            deployment.seal(&connection)?;
+            return Ok(Opened { connection, moved_to: None, made: None });
+        }
         Err(StateError::Missing(_)) => None,
         Err(error) if can_be_replaced(&error) => Some(put_aside(path, now)?),
         Err(error) => return Err(error.into()),
     };
     let connection = store::create(path, endpoint, now, random())?;
+    deployment.seal(&connection)?;
     Ok(Opened { connection, moved_to, made: Some(lock) })
 }
 
@@ -166,6 +174,8 @@ fn can_be_replaced(error: &StateError) -> bool {
         StateError::Older { .. }
         | StateError::Exposed(_)
         | StateError::Denied { .. }
+        | StateError::LockNote { .. }
+        | StateError::Tampered { .. }
         | StateError::OtherEndpoint { .. }
         | StateError::Io(_)
         | StateError::Copy { .. }

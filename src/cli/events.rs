@@ -1,20 +1,22 @@
 //! `events`: shows the audit log, and verifies that it and the files it was shipped to are complete and unchanged.
 
+mod neighbour;
+mod of_file;
+mod of_state;
+mod verified;
+mod witnesses;
+
 use super::{Arguments, Output};
 use crate::config::SinkConfig;
-use crate::deployment::Deployment;
-use crate::event::{ChainStart, Flaw, Verifier, chain_of};
+use crate::deployment::{Deployment, read_seal_key};
+use crate::event::{Flaw, FlawKind, SEQUENCE_END};
 use crate::failure::Failure;
 use crate::model::Exit;
 use crate::store::{self, Access};
-use rusqlite::Connection;
-use serde_json::json;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use of_file::Asking;
 use std::path::Path;
-
-/// How many events are read from the state at a time.
-const EVENTS_AT_A_TIME: u32 = 1_000;
+use verified::{Asked, Fault, Verified};
+use witnesses::Witnesses;
 
 /// The last events of the log.
 pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Output, Failure> {
@@ -28,164 +30,103 @@ pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Output, Failure>
     Ok(Output::done(lines.iter().map(|line| format!("{line}\n")).collect::<String>()))
 }
 
-/// A log that was verified, and what the proof rests on.
-struct Verified {
-    what: String,
-    first: i64,
-    last: i64,
-    rests_on: &'static str,
+/// What `verify` is asked.
+pub(super) struct Question<'a> {
+    pub(super) file: Option<&'a Path>,
+    /// `SEQUENCE:CHAIN`, from somebody else's copy.
+    pub(super) head: Option<&'a str>,
+    pub(super) seal_key_file: Option<&'a Path>,
 }
 
-/// Verifies the chain of a file, or of the state and every file sink.
-pub(super) fn verify(arguments: &Arguments, file: Option<&Path>) -> Result<Output, Failure> {
-    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
-    let verified = match file {
-        // A log can be verified without the state, which only makes the proof stronger.
-        Some(file) => vec![of_file(
-            file,
-            deployment.state(Access::Read).ok().map(|(reader, _)| reader).as_ref(),
-            place_of(&deployment, file),
-        )?],
-        None => {
-            let (reader, _) = deployment.state(Access::Read)?;
-            let mut verified = vec![of_state(&reader)?];
-            for sink in deployment.config.sinks.iter().filter(|sink| sink.format.can_be_verified()) {
-                if let Some(path) = sink.file().filter(|path| path.exists()) {
-                    verified.push(of_file(path, Some(&reader), Some(sink.place()))?);
-                }
-            }
-            verified
-        }
+/// Verifies a file, or the state and every file sink.
+pub(super) fn verify(arguments: &Arguments, question: &Question<'_>) -> Result<Output, Failure> {
+    let anchor = question.head.map(anchor).transpose()?;
+    let key = question.seal_key_file.map(read_seal_key).transpose()?;
+    let mut asked = Asked { anchor, key };
+    let (logs, head) = match question.file {
+        Some(file) => of_one_file(arguments, file, &mut asked)?,
+        None => of_everything(arguments, &mut asked)?,
     };
+    if let Some((sequence, _)) = asked.anchor.as_ref().filter(|_| !logs.iter().any(|log| log.holds_anchor)) {
+        let names: Vec<_> = logs.iter().map(|log| log.what.as_str()).collect();
+        return Err(Fault::Flaw(names.join(", "), Flaw { sequence: *sequence, what: FlawKind::AnchorMissing }).into());
+    }
+    let head = head.as_ref().map(|(sequence, chain)| (*sequence, chain.as_str()));
     if arguments.json {
-        let logs: Vec<_> = verified
-            .iter()
-            .map(|log| json!({"log": log.what, "first": log.first, "last": log.last, "rests_on": log.rests_on}))
-            .collect();
-        return Ok(Output::done(format!("{}\n", json!({"result": "done", "exit": 0, "logs": logs}))));
+        return Ok(Output::done(format!("{}\n", verified::document(&logs, head, &asked))));
     }
-    let text = verified.iter().map(|log| {
-        let Verified { what, first, last, rests_on } = log;
-        format!("{what}: events {first} to {last} verified ({rests_on})\n")
+    Ok(Output::done(verified::text(&logs, head, &asked)))
+}
+
+type Found = (Vec<Verified>, Option<(i64, String)>);
+
+/// A log can be verified without configuration and state, which only make the proof stronger.
+fn of_one_file(arguments: &Arguments, file: &Path, asked: &mut Asked) -> Result<Found, Failure> {
+    let beside = Deployment::load(&arguments.config, arguments.mode()).and_then(|deployment| {
+        let witnesses = Witnesses::ask(&deployment, Some(file))?;
+        Ok((deployment, witnesses))
     });
-    Ok(Output::done(text.collect::<String>()))
-}
-
-/// The sink that writes this file.
-fn place_of(deployment: &Deployment, file: &Path) -> Option<String> {
-    let same = |path: &Path| path == file || path.canonicalize().ok() == file.canonicalize().ok();
-    deployment.config.sinks.iter().find(|sink| sink.file().is_some_and(same)).map(SinkConfig::place)
-}
-
-fn of_state(reader: &Connection) -> Result<Verified, Failure> {
-    let head = store::head_of(reader)?;
-    let mut verifier: Option<Verifier> = None;
-    let (mut first, mut after) = (head.sequence + 1, 0);
-    loop {
-        let events = store::pending(reader, after, EVENTS_AT_A_TIME)?;
-        let Some(last) = events.last().map(|event| event.sequence) else { break };
-        let verifier = verifier.get_or_insert_with(|| {
-            first = events[0].sequence;
-            Verifier::begin(first, if first == 1 { ChainStart::Nothing } else { ChainStart::Trusted })
-        });
-        for event in &events {
-            // The events of a state that was restored from a backup have a gap.
-            if let Some(chain) = store::chain_before(reader, event.sequence)? {
-                *verifier = Verifier::begin(event.sequence, ChainStart::Known(chain));
-            }
-            verifier.verify(&event.line).map_err(|flaw| broken("the state", &flaw))?;
+    let (witnesses, place, alone) = match &beside {
+        Ok((deployment, witnesses)) => {
+            use_key(asked, deployment)?;
+            (Some(witnesses), place_of(deployment, file), None)
         }
-        after = last;
-    }
-    let end = verifier.as_ref().and_then(Verifier::last);
-    if end.is_some_and(|(sequence, chain)| (sequence, chain) != (head.sequence, head.chain.as_str())) {
-        return Err(broken(
-            "the state",
-            &Flaw { sequence: end.map_or(0, |(sequence, _)| sequence) + 1, what: "its end is cut off" },
-        ));
-    }
-    let rests_on =
-        if first == 1 { "from the first event" } else { "first event not verifiable: older ones were pruned" };
-    Ok(Verified { what: "the state".to_owned(), first, last: head.sequence, rests_on })
+        Err(failure) => {
+            (None, None, Some(format!("verified by itself, without a state: {}", failure.error.join(": "))))
+        }
+    };
+    let asking = Asking { path: file, asked, witnesses, place };
+    let mut log = asking.verify()?;
+    log.notes.extend(alone);
+    let head = match witnesses {
+        Some(known) => (known.head.sequence, known.head.chain.clone()),
+        None => (log.last, log.last_chain.clone()),
+    };
+    Ok((vec![log], Some(head)))
 }
 
-fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Result<Verified, Failure> {
-    let name = path.display().to_string();
-    let file = File::open(path)
-        .map_err(|error| Failure::new(Exit::Failed, format!("{name} cannot be read: {error}"), None))?;
-    let mut lines = BufReader::new(file).split(b'\n').map(|line| {
-        let line = line.map_err(|error| Failure::new(Exit::Failed, format!("{name} cannot be read: {error}"), None))?;
-        String::from_utf8(line).map_err(|_| Failure::new(Exit::Failed, format!("{name} is not UTF-8"), None))
-    });
-    let Some(first_line) = lines.next().transpose()? else {
-        return ended(name, None, state, sink.as_deref()).map(|()| Verified {
-            what: path.display().to_string(),
-            first: 1,
-            last: 0,
-            rests_on: "it is empty",
-        });
-    };
-    let first = Verifier::sequence_of(&first_line).unwrap_or(1);
-    let known = match state {
-        Some(reader) if first > 1 => {
-            store::event_line(reader, first - 1)?.and_then(|line| chain_of(&line).map(str::to_owned))
+fn of_everything(arguments: &Arguments, asked: &mut Asked) -> Result<Found, Failure> {
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    use_key(asked, &deployment)?;
+    let witnesses = Witnesses::ask(&deployment, None)?;
+    let mut logs = vec![of_state::verify(&witnesses, asked)?];
+    for sink in deployment.config.sinks.iter().filter(|sink| sink.format.can_be_verified()) {
+        if let Some(path) = sink.file() {
+            let place = Some(sink.place());
+            logs.push(Asking { path, asked, witnesses: Some(&witnesses), place }.verify()?);
         }
-        Some(_) | None => None,
-    };
-    let (before, rests_on) = match (first, known) {
-        (1, _) => (ChainStart::Nothing, "from the first event"),
-        (_, Some(chain)) => (ChainStart::Known(chain), "first event verified against the state"),
-        (_, None) => (ChainStart::Trusted, "first event not verifiable"),
-    };
-    let mut verifier = Verifier::begin(first, before);
-    verifier.verify(&first_line).map_err(|flaw| broken(&name, &flaw))?;
-    for line in lines {
-        let line = line?;
-        // A gap: events that were lost with an earlier state, and that this file never had.
-        let sequence = Verifier::sequence_of(&line).unwrap_or(0);
-        let expected = verifier.last().map_or(0, |(last, _)| last) + 1;
-        if sequence > expected
-            && let Some(chain) = state.map(|reader| store::chain_before(reader, sequence)).transpose()?.flatten()
-        {
-            verifier = Verifier::begin(sequence, ChainStart::Known(chain));
-        }
-        verifier.verify(&line).map_err(|flaw| broken(&name, &flaw))?;
     }
-    let last = verifier.last().map_or(0, |(sequence, _)| sequence);
-    ended(name.clone(), verifier.last(), state, sink.as_deref())?;
-    Ok(Verified { what: name, first, last, rests_on })
+    Ok((logs, Some((witnesses.head.sequence, witnesses.head.chain))))
 }
 
-/// With the state: the last event must be the same there, and no event that the sink received may be missing.
-fn ended(
-    name: String,
-    last: Option<(i64, &str)>,
-    state: Option<&Connection>,
-    sink: Option<&str>,
-) -> Result<(), Failure> {
-    let Some(reader) = state else { return Ok(()) };
-    if let Some((sequence, chain)) = last
-        && let Some(line) = store::event_line(reader, sequence)?
-        && chain_of(&line) != Some(chain)
-    {
-        return Err(broken(
-            &name,
-            &Flaw { sequence, what: "the log was rewritten: the state has a different event here" },
-        ));
-    }
-    let places = store::sink_places(reader)?;
-    let delivered = places.iter().find(|place| Some(place.name.as_str()) == sink).map_or(0, |place| place.delivered);
-    let last = last.map_or(0, |(sequence, _)| sequence);
-    if last < delivered {
-        return Err(broken(&name, &Flaw { sequence: last + 1, what: "its end is cut off" }));
+/// The key of the configuration, unless another one was named.
+fn use_key(asked: &mut Asked, deployment: &Deployment) -> Result<(), Failure> {
+    if asked.key.is_none() {
+        asked.key = deployment.seal_key()?;
     }
     Ok(())
 }
 
-fn broken(name: &str, flaw: &Flaw) -> Failure {
-    Failure::new(
-        Exit::Failed,
-        format!("{name} does not verify: event {}: {}", flaw.sequence, flaw.what),
-        Some("compare it with another sink's copy; the events before that one are complete and unchanged"),
-    )
+/// The sink that writes this file.
+fn place_of(deployment: &Deployment, file: &Path) -> Option<String> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let same = |path: &Path| path == file || (real(path).is_some() && real(path) == real(file));
+    deployment.config.sinks.iter().find(|sink| sink.file().is_some_and(same)).map(SinkConfig::place)
+}
+
+/// `SEQUENCE:CHAIN`.
+fn anchor(text: &str) -> Result<(i64, String), Failure> {
+    let parsed = text.split_once(':').and_then(|(sequence, chain)| {
+        let sequence = sequence.trim().parse().ok().filter(|sequence| (1..SEQUENCE_END).contains(sequence))?;
+        let chain = chain.trim().to_ascii_lowercase();
+        let is_digest = chain.len() == 64 && chain.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_digest.then_some((sequence, chain))
+    });
+    parsed.ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            format!("--head {} is not SEQUENCE:CHAIN", crate::model::clean(text)),
+            Some("a receiver's last log_checkpoint has both: the number of an event, and 64 hex digits"),
+        )
+    })
 }

@@ -177,8 +177,14 @@ enum EventsCommand {
     },
     /// Verify that the log is complete and unchanged; without FILE, in the state and in every file sink
     Verify {
-        /// A file of events, one per line
+        /// A file of events, one per line; it needs no configuration
         file: Option<PathBuf>,
+        /// An event that a receiver keeps, from its last log_checkpoint: proves the log up to there
+        #[arg(long, value_name = "SEQUENCE:CHAIN")]
+        head: Option<String>,
+        /// The key with which the events were sealed
+        #[arg(long, value_name = "FILE")]
+        seal_key_file: Option<PathBuf>,
     },
 }
 
@@ -202,6 +208,12 @@ pub fn main() -> ExitCode {
         Err(error) => return misunderstood(&error),
     };
     process::harden();
+    if let Some(count) = process::too_few_files() {
+        let said = format!("this process may open {count} files at once, and needs more");
+        Failure::new(Exit::Failed, said, Some("raise the limit: ulimit -n 256")).show();
+        return Exit::Failed.into();
+    }
+    process::survive_file_size_limit();
     let is_daemon = arguments.command.is_none() && !arguments.reconcile;
     logs::begin(arguments.log_format, if is_daemon { tracing::Level::INFO } else { tracing::Level::WARN });
     let output = run(&arguments);
@@ -299,8 +311,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::History { user }), false) => history::run(arguments, user),
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
         (Some(Command::Events { command: EventsCommand::Tail { count } }), false) => events::tail(arguments, *count),
-        (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
-            events::verify(arguments, file.as_deref())
+        (Some(Command::Events { command: EventsCommand::Verify { file, head, seal_key_file } }), false) => {
+            let (file, head, seal_key_file) = (file.as_deref(), head.as_deref(), seal_key_file.as_deref());
+            events::verify(arguments, &events::Question { file, head, seal_key_file })
         }
         (Some(Command::Activate { start_over }), false) => {
             let links = if *start_over { activate::Links::End } else { activate::Links::Stay };

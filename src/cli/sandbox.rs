@@ -31,6 +31,12 @@ pub(super) fn run(
     let token = token(&token_file)?;
     let accounts = folder.join("accounts.db");
     let sandbox = Sandbox::start(Settings { listen, token: token.expose().to_owned(), accounts, users, faults })?;
+    if !listen.ip().is_loopback() {
+        tracing::warn!(
+            %listen,
+            "the sandbox is open to other machines, in clear text; a base_url that is not https only works on loopback"
+        );
+    }
     if arguments.json {
         let document = serde_json::json!({"base_url": sandbox.base_url(), "token_file": token_file});
         show_document(&format!("{document}\n"))?;

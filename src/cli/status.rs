@@ -152,7 +152,7 @@ fn standing_of(sink: &SinkConfig, places: &[SinkPlace], head: i64) -> SinkStandi
     let place = places.iter().find(|place| place.name == sink.place()).cloned();
     let SinkPlace { name: _, delivered, dead_letters, error, since } =
         place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
-    let pending_count = head - delivered;
+    let pending_count = head.saturating_sub(delivered);
     let kind = sink.kind.as_str();
     SinkStanding { name: sink.name.clone(), kind, delivered, pending_count, dead_letters, error, since }
 }

@@ -13,6 +13,12 @@ pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
     if let Some(rhombus) = &raw.rhombus {
         self::rhombus(rhombus)?;
     }
+    if raw.state.seal_key_file.is_some() && raw.state.seal_key_credential.is_some() {
+        return Err(Problem::plain("[state] has both seal_key_file and seal_key_credential"));
+    }
+    if raw.state.seal_key_credential.as_ref().is_some_and(|name| name.is_empty() || name.contains('/')) {
+        return Err(Problem::plain("[state] seal_key_credential is the name of a credential, not a path"));
+    }
     if raw.guard.window == Duration::from_seconds(0) {
         return Err(Problem::plain("[guard] window is 0: nothing would be remembered"));
     }
@@ -40,7 +46,7 @@ pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
                 ScheduleError::TimeZone => "[schedule] time_zone is not a known time zone (is tzdata installed?)".to_owned(),
             })
         })?;
-        if cron_schedule.next_after(Moment(0)).is_none() {
+        if cron_schedule.next_after(Moment(jiff::Timestamp::now().as_millisecond())).is_none() {
             return Err(Problem::owned(format!("[schedule] {key} never fires")));
         }
     }

@@ -34,6 +34,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// Where the state lies.
     pub state_path: PathBuf,
+    /// Where the key of the log's seals is, if events are sealed.
+    pub seal_key: Option<TokenPlace>,
     /// Where events go.
     pub sinks: Vec<SinkConfig>,
 }
@@ -147,6 +149,10 @@ impl Config {
                 watch: raw.schedule.watch,
             },
             state_path: place(&raw.state.path),
+            seal_key: match (&raw.state.seal_key_file, &raw.state.seal_key_credential) {
+                (Some(path), _) => Some(TokenPlace::File(place(path))),
+                (None, name) => name.clone().map(TokenPlace::Credential),
+            },
             sinks,
         })
     }

@@ -167,10 +167,19 @@ limits!(UpdateLimits, 25, 30, 1000);
 pub(super) struct RawState {
     pub(super) path: PathBuf,
     pub(super) keep_history: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seal_key_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seal_key_credential: Option<String>,
 }
 
 impl Default for RawState {
     fn default() -> Self {
-        Self { path: PathBuf::from("state/rhombus-sync.db"), keep_history: Duration::from_seconds(365 * 86_400) }
+        Self {
+            path: PathBuf::from("state/rhombus-sync.db"),
+            keep_history: Duration::from_seconds(365 * 86_400),
+            seal_key_file: None,
+            seal_key_credential: None,
+        }
     }
 }

@@ -262,6 +262,13 @@ const SECTIONS: &[Section] = &[
                 "The SQLite file, on a local disk, with a lock file beside it. Its folder is created with mode 0700.",
             ),
             key("keep_history", Duration, Is("\"365d\""), "Older events that every sink has are pruned."),
+            key(
+                "seal_key_file",
+                Path,
+                Nothing,
+                "The file that holds a key. Each event is sealed with it, so that who can write the log cannot rewrite it.",
+            ),
+            key("seal_key_credential", Text, Nothing, "Instead of `seal_key_file`: the name of a systemd credential."),
         ],
     },
     Section {
@@ -459,7 +466,7 @@ mod tests {
             }
         }
         for section in SECTIONS {
-            for key in section.keys.iter().filter(|key| key.name != "token_credential") {
+            for key in section.keys.iter().filter(|key| !key.name.ends_with("_credential")) {
                 let place = (section.name.to_owned(), key.name.to_owned());
                 assert!(shown.contains(&place), "config.example.toml lacks [{}] {}", section.name, key.name);
             }

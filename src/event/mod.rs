@@ -3,16 +3,18 @@
 //! A [`Draft`] says what happened; [`seal()`] adds number, time and chain. `group_*` events are deliberately absent:
 //! Rhombus has no groups.
 
+mod chain;
 mod format;
 mod line;
 mod seal;
 mod verify;
 
+pub use chain::SealKey;
 pub use format::EventFormat;
 pub use line::{Head, Installation};
 pub(crate) use seal::event_type_of;
-pub use seal::{SealKey, Sealed, seal};
-pub use verify::{ChainStart, Flaw, Verifier, chain_of};
+pub use seal::{Sealed, seal};
+pub use verify::{ChainStart, Flaw, FlawKind, SEQUENCE_END, Step, Verifier, chain_of};
 
 use crate::model::{Approval, CycleId, DirectoryId, Field, HeldChange, Person, Response, ScimId, UserName};
 

@@ -1,42 +1,9 @@
 //! Adds number, time and chain to an event. Every sink gets the resulting line, byte for byte.
 
 use super::Draft;
+use super::chain::{SealKey, chained};
 use super::line::{Head, Installation, render};
-use crate::model::{Action, Moment, hex};
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
-
-/// A key that only the service and those who verify know: whoever can write the log, but lacks the key, cannot seal it anew.
-#[derive(Clone)]
-pub struct SealKey(SecretString);
-
-impl SealKey {
-    /// Takes the key as it stands in its file.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(SecretString::from(text))
-    }
-
-    /// The seal of a chain: its HMAC-SHA-256, as hex.
-    #[must_use]
-    pub fn seal_of(&self, chain: &str) -> String {
-        match Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) {
-            Ok(mut mac) => {
-                mac.update(chain.as_bytes());
-                hex(&mac.finalize().into_bytes())
-            }
-            // An HMAC takes a key of any length.
-            Err(_) => String::new(),
-        }
-    }
-
-    /// The key, for the connection that seals.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
+use crate::model::{Action, Moment};
 
 /// An event as it is stored and shipped.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,7 +26,7 @@ pub fn seal(
     head.timestamp = head.timestamp.max(now);
     head.sequence = head.sequence.checked_add(1)?;
     let mut line = render(draft, head, installation, random);
-    head.chain = super::verify::chained(&head.chain, &line);
+    head.chain = chained(&head.chain, &line);
     line.pop();
     line.extend([",\"chain\":\"", &head.chain, "\""]);
     if let Some(key) = key {
@@ -84,8 +51,9 @@ pub(crate) fn event_type_of(action: Action) -> super::EventType {
 mod tests {
     use super::*;
     use crate::event::{EventType, Resource, Response, Source};
+    use crate::model::hex;
     use crate::model::{CycleId, DirectoryId, Field, FieldName, UserName};
-    use sha2::Digest;
+    use sha2::{Digest, Sha256};
 
     fn sealed(head: &mut Head, name: &str) -> Sealed {
         let draft = Draft {

@@ -1,15 +1,102 @@
-//! Whether a log is complete and unchanged: each line's chain covers that line and everything before it.
+//! Whether a log is complete and unchanged: each line's chain covers that line and everything before it, and a seal covers the
+//! chain. What the lines are compared with beside that is up to the caller.
 
-use crate::model::hex;
+use super::chain::{SealKey, chained};
 use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// A sink repeats at most what it had not noted as delivered; so many lines are remembered to recognise a repetition.
+const REMEMBERED_MAX: usize = 1_000_000;
+
+/// No event has a number from here on: JSON readers lose digits of a larger one.
+pub const SEQUENCE_END: i64 = 1 << 53;
+
+/// What is wrong with an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlawKind {
+    /// Not JSON, or without a sequence.
+    NotAnEvent,
+    /// A sequence that no event has.
+    NoSequence,
+    /// No chain at its end.
+    NoChain,
+    /// The chain does not cover the line and what was before it.
+    Chain,
+    /// It should stand here, and does not.
+    Missing,
+    /// It comes again with other bytes.
+    Repeated,
+    /// A line that is too long for an event.
+    TooLong,
+    /// The file ends within the line.
+    Torn,
+    /// The state has another event of this number.
+    Rewritten,
+    /// The state's log ends before it.
+    BeyondHead,
+    /// The end is missing.
+    CutOff,
+    /// The head of the log is another one.
+    Head,
+    /// The lock file remembers another event.
+    LockNote,
+    /// A sink has events that the state lacks.
+    SinkAhead,
+    /// Events are there that were pruned, or are missing and were not.
+    PruneMark,
+    /// No seal, although the event before it has one, or no event has one.
+    Unsealed,
+    /// The seal was not made with this key.
+    Seal,
+    /// Not the event that was named as the head.
+    Anchor,
+    /// The log does not reach the event that was named as the head.
+    AnchorMissing,
+    /// The file of the sink is missing.
+    NoFile,
+}
+
+impl FlawKind {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::NotAnEvent => "the line is not an event",
+            Self::NoSequence => "the line has a sequence that no event has",
+            Self::NoChain => "the line has no chain",
+            Self::Chain => "the line does not match its chain",
+            Self::Missing => "events are missing",
+            Self::Repeated => "the event is repeated with different content",
+            Self::TooLong => "the line is longer than an event can be",
+            Self::Torn => "the line is torn",
+            Self::Rewritten => "the log was rewritten: the state has a different event here",
+            Self::BeyondHead => "the log was continued by somebody else: the state's log ends before it",
+            Self::CutOff => "its end is cut off",
+            Self::Head => "the head of the log is another event",
+            Self::LockNote => "the lock file remembers another event, or a later one",
+            Self::SinkAhead => "a sink has it, and the state does not",
+            Self::PruneMark => "the mark of what was pruned does not fit",
+            Self::Unsealed => "the line has no seal",
+            Self::Seal => "the seal was not made with this key",
+            Self::Anchor => "it is not the event that was named as the head",
+            Self::AnchorMissing => "the log does not reach the event that was named as the head",
+            Self::NoFile => "the file is missing, and events were delivered to it",
+        }
+    }
+}
+
+impl fmt::Display for FlawKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
 
 /// The first flaw of a log.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Flaw {
     /// Sequence of the event.
     pub sequence: i64,
     /// What is wrong.
-    pub what: &'static str,
+    pub what: FlawKind,
 }
 
 /// What precedes the first line of a log.
@@ -23,12 +110,34 @@ pub enum ChainStart {
     Trusted,
 }
 
+impl ChainStart {
+    fn chain(self) -> Option<String> {
+        match self {
+            Self::Nothing => Some(String::new()),
+            Self::Known(chain) => Some(chain),
+            Self::Trusted => None,
+        }
+    }
+}
+
+/// What a line is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// The next event.
+    Next(i64),
+    /// A repetition, byte for byte.
+    Again(i64),
+}
+
 /// Verifies a log line by line. A repeated line is skipped if it is identical.
-#[derive(Debug, Default)]
 pub struct Verifier {
-    first: i64,
-    /// The chain before the first line, and that of each line since; `None` if the first line is taken on trust.
-    chains: Vec<Option<String>>,
+    next: i64,
+    /// The chain of the event before the next one; `None`: the next line is taken on trust.
+    before: Option<String>,
+    /// Hashes of the last lines.
+    lines: VecDeque<[u8; 32]>,
+    key: Option<SealKey>,
+    sealed_from: Option<i64>,
 }
 
 impl Verifier {
@@ -41,71 +150,113 @@ impl Verifier {
     /// Starts at a line with this sequence.
     #[must_use]
     pub fn begin(first: i64, before: ChainStart) -> Self {
-        let before = match before {
-            ChainStart::Nothing => Some(String::new()),
-            ChainStart::Known(chain) => Some(chain),
-            ChainStart::Trusted => None,
-        };
-        Self { first, chains: vec![before] }
+        Self { next: first, before: before.chain(), lines: VecDeque::new(), key: None, sealed_from: None }
+    }
+
+    /// Also verifies the seals.
+    #[must_use]
+    pub fn with_key(self, key: Option<SealKey>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Goes on behind a hole whose reason is known.
+    pub fn go_on_at(&mut self, next: i64, before: ChainStart) {
+        (self.next, self.before) = (next, before.chain());
+        self.lines.clear();
+    }
+
+    /// The sequence of the next event.
+    #[must_use]
+    pub fn next(&self) -> i64 {
+        self.next
     }
 
     /// Verifies the next line.
     ///
     /// # Errors
-    /// It is not an event, not the next one, or does not match its chain.
-    pub fn verify(&mut self, line: &str) -> Result<(), Flaw> {
-        let next = self.first + self.chains.len() as i64 - 1;
-        let flaw = |sequence, what| Flaw { sequence, what };
-        let sequence = Self::sequence_of(line).ok_or_else(|| flaw(next, "the line is not an event"))?;
-        let Some((body, chain)) = split(line) else { return Err(flaw(sequence, "the line has no chain")) };
-        if sequence < self.first || sequence > next {
-            return Err(flaw(next, "events are missing"));
+    /// It is not an event, not the next one, or does not match its chain or seal.
+    pub fn verify(&mut self, line: &str) -> Result<Step, Flaw> {
+        let flaw = |sequence, what| Err(Flaw { sequence, what });
+        let Some(sequence) = Self::sequence_of(line) else { return flaw(self.next, FlawKind::NotAnEvent) };
+        if !(1..SEQUENCE_END).contains(&sequence) {
+            return flaw(self.next, FlawKind::NoSequence);
         }
-        let place = usize::try_from(sequence - self.first).unwrap_or(0);
-        let fits = match &self.chains[place] {
-            Some(before) => chained(before, &body) == chain,
-            None => true,
-        };
-        if !fits {
-            return Err(flaw(sequence, "the line does not match its chain"));
+        let Some(Parts { body, chain, seal }) = split(line) else { return flaw(sequence, FlawKind::NoChain) };
+        let hash: [u8; 32] = Sha256::digest(line.as_bytes()).into();
+        if sequence < self.next {
+            let back = usize::try_from(self.next - sequence).unwrap_or(usize::MAX);
+            let known = self.lines.len().checked_sub(back).and_then(|place| self.lines.get(place));
+            return match known {
+                Some(known) if *known == hash => Ok(Step::Again(sequence)),
+                Some(_) | None => flaw(sequence, FlawKind::Repeated),
+            };
         }
-        match self.chains.get(place + 1) {
-            None => self.chains.push(Some(chain.to_owned())),
-            Some(known) if known.as_deref() == Some(chain) => {}
-            Some(_) => return Err(flaw(sequence, "the event is repeated with different content")),
+        if sequence > self.next {
+            return flaw(self.next, FlawKind::Missing);
+        }
+        if self.before.as_ref().is_some_and(|before| chained(before, &body) != chain) {
+            return flaw(sequence, FlawKind::Chain);
+        }
+        self.verify_seal(sequence, chain, seal).map_err(|what| Flaw { sequence, what })?;
+        self.before = Some(chain.to_owned());
+        self.next = sequence + 1;
+        if self.lines.len() == REMEMBERED_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(hash);
+        Ok(Step::Next(sequence))
+    }
+
+    /// Events of before the key have no seal; behind a sealed one all have.
+    fn verify_seal(&mut self, sequence: i64, chain: &str, seal: Option<&str>) -> Result<(), FlawKind> {
+        match (&self.key, seal) {
+            (Some(key), Some(seal)) if key.seal_of(chain) != seal => return Err(FlawKind::Seal),
+            (Some(_), None) if self.sealed_from.is_some() => return Err(FlawKind::Unsealed),
+            (Some(_) | None, Some(_)) => drop(self.sealed_from.get_or_insert(sequence)),
+            (Some(_) | None, None) => {}
         }
         Ok(())
+    }
+
+    /// The first event with a seal.
+    #[must_use]
+    pub fn sealed_from(&self) -> Option<i64> {
+        self.sealed_from
     }
 
     /// The last event's sequence and chain; `None` before the first.
     #[must_use]
     pub fn last(&self) -> Option<(i64, &str)> {
-        let chain = self.chains[1..].last()?.as_deref()?;
-        Some((self.first + self.chains.len() as i64 - 2, chain))
+        if self.lines.is_empty() {
+            return None;
+        }
+        Some((self.next - 1, self.before.as_deref()?))
     }
 }
 
-/// A line's chain, and the line without it.
-fn split(line: &str) -> Option<(String, &str)> {
-    let (body, rest) = line.rsplit_once(",\"chain\":\"")?;
-    let chain = rest.strip_suffix("\"}")?;
-    Some((format!("{body}}}"), chain))
+/// A line, cut at its chain.
+struct Parts<'a> {
+    /// The line without chain and seal.
+    body: String,
+    chain: &'a str,
+    seal: Option<&'a str>,
 }
 
-/// The chain of a line that follows another chain.
-#[must_use]
-pub(super) fn chained(before: &str, line: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(before.as_bytes());
-    hash.update(b"\n");
-    hash.update(line.as_bytes());
-    hex(&hash.finalize())
+fn split(line: &str) -> Option<Parts<'_>> {
+    let (body, rest) = line.rsplit_once(",\"chain\":\"")?;
+    let rest = rest.strip_suffix("\"}")?;
+    let (chain, seal) = match rest.split_once("\",\"seal\":\"") {
+        Some((chain, seal)) => (chain, Some(seal)),
+        None => (rest, None),
+    };
+    let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (is_digest(chain) && seal.is_none_or(is_digest)).then(|| Parts { body: format!("{body}}}"), chain, seal })
 }
 
 /// A line's chain.
 #[must_use]
 pub fn chain_of(line: &str) -> Option<&str> {
-    split(line).map(|(_, chain)| chain)
+    split(line).map(|parts| parts.chain)
 }
 
 #[cfg(test)]
@@ -126,7 +277,7 @@ mod tests {
     fn verify(lines: &[String], before: ChainStart) -> Result<i64, i64> {
         let first = lines.first().and_then(|line| Verifier::sequence_of(line)).unwrap_or(1);
         let mut verifier = Verifier::begin(first, before);
-        lines.iter().try_for_each(|line| verifier.verify(line)).map_err(|flaw| flaw.sequence)?;
+        lines.iter().try_for_each(|line| verifier.verify(line).map(|_| ())).map_err(|flaw| flaw.sequence)?;
         Ok(verifier.last().map_or(0, |(sequence, _)| sequence))
     }
 
@@ -161,5 +312,43 @@ mod tests {
         assert_eq!(verify(&of(&[3, 4]), ChainStart::Known(chain)), Ok(5));
         assert_eq!(verify(&of(&[3, 4]), ChainStart::Known("0".to_owned())), Err(4));
         assert_eq!(verify(&of(&[3, 4]), ChainStart::Trusted), Ok(5));
+    }
+
+    #[test]
+    fn a_sequence_that_no_event_has_is_a_flaw_and_no_panic() {
+        for sequence in ["9223372036854775807", "9007199254740992", "0", "-5", "1.5", "\"1\""] {
+            let body = format!("{{\"sequence\":{sequence}}}");
+            let line = format!("{},\"chain\":\"{}\"}}", &body[..body.len() - 1], chained("", &body));
+            let flaw = Verifier::begin(1, ChainStart::Nothing).verify(&line).expect_err(sequence);
+            assert_eq!(flaw.sequence, 1, "{sequence}");
+        }
+    }
+
+    #[test]
+    fn a_seal_is_verified_with_the_key_and_cannot_be_left_out() {
+        let key = SealKey::new("k");
+        let sealed: Vec<_> = log(4)
+            .into_iter()
+            .map(|line| {
+                let seal = key.seal_of(chain_of(&line).expect("a chain"));
+                format!("{},\"seal\":\"{seal}\"}}", &line[..line.len() - 1])
+            })
+            .collect();
+        let verify = |lines: &[String], key: &str| {
+            let mut verifier = Verifier::begin(1, ChainStart::Nothing).with_key(Some(SealKey::new(key)));
+            lines
+                .iter()
+                .try_for_each(|line| verifier.verify(line).map(|_| ()))
+                .map_err(|flaw| (flaw.sequence, flaw.what))?;
+            Ok(verifier.sealed_from())
+        };
+        let plain = log(4);
+        assert_eq!(verify(&sealed, "k"), Ok(Some(1)));
+        assert_eq!(verify(&sealed, "other"), Err((1, FlawKind::Seal)));
+        assert_eq!(verify(&plain, "k"), Ok(None), "said by the caller");
+        let begun_later = [&plain[..2], &sealed[2..]].concat();
+        assert_eq!(verify(&begun_later, "k"), Ok(Some(3)));
+        let left_out = [&sealed[..2], &plain[2..]].concat();
+        assert_eq!(verify(&left_out, "k"), Err((3, FlawKind::Unsealed)));
     }
 }

@@ -107,7 +107,7 @@ pub const NAME_BYTES_MAX: usize = 1024;
 pub struct UserName(Box<str>);
 
 impl UserName {
-    /// Parses an e-mail address: one `@`, something on both sides, no space or control character, at most
+    /// Parses an e-mail address: one `@`, something on both sides, no space, control or invisible character, at most
     /// [`USER_NAME_BYTES_MAX`] bytes.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl UserName {
         }
         let unfit = match text.is_ascii() {
             true => text.bytes().any(|byte| byte <= b' ' || byte == 0x7f),
-            false => text.chars().any(|c| c.is_whitespace() || c.is_control()),
+            false => text.chars().any(|c| c.is_whitespace() || c.is_control() || is_invisible(c)),
         };
         if unfit {
             return Err(RecordFault::UsernameCharacters);

@@ -101,7 +101,7 @@ mod tests {
         };
         let text = record_lines(1, &user, &layout, &Scope::new(&["R".to_owned()], &[]));
         let expected = format!(
-            "record 1: refused: username has a space or a control character\n  id: \"7\"\n  \
+            "record 1: refused: username has a space, a control character or an invisible one\n  id: \"7\"\n  \
              username (`userPrincipalName`): \"ann [31m@x.example\"\n  firstname: none\n  lastname: \"{}\"…\n  \
              state: SUSPENDED\n  activated: none\n  suspended: false\n  groups: \"R\", \"Staff\"\n",
             "x".repeat(60)

@@ -46,6 +46,9 @@ pub fn status_text(status: &Status, extent: Extent) -> String {
     lines.extend(groups.lines().map(|line| entry("scope", line.trim())));
     lines.extend(outstanding(status, extent, lines.len()));
     lines.push(entry("log", &format!("event {}", status.head.0)));
+    if status.head.0 > 0 {
+        lines.push(entry("head", &format!("{}:{}", status.head.0, status.head.1)));
+    }
     let shown = if extent == Extent::All { usize::MAX } else { SINKS_SHOWN_MAX };
     lines.extend(status.sinks.iter().take(shown).map(|one| entry("sink", &sink(one, status.now))));
     if status.sinks.len() > shown {

@@ -33,12 +33,26 @@ pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
     if found < known {
         return Err(StateError::Older { found, known });
     }
+    is_untampered(&connection, path)?;
     if access == Access::Read {
         connection.pragma_update(None, "query_only", true)?;
         // A reader also leaves the last writer's WAL alone.
         connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }
     Ok(connection)
+}
+
+/// No release of ours makes a trigger or a view: one that comes with a restored copy could swallow events.
+fn is_untampered(connection: &Connection, path: &Path) -> Result<(), StateError> {
+    let foreign = "SELECT type || ' ' || name FROM sqlite_master WHERE type NOT IN ('table', 'index') LIMIT 1";
+    let mut statement = connection.prepare(foreign).map_err(|error| damaged(path, error))?;
+    let found: Option<String> = statement.query_map([], |row| row.get(0))?.next().transpose()?;
+    match found {
+        Some(what) => {
+            Err(StateError::Tampered { path: path.to_owned(), what: format!("a {}", crate::model::clean(&what)) })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the state is there and this user may use it; nothing is opened yet.

@@ -52,6 +52,22 @@ pub enum StateError {
         /// What stands in the way, whose it is, and its mode.
         owned: String,
     },
+    /// What the lock file says cannot be true.
+    #[error("the lock file {path} does not fit the state: {why}")]
+    LockNote {
+        /// Path of the lock file.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// It has something in it that no release of ours made.
+    #[error("the state {path} has {what}, which rhombus-sync did not make")]
+    Tampered {
+        /// Path of the database.
+        path: PathBuf,
+        /// What it has.
+        what: String,
+    },
     /// It is bound to another endpoint.
     #[error("the state belongs to {bound}, but the configuration says {configured}")]
     OtherEndpoint {
@@ -98,6 +114,12 @@ impl StateError {
             Self::Denied { owned, .. } => {
                 format!("{owned}; run this as that user, or let the service's user own the state")
             }
+            Self::LockNote { path, .. } => format!(
+                "restore the state that belongs to it; or, if this state is the right one, remove {}: the next cycle is then a \
+                 refresh, and its removals are held",
+                path.display()
+            ),
+            Self::Tampered { .. } => format!("do not use this file; {ways}"),
             Self::Exposed(path) => format!("chmod o-w {}", path.display()),
             Self::OtherEndpoint { .. } => {
                 format!("set base_url back, or run `{}` to bind the state to the new endpoint", command("activate"))

@@ -1,5 +1,6 @@
-//! Only one process sends. The lock file beside the state names its holder and the head of the log: a state behind that
-//! head was restored from a backup.
+//! Only one process sends. The lock file beside the state names its holder, the head of the log and the installation: a state
+//! behind that head was restored from a backup. The lock file of earlier releases (`rhombus-sync.lock` beside `rhombus-sync.db`)
+//! is locked as well, so that none of them sends at the same time.
 
 use super::log;
 use crate::event::Head;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// The longest lock file that is read, in bytes.
 const BYTES_MAX: u64 = 256;
+/// The reign under which the log is written. There is one host, and so one reign.
+const REIGN: u32 = 0;
 /// How often the lock is asked for, and the pause between: a look at it takes microseconds.
 const LOCK_TRIES: u32 = 3;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
@@ -42,7 +45,12 @@ pub struct Holder {
 /// Who has the lock of the state at `path`, if anybody. It only looks: the lock is asked for shared, and let go of at once.
 #[must_use]
 pub fn holder(state: &Path) -> Option<Holder> {
-    let file = File::open(beside(state)).ok()?;
+    let former = former_beside(state);
+    [Some(beside(state)), former].into_iter().flatten().find_map(|path| holder_of(&path))
+}
+
+fn holder_of(path: &Path) -> Option<Holder> {
+    let file = File::open(path).ok()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {
             let text = read(&file).unwrap_or_default();
@@ -59,13 +67,31 @@ pub struct NotedHead {
     pub sequence: i64,
     /// The last event's chain.
     pub chain: String,
+    /// Whose log it is; `None` if an earlier release noted it.
+    pub installation: Option<String>,
+    /// The lock file that says so.
+    pub path: PathBuf,
 }
+
+/// Whether a lock file is made if it is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Create {
+    Yes,
+    No,
+}
+
+/// Stands for the chain before the first event.
+const NO_CHAIN: &str = "-";
+/// Process id, sequence and chain: what earlier releases noted.
+const FORMER_WORDS_MAX: usize = 3;
 
 /// The right to send, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
     file: File,
+    /// The lock file of earlier releases, if there is one.
+    _former: Option<File>,
     noted: Option<NotedHead>,
 }
 
@@ -76,31 +102,17 @@ impl Lock {
     /// Another process has it, or the file cannot be used.
     pub fn acquire(state: &Path) -> Result<Self, LockError> {
         let path = beside(state);
-        let io = |cause| LockError::Io { path: path.clone(), cause };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
-        let text = read(&file).map_err(io)?;
-        match lock_patiently(&file) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = text.split_whitespace().next().map(|pid| format!(" (pid {pid})"));
-                return Err(LockError::Held(holder.unwrap_or_default()));
-            }
-            Err(TryLockError::Error(cause)) => return Err(io(cause)),
-        }
-        let mut lock = Self { path: path.clone(), file, noted: None };
+        let (file, text) = locked(&path, Create::Yes)?;
+        let former_path = former_beside(state);
+        let former = former_path.as_ref().map(|path| locked(path, Create::No)).transpose()?;
+        let former_note = former.as_ref().zip(former_path).and_then(|((_, text), path)| parse(text, &path));
+        let noted = parse(&text, &path).or(former_note);
+        let mut lock = Self { path: path.clone(), file, _former: former.map(|(file, _)| file), noted };
         if lock.is_still_held().is_err() {
             // The file was replaced between open and lock: another process may have locked the new one.
             return Err(LockError::Held(String::new()));
         }
-        lock.noted = parse(&read_again(&path).map_err(io)?);
-        lock.write().map_err(io)?;
+        lock.write(text.is_empty()).map_err(|cause| LockError::Io { path, cause })?;
         Ok(lock)
     }
 
@@ -130,34 +142,49 @@ impl Lock {
     /// The state cannot be read, or the file written.
     pub fn note(&mut self, connection: &Connection) -> Result<(), String> {
         let Head { sequence, chain, .. } = log::head_of(connection).map_err(|error| error.to_string())?;
-        if self.noted.as_ref().is_some_and(|noted| noted.sequence == sequence) {
+        let is_ours = |noted: &NotedHead| noted.sequence == sequence && noted.installation.is_some();
+        if self.noted.as_ref().is_some_and(is_ours) {
             return Ok(());
         }
-        self.noted = Some(NotedHead { sequence, chain });
-        self.write().map_err(|error| format!("the lock file cannot be written: {error}"))
+        let installation = log::installation_id(connection).map_err(|error| error.to_string())?;
+        let is_longer = self.noted.as_ref().is_none_or(|noted| noted.installation.is_none());
+        self.noted = Some(NotedHead { sequence, chain, installation: Some(installation), path: self.path.clone() });
+        self.write(is_longer).map_err(|error| format!("the lock file cannot be written: {error}"))
     }
 
-    /// Writes one line of constant length, so that a single write replaces the old one.
-    fn write(&mut self) -> std::io::Result<()> {
-        self.file.write_all_at(line(self.noted.as_ref()).as_bytes(), 0)
+    /// Writes one line of constant length, so that a single write replaces the old one. Synced where the file is new or grows.
+    fn write(&mut self, is_longer: bool) -> std::io::Result<()> {
+        self.file.write_all_at(line(self.noted.as_ref()).as_bytes(), 0)?;
+        if is_longer {
+            self.file.sync_all()?;
+            if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                File::open(folder)?.sync_all()?;
+            }
+        }
+        Ok(())
     }
 }
 
 /// The noted head, for a command that writes beside a running sender.
 #[must_use]
 pub fn noted_beside(state: &Path) -> Option<NotedHead> {
-    parse(&read_again(&beside(state)).ok()?)
+    let noted = |path: PathBuf| parse(&read_again(&path).ok()?, &path);
+    noted(beside(state)).or_else(|| noted(former_beside(state)?))
 }
 
 /// Notes the head for a command that writes beside a running sender, whose own note may come in between.
 pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()> {
     let head = log::head_of(connection)?;
-    let Ok(file) = OpenOptions::new().read(true).write(true).open(beside(state)) else { return Ok(()) };
+    let path = beside(state);
+    let Ok(file) = open(&path, Create::No) else { return Ok(()) };
     let Ok(text) = read(&file) else { return Ok(()) };
-    if let Some(noted) = parse(&text).filter(|noted| noted.sequence < head.sequence) {
+    if let Some(noted) = parse(&text, &path).filter(|noted| noted.sequence < head.sequence) {
         let pid = text.split_whitespace().next().unwrap_or_default();
-        let noted =
-            NotedHead { sequence: head.sequence, chain: if head.chain.is_empty() { noted.chain } else { head.chain } };
+        let noted = NotedHead {
+            sequence: head.sequence,
+            chain: if head.chain.is_empty() { noted.chain } else { head.chain },
+            ..noted
+        };
         // If it cannot be written here, the next cycle notes it.
         let _ = file.write_all_at(line_of(pid, Some(&noted)).as_bytes(), 0);
     }
@@ -175,8 +202,62 @@ fn lock_patiently(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
+/// The state's file as it is really called: two names of one state have one lock.
+fn real(state: &Path) -> PathBuf {
+    if let Ok(real) = state.canonicalize() {
+        return real;
+    }
+    let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), state.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => state.to_owned(),
+    }
+}
+
 fn beside(state: &Path) -> PathBuf {
-    state.with_extension("lock")
+    let mut name = real(state).into_os_string();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// The lock file of earlier releases, if it is there: it names no installation, else it is the lock of another state.
+fn former_beside(state: &Path) -> Option<PathBuf> {
+    let path = real(state).with_extension("lock");
+    let text = read_again(&path).ok().filter(|_| path != beside(state))?;
+    (text.split_whitespace().count() <= FORMER_WORDS_MAX).then_some(path)
+}
+
+/// Opens a lock file: a regular file and no link, without waiting.
+fn open(path: &Path, create: Create) -> std::io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create == Create::Yes)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Opens a lock file and locks it; answers what it says.
+fn locked(path: &Path, create: Create) -> Result<(File, String), LockError> {
+    let io = |cause| LockError::Io { path: path.to_owned(), cause };
+    let file = open(path, create).map_err(io)?;
+    let text = read(&file).map_err(io)?;
+    match lock_patiently(&file) {
+        // Read again: whoever held it may have written since.
+        Ok(()) => Ok((file, read_again(path).map_err(io)?)),
+        Err(TryLockError::WouldBlock) => {
+            let holder = text.split_whitespace().next().map(|pid| format!(" (pid {pid})"));
+            Err(LockError::Held(holder.unwrap_or_default()))
+        }
+        Err(TryLockError::Error(cause)) => Err(io(cause)),
+    }
 }
 
 fn read(file: &File) -> std::io::Result<String> {
@@ -190,10 +271,11 @@ fn read_again(path: &Path) -> std::io::Result<String> {
     read(&File::open(path)?)
 }
 
-fn parse(text: &str) -> Option<NotedHead> {
+fn parse(text: &str, path: &Path) -> Option<NotedHead> {
     let mut words = text.split_whitespace().skip(1);
     let sequence = words.next()?.parse().ok()?;
-    Some(NotedHead { sequence, chain: words.next().unwrap_or_default().to_owned() })
+    let chain = words.next().filter(|chain| *chain != NO_CHAIN).unwrap_or_default().to_owned();
+    Some(NotedHead { sequence, chain, installation: words.next().map(str::to_owned), path: path.to_owned() })
 }
 
 fn line(noted: Option<&NotedHead>) -> String {
@@ -202,7 +284,11 @@ fn line(noted: Option<&NotedHead>) -> String {
 
 fn line_of(pid: &str, noted: Option<&NotedHead>) -> String {
     match noted {
-        Some(NotedHead { sequence, chain }) => format!("{pid:<10} {sequence:<20} {chain:<64}\n"),
-        None => format!("{pid:<96}\n"),
+        Some(NotedHead { sequence, chain, installation, .. }) => {
+            let installation = installation.as_deref().unwrap_or_default();
+            let chain = if chain.is_empty() { NO_CHAIN } else { chain };
+            format!("{pid:<10} {sequence:<20} {chain:<64} {installation:<24} {REIGN:<10}\n")
+        }
+        None => format!("{pid:<132}\n"),
     }
 }

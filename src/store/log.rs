@@ -1,6 +1,6 @@
 //! The audit log in the state, and each sink's position in it.
 
-use crate::event::{Draft, Head, Installation, SealKey, Sealed, seal};
+use crate::event::{Draft, Head, Installation, SealKey, Sealed, chain_of, seal};
 use crate::model::{DirectoryId, Duration, Moment, ScimId, folded};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -32,6 +32,11 @@ pub fn head_of(connection: &Connection) -> rusqlite::Result<Head> {
     connection
         .prepare_cached("SELECT sequence, chain, timestamp FROM head")?
         .query_row([], |row| Ok(Head { sequence: row.get(0)?, chain: row.get(1)?, timestamp: Moment(row.get(2)?) }))
+}
+
+/// Whose log it is.
+pub(super) fn installation_id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.prepare_cached("SELECT installation_id FROM installation")?.query_row([], |row| row.get(0))
 }
 
 /// Seals events behind the head. Reads the head inside the transaction, because two processes may seal.
@@ -148,8 +153,25 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
         )
         .optional()?;
     let last = first_kept.map_or(shipped, |first_kept| shipped.min(first_kept - 1));
-    transaction.execute("DELETE FROM events WHERE sequence <= ?1", [last])?;
-    Ok(())
+    let pruned: Option<(i64, String)> = transaction
+        .query_row(
+            "SELECT sequence, line FROM events WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1",
+            [last],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let Some((sequence, line)) = pruned else { return Ok(()) };
+    transaction.execute("DELETE FROM events WHERE sequence <= ?1", [sequence])?;
+    let chain = chain_of(&line).unwrap_or_default();
+    transaction.execute("UPDATE pruned SET sequence = ?1, chain = ?2", (sequence, chain)).map(|_| ())
+}
+
+/// Up to which event the log was pruned, and its chain (empty if it is not known); `None` if that is not noted.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn pruned(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
+    connection.query_row("SELECT sequence, chain FROM pruned", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 /// One event's line, if it has not been pruned.

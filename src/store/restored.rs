@@ -3,9 +3,12 @@
 
 use super::lock::NotedHead;
 use super::{StateError, log};
-use crate::event::{Draft, EventType, Source, chain_of};
+use crate::event::{Draft, EventType, SEQUENCE_END, Source, chain_of};
 use crate::model::Moment;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// A log that went on for longer than this since the backup was made is not believed: that is years of changes.
+const BEYOND_HEAD_MAX: i64 = 10_000_000;
 
 /// Detects a restored state and marks it. Every command that writes calls this first, because its own event would hide
 /// the gap. `first` says what a missing note means. Returns a sentence about the restoration, if there was one.
@@ -16,12 +19,12 @@ pub fn continue_log(
     now: Moment,
 ) -> Result<Option<String>, StateError> {
     let head = log::head_of(connection)?;
+    if let Some(noted) = noted {
+        is_credible(connection, noted)?;
+    }
     let what = match noted {
         Some(noted) if noted.sequence > head.sequence => {
             format!("the state ends at event {}, but its log ends at event {}", head.sequence, noted.sequence)
-        }
-        Some(noted) if was_another(connection, noted)? => {
-            format!("event {} in the state differs from the one in its log", noted.sequence)
         }
         None if head.sequence > 0 && without_note == WithoutNote::IsRestored => {
             format!("the state ends at event {}, but no lock file beside it says where its log ends", head.sequence)
@@ -50,17 +53,45 @@ pub enum WithoutNote {
     IsUnknown,
 }
 
-/// Whether the state's event of that number has another chain than the noted one.
-fn was_another(connection: &Connection, noted: &NotedHead) -> rusqlite::Result<bool> {
+/// Whether a note can be believed: it names this installation, no log grows so far in so short a time, and the state's event of that
+/// number, if there is one, has its chain. A note that a release of before wrote names nobody.
+fn is_credible(connection: &Connection, noted: &NotedHead) -> Result<(), StateError> {
+    let no = |why: String| Err(StateError::LockNote { path: noted.path.clone(), why });
+    let installation: String =
+        connection.query_row("SELECT installation_id FROM installation", [], |row| row.get(0))?;
+    if noted.installation.as_ref().is_some_and(|named| *named != installation) {
+        return no("it belongs to another installation".to_owned());
+    }
+    let head = log::head_of(connection)?;
+    if !is_within_reach(noted, head.sequence) {
+        return no(format!(
+            "it says that the log ends at event {}, the state ends at event {}",
+            noted.sequence, head.sequence
+        ));
+    }
     let line = log::event_line(connection, noted.sequence)?;
     let chain = line.as_deref().and_then(chain_of);
-    Ok(!noted.chain.is_empty() && chain.is_some_and(|chain| chain != noted.chain))
+    if !noted.chain.is_empty() && chain.is_some_and(|chain| chain != noted.chain) {
+        return no(format!("event {} in the state differs from the one in its log", noted.sequence));
+    }
+    Ok(())
 }
 
-/// Continues the log after the noted head, if that is further on.
-pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&NotedHead>) -> rusqlite::Result<()> {
+fn is_within_reach(noted: &NotedHead, head: i64) -> bool {
+    (0..SEQUENCE_END).contains(&noted.sequence) && noted.sequence <= head.saturating_add(BEYOND_HEAD_MAX)
+}
+
+/// Continues the log after the noted head, if that is further on. A new state takes over the log of whichever was here before.
+///
+/// # Errors
+/// The note cannot be true, or the state cannot be written.
+pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&NotedHead>) -> Result<(), StateError> {
     let head = log::head_of(transaction)?;
-    let Some(NotedHead { sequence, chain }) = noted.filter(|noted| noted.sequence > head.sequence) else {
+    if let Some(noted) = noted.filter(|noted| !is_within_reach(noted, head.sequence)) {
+        let why = format!("it says that the log ends at event {}", noted.sequence);
+        return Err(StateError::LockNote { path: noted.path.clone(), why });
+    }
+    let Some(NotedHead { sequence, chain, .. }) = noted.filter(|noted| noted.sequence > head.sequence) else {
         return Ok(());
     };
     transaction.execute("UPDATE head SET sequence = ?1, chain = ?2", (sequence, chain))?;

@@ -4,7 +4,7 @@ use super::database::{BUSY_TIMEOUT, OPEN_FLAGS, check_rights, connect, prepare};
 use super::error::StateError;
 use super::log;
 use super::schema::{APPLICATION_ID, MIGRATIONS, schema};
-use crate::event::{Draft, EventType, Source};
+use crate::event::{Draft, EventType, SealKey, Source};
 use crate::model::{Moment, hex};
 use rusqlite::Connection;
 use std::fs::OpenOptions;
@@ -15,17 +15,20 @@ use std::path::{Path, PathBuf};
 const FIRST_EXACT: i32 = 9;
 
 /// Upgrades an older state to this release's schema, in one transaction, after a backup beside it. Only the process
-/// that may send calls it. `None` if there was nothing to do.
+/// that may send calls it; what it says is sealed with `key`. `None` if there was nothing to do.
 ///
 /// # Errors
 /// The state cannot be read or written, or is not ours; it is then unchanged.
-pub fn upgrade(path: &Path, now: Moment) -> Result<Option<Upgraded>, StateError> {
+pub fn upgrade(path: &Path, now: Moment, key: Option<&SealKey>) -> Result<Option<Upgraded>, StateError> {
     check_rights(path)?;
     let mut connection = connect(path)?;
     let found = schema(&connection, path)?;
     let missing = MIGRATIONS.get(usize::try_from(found).unwrap_or(0)..).unwrap_or_default();
     if missing.is_empty() {
         return Ok(None);
+    }
+    if let Some(key) = key {
+        log::seal_with(&connection, key)?;
     }
     let mut copy = path.as_os_str().to_owned();
     copy.push(format!(".schema-{found}-{}", now.0));

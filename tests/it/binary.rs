@@ -155,7 +155,7 @@ fn files_are_closed_and_a_rehearsal_touches_nothing_real() {
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     for file in [
         "state.db",
-        "state.lock",
+        "state.db.lock",
         "events.ndjson",
         "sandbox/rhombus-sync.db",
         "sandbox/events.ndjson",

@@ -247,7 +247,7 @@ fn a_lock_file_that_was_removed_ends_whoever_held_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let write = || runtime.block_on(journal.write(|_| Ok(())));
     assert!(write().is_ok());
-    std::fs::remove_file(run.path("state.lock")).expect("removed");
+    std::fs::remove_file(run.path("state.db.lock")).expect("removed");
     let _second = rhombus_sync::store::Lock::acquire(&state).expect("another process may have it now");
     let error = write().expect_err("nothing is written any more");
     assert!(error.to_string().contains("was removed or replaced"), "{error}");

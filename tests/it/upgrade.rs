@@ -41,7 +41,7 @@ fn go_on() -> InProcess {
     state.execute_batch(STATE).expect("the state of the fixture");
     drop(state);
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closed");
-    assert!(store::upgrade(&path, Moment(1)).expect("it is upgraded").is_some(), "after a copy beside it");
+    assert!(store::upgrade(&path, Moment(1), None).expect("it is upgraded").is_some(), "after a copy beside it");
     let state = store::open(&path, Access::Read).expect("the state opens");
     let head = store::head_of(&state).expect("a head");
     run.clock.store(head.timestamp.0 + 1_000, Ordering::SeqCst);

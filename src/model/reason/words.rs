@@ -13,7 +13,7 @@ worded! {
         NoUsername = "no_username", "the record has no username";
         UsernameType = "username_type", "username is not a string";
         LongUsername = "long_username", "username is longer than 254 bytes";
-        UsernameCharacters = "username_characters", "username has a space or a control character";
+        UsernameCharacters = "username_characters", "username has a space, a control character or an invisible one";
         UsernameFormat = "username_format", "username is not an e-mail address";
         FirstnameType = "firstname_type", "firstname is not a string";
         Firstname = "firstname", "firstname is longer than 1024 bytes or has a control character";

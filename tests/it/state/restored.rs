@@ -56,7 +56,7 @@ fn a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
         }
         std::fs::copy(&backup, run.path("state.db")).expect("put back");
         if lost_lock {
-            std::fs::remove_file(run.path("state.lock")).expect("another machine");
+            std::fs::remove_file(run.path("state.db.lock")).expect("another machine");
         }
         // 1 leaves now.
         users.remove(1);
