@@ -5,7 +5,6 @@ mod at_hand;
 
 use super::{Arguments, Output};
 use crate::config::TokenPlace;
-use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::http::Method;
@@ -13,7 +12,7 @@ use crate::model::{Clock, Exit};
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
 use crate::store::Access;
-use at_hand::{AtHand, Remembered, first_records};
+use at_hand::{AtHand, first_records};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -30,8 +29,12 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     }
     deployment.endpoint()?;
     let config = &deployment.config;
-    let found = if online { Some(prove(&deployment)?) } else { None };
+    let accounts_count = if online { Some(accounts_count(&deployment)?) } else { None };
     let at_hand = AtHand::of(&deployment);
+    let found = match accounts_count {
+        Some(accounts_count) => Some(prove(&deployment, accounts_count, at_hand.as_ref())?),
+        None => None,
+    };
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
         let mut document = Map::new();
@@ -44,7 +47,11 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         AtHand::members(at_hand.as_ref(), &mut document);
         return Ok(Output::done(format!("{}\n", Value::Object(document))));
     }
-    let mut text = format!("the configuration {} is good\n", arguments.config.display());
+    let verdict = match at_hand.as_ref().and_then(AtHand::failure) {
+        None => "is good",
+        Some(_) => "is valid, but a cycle would refuse the export (below)",
+    };
+    let mut text = format!("the configuration {} {verdict}\n", arguments.config.display());
     let settings = &config.settings;
     let _ = writeln!(text, "  export: {}", settings.export_path.display());
     match &at_hand {
@@ -130,17 +137,28 @@ struct Found {
     not_supported: BTreeSet<Method>,
 }
 
-fn prove(deployment: &Deployment) -> Result<Found, Failure> {
+fn accounts_count(deployment: &Deployment) -> Result<u64, Failure> {
     let target = deployment.target()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let accounts_count = runtime.block_on(crate::probe::holdings(&target))?.accounts_count;
-    let settings = &deployment.config.settings;
-    let mut export = deployment.open_export()?;
-    export.check_age(SystemClock.now(), settings.max_age, None)?;
-    export.check_age_of_memberships(SystemClock.now(), settings.max_age, None)?;
-    let Survey { read, believed, .. } = survey(settings, &mut export, &Remembered::of(deployment).spoken)?;
-    believed?;
+    Ok(runtime.block_on(crate::probe::holdings(&target))?.accounts_count)
+}
+
+/// What was found; it fails if a cycle would refuse the export.
+fn prove(deployment: &Deployment, accounts_count: u64, at_hand: Option<&AtHand>) -> Result<Found, Failure> {
+    let users_count = match at_hand {
+        // It is not there, which opening it says.
+        None => return Err(deployment.open_export().err().map_or_else(changed, Failure::from)),
+        Some(at_hand) => match at_hand.failure() {
+            Some(failure) => return Err(failure.clone()),
+            None => at_hand.users_count(),
+        },
+    };
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
-    Ok(Found { accounts_count, users_count: read.users_count, not_supported })
+    Ok(Found { accounts_count, users_count, not_supported })
+}
+
+/// The export came while it was looked for.
+fn changed() -> Failure {
+    Failure::new(Exit::Failed, "the export was not there a moment ago", Some("run it again"))
 }

@@ -50,10 +50,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         end -= 1;
     }
     let cut = &text[..end];
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
+    let harmful = |c: char| c.is_control() || is_invisible(c);
     if cut.chars().any(harmful) {
         Cow::Owned(cut.chars().map(|c| if harmful(c) { ' ' } else { c }).collect())
     } else {
@@ -69,6 +66,26 @@ pub fn trimmed(text: &str) -> &str {
         (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
         _ => text.trim(),
     }
+}
+
+/// A text without blanks and invisible letters at its ends.
+#[must_use]
+pub fn bare(text: &str) -> &str {
+    trimmed(text).trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
+/// What programs write in a CSV cell where there is nothing, and no person or group is called.
+const NULL_WORDS: [&str; 4] = ["null", "None", "nan", "<nil>"];
+
+/// Whether a CSV cell is the word for "nothing" of some program.
+#[must_use]
+pub fn is_null_word(text: &str) -> bool {
+    let text = trimmed(text);
+    (3..=5).contains(&text.len()) && NULL_WORDS.contains(&text)
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// An error and its causes, one string each.
