@@ -3,7 +3,7 @@
 
 use super::census::Census;
 use super::header::Header;
-use super::json::state_of;
+use super::value::state_of;
 use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue, bare, is_null_word, trimmed};
 use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 
 use super::members::{Entry, Found, Node};
 use super::value::{self, NameSeed, Numbers, Scalar, Value};
-use crate::model::{Column, DirectoryUser, Layout, RawState, RawValue, trimmed};
+use crate::model::{Column, DirectoryUser, Layout, RawValue};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -103,14 +103,6 @@ impl<'l, 'de> Members<'l, 'de> {
             Column::Suspended => user.suspended = value.flag(),
             Column::Groups => user.groups = value.groups(),
         }
-    }
-}
-
-/// What a word says of a user's state.
-pub(super) fn state_of(word: &str, layout: &Layout) -> RawState {
-    match trimmed(word) {
-        "" => RawState::Absent,
-        word => layout.state(word).map_or(RawState::Unknown, RawState::Said),
     }
 }
 

@@ -97,6 +97,8 @@ fn header_is_below(text: &str) -> bool {
         let mut names = line.split(',').map(|cell| cell.trim().trim_matches('"').to_lowercase());
         names.any(|name| matches!(name.as_str(), "_id" | "id" | "username" | "userprincipalname" | "primaryemail"))
     };
-    let mut lines = text.lines().take(LINES_SEEN_MAX);
+    // What Windows PowerShell writes above a header is passed over.
+    let mut lines = text.lines().skip_while(|line| line.trim().is_empty()).take(LINES_SEEN_MAX).peekable();
+    lines.next_if(|line| line.starts_with("#TYPE "));
     !lines.next().is_some_and(is_header) && lines.any(is_header)
 }

@@ -1,7 +1,6 @@
 //! A value of a JSON record, borrowed, as far as it can be of use.
 
-use super::json::state_of;
-use crate::model::{Layout, RawGroups, RawState, RawValue};
+use crate::model::{Layout, RawGroups, RawState, RawValue, trimmed};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -76,6 +75,14 @@ impl<'de> Value<'de> {
                 RawGroups::Other
             }
         }
+    }
+}
+
+/// What a word says of a user's state.
+pub(super) fn state_of(word: &str, layout: &Layout) -> RawState {
+    match trimmed(word) {
+        "" => RawState::Absent,
+        word => layout.state(word).map_or(RawState::Unknown, RawState::Said),
     }
 }
 
