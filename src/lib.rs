@@ -12,6 +12,7 @@ pub mod daemon;
 mod deployment;
 pub mod event;
 mod failure;
+pub mod files;
 pub mod folder;
 pub mod health;
 mod hints;

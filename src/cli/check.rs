@@ -6,7 +6,6 @@ mod at_hand;
 use super::{Arguments, Output};
 use crate::clock;
 use crate::config::TokenPlace;
-use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::http::Method;
@@ -14,7 +13,7 @@ use crate::model::{Clock, Exit, Moment};
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access};
-use at_hand::{AtHand, Remembered, first_records};
+use at_hand::{AtHand, first_records};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -31,21 +30,29 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     }
     deployment.endpoint()?;
     let config = &deployment.config;
-    let found = if online { Some(prove(&deployment)?) } else { None };
+    let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
     let at_hand = AtHand::of(&deployment);
+    let found = match at_rhombus {
+        Some(at_rhombus) => Some(prove(&deployment, at_rhombus, at_hand.as_ref())?),
+        None => None,
+    };
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
         let mut document = Map::new();
         document.insert("result".to_owned(), json!("done"));
         document.insert("exit".to_owned(), json!(0));
         document.insert("next_runs".to_owned(), json!(runs));
-        document.insert("accounts".to_owned(), json!(found.as_ref().map(|found| found.accounts_count)));
+        document.insert("accounts".to_owned(), json!(found.as_ref().map(|found| found.at_rhombus.accounts_count)));
         document.insert("users".to_owned(), json!(found.as_ref().map(|found| found.users_count)));
         document.insert("not_supported".to_owned(), json!(found.as_ref().map(|found| names(&found.not_supported))));
         AtHand::members(at_hand.as_ref(), &mut document);
         return Ok(Output::done(format!("{}\n", Value::Object(document))));
     }
-    let mut text = format!("the configuration {} is good\n", arguments.config.display());
+    let verdict = match at_hand.as_ref().and_then(AtHand::failure) {
+        None => "is good",
+        Some(_) => "is valid, but a cycle would refuse the export (below)",
+    };
+    let mut text = format!("the configuration {} {verdict}\n", arguments.config.display());
     let settings = &config.settings;
     let _ = writeln!(text, "  export: {}", settings.source.described());
     match &at_hand {
@@ -61,7 +68,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
-    if let Some(Found { accounts_count, users_count, not_supported, apart }) = found {
+    if let Some(Found { at_rhombus: AtRhombus { accounts_count, apart }, users_count, not_supported }) = found {
         let _ = writeln!(
             text,
             "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
@@ -130,15 +137,20 @@ fn token_text(token: &TokenPlace) -> String {
 
 /// What endpoint and export were found to hold.
 struct Found {
-    accounts_count: u64,
+    at_rhombus: AtRhombus,
     users_count: u64,
     /// What cycles met at this endpoint.
     not_supported: BTreeSet<Method>,
+}
+
+/// What the endpoint shows.
+struct AtRhombus {
+    accounts_count: u64,
     /// The clock of this machine and Rhombus's, if they do not agree.
     apart: Option<(Moment, Moment)>,
 }
 
-fn prove(deployment: &Deployment) -> Result<Found, Failure> {
+fn ask_rhombus(deployment: &Deployment) -> Result<AtRhombus, Failure> {
     let target = deployment.target()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let accounts_count = runtime.block_on(crate::probe::holdings(&target, &|_| false))?.accounts_count;
@@ -151,14 +163,26 @@ fn prove(deployment: &Deployment) -> Result<Found, Failure> {
         }
     }
     let now = SystemClock.now();
-    let apart = target.date().filter(|date| !clock::agree(now, *date));
-    let settings = &deployment.config.settings;
-    let mut export = deployment.open_export()?;
-    export.check_age(SystemClock.now(), settings.max_age, None)?;
-    export.check_age_of_memberships(SystemClock.now(), settings.max_age, None)?;
-    let Survey { read, believed, .. } = survey(settings, &mut export, &Remembered::of(deployment).spoken)?;
-    believed?;
+    let apart = target.date().filter(|date| !clock::agree(now, *date)).map(|date| (now, date));
+    Ok(AtRhombus { accounts_count, apart })
+}
+
+/// What was found; it fails if a cycle would refuse the export.
+fn prove(deployment: &Deployment, at_rhombus: AtRhombus, at_hand: Option<&AtHand>) -> Result<Found, Failure> {
+    let users_count = match at_hand {
+        // It is not there, which opening it says.
+        None => return Err(deployment.open_export().err().map_or_else(changed, Failure::from)),
+        Some(at_hand) => match at_hand.failure() {
+            Some(failure) => return Err(failure.clone()),
+            None => at_hand.users_count(),
+        },
+    };
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
-    Ok(Found { accounts_count, users_count: read.users_count, not_supported, apart: apart.map(|date| (now, date)) })
+    Ok(Found { at_rhombus, users_count, not_supported })
+}
+
+/// The export came while it was looked for.
+fn changed() -> Failure {
+    Failure::new(Exit::Failed, "the export was not there a moment ago", Some("run it again"))
 }

@@ -24,7 +24,9 @@ pub fn believable(
         return Err(export.refuse("it contains no users", "check the export job; nothing was sent"));
     }
     let silent = silent(settings, &read.spoken, before);
-    if let Some((column, _)) = silent.iter().find(|(_, share)| *share == Share::Most) {
+    // If nothing in it can be used, that says more than which column is silent.
+    if let (Some((column, _)), 1..) = (silent.iter().find(|(_, share)| *share == Share::Most), usability.usable_count())
+    {
         return Err(went_silent(export, *column));
     }
     let doubts: Vec<_> = [without_use(read, usability), without_states(settings, read), without_groups(settings, read)]

@@ -41,7 +41,7 @@ pub use reason::{
     UsernameConflict,
 };
 pub use response::Response;
-pub use text::{chain, clean, hex, is_invisible, short_digest, trimmed};
+pub use text::{bare, chain, clean, hex, is_invisible, is_null_word, short_digest, trimmed};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
     DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, ScopeVersionId,
@@ -113,21 +113,29 @@ impl UserName {
     /// # Errors
     /// Why it is not a valid username.
     pub fn parse(text: &str) -> Result<Self, RecordFault> {
+        Self::check(text).map(|()| Self(text.into()))
+    }
+
+    /// Whether a text is a username.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn check(text: &str) -> Result<(), RecordFault> {
         if text.len() > USER_NAME_BYTES_MAX {
             return Err(RecordFault::LongUsername);
         }
         let unfit = match text.is_ascii() {
-            true => text.bytes().any(|byte| byte <= b' ' || byte == 0x7f),
+            true => text.bytes().fold(false, |unfit, byte| unfit | (byte <= b' ') | (byte == 0x7f)),
             false => text.chars().any(|c| c.is_whitespace() || c.is_control() || is_invisible(c)),
         };
         if unfit {
             return Err(RecordFault::UsernameCharacters);
         }
-        match text.split_once('@') {
-            Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => {
-                Ok(Self(text.into()))
-            }
-            Some(_) | None => Err(RecordFault::UsernameFormat),
+        let signs = text.bytes().filter(|byte| *byte == b'@').count();
+        if signs == 1 && !text.starts_with('@') && !text.ends_with('@') {
+            Ok(())
+        } else {
+            Err(RecordFault::UsernameFormat)
         }
     }
 
@@ -171,7 +179,8 @@ impl fmt::Display for UserName {
 /// Whether a text contains a control character (C0, DEL, C1).
 #[must_use]
 pub fn has_control(text: &str) -> bool {
-    text.bytes().any(|byte| byte < b' ' || byte == 0x7f) || (!text.is_ascii() && text.chars().any(char::is_control))
+    text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == 0x7f))
+        || (!text.is_ascii() && text.chars().any(char::is_control))
 }
 
 /// Folds text that may not be a valid username, for protected names and the claims of unusable records.

@@ -79,6 +79,22 @@ pub fn trimmed(text: &str) -> &str {
     }
 }
 
+/// A text without blanks and invisible letters at its ends.
+#[must_use]
+pub fn bare(text: &str) -> &str {
+    trimmed(text).trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
+/// What programs write in a CSV cell where there is nothing, and no person or group is called.
+const NULL_WORDS: [&str; 4] = ["null", "None", "nan", "<nil>"];
+
+/// Whether a CSV cell is the word for "nothing" of some program.
+#[must_use]
+pub fn is_null_word(text: &str) -> bool {
+    let text = trimmed(text);
+    (3..=5).contains(&text.len()) && NULL_WORDS.contains(&text)
+}
+
 /// An error and its causes, one string each.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> Vec<String> {

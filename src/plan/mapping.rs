@@ -2,7 +2,8 @@
 
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawGroups,
-    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, folded, has_control, trimmed,
+    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, bare, folded, has_control, is_null_word,
+    trimmed,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -54,6 +55,13 @@ impl Scope {
     #[must_use]
     pub fn names(&self, group: &str) -> bool {
         self.groups.contains(group)
+    }
+
+    /// Whether an element of a list is one of the groups but for letter case and invisible letters, or several of them in one.
+    fn is_meant_by(&self, element: &str) -> bool {
+        let is = |part: &str| self.groups.iter().any(|name| !name.is_empty() && part.eq_ignore_ascii_case(name));
+        self.groups.iter().any(|name| contains_in_any_case(element, name))
+            && element.split([';', ',', '|', '\n']).any(|part| is(bare(part)))
     }
 
     /// Whether a text contains the name of one of the groups, or a part of it is one but for letter case, whatever stands
@@ -180,7 +188,7 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
     let id = id.map_err(reject)?;
     let user_name = match &user.username {
         RawValue::Text(text) => {
-            UserName::parse(text).map_err(reject)?;
+            UserName::check(text).map_err(reject)?;
             text.as_ref()
         }
         RawValue::Absent | RawValue::Null => return Err(reject(RecordFault::NoUsername)),
@@ -283,9 +291,9 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
     let understood = match groups {
         RawGroups::Cell(text, _) => {
             let text = trimmed(text);
-            !text.starts_with(['[', '{']) && !is_type_name(text) && !scope.is_hinted_at(text)
+            !text.starts_with(['[', '{']) && !is_type_name(text) && !is_null_word(text) && !scope.is_hinted_at(text)
         }
-        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(trimmed(name))),
+        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(trimmed(name)) || scope.is_meant_by(name)),
         RawGroups::Joined(_, proof) => return Ok(Membership::Unlisted(*proof)),
         RawGroups::Absent | RawGroups::Contradicted | RawGroups::Other => true,
     };

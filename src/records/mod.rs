@@ -107,9 +107,9 @@ impl Window {
         Ok(std::mem::replace(&mut self.buffer, block))
     }
 
-    /// Skips a byte order mark at the start of the stream.
+    /// Skips a byte order mark at the start of the stream; some programs write two.
     pub fn skip_byte_order_mark(&mut self) {
-        if self.buffer[self.start..self.end].starts_with(b"\xef\xbb\xbf") {
+        while self.buffer[self.start..self.end].starts_with(b"\xef\xbb\xbf") {
             self.consume(3);
         }
     }

@@ -2,10 +2,11 @@
 
 use crate::model::{Column, ColumnName, DirectoryUser, Layout, RawGroups, RawState, RawValue, UserState, clean};
 use crate::plan::mapping::{Requested, Scope, map_record};
-use std::fmt::Write;
 
 /// A longer value is cut.
 const VALUE_CHARS_MAX: usize = 60;
+/// A longer line is cut: terminals have 80 columns at least.
+const LINE_CHARS_MAX: usize = 80;
 
 /// One record: what it asks for, then each of our columns with the export's name for it and the value.
 #[must_use]
@@ -25,9 +26,19 @@ pub fn record_lines(number: usize, user: &DirectoryUser<'_>, layout: &Layout, sc
             ColumnName::Theirs(name) => format!(" (`{}`)", clean(name)),
             ColumnName::Nothing => continue,
         };
-        let _ = writeln!(text, "  {}{name}: {}", column.key(), value(column, user));
+        let line = format!("  {}{name}: {}", column.key(), value(column, user));
+        text.push_str(&cut(&line, LINE_CHARS_MAX - 1));
+        text.push('\n');
     }
     text
+}
+
+/// At most so many letters, and a sign where there were more.
+fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) if text[end..].chars().nth(1).is_some() => format!("{}…", &text[..end]),
+        Some(_) | None => text.to_owned(),
+    }
 }
 
 fn value(column: Column, user: &DirectoryUser<'_>) -> String {
@@ -93,19 +104,23 @@ mod tests {
         let user = DirectoryUser {
             id: RawValue::Text("7".into()),
             username: RawValue::Text("ann\u{1b}[31m@x.example".into()),
+            firstname: RawValue::Text("y".repeat(60).into()),
             lastname: RawValue::Text("x".repeat(70).into()),
             state: RawState::Said(UserState::Suspended),
             suspended: RawValue::Flag(false),
-            groups: RawGroups::Cell("R; Staff".into(), ';'),
+            groups: RawGroups::Cell(format!("R; Staff{}", "; Group".repeat(20)).into(), ';'),
             ..DirectoryUser::default()
         };
         let text = record_lines(1, &user, &layout, &Scope::new(&["R".to_owned()], &[]));
         let expected = format!(
             "record 1: refused: username has a space, a control character or an invisible one\n  id: \"7\"\n  \
-             username (`userPrincipalName`): \"ann [31m@x.example\"\n  firstname: none\n  lastname: \"{}\"…\n  \
-             state: SUSPENDED\n  activated: none\n  suspended: false\n  groups: \"R\", \"Staff\"\n",
-            "x".repeat(60)
+             username (`userPrincipalName`): \"ann [31m@x.example\"\n  firstname: \"{}\"\n  lastname: \"{}\"…\n  \
+             state: SUSPENDED\n  activated: none\n  suspended: false\n  groups: \"R\", \"Staff\"{}, \"Gr…\n",
+            "y".repeat(60),
+            "x".repeat(60),
+            ", \"Group\"".repeat(5)
         );
         assert_eq!(text, expected);
+        assert!(text.lines().all(|line| line.chars().count() <= LINE_CHARS_MAX), "{text}");
     }
 }

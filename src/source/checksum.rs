@@ -1,8 +1,8 @@
 //! The checksum beside an export (`directory.csv.sha256`), in the forms in which programs and shells write it.
 
 use super::utf16::Decoder;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use crate::files;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The longest checksum file that is looked at, in bytes.
@@ -30,14 +30,11 @@ pub(super) enum Checksum {
 /// # Errors
 /// It is there and cannot be read.
 pub(super) fn read(path: &Path) -> std::io::Result<Option<Checksum>> {
-    let mut bytes = Vec::new();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    file.take(CHECKSUM_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(Some(parse(&bytes)))
+    match files::read_start(path, CHECKSUM_BYTES_MAX) {
+        Ok(bytes) => Ok(Some(parse(&bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// `HEX`, `HEX  NAME`, or BSD's `SHA256 (NAME) = HEX`; UTF-8, or UTF-16 with a mark.

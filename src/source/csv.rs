@@ -3,14 +3,12 @@
 
 use super::census::Census;
 use super::header::Header;
-use super::json::state_of;
-use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue, trimmed};
+use super::value::state_of;
+use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue, bare, is_null_word, trimmed};
 use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What programs write for a missing name, and nobody is called.
-const NULL_WORDS: [&str; 4] = ["null", "None", "nan", "<nil>"];
 /// What Windows PowerShell writes above a header.
 const TYPE_LINE: &str = "#TYPE ";
 
@@ -141,7 +139,7 @@ impl<'l> Reader<'l> {
             return Ok(());
         }
         let Some(header) = &self.header else {
-            let names: Vec<_> = self.cells.iter().map(|cell| text_of(text, cell).trim().to_owned()).collect();
+            let names: Vec<_> = self.cells.iter().map(|cell| bare(&text_of(text, cell)).to_owned()).collect();
             match Header::read(&names, self.layout) {
                 Ok(header) => self.header = Some(header),
                 Err(what) => {
@@ -160,7 +158,7 @@ impl<'l> Reader<'l> {
         if header.comes_again(self.layout.rows, &cell) {
             return Err(format!("row {}: the header comes again", self.rows_count).into());
         }
-        let filled = |column| cell(column).filter(|text| !text.is_empty());
+        let filled = |column| cell(column).filter(|text| !trimmed(text).is_empty());
         let text = |column| cell(column).map_or(RawValue::Absent, RawValue::Text);
         let flag = |column| filled(column).map_or(RawValue::Absent, flag);
         let names = [cell(Column::Firstname), cell(Column::Lastname)];
@@ -192,11 +190,6 @@ impl<'l> Reader<'l> {
     }
 }
 
-fn is_null_word(name: &str) -> bool {
-    let name = trimmed(name);
-    (3..=5).contains(&name.len()) && NULL_WORDS.contains(&name)
-}
-
 fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {
     let raw = &text[cell.range.clone()];
     if cell.doubled_quotes { Cow::Owned(raw.replace("\"\"", "\"")) } else { Cow::Borrowed(raw) }
@@ -204,6 +197,7 @@ fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {
 
 /// A cell that says yes or no, in one of the ways in which programs write that.
 fn flag(cell: Cow<'_, str>) -> RawValue<'_> {
+    let cell = trimmed(&cell);
     let is = |words: [&str; 3]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
     if is(["false", "0", "no"]) {
         RawValue::Flag(false)

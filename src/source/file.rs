@@ -6,10 +6,11 @@ use super::checksum::{self, Checksum};
 use super::members::Node;
 use super::memberships::Memberships;
 use super::{ExportRead, SourceError, TakeUser};
+use crate::files;
 use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration as StdDuration, Instant};
@@ -59,7 +60,13 @@ impl Export {
             let wanted = match checksum::read(&beside) {
                 Ok(Some(wanted)) => wanted,
                 Ok(None) => return Ok(export),
-                Err(cause) => return Err(SourceError::Unreadable { path: beside.display().to_string(), cause }),
+                Err(cause) => {
+                    let name = beside.file_name().unwrap_or_default().display();
+                    return Err(export.refuse(
+                        format!("its checksum {name} cannot be read: {cause}"),
+                        "let the service's user read it, or remove it; nothing was sent",
+                    ));
+                }
             };
             let doubt = match wanted {
                 Checksum::Sha256(wanted) if export.sha256()? == wanted => {
@@ -86,11 +93,7 @@ impl Export {
 
     fn open_once(path: &Path, layout: &Layout, stop: &CancellationToken) -> Result<Self, SourceError> {
         let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
-        // Asked before it is opened: opening a pipe would wait for a writer.
-        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(unreadable(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file")));
-        }
-        let file = File::open(path).map_err(unreadable)?;
+        let file = files::open(path).map_err(unreadable)?;
         let opened = file.metadata().map_err(unreadable)?;
         let written_at = written_at(opened.mtime(), opened.mtime_nsec());
         let export = Self {

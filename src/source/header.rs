@@ -2,7 +2,7 @@
 
 use super::seen::listed;
 use super::status::is_status;
-use crate::model::{Column, ColumnName, Layout, Rows, trimmed};
+use crate::model::{Column, ColumnName, Layout, Rows, bare};
 use std::borrow::Cow;
 
 /// Where our columns stand.
@@ -64,7 +64,7 @@ impl Header {
             return again(Column::Groups) && (again(Column::Id) || again(Column::Username));
         }
         let Some(id) = cell(Column::Id) else { return false };
-        let id = trimmed(&id);
+        let id = bare(&id);
         if self.lengths & bit(id.len()) == 0 {
             return false;
         }
@@ -72,7 +72,7 @@ impl Header {
             return true;
         }
         let is_name = |text: &str| self.names.iter().any(|name| !name.is_empty() && same(name, text));
-        is_name(id) && cell(Column::Username).is_some_and(|username| is_name(username.trim()))
+        is_name(id) && cell(Column::Username).is_some_and(|username| is_name(bare(&username)))
     }
 }
 

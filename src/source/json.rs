@@ -1,7 +1,8 @@
 //! One JSON record, borrowed: members of ours are kept with whatever type they have, others are passed over.
 
 use super::members::{Entry, Found, Node};
-use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue};
+use super::value::{self, NameSeed, Numbers, Scalar, Value};
+use crate::model::{Column, DirectoryUser, Layout, RawValue};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -54,6 +55,28 @@ impl<'l, 'de> Members<'l, 'de> {
         Self { layout, user: DirectoryUser::default(), places: [u8::MAX; Column::COUNT], status: None }
     }
 
+    /// Where the value of a member goes that stands for one of ours and may only be plain; nowhere if another place for the
+    /// same came before.
+    fn slot(&mut self, entry: &Entry) -> Option<(&mut RawValue<'de>, Numbers)> {
+        let &[(column, place)] = entry.columns.as_slice() else { return None };
+        if entry.inner.is_some() || place >= self.places[column as usize] {
+            return None;
+        }
+        let user = &mut self.user;
+        let found = match column {
+            Column::Id => (&mut user.id, Numbers::Digits),
+            Column::Username => (&mut user.username, Numbers::Other),
+            Column::Email => (&mut user.email, Numbers::Other),
+            Column::Firstname => (&mut user.firstname, Numbers::Other),
+            Column::Lastname => (&mut user.lastname, Numbers::Other),
+            Column::Activated => (&mut user.activated, Numbers::Flags),
+            Column::Suspended => (&mut user.suspended, Numbers::Flags),
+            Column::State | Column::Groups => return None,
+        };
+        self.places[column as usize] = place;
+        Some(found)
+    }
+
     fn take(&mut self, entry: &Entry, value: Value<'de>) {
         let [rest @ .., last] = entry.columns.as_slice() else { return };
         for (column, place) in rest {
@@ -80,87 +103,6 @@ impl<'l, 'de> Members<'l, 'de> {
             Column::Suspended => user.suspended = value.flag(),
             Column::Groups => user.groups = value.groups(),
         }
-    }
-}
-
-/// A JSON value as far as it can be of use.
-#[derive(Clone)]
-enum Value<'de> {
-    Null,
-    Text(Cow<'de, str>),
-    Flag(bool),
-    Unsigned(u64),
-    Signed(i64),
-    Float(f64),
-    /// A list of names, or of objects with a `name`.
-    Names(Vec<Cow<'de, str>>),
-    Other,
-}
-
-impl<'de> Value<'de> {
-    fn text(self) -> RawValue<'de> {
-        match self {
-            Self::Null => RawValue::Null,
-            Self::Text(text) => RawValue::Text(text),
-            Self::Flag(flag) => RawValue::Flag(flag),
-            Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) | Self::Names(_) | Self::Other => RawValue::Other,
-        }
-    }
-
-    /// An integer is its digits.
-    fn id(self) -> RawValue<'de> {
-        match self {
-            Self::Unsigned(number) => RawValue::Text(number.to_string().into()),
-            Self::Signed(number) => RawValue::Text(number.to_string().into()),
-            Self::Null | Self::Text(_) | Self::Flag(_) | Self::Float(_) | Self::Names(_) | Self::Other => self.text(),
-        }
-    }
-
-    fn flag(self) -> RawValue<'de> {
-        match self {
-            Self::Unsigned(number @ (0 | 1)) => RawValue::Flag(number == 1),
-            Self::Null
-            | Self::Text(_)
-            | Self::Flag(_)
-            | Self::Unsigned(_)
-            | Self::Signed(_)
-            | Self::Float(_)
-            | Self::Names(_)
-            | Self::Other => self.text(),
-        }
-    }
-
-    fn state(self, layout: &Layout) -> RawState {
-        let word: Cow<'_, str> = match &self {
-            Self::Null => return RawState::Absent,
-            Self::Text(word) => (&**word).into(),
-            Self::Flag(flag) if layout.state_is_mapped() => flag.to_string().into(),
-            Self::Unsigned(number) if layout.state_is_mapped() => number.to_string().into(),
-            Self::Signed(number) if layout.state_is_mapped() => number.to_string().into(),
-            Self::Float(number) if layout.state_is_mapped() => number.to_string().into(),
-            Self::Flag(_) | Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) | Self::Names(_) | Self::Other => {
-                return RawState::Other;
-            }
-        };
-        state_of(&word, layout)
-    }
-
-    fn groups(self) -> RawGroups<'de> {
-        match self {
-            Self::Null => RawGroups::Absent,
-            Self::Names(names) => RawGroups::Listed(names),
-            Self::Text(_) | Self::Flag(_) | Self::Unsigned(_) | Self::Signed(_) | Self::Float(_) | Self::Other => {
-                RawGroups::Other
-            }
-        }
-    }
-}
-
-/// What a word says of a user's state.
-pub(super) fn state_of(word: &str, layout: &Layout) -> RawState {
-    match word {
-        "" => RawState::Absent,
-        word => layout.state(word).map_or(RawState::Unknown, RawState::Said),
     }
 }
 
@@ -196,8 +138,12 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
                     }
                     seen |= 1 << at;
                     let entry = self.node.at(at);
-                    let value = map.next_value_seed(ValueSeed { entry, found: self.found })?;
-                    self.found.take(entry, value);
+                    if let Some((slot, numbers)) = self.found.slot(entry) {
+                        *slot = map.next_value_seed(Scalar { numbers })?;
+                    } else {
+                        let value = map.next_value_seed(ValueSeed { entry, found: self.found })?;
+                        self.found.take(entry, value);
+                    }
                 }
                 Member::Status(name) => {
                     self.found.status.get_or_insert(name);
@@ -259,33 +205,6 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_, '_, 'de> {
     }
 }
 
-/// The values that are the same wherever they stand.
-macro_rules! plain_values {
-    () => {
-        fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-            Ok(Value::Text(Cow::Borrowed(text)))
-        }
-        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(Value::Text(Cow::Owned(text.to_owned())))
-        }
-        fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
-            Ok(Value::Flag(flag))
-        }
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            Ok(Value::Null)
-        }
-        fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-            Ok(Value::Unsigned(number))
-        }
-        fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-            Ok(Value::Signed(number))
-        }
-        fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-            Ok(Value::Float(number))
-        }
-    };
-}
-
 impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_, 'de> {
     type Value = Value<'de>;
 
@@ -293,7 +212,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_, 'de> {
         f.write_str("a value")
     }
 
-    plain_values!();
+    value::plain_values!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         if !self.entry.columns.iter().any(|(column, _)| *column == Column::Groups) {
@@ -322,43 +241,5 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_, 'de> {
             None => while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {},
         }
         Ok(Value::Other)
-    }
-}
-
-/// A name, or an object's member `name`.
-#[derive(Clone, Copy)]
-struct NameSeed;
-
-impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Value<'de>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NameSeed {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    plain_values!();
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut name = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if !key.trim().eq_ignore_ascii_case("name") {
-                map.next_value::<IgnoredAny>()?;
-            } else if name.replace(map.next_value_seed(self)?).is_some() {
-                return Err(A::Error::custom("doubled key"));
-            }
-        }
-        Ok(name.unwrap_or(Value::Other))
     }
 }

@@ -3,13 +3,17 @@
 
 use super::outline::outline;
 use super::seen::listed;
-use super::shapes::{BEGINNINGS, ERRORS, SHAPES, Shape};
+use super::shapes::{ERRORS, SHAPES, Shape};
+use super::strange::{Strange, other_format};
 use super::utf16::Decoder;
 use crate::model::Column;
 use std::fmt::Write;
 
 /// So much of a file is looked at.
 pub(super) const LOOKED_AT_BYTES: usize = 1 << 16;
+
+/// So many of its first bytes say what kind of file it is.
+const START_BYTES: usize = 64;
 
 /// What an export was refused for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,11 +30,15 @@ pub enum Trouble {
 
 /// What the beginning of a file shows.
 pub(super) struct Sight {
+    /// As they stand in the file.
+    start: Vec<u8>,
     text: String,
     /// Columns, or members of the first record.
     pub(super) names: Vec<String>,
     /// The JSON member that holds the records, if it is not the document itself.
     wrapper: Option<String>,
+    /// The one inside another member, with dots.
+    inner: Option<String>,
     single_object: bool,
     json: bool,
     utf8: bool,
@@ -41,8 +49,16 @@ impl Sight {
         let (text, utf8) = decoded(bytes);
         let start = text.trim_start();
         let json = start.starts_with(['{', '[']);
-        let mut sight =
-            Self { names: Vec::new(), wrapper: None, single_object: false, json, utf8, text: start.to_owned() };
+        let mut sight = Self {
+            start: bytes[..bytes.len().min(START_BYTES)].to_owned(),
+            names: Vec::new(),
+            wrapper: None,
+            inner: None,
+            single_object: false,
+            json,
+            utf8,
+            text: start.to_owned(),
+        };
         if json {
             sight.look_at_json();
         } else {
@@ -68,7 +84,10 @@ impl Sight {
         };
         // A user has arrays of objects too, but not of people: an id of its own says what the object is.
         let own = self.names.iter().any(|name| matches!(folded(name).as_str(), "username" | "userprincipalname"));
-        let wrapped = found.arrays.into_iter().find(|(name, names)| !name.contains('.') && person(names));
+        let mut people = found.arrays.into_iter().filter(|(_, names)| person(names)).collect::<Vec<_>>();
+        people.sort_by_key(|(name, _)| name.contains('.'));
+        self.inner = people.first().map(|(name, _)| name.clone()).filter(|name| name.contains('.'));
+        let wrapped = people.into_iter().next().filter(|(name, _)| !name.contains('.'));
         if let (Some((name, names)), false) = (wrapped, own) {
             (self.wrapper, self.names, self.single_object) = (Some(name), names, false);
         }
@@ -86,26 +105,36 @@ impl Sight {
 
     /// What to do about it, if anything is known.
     pub(super) fn lead(&self, trouble: Trouble, read_as_wrapper: bool) -> Option<String> {
-        if let Some(what) = self.other_format() {
+        let strange = Strange { start: &self.start, text: &self.text, json: self.json, utf8: self.utf8 };
+        if let Some(what) = other_format(&strange) {
             return Some(what);
         }
         let has = |name: &str| self.names.iter().any(|known| folded(known) == name);
-        if self.single_object && ERRORS.iter().any(|name| has(name)) && !has("username") {
+        if self.json && ERRORS.iter().any(|name| has(name)) && !has("username") && !has("id") && !has("_id") {
             return Some("this looks like the answer to a failed request: fix the export job".to_owned());
         }
         if self.single_object && self.names.iter().any(|name| name.ends_with(".0")) {
             return Some("this looks like pandas: write it with `to_json(orient=\"records\")`".to_owned());
         }
-        // The first line of NDJSON is a whole object.
+        if let (Some(name), true) = (&self.inner, self.single_object) {
+            return Some(format!(
+                "the users seem to be in `{name}`: have the job write that array alone (jq '.{name}')"
+            ));
+        }
         let mut lines = self.text.trim_end().lines();
-        let over_lines = lines.next().is_some_and(|line| !line.trim_end().ends_with('}')) && lines.next().is_some();
+        if let (Some(first), Some(_), true) = (lines.next(), lines.next(), self.single_object)
+            && first.trim_end().ends_with("},")
+        {
+            return Some("a comma follows each object: write an array, or an object a line without commas".to_owned());
+        }
+        let over_lines = self.text.trim_end().contains('\n');
         if self.single_object && over_lines && trouble == Trouble::Shape && (has("_id") || has("id")) {
             let what = "this looks like one user over several lines, as `ConvertTo-Json` writes a single user; use \
                         `ConvertTo-Json -InputObject @($users)`, or set [directory] records if a member holds the array";
             return Some(what.to_owned());
         }
         let shape = SHAPES.iter().find(|shape| shape.fits(&has));
-        let wrapper = self.wrapper.as_deref().filter(|_| !read_as_wrapper);
+        let wrapper = self.wrapper.as_deref().filter(|name| !read_as_wrapper && !name.eq_ignore_ascii_case("results"));
         let mut text = String::new();
         if let Some(shape) = shape {
             let _ = write!(text, "this looks like {}", shape.name);
@@ -174,47 +203,6 @@ impl Sight {
         Some(format!(
             "is the e-mail address the username? add to the configuration:\n[directory.columns]\nusername = {name:?}"
         ))
-    }
-
-    /// What is neither JSON nor CSV with commas.
-    fn other_format(&self) -> Option<String> {
-        let start = self.text.as_bytes();
-        let begins = |mark: &[u8]| start.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
-        if let Some((_, what, how)) = BEGINNINGS.iter().find(|(mark, _, _)| begins(mark)) {
-            return Some(format!("this looks like {what}: {how}"));
-        }
-        if start.iter().take(200).filter(|byte| **byte == 0).count() > 10 {
-            return Some("this looks like UTF-16 without a byte order mark: write UTF-8".to_owned());
-        }
-        if !self.utf8 {
-            return Some(
-                "it is not UTF-8: save it as \"CSV UTF-8\" (Excel), with -Encoding utf8 (PowerShell), or under a UTF-8 locale \
-                 (LibreOffice)"
-                    .to_owned(),
-            );
-        }
-        let line = self.text.lines().next().unwrap_or_default();
-        if self.json {
-            return None;
-        }
-        if begins(b"sep=") {
-            return Some("the first line tells Excel the separator: leave it out, and use commas".to_owned());
-        }
-        if line.starts_with("---") || line.starts_with("- ") || (line.contains(": ") && !line.contains(',')) {
-            return Some("this looks like YAML: have the job write JSON or CSV".to_owned());
-        }
-        let (commas, semicolons, tabs) =
-            (line.matches(',').count(), line.matches(';').count(), line.matches('\t').count());
-        if semicolons > commas {
-            return Some("its columns are separated by `;`: use commas".to_owned());
-        }
-        if tabs > commas {
-            return Some("its columns are separated by tabs: use commas".to_owned());
-        }
-        if line.contains(", ") && self.text.lines().nth(1).is_some_and(|line| line.contains(", ")) {
-            return Some("there are spaces after the commas: remove them, or quoted names cannot be read".to_owned());
-        }
-        None
     }
 }
 

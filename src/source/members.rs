@@ -18,6 +18,8 @@ const LENGTHS_COUNT: usize = 64;
 /// One member.
 pub(super) struct Entry {
     name: Box<str>,
+    /// Its first and last byte, which tell nearly all names of one length apart.
+    ends: [u8; 2],
     /// What it is for, and how far behind other places for the same it stands.
     pub(super) columns: Vec<(Column, u8)>,
     /// Where it is an object that holds a mapped member.
@@ -72,7 +74,7 @@ impl Node {
 
     fn entry(&mut self, name: &str) -> &mut Entry {
         let at = self.entries.iter().position(|entry| &*entry.name == name).unwrap_or_else(|| {
-            self.entries.push(Entry { name: name.into(), columns: Vec::new(), inner: None });
+            self.entries.push(Entry { name: name.into(), ends: ends(name), columns: Vec::new(), inner: None });
             self.entries.len() - 1
         });
         &mut self.entries[at]
@@ -100,23 +102,43 @@ impl Node {
     /// What a member is; whether it is called like a status is asked only where `statuses` says so.
     #[inline]
     pub(super) fn find(&self, key: &str, statuses: bool) -> Found {
-        let key = trimmed(key);
-        let mut candidates = self.by_length[place(key.len())];
+        match self.entry_named(key) {
+            Some(at) => Found::Entry(at),
+            None if !statuses && self.only_ascii && trimmed(key).len() == key.len() => Found::Unknown,
+            None => self.find_otherwise(trimmed(key), statuses),
+        }
+    }
+
+    #[inline]
+    fn entry_named(&self, key: &str) -> Option<usize> {
+        let (mut candidates, ends) = (self.by_length[place(key.len())], ends(key));
         while candidates != 0 {
             let at = candidates.trailing_zeros() as usize;
-            let name = &*self.entries[at].name;
-            if name == key || name.eq_ignore_ascii_case(key) {
-                return Found::Entry(at);
+            let entry = &self.entries[at];
+            if entry.ends == ends && (*entry.name == *key || entry.name.eq_ignore_ascii_case(key)) {
+                return Some(at);
             }
             candidates &= candidates - 1;
         }
-        if !self.only_ascii {
-            let key = key.to_lowercase();
-            if let Some(at) = self.entries.iter().position(|entry| *entry.name == *key) {
-                return Found::Entry(at);
-            }
+        None
+    }
+
+    fn find_otherwise(&self, key: &str, statuses: bool) -> Found {
+        let folded = || self.entries.iter().position(|entry| *entry.name == *key.to_lowercase());
+        match self.entry_named(key).or_else(|| if self.only_ascii { None } else { folded() }) {
+            Some(at) => Found::Entry(at),
+            None if statuses && is_status(key) => Found::Status,
+            None => Found::Unknown,
         }
-        if statuses && is_status(key) { Found::Status } else { Found::Unknown }
+    }
+}
+
+/// The first and the last byte, with ASCII letters in lower case.
+fn ends(name: &str) -> [u8; 2] {
+    match name.as_bytes() {
+        [] => [0; 2],
+        [only] => [only | 0x20; 2],
+        [first, .., last] => [first | 0x20, last | 0x20],
     }
 }
 

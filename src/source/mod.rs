@@ -19,7 +19,9 @@ mod refusal;
 mod seen;
 mod shapes;
 mod status;
+mod strange;
 mod utf16;
+mod value;
 
 pub use blocks::FileDigest;
 pub use file::Export;
@@ -115,6 +117,11 @@ impl SourceError {
         match self {
             Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => Some(
                 "set [directory] path (and members_path) to the file that the export job writes; nothing was sent"
+                    .to_owned(),
+            ),
+            Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::InvalidInput => Some(
+                "set [directory] path (and members_path) to a file that is written beside and renamed, not to a pipe or folder; \
+                 nothing was sent"
                     .to_owned(),
             ),
             Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),

@@ -32,7 +32,8 @@ const OKTA: Option<[&[&str]; 3]> = Some([
 const JUMPCLOUD_STATES: &[&str] = &["state"];
 
 /// The first one that fits is meant.
-pub(super) const SHAPES: [Shape; 20] = [
+pub(super) const SHAPES: [Shape; 21] = [
+    Shape { name: "what mongoexport writes", has: &["_id.$oid"], columns: &[(Column::Id, "_id.$oid")], ..PLAIN },
     Shape {
         name: "a user export from the Microsoft 365 admin center",
         has: &["userprincipalname", "objectid", "blockcredential"],
@@ -262,10 +263,19 @@ const BAMBOO_HR: &[(Column, &str)] = &[
 ];
 
 /// How a file begins that is neither JSON nor CSV, what it is, and how to get one that is.
-pub(super) const BEGINNINGS: [(&[u8], &str, &str); 10] = [
+pub(super) const BEGINNINGS: [(&[u8], &str, &str); 19] = [
     (b"PK\x03\x04", "a spreadsheet (xlsx) or another archive", "save it as CSV UTF-8 with commas, or unpack it"),
+    (b"PK\x05\x06", "an empty archive (zip)", "mend the job that packs it, and unpack it"),
     (b"\xd0\xcf\x11\xe0", "a spreadsheet (xls)", "save it as CSV UTF-8 with commas"),
     (b"\x1f\x8b", "compressed (gzip)", "unpack it first"),
+    (b"BZh", "compressed (bzip2)", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "unpack it first"),
+    (b"\xfd7zXZ", "compressed (xz)", "unpack it first"),
+    (b"7z\xbc\xaf", "an archive (7z)", "unpack it first"),
+    (b"SQLite format 3", "a database (SQLite)", "have the job write the table: `sqlite3 -csv -header`"),
+    (b"PAR1", "Parquet", "have the job write JSON or CSV"),
+    (b"BEGIN:VCARD", "vCards", "have the job write JSON or CSV"),
+    (b"//", "JSON or a script with remarks", "have the job write plain JSON"),
     (b"%PDF", "a PDF", "have the job write JSON or CSV"),
     (
         b"<!doctype html",

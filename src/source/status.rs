@@ -1,7 +1,7 @@
 //! Columns that are called like a status: what they say speaks against access, so none is passed over in silence.
 
 /// Such names, folded.
-const STATUSES: [&str; 13] = [
+const STATUSES: [&str; 24] = [
     "enabled",
     "accountenabled",
     "active",
@@ -15,6 +15,17 @@ const STATUSES: [&str; 13] = [
     "useraccountcontrol",
     "nsaccountlock",
     "terminationdate",
+    "isenabled",
+    "isdisabled",
+    "issuspended",
+    "isarchived",
+    "isdeleted",
+    "userstatus",
+    "workerstatus",
+    "lifecyclestate",
+    "inactive",
+    "deactivated",
+    "terminated",
 ];
 /// The longest name that is looked at, in bytes: with a remark in brackets behind it.
 const NAME_BYTES_MAX: usize = 40;
@@ -36,9 +47,16 @@ mod tests {
 
     #[test]
     fn a_status_is_known_by_its_name() {
-        for name in
-            ["enabled", "accountEnabled", "Account Status", "Block credential", "Status [READ ONLY]", "is_active"]
-        {
+        for name in [
+            "enabled",
+            "accountEnabled",
+            "Account Status",
+            "Block credential",
+            "Status [READ ONLY]",
+            "is_active",
+            "User Status",
+            "lifecycleState",
+        ] {
             assert!(is_status(name), "{name}");
         }
         for name in ["state", "activated", "account_locked", "statusMessage", "", "marital status"] {

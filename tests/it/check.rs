@@ -46,6 +46,18 @@ impl Checked {
             .expect("it runs")
     }
 
+    /// The exit code, and what a terminal of 80 columns shows, without colour.
+    fn on_a_terminal(&self, arguments: &str) -> (Option<i32>, String) {
+        let command = format!("stty cols 80; {BINARY:?} -c {:?} {arguments}", self.path("config.toml"));
+        let output = Command::new("script")
+            .args(["-q", "-e", "-c", &command, "/dev/null"])
+            .env("NO_COLOR", "1")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("script(1) runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).replace('\r', ""))
+    }
+
     #[track_caller]
     fn said(&self) -> String {
         let output = self.run(&["check"]);
@@ -102,6 +114,53 @@ fn a_file_that_would_be_refused_is_said_with_what_leads_on() {
     let file = std::fs::File::options().write(true).open(checked.path("export")).expect("it opens");
     file.set_modified(SystemTime::now() - Duration::from_secs(3 * 3_600)).expect("a time");
     checked.says(&["1 of 1 records usable", "it would be refused whole: it was written at ", "longer than 1h ago"]);
+    let said = checked.said();
+    assert!(said.contains("is valid, but a cycle would refuse the export") && !said.contains("is good"), "{said}");
+}
+
+#[test]
+fn a_checksum_or_an_export_that_is_a_pipe_is_named_and_waited_for_by_nobody() {
+    let checked = Checked::new("", "");
+    checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
+    let pipe = |name: &str| {
+        assert!(Command::new("mkfifo").arg(checked.path(name)).status().expect("it runs").success());
+    };
+    pipe("export.sha256");
+    checked.says(&["its checksum export.sha256 cannot be read: it is not a regular file"]);
+    std::fs::remove_file(checked.path("export")).expect("gone");
+    pipe("export");
+    checked.says(&["it is not a regular file", "hint: set [directory] path (and members_path) to a file"]);
+}
+
+#[test]
+fn first_records_fit_a_terminal_of_80_columns() {
+    let checked = Checked::new("[directory.columns]\nusername = \"mail\"", "\"R\"");
+    let long = "x".repeat(70);
+    let rows: String =
+        (0..9).map(|n| format!("p{n},p{n}@{long}.example,ACTIVATED,\"R;{}\"\n", "Group;".repeat(30))).collect();
+    checked.write("export", format!("_id,mail,state,groups\n{rows}"));
+    let (code, shown) = checked.on_a_terminal("check --show");
+    assert_eq!(code, Some(0), "{shown}");
+    for said in [
+        "record 1: wanted",
+        "record 5: wanted",
+        "  id: \"p0\"",
+        "  username (`mail`): \"p0@xxx",
+        "  groups: \"R\", \"Group\"",
+    ] {
+        assert!(shown.contains(said), "{said} is not in\n{shown}");
+    }
+    assert!(!shown.contains("record 6"), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    checked.write("export", format!("_id,mail,state,groups\n{rows}p,\n"));
+    let (_, shown) = checked.on_a_terminal("check --show");
+    assert!(
+        shown.contains("record 5") && shown.contains("it would be refused whole: row 11: 2 cells under 4 columns"),
+        "{shown}"
+    );
+    checked.write("export", "");
+    let (code, shown) = checked.on_a_terminal("check --show");
+    assert!(code == Some(1) && shown.contains("hint: an empty file"), "{shown}");
 }
 
 #[test]

@@ -126,13 +126,13 @@ fn names() -> Vec<String> {
 }
 
 /// A state, and plans of files under configurations.
-struct Installation {
-    folder: tempfile::TempDir,
-    connection: Connection,
+pub(crate) struct Installation {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) connection: Connection,
 }
 
 impl Installation {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let connection = crate::support::state(folder.path(), "https://x.example");
         Self { folder, connection }
@@ -140,13 +140,18 @@ impl Installation {
 
     /// What is planned, or what is said and hinted.
     fn plan(&self, file: &str, directory: &str, groups: &str) -> Result<ApprovedPlan, (String, String)> {
+        self.plan_of(&fixtures().join(file), directory, groups)
+    }
+
+    /// The same of a file anywhere.
+    pub(crate) fn plan_of(&self, file: &Path, directory: &str, groups: &str) -> Result<ApprovedPlan, (String, String)> {
         let path = self.folder.path().join("config.toml");
         let text = format!(
             "[directory]\npath = {:?}\n{directory}\n[scope]\ngroups = [{groups}]\n",
-            fixtures().join(file).display().to_string()
+            file.display().to_string()
         );
         std::fs::write(&path, &text).expect("written");
-        let settings = Config::load(&path).unwrap_or_else(|error| panic!("{file}: {error:?}\n{text}")).settings;
+        let settings = Config::load(&path).unwrap_or_else(|error| panic!("{file:?}: {error:?}\n{text}")).settings;
         let installation = store::installation(&self.connection).expect("an installation");
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
         let now = Moment(now.as_millis() as i64);

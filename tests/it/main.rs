@@ -30,6 +30,7 @@ mod scope_hold;
 mod silence;
 mod state;
 mod status;
+mod strange_exports;
 mod support;
 mod tidy;
 mod trust;

@@ -12,6 +12,7 @@ use crate::store::{self, Access};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::io::ErrorKind;
 
 /// How many records `--show` shows.
 const RECORDS_SHOWN: usize = 5;
@@ -31,14 +32,14 @@ pub(super) struct AtHand {
 
 /// What cycles remember of the last export that they read; nothing without a state.
 #[derive(Default)]
-pub(super) struct Remembered {
-    pub(super) spoken: SpokenBefore,
+struct Remembered {
+    spoken: SpokenBefore,
     written_at: Option<Moment>,
     members_written_at: Option<Moment>,
 }
 
 impl Remembered {
-    pub(super) fn of(deployment: &Deployment) -> Self {
+    fn of(deployment: &Deployment) -> Self {
         let Ok(connection) = store::open(&deployment.state_path, Access::Read) else { return Self::default() };
         let installation = store::installation(&connection).ok();
         Self {
@@ -53,7 +54,8 @@ impl AtHand {
     /// Reads it as a cycle would; `None` if there is none yet, or none on this machine.
     pub(super) fn of(deployment: &Deployment) -> Option<Self> {
         let settings = &deployment.config.settings;
-        if !settings.source.watched().first().is_some_and(|path| path.exists()) {
+        let path = settings.source.watched().into_iter().next()?;
+        if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return None;
         }
         let mut found = Self {
@@ -82,6 +84,16 @@ impl AtHand {
         export.check_age(now, settings.max_age, remembered.written_at)?;
         export.check_age_of_memberships(now, settings.max_age, remembered.members_written_at)?;
         believed.map(drop)
+    }
+
+    /// Why it would be refused whole.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// How many records it has, if it was read to its end.
+    pub(super) fn users_count(&self) -> u64 {
+        self.usability.as_ref().map_or(0, |usability| usability.usable_count() + usability.unusable_count())
     }
 
     /// For people, indented below the export's path.
@@ -146,10 +158,15 @@ pub(super) fn first_records(deployment: &Deployment) -> Result<String, Failure> 
         }
     };
     let ended = as_a_cycle_reads(&mut export, &mut show);
-    match ended {
-        Err(error) if text.is_empty() => Err(error.into()),
-        Ok(()) | Err(_) => Ok(text),
+    let Err(error) = ended else { return Ok(text) };
+    let why = why(&error, &settings.source.described());
+    let failure = Failure::from(error);
+    if text.is_empty() {
+        return Err(failure);
     }
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    let _ = writeln!(text, "it would be refused whole: {why}\nhint: {hint}");
+    Ok(text)
 }
 
 /// Which records lack a state that others have is known after a first reading only.

@@ -1,5 +1,5 @@
-//! Exports as files, generated: foreign columns, columns that are lost, other separators, blank rows, wrappers, group cells in
-//! other forms. In place of a good export none takes an account from anybody whom the directory still wants, and none gives one to
+//! Exports as files, generated: foreign columns, columns and letters that are lost, ids that were rewritten, other separators,
+//! blank rows, wrappers, group cells in other forms. In place of a good export none takes an account from anybody whom the directory still wants, and none gives one to
 //! anybody whom it does not: the oracle knows the directory, and shares no code with the reading of the file.
 
 use crate::support::{NOW, link, settings, state};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
-use rhombus_sync::model::{Spoken, WithoutState};
+use rhombus_sync::model::{Action, FieldName, Spoken, WithoutState};
 use rhombus_sync::plan::{ApprovedPlan, Scope};
 use rhombus_sync::store;
 use rusqlite::Connection;
@@ -43,6 +43,29 @@ enum Format {
     Wrapped(&'static str),
 }
 
+/// What became of the ids on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ids {
+    Right,
+    /// A spreadsheet took zeros from numbers, and something wrote letters large.
+    Rewritten,
+}
+
+/// What became of the letters that are not ASCII.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Letters {
+    Right,
+    Lost,
+    CodedTwice,
+}
+
+const GIVEN: &str = "Zo\u{eb}";
+
+/// A number for every other one.
+fn id_of(number: usize) -> String {
+    if number.is_multiple_of(2) { format!("00{}", number + 10) } else { format!("ab{number}") }
+}
+
 #[derive(Clone, Debug)]
 struct File {
     people: [Person; PEOPLE],
@@ -51,6 +74,8 @@ struct File {
     foreign: Vec<usize>,
     /// How a cell or member lists two groups.
     group_form: usize,
+    ids: Ids,
+    letters: Letters,
     blank_rows: usize,
     upper_case: bool,
     utf_16: bool,
@@ -77,12 +102,36 @@ fn any_file() -> impl Strategy<Value = File> {
         prop_oneof![4 => Just(0_usize), 3 => 1..7_usize],
         0..3_usize,
         (any::<bool>(), prop::bool::weighted(0.2), seldom()),
+        prop_oneof![4 => Just(Ids::Right), 1 => Just(Ids::Rewritten)],
+        prop_oneof![4 => Just(Letters::Right), 1 => Just(Letters::Lost), 1 => Just(Letters::CodedTwice)],
     )
         .prop_map(
-            |(people, format, lost, mut foreign, group_form, blank_rows, (upper_case, utf_16, header_again))| {
+            |(
+                people,
+                format,
+                lost,
+                mut foreign,
+                group_form,
+                blank_rows,
+                (upper_case, utf_16, header_again),
+                ids,
+                letters,
+            )| {
                 foreign.sort_unstable();
                 foreign.dedup();
-                File { people, format, lost, foreign, group_form, blank_rows, upper_case, utf_16, header_again }
+                File {
+                    people,
+                    format,
+                    lost,
+                    foreign,
+                    group_form,
+                    blank_rows,
+                    upper_case,
+                    utf_16,
+                    header_again,
+                    ids,
+                    letters,
+                }
             },
         )
 }
@@ -96,9 +145,16 @@ impl File {
             Person::Suspended | Person::Active | Person::Out | Person::Gone => "ACTIVATED",
         };
         let values = [
-            format!("p{number}"),
+            match self.ids {
+                Ids::Right => id_of(number),
+                Ids::Rewritten => id_of(number).trim_start_matches('0').to_uppercase(),
+            },
             format!("p{number}@x.example"),
-            "Given".to_owned(),
+            match self.letters {
+                Letters::Right => GIVEN.to_owned(),
+                Letters::Lost => GIVEN.replace('\u{eb}', "?"),
+                Letters::CodedTwice => GIVEN.bytes().map(char::from).collect(),
+            },
             state.to_owned(),
             (person == Person::Suspended).to_string(),
             if person == Person::Out { "Staff".to_owned() } else { self.groups() },
@@ -183,9 +239,21 @@ impl File {
     fn judge(&self, plan: &ApprovedPlan) -> Result<(), String> {
         let proven = matches!(self.format, Format::Json | Format::Wrapped(_));
         for change in plan.changes() {
-            let id = change.directory_id().as_str();
-            let number = id.strip_prefix('p').and_then(|number| number.parse::<usize>().ok());
-            let person = number.and_then(|number| self.people.get(number)).ok_or(format!("{id} is nobody"))?;
+            let id = change.user_name().as_str();
+            let number = id.strip_prefix('p').and_then(|name| name.split('@').next()?.parse::<usize>().ok());
+            let number = number.filter(|number| *number < PEOPLE).ok_or(format!("{id} is nobody"))?;
+            let person = self.people[number];
+            if change.action() == Action::Create && number < LINKED {
+                return Err(format!("{id} gets a second account"));
+            }
+            if change
+                .fields()
+                .iter()
+                .any(|field| field.name != FieldName::UserName && field.to.as_deref() != Some(GIVEN))
+                && change.action() == Action::Update
+            {
+                return Err(format!("{id} loses letters"));
+            }
             match (change.action().removes(), person) {
                 (true, Person::Gone) if !proven => return Err(format!("{id} is removed after one unproven sighting")),
                 (true, Person::Active) => return Err(format!("{id} is wanted and removed")),
@@ -203,7 +271,7 @@ impl File {
 /// Six people with accounts, and the memory of a good export.
 fn installation(folder: &std::path::Path) -> (Connection, Settings) {
     let mut connection = state(folder, "https://x.example");
-    let users: Vec<_> = (0..LINKED).map(|n| format!("p{n} p{n}@x.example Given")).collect();
+    let users: Vec<_> = (0..LINKED).map(|n| format!("{} p{n}@x.example {GIVEN}", id_of(n))).collect();
     link(&mut connection, &users.join("|"));
     let transaction = connection.transaction().expect("a transaction");
     let all = LINKED as u64;
