@@ -222,12 +222,12 @@ fn a_file_that_was_cut_in_any_format_is_said_to_be() {
     ] {
         let path = installation.folder.path().join("cut");
         std::fs::write(&path, &whole[..whole.len() - 1]).expect("written");
-        let (error, hint) = installation.plan(path.to_str().expect("UTF-8"), "", "").err().expect("refused");
+        let (error, hint) = installation.plan(path.to_str().expect("UTF-8"), "", "").expect_err("refused");
         assert!(hint.contains("cut short"), "{error}\n{hint}");
     }
     let path = installation.folder.path().join("odd");
     std::fs::write(&path, format!("[{user} {user}]")).expect("written");
-    let (error, hint) = installation.plan(path.to_str().expect("UTF-8"), "", "").err().expect("refused");
+    let (error, hint) = installation.plan(path.to_str().expect("UTF-8"), "", "").expect_err("refused");
     assert!(!hint.contains("cut short"), "{error}\n{hint}");
 }
 
