@@ -46,6 +46,8 @@ impl Deployment {
             let folder = sandbox_folder(&config);
             state_path = folder.join("rhombus-sync.db");
             config.settings.requests_per_second_max = None;
+            // An old export is said, and tried all the same.
+            config.settings.max_age = None;
             let sink = SinkConfig::new(SinkKind::File { path: folder.join("events.ndjson") });
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];

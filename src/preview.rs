@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
     let target = deployment.target()?;
     let (reader, installation) = deployment.state(Access::Read)?;
-    if installation.not_before > SystemClock.now() {
+    if let Some(until) = installation.retry_after(SystemClock.now()) {
         let hint = "a plan without --refresh makes no network requests";
-        let said = format!("Rhombus asked us to retry after {}", installation.not_before);
+        let said = format!("Rhombus asked us to retry after {until}");
         return Err(Failure::new(Exit::Failed, said, Some(hint)));
     }
     let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
@@ -68,7 +68,13 @@ pub(crate) fn plan_of(
         in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
     }
     let stored = store::outstanding(reader)?;
-    let compared = compare(reader, settings, export, Known { in_doubt, outstanding: &stored, seen, only }, now)?;
+    let compared = compare(
+        reader,
+        settings,
+        export,
+        Known { in_doubt, outstanding: &stored, seen, only, window_began: None },
+        now,
+    )?;
     let outstanding = with_age(compared.plan.outstanding(), &stored);
     Ok((compared, outstanding))
 }

@@ -1,7 +1,9 @@
 //! The process and its system: core dumps, the user, randomness, the clock, threads, signals.
 
-use crate::model::{Clock, CycleId, Exit, Moment, hex};
+use crate::clock::Elapsed;
+use crate::model::{Clock, CycleId, Duration, Exit, Moment, hex};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -65,9 +67,27 @@ pub(crate) fn cycle_id() -> CycleId {
 /// The system's wall clock.
 pub(crate) struct SystemClock;
 
+/// What this process has seen of the wall clock's jumps.
+static ELAPSED: LazyLock<Mutex<Elapsed>> = LazyLock::new(Mutex::default);
+
+impl SystemClock {
+    /// Looks at both clocks, and returns the one that cannot be set: it also runs while the system is suspended.
+    pub(crate) fn look(&self) -> i64 {
+        let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let steady_ms = at.tv_sec.saturating_mul(1_000).saturating_add(at.tv_nsec / 1_000_000);
+        ELAPSED.lock().unwrap_or_else(PoisonError::into_inner).note(steady_ms, self.now());
+        steady_ms
+    }
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
         Moment(jiff::Timestamp::now().as_millisecond())
+    }
+
+    fn ago(&self, duration: Duration) -> Moment {
+        let steady_ms = self.look();
+        ELAPSED.lock().unwrap_or_else(PoisonError::into_inner).earliest(duration, steady_ms, self.now())
     }
 }
 

@@ -147,7 +147,9 @@ impl<T: Transport> Record<'_, T> {
         let (reason, until) = match self.session.end() {
             Some(End::Throttled(until)) => (NotTried::Throttled, Some(until)),
             Some(End::Unauthorized(_)) => (NotTried::TokenRefused, None),
-            Some(End::WrongEndpoint(_)) => (NotTried::WrongEndpoint, None),
+            Some(End::WrongEndpoint(_) | End::NobodyThere | End::OtherOrganisation { .. } | End::NotProven(_)) => {
+                (NotTried::WrongEndpoint, None)
+            }
             Some(End::Unanswered(_)) => (NotTried::NoAnswer, None),
             Some(End::NotRefreshed(_)) => (NotTried::NotRefreshed, None),
             Some(End::Stopped) => (NotTried::Stopped, None),

@@ -4,6 +4,7 @@
 use super::intents::StoredIntent;
 use super::tally::entry_for;
 use super::window::Apply;
+use crate::clock;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
@@ -17,8 +18,6 @@ use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, Intent};
 use std::ops::ControlFlow;
 
-/// If our clock differs from Rhombus's by more than this, nothing is removed, in milliseconds.
-const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
 /// No removal is sent from a plan older than this, in milliseconds: the machine may have slept.
 const PLAN_AGE_MS_MAX: i64 = 600_000;
 
@@ -186,9 +185,9 @@ impl<T: Transport> Apply<'_, T> {
         if account.external_id.as_ref().is_some_and(|external_id| !self.is_id_of(external_id, change.directory_id())) {
             return Some(Mismatch::ExternalId.into());
         }
-        let skew_ms = self.session.target().date().map_or(0, |date| self.session.now().since_ms(date));
-        if skew_ms.abs() > CLOCK_SKEW_MS_MAX {
-            return Some(ClockDoubt::OffRhombus(skew_ms / 60_000).into());
+        let now = self.session.now();
+        if let Some(date) = self.session.target().date().filter(|date| !clock::agree(now, *date)) {
+            return Some(ClockDoubt::OffRhombus(now.since_ms(date) / 60_000).into());
         }
         None
     }

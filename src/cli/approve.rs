@@ -15,7 +15,7 @@ use crate::report::{date, outstanding_text, users_of};
 use crate::store::{self, Access, NamedHold};
 use rusqlite::Connection;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(arguments: &Arguments, hold: Option<&str>, identity: SameUser) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
@@ -46,6 +46,9 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
             ));
         }
         None if outstanding.is_empty() => text.push_str("nothing is held\n"),
+        None if outstanding.iter().all(|entry| entry.reason.clock_doubt().is_some()) => {
+            text.push_str("  these wait until the clock is right, and cannot be approved\n");
+        }
         None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
     }
     Ok(Output::done(text))
@@ -104,10 +107,11 @@ fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity:
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let hold = &named(&transaction, hold)?;
-    let held = store::held_of(&transaction, hold)?.unwrap_or_default();
+    let mut held = store::held_of(&transaction, hold)?.unwrap_or_default();
     if held.is_empty() {
         return Err(over(&transaction, hold)?);
     }
+    without_clock(&transaction, hold, &mut held)?;
     let chosen = identity.fit(choose(&transaction, held, &arguments.only)?)?;
     if chosen.is_empty() {
         return Err(Failure::new(Exit::Failed, "nothing of this hold is held any more", None));
@@ -138,6 +142,27 @@ fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity:
         None => format!("no daemon runs; to send: {}", command("--reconcile")),
     };
     Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n")))
+}
+
+/// Leaves out what waits for the clock: an approval would release nothing of it.
+fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<(ChangeKey, UserName)>) -> Result<(), Failure> {
+    let mut doubts = BTreeMap::new();
+    for entry in store::outstanding(reader)? {
+        if let Some(doubt) = entry.reason.clock_doubt().filter(|_| entry.kind == OutstandingKind::Held) {
+            doubts.extend(entry.directory_id.map(|id| (id, doubt)));
+        }
+    }
+    held.retain(|(key, _)| !(key.action.removes() && doubts.contains_key(&key.directory_id)));
+    match doubts.values().next() {
+        Some(doubt) if held.is_empty() => {
+            let said = format!(
+                "hold {} waits for the clock, and nothing of it can be approved: {doubt}",
+                short(hold.as_str())
+            );
+            Err(Failure::new(Exit::Failed, said, Some(&doubt.hint())))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,

@@ -4,6 +4,7 @@ mod activate;
 mod approve;
 mod backup;
 mod check;
+mod clocks;
 mod deactivate;
 mod deliver;
 mod events;
@@ -15,6 +16,7 @@ mod plan;
 mod progress;
 mod reconcile;
 mod sandbox;
+mod start_over;
 mod status;
 
 use crate::config::SinkConfig;
@@ -107,7 +109,11 @@ enum Command {
         show: bool,
     },
     /// Verify endpoint and token, create or re-bind the state, start managing users
-    Activate,
+    Activate {
+        /// Let go of all linked accounts, after a backup, because the organisation was emptied
+        #[arg(long)]
+        start_over: bool,
+    },
     /// Stop managing users, at once; they stay as they are
     Deactivate,
     /// Show whether somebody must look, what is waiting and how to settle it, and how far the sinks are
@@ -293,7 +299,10 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
             events::verify(arguments, file.as_deref())
         }
-        (Some(Command::Activate), false) => told(arguments, activate::run(arguments)),
+        (Some(Command::Activate { start_over }), false) => {
+            let links = if *start_over { activate::Links::End } else { activate::Links::Stay };
+            told(arguments, activate::run(arguments, links))
+        }
         (Some(Command::Deactivate), false) => told(arguments, deactivate::run(arguments)),
         (Some(Command::Status { exit_code, all }), false) => status::run(
             arguments,

@@ -76,6 +76,7 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         export: ExportStanding {
             path: deployment.config.settings.export_path.display().to_string(),
             written_at: installation.export_written_at,
+            max_age: deployment.config.settings.max_age,
             users_count: installation.export_users_count,
             in_scope_count: health.export_in_scope_count,
         },
@@ -102,7 +103,7 @@ fn sender(
     };
     let daemon = pid.and_then(is_daemon).unwrap_or(was_daemon).then(|| DaemonStanding {
         pid,
-        next_cycle: next_cycle(deployment, now).map(|next| next.max(installation.not_before)),
+        next_cycle: next_cycle(deployment, now).map(|next| next.max(installation.retry_after(now).unwrap_or(next))),
     });
     (Sender::Alive, daemon)
 }

@@ -3,6 +3,7 @@
 use super::believe::believable;
 use super::error::CompareError;
 use super::selection::Selection;
+use crate::clock;
 use crate::config::Settings;
 use crate::model::{
     ClockDoubt, Column, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue,
@@ -17,9 +18,6 @@ use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
-
-/// If our clock is further behind the last event than this, nothing is removed, in milliseconds.
-const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
 
 /// Opens the export, if its age is allowed.
 ///
@@ -74,6 +72,8 @@ pub struct Known<'k> {
     pub seen: BTreeMap<DirectoryId, Seen>,
     /// Only these users; empty: everybody.
     pub only: &'k [String],
+    /// When the guard's window began; `None`: by the wall clock.
+    pub window_began: Option<Moment>,
 }
 
 /// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
@@ -87,7 +87,7 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, outstanding, seen, only } = known;
+    let Known { in_doubt, outstanding, seen, only, window_began } = known;
     // Whoever is asked for by name is tried at once.
     let failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
     let mut inputs = Inputs { failed, in_doubt, seen, ..inputs_of(reader, settings, now)? };
@@ -112,12 +112,12 @@ pub fn compare(
     let mut only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
     only.iter_mut().for_each(|users| with_both_ids(users, &plan));
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
-    let mut ledger = store::ledger(reader, now, settings.window)?;
+    let mut ledger = store::ledger(reader, now, window_began.unwrap_or(now.minus(settings.window)))?;
     ledger.limits.clone_from(&settings.limits);
     ledger.arrivals_stopped = silent.first().copied();
-    let behind_ms = store::head_of(reader)?.timestamp.since_ms(now);
-    if behind_ms > CLOCK_BEHIND_MS_MAX {
-        ledger.removals_stopped = Some(ClockDoubt::BehindLog(behind_ms / 1000));
+    let last_event = store::head_of(reader)?.timestamp;
+    if clock::is_ahead(last_event, now) {
+        ledger.removals_stopped = Some(ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
     }
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let groups = std::mem::take(&mut plan.groups);

@@ -4,6 +4,7 @@ use super::compare::Compared;
 use super::context::CycleContext;
 use super::error::CompareError;
 use super::sightings::Sightings;
+use super::trust::is_confirmed;
 use super::verdict::{Endpoint, deactivated, nobody_in_scope, stopped, verdict};
 use crate::apply::Tally;
 use crate::config::Settings;
@@ -96,7 +97,8 @@ impl CycleEnd {
             restored_over: false,
             quiet: None,
             now: Moment::default(),
-            window: context.settings.window,
+            window_began: Moment::default(),
+            clock_is_confirmed: false,
         };
         Self {
             report: blank(context),
@@ -140,7 +142,7 @@ impl CycleEnd {
         self.spoken = Some(read.spoken);
         self.sightings = Some(Sightings::of(compared));
         self.in_scope_count = Some(compared.in_scope_count);
-        self.held = plan.held().iter().map(|change| (change.key(), change.user_name().clone())).collect();
+        self.held = plan.approvable().map(|change| (change.key(), change.user_name().clone())).collect();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);
         self.groups = Some(compared.groups.clone());
@@ -203,6 +205,7 @@ impl CycleEnd {
             return Err(error);
         }
         note_endpoint(context, end.as_ref()).await?;
+        self.row.clock_is_confirmed = is_confirmed(context, session);
         self.count(&tally);
         let endpoint = endpoint_of(session.seen(), &tally);
         if endpoint == Endpoint::Silent {
@@ -326,8 +329,21 @@ fn endpoint_of(seen: EndpointSeen, tally: &Tally) -> Endpoint {
 }
 
 fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
-    if matches!(end, Some(End::Unauthorized(_))) {
-        return TokenProof::Refused;
+    match end {
+        Some(End::Unauthorized(_)) => return TokenProof::Refused,
+        Some(End::OtherOrganisation { .. }) => return TokenProof::Foreign,
+        Some(End::NotProven(_)) => return TokenProof::Unknown,
+        Some(
+            End::WrongEndpoint(_)
+            | End::NobodyThere
+            | End::NotRefreshed(_)
+            | End::Unanswered(_)
+            | End::Throttled(_)
+            | End::Stopped
+            | End::Deactivated
+            | End::State(_),
+        )
+        | None => {}
     }
     if seen.token_is_good { TokenProof::Proven } else { TokenProof::Unknown }
 }
@@ -339,6 +355,8 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
         exit: Exit::Done,
         cycle: context.cycle.clone(),
         export_users_count: 0,
+        export_written_at: None,
+        max_age: context.settings.max_age,
         export_digest: String::new(),
         done: Counts::default(),
         unchanged_count: 0,

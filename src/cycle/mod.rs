@@ -13,6 +13,7 @@ mod refresh;
 mod selection;
 mod sightings;
 mod survey;
+mod trust;
 mod verdict;
 mod write;
 
@@ -34,6 +35,7 @@ use end::{CycleEnd, NoPlan, unrepaired_drift};
 use quiet::{end_quietly, quiet, wait_for_retry_after};
 use refresh::{refresh, remember};
 use sightings::Sightings;
+use trust::{Unproven, correct_clock};
 use write::write;
 
 /// Runs one cycle.
@@ -42,13 +44,16 @@ use write::write;
 /// The state could not be written to the end: what was done is on record or in doubt, and the next cycle looks it up.
 pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<CycleReport, JournalError> {
     let (settings, reader, journal) = (context.settings, &context.reader, &context.journal);
+    correct_clock(context).await?;
     let installation = store::installation(reader)?;
     let mut end = CycleEnd::begin(context, installation.generation);
     let mut export = match open_export(settings, context.clock.now(), &installation, &context.stop) {
         Ok(export) => export,
         Err(error) => return write(context, end.fail(context, NoPlan::of(context, &error.into()))?).await,
     };
+    let unproven = Unproven::of(context, &installation)?;
     if context.options == CycleOptions::default()
+        && !unproven.anything()
         && let Some(read) = quiet(context, &installation, &mut export)?
     {
         return write(context, end_quietly(context, end, &installation, read, &export)?).await;
@@ -66,6 +71,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let session = context.session();
     let apply = Apply::new(&session, settings, (&context.cycle, context.source), scope_version, previous);
 
+    unproven.prove_organisation(&session).await;
     let in_doubt = apply.recover().await;
     journal.write(|_| Ok(())).await?;
     end.refreshed = context.options.refresh || installation.restored;
@@ -75,7 +81,8 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     }
     outstanding.retain(|entry| !apply.record.has_cleared(entry));
     let (mut seen, only) = (seen.unwrap_or_default(), &context.options.only);
-    let known = Known { in_doubt, outstanding: &outstanding, seen: seen.clone(), only };
+    let window_began = Some(context.clock.ago(settings.window));
+    let known = Known { in_doubt, outstanding: &outstanding, seen: seen.clone(), only, window_began };
     let compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {
@@ -98,6 +105,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     journal.write(|_| Ok(())).await?;
     check_state(context, &compared.plan)?;
     apply.plan(compared.plan, context.progress).await;
+    unproven.prove_token(&session).await;
     write(context, end.finish(context, &session, apply.into_tally()).await?).await
 }
 

@@ -1,7 +1,8 @@
 //! The verdict on a cycle: its result, its exit code, and what the operator can do.
 
 use crate::config::Settings;
-use crate::model::{AnswerDoubt, Exit, NotTried, OutstandingKind, clean, command};
+use crate::hints::{of_nobody_there, of_other_organisation};
+use crate::model::{AnswerDoubt, ClockDoubt, Exit, NotTried, OutstandingKind, clean, command};
 use crate::report::{CycleReport, CycleResult};
 use crate::session::End;
 
@@ -17,11 +18,19 @@ pub(super) enum Endpoint {
 /// Sets result and exit code: 1 before 3 before 4. Counts and users are in the report already.
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: Endpoint) {
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
+    let failed = |(said, hint): (String, String)| (Exit::Failed, vec![said], Some(hint));
     let (exit, error, hint) = match end {
         Some(End::Unauthorized(said)) => ended(
             Exit::Failed,
             format!("Rhombus refuses the token: {said}"),
             Some("put a valid token into the token file; no user was marked failed, and the next cycle continues"),
+        ),
+        Some(End::NobodyThere) => failed(of_nobody_there()),
+        Some(End::OtherOrganisation { accounts_count }) => failed(of_other_organisation(*accounts_count)),
+        Some(End::NotProven(said)) => ended(
+            Exit::Failed,
+            format!("it is not proven that the token opens the organisation of the linked accounts: {said}"),
+            Some("nothing was sent; the next cycle asks again"),
         ),
         Some(End::WrongEndpoint(said)) => ended(
             Exit::Failed,
@@ -46,7 +55,9 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         None if endpoint == Endpoint::Silent => ended(
             Exit::Failed,
             "Rhombus does not answer".to_owned(),
-            Some("check the network and [rhombus] base_url; no user was marked failed"),
+            Some(
+                "look at the network between here and Rhombus; no user was marked failed, and the next cycle continues",
+            ),
         ),
         None => all_done(report),
     };
@@ -75,7 +86,8 @@ fn all_done(report: &CycleReport) -> Verdict {
         (false, true) => Exit::Held,
         (false, false) => Exit::Done,
     };
-    (exit, Vec::new(), None)
+    let clock_doubt = report.outstanding.iter().find_map(|entry| entry.reason.clock_doubt());
+    (exit, Vec::new(), clock_doubt.map(ClockDoubt::hint))
 }
 
 /// Whether a signal came when there was nothing left to do.

@@ -2,7 +2,7 @@
 
 use super::context::CycleContext;
 use super::end::CycleEnd;
-use crate::event::{Draft, EventType, Source};
+use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Transport;
 use crate::model::{Action, ConfigKeys, CycleId, Duration, HoldId, Moment, OutstandingKind, OutstandingUser};
 use crate::plan::{ScopeVersion, hold_id};
@@ -29,7 +29,9 @@ pub(super) async fn write<T: Transport>(
     mut end: CycleEnd,
 ) -> Result<CycleReport, JournalError> {
     end.row.now = context.clock.now();
+    end.row.window_began = context.clock.ago(context.settings.window);
     end.report.took_ms = end.took_ms();
+    end.report.export_written_at = end.row.export_written_at;
     let settings = context.settings;
     let writer = Writer {
         cycle: context.cycle.clone(),
@@ -52,7 +54,7 @@ impl Writer {
         store::append(transaction, &[cycle_event(&end.report, self.source)], now)?;
         store::note_config(transaction, &self.keys, self.source, now)?;
         if let Some(fingerprint) = &self.proven {
-            store::note_token(transaction, fingerprint, self.source, now)?;
+            store::note_token(transaction, fingerprint, (self.source, Initiator::System), now)?;
         }
         let health = health_of(&end, self.source, now);
         store::note_health(transaction, &health)?;
@@ -65,7 +67,9 @@ impl Writer {
         row.export_written_at = row.export_written_at.map(|written_at| written_at.min(now));
         row.memberships_written_at = row.memberships_written_at.map(|written_at| written_at.min(now));
         store::finish_cycle(transaction, &row)?;
-        store::prune(transaction, &self.sink_names, now, self.keep_history)?;
+        if row.clock_is_confirmed {
+            store::prune(transaction, &self.sink_names, now, self.keep_history)?;
+        }
         Ok(report)
     }
 

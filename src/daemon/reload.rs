@@ -4,14 +4,14 @@
 use super::Daemon;
 use crate::config::TokenPlace;
 use crate::deployment::{Deployment, Mode};
-use crate::event::Source;
+use crate::event::{Initiator, Source};
 use crate::failure::Failure;
 use crate::health::Latest;
 use crate::model::{Clock, Exit};
-use crate::probe::prove;
+use crate::probe::{NotProven, prove, prove_organisation};
 use crate::process::{Aside, SystemClock, aside};
 use crate::secret::Token;
-use crate::store;
+use crate::store::{self, Access};
 use std::path::Path;
 
 /// A check in progress.
@@ -34,6 +34,8 @@ pub(super) enum FoundToken {
     Known,
     Unreadable(Failure),
     Bad(Token, Failure),
+    /// Nothing that was answered says whether it works: it is asked again.
+    Unproven(Failure),
     Good(Token),
 }
 
@@ -92,6 +94,11 @@ impl Daemon {
                 let said = format!("the token file has changed, but the new token does not work either: {why}");
                 self.say(Latest::NoToken(said));
             }
+            Proven::Token(FoundToken::Unproven(failure)) => {
+                self.triggers.ask_for_token_later();
+                let why = failure.in_one_line();
+                self.say(Latest::NoToken(format!("the token file has changed, and it is not proven yet: {why}")));
+            }
             Proven::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);
                 self.health.token_is_refused = false;
@@ -123,7 +130,7 @@ impl Daemon {
         let keys = self.deployment.config.settings.keys.clone();
         self.note(move |transaction| {
             if let Some(fingerprint) = fingerprint {
-                store::note_token(transaction, &fingerprint, source, SystemClock.now())?;
+                store::note_token(transaction, &fingerprint, (source, Initiator::System), SystemClock.now())?;
             }
             store::note_config(transaction, &keys, source, SystemClock.now())
         });
@@ -157,12 +164,24 @@ fn find_token(deployment: &Deployment, known: &[Token]) -> FoundToken {
     }
     match prove_with(deployment, Some(token.clone())) {
         Ok(()) => FoundToken::Good(token),
-        Err(failure) => FoundToken::Bad(token, failure),
+        Err(NotProven::Bad(failure)) => FoundToken::Bad(token, failure),
+        Err(NotProven::Unknown(failure)) => FoundToken::Unproven(failure),
     }
 }
 
-fn prove_with(deployment: &Deployment, token: Option<Token>) -> Result<(), Failure> {
-    let target = deployment.target_with(token)?;
+/// Proves a token by one read; one that the state does not know, by accounts of ours that it shows, too.
+fn prove_with(deployment: &Deployment, token: Option<Token>) -> Result<(), NotProven> {
+    let target = deployment.target_with(token.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(prove(&target))
+    runtime.block_on(prove(&target))?;
+    // Before `activate` there is no state, and nothing to compare with.
+    if deployment.state_path.try_exists().is_ok_and(|exists| !exists) {
+        return Ok(());
+    }
+    let (state, installation) = deployment.state(Access::Read)?;
+    let is_new = |token: Token| token.fingerprint(&installation.installation_id) != installation.token_fingerprint;
+    if token.is_some_and(is_new) {
+        runtime.block_on(prove_organisation(&target, &state))?;
+    }
+    Ok(())
 }

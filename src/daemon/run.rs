@@ -204,6 +204,7 @@ impl Daemon {
     fn tick(&mut self) -> Result<(), Failure> {
         self.manager.alive();
         let now = SystemClock.now();
+        SystemClock.look();
         self.triggers.tick(now, self.running.is_some());
         if self.sending.is_none() {
             return self.open(Source::Activate);
@@ -212,7 +213,11 @@ impl Daemon {
         if self.sending.is_some() && self.triggers.checkpoint_is_due() {
             self.note(move |transaction| store::checkpoint(transaction, now));
         }
-        if self.health.token_is_refused && self.running.is_none() && self.proving.is_none() {
+        if self.health.token_is_refused
+            && self.running.is_none()
+            && self.proving.is_none()
+            && self.triggers.token_is_due()
+        {
             self.look_for_new_token()?;
         }
         Ok(())

@@ -97,7 +97,7 @@ impl Sending {
 
     /// Until when Rhombus asked us to wait; `None` if that has passed.
     pub(super) fn not_before(&self, now: Moment) -> Option<Moment> {
-        store::installation(&self.commands).ok().map(|row| row.not_before).filter(|until| *until > now)
+        store::installation(&self.commands).ok().and_then(|row| row.retry_after(now))
     }
 
     /// The number of provisioned users; 0 if the state cannot be read.

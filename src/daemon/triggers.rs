@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 /// How often to check whether the log's daily checkpoint is due.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(600);
+/// How long after an answer that proved nothing a new token is tried again.
+const TOKEN_PAUSE: Duration = Duration::from_secs(10);
 
 /// A requested cycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +30,7 @@ pub(super) struct Triggers {
     wanted: Option<Wanted>,
     wake_at: Option<Instant>,
     checkpoint_at: Option<Instant>,
+    token_at: Option<Instant>,
     pub(super) backoff: Backoff,
     /// A refresh was due and has not been done.
     pub(super) refresh_is_owed: bool,
@@ -110,6 +113,16 @@ impl Triggers {
             self.checkpoint_at = Some(now + CHECKPOINT_PAUSE);
         }
         due
+    }
+
+    /// Puts the next look at the token off.
+    pub(super) fn ask_for_token_later(&mut self) {
+        self.token_at = Some(Instant::now() + TOKEN_PAUSE);
+    }
+
+    /// Whether it is time to look for another token.
+    pub(super) fn token_is_due(&self) -> bool {
+        self.token_at.is_none_or(|at| Instant::now() >= at)
     }
 
     /// When the schedule starts the next cycle.

@@ -45,6 +45,8 @@ pub enum EventType {
     ReconcileApproved,
     /// The head of the log, once a day.
     LogCheckpoint,
+    /// Instants that a wrong clock had written were corrected: later events carry an earlier time.
+    ClockCorrected,
 }
 
 impl EventType {
@@ -66,6 +68,7 @@ impl EventType {
             Self::ReconcileFailed => "reconcile_failed",
             Self::ReconcileApproved => "reconcile_approved",
             Self::LogCheckpoint => "log_checkpoint",
+            Self::ClockCorrected => "clock_corrected",
         }
     }
 }

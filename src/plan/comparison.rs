@@ -6,6 +6,7 @@
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
 use super::{Duplicates, Plan, ScopeVersions, Usability};
+use crate::clock::{WAIT_MAX, believed};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
     NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
@@ -346,7 +347,7 @@ impl Comparison {
         if let Some(failed) = self.inputs.failed.get(id)
             && failed.action == Some(change.action())
             && *failed.wanted == *change.wanted()
-            && failed.until.is_some_and(|until| self.inputs.now < until)
+            && failed.until.is_some_and(|until| believed(until, self.inputs.now, WAIT_MAX).is_some())
         {
             self.plan.outstanding.push(failed.clone());
             return;

@@ -67,6 +67,7 @@ pub struct ApprovedPlan {
     unchanged_count: u64,
     creates_are_free: bool,
     holds_restored: bool,
+    removals_wait_for_the_clock: bool,
 }
 
 impl ApprovedPlan {
@@ -102,7 +103,7 @@ impl ApprovedPlan {
         let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
         self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
         self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
-        self.hold = digest::hold_id(self.held.iter().map(Change::key).collect::<Vec<_>>().iter());
+        self.hold = digest::hold_id(self.approvable().map(Change::key).collect::<Vec<_>>().iter());
         self
     }
 
@@ -114,6 +115,11 @@ impl ApprovedPlan {
         }
         let keys = self.changes.iter().chain(&self.held).map(Change::key);
         keys.filter(|key| self.approved.contains(key)).collect()
+    }
+
+    /// What the guard holds and an administrator can release: not what waits for the clock.
+    pub fn approvable(&self) -> impl Iterator<Item = &Change> {
+        self.held.iter().filter(|change| !(self.removals_wait_for_the_clock && change.action().removes()))
     }
 
     /// What the guard holds.
@@ -213,7 +219,8 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         .collect();
     outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
-    let keys: Vec<_> = held.iter().map(Change::key).collect();
+    let waits_for_the_clock = |change: &&Change| clock.is_some() && change.action().removes();
+    let keys: Vec<_> = held.iter().filter(|change| !waits_for_the_clock(change)).map(Change::key).collect();
     let digest = digest::plan_digest(changes.iter(), held.iter());
     ApprovedPlan {
         changes,
@@ -226,6 +233,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         digest,
         unchanged_count: plan.unchanged_count,
         creates_are_free: ledger.first_load,
+        removals_wait_for_the_clock: clock.is_some(),
     }
 }
 

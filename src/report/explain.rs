@@ -244,6 +244,9 @@ fn next(facts: &Facts) -> String {
 
 fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
     let id = quoted(&clean(facts.id.as_str()));
+    if let Some(doubt) = entry.reason.clock_doubt() {
+        return format!("nothing to approve: {}", doubt.hint());
+    }
     match (entry.kind, entry.until) {
         (OutstandingKind::Held, _) => match &facts.hold {
             Some(hold) => {

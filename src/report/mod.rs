@@ -11,7 +11,7 @@ mod status;
 mod status_text;
 mod text;
 
-pub use age::{ago, date};
+pub use age::{ago, date, old_export};
 pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
@@ -22,7 +22,7 @@ pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStan
 pub use status_text::{Extent, status_text};
 pub use text::{cycle_text, event_text, groups_text, outstanding_text, plan_text};
 
-use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};
+use crate::model::{CycleId, Duration, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 
 /// How a cycle ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +59,8 @@ pub enum TokenProof {
     Proven,
     /// Rhombus refuses it.
     Refused,
+    /// It opens another organisation.
+    Foreign,
 }
 
 /// When the next cycle should begin, beyond the schedule.
@@ -83,6 +85,10 @@ pub struct CycleReport {
     pub cycle: CycleId,
     /// How many users the export held.
     pub export_users_count: u64,
+    /// When the export was written; none where none was read.
+    pub export_written_at: Option<Moment>,
+    /// `[directory] max_age`.
+    pub max_age: Option<Duration>,
     /// The export's digest; empty where none was read.
     pub export_digest: String,
     /// What was done.

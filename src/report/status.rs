@@ -2,7 +2,7 @@
 
 use super::document::{groups_document, user, users_of};
 use super::red::Red;
-use crate::model::{HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
+use crate::model::{Duration, HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 use serde_json::{Value, json};
 
 /// How the sync is.
@@ -66,6 +66,8 @@ pub struct ExportStanding {
     pub path: String,
     /// When it was written; none before the first.
     pub written_at: Option<Moment>,
+    /// `[directory] max_age`.
+    pub max_age: Option<Duration>,
     /// How many users it held.
     pub users_count: i64,
     /// How many of them were in scope.

@@ -1,7 +1,7 @@
 //! `status` as a page: one line that says whether somebody must look, then what stands how, with an age beside each time and
 //! the command that settles it.
 
-use super::age::{ago, date, dated, lasting};
+use super::age::{ago, date, dated, lasting, old_export};
 use super::status::{SinkStanding, Status};
 use super::text::{count, groups_text, name};
 use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
@@ -95,12 +95,17 @@ fn export(status: &Status) -> String {
         Some(in_scope) => format!("{in_scope} of {} users in scope", export.users_count),
         None => count(usize::try_from(export.users_count).unwrap_or(0), "user"),
     };
-    format!("{path}, written {}, {users}", dated(written_at, status.now))
+    let old = old_export(written_at, status.now, export.max_age).map(|old| format!("; {old}")).unwrap_or_default();
+    format!("{path}, written {}, {users}{old}", dated(written_at, status.now))
 }
 
 fn accounts(status: &Status) -> String {
     let proven = match status.token.proven_at {
-        Some(at) => format!("token last proven {}", dated(at, status.now)),
+        Some(at) => {
+            let first =
+                status.token.first_proven_at.map(|at| format!("token in use for {}, ", lasting(at, status.now)));
+            format!("{}last proven {}", first.unwrap_or("token ".to_owned()), dated(at, status.now))
+        }
         None => "token never proven".to_owned(),
     };
     format!("{} at Rhombus by our record; {proven}", status.provisioned_count)
@@ -184,7 +189,10 @@ fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
     let one = |words: &str| who.map(|who| command(&format!("{words} {}", quoted(who))));
     let until = users.iter().filter_map(|one| one.until).min();
     match first.kind {
-        OutstandingKind::Held => Some(held(status.hold.as_ref())),
+        OutstandingKind::Held => match first.reason.clock_doubt() {
+            Some(doubt) => Some(format!("nothing to approve: {}", doubt.hint())),
+            None => Some(held(status.hold.as_ref())),
+        },
         OutstandingKind::Failed | OutstandingKind::Waiting => until.map(|until| goes_on(until, status.now, one)),
         OutstandingKind::Refused | OutstandingKind::Parked | OutstandingKind::Drift => one("explain"),
         OutstandingKind::Kept => None,

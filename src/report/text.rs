@@ -1,5 +1,6 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
+use super::age::{ago, old_export};
 use super::{CycleReport, CycleResult};
 use crate::model::{Change, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, approval, clean, command};
 use crate::plan::ApprovedPlan;
@@ -26,9 +27,15 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     let said = if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") };
     let read = match report.export_digest.is_empty() {
         true => "the export was not read".to_owned(),
-        false => format!("export: {} users", report.export_users_count),
+        false => {
+            let written = report.export_written_at.map(|at| format!(", written {}", ago(at, now)));
+            format!("export: {} users{}", report.export_users_count, written.unwrap_or_default())
+        }
     };
     let _ = writeln!(out, "  {said} ({read})");
+    if let Some(old) = report.export_written_at.and_then(|at| old_export(at, now, report.max_age)) {
+        let _ = writeln!(out, "  the export is {old}");
+    }
     groups_text(&mut out, &report.groups_unnamed);
     outstanding_text(&mut out, &report.outstanding, now);
     if let Some(hold) = &report.hold {
@@ -115,6 +122,9 @@ pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: 
             let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
             let since = users.iter().filter_map(|user| user.since).min();
             let _ = writeln!(out, "    {reason}{until}{}", age(since, now));
+            if let Some(doubt) = users.iter().find_map(|user| user.reason.clock_doubt()) {
+                let _ = writeln!(out, "      hint: {}", doubt.hint());
+            }
             let names: Vec<_> = users.iter().take(USERS_SHOWN_MAX).map(|user| name(user)).collect();
             let more = users.len().saturating_sub(USERS_SHOWN_MAX);
             let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };

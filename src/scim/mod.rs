@@ -5,6 +5,7 @@
 
 mod account;
 mod listing;
+mod organisation;
 mod pages;
 mod patience;
 mod rate_limit;
@@ -13,6 +14,7 @@ mod wire;
 
 pub use account::Account;
 pub use listing::{Listing, Next, Page};
+pub use organisation::{ASKED_COUNT, Organisation, is_the_linked, organisation};
 pub use rate_limit::{Permit, RateLimit};
 
 use crate::http::{Method, Request, Take, Transport};

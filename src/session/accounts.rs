@@ -122,11 +122,13 @@ impl<T: Transport> Session<'_, T> {
                 self.witnessed.set(true);
                 return Witness::Seen;
             }
-            Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
+            Ok((Reply::Accepted, _)) => self.end_cycle(End::NobodyThere),
+            Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {
+                self.end_cycle(End::WrongEndpoint("neither a linked account nor a list is there".to_owned()));
+            }
             Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
-            Err(ReadError::Ended) => return Witness::Ended,
+            Err(ReadError::Ended) => {}
         }
-        self.end_cycle(End::WrongEndpoint("none of the linked accounts exists there".to_owned()));
         Witness::Ended
     }
 

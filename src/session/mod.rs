@@ -18,6 +18,7 @@ mod row;
 mod script;
 mod send;
 mod talk;
+mod trust;
 
 pub(crate) use accounts::{Absence, Witness};
 pub(crate) use answers::Reply;

@@ -142,7 +142,9 @@ pub(super) fn end_of(session: &Session<'_, Script>) -> &'static str {
     match session.end() {
         None => "-",
         Some(End::Unauthorized(_)) => "unauthorized",
-        Some(End::WrongEndpoint(_)) => "wrong endpoint",
+        Some(End::WrongEndpoint(_) | End::NobodyThere) => "wrong endpoint",
+        Some(End::OtherOrganisation { .. }) => "other organisation",
+        Some(End::NotProven(_)) => "not proven",
         Some(End::NotRefreshed(_)) => "not refreshed",
         Some(End::Unanswered(_)) => "unanswered",
         Some(End::Throttled(_)) => "throttled",

@@ -20,8 +20,17 @@ use tokio_util::sync::CancellationToken;
 pub(crate) enum End {
     /// 401, or 403 to a list call.
     Unauthorized(String),
-    /// None of the linked accounts exists there, or it redirects.
+    /// It redirects.
     WrongEndpoint(String),
+    /// None of the linked accounts exists there, though token and address are those that were proven.
+    NobodyThere,
+    /// A new token opens another organisation: none of the linked accounts exists there.
+    OtherOrganisation {
+        /// How many accounts it has.
+        accounts_count: u64,
+    },
+    /// An answer that does not prove the token.
+    NotProven(String),
     /// A refresh could not read the list.
     NotRefreshed(String),
     /// Ten users in a row got no answer.

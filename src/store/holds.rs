@@ -1,5 +1,6 @@
 //! Holds, by their digest, and the approvals that an administrator gave for them.
 
+use crate::clock::AHEAD_MS_MAX;
 use crate::model::{ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
@@ -94,8 +95,11 @@ pub fn drop_approvals(
     let planned: BTreeSet<_> = planned.iter().collect();
     let begun = "EXISTS (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
          AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1)";
-    transaction
-        .execute(&format!("DELETE FROM approvals AS a WHERE used OR (expires_at <= ?1 AND NOT {begun})"), [now.0])?;
+    transaction.execute(
+        &format!("DELETE FROM approvals AS a WHERE used OR ((expires_at <= ?1 OR expires_at > ?2) AND NOT {begun})"),
+        // One that would hold for longer was given under a wrong clock.
+        (now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX),
+    )?;
     let left: Vec<ChangeKey> = transaction
         .prepare(&format!(
             "SELECT action, directory_id, scim_id FROM approvals a WHERE expires_at <= ?1 AND NOT {begun}"

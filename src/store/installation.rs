@@ -1,9 +1,10 @@
 //! The installation's one row: its identity, whether it is active, and what its last cycle left.
 
 use super::{health, intents, log};
-use crate::event::{Draft, EventType, Source};
+use crate::clock::{WAIT_MAX, believed};
+use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Method;
-use crate::model::{ConfigKeys, DirectoryId, Duration, HoldId, Moment};
+use crate::model::{ConfigKeys, DirectoryId, HoldId, Moment};
 use crate::plan::ScopeVersion;
 use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
@@ -57,6 +58,14 @@ pub struct InstallationRow {
     pub restored: bool,
     /// Methods that the endpoint answered with 405 or 501.
     pub not_supported: BTreeSet<Method>,
+}
+
+impl InstallationRow {
+    /// Until when Rhombus asked us not to call; `None` if that has passed, or is further ahead than any wait.
+    #[must_use]
+    pub fn retry_after(&self, now: Moment) -> Option<Moment> {
+        believed(self.not_before, now, WAIT_MAX)
+    }
 }
 
 /// Reads the installation's row.
@@ -113,6 +122,19 @@ pub fn set_active(
     Ok(())
 }
 
+/// Ends all links because the accounts are gone, with everything that was said or released about them. Creates whose answer was
+/// lost stay open. Returns how many links there were.
+pub fn start_over(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<usize> {
+    let count = transaction.execute("DELETE FROM links", [])?;
+    for table in ["outstanding_users", "absences", "unlisted", "approvals", "hold_changes", "lookups_failed"] {
+        transaction.execute(&format!("DELETE FROM {table}"), [])?;
+    }
+    transaction.execute("UPDATE intents SET ended_at = ?1 WHERE ended_at IS NULL AND action <> 'create'", [now.0])?;
+    transaction.execute("UPDATE counts SET provisioned = 0", [])?;
+    transaction.execute("UPDATE installation SET hold = NULL, quiet_digest = NULL, generation = generation + 1", [])?;
+    Ok(count)
+}
+
 /// Remembers which methods the endpoint does not support.
 pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<Method>) -> rusqlite::Result<()> {
     let known = installation(transaction)?.not_supported;
@@ -124,7 +146,11 @@ pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<Meth
 
 /// Remembers until when Rhombus asked us not to call; the latest time counts.
 pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite::Result<()> {
-    transaction.execute("UPDATE installation SET not_before = max(not_before, ?1)", [until.0])?;
+    // One that lies more than the longest wait beyond it was stored under a wrong clock.
+    transaction.execute(
+        "UPDATE installation SET not_before = CASE WHEN not_before > ?2 THEN ?1 ELSE max(not_before, ?1) END",
+        (until.0, until.plus(WAIT_MAX).0),
+    )?;
     Ok(())
 }
 
@@ -154,7 +180,7 @@ pub fn note_config(
 pub fn note_token(
     transaction: &Transaction<'_>,
     fingerprint: &str,
-    source: Source,
+    (source, initiator): (Source, Initiator),
     now: Moment,
 ) -> rusqlite::Result<()> {
     let before: String = transaction.query_row("SELECT token_fingerprint FROM installation", [], |row| row.get(0))?;
@@ -164,7 +190,8 @@ pub fn note_token(
     transaction.execute("UPDATE installation SET token_fingerprint = ?1", [fingerprint])?;
     health::forget_proof(transaction)?;
     if !before.is_empty() {
-        log::append(transaction, &[Draft::new(EventType::IdmIntegrationReauth, true, source)], now)?;
+        let draft = Draft { initiator, ..Draft::new(EventType::IdmIntegrationReauth, true, source) };
+        log::append(transaction, &[draft], now)?;
     }
     Ok(())
 }
@@ -246,7 +273,8 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite:
             end.memberships_written_at.map(|at| at.0),
         ),
     )?;
-    intents::prune(transaction, end.now, end.window)
+    // By a clock that is far ahead everything is old.
+    if end.clock_is_confirmed { intents::prune(transaction, end.now, end.window_began) } else { Ok(()) }
 }
 
 /// What a cycle leaves in the installation's row.
@@ -274,6 +302,8 @@ pub struct LastCycle {
     pub quiet: Option<Quiet>,
     /// The end of the cycle.
     pub now: Moment,
-    /// `[guard] window`.
-    pub window: Duration,
+    /// When `[guard] window` began.
+    pub window_began: Moment,
+    /// Whether Rhombus showed that the clock is right; nothing is thrown away otherwise.
+    pub clock_is_confirmed: bool,
 }

@@ -1,6 +1,7 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
-use super::log;
+use super::{holds::APPROVAL, log};
+use crate::clock::AHEAD_MS_MAX;
 use crate::model::{
     Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, OutstandingKind, OutstandingUser, ScimId,
     UserName,
@@ -289,9 +290,9 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
     Ok(())
 }
 
-/// What the guard's window has counted; the caller adds the limits.
-pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlite::Result<Ledger> {
-    let since = now.minus(window).0;
+/// What the guard's window has counted since it began; the caller adds the limits.
+pub fn ledger(connection: &Connection, now: Moment, window_began: Moment) -> rusqlite::Result<Ledger> {
+    let since = window_began.0;
     let (provisioned_count, first_load, restored) =
         connection.query_row("SELECT provisioned, first_load, restored FROM installation, counts", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
@@ -313,11 +314,12 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
     )?;
     let approved = connection
         .prepare(
-            "SELECT action, directory_id, scim_id FROM approvals a WHERE NOT used AND (expires_at > ?1 OR EXISTS
+            "SELECT action, directory_id, scim_id FROM approvals a WHERE NOT used AND (expires_at > ?1 AND expires_at <= ?2 OR EXISTS
              (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
               AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1))",
         )?
-        .query_map([now.0], |row| key(row, 0))?
+        // No approval is believed past its hour: a wrong clock may have given it.
+        .query_map((now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX), |row| key(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(Ledger {
         provisioned_count: provisioned_count.max(0) as u64,
@@ -331,8 +333,8 @@ pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlit
 }
 
 /// Deletes ended intents that no window can reach any more.
-pub(super) fn prune(transaction: &Transaction<'_>, now: Moment, window: Duration) -> rusqlite::Result<()> {
-    let before = now.minus(window.max(KEPT_AT_LEAST)).0;
+pub(super) fn prune(transaction: &Transaction<'_>, now: Moment, window_began: Moment) -> rusqlite::Result<()> {
+    let before = now.minus(KEPT_AT_LEAST).min(window_began).0;
     transaction.execute("DELETE FROM intents WHERE ended_at IS NOT NULL AND stored_at < ?1", [before])?;
     Ok(())
 }

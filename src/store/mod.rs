@@ -9,6 +9,7 @@
 //! A function without an `# Errors` section fails only if the state cannot be read or written. Nothing may then be
 //! concluded from its result, and no request may be sent.
 
+mod clock;
 mod database;
 mod groups;
 mod health;
@@ -25,6 +26,7 @@ mod snapshot;
 mod spoken;
 mod walk;
 
+pub use clock::{correct_clock, latest};
 pub use database::{
     Access, StateError, backup, check_links, create, data_version, identity, may_be_used, open, quick_check, scratch,
     upgrade,
@@ -41,7 +43,7 @@ pub use holds::{
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
     InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
-    note_not_supported, note_token, scope_version_number, scope_versions, set_active, set_not_before,
+    note_not_supported, note_token, scope_version_number, scope_versions, set_active, set_not_before, start_over,
 };
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
@@ -57,5 +59,5 @@ pub use outstanding::{
     replace_unlisted, unlisted,
 };
 pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
-pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
+pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, some_links, witnesses};
 pub use spoken::{note_spoken, spoken_before};

@@ -145,6 +145,13 @@ pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Pr
     Ok(found)
 }
 
+/// Linked accounts at random, those that were renamed by hand last: whether these are there shows which organisation answers.
+pub fn some_links(connection: &Connection, count: u32) -> rusqlite::Result<Vec<ProvisionedUser>> {
+    let mut statement =
+        connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY active = 2, random() LIMIT ?1"))?;
+    statement.query_map([count], read)?.collect()
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
     let name = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.map(Into::into));
     let active: i64 = row.get(5)?;

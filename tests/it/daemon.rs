@@ -174,15 +174,15 @@ fn what_is_approved_beside_it_is_sent_within_seconds() {
 }
 
 /// An endpoint whose good token can be changed, and that can be away; and an run that points there.
-struct Elsewhere {
-    run: RealBinary,
-    good: Arc<Mutex<String>>,
+pub(crate) struct Elsewhere {
+    pub(crate) run: RealBinary,
+    pub(crate) good: Arc<Mutex<String>>,
     away: Arc<AtomicBool>,
-    accounts: Arc<Mutex<Vec<Value>>>,
+    pub(crate) accounts: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Elsewhere {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let (good, away) = (Arc::new(Mutex::new("first".to_owned())), Arc::new(AtomicBool::new(false)));
         let accounts: Arc<Mutex<Vec<Value>>> = Arc::default();
         let (token, gone, kept) = (good.clone(), away.clone(), accounts.clone());
@@ -229,18 +229,18 @@ impl Elsewhere {
         elsewhere
     }
 
-    fn put_token(&self, token: &str) {
+    pub(crate) fn put_token(&self, token: &str) {
         let path = self.run.path("token.new");
         std::fs::write(&path, token).expect("a token");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closed");
         std::fs::rename(path, self.run.path("token")).expect("put");
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.accounts.lock().expect("whole").len()
     }
 
-    fn event_types(&self) -> Vec<String> {
+    pub(crate) fn event_types(&self) -> Vec<String> {
         let events = self.run.events();
         events.iter().map(|event| event["event_type"].as_str().unwrap_or_default().to_owned()).collect()
     }

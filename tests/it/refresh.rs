@@ -144,7 +144,7 @@ fn an_empty_endpoint_is_the_wrong_one() {
     run.accounts.borrow_mut().by_id.clear();
     let report = refreshed(&run, STAFF);
     assert_eq!((report.exit.code(), report.done.created_count), (1, 0), "{report:?}");
-    assert!(report.error[0].contains("does not look like the endpoint"), "{report:?}");
+    assert!(report.error[0].contains("none of the linked accounts exists"), "{report:?}");
     run.accounts.borrow_mut().by_id.clear();
     assert_eq!(run.run_whole(STAFF).unchanged_count, 4, "no link has ended");
 }

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::model::{Clock, DirectoryUser, Moment, Proof, SpokenBefore, clean};
 use crate::plan::Usability;
 use crate::process::SystemClock;
-use crate::report::{export_document, export_lines, record_lines};
+use crate::report::{export_document, export_lines, old_export, record_lines};
 use crate::source::{Export, SourceError};
 use crate::store::{self, Access};
 use serde_json::{Map, Value, json};
@@ -84,6 +84,9 @@ impl AtHand {
         let now = SystemClock.now();
         if let Some(written_at) = self.written_at {
             let _ = writeln!(text, "    written {} ({written_at})", ago(now, written_at));
+            if let Some(old) = old_export(written_at, now, deployment.config.settings.max_age) {
+                let _ = writeln!(text, "    it is {old}\n    hint: set max_age = \"26h\" in [directory]");
+            }
         }
         if let (Some(path), Some(written_at)) = (&deployment.config.settings.members_path, self.members_written_at) {
             let _ =

@@ -9,7 +9,7 @@ mod words;
 pub use stored::StoredReason;
 pub use words::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 
-use super::{Cause, Column, GuardKind};
+use super::{Cause, Column, GuardKind, command};
 use std::fmt;
 
 /// Why a user's wanted change is not done.
@@ -143,6 +143,40 @@ impl HeldBy {
 }
 
 impl Reason {
+    /// The clock doubt that holds it; nothing of it can be approved.
+    #[must_use]
+    pub const fn clock_doubt(&self) -> Option<ClockDoubt> {
+        match self {
+            Self::Clock(doubt) | Self::Held { by: HeldBy::Clock(doubt), .. } => Some(*doubt),
+            Self::Held {
+                by:
+                    HeldBy::Limit(_)
+                    | HeldBy::Everybody
+                    | HeldBy::Configuration
+                    | HeldBy::Restored
+                    | HeldBy::Status(_)
+                    | HeldBy::Scope
+                    | HeldBy::Identity
+                    | HeldBy::Encoding,
+                ..
+            }
+            | Self::Unusable(_)
+            | Self::Unnamed { .. }
+            | Self::Username(_)
+            | Self::NotTried(_)
+            | Self::Kept(_)
+            | Self::Mismatch(_)
+            | Self::Account(_)
+            | Self::Doubtful(_)
+            | Self::UnusableAnswer { .. }
+            | Self::Rejected { .. }
+            | Self::ServerError { .. }
+            | Self::NoConnection { .. }
+            | Self::NoAnswer { .. }
+            | Self::Earlier { .. } => None,
+        }
+    }
+
     /// The stable code: what is stored, compared and counted.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -234,6 +268,23 @@ impl fmt::Display for OverLimit {
         let Self { kind, wanted, spent, limit, base } = self;
         let kind = kind.as_str();
         write!(f, "guard.{kind}: {wanted} wanted and {spent} spent within the window, limit is {limit} of {base} users")
+    }
+}
+
+impl ClockDoubt {
+    /// What ends it: nothing of it can be approved.
+    #[must_use]
+    pub fn hint(self) -> String {
+        match self {
+            Self::BehindLog(_) => format!(
+                "it ends as soon as this clock and Rhombus's agree: set the clock of this machine right; if it is right and \
+                 Rhombus shows no time, run {}",
+                command("activate")
+            ),
+            Self::OffRhombus(_) => {
+                "it ends as soon as the clocks agree: set the clock of this machine right".to_owned()
+            }
+        }
     }
 }
 

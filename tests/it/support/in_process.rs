@@ -96,6 +96,8 @@ pub(crate) struct InProcess {
     pub(crate) mangle: RefCell<Mangle>,
     pub(crate) update_method: Cell<UpdateMethod>,
     pub(crate) requests_per_second_max: Cell<Option<u32>>,
+    /// The fingerprint of the token; none: no proof is asked for.
+    pub(crate) token: RefCell<Option<String>>,
 }
 
 impl InProcess {
@@ -114,6 +116,7 @@ impl InProcess {
             mangle: RefCell::new(Rc::new(|_, answer| answer)),
             update_method: Cell::new(UpdateMethod::Patch),
             requests_per_second_max: Cell::new(None),
+            token: RefCell::default(),
         };
         run.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
         run.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
@@ -168,7 +171,7 @@ impl InProcess {
                 deactivated: Arc::default(),
                 cycle: CycleId::new(format!("cycle-{cycle}")),
                 source: Source::Reconcile,
-                token_fingerprint: None,
+                token_fingerprint: self.token.borrow().clone(),
                 options: CycleOptions {
                     refresh: self.refresh.get(),
                     only: self.only.borrow().clone(),
