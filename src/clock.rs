@@ -12,6 +12,8 @@ pub const AHEAD_MS_MAX: i64 = 60_000;
 pub const APART_MS_MAX: i64 = 3_600_000;
 /// The longest wait of all: a `Retry-After`, or the next try of a user.
 pub const WAIT_MAX: Duration = Duration::from_seconds(86_400);
+/// How long an approval holds.
+pub const APPROVAL: Duration = Duration::from_seconds(3_600);
 /// So many jumps of the wall clock are told apart; earlier ones count as one.
 const JUMPS_KEPT_MAX: usize = 64;
 

@@ -72,7 +72,7 @@ pub(crate) fn plan_of(
         reader,
         settings,
         export,
-        Known { in_doubt, outstanding: &stored, seen, only, window_began: None },
+        Known { in_doubt, outstanding: &stored, seen, only, window_began: None, date: None },
         now,
     )?;
     let outstanding = with_age(compared.plan.outstanding(), &stored);

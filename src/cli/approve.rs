@@ -136,7 +136,7 @@ fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity:
     }
     let (settled, count) = (identity.text(settled_count), count - settled_count);
     let what = if count == 1 { "1 change is".to_owned() } else { format!("{count} changes are") };
-    let until = date(now.plus(store::APPROVAL));
+    let until = date(now.plus(crate::clock::APPROVAL));
     let next = match store::holder(&deployment.state_path) {
         Some(_) => "the daemon sends within seconds".to_owned(),
         None => format!("no daemon runs; to send: {}", command("--reconcile")),

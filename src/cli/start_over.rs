@@ -102,7 +102,7 @@ impl StartOver {
 
 fn still_there(what: &str) -> Failure {
     let hint = format!("nothing was changed; to let go of one account: {}", command("forget USER"));
-    Failure::new(Exit::Failed, format!("{what} at Rhombus: this is no emptied organisation"), Some(&hint))
+    Failure::new(Exit::Failed, format!("{what} at Rhombus: it is not an emptied organisation"), Some(&hint))
 }
 
 fn beside(deployment: &Deployment, now: Moment) -> PathBuf {

@@ -74,6 +74,8 @@ pub struct Known<'k> {
     pub only: &'k [String],
     /// When the guard's window began; `None`: by the wall clock.
     pub window_began: Option<Moment>,
+    /// Rhombus's clock, if this cycle has seen it already.
+    pub date: Option<Moment>,
 }
 
 /// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
@@ -87,7 +89,7 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, outstanding, seen, only, window_began } = known;
+    let Known { in_doubt, outstanding, seen, only, window_began, date } = known;
     // Whoever is asked for by name is tried at once.
     let failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
     let mut inputs = Inputs { failed, in_doubt, seen, ..inputs_of(reader, settings, now)? };
@@ -116,9 +118,9 @@ pub fn compare(
     ledger.limits.clone_from(&settings.limits);
     ledger.arrivals_stopped = silent.first().copied();
     let last_event = store::head_of(reader)?.timestamp;
-    if clock::is_ahead(last_event, now) {
-        ledger.removals_stopped = Some(ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
-    }
+    let behind = clock::is_ahead(last_event, now).then(|| ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
+    let off = date.filter(|date| !clock::agree(now, *date)).map(|date| now.since_ms(date) / 60_000);
+    ledger.removals_stopped = behind.or(off.map(ClockDoubt::OffRhombus));
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let groups = std::mem::take(&mut plan.groups);
     let mut plan = plan::approve(plan, &ledger);

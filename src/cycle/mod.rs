@@ -81,8 +81,8 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     }
     outstanding.retain(|entry| !apply.record.has_cleared(entry));
     let (mut seen, only) = (seen.unwrap_or_default(), &context.options.only);
-    let window_began = Some(context.clock.ago(settings.window));
-    let known = Known { in_doubt, outstanding: &outstanding, seen: seen.clone(), only, window_began };
+    let (window_began, date) = (Some(context.clock.ago(settings.window)), context.target.date());
+    let known = Known { in_doubt, outstanding: &outstanding, seen: seen.clone(), only, window_began, date };
     let compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {

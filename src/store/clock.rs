@@ -1,8 +1,8 @@
 //! The instants in the state: the latest of them, and the correction of those that were written under a wrong clock. Which
 //! those are is decided elsewhere.
 
-use super::{holds::APPROVAL, log};
-use crate::clock::WAIT_MAX;
+use super::log;
+use crate::clock::{APPROVAL, WAIT_MAX};
 use crate::event::Draft;
 use crate::model::Moment;
 use rusqlite::{Connection, Transaction};

@@ -1,6 +1,6 @@
 //! Holds, by their digest, and the approvals that an administrator gave for them.
 
-use crate::clock::AHEAD_MS_MAX;
+use crate::clock::{AHEAD_MS_MAX, APPROVAL};
 use crate::model::{ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
@@ -11,8 +11,6 @@ const HOLDS_KEPT_MAX: u32 = 20;
 const HOLDS_NAMED: Duration = Duration::from_seconds(30 * 86_400);
 /// So many digits name a hold.
 const HOLD_DIGITS_MIN: usize = 8;
-/// How long an approval holds.
-pub const APPROVAL: Duration = Duration::from_seconds(3_600);
 
 /// Stores a hold under its id. Older holds stay, so that what is still held of them can be approved.
 pub fn store_hold(

@@ -1,7 +1,7 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
-use super::{holds::APPROVAL, log};
-use crate::clock::AHEAD_MS_MAX;
+use super::log;
+use crate::clock::{AHEAD_MS_MAX, APPROVAL};
 use crate::model::{
     Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, OutstandingKind, OutstandingUser, ScimId,
     UserName,

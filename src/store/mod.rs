@@ -37,7 +37,7 @@ pub use health::{
     was_ever_provisioned,
 };
 pub use holds::{
-    APPROVAL, NamedHold, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, last_approval_ends,
+    NamedHold, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, last_approval_ends,
     named_hold, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};

@@ -110,8 +110,10 @@ fn a_clock_that_is_off_now_holds_removals_and_throws_nothing_away() {
         let kept = stored_events(&run);
         for _ in 0..2 {
             let report = under(&run, off, "a a@x.example A|b b@x.example B");
-            assert_eq!((report.done.deleted_count, held(&report)), (0, vec!["clock"]), "{off}: {report:?}");
-            assert_eq!(report.hold, None, "{off}");
+            // Two hours ahead the window holds it before Rhombus is asked.
+            let code = if off == 2 * HOUR { "guard" } else { "clock" };
+            assert_eq!((report.done.deleted_count, held(&report)), (0, vec![code]), "{off}: {report:?}");
+            assert_eq!(report.hold.is_none(), code == "clock", "{off}");
         }
         assert!(stored_events(&run) > kept, "{off}: the history is not pruned by a clock that is wrong");
         let report = run.run_whole("a a@x.example A|b b@x.example B");
@@ -236,6 +238,44 @@ fn the_time_of_an_export_that_was_read_under_a_wrong_clock_is_forgotten() {
     run.clock.fetch_sub(DAY, Ordering::SeqCst);
     let report = written(1_000, "a a@x.example A|b b@x.example B|c c@x.example C");
     assert_eq!((report.exit.code(), report.done.created_count), (0, 1), "{report:?}");
+}
+
+#[test]
+fn what_waits_for_the_clock_is_offered_nowhere_and_a_person_may_end_it() {
+    let elsewhere = crate::daemon::Elsewhere::open();
+    let run = &elsewhere.run;
+    run.export(&people(0..6));
+    run.activate();
+    run.reconcile(0);
+    let config = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
+    let absent = "[guard.absent]\ncount_free = ";
+    std::fs::write(
+        run.path("config.toml"),
+        config.replace(&format!("{absent}100000\npercent_max = 100"), &format!("{absent}1\npercent_max = 1")),
+    )
+    .expect("written");
+    run.export(&people(0..4));
+    let hold = run.reconcile(4)["hold"].as_str().expect("a hold")[..8].to_owned();
+    let state = rusqlite::Connection::open(run.path("state.db")).expect("the state");
+    state.execute("UPDATE head SET timestamp = timestamp + 315360000000", []).expect("ahead");
+    drop(state);
+    let report = run.reconcile(4);
+    assert_eq!((report["hold"].clone(), report["held"][0]["code"].clone()), (serde_json::Value::Null, "clock".into()));
+    let text = |arguments: &[&str]| {
+        let output = run.run(arguments);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    for arguments in [&["status"][..], &["explain", "id-00005"], &["approve"], &["approve", &hold]] {
+        let (code, said) = text(arguments);
+        assert_eq!(code, Some(i32::from(arguments.len() == 2 && arguments[0] == "approve")), "{arguments:?}: {said}");
+        assert!(said.contains("activate") && !said.contains(&format!("approve {hold}")), "{arguments:?}: {said}");
+    }
+    let (code, said) = text(&["activate"]);
+    assert!(code == Some(0) && said.contains("Rhombus shows no time") && said.contains("corrected"), "{said}");
+    let hold = run.reconcile(4)["hold"].as_str().expect("a hold again")[..8].to_owned();
+    assert_eq!(text(&["approve", &hold]).0, Some(0));
+    assert_eq!(run.reconcile(0)["deleted"], 2);
 }
 
 #[test]

@@ -285,6 +285,32 @@ fn a_revoked_token_that_is_replaced_on_disk_is_proven_and_taken_up() {
 }
 
 #[test]
+fn a_token_of_another_organisation_is_taken_neither_by_a_reload_nor_by_itself() {
+    let elsewhere = Elsewhere::open();
+    let run = &elsewhere.run;
+    run.export(&people(0..5));
+    run.activate();
+    let mut daemon = Daemon::start(run, &[]);
+    until("the first load", || elsewhere.count() == 5);
+    let ours = std::mem::take(&mut *elsewhere.accounts.lock().expect("whole"));
+    "second".clone_into(&mut elsewhere.good.lock().expect("whole"));
+    elsewhere.put_token("second");
+    daemon.signal("HUP");
+    until("the reload is refused", || log(run).contains("the organisation that this token opens is empty"));
+    run.export(&people(0..6));
+    until("the old token is refused", || log(run).contains("Rhombus refuses the token"));
+    until("the new one is not taken", || log(run).contains("the new token does not work either"));
+    assert_eq!(elsewhere.count(), 0, "nothing is sent to another organisation");
+    assert!(!elsewhere.event_types().contains(&"idm_integration_reauth".to_owned()));
+    *elsewhere.accounts.lock().expect("whole") = ours;
+    daemon.signal("HUP");
+    until("it goes on", || elsewhere.count() == 6);
+    daemon.signal("TERM");
+    assert_eq!(daemon.exit(), Some(0));
+    assert_eq!(elsewhere.event_types().iter().filter(|kind| *kind == "idm_integration_reauth").count(), 1);
+}
+
+#[test]
 fn an_endpoint_that_goes_away_is_tried_again_without_waiting_for_a_tick() {
     let elsewhere = Elsewhere::open();
     let run = &elsewhere.run;
