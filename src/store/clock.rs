@@ -30,7 +30,8 @@ const WRITTEN: [(&str, &[&str]); 9] = [
     ("scope_groups", &["named_at"]),
 ];
 
-/// The latest instant that was the present when it was written; a wait counts from its earliest beginning.
+/// The latest instant that was the present when it was written; a wait counts from its earliest beginning. What is stored only
+/// together with an event is no later than that.
 ///
 /// # Errors
 /// The state cannot be read.
@@ -39,8 +40,7 @@ pub fn latest(connection: &Connection) -> rusqlite::Result<Moment> {
         "SELECT max(h.timestamp, i.checkpoint_at, ifnull(i.last_good_cycle_at, 0), ifnull(i.export_written_at, 0),
          ifnull(i.memberships_written_at, 0), i.not_before - ?1, ifnull(w.last_cycle_at, 0), ifnull(w.managed_since, 0),
          ifnull(w.token_proven_at, 0),
-         (SELECT ifnull(max(stored_at), 0) FROM intents), (SELECT ifnull(max(stored_at), 0) FROM holds),
-         (SELECT ifnull(max(max(ifnull(since, 0), ifnull(until, 0) - ?1)), 0) FROM outstanding_users),
+         (SELECT ifnull(max(stored_at), 0) FROM intents WHERE ended_at IS NULL),
          (SELECT ifnull(max(expires_at), 0) - ?2 FROM approvals)) FROM head h, installation i, health w";
     connection
         .prepare_cached(sql)?
