@@ -45,7 +45,9 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         Some(End::NotRefreshed(said)) => ended(
             Exit::Failed,
             format!("could not read what Rhombus holds: {said}"),
-            Some("nothing was sent; a cycle without --refresh does not need it"),
+            Some(
+                "nothing was sent; a cycle without --refresh does not need it, unless the state was restored from a backup",
+            ),
         ),
         Some(End::Throttled(until)) => ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None),
         Some(End::Deactivated) => deactivated(),

@@ -112,7 +112,9 @@ fn a_clock_that_is_off_now_holds_removals_and_throws_nothing_away() {
             let report = under(&run, off, "a a@x.example A|b b@x.example B");
             // Two hours ahead the window holds it before Rhombus is asked.
             let code = if off == 2 * HOUR { "guard" } else { "clock" };
-            assert_eq!((report.done.deleted_count, held(&report)), (0, vec![code]), "{off}: {report:?}");
+            // In 1973 the export itself is from the future.
+            let codes = if off == -2_000_000_000_000 { Vec::new() } else { vec![code] };
+            assert_eq!((report.done.deleted_count, held(&report)), (0, codes), "{off}: {report:?}");
             assert_eq!(report.hold.is_none(), code == "clock", "{off}");
         }
         assert!(stored_events(&run) > kept, "{off}: the history is not pruned by a clock that is wrong");

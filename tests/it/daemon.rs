@@ -304,6 +304,8 @@ fn a_token_of_another_organisation_is_taken_neither_by_a_reload_nor_by_itself() 
     assert!(!elsewhere.event_types().contains(&"idm_integration_reauth".to_owned()));
     *elsewhere.accounts.lock().expect("whole") = ours;
     daemon.signal("HUP");
+    until("the right one is taken", || elsewhere.event_types().contains(&"idm_integration_reauth".to_owned()));
+    daemon.signal("USR1");
     until("it goes on", || elsewhere.count() == 6);
     daemon.signal("TERM");
     assert_eq!(daemon.exit(), Some(0));
