@@ -5,7 +5,8 @@ use super::tally::{Tally, entry_for};
 use crate::event::{Draft, EventType, Resource, Source, event_type_of};
 use crate::http::Transport;
 use crate::model::{
-    Action, Change, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind, OutstandingUser, ScimId,
+    Action, Change, CycleId, DirectoryId, Duration, Field, HeldChange, Moment, NotTried, OutstandingKind,
+    OutstandingUser, ScimId,
 };
 use crate::outcome::Judged;
 use crate::session::{RowNumber, Session};
@@ -75,6 +76,15 @@ impl<'a, T: Transport> Record<'a, T> {
 
     pub(super) fn list_user(&self, entry: OutstandingUser) {
         self.tally.borrow_mut().list_user(entry);
+    }
+
+    /// Lists a user whose removal is not sent; if that is for what the account shows, it can be approved.
+    pub(super) fn hold(&self, change: &Change, entry: OutstandingUser) {
+        if let Some(shown) = entry.reason.shown() {
+            let held = HeldChange { key: change.key(), user_name: change.user_name().clone(), shown };
+            self.tally.borrow_mut().held.push(held);
+        }
+        self.list_user(entry);
     }
 
     pub(super) fn failed_before(&self, change: &Change) -> Option<&OutstandingUser> {

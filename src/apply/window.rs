@@ -98,6 +98,10 @@ impl<'a, T: Transport> Apply<'a, T> {
             let approved = !approved.is_empty() && approved.contains(&change.key());
             self.one(change, approved)
         };
+        let apply = async |change: Change| {
+            let user = change.directory_id().clone();
+            self.session.about_at_last(&user, apply(change)).await;
+        };
         self.session.each(changes, apply, |()| one_done()).await;
         for change in changes {
             self.record.leave(&change);

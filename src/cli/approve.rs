@@ -7,7 +7,7 @@ use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::model::{
-    Action, ChangeKey, Clock, DirectoryId, Exit, HoldId, Moment, OutstandingKind, UserName, approval, clean, command,
+    Action, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, approval, clean, command,
     folded, short,
 };
 use crate::process::{SystemClock, user};
@@ -142,11 +142,7 @@ fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity:
 
 /// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,
 /// else the username of a newcomer.
-fn choose(
-    reader: &Connection,
-    held: Vec<(ChangeKey, UserName)>,
-    only: &[String],
-) -> Result<Vec<(ChangeKey, UserName)>, Failure> {
+fn choose(reader: &Connection, held: Vec<HeldChange>, only: &[String]) -> Result<Vec<HeldChange>, Failure> {
     if only.is_empty() {
         return Ok(held);
     }
@@ -156,11 +152,11 @@ fn choose(
         let is_former = |key: &ChangeKey| {
             key.action == Action::Relink && key.scim_id == former.as_ref().map(|former| former.scim_id.clone())
         };
-        let by_id = held.iter().find(|(key, _)| key.directory_id.as_str() == text || is_former(key));
-        let named = || held.iter().filter(|(_, name)| name.folded() == folded(text));
-        let by_name = || named().find(|(key, _)| key.scim_id.is_some()).or_else(|| named().next());
+        let by_id = held.iter().find(|held| held.key.directory_id.as_str() == text || is_former(&held.key));
+        let named = || held.iter().filter(|held| held.user_name.folded() == folded(text));
+        let by_name = || named().find(|held| held.key.scim_id.is_some()).or_else(|| named().next());
         match by_id.or_else(by_name) {
-            Some((key, _)) => drop(chosen.insert(key.directory_id.clone())),
+            Some(held) => drop(chosen.insert(held.key.directory_id.clone())),
             None => {
                 let unknown = clean(text);
                 let hint = format!("`{}` shows who is held", command("approve"));
@@ -172,5 +168,5 @@ fn choose(
             }
         }
     }
-    Ok(held.into_iter().filter(|(key, _)| chosen.contains(&key.directory_id)).collect())
+    Ok(held.into_iter().filter(|held| chosen.contains(&held.key.directory_id)).collect())
 }

@@ -3,7 +3,7 @@
 
 use crate::event::Initiator;
 use crate::failure::Failure;
-use crate::model::{Action, ChangeKey, Exit, Moment, UserName, clean};
+use crate::model::{Action, Exit, HeldChange, Moment, UserName, clean};
 use crate::store::{self, Relink};
 use rusqlite::Transaction;
 
@@ -18,11 +18,11 @@ pub(super) enum SameUser {
 
 impl SameUser {
     /// The changes to which it applies: that two users are two says nothing of anything else.
-    pub(super) fn fit(self, chosen: Vec<(ChangeKey, UserName)>) -> Result<Vec<(ChangeKey, UserName)>, Failure> {
+    pub(super) fn fit(self, chosen: Vec<HeldChange>) -> Result<Vec<HeldChange>, Failure> {
         if self == Self::Yes || chosen.is_empty() {
             return Ok(chosen);
         }
-        let relinks: Vec<_> = chosen.into_iter().filter(|(key, _)| key.action == Action::Relink).collect();
+        let relinks: Vec<_> = chosen.into_iter().filter(|held| held.key.action == Action::Relink).collect();
         if relinks.is_empty() {
             let hint = "without --as-new, approve releases what is held";
             return Err(Failure::new(Exit::Failed, "nobody in this hold is held for their identity", Some(hint)));
@@ -34,12 +34,14 @@ impl SameUser {
     pub(super) fn settle(
         self,
         transaction: &Transaction<'_>,
-        chosen: &[(ChangeKey, UserName)],
+        chosen: &[HeldChange],
         by: &Initiator,
         now: Moment,
     ) -> Result<usize, Failure> {
         let mut settled_count = 0;
-        for (key, name) in chosen.iter().filter(|(key, _)| key.action == Action::Relink) {
+        for HeldChange { key, user_name: name, shown: _ } in
+            chosen.iter().filter(|held| held.key.action == Action::Relink)
+        {
             let Some(scim_id) = &key.scim_id else { continue };
             let outcome = match self {
                 Self::Yes => store::relink(transaction, &key.directory_id, scim_id, by, now)?,

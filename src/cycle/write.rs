@@ -105,7 +105,7 @@ fn write_holds(transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::R
     let (now, mut held) = (end.row.now, std::mem::take(&mut end.held));
     if let Some(users) = &end.only {
         held = store::held_beside(transaction, users, held)?;
-        end.report.hold = hold_id(held.iter().map(|(key, _)| key)).map(|hold| hold.as_str().to_owned());
+        end.report.hold = hold_id(held.iter()).map(|hold| hold.as_str().to_owned());
     }
     if let Some(hold) = end.report.hold.as_ref().filter(|_| !held.is_empty()) {
         store::store_hold(transaction, &HoldId::new(hold.as_str()), &held, now)?;

@@ -127,6 +127,17 @@ pub struct ChangeKey {
     pub scim_id: Option<ScimId>,
 }
 
+/// One change of a hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldChange {
+    /// Action, directory id and SCIM id.
+    pub key: ChangeKey,
+    /// The username to show.
+    pub user_name: UserName,
+    /// For a removal that is held for a mismatch: what the account showed, as a line ([`super::Shown`]); empty for all others.
+    pub shown: String,
+}
+
 /// A planned change, with the state before and after.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {

@@ -19,12 +19,13 @@ mod outstanding;
 mod policy;
 mod reason;
 mod response;
+mod shown;
 mod text;
 mod time;
 mod user;
 
 pub use cause::{Cause, GuardKind};
-pub use change::{Action, Change, ChangeKey, Field, FieldName, Removal};
+pub use change::{Action, Change, ChangeKey, Field, FieldName, HeldChange, Removal};
 pub use column::Column;
 pub use command::{approval, command, note_invocation, quoted, short};
 pub use config_keys::ConfigKeys;
@@ -39,6 +40,7 @@ pub use reason::{
     UsernameConflict,
 };
 pub use response::Response;
+pub use shown::{LinkedExternalId, Shown};
 pub use text::{chain, clean, hex, short_digest};
 pub use time::{Clock, Duration, Moment};
 pub use user::{

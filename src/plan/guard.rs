@@ -5,7 +5,7 @@
 use super::claims::not_created;
 use super::{Plan, digest};
 use crate::model::{
-    Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, GuardKind, HeldBy, HoldId, OutstandingKind,
+    Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, GuardKind, HeldBy, HeldChange, HoldId, OutstandingKind,
     OutstandingUser, OverLimit, Reason, UsernameConflict,
 };
 use serde::Serialize;
@@ -60,6 +60,8 @@ pub struct ApprovedPlan {
     changes: Vec<Change>,
     approved: BTreeSet<ChangeKey>,
     held: Vec<Change>,
+    /// What the accounts showed whose removals the last cycle held for it.
+    shown: BTreeMap<ChangeKey, String>,
     outstanding: Vec<OutstandingUser>,
     hold: Option<HoldId>,
     tripped: Vec<OverLimit>,
@@ -102,7 +104,38 @@ impl ApprovedPlan {
         let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
         self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
         self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
-        self.hold = digest::hold_id(self.held.iter().map(Change::key).collect::<Vec<_>>().iter());
+        self.hold = digest::hold_id(self.held_changes().iter());
+        self
+    }
+
+    /// The plan as a command shows it, which reads no account: removals that the last cycle held for what the account showed
+    /// are held still, unless exactly that was approved. A cycle reads the account again. The digest is that of the plan
+    /// before look-ups.
+    #[must_use]
+    pub fn held_as_stored(
+        mut self,
+        stored: &[OutstandingUser],
+        is_approved: &mut dyn FnMut(&ChangeKey, &str) -> bool,
+    ) -> Self {
+        let mut shown = BTreeMap::new();
+        for entry in stored.iter().filter(|entry| entry.kind == OutstandingKind::Held) {
+            let (Some(id), Some(action), Some(said)) = (&entry.directory_id, entry.action, entry.reason.shown()) else {
+                continue;
+            };
+            let key = ChangeKey { action, directory_id: id.clone(), scim_id: entry.scim_id.clone() };
+            if !is_approved(&key, &said) {
+                shown.insert(key, (entry, said));
+            }
+        }
+        for change in self.changes.extract_if(.., |change| shown.contains_key(&change.key())) {
+            let of_it = shown.get(&change.key()).into_iter();
+            self.outstanding.extend(of_it.clone().map(|(entry, _)| (*entry).clone()));
+            self.shown.extend(of_it.map(|(_, said)| (change.key(), said.clone())));
+            self.held.push(change);
+        }
+        wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
+        self.outstanding.sort_by(OutstandingUser::order);
+        self.hold = digest::hold_id(self.held_changes().iter());
         self
     }
 
@@ -120,6 +153,16 @@ impl ApprovedPlan {
     #[must_use]
     pub fn held(&self) -> &[Change] {
         &self.held
+    }
+
+    /// The same, as a hold stores it.
+    #[must_use]
+    pub fn held_changes(&self) -> Vec<HeldChange> {
+        let stored = |change: &Change| {
+            let shown = self.shown.get(&change.key()).cloned().unwrap_or_default();
+            HeldChange { key: change.key(), user_name: change.user_name().clone(), shown }
+        };
+        self.held.iter().map(stored).collect()
     }
 
     /// Everybody whose wanted change is not sent, with the reason; what is held among them.
@@ -213,20 +256,22 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         .collect();
     outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
-    let keys: Vec<_> = held.iter().map(Change::key).collect();
     let digest = digest::plan_digest(changes.iter(), held.iter());
-    ApprovedPlan {
+    let mut plan = ApprovedPlan {
         changes,
         approved: ledger.approved.clone(),
-        hold: digest::hold_id(keys.iter()),
+        hold: None,
         holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
+        shown: BTreeMap::new(),
         outstanding,
         tripped,
         digest,
         unchanged_count: plan.unchanged_count,
         creates_are_free: ledger.first_load,
-    }
+    };
+    plan.hold = digest::hold_id(plan.held_changes().iter());
+    plan
 }
 
 /// Why a change is held however few there are.

@@ -1,6 +1,6 @@
 //! Holds, by their digest, and the approvals that an administrator gave for them.
 
-use crate::model::{ChangeKey, DirectoryId, Duration, HoldId, Moment, ScimId, UserName};
+use crate::model::{ChangeKey, DirectoryId, Duration, HeldChange, HoldId, Moment, Reason, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub const APPROVAL: Duration = Duration::from_seconds(3_600);
 pub fn store_hold(
     transaction: &Transaction<'_>,
     id: &HoldId,
-    changes: &[(ChangeKey, UserName)],
+    changes: &[HeldChange],
     now: Moment,
 ) -> rusqlite::Result<()> {
     let new = transaction
@@ -29,11 +29,11 @@ pub fn store_hold(
     }
     transaction.execute("UPDATE holds SET stored_at = ?2 WHERE id = ?1", (id.as_str(), now.0))?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO hold_changes (hold_id, action, directory_id, scim_id, username) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO hold_changes (hold_id, action, directory_id, scim_id, username, shown) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for (key, name) in changes {
-        let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
-        insert.execute((id.as_str(), key.action.as_str(), key.directory_id.as_str(), scim_id, name.as_str()))?;
+    for HeldChange { key, user_name, shown } in changes {
+        let (scim_id, name) = (key.scim_id.as_ref().map_or("", ScimId::as_str), user_name.as_str());
+        insert.execute((id.as_str(), key.action.as_str(), key.directory_id.as_str(), scim_id, name, shown))?;
     }
     Ok(())
 }
@@ -46,23 +46,28 @@ pub fn current_hold(connection: &Connection) -> rusqlite::Result<Option<HoldId>>
         .map(Option::flatten)
 }
 
-/// The changes of a hold that are still held; `None` if no cycle stored this hold.
-pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Option<Vec<(ChangeKey, UserName)>>> {
+/// The changes of a hold that are still held, for what they were held for; `None` if no cycle stored this hold.
+pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Option<Vec<HeldChange>>> {
     let known = connection.prepare("SELECT 1 FROM holds WHERE id = ?1")?.exists([hold.as_str()])?;
     if !known {
         return Ok(None);
     }
-    connection
-        .prepare(
-            "SELECT c.action, c.directory_id, c.scim_id, c.username FROM hold_changes c JOIN outstanding_users s
-             ON s.kind = 'held' AND s.action = c.action AND s.directory_id = c.directory_id
-             AND ifnull(s.scim_id, '') = c.scim_id WHERE c.hold_id = ?1 ORDER BY c.action, c.directory_id",
-        )?
-        .query_map([hold.as_str()], |row| {
-            Ok((super::intents::key(row, 0)?, UserName::of_account(row.get_ref(3)?.as_str()?)))
-        })?
-        .collect::<rusqlite::Result<_>>()
-        .map(Some)
+    let mut statement = connection.prepare(
+        "SELECT c.action, c.directory_id, c.scim_id, c.username, c.shown, s.code, s.detail FROM hold_changes c
+         JOIN outstanding_users s ON s.kind = 'held' AND s.action = c.action AND s.directory_id = c.directory_id
+         AND ifnull(s.scim_id, '') = c.scim_id WHERE c.hold_id = ?1 ORDER BY c.action, c.directory_id",
+    )?;
+    let mut rows = statement.query([hold.as_str()])?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (key, user_name) = (super::intents::key(row, 0)?, UserName::of_account(row.get_ref(3)?.as_str()?));
+        let shown: String = row.get(4)?;
+        let now = Reason::from_stored(row.get_ref(5)?.as_str()?, row.get_ref(6)?.as_str_or_null()?).shown();
+        if now.unwrap_or_default() == shown {
+            held.push(HeldChange { key, user_name, shown });
+        }
+    }
+    Ok(Some(held))
 }
 
 /// When the newest approval expires; 0 if there is none.
@@ -74,11 +79,11 @@ pub fn last_approval_ends(connection: &Connection) -> rusqlite::Result<i64> {
 pub fn held_beside(
     transaction: &Transaction<'_>,
     users: &BTreeSet<DirectoryId>,
-    mut held: Vec<(ChangeKey, UserName)>,
-) -> rusqlite::Result<Vec<(ChangeKey, UserName)>> {
+    mut held: Vec<HeldChange>,
+) -> rusqlite::Result<Vec<HeldChange>> {
     if let Some(before) = current_hold(transaction)? {
         let before = held_of(transaction, &before)?.unwrap_or_default();
-        held.extend(before.into_iter().filter(|(key, _)| !users.contains(&key.directory_id)));
+        held.extend(before.into_iter().filter(|held| !users.contains(&held.key.directory_id)));
     }
     Ok(held)
 }
@@ -180,21 +185,36 @@ pub fn approved_by(connection: &Connection, hold: &HoldId) -> rusqlite::Result<O
 pub fn approve(
     transaction: &Transaction<'_>,
     hold: &HoldId,
-    changes: &[(ChangeKey, UserName)],
+    changes: &[HeldChange],
     by: &str,
     now: Moment,
 ) -> rusqlite::Result<()> {
     transaction
         .execute("UPDATE holds SET approved_by = ?2, approved_at = ?3 WHERE id = ?1", (hold.as_str(), by, now.0))?;
     let mut insert = transaction.prepare(
-        "INSERT INTO approvals (action, directory_id, scim_id, hold_id, approved_by, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO approvals (action, directory_id, scim_id, hold_id, approved_by, expires_at, shown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO UPDATE SET hold_id = excluded.hold_id, approved_by = excluded.approved_by,
-         expires_at = excluded.expires_at, used = 0",
+         expires_at = excluded.expires_at, shown = excluded.shown, used = 0",
     )?;
-    for (key, _) in changes {
+    for HeldChange { key, user_name: _, shown } in changes {
         let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
         let expires_at = now.plus(APPROVAL).0;
-        insert.execute((key.action.as_str(), key.directory_id.as_str(), scim_id, hold.as_str(), by, expires_at))?;
+        let (action, id) = (key.action.as_str(), key.directory_id.as_str());
+        insert.execute((action, id, scim_id, hold.as_str(), by, expires_at, shown))?;
     }
     Ok(())
+}
+
+/// What the account showed when its removal was approved, if that was held for a mismatch.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn approved_shown(connection: &Connection, key: &ChangeKey) -> rusqlite::Result<Option<String>> {
+    let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
+    connection
+        .prepare_cached(
+            "SELECT shown FROM approvals WHERE action = ?1 AND directory_id = ?2 AND scim_id = ?3 AND shown <> ''",
+        )?
+        .query_row((key.action.as_str(), key.directory_id.as_str(), scim_id), |row| row.get(0))
+        .optional()
 }

@@ -35,8 +35,8 @@ pub use health::{
     was_ever_provisioned,
 };
 pub use holds::{
-    APPROVAL, NamedHold, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, last_approval_ends,
-    named_hold, store_hold,
+    APPROVAL, NamedHold, approve, approved_by, approved_shown, current_hold, drop_approvals, held_beside, held_of,
+    last_approval_ends, named_hold, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
@@ -57,5 +57,5 @@ pub use outstanding::{
     replace_unlisted, unlisted,
 };
 pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
-pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
+pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, note_external_ids, witnesses};
 pub use spoken::{note_spoken, spoken_before};

@@ -36,7 +36,7 @@ fn decide(run: &InProcess, report: &CycleReport, as_new: bool, commit: bool) -> 
     let changes = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(run.clock.load(Ordering::SeqCst));
     let by = Initiator::Admin("root".to_owned());
-    let outcomes = changes.iter().map(|(key, _)| {
+    let outcomes = changes.iter().map(|rhombus_sync::model::HeldChange { key, .. }| {
         let scim_id = key.scim_id.as_ref().expect("an account");
         match as_new {
             true if store::tell_apart(&transaction, &key.directory_id, scim_id).expect("told") => Relink::Moved,
