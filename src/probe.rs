@@ -133,6 +133,10 @@ pub(crate) async fn holdings(
         };
         let page = target.list_page(&listing, &mut note, permit).await;
         let Some(page_read) = page.value else {
+            // Where pages go by cursor alone, there is no next page to ask for by index.
+            if matches!(page.judged.outcome, Outcome::NotSupported | Outcome::Rejected) && listing.is_complete() {
+                return Ok(holdings);
+            }
             return Err(Failure {
                 exit: Exit::Failed,
                 error: vec!["could not verify the endpoint".to_owned(), page.judged.why().to_string()],

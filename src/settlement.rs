@@ -1,7 +1,7 @@
 //! What is stored of a change's outcome, in one transaction: snapshot, intent, failure and event. PURE.
 
 use crate::event::Draft;
-use crate::model::{Action, DirectoryId, Names, OutstandingUser, ScimId, ScopeVersionId, UserName};
+use crate::model::{Action, DirectoryId, LinkedExternalId, Names, OutstandingUser, ScimId, ScopeVersionId, UserName};
 
 /// Row number of an intent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,6 +33,8 @@ pub enum LinkEffect {
         names: Names,
         /// Whether it is active.
         active: bool,
+        /// The `externalId` that it shows.
+        external_id: LinkedExternalId,
     },
     /// The account was seen with these names.
     Seen {

@@ -7,7 +7,8 @@ use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    AccountState, Action, Cause, Change, DesiredUser, OutstandingKind, ScopeVersionId, UsernameConflict,
+    AccountState, Action, Cause, Change, DesiredUser, LinkedExternalId, OutstandingKind, ScopeVersionId,
+    UsernameConflict,
 };
 use crate::outcome::Judged;
 use crate::scim::Update;
@@ -63,6 +64,8 @@ impl<T: Transport> Apply<'_, T> {
             user_name,
             names: account.names.clone(),
             active: account.active,
+            // An answer that shows none leaves out what we sent.
+            external_id: LinkedExternalId::Was(account.external_id.clone().unwrap_or_else(|| user.id.clone())),
         };
         settlement.failure = FailureEffect::Clear;
         if let SentWhen::Earlier { scope_version } = made {
@@ -108,6 +111,7 @@ impl<T: Transport> Apply<'_, T> {
             user_name: user_name.clone(),
             names: account.names.clone(),
             active: account.active,
+            external_id: LinkedExternalId::of(account.external_id.as_ref()),
         };
         settlement.failure = FailureEffect::Clear;
         let mut event = self.record.succeeded(Action::Link, change, Some(&scim_id), &Judged::accepted(), Vec::new());

@@ -98,6 +98,16 @@ impl<'a, T: Transport> Record<'a, T> {
         self.tally.borrow_mut().list_user(entry);
     }
 
+    /// Lists a user whose removal is not sent; if that is for what the account shows, it can be approved.
+    pub(super) fn hold(&self, change: &Change, mut entry: OutstandingUser) {
+        if let Some(shown) = entry.reason.shown() {
+            let held = change.as_held_for(&shown);
+            entry = entry.wanted(held.exact.content.as_str());
+            self.tally.borrow_mut().held.push(held);
+        }
+        self.list_user(entry);
+    }
+
     pub(super) fn failed_before(&self, change: &Change) -> Option<&OutstandingUser> {
         self.failed_before.get(change.directory_id()).filter(|failed| *failed.wanted == *change.wanted())
     }

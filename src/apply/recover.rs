@@ -58,7 +58,10 @@ impl<T: Transport> Apply<'_, T> {
         let removals = open.iter().filter(|intent| intent.key.action.removes());
         self.session.note_removals(removals.filter_map(|intent| intent.key.scim_id.clone()));
         let (mut still_open, mut waiting) = (BTreeMap::new(), open.into_iter());
-        let recover = async |intent: OpenIntent| (self.recover_one(&intent).await, intent);
+        let recover = async |intent: OpenIntent| {
+            let user = &intent.key.directory_id;
+            (self.session.about(user, self.recover_one(&intent)).await, intent)
+        };
         self.session
             .each(&mut waiting, recover, |(recovered, intent)| self.in_doubt(&mut still_open, intent, recovered))
             .await;

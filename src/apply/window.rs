@@ -105,6 +105,10 @@ impl<'a, T: Transport> Apply<'a, T> {
             let released = exact.filter(|exact| approved.contains_key(exact));
             self.one(change, released.map(|exact| exact.content))
         };
+        let apply = async |change: Change| {
+            let user = change.directory_id().clone();
+            self.session.about_at_last(&user, apply(change)).await;
+        };
         self.session.each(changes, apply, |()| one_done()).await;
         for change in changes {
             self.record.leave(&change);

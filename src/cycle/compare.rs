@@ -6,8 +6,8 @@ use super::selection::Selection;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::{
-    ClockDoubt, Column, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue,
-    ScopeVersionId, Seen,
+    ClockDoubt, Column, DirectoryId, DirectoryUser, ExistingAccounts, InDoubt, Moment, OutstandingKind,
+    OutstandingUser, Proof, RawValue, Reason, ScopeVersionId, Seen, UsernameConflict,
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
@@ -61,6 +61,15 @@ pub struct Compared {
     pub groups: GroupsSeen,
 }
 
+/// What was read of accounts before the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Refreshed {
+    /// Accounts that differ from the snapshot.
+    pub seen: BTreeMap<DirectoryId, Seen>,
+    /// What is listed whatever the export says: another `externalId`, and accounts that could not be read.
+    pub listed: Vec<OutstandingUser>,
+}
+
 /// Inputs of a comparison besides export and snapshot.
 #[derive(Default)]
 pub struct Known<'k> {
@@ -68,8 +77,8 @@ pub struct Known<'k> {
     pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
     /// Users whose change earlier cycles left undone.
     pub outstanding: &'k [OutstandingUser],
-    /// Accounts that a refresh found different from the snapshot.
-    pub seen: BTreeMap<DirectoryId, Seen>,
+    /// What was read of accounts before the plan.
+    pub refreshed: Refreshed,
     /// Only these users; empty: everybody.
     pub only: &'k [String],
     /// When the guard's window began; `None`: by the wall clock.
@@ -89,10 +98,14 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, outstanding, seen, only, window_began, date } = known;
+    let Known { in_doubt, outstanding, refreshed, only, window_began, date } = known;
+    let Refreshed { seen, listed } = refreshed;
     // Whoever is asked for by name is tried at once.
-    let failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
-    let mut inputs = Inputs { failed, in_doubt, seen, ..inputs_of(reader, settings, now)? };
+    let mut failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
+    if settings.existing_accounts == ExistingAccounts::Adopt {
+        failed.retain(|_, entry| entry.reason != Reason::Username(UsernameConflict::NotOurs));
+    }
+    let mut inputs = Inputs { failed, in_doubt, seen, listed, ..inputs_of(reader, settings, now)? };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
     let (mut plan, mut read, mut silent, mut in_scope_count) =
@@ -156,6 +169,7 @@ fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<In
         doubled: Duplicates::default(),
         scope_versions: scope_versions(reader, settings)?,
         seen: BTreeMap::new(),
+        listed: Vec::new(),
         told_apart: store::told_apart(reader)?,
         groups: store::group_memory(reader)?,
     })
@@ -259,11 +273,19 @@ fn beside_its_row(
     Ok(())
 }
 
-/// The failed users among them, by id.
+/// The users among them whose change failed, or is refused for what Rhombus shows, by id: they are tried again at a set time.
 pub(super) fn failed(outstanding: &[OutstandingUser]) -> BTreeMap<DirectoryId, OutstandingUser> {
     outstanding
         .iter()
-        .filter(|entry| entry.kind == OutstandingKind::Failed)
+        .filter(|entry| match entry.kind {
+            OutstandingKind::Failed => entry.action.is_some(),
+            OutstandingKind::Refused => entry.until.is_some(),
+            OutstandingKind::Held
+            | OutstandingKind::Waiting
+            | OutstandingKind::Parked
+            | OutstandingKind::Kept
+            | OutstandingKind::Drift => false,
+        })
         .filter_map(|entry| Some((entry.directory_id.clone()?, entry.clone())))
         .collect()
 }

@@ -18,7 +18,7 @@ mod verdict;
 mod write;
 
 pub use believe::believable;
-pub use compare::{Compared, Known, compare, open_export};
+pub use compare::{Compared, Known, Refreshed, compare, open_export};
 pub use context::{CycleContext, CycleOptions};
 pub use error::CompareError;
 pub use refresh::look;
@@ -33,7 +33,7 @@ use crate::store::{self, JournalError};
 use compare::failed;
 use end::{CycleEnd, NoPlan, unrepaired_drift};
 use quiet::{end_quietly, quiet, wait_for_retry_after};
-use refresh::{refresh, remember};
+use refresh::{read_again, refresh, remember};
 use sightings::Sightings;
 use trust::{Unproven, correct_clock};
 use write::write;
@@ -74,14 +74,18 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let in_doubt = apply.recover().await;
     journal.write(|_| Ok(())).await?;
     end.refreshed = context.options.refresh || installation.restored;
-    let seen = if end.refreshed && !session.ended() { refresh(&session).await } else { None };
+    let refreshed = match end.refreshed {
+        true => refresh(&session).await,
+        false => read_again(&session, &outstanding).await,
+    };
     if session.ended() {
         return write(context, end.finish(context, &session, apply.into_tally()).await?).await;
     }
     outstanding.retain(|entry| !apply.record.has_cleared(entry));
-    let (mut seen, only) = (seen.unwrap_or_default(), &context.options.only);
+    let (refreshed, only) = (refreshed.unwrap_or_default(), &context.options.only);
+    let mut seen = refreshed.seen.clone();
     let (window_began, date) = (Some(context.clock.ago(settings.window)), context.target.date());
-    let known = Known { in_doubt, outstanding: &outstanding, seen: seen.clone(), only, window_began, date };
+    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only, window_began, date };
     let compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {

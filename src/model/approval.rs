@@ -64,6 +64,19 @@ impl Change {
         ExactChange { key: self.key(), content: Content::of(self.user_name(), &self.fields()) }
     }
 
+    /// The same, for an account that shows something else than its link.
+    #[must_use]
+    pub fn exact_for(&self, shown: &str) -> ExactChange {
+        let ExactChange { key, content } = self.exact();
+        ExactChange { key, content: content.shown([shown]) }
+    }
+
+    /// As a person is shown it, for an account that shows something else than its link.
+    #[must_use]
+    pub fn as_held_for(&self, shown: &str) -> HeldChange {
+        HeldChange { exact: self.exact_for(shown), ..self.as_held() }
+    }
+
     /// As a person is shown it before approving it.
     #[must_use]
     pub fn as_held(&self) -> HeldChange {

@@ -20,6 +20,7 @@ mod outstanding;
 mod policy;
 mod reason;
 mod response;
+mod shown;
 mod text;
 mod time;
 mod user;
@@ -41,6 +42,7 @@ pub use reason::{
     UsernameConflict,
 };
 pub use response::Response;
+pub use shown::{LinkedExternalId, Shown};
 pub use text::{bare, chain, clean, hex, is_invisible, is_null_word, short_digest, trimmed};
 pub use time::{Clock, Duration, Moment};
 pub use user::{

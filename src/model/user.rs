@@ -1,7 +1,7 @@
 //! Three forms of a user: as the directory says (`DirectoryUser`), as wanted (`DesiredUser`), and as we left the
 //! account at Rhombus (`ProvisionedUser`).
 
-use super::{Column, DirectoryId, RecordFault, ScimId, UserName, trimmed};
+use super::{Column, DirectoryId, LinkedExternalId, RecordFault, ScimId, UserName, trimmed};
 use std::borrow::Cow;
 
 /// One member of a record, not judged yet: a wrong type is remembered, not refused.
@@ -171,6 +171,8 @@ pub struct ProvisionedUser {
     pub scope_version: ScopeVersionId,
     /// Of which groups of `[scope]` it was a member then, by the number of that set; 0: not known.
     pub wanted_by: i64,
+    /// Which `externalId` the account showed when it was linked.
+    pub external_id: LinkedExternalId,
     /// Accepted updates in a row that did not change the account.
     pub futile_count: u32,
     /// The digest of the names that those updates wanted.

@@ -52,6 +52,8 @@ pub struct Inputs {
     pub scope_versions: ScopeVersions,
     /// Accounts that a refresh found other than the snapshot has them.
     pub seen: BTreeMap<DirectoryId, Seen>,
+    /// What was read of accounts and is listed whatever the export says: drift that changes nothing, and what could not be read.
+    pub listed: Vec<OutstandingUser>,
     /// Pairs of a link's id and a newcomer's of which a person said that they are two users.
     pub told_apart: BTreeSet<(DirectoryId, DirectoryId)>,
     /// What is remembered of the groups of `[scope]`.
@@ -218,6 +220,7 @@ impl Comparison {
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
         self.resolve_user_names(holder);
         self.list_in_doubt();
+        self.plan.outstanding.append(&mut self.inputs.listed);
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
         self.plan.outstanding.sort_by(OutstandingUser::order);
         self.plan.groups = self.groups.into_seen(&self.inputs.scope);
@@ -367,6 +370,15 @@ impl Comparison {
         let open = |id: &DirectoryId| !self.again.contains(id) && !listed.contains(id);
         for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| open(id)) {
             let InDoubt { action, user_name, until, again: _ } = doubt;
+            // A lost create that the endpoint cannot serve is put off for longer than a lost answer.
+            if let Some(failed) = self.inputs.failed.get(id)
+                && *action == Action::Create
+                && failed.action == Some(Action::Create)
+                && failed.until.is_some_and(|until| self.inputs.now < until)
+            {
+                self.plan.outstanding.push(failed.clone());
+                continue;
+            }
             let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(id), Some(user_name), NotTried::InDoubt);
             self.plan.outstanding.push(entry.action(*action).until(*until));
         }

@@ -5,8 +5,8 @@
 use super::claims::not_created;
 use super::{Plan, digest};
 use crate::model::{
-    Approval, Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, ExactChange, GuardKind, HeldBy, HoldId,
-    OutstandingKind, OutstandingUser, OverLimit, Reason, UsernameConflict,
+    Approval, Cause, Change, ChangeKey, ClockDoubt, Column, Content, DirectoryId, ExactChange, GuardKind, HeldBy,
+    HeldChange, HoldId, OutstandingKind, OutstandingUser, OverLimit, Reason, UsernameConflict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +67,8 @@ pub struct ApprovedPlan {
     changes: Vec<Change>,
     approved: BTreeMap<ExactChange, Approval>,
     held: Vec<Change>,
+    /// What the accounts showed whose removals the last cycle held for it.
+    shown: BTreeMap<ChangeKey, String>,
     outstanding: Vec<OutstandingUser>,
     hold: Option<HoldId>,
     tripped: Vec<OverLimit>,
@@ -110,7 +112,35 @@ impl ApprovedPlan {
         let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
         self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
         self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
-        self.hold = digest::hold_id(self.approvable().map(Change::exact));
+        self.hold = self.hold_id();
+        self
+    }
+
+    /// The plan as a command shows it, which reads no account: removals that the last cycle held for what the account showed
+    /// are held still, unless exactly that was approved. A cycle reads the account again. The digest is that of the plan
+    /// before look-ups.
+    #[must_use]
+    pub fn held_as_stored(mut self, stored: &[OutstandingUser]) -> Self {
+        let mut shown = BTreeMap::new();
+        for entry in stored.iter().filter(|entry| entry.kind == OutstandingKind::Held) {
+            let (Some(id), Some(action), Some(line)) = (&entry.directory_id, entry.action, entry.reason.shown()) else {
+                continue;
+            };
+            let key = ChangeKey { action, directory_id: id.clone(), scim_id: entry.scim_id.clone() };
+            let exact = ExactChange { key, content: Content::stored(&entry.wanted) };
+            if !self.approved.contains_key(&exact) {
+                shown.insert(exact.key, (entry, line));
+            }
+        }
+        for change in self.changes.extract_if(.., |change| shown.contains_key(&change.key())) {
+            let of_it = shown.get(&change.key()).into_iter();
+            self.outstanding.extend(of_it.clone().map(|(entry, _)| (*entry).clone()));
+            self.shown.extend(of_it.map(|(_, line)| (change.key(), line.clone())));
+            self.held.push(change);
+        }
+        wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
+        self.outstanding.sort_by(OutstandingUser::order);
+        self.hold = self.hold_id();
         self
     }
 
@@ -120,8 +150,14 @@ impl ApprovedPlan {
         if self.approved.is_empty() {
             return Vec::new();
         }
-        let exact = self.changes.iter().chain(&self.held).map(Change::exact);
-        exact.filter(|exact| self.approved.contains_key(exact)).collect()
+        let planned: BTreeMap<_, _> =
+            self.changes.iter().chain(&self.held).map(|change| (change.key(), change.exact().content)).collect();
+        // What the account of a removal shows is known once it is read.
+        let is_planned = |exact: &&ExactChange| {
+            let content = planned.get(&exact.key);
+            content == Some(&exact.content) || (content.is_some() && exact.key.action.removes())
+        };
+        self.approved.keys().filter(is_planned).cloned().collect()
     }
 
     /// What the guard holds and an administrator can release: not what waits for the clock.
@@ -133,6 +169,20 @@ impl ApprovedPlan {
     #[must_use]
     pub fn held(&self) -> &[Change] {
         &self.held
+    }
+
+    /// The same, as a hold stores it.
+    #[must_use]
+    pub fn held_changes(&self) -> Vec<HeldChange> {
+        let stored = |change: &Change| match self.shown.get(&change.key()) {
+            Some(shown) => change.as_held_for(shown),
+            None => change.as_held(),
+        };
+        self.approvable().map(stored).collect()
+    }
+
+    fn hold_id(&self) -> Option<HoldId> {
+        digest::hold_id(self.held_changes().into_iter().map(|held| held.exact))
     }
 
     /// Everybody whose wanted change is not sent, with the reason; what is held among them.
@@ -227,19 +277,22 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
     let digest = digest::plan_digest(changes.iter(), held.iter());
-    ApprovedPlan {
+    let mut plan = ApprovedPlan {
         changes,
         approved: ledger.approved.clone(),
-        hold: digest::hold_id(held.iter().map(Change::exact)),
+        hold: None,
         holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
+        shown: BTreeMap::new(),
         outstanding,
         tripped,
         digest,
         unchanged_count: plan.unchanged_count,
         creates_are_free: ledger.first_load,
         removals_wait_for_the_clock: clock.is_some(),
-    }
+    };
+    plan.hold = plan.hold_id();
+    plan
 }
 
 /// Why a change is held however few there are.

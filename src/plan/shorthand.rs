@@ -8,8 +8,8 @@ use super::{
     Whole,
 };
 use crate::model::{
-    DirectoryId, DirectoryUser, Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue,
-    Removals, ScimId, ScopeVersionId, UserName, UserState,
+    DirectoryId, DirectoryUser, LinkedExternalId, Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState,
+    RawValue, Removals, ScimId, ScopeVersionId, UserName, UserState,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +74,7 @@ pub(super) fn row(text: &str) -> ProvisionedUser {
         names: Names { given: name(2), family: name(3) },
         active: true,
         foreign: false,
+        external_id: LinkedExternalId::NotShown,
         scope_version: ScopeVersionId(2),
         wanted_by: 0,
         futile_count: 0,
@@ -107,6 +108,7 @@ pub(super) fn inputs() -> Inputs {
         doubled: Duplicates::default(),
         scope_versions: ScopeVersions { present: ScopeVersionId(2), known },
         seen: BTreeMap::new(),
+        listed: Vec::new(),
         told_apart: BTreeSet::new(),
         groups: GroupMemory::default(),
     }

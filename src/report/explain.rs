@@ -264,10 +264,14 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
         (OutstandingKind::Waiting | OutstandingKind::Failed, None) => {
             "it continues with one of the next cycles".to_owned()
         }
-        (OutstandingKind::Refused, _) if entry.scim_id.is_some() => {
+        (OutstandingKind::Refused, Some(until)) => {
+            let at_once = command(&format!("--reconcile --only {id}"));
+            format!("fix the account in Rhombus; it is asked about again at {until}, at once with `{at_once}`")
+        }
+        (OutstandingKind::Refused, None) if entry.scim_id.is_some() => {
             "fix the record in the directory, or fix the account in Rhombus".to_owned()
         }
-        (OutstandingKind::Refused, _) => "fix the record in the directory".to_owned(),
+        (OutstandingKind::Refused, None) => "fix the record in the directory".to_owned(),
         (OutstandingKind::Parked, _) => {
             format!("fix it in Rhombus, then run `{}`; or change the record", command(&format!("forget {id}")))
         }

@@ -1,5 +1,6 @@
 //! Lists and filters: one page asked for, and its accounts handed on as it streams.
 
+use super::account::Members;
 use super::listing::{At, Page};
 use super::{Account, Listing, Permit, Read, ScimTarget, unreadable, wire};
 use crate::http::{BodyMode, Method, Request, Transport};
@@ -99,7 +100,7 @@ impl<T: Transport> ScimTarget<T> {
                     return page;
                 }
             }
-            self.rate_limit.next().await;
+            self.rate_limit.another(&permit).await;
         }
     }
 
@@ -112,15 +113,14 @@ impl<T: Transport> ScimTarget<T> {
     ) -> Read<Page> {
         let count = Cell::new(0);
         let mut take_record = |text: &str| {
-            let mut values =
-                serde_json::Deserializer::from_str(text).into_iter::<serde_json::Map<String, serde_json::Value>>();
+            let mut values = serde_json::Deserializer::from_str(text).into_iter::<Members>();
             let Some(value) = values.next() else { return Ok(0) };
             let (mut members, used) = (value?, values.byte_offset());
             if let Some(cleaned) = self.transport.without_secret(&text[..used]) {
                 members = serde_json::from_str(&cleaned)?;
             }
             count.set(count.get() + 1);
-            each(Account::from_members(members));
+            each(Account::from_members(&members));
             Ok(used)
         };
         let mut stream = Stream::new(is_endless);

@@ -2,7 +2,7 @@
 
 use super::answers::Reply;
 use super::reading::ReadError;
-use super::talk::{End, Session};
+use super::talk::{End, Session, Witnessed};
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
 use crate::outcome::{Judged, Outcome};
@@ -78,9 +78,16 @@ impl<T: Transport> Session<'_, T> {
     /// Whether this is still the right endpoint after it said that an account is gone: another linked account must be
     /// readable, or be in the list, if there is one. If none is, the cycle ends.
     pub(crate) async fn witness(&self, gone: &ScimId) -> Witness {
-        if self.witnessed.get() {
-            return Witness::Seen;
+        // Whoever is gone at the same time waits for the first answer.
+        let _turn = self.witness_turn.lock().await;
+        match self.witnessed.get() {
+            Witnessed::Yes => Witness::Seen,
+            Witnessed::NoAnswer => Witness::Unanswered,
+            Witnessed::NotYet => self.about_nobody(self.find_witness(gone)).await,
         }
+    }
+
+    async fn find_witness(&self, gone: &ScimId) -> Witness {
         let Some(others) = self.witnesses(gone) else { return Witness::Ended };
         if others.is_empty() {
             return Witness::Seen;
@@ -90,13 +97,16 @@ impl<T: Transport> Session<'_, T> {
         for other in others {
             match self.read(&other.scim_id).await {
                 Ok((Some(account), _)) if is_ours(&account, &other) => {
-                    self.witnessed.set(true);
+                    self.witnessed.set(Witnessed::Yes);
                     return Witness::Seen;
                 }
                 // A short id may exist at any endpoint: a stranger's account proves nothing.
                 Ok((Some(_), _)) => read_count += 1,
                 Ok((None, _)) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
-                Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
+                Err(ReadError::Unanswered(_)) => {
+                    self.witnessed.set(Witnessed::NoAnswer);
+                    return Witness::Unanswered;
+                }
                 Err(ReadError::Ended) => return Witness::Ended,
             }
         }
@@ -122,7 +132,7 @@ impl<T: Transport> Session<'_, T> {
             // It shows the one that is said to be gone: one of the two answers is wrong.
             Ok(_) if is_listed => return Witness::Unanswered,
             Ok(_) if linked => {
-                self.witnessed.set(true);
+                self.witnessed.set(Witnessed::Yes);
                 return Witness::Seen;
             }
             Ok((Reply::Accepted, _)) => self.end_cycle(End::NobodyThere),

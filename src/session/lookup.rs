@@ -96,6 +96,10 @@ impl<T: Transport> Session<'_, T> {
         if let Some(trust) = self.directory.filter_trust.get() {
             return trust;
         }
+        self.about_nobody(self.try_filter()).await
+    }
+
+    async fn try_filter(&self) -> FilterTrust {
         let witness = self.state(store::witnesses(self.context.reader, 1)).and_then(|mut found| found.pop());
         let Some(witness) = witness else {
             self.directory.filter_trust.set(Some(FilterTrust::AnyCase));

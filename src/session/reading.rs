@@ -1,6 +1,7 @@
 //! Retries a read until it is answered, or says why it is not.
 
 use super::answers::{NextStep, Reply};
+use super::calls::used_up;
 use super::talk::Session;
 use crate::http::Transport;
 use crate::model::AnswerDoubt;
@@ -40,7 +41,11 @@ impl<'c, T: Transport> Session<'c, T> {
     ) -> Result<(Reply, Read<V>), ReadError> {
         let mut tries = 0;
         loop {
+            if self.calls.left() == Some(0) {
+                return Err(ReadError::Unanswered(used_up()));
+            }
             let Some(permit) = self.permit().await else { return Err(ReadError::Ended) };
+            self.calls.note(1);
             let read = call(permit).await;
             match self.after(&read.judged, &mut tries).await {
                 NextStep::Answered(reply) => return Ok((reply, read)),

@@ -2,7 +2,7 @@
 
 use super::talk::{End, Session, SessionContext};
 use crate::http::{BodyMode, Method, Request, Transport};
-use crate::model::{Action, Clock, DirectoryId, Moment, Names, ScimId, UpdateMethod, UserName};
+use crate::model::{Action, Clock, DirectoryId, LinkedExternalId, Moment, Names, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::plan::ScopeVersion;
 use crate::scim::{RateLimit, ScimTarget};
@@ -128,6 +128,7 @@ fn add_link(state: &mut Connection, link: &str) {
         user_name: UserName::of_account(name),
         names: Names::default(),
         active: true,
+        external_id: LinkedExternalId::NotShown,
     };
     store::settle(&transaction, &settlement, scope_version, Noon.now()).expect("a link");
     if link.starts_with('!') {

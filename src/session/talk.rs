@@ -1,5 +1,6 @@
 //! One session: what it works with, what it has seen of the endpoint, and the first reason to end the cycle.
 
+use super::calls::Calls;
 use super::directory::Directory;
 use super::row::Row;
 use crate::http::Transport;
@@ -54,6 +55,18 @@ pub(crate) struct EndpointSeen {
     pub(crate) token_is_good: bool,
 }
 
+/// Whether another linked account was read in this cycle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Witnessed {
+    /// Nobody had to ask yet, or nothing was proven.
+    #[default]
+    NotYet,
+    /// One was: this is the right endpoint.
+    Yes,
+    /// None was answered; they are not asked again.
+    NoAnswer,
+}
+
 /// What a session works with.
 pub(crate) struct SessionContext<'c, T> {
     /// The SCIM endpoint.
@@ -80,10 +93,12 @@ pub(crate) struct Session<'c, T> {
     end: RefCell<Option<End>>,
     seen: Cell<EndpointSeen>,
     pub(super) row: Row,
-    /// Another linked account was read: this is the right endpoint.
-    pub(super) witnessed: Cell<bool>,
+    pub(super) witnessed: Cell<Witnessed>,
+    /// Other accounts are read for one user at a time.
+    pub(super) witness_turn: tokio::sync::Mutex<()>,
     removing: RefCell<BTreeSet<ScimId>>,
     pub(super) directory: Directory,
+    pub(super) calls: Calls,
 }
 
 impl<'c, T: Transport> Session<'c, T> {
@@ -94,8 +109,10 @@ impl<'c, T: Transport> Session<'c, T> {
             seen: Cell::default(),
             row: Row::default(),
             witnessed: Cell::default(),
+            witness_turn: tokio::sync::Mutex::default(),
             removing: RefCell::default(),
             directory: Directory::default(),
+            calls: Calls::default(),
         }
     }
 

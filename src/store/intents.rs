@@ -189,20 +189,33 @@ fn link_effect(
 ) -> rusqlite::Result<()> {
     match effect {
         LinkEffect::None => {}
-        LinkEffect::Made { scim_id, user_name, names, active } => {
+        LinkEffect::Made { scim_id, user_name, names, active, external_id } => {
             let row: i64 = transaction
                 .prepare_cached(
                     "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made",
                 )?
                 .query_row([], |row| row.get(0))?;
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active, external_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
             let (given, family) = (names.given.as_deref(), names.family.as_deref());
             let folded = user_name.folded();
             let (scim_id, name) = (scim_id.as_str(), user_name.as_str());
-            insert.execute((id, row, scim_id, name, folded, given, family, scope_version.0, now.0, active))?;
+            let external_id = external_id.stored();
+            insert.execute((
+                id,
+                row,
+                scim_id,
+                name,
+                folded,
+                given,
+                family,
+                scope_version.0,
+                now.0,
+                active,
+                external_id,
+            ))?;
             // Also where the account was found and linked, and no create was sent.
             holds::use_up(transaction, id, &["create"])?;
         }

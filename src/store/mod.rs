@@ -63,6 +63,8 @@ pub use outstanding::{
     replace_unlisted, unlisted,
 };
 pub use restored::{WithoutNote, chain_before, continue_log, go_on_after};
-pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, some_links, witnesses};
+pub use snapshot::{
+    Snapshot, each_link, link_by_id, link_by_scim_id, link_of, note_external_ids, some_links, witnesses,
+};
 pub use spoken::{note_spoken, spoken_before};
 pub use upgrade::{Upgraded, create, scratch, upgrade};

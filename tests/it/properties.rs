@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
     Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, HoldId, InDoubt,
-    Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, ScopeVersionId,
-    UserName, UserState,
+    LinkedExternalId, Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId,
+    ScopeVersionId, UserName, UserState,
 };
 use rhombus_sync::plan::{
     ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupMemory, Inputs, Ledger, Limits, Plan, Policy, Scope,
@@ -157,6 +157,7 @@ impl Case {
             scim_id: ScimId::new(format!("scim-{}", IDS[row.id])),
             user_name: UserName::of_account(NAMES[row.name]),
             names: Names { given: GIVEN[row.given].map(Into::into), family: None },
+            external_id: LinkedExternalId::NotShown,
             active: row.active,
             foreign: false,
             scope_version: ScopeVersionId(if row.earlier { 1 } else { 2 }),
@@ -225,6 +226,7 @@ impl Case {
                 on_drift: OnDrift::Repair,
             },
             failed: BTreeMap::new(),
+            listed: Vec::new(),
             in_doubt: ids(self.in_doubt)
                 .filter(in_doubt)
                 .map(|id| {

@@ -49,7 +49,7 @@ fn listed(report: &CycleReport, kind: OutstandingKind) -> Vec<String> {
 }
 
 fn is_list(request: &Request) -> bool {
-    request.method == Method::Get && request.target.starts_with("/Users?")
+    request.method == Method::Get && (request.target == "/Users" || request.target.starts_with("/Users?"))
 }
 
 /// Answers each request for the list with this body, as if it were the whole of it.

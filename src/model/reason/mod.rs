@@ -9,7 +9,7 @@ mod words;
 pub use stored::StoredReason;
 pub use words::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 
-use super::{Cause, Column, GuardKind, command};
+use super::{Cause, Column, GuardKind, Shown, command};
 use std::fmt;
 
 /// Why a user's wanted change is not done.
@@ -40,7 +40,12 @@ pub enum Reason {
     /// The clocks disagree, so nobody is removed.
     Clock(ClockDoubt),
     /// The account is not the linked one any more.
-    Mismatch(Mismatch),
+    Mismatch {
+        /// What differs.
+        what: Mismatch,
+        /// What the account shows, if it was just read.
+        shown: Option<Shown>,
+    },
     /// The account is not as it should be.
     Account(AccountState),
     /// Nothing can be concluded from the answer.
@@ -165,7 +170,30 @@ impl Reason {
             | Self::Username(_)
             | Self::NotTried(_)
             | Self::Kept(_)
-            | Self::Mismatch(_)
+            | Self::Mismatch { .. }
+            | Self::Account(_)
+            | Self::Doubtful(_)
+            | Self::UnusableAnswer { .. }
+            | Self::Rejected { .. }
+            | Self::ServerError { .. }
+            | Self::NoConnection { .. }
+            | Self::NoAnswer { .. }
+            | Self::Earlier { .. } => None,
+        }
+    }
+
+    /// What the account showed, where a mismatch was read, as holds and approvals are bound to it.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        match self {
+            Self::Mismatch { shown, .. } => shown.as_ref().map(Shown::to_string),
+            Self::Unusable(_)
+            | Self::Unnamed { .. }
+            | Self::Username(_)
+            | Self::NotTried(_)
+            | Self::Kept(_)
+            | Self::Held { .. }
+            | Self::Clock(_)
             | Self::Account(_)
             | Self::Doubtful(_)
             | Self::UnusableAnswer { .. }
@@ -187,7 +215,7 @@ impl Reason {
             Self::Kept(cause) => cause.code(),
             Self::Held { by, .. } => by.code(),
             Self::Clock(_) => "clock",
-            Self::Mismatch(_) => "mismatch",
+            Self::Mismatch { .. } => "mismatch",
             Self::Account(state) => state.code(),
             Self::Doubtful(doubt) => doubt.code(),
             Self::UnusableAnswer { .. } => "unusable_answer",
@@ -211,8 +239,25 @@ macro_rules! from {
 }
 
 from! {
-    RecordFault => Unusable, UsernameConflict => Username, NotTried => NotTried, ClockDoubt => Clock, Mismatch => Mismatch,
+    RecordFault => Unusable, UsernameConflict => Username, NotTried => NotTried, ClockDoubt => Clock,
     AccountState => Account, AnswerDoubt => Doubtful
+}
+
+impl From<Mismatch> for Reason {
+    fn from(what: Mismatch) -> Self {
+        Self::Mismatch { what, shown: None }
+    }
+}
+
+impl Mismatch {
+    /// The value that differs, as the account shows it.
+    fn of(self, shown: &Shown) -> &str {
+        match self {
+            Self::UserName => shown.user_name(),
+            Self::ExternalId => shown.external_id(),
+        }
+        .unwrap_or("none")
+    }
 }
 
 impl fmt::Display for Reason {
@@ -226,7 +271,8 @@ impl fmt::Display for Reason {
             Self::Kept(cause) => cause.fmt(f),
             Self::Held { cause, by } => write!(f, "{cause}; {by}"),
             Self::Clock(doubt) => doubt.fmt(f),
-            Self::Mismatch(mismatch) => mismatch.fmt(f),
+            Self::Mismatch { what, shown: None } => what.fmt(f),
+            Self::Mismatch { what, shown: Some(shown) } => write!(f, "{what}: {}", what.of(shown)),
             Self::Account(state) => state.fmt(f),
             Self::Doubtful(doubt) => doubt.fmt(f),
             Self::UnusableAnswer { text } => write!(f, "the answer cannot be used: {text}"),

@@ -2,7 +2,7 @@
 
 use super::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 use super::{ClockDoubt, HeldBy, OverLimit, Reason};
-use crate::model::{Cause, Column, GuardKind};
+use crate::model::{Cause, Column, GuardKind, Shown};
 use serde::{Deserialize, Serialize};
 
 /// A reason as the state stores it.
@@ -28,6 +28,8 @@ struct Detail {
     off_minutes: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mismatch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shown: Option<Shown>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +71,10 @@ impl Reason {
                 }
             }
             Self::Clock(doubt) => detail.note_clock(*doubt),
-            Self::Mismatch(mismatch) => detail.mismatch = Some(mismatch.code().to_owned()),
+            Self::Mismatch { what, shown } => {
+                detail.mismatch = Some(what.code().to_owned());
+                detail.shown.clone_from(shown);
+            }
             Self::UnusableAnswer { text }
             | Self::Rejected { text }
             | Self::ServerError { text }
@@ -121,7 +126,10 @@ impl Reason {
         }
         match (code, detail.count) {
             ("clock", _) => return detail.clock().map(Self::Clock),
-            ("mismatch", _) => return Mismatch::from_code(detail.mismatch.as_ref()?).map(Self::Mismatch),
+            ("mismatch", _) => {
+                let what = Mismatch::from_code(detail.mismatch.as_ref()?)?;
+                return Some(Self::Mismatch { what, shown: detail.shown.clone() });
+            }
             (_, Some(count)) => return RecordFault::from_code(code).map(|fault| Self::Unnamed { fault, count }),
             (_, None) => {}
         }
@@ -185,7 +193,11 @@ mod tests {
         all.extend(NotTried::ALL.iter().map(|why| Reason::NotTried(*why)));
         all.extend(AccountState::ALL.iter().map(|state| Reason::Account(*state)));
         all.extend(AnswerDoubt::ALL.iter().map(|doubt| Reason::Doubtful(*doubt)));
-        all.extend(Mismatch::ALL.iter().map(|mismatch| Reason::Mismatch(*mismatch)));
+        for &what in Mismatch::ALL {
+            let name = crate::model::UserName::of_account("b@x.example");
+            let shown = [None, Some(Shown::of(None, None)), Some(Shown::of(Some(&name), None))];
+            all.extend(shown.map(|shown| Reason::Mismatch { what, shown }));
+        }
         all.extend(clocks.map(Reason::Clock));
         for &cause in Cause::ALL {
             // What only a hold knows is no reason to keep anybody.

@@ -102,7 +102,15 @@ pub(crate) struct InProcess {
 
 impl InProcess {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::in_folder(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// The same with its state in memory, where the system has such a folder: for tests that run thousands of cycles.
+    pub(crate) fn in_memory() -> Self {
+        Self::in_folder(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder"))
+    }
+
+    fn in_folder(folder: tempfile::TempDir) -> Self {
         drop(crate::support::state(folder.path(), "https://x.example"));
         let mut settings = settings(folder.path());
         settings.sink_names = vec!["file".to_owned()];

@@ -9,8 +9,8 @@ pub(crate) mod tls;
 
 use rhombus_sync::config::{Settings, SourceConfig};
 use rhombus_sync::model::{
-    Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, GuardKind, Layout, Moment, Names, OnDrift, Removals,
-    ScimId, UserName, WithoutState,
+    Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, GuardKind, Layout, LinkedExternalId, Moment, Names,
+    OnDrift, Removals, ScimId, UserName, WithoutState,
 };
 use rhombus_sync::plan::{Limits, Policy, Scope, ScopeVersion};
 use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
@@ -79,6 +79,7 @@ pub(crate) fn link(connection: &mut Connection, users: &str) {
             user_name: UserName::of_account(name),
             names,
             active: true,
+            external_id: LinkedExternalId::NotShown,
         };
         settlement.failure = FailureEffect::Clear;
         store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
