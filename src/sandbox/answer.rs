@@ -1,5 +1,6 @@
 //! The simulator's answers: SCIM documents, lists, and errors (RFC 7644, section 3.12).
 
+use super::digits;
 use super::schemas::USER;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -92,7 +93,7 @@ impl IntoResponse for Refusal {
 
 /// A JSON document.
 pub(super) fn document(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body.to_string()).into_response()
+    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], digits::write(body)).into_response()
 }
 
 /// One page of a list; `start` counts from 1.

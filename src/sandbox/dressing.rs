@@ -1,5 +1,6 @@
 //! Applies the oddities that only affect answers.
 
+use super::digits;
 use super::faults::{Dice, Verb};
 use super::oddities::Oddity;
 use axum::body::Body;
@@ -17,7 +18,7 @@ pub(super) async fn dressed(answer: Response, verb: Option<Verb>, is_filtered: b
     }
     // The simulator's own answers are fully in memory.
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let Ok(mut document) = serde_json::from_slice::<Value>(&bytes) else {
+    let Ok(mut document) = digits::read::<Value>(&bytes) else {
         return Response::from_parts(head, Body::from(bytes));
     };
     if head.status.is_success() {
@@ -29,7 +30,7 @@ pub(super) async fn dressed(answer: Response, verb: Option<Verb>, is_filtered: b
     if dice.happens(Oddity::LowerCaseMembers) {
         lower_case(&mut document);
     }
-    let mut text = document.to_string();
+    let mut text = digits::write(&document);
     if dice.happens(Oddity::Bom) {
         text.insert(0, '\u{feff}');
     }

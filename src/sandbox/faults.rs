@@ -285,8 +285,8 @@ mod tests {
         ] {
             assert!(wrong.parse::<Faults>().is_err(), "{wrong}");
         }
-        let text = "fire:1".parse::<Faults>().expect_err("no such fault");
-        assert!(text.contains("`fire`") && text.contains("cursor_only"), "{text}");
+        let said = "fire:1".parse::<Faults>().expect_err("no such fault");
+        assert!(said.contains("`fire`") && said.contains("cursor_only"), "{said}");
         let every = "e421:0.1,after_408:1,list_403:1,retry_after:299.997,html:1,blocked:12,date_skew_s:-90,bom:0.5";
         assert!(every.parse::<Faults>().is_ok());
     }

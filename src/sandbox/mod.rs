@@ -7,6 +7,7 @@
 
 mod accounts;
 mod answer;
+mod digits;
 mod discovery;
 mod dressing;
 mod faults;

@@ -2,6 +2,7 @@
 //! without a path, booleans as text, paths with a URN or a filter.
 
 use super::answer::Refusal;
+use super::digits;
 use super::filter::Filter;
 use super::path::Path;
 use super::schemas::{Attribute, Kind, Mutability, member};
@@ -41,7 +42,7 @@ impl Patch {
     /// Parses a request body.
     pub(super) fn of_body(body: &[u8]) -> Result<Self, Refusal> {
         let no_patch = || Refusal::syntax("the body is not a PatchOp with Operations");
-        let Ok(Value::Object(message)) = serde_json::from_slice(body) else { return Err(no_patch()) };
+        let Ok(Value::Object(message)) = digits::read(body) else { return Err(no_patch()) };
         let operations = member(&message, "Operations").and_then(Value::as_array);
         let (true, Some(operations)) = (has_schema(&message, PATCH), operations) else { return Err(no_patch()) };
         let mut understood = Vec::new();

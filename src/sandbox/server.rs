@@ -2,6 +2,7 @@
 
 use super::accounts::Accounts;
 use super::answer::{BASE, Refusal};
+use super::digits;
 use super::dressing::{dress, dressed};
 use super::faults::{Dice, Fault, Faults, Verb};
 
@@ -69,7 +70,7 @@ impl Sandbox {
         if let Some(path) = &settings.users
             && accounts.count(Duration::ZERO)? == 0
         {
-            let users: Vec<Map<String, Value>> = serde_json::from_slice(&std::fs::read(path)?)?;
+            let users: Vec<Map<String, Value>> = digits::read(&std::fs::read(path)?)?;
             for mut user in users {
                 // Rhombus has only active accounts.
                 user.insert("active".to_owned(), true.into());

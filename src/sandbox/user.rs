@@ -1,12 +1,13 @@
 //! What is kept of a user that a client sent: known attributes under their own names, extensions, and nothing secret.
 
 use super::answer::Refusal;
+use super::digits;
 use super::schemas::{Attribute, Kind, Mutability, USER, attribute, member};
 use serde_json::{Map, Value, json};
 
 /// Parses the body of a POST or PUT.
 pub(super) fn of_body(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+    let Ok(Value::Object(members)) = digits::read(body) else {
         return Err(Refusal::syntax("the body is not a JSON object"));
     };
     if !has_schema(&members, USER) {
