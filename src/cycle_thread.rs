@@ -6,7 +6,7 @@ use crate::deployment::{Deployment, inactive};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::model::Exit;
-use crate::process::{SystemClock, Task, chance, cycle_id, spawn};
+use crate::process::{Aside, SystemClock, aside, chance, cycle_id};
 use crate::report::CycleReport;
 use crate::secret::Token;
 use crate::store::{Access, Journal};
@@ -37,7 +37,7 @@ pub(crate) enum CycleEnded {
 
 /// A cycle in progress.
 pub(crate) struct CycleThread {
-    ended: Task<CycleEnded>,
+    ended: Aside<CycleEnded>,
     stop: CancellationToken,
     deactivated: Arc<AtomicBool>,
 }
@@ -46,7 +46,7 @@ impl CycleThread {
     pub(crate) fn start(start: CycleStart) -> std::io::Result<Self> {
         let (stop, deactivated) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let (stopped, off) = (stop.clone(), deactivated.clone());
-        let ended = spawn("cycle", move || run(start, stopped, off))?;
+        let ended = aside("cycle", move || run(start, stopped, off))?;
         Ok(Self { ended, stop, deactivated })
     }
 

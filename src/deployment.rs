@@ -10,7 +10,7 @@ use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{SecretError, Token};
 use crate::source::{self, Export, SourceError};
-use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, WithoutNote};
+use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unnoted};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -46,8 +46,6 @@ impl Deployment {
             let folder = sandbox_folder(&config);
             state_path = folder.join("rhombus-sync.db");
             config.settings.requests_per_second_max = None;
-            // An old export is said, and tried all the same.
-            config.settings.max_age = None;
             let sink = SinkConfig::new(SinkKind::File { path: folder.join("events.ndjson") });
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
@@ -77,8 +75,8 @@ impl Deployment {
             }
             Err(StateError::Older { .. }) if access == Access::Write => {
                 // A command that writes upgrades it, unless an older program still sends.
-                let _lock = Lock::acquire(&self.state_path)?;
-                self.upgrade()?;
+                let _lock = Lock::take(&self.state_path)?;
+                store::upgrade(&self.state_path, SystemClock.now())?;
                 store::open(&self.state_path, access)?
             }
             opened => opened?,
@@ -95,7 +93,7 @@ impl Deployment {
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
         let noted = store::noted_beside(&self.state_path);
-        store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())?;
+        store::continue_log(&mut connection, noted.as_ref(), Unnoted::IsUnknown, SystemClock.now())?;
         let installation = store::installation(&connection)?;
         Ok((connection, installation))
     }
@@ -110,31 +108,20 @@ impl Deployment {
             Ok(reader) if !store::installation(&reader)?.active => return Err(inactive()),
             Ok(_) => {}
         }
-        let mut lock = Lock::acquire(&self.state_path)?;
-        self.upgrade()?;
+        let mut lock = Lock::take(&self.state_path)?;
+        if let Some(copy) = store::upgrade(&self.state_path, SystemClock.now())? {
+            tracing::warn!(backup = %copy.display(), "the state was upgraded to this program's schema");
+        }
         let (mut writer, _) = self.state(Access::Write)?;
         let noted = lock.noted().cloned();
-        if let Some(what) =
-            store::continue_log(&mut writer, noted.as_ref(), WithoutNote::IsRestored, SystemClock.now())?
-        {
+        if let Some(said) = store::continue_log(&mut writer, noted.as_ref(), Unnoted::IsRestored, SystemClock.now())? {
             tracing::warn!(
-                "the state was restored from a backup: {what}; this cycle is a refresh, and its removals are held"
+                "the state was restored from a backup: {said}; this cycle is a refresh, and its removals are held"
             );
         }
         lock.note(&writer).map_err(JournalError::from)?;
         let installation = store::installation(&writer)?;
         if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
-    }
-
-    /// Brings the state to this program's schema, and says so.
-    fn upgrade(&self) -> Result<(), StateError> {
-        if let Some(upgraded) = store::upgrade(&self.state_path, SystemClock.now())? {
-            tracing::warn!(backup = %upgraded.copy.display(), "the state was upgraded to this program's schema");
-            if let Some(said) = upgraded.approvals_ended() {
-                tracing::warn!("{said}");
-            }
-        }
-        Ok(())
     }
 
     /// The token of the real endpoint.

@@ -1,6 +1,6 @@
 //! What the reader can do about an endpoint that cannot be read, by its cause. PURE.
 
-use crate::model::{AnswerDoubt, Reason, command};
+use crate::model::{AnswerDoubt, Reason};
 use crate::outcome::{Judged, Outcome};
 
 /// Where the address is the cause.
@@ -47,36 +47,11 @@ pub(crate) fn of_unread_list(judged: &Judged) -> String {
             "put the token that the Rhombus console shows into the token file"
         }
         Outcome::Throttled(_) => "Rhombus wants to be left alone for a while: try again later",
-        Outcome::NotFound | Outcome::Redirected => ADDRESS,
-        Outcome::NotSupported => {
-            "Rhombus does not support a list of users at this address (405 or 501), and nothing works without one; nothing \
-             was changed"
-        }
+        Outcome::NotFound | Outcome::Redirected | Outcome::NotSupported => ADDRESS,
         Outcome::Conflict | Outcome::Rejected => "Rhombus rejects the request for a list; nothing was changed",
         Outcome::Accepted | Outcome::NotSent | Outcome::Unknown(_) => of_reason(judged.reason.as_ref()),
     };
     hint.to_owned()
-}
-
-/// What a token opens that shows none of the linked accounts, and what to do about it.
-pub(crate) fn of_other_organisation(accounts_count: u64) -> (String, String) {
-    let start_over = command("activate --start-over");
-    let put = "put the token of the organisation that this state belongs to into the token file";
-    if accounts_count == 0 {
-        let said = "the organisation that this token opens is empty: none of the linked accounts is there";
-        return (said.to_owned(), format!("{put}; or, if that organisation was emptied: {start_over}"));
-    }
-    let others = if accounts_count == 1 { "1 other is".to_owned() } else { format!("{accounts_count} others are") };
-    let said = format!("this token opens another organisation: none of the linked accounts is there, but {others}");
-    (said, format!("{put}; nothing was sent. To let go of the linked accounts for good: {start_over}"))
-}
-
-/// Linked accounts are gone, all of them, though nothing here has changed.
-pub(crate) fn of_nobody_there() -> (String, String) {
-    let said = "none of the linked accounts exists at Rhombus any more";
-    let start_over = command("activate --start-over");
-    let hint = "look into the Rhombus console: token and address are those that showed them before";
-    (said.to_owned(), format!("{hint}. If the organisation was emptied: {start_over}"))
 }
 
 fn of_reason(reason: Option<&Reason>) -> &'static str {
@@ -89,8 +64,8 @@ fn of_reason(reason: Option<&Reason>) -> &'static str {
             "the server says that it fails itself: try again later; nothing was changed"
         }
         Some(Reason::UnusableAnswer { .. }) => "what answers there is not a whole SCIM list; nothing was changed",
-        Some(Reason::NoConnection { text } | Reason::NoAnswer { text }) => {
-            CONNECTION.iter().find(|(cause, _)| text.contains(cause)).map_or(
+        Some(Reason::NoConnection { said } | Reason::NoAnswer { said }) => {
+            CONNECTION.iter().find(|(cause, _)| said.contains(cause)).map_or(
                 "look at the network between here and Rhombus, and at a firewall; nothing was changed",
                 |(_, hint)| hint,
             )

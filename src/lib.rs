@@ -4,7 +4,6 @@
 
 mod apply;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod cycle;
 mod cycle_thread;

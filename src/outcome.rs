@@ -114,8 +114,8 @@ pub fn judge(answer: &Result<Answer, CallError>) -> Judged {
         Ok(answer) => answer,
         Err(error) => {
             let (outcome, reason) = match error {
-                CallError::NotSent(text) => (Outcome::NotSent, Reason::NoConnection { text: text.clone() }),
-                CallError::Lost(text) => (Outcome::Unknown(None), Reason::NoAnswer { text: text.clone() }),
+                CallError::NotSent(said) => (Outcome::NotSent, Reason::NoConnection { said: said.clone() }),
+                CallError::Lost(said) => (Outcome::Unknown(None), Reason::NoAnswer { said: said.clone() }),
             };
             return Judged { outcome, response: Response::default(), reason: Some(reason) };
         }
@@ -143,10 +143,10 @@ pub fn judge(answer: &Result<Answer, CallError>) -> Judged {
         details: detail.clone(),
     };
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    let text = format!("{}{detail}", response.status_line());
+    let said = format!("{}{detail}", response.status_line());
     let reason = (outcome != Outcome::Accepted).then(|| match response.is_server_error() {
-        true => Reason::ServerError { text },
-        false => Reason::Rejected { text },
+        true => Reason::ServerError { said },
+        false => Reason::Rejected { said },
     });
     Judged { outcome, response, reason }
 }
@@ -157,7 +157,7 @@ fn detail(answer: &Answer) -> String {
         return String::new();
     }
     let Ok(body) = &answer.body else { return String::new() };
-    let text = match serde_json::from_slice::<serde_json::Value>(body) {
+    let said = match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(value) => ["detail", "msg", "errorMsg", "error", "message", "scimType"]
             .iter()
             .find_map(|key| value.get(key)?.as_str().map(str::to_owned))
@@ -167,7 +167,7 @@ fn detail(answer: &Answer) -> String {
             if text.trim_start().starts_with('<') { String::new() } else { text.trim().to_owned() }
         }
     };
-    clean(&text).into_owned()
+    clean(&said).into_owned()
 }
 
 impl Judged {
@@ -206,7 +206,7 @@ impl Judged {
 
     /// Accepted, with our own words for the log.
     #[must_use]
-    pub fn accepted_with(details: &str) -> Self {
+    pub fn said(details: &str) -> Self {
         let response = Response { details: details.to_owned(), ..Response::default() };
         Self { outcome: Outcome::Accepted, response, reason: None }
     }

@@ -1,11 +1,11 @@
 //! SHELL: what a cycle would do now. It writes nothing, and makes no network request unless it is asked to read Rhombus.
 
 use crate::apply::wanted_again;
-use crate::cycle::{Compared, CycleContext, CycleOptions, Known, compare, look};
+use crate::cycle::{Compared, CycleContext, CycleOptions, Known, Refreshed, compare, look};
 use crate::deployment::Deployment;
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::model::{Action, Clock, DirectoryId, Exit, InDoubt, OutstandingUser, Seen};
+use crate::model::{Action, ChangeKey, Clock, Exit, InDoubt, OutstandingUser};
 use crate::process::{SystemClock, chance, cycle_id};
 use crate::source::Export;
 use crate::store::{self, Access, Journal};
@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Reads where Rhombus differs from the snapshot. Whatever else a cycle would store goes to a state in memory that is thrown
 /// away.
-pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<BTreeMap<DirectoryId, Seen>, Failure> {
+pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<Refreshed, Failure> {
     let target = deployment.target()?;
     let (reader, installation) = deployment.state(Access::Read)?;
-    if let Some(until) = installation.retry_after(SystemClock.now()) {
+    if installation.not_before > SystemClock.now() {
         let hint = "a plan without --refresh makes no network requests";
-        let what = format!("Rhombus asked us to retry after {until}");
-        return Err(Failure::new(Exit::Failed, what, Some(hint)));
+        let said = format!("Rhombus asked us to retry after {}", installation.not_before);
+        return Err(Failure::new(Exit::Failed, said, Some(hint)));
     }
     let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -52,7 +52,7 @@ pub(crate) fn plan_of(
     reader: &Connection,
     export: &mut Export,
     only: &[String],
-    seen: BTreeMap<DirectoryId, Seen>,
+    refreshed: Refreshed,
 ) -> Result<(Compared, Vec<OutstandingUser>), Failure> {
     let (settings, now) = (&deployment.config.settings, SystemClock.now());
     // A cycle looks open intents up before it plans. This plan assumes that the look-up shows nothing new.
@@ -68,13 +68,17 @@ pub(crate) fn plan_of(
         in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
     }
     let stored = store::outstanding(reader)?;
-    let compared = compare(
-        reader,
-        settings,
-        export,
-        Known { in_doubt, outstanding: &stored, seen, only, window_began: None },
-        now,
-    )?;
+    let mut compared =
+        compare(reader, settings, export, Known { in_doubt, outstanding: &stored, refreshed, only }, now)?;
+    let mut fault = None;
+    let mut is_approved = |key: &ChangeKey, shown: &str| match store::approved_shown(reader, key) {
+        Ok(approved) => approved.as_deref() == Some(shown),
+        Err(error) => fault.replace(error).is_some(),
+    };
+    compared.plan = compared.plan.held_as_stored(&stored, &mut is_approved);
+    if let Some(error) = fault {
+        return Err(error.into());
+    }
     let outstanding = with_age(compared.plan.outstanding(), &stored);
     Ok((compared, outstanding))
 }

@@ -1,9 +1,7 @@
 //! The process and its system: core dumps, the user, randomness, the clock, threads, signals.
 
-use crate::clock::Elapsed;
-use crate::model::{Clock, CycleId, Duration, Exit, Moment, Person, clean, hex};
+use crate::model::{Clock, CycleId, Exit, Moment, hex};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use std::sync::{LazyLock, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -14,26 +12,9 @@ pub(crate) fn harden() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// No session: what the kernel keeps as login id of a process that nobody's login started.
-const NO_LOGIN: u32 = u32::MAX;
-
-/// Who runs this: the account of the process, and the person behind it. The kernel keeps the login id through `su` and `sudo`;
-/// where it has none, root may have been claimed by `sudo`, whose word is only an environment variable.
-pub(crate) fn person() -> Person {
-    let uid = rustix::process::getuid();
-    let account = name_of(uid.as_raw());
-    let login = std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse().ok());
-    if let Some(login) = login.filter(|login| *login != NO_LOGIN) {
-        return Person { username: name_of(login), account, claimed: false };
-    }
-    match std::env::var("SUDO_USER").ok().filter(|name| uid.is_root() && !name.trim().is_empty()) {
-        Some(name) => Person { username: clean(name.trim()).into_owned(), account, claimed: true },
-        None => Person::of_account(&account),
-    }
-}
-
-/// The name of a user, or `uid` and a number.
-fn name_of(number: u32) -> String {
+/// The login name of the user who runs this, or `uid` and a number.
+pub(crate) fn user() -> String {
+    let number = rustix::process::getuid().as_raw();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -43,7 +24,7 @@ fn name_of(number: u32) -> String {
     named.unwrap_or_else(|| format!("uid {number}"))
 }
 
-/// Whether a process of this program is the daemon, and not one that runs a cycle or a command; none if that cannot be result.
+/// Whether a process of this program is the daemon, and not one that runs a cycle or a command; none if that cannot be told.
 pub(crate) fn is_daemon(pid: u32) -> Option<bool> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let mut words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).skip(1);
@@ -84,50 +65,32 @@ pub(crate) fn cycle_id() -> CycleId {
 /// The system's wall clock.
 pub(crate) struct SystemClock;
 
-/// What this process has seen of the wall clock's jumps.
-static ELAPSED: LazyLock<Mutex<Elapsed>> = LazyLock::new(Mutex::default);
-
-impl SystemClock {
-    /// Looks at both clocks, and returns the one that cannot be set: it also runs while the system is suspended.
-    pub(crate) fn look(&self) -> i64 {
-        let at = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let steady_ms = at.tv_sec.saturating_mul(1_000).saturating_add(at.tv_nsec / 1_000_000);
-        ELAPSED.lock().unwrap_or_else(PoisonError::into_inner).note(steady_ms, self.now());
-        steady_ms
-    }
-}
-
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
         Moment(jiff::Timestamp::now().as_millisecond())
     }
-
-    fn ago(&self, duration: Duration) -> Moment {
-        let steady_ms = self.look();
-        ELAPSED.lock().unwrap_or_else(PoisonError::into_inner).earliest(duration, steady_ms, self.now())
-    }
 }
 
 /// Runs work on its own thread. It blocks nothing else, and the process can end without waiting for it.
-pub(crate) fn spawn<T: Send + 'static>(
+pub(crate) fn aside<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
-) -> std::io::Result<Task<T>> {
-    let (sender, result) = oneshot::channel();
+) -> std::io::Result<Aside<T>> {
+    let (tell, told) = oneshot::channel();
     // The caller may no longer be waiting.
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(sender.send(work())))?;
-    Ok(Task { result })
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(tell.send(work())))?;
+    Ok(Aside { told })
 }
 
 /// The handle of work on another thread.
-pub(crate) struct Task<T> {
-    result: oneshot::Receiver<T>,
+pub(crate) struct Aside<T> {
+    told: oneshot::Receiver<T>,
 }
 
-impl<T> Task<T> {
+impl<T> Aside<T> {
     /// Waits for the result; `None` if the thread crashed.
     pub(crate) async fn done(&mut self) -> Option<T> {
-        (&mut self.result).await.ok()
+        (&mut self.told).await.ok()
     }
 }
 
@@ -154,7 +117,7 @@ impl StopSignals {
 
 /// From now on SIGTERM and SIGINT end the process: the rest (printing a report that nobody reads) may block forever.
 pub(crate) fn exit_on_stop(exit: Exit) {
-    let _ = spawn("exit", move || {
+    let _ = aside("exit", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {

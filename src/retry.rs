@@ -1,6 +1,5 @@
 //! When something is retried. PURE: randomness and time are arguments.
 
-use crate::clock::WAIT_MAX;
 use crate::model::{Duration, Moment};
 use crate::outcome::RetryAfter;
 
@@ -53,8 +52,8 @@ pub fn next_try_soon(attempts: u32, now: Moment) -> Moment {
 #[must_use]
 pub fn instant(retry_after: RetryAfter, now: Moment) -> Moment {
     match retry_after {
-        RetryAfter::Seconds(seconds) => now.plus(Duration::from_seconds(seconds).min(WAIT_MAX)),
+        RetryAfter::Seconds(seconds) => now.plus(Duration::from_seconds(seconds)),
         RetryAfter::Unreadable => now.plus(UNREADABLE_WAIT),
-        RetryAfter::At(at) => at.min(now.plus(WAIT_MAX)),
+        RetryAfter::At(at) => at.min(now.plus(Duration::from_seconds(86_400))),
     }
 }

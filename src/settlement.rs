@@ -1,7 +1,7 @@
 //! What is stored of a change's outcome, in one transaction: snapshot, intent, failure and event. PURE.
 
 use crate::event::Draft;
-use crate::model::{Action, DirectoryId, Names, OutstandingUser, ScimId, ScopeVersionId, UserName};
+use crate::model::{Action, DirectoryId, LinkedExternalId, Names, OutstandingUser, ScimId, UserName};
 
 /// Row number of an intent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,6 +33,8 @@ pub enum LinkEffect {
         names: Names,
         /// Whether it is active.
         active: bool,
+        /// The `externalId` that it shows.
+        external_id: LinkedExternalId,
     },
     /// The account was seen with these names.
     Seen {
@@ -85,7 +87,7 @@ pub struct Settlement {
     /// Events for the audit log.
     pub events: Vec<Draft>,
     /// The scope version under which the user was wanted, if it is not the present one.
-    pub scope_version: Option<ScopeVersionId>,
+    pub settings: Option<i64>,
 }
 
 impl Settlement {
@@ -99,7 +101,7 @@ impl Settlement {
             link: LinkEffect::None,
             failure: FailureEffect::Keep,
             events: Vec::new(),
-            scope_version: None,
+            settings: None,
         }
     }
 }

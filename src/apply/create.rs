@@ -40,9 +40,11 @@ impl<T: Transport> Attempt<T> for Creating<'_, T> {
     }
 
     /// A create is never repeated without a look. A lost one may still take effect, so it is waited for.
-    async fn look(&mut self, _judged: &Judged, tries: &mut Tries) -> ControlFlow<()> {
+    async fn look(&mut self, judged: &Judged, tries: &mut Tries) -> ControlFlow<()> {
         let (apply, change, user) = (self.apply, self.change, self.user);
-        let freshness = match tries.sent {
+        // What is refused for now may have been done all the same; if nothing is seen, it was not.
+        let judged_as = if is_refused_for_now(judged) { MaybeApplied::MaybeDone } else { tries.sent };
+        let freshness = match judged_as {
             MaybeApplied::NotDone => Freshness::OfThisCycle,
             MaybeApplied::MaybeDone => Freshness::Now,
         };
@@ -50,11 +52,13 @@ impl<T: Transport> Attempt<T> for Creating<'_, T> {
             let found = match apply.look_up_for(change, &user.user_name, freshness).await {
                 Ok(found) => found,
                 Err(error) => {
-                    apply.lookup_failed(change, Some(self.stored), tries.lost.as_ref(), &error);
+                    let maybe_done = (judged_as == MaybeApplied::MaybeDone).then_some(judged);
+                    let lost = tries.lost.as_ref().or(maybe_done);
+                    apply.lookup_failed(change, Some(self.stored), lost, &error);
                     return ControlFlow::Break(());
                 }
             };
-            match apply.judge_found(user, found, tries.sent) {
+            match apply.judge_found(user, found, judged_as) {
                 LookupResult::Ours(account) => {
                     apply.created(change, user, self.stored, account, &Judged::accepted(), SentWhen::Unanswered);
                 }
@@ -112,10 +116,13 @@ impl<T: Transport> Apply<'_, T> {
                 self.exists(change, user, stored, tries.sent, &read.judged).await;
             }
             Sent::Answered(Reply::NotFound | Reply::NotSupported | Reply::Rejected, read) => {
-                self.record.fail(change, Some(stored.ends_refused(tries.sent)), &read.judged);
+                self.rejected(change, user, stored, tries.sent, &read.judged).await;
+            }
+            Sent::Unanswered(judged) if tries.sent == MaybeApplied::NotDone && is_refused_for_now(&judged) => {
+                self.rejected(change, user, stored, tries.sent, &judged).await;
             }
             Sent::Unanswered(judged) => self.record.unanswered(change, Some(stored), tries.sent, &judged),
-            Sent::NotOurs | Sent::Ended => self.record.interrupted(change, stored, tries.sent),
+            Sent::NotOurs(_) | Sent::Ended => self.record.interrupted(change, stored, tries.sent),
             Sent::SeenInstead => {}
         }
     }
@@ -130,6 +137,39 @@ impl<T: Transport> Apply<'_, T> {
             }
         }
         found
+    }
+
+    /// Any other 4xx: some endpoints reject what they have done, so one look-up asks whether the account was created.
+    async fn rejected(
+        &self,
+        change: &Change,
+        user: &DesiredUser,
+        stored: StoredIntent,
+        sent: MaybeApplied,
+        judged: &Judged,
+    ) {
+        let maybe_done = || self.record.unanswered(change, Some(stored), MaybeApplied::MaybeDone, judged);
+        let found = match self.look_up_for(change, &user.user_name, Freshness::Now).await {
+            Ok(found) => found,
+            Err(ReadError::Ended) => return self.record.interrupted(change, stored, MaybeApplied::MaybeDone),
+            // A failed look-up is not an absence.
+            Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_)) => return maybe_done(),
+        };
+        match self.judge_found(user, found, MaybeApplied::MaybeDone) {
+            LookupResult::Ours(account) => {
+                self.created(change, user, stored, account, &Judged::accepted(), SentWhen::Unanswered);
+            }
+            LookupResult::Adoptable(account) => self.link(change, user, Some(stored), account).await,
+            LookupResult::Forbidden(reason) => self.record.refuse(change, Some(stored), reason),
+            // The account of an earlier try may become visible later.
+            LookupResult::Nothing if sent == MaybeApplied::MaybeDone => maybe_done(),
+            LookupResult::Nothing if is_refused_for_now(judged) => {
+                self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged);
+            }
+            LookupResult::Nothing => {
+                self.record.fail(change, Some(stored.ends(IntentEnd::NotAccepted)), judged);
+            }
+        }
     }
 
     /// 409: the username is taken. The full list may show an account that the filter does not.
@@ -200,9 +240,14 @@ impl<T: Transport> Apply<'_, T> {
             ReadError::Rejected(_) | ReadError::Doubtful(_) => self.session.user_answered(),
             ReadError::Ended => {}
         }
-        match error.judged() {
+        match error.said() {
             Some((judged, _)) => self.record.list_user(entry_for(change, OutstandingKind::Failed, judged.why())),
             None => self.record.leave(change),
         }
     }
+}
+
+/// Whether an answer refuses a request for now, other than by the 429 of a rate limit, which did not even look at it.
+fn is_refused_for_now(judged: &Judged) -> bool {
+    matches!(judged.outcome, Outcome::Throttled(_)) && judged.response.status != Some(429)
 }

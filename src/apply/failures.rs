@@ -108,11 +108,23 @@ impl<T: Transport> Record<'_, T> {
             let Some(id) = entry.directory_id.as_ref().filter(|id| blamed(id)) else { continue };
             let before = self.failed_before.get(id).filter(|before| before.wanted == entry.wanted);
             let attempts = before.map_or(0, |before| before.attempts);
-            if entry.kind == OutstandingKind::Failed && entry.until.is_none() && (!outage || attempts > 0) {
+            let unanswered = match entry.kind {
+                OutstandingKind::Failed => entry.until.is_none(),
+                // A lost create: its intent stays open and is looked up, and nothing is sent again before the next try.
+                OutstandingKind::Waiting => entry.action == Some(Action::Create),
+                OutstandingKind::Held
+                | OutstandingKind::Refused
+                | OutstandingKind::Parked
+                | OutstandingKind::Kept
+                | OutstandingKind::Drift => false,
+            };
+            if unanswered && (!outage || attempts > 0) {
+                entry.kind = OutstandingKind::Failed;
                 entry.attempts = attempts + 1;
                 entry.until = Some(retry::next_try_soon(entry.attempts, self.session.now()));
             }
         }
+        self.tally.borrow_mut().note_creates_left();
         if outage {
             self.session.end_cycle(End::Unanswered(self.last_unanswered.borrow().clone()));
         }
@@ -135,7 +147,11 @@ impl<T: Transport> Record<'_, T> {
     pub(super) fn refuse(&self, change: &Change, intent: Option<StoredIntent>, reason: UsernameConflict) {
         self.withdraw(change, intent);
         self.session.user_answered();
-        self.list_user(entry_for(change, OutstandingKind::Refused, reason).fields(change.fields()));
+        let mut entry = entry_for(change, OutstandingKind::Refused, reason).fields(change.fields());
+        // What Rhombus shows or hides may change by itself: it is asked anew like a rejected user.
+        entry.attempts = self.failed_before(change).map_or(0, |before| before.attempts) + 1;
+        entry.until = Some(retry::next_try(entry.attempts, self.session.now()));
+        self.list_user(entry);
     }
 
     /// A change that is not tried because the cycle ended.
@@ -147,9 +163,7 @@ impl<T: Transport> Record<'_, T> {
         let (reason, until) = match self.session.end() {
             Some(End::Throttled(until)) => (NotTried::Throttled, Some(until)),
             Some(End::Unauthorized(_)) => (NotTried::TokenRefused, None),
-            Some(End::WrongEndpoint(_) | End::NobodyThere | End::OtherOrganisation { .. } | End::NotProven(_)) => {
-                (NotTried::WrongEndpoint, None)
-            }
+            Some(End::WrongEndpoint(_)) => (NotTried::WrongEndpoint, None),
             Some(End::Unanswered(_)) => (NotTried::NoAnswer, None),
             Some(End::NotRefreshed(_)) => (NotTried::NotRefreshed, None),
             Some(End::Stopped) => (NotTried::Stopped, None),

@@ -2,7 +2,9 @@
 
 use super::window::Apply;
 use crate::http::Transport;
-use crate::model::{Change, DesiredUser, ExistingAccounts, ScimId, UserName, UsernameConflict};
+use crate::model::{
+    Change, DesiredUser, DirectoryId, ExistingAccounts, LinkedExternalId, ScimId, UserName, UsernameConflict,
+};
 use crate::scim::{Account, carries};
 use crate::session::{Freshness, MaybeApplied, ReadError, hash_of};
 use crate::store;
@@ -50,12 +52,21 @@ impl<T: Transport> Apply<'_, T> {
         match &found {
             Ok(_) => self.record.lookup_went_well(change),
             Err(error) => {
-                if let Some((judged, cause)) = error.judged() {
+                if let Some((judged, cause)) = error.said() {
                     self.record.say_lookup_failed(change, &judged, cause);
                 }
             }
         }
         found
+    }
+
+    /// Notes what an account shows whose link is older than that note.
+    pub(super) fn note_external_id(&self, id: &DirectoryId, account: &Account) {
+        let link = self.session.state(store::link_by_id(self.session.context.reader, id)).flatten();
+        if let Some(link) = link.filter(|link| link.external_id == LinkedExternalId::Unknown) {
+            let note = vec![(link.scim_id, LinkedExternalId::of(account.external_id.as_ref()))];
+            self.session.queue(move |transaction| store::note_external_ids(transaction, &note));
+        }
     }
 
     /// Interprets the accounts that have the wanted username.

@@ -1,6 +1,6 @@
 //! What is stored of a change before it is sent.
 
-use crate::model::{Change, ChangeKey, Content, Moment, ScopeVersionId};
+use crate::model::{Change, ChangeKey, Moment};
 use crate::session::MaybeApplied;
 use crate::settlement::{IntentEnd, IntentId};
 use crate::store::{Intent, OpenIntent};
@@ -41,7 +41,7 @@ impl StoredIntent {
 }
 
 /// The intent of a change.
-pub(crate) fn intent_of(change: &Change, approved: Option<Content>, scope_version: ScopeVersionId) -> Intent {
+pub(crate) fn intent_of(change: &Change, approved: bool, scope_version: i64) -> Intent {
     let (names, reactivate) = match change {
         Change::Create { user, .. } => (user.names.clone(), false),
         Change::Update { wanted, reactivate, .. } => (wanted.as_ref().clone(), *reactivate),
@@ -55,6 +55,6 @@ pub(crate) fn intent_of(change: &Change, approved: Option<Content>, scope_versio
         names,
         reactivate,
         approved,
-        scope_version,
+        settings: scope_version,
     }
 }

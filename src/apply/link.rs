@@ -7,7 +7,7 @@ use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    AccountState, Action, Cause, Change, DesiredUser, OutstandingKind, ScopeVersionId, UsernameConflict,
+    AccountState, Action, Cause, Change, DesiredUser, LinkedExternalId, OutstandingKind, UsernameConflict,
 };
 use crate::outcome::Judged;
 use crate::scim::Update;
@@ -25,7 +25,7 @@ pub(super) enum SentWhen {
     /// By an earlier run.
     Earlier {
         /// The scope version under which that run wanted it.
-        scope_version: ScopeVersionId,
+        settings: i64,
     },
 }
 
@@ -63,10 +63,12 @@ impl<T: Transport> Apply<'_, T> {
             user_name,
             names: account.names.clone(),
             active: account.active,
+            // An answer that shows none leaves out what we sent.
+            external_id: LinkedExternalId::Was(account.external_id.clone().unwrap_or_else(|| user.id.clone())),
         };
         settlement.failure = FailureEffect::Clear;
-        if let SentWhen::Earlier { scope_version } = made {
-            settlement.scope_version = Some(scope_version);
+        if let SentWhen::Earlier { settings } = made {
+            settlement.settings = Some(settings);
         }
         let mut event = self.record.succeeded(Action::Create, change, Some(&scim_id), judged, change.fields());
         event.source = source;
@@ -108,6 +110,7 @@ impl<T: Transport> Apply<'_, T> {
             user_name: user_name.clone(),
             names: account.names.clone(),
             active: account.active,
+            external_id: LinkedExternalId::of(account.external_id.as_ref()),
         };
         settlement.failure = FailureEffect::Clear;
         let mut event = self.record.succeeded(Action::Link, change, Some(&scim_id), &Judged::accepted(), Vec::new());
@@ -130,7 +133,7 @@ impl<T: Transport> Apply<'_, T> {
         let update =
             Update { id: &scim_id, user_name: &name, wanted: &user.names, carried: &account.names, reactivate };
         // This update came with the link, so it spends no budget.
-        let intent = Intent { kind: None, ..intent_of(&change, None, self.record.scope_version) };
+        let intent = Intent { kind: None, ..intent_of(&change, false, self.record.scope_version) };
         self.update(&change, update, intent).await;
     }
 }

@@ -5,8 +5,8 @@ use super::tally::{Tally, entry_for};
 use crate::event::{Draft, EventType, Resource, Source, event_type_of};
 use crate::http::Transport;
 use crate::model::{
-    Action, Approval, Change, ChangeKey, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind,
-    OutstandingUser, ScimId, ScopeVersionId,
+    Action, Change, CycleId, DirectoryId, Duration, Field, HeldChange, Moment, NotTried, OutstandingKind,
+    OutstandingUser, ScimId,
 };
 use crate::outcome::Judged;
 use crate::session::{RowNumber, Session};
@@ -34,7 +34,7 @@ pub(crate) struct Record<'a, T> {
     cycle: &'a CycleId,
     pub(super) source: Source,
     /// The scope version under which users are wanted now.
-    pub(super) scope_version: ScopeVersionId,
+    pub(super) scope_version: i64,
     settle_time: Duration,
     pub(super) failed_before: BTreeMap<DirectoryId, OutstandingUser>,
     /// In which row of users each one stood who got no answer.
@@ -45,15 +45,13 @@ pub(crate) struct Record<'a, T> {
     cleared: RefCell<BTreeSet<DirectoryId>>,
     lookups_failed: RefCell<BTreeSet<DirectoryId>>,
     pub(super) tally: RefCell<Tally>,
-    /// By which approval a change goes out that was held before: its events say so.
-    approvals: RefCell<BTreeMap<ChangeKey, Approval>>,
 }
 
 impl<'a, T: Transport> Record<'a, T> {
     pub(super) fn new(
         session: &'a Session<'a, T>,
         (cycle, source): (&'a CycleId, Source),
-        scope_version: ScopeVersionId,
+        scope_version: i64,
         settle_time: Duration,
         previous: Previous,
     ) -> Self {
@@ -69,7 +67,6 @@ impl<'a, T: Transport> Record<'a, T> {
             cleared: RefCell::default(),
             lookups_failed: RefCell::new(previous.lookups_failed),
             tally: RefCell::default(),
-            approvals: RefCell::default(),
         }
     }
 
@@ -77,25 +74,17 @@ impl<'a, T: Transport> Record<'a, T> {
         self.tally.into_inner()
     }
 
-    /// Takes the approvals of the plan, in place of those of earlier intents.
-    pub(super) fn note_approvals(&self, approvals: BTreeMap<ChangeKey, Approval>) {
-        *self.approvals.borrow_mut() = approvals;
-    }
-
-    /// Takes the approval of an earlier run's intent.
-    pub(super) fn note_approval(&self, key: &ChangeKey, approval: Option<&Approval>) {
-        if let Some(approval) = approval {
-            self.approvals.borrow_mut().insert(key.clone(), approval.clone());
-        }
-    }
-
-    fn approval_of(&self, change: &Change) -> Option<Approval> {
-        let approvals = self.approvals.borrow();
-        if approvals.is_empty() { None } else { approvals.get(&change.key()).cloned() }
-    }
-
     pub(super) fn list_user(&self, entry: OutstandingUser) {
         self.tally.borrow_mut().list_user(entry);
+    }
+
+    /// Lists a user whose removal is not sent; if that is for what the account shows, it can be approved.
+    pub(super) fn hold(&self, change: &Change, entry: OutstandingUser) {
+        if let Some(shown) = entry.reason.shown() {
+            let held = HeldChange { key: change.key(), user_name: change.user_name().clone(), shown };
+            self.tally.borrow_mut().held.push(held);
+        }
+        self.list_user(entry);
     }
 
     pub(super) fn failed_before(&self, change: &Change) -> Option<&OutstandingUser> {
@@ -209,7 +198,6 @@ impl<'a, T: Transport> Record<'a, T> {
         draft.resource = Some(Resource { id, username, target_id: account.cloned() });
         draft.response.clone_from(&judged.response);
         draft.cycle = Some(self.cycle.clone());
-        draft.approval = self.approval_of(change);
         draft.changes = fields
             .into_iter()
             .map(|field| if action == Action::Create { Field { from: None, ..field } } else { field })

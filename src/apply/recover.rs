@@ -8,9 +8,7 @@ use super::update::Carried;
 use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{
-    Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId, ScopeVersionId,
-};
+use crate::model::{Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId};
 use crate::outcome::Judged;
 use crate::scim::{Account, carries};
 use crate::session::{Absence, Freshness, MaybeApplied, ReadError};
@@ -58,7 +56,10 @@ impl<T: Transport> Apply<'_, T> {
         let removals = open.iter().filter(|intent| intent.key.action.removes());
         self.session.note_removals(removals.filter_map(|intent| intent.key.scim_id.clone()));
         let (mut still_open, mut waiting) = (BTreeMap::new(), open.into_iter());
-        let recover = async |intent: OpenIntent| (self.recover_one(&intent).await, intent);
+        let recover = async |intent: OpenIntent| {
+            let user = &intent.key.directory_id;
+            (self.session.about(user, self.recover_one(&intent)).await, intent)
+        };
         self.session
             .each(&mut waiting, recover, |(recovered, intent)| self.in_doubt(&mut still_open, intent, recovered))
             .await;
@@ -69,7 +70,6 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     async fn recover_one(&self, intent: &OpenIntent) -> Recovered {
-        self.record.note_approval(&intent.key, intent.approval.as_ref());
         match intent.key.action {
             Action::Create | Action::Link => match self.recover_create(intent).await {
                 Some(until) => Recovered::Open(until),
@@ -116,12 +116,8 @@ impl<T: Transport> Apply<'_, T> {
         match self.judge_found(&user, found, MaybeApplied::MaybeDone) {
             LookupResult::Ours(account) => {
                 // An intent of the first schema has no scope version; the present one is used.
-                let scope_version = if intent.scope_version == ScopeVersionId::default() {
-                    self.record.scope_version
-                } else {
-                    intent.scope_version
-                };
-                let made = SentWhen::Earlier { scope_version };
+                let settings = if intent.settings == 0 { self.record.scope_version } else { intent.settings };
+                let made = SentWhen::Earlier { settings };
                 self.created(&change, &user, stored, account, &Judged::accepted(), made);
                 None
             }

@@ -4,12 +4,11 @@
 use super::intents::StoredIntent;
 use super::tally::entry_for;
 use super::window::Apply;
-use crate::clock;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    AccountState, Action, AnswerDoubt, Change, ClockDoubt, DirectoryId, Mismatch, NotTried, OutstandingKind,
-    OutstandingUser, Reason, Removal, ScimId,
+    AccountState, Action, AnswerDoubt, Change, ClockDoubt, DirectoryId, LinkedExternalId, Mismatch, NotTried,
+    OutstandingKind, OutstandingUser, Reason, Removal, ScimId, Shown,
 };
 use crate::outcome::Judged;
 use crate::scim::{Account, Permit, Read, ScimTarget, carries};
@@ -18,6 +17,8 @@ use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
 use crate::store::{self, Intent};
 use std::ops::ControlFlow;
 
+/// If our clock differs from Rhombus's by more than this, nothing is removed, in milliseconds.
+const CLOCK_SKEW_MS_MAX: i64 = 3_600_000;
 /// No removal is sent from a plan older than this, in milliseconds: the machine may have slept.
 const PLAN_AGE_MS_MAX: i64 = 600_000;
 
@@ -30,6 +31,8 @@ struct Removing<'a, T> {
     action: Action,
     /// Whether the account was active before: an inactive one does not show whether a DELETE was applied.
     was_active: bool,
+    /// What the account shows that is not what was linked, if its removal is approved all the same.
+    approved: Option<&'a Shown>,
     stored: StoredIntent,
 }
 
@@ -44,7 +47,7 @@ impl<T: Transport> Attempt<T> for Removing<'_, T> {
         match self.action {
             Action::Delete => Read { value: None, judged: target.delete(self.scim_id, permit).await },
             Action::Deactivate | Action::Create | Action::Link | Action::Update | Action::Relink => {
-                target.deactivate(self.scim_id, self.change.user_name(), permit).await
+                target.deactivate(self.scim_id, &|account| self.is_meant(account), permit).await
             }
         }
     }
@@ -53,7 +56,7 @@ impl<T: Transport> Attempt<T> for Removing<'_, T> {
         if !is_lost(judged) {
             return ControlFlow::Continue(());
         }
-        let Self { apply, change, scim_id, action, was_active, stored } = *self;
+        let Self { apply, change, scim_id, action, was_active, stored, .. } = *self;
         let (account, judged) = match apply.session.read(scim_id).await {
             Ok((Some(account), judged)) => (account, judged),
             Ok((None, judged)) => match apply.already_gone(change, scim_id, action, Some(stored), &judged).await {
@@ -73,6 +76,24 @@ impl<T: Transport> Attempt<T> for Removing<'_, T> {
     }
 }
 
+impl<T> Removing<'_, T> {
+    /// Whether an account is still the one that is to be removed.
+    fn is_meant(&self, account: &Account) -> bool {
+        match self.approved {
+            Some(shown) => *shown == shown_by(account),
+            None => carries(account, self.change.user_name()),
+        }
+    }
+}
+
+/// Whether an account may be removed.
+enum Admitted {
+    /// It may; with what it shows that is not what was linked, if exactly that is approved.
+    Yes(Option<Shown>),
+    /// Not now.
+    Not(OutstandingUser),
+}
+
 impl<T: Transport> Apply<'_, T> {
     pub(super) async fn remove(&self, change: &Change, scim_id: &ScimId, removal: Removal, intent: Intent) {
         let before = match self.session.read(scim_id).await {
@@ -84,11 +105,12 @@ impl<T: Transport> Apply<'_, T> {
             Err(error) => return self.removal_unread(change, None, MaybeApplied::NotDone, error),
         };
         self.record.lookup_went_well(change);
-        if let Some(entry) = self.blocked_removal(change, &before) {
-            return self.record.list_user(entry);
-        }
+        let approved = match self.admit(change, &before, intent.approved) {
+            Admitted::Yes(approved) => approved,
+            Admitted::Not(entry) => return self.record.hold(change, entry),
+        };
         if !before.active && removal == Removal::Deactivate {
-            let judged = Judged::accepted_with("the account was inactive already");
+            let judged = Judged::said("the account was inactive already");
             return self.note_removal(change, scim_id, Action::Deactivate, None, &judged, self.record.source);
         }
         if !before.active {
@@ -100,7 +122,8 @@ impl<T: Transport> Apply<'_, T> {
         let mut tries = Tries::after(self.sent_before(change));
         let Some(stored) = self.intend(change, intent).await else { return };
         let (action, was_active) = (removal.action(), before.active);
-        let mut removing = Removing { apply: self, change, scim_id, action, was_active, stored };
+        let approved = approved.as_ref();
+        let mut removing = Removing { apply: self, change, scim_id, action, was_active, approved, stored };
         let sent = self.session.send(&mut removing, &mut tries).await;
         self.removal_sent(&mut removing, sent, &mut tries).await;
     }
@@ -127,11 +150,12 @@ impl<T: Transport> Apply<'_, T> {
             Sent::Answered(Reply::Conflict | Reply::NotSupported | Reply::Rejected, read) => {
                 self.not_removed(removing, tries, &read.judged, None).await;
             }
-            Sent::NotOurs => {
+            Sent::NotOurs(account) => {
                 let mut settlement = Settlement::of(change.directory_id(), action);
                 settlement.intent = Some(stored.ends_refused(tries.sent));
                 self.record.write(settlement);
-                self.record.list_user(entry_for(change, OutstandingKind::Held, Mismatch::UserName));
+                let reason = Reason::Mismatch { what: Mismatch::UserName, shown: Some(shown_by(&account)) };
+                self.record.hold(change, entry_for(change, OutstandingKind::Held, reason));
             }
             Sent::Unanswered(judged) => self.record.unanswered(change, Some(stored), tries.sent, &judged),
             Sent::Ended => self.record.interrupted(change, stored, tries.sent),
@@ -152,8 +176,7 @@ impl<T: Transport> Apply<'_, T> {
         if shown.as_ref().is_some_and(|account| was_active && !account.active) {
             return self.note_removal(change, scim_id, Action::Deactivate, Some(stored), judged, Source::Recovery);
         }
-        let carried_by_another = |account: &Account| !carries(account, change.user_name());
-        if action == Action::Delete && !shown.as_ref().is_some_and(carried_by_another) {
+        if action == Action::Delete && shown.as_ref().is_none_or(|account| removing.is_meant(account)) {
             removing.action = Action::Deactivate;
             let sent = self.session.send(removing, tries).await;
             return Box::pin(self.removal_sent(removing, sent, tries)).await;
@@ -161,34 +184,53 @@ impl<T: Transport> Apply<'_, T> {
         self.record.fail_as(action, change, stored.ends_or_stays(tries.sent), judged);
     }
 
-    /// The user whose account must not be removed now, with the reason.
-    fn blocked_removal(&self, change: &Change, account: &Account) -> Option<OutstandingUser> {
+    /// Whether this account may be removed now.
+    fn admit(&self, change: &Change, account: &Account, approved: bool) -> Admitted {
         if self.session.now().since_ms(self.planned_at) > PLAN_AGE_MS_MAX {
-            return Some(entry_for(change, OutstandingKind::Waiting, NotTried::OldPlan).until(self.session.now()));
+            let entry = entry_for(change, OutstandingKind::Waiting, NotTried::OldPlan);
+            return Admitted::Not(entry.until(self.session.now()));
         }
-        let reason = self.removal_blocker(change, account)?;
-        self.session.user_answered();
-        Some(entry_for(change, OutstandingKind::Held, reason))
+        let hold = |reason: Reason| {
+            self.session.user_answered();
+            Admitted::Not(entry_for(change, OutstandingKind::Held, reason))
+        };
+        let shown = match self.mismatch(change, account) {
+            Some(what) => {
+                let shown = shown_by(account);
+                if !approved || self.approved_for(change).as_deref() != Some(&*shown.to_string()) {
+                    return hold(Reason::Mismatch { what, shown: Some(shown) });
+                }
+                Some(shown)
+            }
+            None => None,
+        };
+        let skew_ms = self.session.target().date().map_or(0, |date| self.session.now().since_ms(date));
+        if skew_ms.abs() > CLOCK_SKEW_MS_MAX {
+            return hold(ClockDoubt::OffRhombus(skew_ms / 60_000).into());
+        }
+        Admitted::Yes(shown)
     }
 
-    /// Whether an externalId is the directory id of a user, or one that the user had before.
-    fn is_id_of(&self, external_id: &DirectoryId, id: &DirectoryId) -> bool {
-        let formerly = || self.session.state(store::formerly(self.session.context.reader, external_id)).flatten();
-        external_id == id || formerly().as_ref() == Some(id)
+    /// What the account showed when this removal was approved.
+    fn approved_for(&self, change: &Change) -> Option<String> {
+        self.session.state(store::approved_shown(self.session.context.reader, &change.key())).flatten()
     }
 
-    /// Why this account must not be removed now, if there is a reason.
-    fn removal_blocker(&self, change: &Change, account: &Account) -> Option<Reason> {
+    /// What this account shows that is not what it showed when it was linked.
+    fn mismatch(&self, change: &Change, account: &Account) -> Option<Mismatch> {
         if !carries(account, change.user_name()) {
-            return Some(Mismatch::UserName.into());
+            return Some(Mismatch::UserName);
         }
-        if account.external_id.as_ref().is_some_and(|external_id| !self.is_id_of(external_id, change.directory_id())) {
-            return Some(Mismatch::ExternalId.into());
+        let link = self.session.state(store::link_by_id(self.session.context.reader, change.directory_id())).flatten();
+        let linked = link.map_or(LinkedExternalId::Unknown, |link| link.external_id);
+        let is_ours = |shown: &DirectoryId| {
+            let formerly = || self.session.state(store::formerly(self.session.context.reader, shown)).flatten();
+            shown == change.directory_id() || formerly().as_ref() == Some(change.directory_id())
+        };
+        if !linked.fits(account.external_id.as_ref(), is_ours) {
+            return Some(Mismatch::ExternalId);
         }
-        let now = self.session.now();
-        if let Some(date) = self.session.target().date().filter(|date| !clock::agree(now, *date)) {
-            return Some(ClockDoubt::OffRhombus(now.since_ms(date) / 60_000).into());
-        }
+        self.note_external_id(change.directory_id(), account);
         None
     }
 
@@ -197,7 +239,10 @@ impl<T: Transport> Apply<'_, T> {
             ReadError::Unanswered(judged) => self.record.unanswered(change, intent, sent, &judged),
             ReadError::Rejected(judged) if intent.is_none() => self.record.fail_unread(change, &judged),
             ReadError::Rejected(judged) => self.record.unanswered(change, intent, sent, &judged),
-            ReadError::Doubtful(doubt) => self.record.list_user(entry_for(change, OutstandingKind::Held, doubt)),
+            ReadError::Doubtful(doubt) if intent.is_none() => {
+                self.record.fail_unread(change, &Judged::unknown(doubt));
+            }
+            ReadError::Doubtful(doubt) => self.record.unanswered(change, intent, sent, &Judged::unknown(doubt)),
             ReadError::Ended => match intent {
                 Some(intent) => self.record.interrupted(change, intent, sent),
                 None => self.record.leave(change),
@@ -281,4 +326,8 @@ impl<T: Transport> Apply<'_, T> {
             }
         }
     }
+}
+
+fn shown_by(account: &Account) -> Shown {
+    Shown::of(account.user_name.as_ref(), account.external_id.as_ref())
 }

@@ -1,6 +1,6 @@
 //! What a cycle did, and which changes are not done.
 
-use crate::model::{Action, Change, OutstandingKind, OutstandingUser, Reason};
+use crate::model::{Action, Change, HeldChange, OutstandingKind, OutstandingUser, Reason};
 use crate::report::Counts;
 
 /// What was done, and the users whose change was not.
@@ -8,6 +8,8 @@ use crate::report::Counts;
 pub(crate) struct Tally {
     pub(crate) done: Counts,
     pub(crate) outstanding: Vec<OutstandingUser>,
+    /// Removals that are held for what their accounts show.
+    pub(crate) held: Vec<HeldChange>,
     pub(crate) creates_left: bool,
     /// An account was gone: the next plan creates it again.
     pub(crate) vanished: bool,
@@ -21,10 +23,18 @@ impl Tally {
     }
 
     pub(crate) fn list_user(&mut self, entry: OutstandingUser) {
-        let open = matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting);
-        self.creates_left |= open && entry.action == Some(Action::Create);
+        self.creates_left |= is_open_create(&entry);
         self.outstanding.push(entry);
     }
+
+    /// Who was put off since does not count any more.
+    pub(super) fn note_creates_left(&mut self) {
+        self.creates_left = self.outstanding.iter().any(is_open_create);
+    }
+}
+
+fn is_open_create(entry: &OutstandingUser) -> bool {
+    matches!(entry.kind, OutstandingKind::Held | OutstandingKind::Waiting) && entry.action == Some(Action::Create)
 }
 
 /// The entry for the user of a change.

@@ -85,7 +85,7 @@ impl<T: Transport> Apply<'_, T> {
             Sent::Answered(Reply::Conflict | Reply::NotSupported | Reply::Rejected, read) => {
                 self.record.fail(change, stored.ends_or_stays(tries.sent), &read.judged);
             }
-            Sent::NotOurs => self.leave_alone(change, Some(stored.ends_refused(tries.sent))),
+            Sent::NotOurs(_) => self.leave_alone(change, Some(stored.ends_refused(tries.sent))),
             Sent::Unanswered(judged) => self.record.unanswered(change, Some(stored), tries.sent, &judged),
             Sent::Ended => self.record.interrupted(change, stored, tries.sent),
             Sent::SeenInstead => {}
@@ -130,6 +130,9 @@ impl<T: Transport> Apply<'_, T> {
         source: Source,
     ) {
         let (foreign, met) = (!carries(&account, change.user_name()), update.is_met_by(&account));
+        if !foreign {
+            self.note_external_id(change.directory_id(), &account);
+        }
         let carried = Carried::of(account);
         let inactive = !carried.active;
         if met {

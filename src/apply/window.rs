@@ -7,9 +7,7 @@ use super::tally::{Tally, entry_for};
 use crate::config::Settings;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{
-    Approval, Change, Content, CycleId, DirectoryId, ExactChange, Moment, OutstandingKind, ScopeVersionId, UsernameConflict,
-};
+use crate::model::{Change, ChangeKey, CycleId, DirectoryId, Moment, OutstandingKind, UsernameConflict};
 use crate::plan::ApprovedPlan;
 use crate::scim::Update;
 use crate::session::{MaybeApplied, Session};
@@ -18,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Intents per concurrent request; more would only mean more look-ups after a crash, at no gain in speed.
-const WINDOW_PER_REQUEST: u32 = 8;
+const WINDOW_PER_REQUEST: u32 = 4;
 
 /// How many changes may be in progress at once, including those that wait for their turn.
 pub(crate) fn window(settings: &Settings) -> usize {
@@ -46,7 +44,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         session: &'a Session<'a, T>,
         settings: &'a Settings,
         cycle: (&'a CycleId, Source),
-        scope_version: ScopeVersionId,
+        scope_version: i64,
         previous: Previous,
     ) -> Self {
         Self {
@@ -65,9 +63,6 @@ impl<'a, T: Transport> Apply<'a, T> {
     pub(crate) async fn plan(&self, plan: ApprovedPlan, progress: &dyn Fn(u64, u64)) {
         self.creates_are_free.set(plan.creates_are_free());
         let (mut changes, approved) = plan.into_changes();
-        let of = |change: &Change| Some((change.key(), approved.get(&change.exact())?.clone()));
-        let released = if approved.is_empty() { BTreeMap::new() } else { changes.iter().filter_map(of).collect() };
-        self.record.note_approvals(released);
         let (done, all) = (Cell::new(0), changes.len() as u64);
         let one_done = || {
             done.set(done.get() + 1);
@@ -96,13 +91,16 @@ impl<'a, T: Transport> Apply<'a, T> {
     async fn phase(
         &self,
         changes: &mut dyn Iterator<Item = Change>,
-        approved: &BTreeMap<ExactChange, Approval>,
+        approved: &BTreeSet<ChangeKey>,
         one_done: &dyn Fn(),
     ) {
         let apply = |change: Change| {
-            let exact = (!approved.is_empty()).then(|| change.exact());
-            let released = exact.filter(|exact| approved.contains_key(exact));
-            self.one(change, released.map(|exact| exact.content))
+            let approved = !approved.is_empty() && approved.contains(&change.key());
+            self.one(change, approved)
+        };
+        let apply = async |change: Change| {
+            let user = change.directory_id().clone();
+            self.session.about_at_last(&user, apply(change)).await;
         };
         self.session.each(changes, apply, |()| one_done()).await;
         for change in changes {
@@ -110,7 +108,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         }
     }
 
-    async fn one(&self, change: Change, approved: Option<Content>) {
+    async fn one(&self, change: Change, approved: bool) {
         let mut intent = intent_of(&change, approved, self.record.scope_version);
         match &change {
             Change::Create { user, after_removal_of, .. } => {

@@ -1,134 +1,101 @@
 //! `activate`: verify endpoint and token, create or re-bind the state, start managing. Nothing else creates a real state.
 
-use super::clocks;
-use super::start_over::StartOver;
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::http::Client;
-use crate::model::{Clock, Exit, Moment, RawValue, clean, command};
-use crate::probe::{Holdings, NotProven, holdings, is_linked, prove_organisation};
-use crate::process::{SystemClock, person, random};
-use crate::scim::{Account, ScimTarget};
-use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unmanaged, WithoutNote};
+use crate::model::{Clock, Exit, Moment, ProvisionedUser, RawValue, clean, command};
+use crate::probe::holdings;
+use crate::process::{SystemClock, random, user};
+use crate::scim::ScimTarget;
+use crate::store::{self, Access, JournalError, Lock, StateError, Unmanaged, Unnoted};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+/// How many linked accounts are looked for before the endpoint counts as another organisation's.
+const WITNESSES_MAX: u32 = 20;
 /// How many accounts that nobody manages are named; `status --all` names all.
 const NAMES_SHOWN_MAX: usize = 10;
 
-/// Whether the links stay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Links {
-    Stay,
-    /// `--start-over`.
-    End,
-}
-
-pub(super) fn run(arguments: &Arguments, links: Links) -> Result<Output, Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let endpoint = deployment.endpoint()?;
     let target = deployment.target()?;
-    let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let known = store::open(&deployment.state_path, Access::Read).ok();
-    let is_known = |account: &Account| known.as_ref().is_some_and(|known| is_linked(known, account));
-    let holdings = runtime.block_on(holdings(&target, &is_known))?;
-    drop(known);
-    let Opened { mut connection, moved_to, made } = open_or_make(&deployment.state_path, &endpoint)?;
-    let installation = store::installation(&connection)?;
-    let fingerprint = token.map(|token| token.fingerprint(&installation.installation_id));
-    let start_over = match links {
-        Links::Stay => {
-            runtime.block_on(recognise(&target, &connection, &installation, &endpoint, fingerprint.as_deref()))?;
-            None
-        }
-        Links::End => {
-            let now = SystemClock.now();
-            Some(runtime.block_on(StartOver::prepare(&deployment, &target, &connection, &holdings, now))?)
-        }
+    let fingerprint_of = |id: &str| {
+        if deployment.is_sandbox { Ok(None) } else { deployment.token().map(|token| Some(token.fingerprint(id))) }
     };
-    let (unmanaged, unknown) = unmanaged(&deployment, &connection, &holdings.carriers)?;
-    let now = SystemClock.now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let holdings = runtime.block_on(holdings(&target))?;
+    let Opened { mut connection, aside, made } = open_or_make(&deployment.state_path, &endpoint)?;
+    let installation = store::installation(&connection)?;
+    if installation.base_url != endpoint {
+        let linked = store::witnesses(&connection, WITNESSES_MAX)?;
+        runtime.block_on(recognise(&target, &linked))?;
+    }
+    let (unmanaged, unknown) = unmanaged(&deployment, &connection, holdings.carriers)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::go_on_after(&transaction, made.as_ref().and_then(Lock::noted))?;
-    let clocks = clocks::settle(&transaction, target.date(), now)?;
-    if let Some(start_over) = &start_over {
-        start_over.write(&transaction, now)?;
-    }
-    if let Some(fingerprint) = &fingerprint {
-        store::note_token(&transaction, fingerprint, (Source::Activate, Initiator::Admin(person())), now)?;
-    }
+    let fingerprint = fingerprint_of(&installation.installation_id)?;
     store::set_active(&transaction, true, &endpoint, fingerprint.as_deref())?;
-    store::begin_health(&transaction, now)?;
-    store::replace_unmanaged(&transaction, &unmanaged, now)?;
+    store::begin_health(&transaction, SystemClock.now())?;
+    store::replace_unmanaged(&transaction, &unmanaged, SystemClock.now())?;
     let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
-    draft.initiator = Initiator::Admin(person());
+    draft.initiator = Initiator::Admin(user());
     draft.response.details = format!("accounts={}", holdings.accounts_count);
-    store::append(&transaction, &[draft], now)?;
+    store::append(&transaction, &[draft], SystemClock.now())?;
     transaction.commit()?;
     match made {
         Some(mut lock) => lock.note(&connection).map_err(JournalError::from)?,
         None => store::note_beside(&deployment.state_path, &connection)?,
     }
-    let links_count = store::installation(&connection)?.provisioned_count;
-    let done = Done { holdings, unmanaged, unknown, moved_to, start_over, clocks, links_count };
-    Ok(if arguments.json { done.document() } else { done.text() })
+    Ok(said(arguments, holdings.accounts_count, &unmanaged, &unknown, aside))
 }
 
-/// Another token, or another address, must show accounts of ours; an address without any of them is another organisation's.
-async fn recognise(
-    target: &ScimTarget<Client>,
-    state: &Connection,
-    installation: &InstallationRow,
-    endpoint: &str,
-    fingerprint: Option<&str>,
-) -> Result<(), Failure> {
-    let is_elsewhere = installation.base_url != endpoint;
-    let token_is_new = fingerprint.is_some_and(|fingerprint| fingerprint != installation.token_fingerprint);
-    if !is_elsewhere && !token_is_new {
+/// A state may only be re-bound to an endpoint that has one of its linked accounts.
+async fn recognise(target: &ScimTarget<Client>, linked: &[ProvisionedUser]) -> Result<(), Failure> {
+    for user in linked {
+        let permit = target.permit().await;
+        if let Some(account) = target.read(&user.scim_id, permit).await.value
+            && account.id.as_ref() == Some(&user.scim_id)
+            && crate::scim::carries(&account, &user.user_name)
+        {
+            return Ok(());
+        }
+    }
+    if linked.is_empty() {
         return Ok(());
     }
-    prove_organisation(target, state).await.map_err(|why| match why {
-        NotProven::Bad(failure) if is_elsewhere => {
-            let start_over = command("activate --start-over");
-            let bound = &installation.base_url;
-            let hint = format!(
-                "set [rhombus] base_url back to {bound}, or put a token of the same organisation into the token file; to let go \
-                 of the linked accounts for good: {start_over}"
-            );
-            let mut error = vec![format!("the state belongs to {bound}, and {endpoint} does not show its accounts")];
-            error.extend(failure.error);
-            Failure { exit: Exit::Failed, error, hint: Some(hint) }
-        }
-        why @ (NotProven::Bad(_) | NotProven::Unknown(_)) => why.into(),
-    })
+    Err(Failure::new(
+        Exit::Failed,
+        "none of the linked accounts exists at this endpoint",
+        Some("restore base_url; if this really is another organisation, move the state away and activate again"),
+    ))
 }
 
 /// A state that is ready to be activated.
 struct Opened {
     connection: Connection,
     /// Where an unusable old state was moved to.
-    moved_to: Option<PathBuf>,
+    aside: Option<PathBuf>,
     /// The lock, if the state was created: its log continues after the position noted there.
     made: Option<Lock>,
 }
 
-/// Opens the state, or creates it. An unusable one is moved moved_to, never overwritten.
+/// Opens the state, or creates it. An unusable one is moved aside, never overwritten.
 fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     let now = SystemClock.now();
     match usable(path) {
         Ok(mut connection) => {
-            store::continue_log(&mut connection, store::noted_beside(path).as_ref(), WithoutNote::IsUnknown, now)?;
-            return Ok(Opened { connection, moved_to: None, made: None });
+            store::continue_log(&mut connection, store::noted_beside(path).as_ref(), Unnoted::IsUnknown, now)?;
+            return Ok(Opened { connection, aside: None, made: None });
         }
         Err(StateError::Older { .. }) => {
-            let _lock = Lock::acquire(path)?;
+            let _lock = Lock::take(path)?;
             store::upgrade(path, now)?;
-            return Ok(Opened { connection: usable(path)?, moved_to: None, made: None });
+            return Ok(Opened { connection: usable(path)?, aside: None, made: None });
         }
         Err(error) if !can_be_replaced(&error) => return Err(error.into()),
         Err(_) => {}
@@ -136,16 +103,16 @@ fn open_or_make(path: &Path, endpoint: &str) -> Result<Opened, Failure> {
     if let Some(folder) = path.parent() {
         crate::folder::create(folder)?;
     }
-    // Checked again under the lock: two processes must not move each other's new state moved_to.
-    let lock = Lock::acquire(path)?;
-    let moved_to = match usable(path) {
-        Ok(connection) => return Ok(Opened { connection, moved_to: None, made: None }),
+    // Checked again under the lock: two processes must not move each other's new state aside.
+    let lock = Lock::take(path)?;
+    let aside = match usable(path) {
+        Ok(connection) => return Ok(Opened { connection, aside: None, made: None }),
         Err(StateError::Missing(_)) => None,
         Err(error) if can_be_replaced(&error) => Some(put_aside(path, now)?),
         Err(error) => return Err(error.into()),
     };
     let connection = store::create(path, endpoint, now, random())?;
-    Ok(Opened { connection, moved_to, made: Some(lock) })
+    Ok(Opened { connection, aside, made: Some(lock) })
 }
 
 /// The state, if it also passes SQLite's check.
@@ -179,17 +146,17 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let moved_to = beside(&format!(".unusable-{}", now.0 / 1000));
+    let aside = beside(&format!(".unusable-{}", now.0 / 1000));
     // The WAL and its index are moved too: they may contain committed data.
     for suffix in ["-wal", "-shm", ""] {
-        let mut to = moved_to.as_os_str().to_owned();
+        let mut to = aside.as_os_str().to_owned();
         to.push(suffix);
         match std::fs::rename(beside(suffix), to) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound || suffix.is_empty() => return Err(error),
             Ok(()) | Err(_) => {}
         }
     }
-    Ok(moved_to)
+    Ok(aside)
 }
 
 /// Of the accounts that carry a directory id, how many carry one that the export lacks; or why the export cannot be read. And
@@ -197,7 +164,7 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
 fn unmanaged(
     deployment: &Deployment,
     connection: &Connection,
-    carriers: &[(Unmanaged, bool)],
+    mut carriers: Vec<(Unmanaged, bool)>,
 ) -> Result<(Vec<Unmanaged>, Result<usize, String>), Failure> {
     let mut ids = HashSet::new();
     let export = deployment.open_export().and_then(|mut export| {
@@ -207,72 +174,47 @@ fn unmanaged(
             }
         })
     });
-    let unknown_to_it = |(carrier, _): &&(Unmanaged, bool)| !ids.contains(carrier.directory_id.as_str());
-    let carriers: Vec<_> = carriers.iter().filter(unknown_to_it).collect();
+    carriers.retain(|(carrier, _)| !ids.contains(carrier.directory_id.as_str()));
     let unknown = match export {
         Ok(_) => Ok(carriers.len()),
         Err(error) => Err(crate::model::chain(&error).join(": ")),
     };
     let mut unmanaged = Vec::new();
     for (carrier, active) in carriers {
-        if *active && store::link_by_scim_id(connection, &carrier.scim_id)?.is_none() {
-            unmanaged.push(carrier.clone());
+        if active && store::link_by_scim_id(connection, &carrier.scim_id)?.is_none() {
+            unmanaged.push(carrier);
         }
     }
     Ok((unmanaged, unknown))
 }
 
-/// What was done.
-struct Done {
-    holdings: Holdings,
-    unmanaged: Vec<Unmanaged>,
-    unknown: Result<usize, String>,
-    moved_to: Option<PathBuf>,
-    start_over: Option<StartOver>,
-    /// What was found of the clocks.
-    clocks: Option<String>,
-    links_count: i64,
-}
-
-impl Done {
-    fn document(&self) -> Output {
-        let start_over = self.start_over.as_ref().map(|start_over| start_over.members(&self.holdings));
+fn said(
+    arguments: &Arguments,
+    accounts_count: u64,
+    unmanaged: &[Unmanaged],
+    unknown: &Result<usize, String>,
+    aside: Option<PathBuf>,
+) -> Output {
+    if arguments.json {
         let document = json!({
-            "result": "done", "exit": 0, "active": true, "accounts": self.holdings.accounts_count,
-            "unknown_directory_ids": self.unknown.as_ref().ok(), "source": self.unknown.as_ref().err(),
-            "put_aside": self.moved_to, "clock": self.clocks, "start_over": start_over,
+            "result": "done", "exit": 0, "active": true, "accounts": accounts_count,
+            "unknown_directory_ids": unknown.as_ref().ok(), "source": unknown.as_ref().err(), "put_aside": aside,
         });
-        Output::done(format!("{document}\n"))
+        return Output::done(format!("{document}\n"));
     }
-
-    fn text(&self) -> Output {
-        let mut text = format!("activated; Rhombus holds {} accounts", self.holdings.accounts_count);
-        match &self.unknown {
-            Ok(count) => {
-                text.push_str(&format!(", {count} of them carry a directory id that the export lacks\n"));
-                text.push_str(&names(&self.unmanaged));
-            }
-            Err(source) => text.push_str(&format!("\nthe export cannot be read yet: {source}\n")),
+    let mut text = format!("activated; Rhombus holds {accounts_count} accounts");
+    match unknown {
+        Ok(count) => {
+            text.push_str(&format!(", {count} of them carry a directory id that the export lacks\n"));
+            text.push_str(&names(unmanaged));
         }
-        if let Some(clocks) = &self.clocks {
-            text.push_str(&format!("{clocks}\n"));
-        }
-        if let Some(start_over) = &self.start_over {
-            text.push_str(&start_over.text(&self.holdings));
-        } else if self.links_count > 0 && self.holdings.linked_count == 0 {
-            let start_over = command("activate --start-over");
-            text.push_str(&format!(
-                "none of the {} linked accounts is among them\n  hint: look into the Rhombus console; if the organisation was \
-                 emptied: {start_over}\n",
-                self.links_count
-            ));
-        }
-        if let Some(moved_to) = &self.moved_to {
-            text.push_str(&format!("the old state could not be used and was moved to {}\n", moved_to.display()));
-        }
-        text.push_str(&format!("to look: {}; then: {}\n", command("plan"), command("--reconcile")));
-        Output::done(text)
+        Err(source) => text.push_str(&format!("\nthe export cannot be read yet: {source}\n")),
     }
+    if let Some(aside) = aside {
+        text.push_str(&format!("the old state could not be used and was moved to {}\n", aside.display()));
+    }
+    text.push_str(&format!("to look: {}; then: {}\n", command("plan"), command("--reconcile")));
+    Output::done(text)
 }
 
 fn names(unmanaged: &[Unmanaged]) -> String {

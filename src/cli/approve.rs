@@ -7,29 +7,21 @@ use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::model::{
-    Action, Approval, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, approval,
-    clean, command, folded, short,
+    Action, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, approval, clean, command,
+    folded, short,
 };
-use crate::process::{SystemClock, person};
-use crate::report::{date, held_changes_document, held_changes_text, outstanding_text, users_of};
+use crate::process::{SystemClock, user};
+use crate::report::{date, outstanding_text, users_of};
 use crate::store::{self, Access, NamedHold};
 use rusqlite::Connection;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// One approval names so many of its users in one event; who is beyond is named in further ones.
-const TARGETS_MAX: usize = 100;
-
-pub(super) fn run(
-    arguments: &Arguments,
-    hold: Option<&str>,
-    identity: SameUser,
-    reason: Option<&str>,
-) -> Result<Output, Failure> {
+pub(super) fn run(arguments: &Arguments, hold: Option<&str>, identity: SameUser) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     match hold {
         None => show(arguments, &deployment),
-        Some(hold) => release(arguments, &deployment, hold, identity, reason.unwrap_or_default()),
+        Some(hold) => release(arguments, &deployment, hold, identity),
     }
 }
 
@@ -39,19 +31,14 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
     let mut outstanding = store::outstanding(&reader)?;
     outstanding.retain(|entry| entry.kind == OutstandingKind::Held);
     if arguments.json {
-        let changes =
-            hold.as_ref().map(|hold| store::held_of(&reader, hold)).transpose()?.flatten().unwrap_or_default();
         let hold = hold.as_ref().map(HoldId::as_str);
-        let held = users_of(&outstanding, OutstandingKind::Held);
-        let document = json!({"hold": hold, "held": held, "changes": held_changes_document(&changes)});
+        let document = json!({"hold": hold, "held": users_of(&outstanding, OutstandingKind::Held)});
         return Ok(Output::done(format!("{document}\n")));
     }
     let mut text = String::new();
     outstanding_text(&mut text, &outstanding, SystemClock.now());
     match hold {
         Some(hold) => {
-            text.push_str("  what an approval releases, and nothing else:\n");
-            text.push_str(&held_changes_text(&store::held_of(&reader, &hold)?.unwrap_or_default()));
             text.push_str(&approved(&reader, &hold)?);
             text.push_str(&format!(
                 "  to release exactly these, for one hour: {}\n",
@@ -59,9 +46,6 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
             ));
         }
         None if outstanding.is_empty() => text.push_str("nothing is held\n"),
-        None if outstanding.iter().all(|entry| entry.reason.clock_doubt().is_some()) => {
-            text.push_str("  these wait until the clock is right, and cannot be approved\n");
-        }
         None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
     }
     Ok(Output::done(text))
@@ -69,17 +53,17 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
 
 /// Who released it last, and when.
 fn approved(reader: &Connection, hold: &HoldId) -> rusqlite::Result<String> {
-    let sentence = |(by, at): (String, Moment)| {
+    let said = |(by, at): (String, Moment)| {
         format!("  {} released it {}; what is listed is held still\n", clean(&by), date(at))
     };
-    Ok(store::approved_by(reader, hold)?.map(sentence).unwrap_or_default())
+    Ok(store::approved_by(reader, hold)?.map(said).unwrap_or_default())
 }
 
 /// The hold that was named, or why there is none.
-fn named(reader: &Connection, text: &str, now: Moment) -> Result<HoldId, Failure> {
+fn named(reader: &Connection, text: &str) -> Result<HoldId, Failure> {
     let fail = |what: String, hint: String| Err(Failure::new(Exit::Failed, what, Some(&hint)));
     let text = &*clean(text);
-    match store::named_hold(reader, text, now)? {
+    match store::named_hold(reader, text)? {
         NamedHold::One(hold) => Ok(hold),
         NamedHold::Several(holds) => {
             let ids: Vec<_> = holds.iter().map(HoldId::as_str).collect();
@@ -106,10 +90,6 @@ fn held_now(reader: &Connection) -> rusqlite::Result<String> {
 /// A hold of which nothing is held any more.
 fn over(reader: &Connection, hold: &HoldId) -> Result<Failure, Failure> {
     let what = match store::approved_by(reader, hold)? {
-        _ if !store::is_exact(reader, hold)? => format!(
-            "hold {} ended with the upgrade: a hold of an earlier release did not say what would be sent",
-            short(hold.as_str())
-        ),
         Some((by, at)) => format!("hold {} is over: {} released it {}", short(hold.as_str()), clean(&by), date(at)),
         None => format!(
             "hold {} is over: nothing of it is held any more, and nobody had to release it",
@@ -119,38 +99,32 @@ fn over(reader: &Connection, hold: &HoldId) -> Result<Failure, Failure> {
     Ok(Failure::new(Exit::Failed, what, Some(&held_now(reader)?)))
 }
 
-fn release(
-    arguments: &Arguments,
-    deployment: &Deployment,
-    hold: &str,
-    identity: SameUser,
-    reason: &str,
-) -> Result<Output, Failure> {
+fn release(arguments: &Arguments, deployment: &Deployment, hold: &str, identity: SameUser) -> Result<Output, Failure> {
     let (mut connection, _) = deployment.command()?;
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let hold = &named(&transaction, hold, now)?;
-    let mut held = store::held_of(&transaction, hold)?.unwrap_or_default();
+    let hold = &named(&transaction, hold)?;
+    let held = store::held_of(&transaction, hold)?.unwrap_or_default();
     if held.is_empty() {
         return Err(over(&transaction, hold)?);
     }
-    without_clock(&transaction, hold, &mut held)?;
     let chosen = identity.fit(choose(&transaction, held, &arguments.only)?)?;
     if chosen.is_empty() {
         return Err(Failure::new(Exit::Failed, "nothing of this hold is held any more", None));
     }
-    let approval = Approval { hold: hold.clone(), by: person(), reason: clean(reason.trim()).into_owned() };
-    store::append(&transaction, &events(&approval, &chosen, identity), now)?;
-    let settled_count = identity.settle(&transaction, &chosen, &approval, now)?;
+    let by = user();
+    let mut draft = Draft::new(EventType::ReconcileApproved, true, Source::Approve);
+    draft.initiator = Initiator::Admin(by.clone());
+    draft.response.details = format!("hold={hold} changes={}{}", chosen.len(), identity.details());
+    store::append(&transaction, &[draft], now)?;
+    let settled_count = identity.settle(&transaction, &chosen, &Initiator::Admin(by.clone()), now)?;
     // Of those that are settled it tells a running sender that a cycle is wanted.
-    store::approve(&transaction, &chosen, &approval, now)?;
+    store::approve(&transaction, hold, &chosen, &by, now)?;
     transaction.commit()?;
     store::note_beside(&deployment.state_path, &connection)?;
     let count = chosen.len();
     if arguments.json {
-        let changes = held_changes_document(&chosen);
-        let document =
-            json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count, "changes": changes});
+        let document = json!({"result": "done", "exit": 0, "hold": hold.as_str(), "approved": count});
         return Ok(Output::done(format!("{document}\n")));
     }
     if count == settled_count {
@@ -163,48 +137,7 @@ fn release(
         Some(_) => "the daemon sends within seconds".to_owned(),
         None => format!("no daemon runs; to send: {}", command("--reconcile")),
     };
-    let changes = held_changes_text(&chosen);
-    Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n{changes}")))
-}
-
-/// The events of an approval: the first names it and its first users, further ones the rest.
-fn events(approval: &Approval, chosen: &[HeldChange], identity: SameUser) -> Vec<Draft> {
-    let parts = chosen.chunks(TARGETS_MAX);
-    let parts_count = parts.len();
-    let part = |(number, targets): (usize, &[HeldChange])| {
-        let mut draft = Draft::new(EventType::ReconcileApproved, true, Source::Approve);
-        draft.initiator = Initiator::Admin(approval.by.clone());
-        let part = if parts_count > 1 { format!(" part={}/{parts_count}", number + 1) } else { String::new() };
-        draft.response.details = format!("hold={} changes={}{}{part}", approval.hold, chosen.len(), identity.details());
-        draft.approval = Some(approval.clone());
-        draft.targets = targets.to_vec();
-        draft
-    };
-    parts.enumerate().map(part).collect()
-}
-
-/// Leaves out what waits for the clock: an approval would release nothing of it.
-fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<HeldChange>) -> Result<(), Failure> {
-    let mut doubts = BTreeMap::new();
-    for entry in store::outstanding(reader)? {
-        if let Some(doubt) = entry.reason.clock_doubt().filter(|_| entry.kind == OutstandingKind::Held) {
-            doubts.extend(entry.directory_id.map(|id| (id, doubt)));
-        }
-    }
-    held.retain(|change| {
-        let key = &change.exact.key;
-        !(key.action.removes() && doubts.contains_key(&key.directory_id))
-    });
-    match doubts.values().next() {
-        Some(doubt) if held.is_empty() => {
-            let said = format!(
-                "hold {} waits for the clock, and nothing of it can be approved: {doubt}",
-                short(hold.as_str())
-            );
-            Err(Failure::new(Exit::Failed, said, Some(&doubt.hint())))
-        }
-        Some(_) | None => Ok(()),
-    }
+    Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n")))
 }
 
 /// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,
@@ -219,11 +152,11 @@ fn choose(reader: &Connection, held: Vec<HeldChange>, only: &[String]) -> Result
         let is_former = |key: &ChangeKey| {
             key.action == Action::Relink && key.scim_id == former.as_ref().map(|former| former.scim_id.clone())
         };
-        let by_id = held.iter().find(|held| held.exact.key.directory_id.as_str() == text || is_former(&held.exact.key));
+        let by_id = held.iter().find(|held| held.key.directory_id.as_str() == text || is_former(&held.key));
         let named = || held.iter().filter(|held| held.user_name.folded() == folded(text));
-        let by_name = || named().find(|held| held.exact.key.scim_id.is_some()).or_else(|| named().next());
+        let by_name = || named().find(|held| held.key.scim_id.is_some()).or_else(|| named().next());
         match by_id.or_else(by_name) {
-            Some(held) => drop(chosen.insert(held.exact.key.directory_id.clone())),
+            Some(held) => drop(chosen.insert(held.key.directory_id.clone())),
             None => {
                 let unknown = clean(text);
                 let hint = format!("`{}` shows who is held", command("approve"));
@@ -235,5 +168,5 @@ fn choose(reader: &Connection, held: Vec<HeldChange>, only: &[String]) -> Result
             }
         }
     }
-    Ok(held.into_iter().filter(|held| chosen.contains(&held.exact.key.directory_id)).collect())
+    Ok(held.into_iter().filter(|held| chosen.contains(&held.key.directory_id)).collect())
 }

@@ -4,16 +4,15 @@
 mod at_hand;
 
 use super::{Arguments, Output};
-use crate::clock;
 use crate::config::TokenPlace;
 use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::http::Method;
-use crate::model::{Clock, Exit, Moment};
+use crate::model::{Clock, Exit};
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
-use crate::store::{self, Access};
+use crate::store::Access;
 use at_hand::{AtHand, Remembered, first_records};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -47,9 +46,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     }
     let mut text = format!("the configuration {} is good\n", arguments.config.display());
     let settings = &config.settings;
-    let _ = writeln!(text, "  export: {}", settings.source.described());
+    let _ = writeln!(text, "  export: {}", settings.export_path.display());
     match &at_hand {
-        None if settings.source.watched().is_empty() => text.push_str("    it is read with --online only\n"),
         None => text.push_str("    there is none yet\n"),
         Some(at_hand) => text.push_str(&at_hand.text(&deployment)),
     }
@@ -61,15 +59,11 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
-    if let Some(Found { accounts_count, users_count, not_supported, apart }) = found {
+    if let Some(Found { accounts_count, users_count, not_supported }) = found {
         let _ = writeln!(
             text,
             "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
         );
-        if let Some((now, date)) = apart {
-            let _ = writeln!(text, "  the clock of this machine shows {now}, Rhombus's {date}: no user is removed");
-            text.push_str("    hint: set the clock of this machine right\n");
-        }
         for method in not_supported {
             let instead = if method == Method::Delete { "active=false" } else { "PUT" };
             let method = method.as_str();
@@ -134,24 +128,12 @@ struct Found {
     users_count: u64,
     /// What cycles met at this endpoint.
     not_supported: BTreeSet<Method>,
-    /// The clock of this machine and Rhombus's, if they do not agree.
-    apart: Option<(Moment, Moment)>,
 }
 
 fn prove(deployment: &Deployment) -> Result<Found, Failure> {
     let target = deployment.target()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let accounts_count = runtime.block_on(crate::probe::holdings(&target, &|_| false))?.accounts_count;
-    // Without a state there is nothing to compare with.
-    if let (false, Ok(state)) = (deployment.is_sandbox, store::open(&deployment.state_path, Access::Read)) {
-        let known = store::installation(&state)?;
-        let token_is_new = deployment.token()?.fingerprint(&known.installation_id) != known.token_fingerprint;
-        if token_is_new || known.base_url != deployment.endpoint()? {
-            runtime.block_on(crate::probe::prove_organisation(&target, &state))?;
-        }
-    }
-    let now = SystemClock.now();
-    let apart = target.date().filter(|date| !clock::agree(now, *date));
+    let accounts_count = runtime.block_on(crate::probe::holdings(&target))?.accounts_count;
     let settings = &deployment.config.settings;
     let mut export = deployment.open_export()?;
     export.check_age(SystemClock.now(), settings.max_age, None)?;
@@ -160,5 +142,5 @@ fn prove(deployment: &Deployment) -> Result<Found, Failure> {
     believed?;
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
-    Ok(Found { accounts_count, users_count: read.users_count, not_supported, apart: apart.map(|date| (now, date)) })
+    Ok(Found { accounts_count, users_count: read.users_count, not_supported })
 }

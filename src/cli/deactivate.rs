@@ -5,7 +5,7 @@ use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::model::Clock;
-use crate::process::{SystemClock, person};
+use crate::process::{SystemClock, user};
 use crate::store;
 use serde_json::json;
 
@@ -15,8 +15,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     if installation.active {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         store::set_active(&transaction, false, &installation.base_url, None)?;
-        let mut draft = Draft::new(EventType::IdmIntegrationDelete, true, Source::Deactivate);
-        draft.initiator = Initiator::Admin(person());
+        let mut draft = Draft::new(EventType::IdmIntegrationDelete, true, Source::Activate);
+        draft.initiator = Initiator::Admin(user());
         store::append(&transaction, &[draft], SystemClock.now())?;
         transaction.commit()?;
         store::note_beside(&deployment.state_path, &connection)?;

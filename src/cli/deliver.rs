@@ -12,7 +12,7 @@ use std::time::Instant;
 /// changes no exit code.
 pub(super) fn deliver(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
-    let lock = match Lock::acquire(&deployment.state_path) {
+    let lock = match Lock::take(&deployment.state_path) {
         Ok(lock) => lock,
         Err(LockError::Held(_)) => return Ok(()),
         Err(error @ LockError::Io { .. }) => return Err(error.into()),

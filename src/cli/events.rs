@@ -3,7 +3,7 @@
 use super::{Arguments, Output};
 use crate::config::SinkConfig;
 use crate::deployment::Deployment;
-use crate::event::{ChainStart, Flaw, Verifier, chain_of};
+use crate::event::{Before, Flaw, Verifier, chain_of};
 use crate::failure::Failure;
 use crate::model::Exit;
 use crate::store::{self, Access};
@@ -86,14 +86,14 @@ fn of_state(reader: &Connection) -> Result<Verified, Failure> {
         let Some(last) = events.last().map(|event| event.sequence) else { break };
         let verifier = verifier.get_or_insert_with(|| {
             first = events[0].sequence;
-            Verifier::begin(first, if first == 1 { ChainStart::Nothing } else { ChainStart::Trusted })
+            Verifier::begin(first, if first == 1 { Before::Nothing } else { Before::Trusted })
         });
         for event in &events {
             // The events of a state that was restored from a backup have a gap.
             if let Some(chain) = store::chain_before(reader, event.sequence)? {
-                *verifier = Verifier::begin(event.sequence, ChainStart::Known(chain));
+                *verifier = Verifier::begin(event.sequence, Before::Known(chain));
             }
-            verifier.verify(&event.line).map_err(|flaw| broken("the state", &flaw))?;
+            verifier.take(&event.line).map_err(|flaw| broken("the state", &flaw))?;
         }
         after = last;
     }
@@ -133,12 +133,12 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
         Some(_) | None => None,
     };
     let (before, rests_on) = match (first, known) {
-        (1, _) => (ChainStart::Nothing, "from the first event"),
-        (_, Some(chain)) => (ChainStart::Known(chain), "first event verified against the state"),
-        (_, None) => (ChainStart::Trusted, "first event not verifiable"),
+        (1, _) => (Before::Nothing, "from the first event"),
+        (_, Some(chain)) => (Before::Known(chain), "first event verified against the state"),
+        (_, None) => (Before::Trusted, "first event not verifiable"),
     };
     let mut verifier = Verifier::begin(first, before);
-    verifier.verify(&first_line).map_err(|flaw| broken(&name, &flaw))?;
+    verifier.take(&first_line).map_err(|flaw| broken(&name, &flaw))?;
     for line in lines {
         let line = line?;
         // A gap: events that were lost with an earlier state, and that this file never had.
@@ -147,9 +147,9 @@ fn of_file(path: &Path, state: Option<&Connection>, sink: Option<String>) -> Res
         if sequence > expected
             && let Some(chain) = state.map(|reader| store::chain_before(reader, sequence)).transpose()?.flatten()
         {
-            verifier = Verifier::begin(sequence, ChainStart::Known(chain));
+            verifier = Verifier::begin(sequence, Before::Known(chain));
         }
-        verifier.verify(&line).map_err(|flaw| broken(&name, &flaw))?;
+        verifier.take(&line).map_err(|flaw| broken(&name, &flaw))?;
     }
     let last = verifier.last().map_or(0, |(sequence, _)| sequence);
     ended(name.clone(), verifier.last(), state, sink.as_deref())?;

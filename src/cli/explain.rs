@@ -1,7 +1,7 @@
 //! `explain USER`: why this user is, or is not, in Rhombus, step by step. Off line; it changes nothing.
 
 use super::{Arguments, Output};
-use crate::cycle::{CompareError, Compared, find_user, look_for};
+use crate::cycle::{CompareError, Compared, Refreshed, find_user, look_for};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{
@@ -12,7 +12,6 @@ use crate::process::SystemClock;
 use crate::report::{ExportFacts, Facts, event_text, explain, explain_document};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
@@ -44,11 +43,13 @@ fn gather(
         Ok((id, facts, export))
     });
     let (id, export, planned) = match looked {
-        Ok((id, facts, mut export)) => match (id, plan_of(deployment, reader, &mut export, &[], BTreeMap::new())) {
-            (Some(id), Ok(planned)) => (Some(id), Ok(facts), Some(planned)),
-            (id, Err(failure)) => (id, Err(failure.error.join(": ")), None),
-            (None, Ok(_)) => (None, Ok(facts), None),
-        },
+        Ok((id, facts, mut export)) => {
+            match (id, plan_of(deployment, reader, &mut export, &[], Refreshed::default())) {
+                (Some(id), Ok(planned)) => (Some(id), Ok(facts), Some(planned)),
+                (id, Err(failure)) => (id, Err(failure.error.join(": ")), None),
+                (None, Ok(_)) => (None, Ok(facts), None),
+            }
+        }
         Err(error) => (None, Err(chain(&error).join(": ")), None),
     };
     let id = match id {
@@ -116,8 +117,8 @@ fn formerly_linked(reader: &Connection, outstanding: &[OutstandingUser]) -> rusq
 
 /// The hold by which this user's change can be approved; none for what only a plan showed.
 fn hold_of(reader: &Connection, compared: &Compared, id: &DirectoryId) -> rusqlite::Result<Option<HoldId>> {
-    let held = compared.plan.held().iter().find(|change| change.is_about(id)).map(Change::exact);
-    let (Some(exact), Some(current)) = (held, store::current_hold(reader)?) else { return Ok(None) };
+    let held = compared.plan.held().iter().find(|change| change.is_about(id)).map(Change::key);
+    let (Some(key), Some(current)) = (held, store::current_hold(reader)?) else { return Ok(None) };
     let stored = store::held_of(reader, &current)?.unwrap_or_default();
-    Ok(stored.iter().any(|stored| stored.exact == exact).then_some(current))
+    Ok(stored.iter().any(|stored| stored.key == key).then_some(current))
 }

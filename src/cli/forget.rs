@@ -6,7 +6,7 @@ use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
 use crate::failure::Failure;
 use crate::model::{Clock, DirectoryId, Exit, ProvisionedUser};
-use crate::process::{SystemClock, person};
+use crate::process::{SystemClock, user as operator};
 use crate::store;
 use rusqlite::Connection;
 use serde_json::json;
@@ -30,8 +30,8 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     };
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::forget(&transaction, &link.directory_id)?;
-    let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Forget);
-    draft.initiator = Initiator::Admin(person());
+    let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Activate);
+    draft.initiator = Initiator::Admin(operator());
     draft.response.details = "forgotten: the link ended, the account stays as it is".to_owned();
     draft.resource = Some(Resource {
         id: link.directory_id.clone(),

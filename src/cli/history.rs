@@ -14,8 +14,8 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     let lines = id.map(|id| store::history(&reader, &id)).transpose()?.unwrap_or_default();
     if lines.is_empty() {
         let hint = "a user is a directory id, or a username that is linked, in the export, or in the log";
-        let what = format!("no audit events for `{}`", crate::model::clean(user));
-        return Err(Failure::new(Exit::Failed, what, Some(hint)));
+        let said = format!("no audit events for `{}`", crate::model::clean(user));
+        return Err(Failure::new(Exit::Failed, said, Some(hint)));
     }
     if arguments.json {
         return Ok(Output::done(format!("[{}]\n", lines.join(","))));

@@ -1,8 +1,9 @@
 //! What `approve` does with a link that is held because its user seems to have another directory id: it moves, in the command's
 //! own transaction; or the two are two users, and the next cycles remove the one and make the other, the guard willing.
 
+use crate::event::Initiator;
 use crate::failure::Failure;
-use crate::model::{Action, Approval, Exit, HeldChange, Moment, UserName, clean};
+use crate::model::{Action, Exit, HeldChange, Moment, UserName, clean};
 use crate::store::{self, Relink};
 use rusqlite::Transaction;
 
@@ -21,7 +22,7 @@ impl SameUser {
         if self == Self::Yes || chosen.is_empty() {
             return Ok(chosen);
         }
-        let relinks: Vec<_> = chosen.into_iter().filter(|held| held.exact.key.action == Action::Relink).collect();
+        let relinks: Vec<_> = chosen.into_iter().filter(|held| held.key.action == Action::Relink).collect();
         if relinks.is_empty() {
             let hint = "without --as-new, approve releases what is held";
             return Err(Failure::new(Exit::Failed, "nobody in this hold is held for their identity", Some(hint)));
@@ -34,18 +35,16 @@ impl SameUser {
         self,
         transaction: &Transaction<'_>,
         chosen: &[HeldChange],
-        approval: &Approval,
+        by: &Initiator,
         now: Moment,
     ) -> Result<usize, Failure> {
         let mut settled_count = 0;
-        for HeldChange { exact, user_name: name, .. } in chosen {
-            let key = &exact.key;
-            if key.action != Action::Relink {
-                continue;
-            }
+        for HeldChange { key, user_name: name, shown: _ } in
+            chosen.iter().filter(|held| held.key.action == Action::Relink)
+        {
             let Some(scim_id) = &key.scim_id else { continue };
             let outcome = match self {
-                Self::Yes => store::relink(transaction, &key.directory_id, scim_id, approval, now)?,
+                Self::Yes => store::relink(transaction, &key.directory_id, scim_id, by, now)?,
                 Self::No if store::tell_apart(transaction, &key.directory_id, scim_id)? => Relink::Moved,
                 Self::No => Relink::NotHeld,
             };

@@ -4,7 +4,6 @@ mod activate;
 mod approve;
 mod backup;
 mod check;
-mod clocks;
 mod deactivate;
 mod deliver;
 mod events;
@@ -16,7 +15,6 @@ mod plan;
 mod progress;
 mod reconcile;
 mod sandbox;
-mod start_over;
 mod status;
 
 use crate::config::SinkConfig;
@@ -98,9 +96,6 @@ enum Command {
         /// Of those held for their identity: say that the former user and the newcomer are two
         #[arg(long, requires = "hold")]
         as_new: bool,
-        /// Why, for the log
-        #[arg(long, requires = "hold", value_name = "TEXT")]
-        reason: Option<String>,
     },
     /// Validate the configuration (reads no secrets)
     Check {
@@ -112,11 +107,7 @@ enum Command {
         show: bool,
     },
     /// Verify endpoint and token, create or re-bind the state, start managing users
-    Activate {
-        /// Let go of all linked accounts, after a backup, because the organisation was emptied
-        #[arg(long)]
-        start_over: bool,
-    },
+    Activate,
     /// Stop managing users, at once; they stay as they are
     Deactivate,
     /// Show whether somebody must look, what is waiting and how to settle it, and how far the sinks are
@@ -265,8 +256,8 @@ fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
 fn misunderstood(error: &clap::Error) -> ExitCode {
     let exit = if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
     if exit != Exit::Done && std::env::args_os().any(|argument| argument == "--json") {
-        let what = error.kind().to_string();
-        let document = crate::report::failure_document(exit, &[what], Some("see --help"));
+        let said = error.kind().to_string();
+        let document = crate::report::failure_document(exit, &[said], Some("see --help"));
         let _ = show_document(&format!("{document}\n"));
     }
     // If this cannot be printed, neither can the reason.
@@ -288,13 +279,13 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
-        (Some(Command::Approve { hold, as_new, reason }), false) => {
+        (Some(Command::Approve { hold, as_new }), false) => {
             let identity = if *as_new { SameUser::No } else { SameUser::Yes };
-            let output = approve::run(arguments, hold.as_deref(), identity, reason.as_deref());
-            if hold.is_some() { and_deliver(arguments, output) } else { output }
+            let output = approve::run(arguments, hold.as_deref(), identity);
+            if hold.is_some() { told(arguments, output) } else { output }
         }
         (Some(Command::Check { online, show }), false) => check::run(arguments, *online, *show),
-        (Some(Command::Forget { user }), false) => and_deliver(arguments, forget::run(arguments, user)),
+        (Some(Command::Forget { user }), false) => told(arguments, forget::run(arguments, user)),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
@@ -302,11 +293,8 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
             events::verify(arguments, file.as_deref())
         }
-        (Some(Command::Activate { start_over }), false) => {
-            let links = if *start_over { activate::Links::End } else { activate::Links::Stay };
-            and_deliver(arguments, activate::run(arguments, links))
-        }
-        (Some(Command::Deactivate), false) => and_deliver(arguments, deactivate::run(arguments)),
+        (Some(Command::Activate), false) => told(arguments, activate::run(arguments)),
+        (Some(Command::Deactivate), false) => told(arguments, deactivate::run(arguments)),
         (Some(Command::Status { exit_code, all }), false) => status::run(
             arguments,
             if *all { Extent::All } else { Extent::Page },
@@ -319,7 +307,7 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
 }
 
 /// What a command wrote to the log is delivered, too. It is done by then: what goes wrong now is said, and no more.
-fn and_deliver(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
+fn told(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
     let output = output?;
     if let Err(failure) = deliver::deliver(arguments) {
         tracing::warn!(error = failure.in_one_line(), "the event of this command waits for the next sender");

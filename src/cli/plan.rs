@@ -2,6 +2,7 @@
 //! become a link.
 
 use super::{Arguments, Output};
+use crate::cycle::Refreshed;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{Clock, Exit};
@@ -9,14 +10,13 @@ use crate::preview::{look_at_rhombus, plan_of};
 use crate::process::SystemClock;
 use crate::report::{plan_document, plan_text};
 use crate::store::Access;
-use std::collections::BTreeMap;
 
 pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
     let mut export = deployment.open_current_export(&installation)?;
-    let seen = if arguments.refresh { look_at_rhombus(&deployment)? } else { BTreeMap::new() };
-    let (compared, outstanding) = plan_of(&deployment, &reader, &mut export, &arguments.only, seen)?;
+    let refreshed = if arguments.refresh { look_at_rhombus(&deployment)? } else { Refreshed::default() };
+    let (compared, outstanding) = plan_of(&deployment, &reader, &mut export, &arguments.only, refreshed)?;
     let changes = compared.plan.changes().count() + compared.plan.held().len();
     let text = if arguments.json {
         format!("{}\n", plan_document(&compared.plan, &outstanding))

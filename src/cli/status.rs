@@ -74,9 +74,8 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         cycle_runs: sender == Sender::Alive && daemon.is_none(),
         daemon,
         export: ExportStanding {
-            path: deployment.config.settings.source.described(),
+            path: deployment.config.settings.export_path.display().to_string(),
             written_at: installation.export_written_at,
-            max_age: deployment.config.settings.max_age,
             users_count: installation.export_users_count,
             in_scope_count: health.export_in_scope_count,
         },
@@ -103,7 +102,7 @@ fn sender(
     };
     let daemon = pid.and_then(is_daemon).unwrap_or(was_daemon).then(|| DaemonStanding {
         pid,
-        next_cycle: next_cycle(deployment, now).map(|next| next.max(installation.retry_after(now).unwrap_or(next))),
+        next_cycle: next_cycle(deployment, now).map(|next| next.max(installation.not_before)),
     });
     (Sender::Alive, daemon)
 }

@@ -1,20 +1,32 @@
-//! What the shape alone does not show: limits, URLs, schedules, and which keys go together.
+//! What the shape alone does not show: limits, addresses, schedules, and what goes with what.
 
-use super::error::Problem;
+use super::error::Fault;
 use super::raw::{Raw, RawLimits, RawRhombus};
 use crate::model::{Duration, Moment};
 use crate::schedule::{CronSchedule, ScheduleError};
 use std::net::IpAddr;
 
-/// More requests at once than this are a mistake.
+/// More requests at once than this is a mistake, not a options.
 const CONCURRENCY_MAX: u32 = 1_000;
 
-pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
+pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
+    if raw.directory.path.as_os_str().is_empty() {
+        return Err(Fault::plain("[directory] path is missing"));
+    }
+    let groups = raw.directory.columns.groups.as_deref().unwrap_or_default().trim();
+    if raw.directory.members_path.is_some() && !groups.is_empty() {
+        return Err(Fault::plain(
+            "[directory] members_path and [directory.columns] groups both say who is in which group: remove one",
+        ));
+    }
+    if raw.directory.members_path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+        return Err(Fault::plain("[directory] members_path is empty"));
+    }
     if let Some(rhombus) = &raw.rhombus {
         self::rhombus(rhombus)?;
     }
     if raw.guard.window == Duration::from_seconds(0) {
-        return Err(Problem::plain("[guard] window is 0: nothing would be remembered"));
+        return Err(Fault::plain("[guard] window is 0: nothing would be remembered"));
     }
     let kinds = [
         ("absent", raw.guard.absent.0),
@@ -24,7 +36,7 @@ pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
     ];
     for (name, RawLimits { percent_max, .. }) in kinds {
         if percent_max > 100 {
-            return Err(Problem::owned(format!("[guard.{name}] percent_max is more than 100")));
+            return Err(Fault::owned(format!("[guard.{name}] percent_max is more than 100")));
         }
     }
     let zone = &raw.schedule.time_zone;
@@ -33,51 +45,51 @@ pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
             continue;
         }
         let cron_schedule = CronSchedule::parse(cron, zone).map_err(|error| {
-            Problem::owned(match error {
+            Fault::owned(match error {
                 ScheduleError::Cron(_) => {
                     format!("[schedule] {key} is not a cron expression of six fields (seconds first), such as `0 */5 * * * *`")
                 }
-                ScheduleError::TimeZone => "[schedule] time_zone is not a known time zone (is tzdata installed?)".to_owned(),
+                ScheduleError::TimeZone => "[schedule] time_zone is not known to this system".to_owned(),
             })
         })?;
         if cron_schedule.next_after(Moment(0)).is_none() {
-            return Err(Problem::owned(format!("[schedule] {key} never fires")));
+            return Err(Fault::owned(format!("[schedule] {key} never fires")));
         }
     }
     Ok(())
 }
 
-fn rhombus(rhombus: &RawRhombus) -> Result<(), Problem> {
+fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
     if let Some(base_url) = &rhombus.base_url {
         let reach = address(base_url)?;
         if reach == Reach::Loopback && rhombus.proxy.is_some() {
-            return Err(Problem::plain(
+            return Err(Fault::plain(
                 "[rhombus] proxy cannot reach base_url, which is on loopback; remove one of them",
             ));
         }
         if rhombus.token_file.is_none() && rhombus.token_credential.is_none() {
-            return Err(Problem::plain("[rhombus] token_file (or token_credential) is missing"));
+            return Err(Fault::plain("[rhombus] token_file (or token_credential) is missing"));
         }
     }
     if let Some(text) = &rhombus.proxy {
         proxy(text)?;
     }
     if rhombus.token_file.is_some() && rhombus.token_credential.is_some() {
-        return Err(Problem::plain("[rhombus] has both token_file and token_credential"));
+        return Err(Fault::plain("[rhombus] has both token_file and token_credential"));
     }
     if let Some(name) = &rhombus.token_credential
         && (name.is_empty() || name.contains('/'))
     {
-        return Err(Problem::plain("[rhombus] token_credential must be the name of a credential, not a path"));
+        return Err(Fault::plain("[rhombus] token_credential is the name of a credential, not a path"));
     }
     if rhombus.concurrency_max == 0 || rhombus.concurrency_max > CONCURRENCY_MAX {
-        return Err(Problem::plain("[rhombus] concurrency_max must be between 1 and 1000"));
+        return Err(Fault::plain("[rhombus] concurrency_max is not between 1 and 1000"));
     }
     if rhombus.requests_per_second_max == 0 {
-        return Err(Problem::plain("[rhombus] requests_per_second_max is 0"));
+        return Err(Fault::plain("[rhombus] requests_per_second_max is 0"));
     }
     if rhombus.timeout == Duration::from_seconds(0) {
-        return Err(Problem::plain("[rhombus] timeout is 0"));
+        return Err(Fault::plain("[rhombus] timeout is 0"));
     }
     Ok(())
 }
@@ -89,24 +101,22 @@ enum Reach {
     Network,
 }
 
-fn address(text: &str) -> Result<Reach, Problem> {
-    let Ok(url) = reqwest::Url::parse(text) else {
-        return Err(Problem::plain("[rhombus] base_url is not a valid URL"));
-    };
+fn address(text: &str) -> Result<Reach, Fault> {
+    let Ok(url) = reqwest::Url::parse(text) else { return Err(Fault::plain("[rhombus] base_url is not a valid URL")) };
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if !(url.scheme() == "https" || (url.scheme() == "http" && loopback)) {
-        return Err(Problem::plain("[rhombus] base_url must be https (http only on loopback)"));
+        return Err(Fault::plain("[rhombus] base_url must be https (http only on loopback)"));
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(Problem::plain("[rhombus] base_url must not carry a user, a query or a fragment"));
+        return Err(Fault::plain("[rhombus] base_url must not carry a user, a query or a fragment"));
     }
     Ok(if loopback { Reach::Loopback } else { Reach::Network })
 }
 
 /// A scheme that the client does not know would be passed over, and the token would go out without the proxy.
-fn proxy(text: &str) -> Result<(), Problem> {
+fn proxy(text: &str) -> Result<(), Fault> {
     let url = reqwest::Url::parse(text).ok();
     let usable = url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
-    if usable { Ok(()) } else { Err(Problem::plain("[rhombus] proxy is not http:// or https:// with a host")) }
+    if usable { Ok(()) } else { Err(Fault::plain("[rhombus] proxy is not http:// or https:// with a host")) }
 }

@@ -13,7 +13,7 @@ pub enum ConfigError {
     Unreadable {
         /// Which file.
         path: PathBuf,
-        /// What the system message.
+        /// What the system said.
         #[source]
         cause: std::io::Error,
     },
@@ -24,7 +24,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and why.
         #[source]
-        problem: Problem,
+        fault: Fault,
     },
 }
 
@@ -48,12 +48,12 @@ impl ConfigError {
     }
 }
 
-/// One problem, in words that repeat no value.
+/// One fault, in words that repeat no value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Problem(String);
+pub struct Fault(String);
 
-impl Problem {
+impl Fault {
     pub(super) fn plain(what: &str) -> Self {
         Self(what.to_owned())
     }
@@ -64,48 +64,46 @@ impl Problem {
 
     /// The parser's words with the values taken out: `Display` of its error prints the whole line.
     pub(super) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message().lines().next().unwrap_or_default();
-        let Some(span) = error.span() else { return Self(plain_words(message, None)) };
+        let said = error.message().lines().next().unwrap_or_default();
+        let Some(span) = error.span() else { return Self(plain_words(said, None)) };
         let before = &text[..span.start.min(text.len())];
         let line = before.matches('\n').count() + 1;
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let column = before[line_start..].chars().count() + 1;
         let key = text[line_start..].lines().next().and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
-        Self(format!("line {line}, column {column}: {}", plain_words(message, key)))
+        Self(format!("line {line}, column {column}: {}", plain_words(said, key)))
     }
 }
 
-fn plain_words(message: &str, key: Option<&str>) -> String {
+fn plain_words(said: &str, key: Option<&str>) -> String {
     let key = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
     let of_key = key.map(|key| format!("`{key}`")).unwrap_or_else(|| "a value".to_owned());
     // A value may hold anything, back-ticks too: names of ours stand only behind the last "expected".
-    let (before, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
+    let (before, expected) = said.rsplit_once(", expected ").unwrap_or((said, ""));
     let names: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
-    if message.starts_with("unknown field") || message.starts_with("unknown variant") {
+    if said.starts_with("unknown field") || said.starts_with("unknown variant") {
         let given = before.split_once('`').map_or("", |(_, given)| given.trim_end_matches('`'));
         let known = names.as_slice();
         let nearest = known.iter().min_by_key(|name| strsim::damerau_levenshtein(given, name));
         let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-        return if message.starts_with("unknown field") {
+        return if said.starts_with("unknown field") {
             format!("unknown key `{given}`{hint}")
         } else {
             format!("unknown value of {of_key}{hint} ({})", known.join(", "))
         };
     }
-    if message.starts_with("missing field") {
-        return format!("`{}` is missing", message.split('`').nth(1).unwrap_or_default());
+    if said.starts_with("missing field") {
+        return format!("`{}` is missing", said.split('`').nth(1).unwrap_or_default());
     }
-    if message.starts_with("duplicate key") {
+    if said.starts_with("duplicate key") {
         return "duplicate key".to_owned();
     }
-    if message.starts_with("a duration") {
-        return format!("{of_key}: {message}");
+    if said.starts_with("a duration") {
+        return format!("{of_key}: {said}");
     }
-    if message.starts_with("invalid type") || message.starts_with("invalid value") {
-        let expected = message
-            .rsplit_once(", expected ")
-            .map(|(_, expected)| format!(", expected {expected}"))
-            .unwrap_or_default();
+    if said.starts_with("invalid type") || said.starts_with("invalid value") {
+        let expected =
+            said.rsplit_once(", expected ").map(|(_, expected)| format!(", expected {expected}")).unwrap_or_default();
         return format!("{of_key} has the wrong type{expected}");
     }
     "not valid TOML (a quote, a bracket or an `=` is missing)".to_owned()

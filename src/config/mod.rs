@@ -2,7 +2,6 @@
 //! nearest name; the line itself is never shown, because a token may stand in it.
 
 mod check;
-mod directory;
 mod error;
 mod layout;
 mod noticed;
@@ -10,7 +9,6 @@ mod raw;
 mod settings;
 mod sinks;
 
-pub use directory::SourceConfig;
 pub use error::ConfigError;
 pub use settings::Settings;
 pub use sinks::{SinkConfig, SinkKind};
@@ -86,10 +84,10 @@ impl Config {
         // However the file was called: where a sink writes is its name in the state.
         let whole = std::path::absolute(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
         let folder = whole.parent().map(Path::to_owned).unwrap_or_default();
-        Self::from_text(&text, &folder).map_err(|problem| ConfigError::Wrong { path: path.to_owned(), problem })
+        Self::from_text(&text, &folder).map_err(|fault| ConfigError::Wrong { path: path.to_owned(), fault })
     }
 
-    fn from_text(text: &str, folder: &Path) -> Result<Self, error::Problem> {
+    fn from_text(text: &str, folder: &Path) -> Result<Self, error::Fault> {
         let raw = raw::parse(text)?;
         check::check(&raw)?;
         // Without `.` in the middle, so that one place has one name.
@@ -103,12 +101,13 @@ impl Config {
         };
         let scope = Scope::new(&raw.scope.groups, &raw.scope.protected);
         let layout = layout::layout(&raw.directory)?;
-        let remembered = directory::source_settings(&raw.directory, &layout);
+        let source = layout::source_settings(&raw.directory, &layout);
         let settings = Settings {
-            source: directory::source(&raw.directory, scope.by_groups(), &place)?,
+            export_path: place(&raw.directory.path),
+            members_path: raw.directory.members_path.as_ref().map(&place).filter(|_| scope.by_groups()),
             layout,
             without_state: raw.directory.without_state,
-            directory_number: remembered.number(),
+            directory_number: source.number(),
             checksum_patience: CHECKSUM_PATIENCE,
             users_count_min: raw.directory.min_users,
             max_age: raw.directory.max_age,
@@ -132,7 +131,7 @@ impl Config {
             settle_time: rhombus.settle_time,
             keep_history: raw.state.keep_history,
             sink_names: sinks.iter().map(SinkConfig::place).collect(),
-            wanted_under: ScopeVersion { directory: remembered, scope },
+            wanted_under: ScopeVersion { directory: source, scope },
             keys: noticed::keys_of(&raw),
         };
         Ok(Self {
@@ -152,7 +151,7 @@ impl Config {
     }
 }
 
-/// The endpoint, if one is configured.
+/// The endpoint, where one is configured.
 fn endpoint(rhombus: &raw::RawRhombus, place: &dyn Fn(&PathBuf) -> PathBuf) -> Option<Rhombus> {
     let token = match (&rhombus.token_file, &rhombus.token_credential) {
         (Some(path), _) => TokenPlace::File(place(path)),
@@ -176,11 +175,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let found = match Config::from_text(text, Path::new("/etc/rhombus-sync")) {
+        let said = match Config::from_text(text, Path::new("/etc/rhombus-sync")) {
             Ok(_) => "ok".to_owned(),
-            Err(problem) => problem.to_string(),
+            Err(fault) => fault.to_string(),
         };
-        assert_eq!(found, expected, "{text}");
+        assert_eq!(said, expected, "{text}");
     }
 
     const BASE: &str = "[directory]\npath = \"d.json\"\n";
@@ -217,13 +216,13 @@ mod tests {
         let sink = |path: &str| format!("[[sinks]]\nkind = \"file\"\npath = \"{path}\"\n");
         check(
             &format!("{BASE}{}{}", sink("e.ndjson"), sink("./e.ndjson")),
-            "[[sinks]] two sinks have the same destination",
+            "[[sinks]] two of them go to the same place",
         );
         let named = |name: &str| format!("[[sinks]]\nkind = \"file\"\nname = \"{name}\"\npath = \"{name}-events\"\n");
         check(&format!("{BASE}{}{}", named("a"), named("b")), "ok");
         check(
             &format!("{BASE}{}{}[[sinks]]\nkind = \"stdout\"\nname = \"b\"\n", named("a"), named("b")),
-            "[[sinks]] two sinks have the same name",
+            "[[sinks]] two of them have the same name",
         );
         check(
             &format!("{BASE}{RHOMBUS}token = \"s3cret\"\n"),
@@ -265,20 +264,17 @@ mod tests {
         ] {
             check(&directory(good), "ok");
         }
-        for (wrong, problem) in [
+        for (wrong, fault) in [
             (
                 "id_attribute = \"_id\"\n[directory.columns]\nid = \"uid\"",
                 "[directory] id_attribute is the older name of [directory.columns] id, and they differ: remove one",
             ),
             ("id_attribute = \"\"", "[directory] id_attribute is empty"),
-            ("[directory.columns]\nid = \"\"", "[directory.columns] id is empty, but every user needs one"),
-            (
-                "[directory.columns]\nusername = \" \"",
-                "[directory.columns] username is empty, but every user needs one",
-            ),
+            ("[directory.columns]\nid = \"\"", "[directory.columns] id is empty: every user has one"),
+            ("[directory.columns]\nusername = \" \"", "[directory.columns] username is empty: every user has one"),
             (
                 "[directory.states]\nactivated = [\"true\"]",
-                "[directory.states] needs the column of the states: set [directory.columns] state",
+                "[directory.states] needs to know where the states stand: set [directory.columns] state",
             ),
             (
                 "[directory.columns]\nstate = \"x\"\n[directory.states]\nactivated = [\"A\"]\nstaged = [\"a\"]",
@@ -290,7 +286,7 @@ mod tests {
                 "line 4, column 1: unknown key `usernam`; did you mean `username`?",
             ),
         ] {
-            check(&directory(wrong), problem);
+            check(&directory(wrong), fault);
         }
     }
 
@@ -324,7 +320,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_https_or_on_loopback() {
-        for (url, problem) in [
+        for (url, fault) in [
             ("http://127.0.0.1:8000/scim/v2", None),
             ("http://[::1]:8000/x", None),
             ("http://localhost/x", None),
@@ -335,7 +331,7 @@ mod tests {
             ("https://rhombus.example/x#a", Some("[rhombus] base_url must not carry a user, a query or a fragment")),
             ("rhombus", Some("[rhombus] base_url is not a valid URL")),
         ] {
-            check(&format!("{BASE}[rhombus]\nbase_url = \"{url}\"\ntoken_file = \"t\"\n"), problem.unwrap_or("ok"));
+            check(&format!("{BASE}[rhombus]\nbase_url = \"{url}\"\ntoken_file = \"t\"\n"), fault.unwrap_or("ok"));
         }
     }
 
@@ -351,9 +347,9 @@ mod tests {
             "concurrency_max = \"s3cret\"",
         ] {
             let text = format!("{BASE}[rhombus]\n{line}\n");
-            let problem =
-                Config::from_text(&text, Path::new("")).err().map(|problem| problem.to_string()).unwrap_or_default();
-            assert!(!problem.is_empty() && !problem.contains("s3cret"), "{line}: {problem}");
+            let fault =
+                Config::from_text(&text, Path::new("")).err().map(|fault| fault.to_string()).unwrap_or_default();
+            assert!(!fault.is_empty() && !fault.contains("s3cret"), "{line}: {fault}");
         }
     }
 }

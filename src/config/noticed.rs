@@ -1,7 +1,6 @@
-//! The configuration as the log detects edits of it: every key by its name in the file.
+//! The configuration as the log notices an edit of it: every key by the name that it has in the file.
 
-use super::directory::RawDirectory;
-use super::raw::{Raw, RawGuard, RawRhombus, RawSchedule, RawScope, RawState};
+use super::raw::{Raw, RawDirectory, RawGuard, RawRhombus, RawSchedule, RawScope, RawState};
 use super::sinks::RawSink;
 use crate::model::ConfigKeys;
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ pub(super) fn keys_of(raw: &Raw) -> ConfigKeys {
     ConfigKeys::of(&config, &defaults)
 }
 
-/// What a sink sets. A key that a release adds has its default, and is not an edit.
+/// What a sink sets: a key that a release brings has its default, and is no edit.
 fn set_keys(sink: &RawSink) -> Value {
     let mut set = json!(sink);
     let plain: Option<RawSink> = serde_json::from_value(json!({"kind": set["kind"]})).ok();
@@ -55,7 +54,7 @@ mod tests {
     fn check(before: &str, after: &str, changed: &[&str]) {
         let keys = |text: &str| match parse(&format!("{BASE}{text}")) {
             Ok(raw) => keys_of(&raw),
-            Err(problem) => panic!("{text}: {problem}"),
+            Err(fault) => panic!("{text}: {fault}"),
         };
         assert_eq!(keys(after).changed_since(&keys(before).to_json()), changed, "{before} -> {after}");
     }

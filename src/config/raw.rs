@@ -1,14 +1,13 @@
-//! The file's own shape: every key, with its default.
+//! The file's own shape: every key that works, with its default.
 
-use super::directory::RawDirectory;
-use super::error::Problem;
+use super::error::Fault;
 use super::sinks::RawSink;
-use crate::model::{Duration, ExistingAccounts, OnDrift, Removals, UpdateMethod};
+use crate::model::{Duration, ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod, WithoutState};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-pub(super) fn parse(text: &str) -> Result<Raw, Problem> {
-    toml::from_str(text).map_err(|error| Problem::of_toml(text, &error))
+pub(super) fn parse(text: &str) -> Result<Raw, Fault> {
+    toml::from_str(text).map_err(|error| Fault::of_toml(text, &error))
 }
 
 #[derive(Deserialize)]
@@ -26,6 +25,73 @@ pub(super) struct Raw {
     pub(super) state: RawState,
     #[serde(default)]
     pub(super) sinks: Vec<RawSink>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawDirectory {
+    pub(super) source: SourceKind,
+    pub(super) path: PathBuf,
+    pub(super) format: Format,
+    /// The older name of `[directory.columns] id`.
+    #[serde(serialize_with = "or_default_id")]
+    pub(super) id_attribute: Option<String>,
+    pub(super) min_users: u64,
+    pub(super) max_age: Option<Duration>,
+    pub(super) without_state: WithoutState,
+    pub(super) group_separator: String,
+    pub(super) records: String,
+    pub(super) members_path: Option<PathBuf>,
+    pub(super) columns: RawColumns,
+    pub(super) states: RawStates,
+}
+
+/// Left out, it is what it always was.
+fn or_default_id<S: serde::Serializer>(id: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(id.as_deref().unwrap_or("_id"))
+}
+
+/// What the export calls our columns.
+#[derive(Deserialize, Serialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawColumns {
+    pub(super) id: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) email: Option<String>,
+    pub(super) firstname: Option<String>,
+    pub(super) lastname: Option<String>,
+    pub(super) state: Option<String>,
+    pub(super) activated: Option<String>,
+    pub(super) suspended: Option<String>,
+    pub(super) groups: Option<String>,
+}
+
+/// The export's words for our states.
+#[derive(Deserialize, Serialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawStates {
+    pub(super) activated: Vec<String>,
+    pub(super) suspended: Vec<String>,
+    pub(super) staged: Vec<String>,
+}
+
+impl Default for RawDirectory {
+    fn default() -> Self {
+        Self {
+            source: SourceKind::File,
+            path: PathBuf::new(),
+            format: Format::Auto,
+            id_attribute: None,
+            min_users: 1,
+            max_age: None,
+            without_state: WithoutState::Refuse,
+            group_separator: ";".to_owned(),
+            records: String::new(),
+            members_path: None,
+            columns: RawColumns::default(),
+            states: RawStates::default(),
+        }
+    }
 }
 
 #[derive(Deserialize, Serialize, Default)]

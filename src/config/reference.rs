@@ -1,5 +1,5 @@
 //! docs/configuration.md, written from one table of every section and key. The tests below compare the table with what the
-//! parser accepts, key by key, value by value and default by default. It is not part of the program.
+//! parser accepts, key by key, value by value and default by default. It is no part of the program.
 
 /// A section of the file, in the order in which the document shows them.
 struct Section {
@@ -381,13 +381,13 @@ mod tests {
     fn load(text: &str) -> Result<String, String> {
         Config::from_text(text, FilePath::new("/x"))
             .map(|config| format!("{config:?}"))
-            .map_err(|problem| problem.to_string())
+            .map_err(|fault| fault.to_string())
     }
 
     /// What serde says that it would have accepted instead.
     fn expected_instead(text: &str) -> BTreeSet<String> {
-        let problem = toml::from_str::<raw::Raw>(text).err().expect("it is wrong").message().to_owned();
-        let (_, expected) = problem.split_once("expected ").unwrap_or_else(|| panic!("{problem}: {text}"));
+        let fault = toml::from_str::<raw::Raw>(text).err().expect("it is wrong").message().to_owned();
+        let (_, expected) = fault.split_once("expected ").unwrap_or_else(|| panic!("{fault}: {text}"));
         expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     }
 

@@ -1,15 +1,17 @@
 //! What a cycle needs of the configuration.
 
-use super::SourceConfig;
 use crate::model::{ConfigKeys, Duration, ExistingAccounts, GuardKind, Layout, WithoutState};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What a cycle needs of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where users come from.
-    pub source: SourceConfig,
+    /// The export.
+    pub export_path: PathBuf,
+    /// The members file beside it, which stands for its groups; none where nobody is chosen by groups.
+    pub members_path: Option<PathBuf>,
     /// How it is written down.
     pub layout: Layout,
     /// What becomes of one that says nothing of anybody's state.
@@ -54,7 +56,8 @@ impl Settings {
     pub fn number(&self) -> i64 {
         let limits: BTreeMap<_, _> = self.limits.iter().map(|(kind, limits)| (kind.as_str(), limits)).collect();
         let named = serde_json::json!({
-            "source": self.source,
+            "export_path": self.export_path,
+            "members_path": self.members_path,
             "layout": self.layout,
             "without_state": self.without_state,
             "users_count_min": self.users_count_min,

@@ -1,6 +1,6 @@
 //! `[[sinks]]`: where events go. One variant a kind; what does not go with a kind is refused here and nowhere else.
 
-use super::error::Problem;
+use super::error::Fault;
 use crate::event::EventFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -79,7 +79,7 @@ impl SinkConfig {
         self.kind.place()
     }
 
-    /// The file that it writes; `None` if it writes to something else.
+    /// The file that it writes; none where it writes to something else.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match &self.kind {
@@ -94,30 +94,30 @@ impl SinkConfig {
         self.kind == SinkKind::Stdout
     }
 
-    fn of(raw: &RawSink, absolute: &dyn Fn(&PathBuf) -> PathBuf) -> Result<Self, Problem> {
+    fn of(raw: &RawSink, absolute: &dyn Fn(&PathBuf) -> PathBuf) -> Result<Self, Fault> {
         let kind = match (raw.kind, &raw.path) {
             (RawKind::File, Some(path)) => SinkKind::File { path: absolute(path) },
-            (RawKind::File, None) => return Err(Problem::plain("[[sinks]] kind = \"file\" needs a path")),
+            (RawKind::File, None) => return Err(Fault::plain("[[sinks]] kind = \"file\" needs a path")),
             (RawKind::Stdout, None) => SinkKind::Stdout,
-            (RawKind::Stdout, Some(_)) => return Err(Problem::plain("[[sinks]] kind = \"stdout\" takes no path")),
+            (RawKind::Stdout, Some(_)) => return Err(Fault::plain("[[sinks]] kind = \"stdout\" has no path")),
         };
         let name = raw.name.clone().unwrap_or_else(|| kind.place());
         if name.trim().is_empty() || crate::model::has_control(&name) {
-            return Err(Problem::plain("[[sinks]] name is empty or has a control character"));
+            return Err(Fault::plain("[[sinks]] name is empty or has a control character"));
         }
         Ok(Self { name, format: raw.format, kind })
     }
 }
 
-/// All sinks, each with its own name and place.
-pub(super) fn sinks(raw: &[RawSink], absolute: &dyn Fn(&PathBuf) -> PathBuf) -> Result<Vec<SinkConfig>, Problem> {
+/// All sinks, each with a name and a place of its own.
+pub(super) fn sinks(raw: &[RawSink], absolute: &dyn Fn(&PathBuf) -> PathBuf) -> Result<Vec<SinkConfig>, Fault> {
     let sinks = raw.iter().map(|sink| SinkConfig::of(sink, absolute)).collect::<Result<Vec<_>, _>>()?;
     let of_each = |key: fn(&SinkConfig) -> String| sinks.iter().map(key).collect::<BTreeSet<_>>().len();
     if of_each(SinkConfig::place) < sinks.len() {
-        return Err(Problem::plain("[[sinks]] two sinks have the same destination"));
+        return Err(Fault::plain("[[sinks]] two of them go to the same place"));
     }
     if of_each(|sink| sink.name.clone()) < sinks.len() {
-        return Err(Problem::plain("[[sinks]] two sinks have the same name"));
+        return Err(Fault::plain("[[sinks]] two of them have the same name"));
     }
     Ok(sinks)
 }

@@ -3,11 +3,10 @@
 use super::believe::believable;
 use super::error::CompareError;
 use super::selection::Selection;
-use crate::clock;
 use crate::config::Settings;
 use crate::model::{
-    ClockDoubt, Column, DirectoryId, DirectoryUser, InDoubt, Moment, OutstandingKind, OutstandingUser, Proof, RawValue,
-    ScopeVersionId, Seen,
+    ClockDoubt, Column, DirectoryId, DirectoryUser, ExistingAccounts, InDoubt, Moment, OutstandingKind,
+    OutstandingUser, Proof, RawValue, Reason, Seen, UsernameConflict,
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
@@ -18,6 +17,9 @@ use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
+
+/// If our clock is further behind the last event than this, nothing is removed, in milliseconds.
+const CLOCK_BEHIND_MS_MAX: i64 = 60_000;
 
 /// Opens the export, if its age is allowed.
 ///
@@ -61,6 +63,15 @@ pub struct Compared {
     pub groups: GroupsSeen,
 }
 
+/// What was read of accounts before the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Refreshed {
+    /// Accounts that differ from the snapshot.
+    pub seen: BTreeMap<DirectoryId, Seen>,
+    /// What is listed whatever the export says: another `externalId`, and accounts that could not be read.
+    pub listed: Vec<OutstandingUser>,
+}
+
 /// Inputs of a comparison besides export and snapshot.
 #[derive(Default)]
 pub struct Known<'k> {
@@ -68,12 +79,10 @@ pub struct Known<'k> {
     pub in_doubt: BTreeMap<DirectoryId, InDoubt>,
     /// Users whose change earlier cycles left undone.
     pub outstanding: &'k [OutstandingUser],
-    /// Accounts that a refresh found different from the snapshot.
-    pub seen: BTreeMap<DirectoryId, Seen>,
+    /// What was read of accounts before the plan.
+    pub refreshed: Refreshed,
     /// Only these users; empty: everybody.
     pub only: &'k [String],
-    /// When the guard's window began; `None`: by the wall clock.
-    pub window_began: Option<Moment>,
 }
 
 /// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
@@ -87,10 +96,14 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, outstanding, seen, only, window_began } = known;
+    let Known { in_doubt, outstanding, refreshed, only } = known;
+    let Refreshed { seen, listed } = refreshed;
     // Whoever is asked for by name is tried at once.
-    let failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
-    let mut inputs = Inputs { failed, in_doubt, seen, ..inputs_of(reader, settings, now)? };
+    let mut failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
+    if settings.existing_accounts == ExistingAccounts::Adopt {
+        failed.retain(|_, entry| entry.reason != Reason::Username(UsernameConflict::NotOurs));
+    }
+    let mut inputs = Inputs { failed, in_doubt, seen, listed, ..inputs_of(reader, settings, now)? };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
     let (mut plan, mut read, mut silent, mut in_scope_count) =
@@ -112,12 +125,12 @@ pub fn compare(
     let mut only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
     only.iter_mut().for_each(|users| with_both_ids(users, &plan));
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
-    let mut ledger = store::ledger(reader, now, window_began.unwrap_or(now.minus(settings.window)))?;
+    let mut ledger = store::ledger(reader, now, settings.window)?;
     ledger.limits.clone_from(&settings.limits);
     ledger.arrivals_stopped = silent.first().copied();
-    let last_event = store::head_of(reader)?.timestamp;
-    if clock::is_ahead(last_event, now) {
-        ledger.removals_stopped = Some(ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
+    let behind_ms = store::head_of(reader)?.timestamp.since_ms(now);
+    if behind_ms > CLOCK_BEHIND_MS_MAX {
+        ledger.removals_stopped = Some(ClockDoubt::BehindLog(behind_ms / 1000));
     }
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let groups = std::mem::take(&mut plan.groups);
@@ -154,6 +167,7 @@ fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<In
         doubled: Duplicates::default(),
         scope_versions: scope_versions(reader, settings)?,
         seen: BTreeMap::new(),
+        listed: Vec::new(),
         told_apart: store::told_apart(reader)?,
         groups: store::group_memory(reader)?,
     })
@@ -180,8 +194,8 @@ fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<
         scope_versions.known.extend(known.map(|known| (number, known)));
     }
     // `plan` may run before a cycle has stored the present one.
-    if scope_versions.present == ScopeVersionId::default() {
-        scope_versions.known.insert(ScopeVersionId::default(), settings.wanted_under.clone());
+    if scope_versions.present == 0 {
+        scope_versions.known.insert(0, settings.wanted_under.clone());
     }
     Ok(scope_versions)
 }
@@ -257,11 +271,19 @@ fn beside_its_row(
     Ok(())
 }
 
-/// The failed users among them, by id.
+/// The users among them whose change failed, or is refused for what Rhombus shows, by id: they are tried again at a set time.
 pub(super) fn failed(outstanding: &[OutstandingUser]) -> BTreeMap<DirectoryId, OutstandingUser> {
     outstanding
         .iter()
-        .filter(|entry| entry.kind == OutstandingKind::Failed)
+        .filter(|entry| match entry.kind {
+            OutstandingKind::Failed => entry.action.is_some(),
+            OutstandingKind::Refused => entry.until.is_some(),
+            OutstandingKind::Held
+            | OutstandingKind::Waiting
+            | OutstandingKind::Parked
+            | OutstandingKind::Kept
+            | OutstandingKind::Drift => false,
+        })
         .filter_map(|entry| Some((entry.directory_id.clone()?, entry.clone())))
         .collect()
 }

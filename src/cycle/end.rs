@@ -4,16 +4,15 @@ use super::compare::Compared;
 use super::context::CycleContext;
 use super::error::CompareError;
 use super::sightings::Sightings;
-use super::trust::is_confirmed;
 use super::verdict::{Endpoint, deactivated, nobody_in_scope, stopped, verdict};
 use crate::apply::Tally;
 use crate::config::Settings;
 use crate::http::Transport;
 use crate::model::{
-    Action, Change, DirectoryId, ExactChange, Exit, HeldChange, Mismatch, Moment, OnDrift, OutstandingKind,
-    OutstandingUser, Reason, Spoken, chain, command,
+    Action, ChangeKey, DirectoryId, Exit, HeldChange, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser,
+    Reason, Spoken, chain, command,
 };
-use crate::plan::GroupsSeen;
+use crate::plan::{GroupsSeen, hold_id};
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
 use crate::session::{End, EndpointSeen, Session};
 use crate::source::{Export, SourceError};
@@ -48,7 +47,7 @@ pub(super) struct CycleEnd {
     pub(super) sightings: Option<Sightings>,
     pub(super) held: Vec<HeldChange>,
     /// The approved changes still planned, and when the plan was made; `None`: this cycle was not about everybody.
-    pub(super) approved: Option<(Vec<ExactChange>, Moment)>,
+    pub(super) approved: Option<(Vec<ChangeKey>, Moment)>,
     /// If the scope version changes: the users who are not wanted under the new one.
     pub(super) left_behind: Option<Vec<DirectoryId>>,
     /// What the export that was read says of the groups of `[scope]`.
@@ -97,8 +96,7 @@ impl CycleEnd {
             restored_over: false,
             quiet: None,
             now: Moment::default(),
-            window_began: Moment::default(),
-            clock_is_confirmed: false,
+            window: context.settings.window,
         };
         Self {
             report: blank(context),
@@ -142,7 +140,7 @@ impl CycleEnd {
         self.spoken = Some(read.spoken);
         self.sightings = Some(Sightings::of(compared));
         self.in_scope_count = Some(compared.in_scope_count);
-        self.held = plan.approvable().map(Change::as_held).collect();
+        self.held = plan.held_changes();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);
         self.groups = Some(compared.groups.clone());
@@ -205,7 +203,6 @@ impl CycleEnd {
             return Err(error);
         }
         note_endpoint(context, end.as_ref()).await?;
-        self.row.clock_is_confirmed = is_confirmed(context, session);
         self.count(&tally);
         let endpoint = endpoint_of(session.seen(), &tally);
         if endpoint == Endpoint::Silent {
@@ -232,6 +229,7 @@ impl CycleEnd {
             Some(planned) => {
                 self.report.outstanding = planned;
                 self.report.outstanding.append(&mut tally.outstanding);
+                self.hold_what_was_read(&mut tally);
                 if !self.refreshed {
                     self.add_unrepaired(context)?;
                 }
@@ -245,6 +243,14 @@ impl CycleEnd {
             }
         }
         Ok(self)
+    }
+
+    /// Adds what was held for what the accounts showed: it can be approved like what the guard holds.
+    fn hold_what_was_read(&mut self, tally: &mut Tally) {
+        if !tally.held.is_empty() {
+            self.held.append(&mut tally.held);
+            self.report.hold = hold_id(self.held.iter()).map(|hold| hold.as_str().to_owned());
+        }
     }
 
     /// Without a plan, earlier entries and the current hold stay as they were.
@@ -271,7 +277,10 @@ impl CycleEnd {
     fn conclude(&mut self, end: Option<&End>, creates_left: bool, on_drift: OnDrift) {
         let everybody = self.only.is_none();
         let open = [OutstandingKind::Waiting, OutstandingKind::Held, OutstandingKind::Failed, OutstandingKind::Parked];
+        // What is refused for something that Rhombus shows, or hides, ends without the export changing.
+        let asked_anew = |entry: &OutstandingUser| entry.kind == OutstandingKind::Refused && entry.until.is_some();
         let left = open.iter().any(|kind| self.report.count(*kind) > 0)
+            || self.report.outstanding.iter().any(asked_anew)
             || self.sightings.as_ref().is_some_and(|sightings| !sightings.is_empty());
         let over = !left && self.report.exit == Exit::Done && end.is_none();
         self.row.quiet = self.row.quiet.take().filter(|_| over && everybody);
@@ -287,7 +296,7 @@ impl CycleEnd {
         });
         self.row.restored_over = self.refreshed && end.is_none() && everybody && !self.holds_restored && !removals_left;
         let repaired = |entry: &mut OutstandingUser| {
-            entry.kind == OutstandingKind::Drift && on_drift != OnDrift::Report && !is_foreign(entry)
+            entry.kind == OutstandingKind::Drift && on_drift != OnDrift::Report && !is_mismatch(entry)
         };
         self.repaired = outstanding.extract_if(.., repaired).collect();
         self.outstanding = Some(outstanding);
@@ -299,16 +308,19 @@ impl CycleEnd {
     }
 }
 
-/// Drift from earlier cycles that stands until the next refresh. The plan itself reports accounts that are not ours.
+/// Drift from earlier cycles that stands until the next refresh. The plan itself reports accounts that were renamed.
 pub(super) fn unrepaired_drift(outstanding: &[OutstandingUser], on_drift: OnDrift) -> Vec<OutstandingUser> {
     let stands = |entry: &&OutstandingUser| {
-        entry.kind == OutstandingKind::Drift && on_drift == OnDrift::Report && !is_foreign(entry)
+        entry.kind == OutstandingKind::Drift
+            && (matches!(entry.reason, Reason::Mismatch { what: Mismatch::ExternalId, .. })
+                || (on_drift == OnDrift::Report && !is_mismatch(entry)))
     };
     outstanding.iter().filter(stands).cloned().collect()
 }
 
-fn is_foreign(drift: &OutstandingUser) -> bool {
-    drift.reason == Reason::Mismatch(Mismatch::UserName)
+/// Another userName or `externalId`: nobody repairs that but a person.
+fn is_mismatch(drift: &OutstandingUser) -> bool {
+    matches!(drift.reason, Reason::Mismatch { .. })
 }
 
 /// Stores Retry-After and unsupported methods, whatever else the cycle comes to.
@@ -329,21 +341,8 @@ fn endpoint_of(seen: EndpointSeen, tally: &Tally) -> Endpoint {
 }
 
 fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
-    match end {
-        Some(End::Unauthorized(_)) => return TokenProof::Refused,
-        Some(End::OtherOrganisation { .. }) => return TokenProof::Foreign,
-        Some(End::NotProven(_)) => return TokenProof::Unknown,
-        Some(
-            End::WrongEndpoint(_)
-            | End::NobodyThere
-            | End::NotRefreshed(_)
-            | End::Unanswered(_)
-            | End::Throttled(_)
-            | End::Stopped
-            | End::Deactivated
-            | End::State(_),
-        )
-        | None => {}
+    if matches!(end, Some(End::Unauthorized(_))) {
+        return TokenProof::Refused;
     }
     if seen.token_is_good { TokenProof::Proven } else { TokenProof::Unknown }
 }
@@ -355,8 +354,6 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
         exit: Exit::Done,
         cycle: context.cycle.clone(),
         export_users_count: 0,
-        export_written_at: None,
-        max_age: context.settings.max_age,
         export_digest: String::new(),
         done: Counts::default(),
         unchanged_count: 0,

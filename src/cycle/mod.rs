@@ -13,12 +13,11 @@ mod refresh;
 mod selection;
 mod sightings;
 mod survey;
-mod trust;
 mod verdict;
 mod write;
 
 pub use believe::believable;
-pub use compare::{Compared, Known, compare, open_export};
+pub use compare::{Compared, Known, Refreshed, compare, open_export};
 pub use context::{CycleContext, CycleOptions};
 pub use error::CompareError;
 pub use refresh::look;
@@ -33,9 +32,8 @@ use crate::store::{self, JournalError};
 use compare::failed;
 use end::{CycleEnd, NoPlan, unrepaired_drift};
 use quiet::{end_quietly, quiet, wait_for_retry_after};
-use refresh::{refresh, remember};
+use refresh::{read_again, refresh, remember};
 use sightings::Sightings;
-use trust::{Unproven, correct_clock};
 use write::write;
 
 /// Runs one cycle.
@@ -44,16 +42,13 @@ use write::write;
 /// The state could not be written to the end: what was done is on record or in doubt, and the next cycle looks it up.
 pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<CycleReport, JournalError> {
     let (settings, reader, journal) = (context.settings, &context.reader, &context.journal);
-    correct_clock(context).await?;
     let installation = store::installation(reader)?;
     let mut end = CycleEnd::begin(context, installation.generation);
     let mut export = match open_export(settings, context.clock.now(), &installation, &context.stop) {
         Ok(export) => export,
         Err(error) => return write(context, end.fail(context, NoPlan::of(context, &error.into()))?).await,
     };
-    let unproven = Unproven::of(context, &installation)?;
     if context.options == CycleOptions::default()
-        && !unproven.anything()
         && let Some(read) = quiet(context, &installation, &mut export)?
     {
         return write(context, end_quietly(context, end, &installation, read, &export)?).await;
@@ -62,7 +57,8 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         return write(context, end.fail(context, NoPlan::throttled(until))?).await;
     }
     let wanted_under = settings.wanted_under.clone();
-    let scope_version = journal.write(move |transaction| store::scope_version_id(transaction, &wanted_under)).await?;
+    let scope_version =
+        journal.write(move |transaction| store::scope_version_number(transaction, &wanted_under)).await?;
     let mut outstanding = store::outstanding(reader)?;
     end.unrepaired = unrepaired_drift(&outstanding, settings.policy.on_drift);
     let lookups_failed = store::lookups_failed(reader)?;
@@ -70,18 +66,20 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let session = context.session();
     let apply = Apply::new(&session, settings, (&context.cycle, context.source), scope_version, previous);
 
-    unproven.prove_organisation(&session).await;
     let in_doubt = apply.recover().await;
     journal.write(|_| Ok(())).await?;
     end.refreshed = context.options.refresh || installation.restored;
-    let seen = if end.refreshed && !session.ended() { refresh(&session).await } else { None };
+    let refreshed = match end.refreshed {
+        true => refresh(&session).await,
+        false => read_again(&session, &outstanding).await,
+    };
     if session.ended() {
         return write(context, end.finish(context, &session, apply.into_tally()).await?).await;
     }
     outstanding.retain(|entry| !apply.record.has_cleared(entry));
-    let (mut seen, only) = (seen.unwrap_or_default(), &context.options.only);
-    let window_began = Some(context.clock.ago(settings.window));
-    let known = Known { in_doubt, outstanding: &outstanding, seen: seen.clone(), only, window_began };
+    let (refreshed, only) = (refreshed.unwrap_or_default(), &context.options.only);
+    let mut seen = refreshed.seen.clone();
+    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only };
     let compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {
@@ -104,7 +102,6 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     journal.write(|_| Ok(())).await?;
     check_state(context, &compared.plan)?;
     apply.plan(compared.plan, context.progress).await;
-    unproven.prove_token(&session).await;
     write(context, end.finish(context, &session, apply.into_tally()).await?).await
 }
 

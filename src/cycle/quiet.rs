@@ -52,11 +52,9 @@ pub(super) async fn wait_for_retry_after<T>(
     context: &CycleContext<'_, T>,
     installation: &InstallationRow,
 ) -> Option<Moment> {
-    let now = context.clock.now();
-    let until = installation.retry_after(now)?;
-    let wait_ms = until.since_ms(now);
+    let wait_ms = installation.not_before.since_ms(context.clock.now());
     if wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds() {
-        return Some(until);
+        return Some(installation.not_before);
     }
     tokio::select! {
         () = tokio::time::sleep(std::time::Duration::from_millis(wait_ms.max(0).unsigned_abs())) => None,

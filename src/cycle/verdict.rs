@@ -1,8 +1,7 @@
 //! The verdict on a cycle: its result, its exit code, and what the operator can do.
 
 use crate::config::Settings;
-use crate::hints::{of_nobody_there, of_other_organisation};
-use crate::model::{AnswerDoubt, ClockDoubt, Exit, NotTried, OutstandingKind, clean, command};
+use crate::model::{AnswerDoubt, Exit, NotTried, OutstandingKind, clean, command};
 use crate::report::{CycleReport, CycleResult};
 use crate::session::End;
 
@@ -18,33 +17,25 @@ pub(super) enum Endpoint {
 /// Sets result and exit code: 1 before 3 before 4. Counts and users are in the report already.
 pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: Endpoint) {
     let ended = |exit, error: String, hint: Option<&str>| (exit, vec![error], hint.map(str::to_owned));
-    let failed = |(why, hint): (String, String)| (Exit::Failed, vec![why], Some(hint));
     let (exit, error, hint) = match end {
-        Some(End::Unauthorized(why)) => ended(
+        Some(End::Unauthorized(said)) => ended(
             Exit::Failed,
-            format!("Rhombus refuses the token: {why}"),
+            format!("Rhombus refuses the token: {said}"),
             Some("put a valid token into the token file; no user was marked failed, and the next cycle continues"),
         ),
-        Some(End::NobodyThere) => failed(of_nobody_there()),
-        Some(End::OtherOrganisation { accounts_count }) => failed(of_other_organisation(*accounts_count)),
-        Some(End::NotProven(why)) => ended(
+        Some(End::WrongEndpoint(said)) => ended(
             Exit::Failed,
-            format!("it is not proven that the token opens the organisation of the linked accounts: {why}"),
-            Some("nothing was sent; the next cycle asks again"),
-        ),
-        Some(End::WrongEndpoint(why)) => ended(
-            Exit::Failed,
-            format!("this does not look like the endpoint this state belongs to: {why}"),
+            format!("this does not look like the endpoint this state belongs to: {said}"),
             Some("compare [rhombus] base_url with the Rhombus console"),
         ),
-        Some(End::Unanswered(why)) => ended(
+        Some(End::Unanswered(said)) => ended(
             if report.done.any() { Exit::Partial } else { Exit::Failed },
-            format!("Rhombus does not answer: {why}"),
+            format!("Rhombus does not answer: {said}"),
             Some("the rest was neither tried nor marked failed; the next cycle continues"),
         ),
-        Some(End::NotRefreshed(why)) => ended(
+        Some(End::NotRefreshed(said)) => ended(
             Exit::Failed,
-            format!("could not read what Rhombus holds: {why}"),
+            format!("could not read what Rhombus holds: {said}"),
             Some("nothing was sent; a cycle without --refresh does not need it"),
         ),
         Some(End::Throttled(until)) => ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None),
@@ -55,9 +46,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         None if endpoint == Endpoint::Silent => ended(
             Exit::Failed,
             "Rhombus does not answer".to_owned(),
-            Some(
-                "look at the network between here and Rhombus; no user was marked failed, and the next cycle continues",
-            ),
+            Some("check the network and [rhombus] base_url; no user was marked failed"),
         ),
         None => all_done(report),
     };
@@ -86,8 +75,7 @@ fn all_done(report: &CycleReport) -> Verdict {
         (false, true) => Exit::Held,
         (false, false) => Exit::Done,
     };
-    let clock_doubt = report.outstanding.iter().find_map(|entry| entry.reason.clock_doubt());
-    (exit, Vec::new(), clock_doubt.map(ClockDoubt::hint))
+    (exit, Vec::new(), None)
 }
 
 /// Whether a signal came when there was nothing left to do.

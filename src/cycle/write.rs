@@ -2,7 +2,7 @@
 
 use super::context::CycleContext;
 use super::end::CycleEnd;
-use crate::event::{Draft, EventType, Initiator, Source};
+use crate::event::{Draft, EventType, Source};
 use crate::http::Transport;
 use crate::model::{Action, ConfigKeys, CycleId, Duration, HoldId, Moment, OutstandingKind, OutstandingUser};
 use crate::plan::{ScopeVersion, hold_id};
@@ -29,9 +29,7 @@ pub(super) async fn write<T: Transport>(
     mut end: CycleEnd,
 ) -> Result<CycleReport, JournalError> {
     end.row.now = context.clock.now();
-    end.row.window_began = context.clock.ago(context.settings.window);
     end.report.took_ms = end.took_ms();
-    end.report.export_written_at = end.row.export_written_at;
     let settings = context.settings;
     let writer = Writer {
         cycle: context.cycle.clone(),
@@ -54,7 +52,7 @@ impl Writer {
         store::append(transaction, &[cycle_event(&end.report, self.source)], now)?;
         store::note_config(transaction, &self.keys, self.source, now)?;
         if let Some(fingerprint) = &self.proven {
-            store::note_token(transaction, fingerprint, (self.source, Initiator::System), now)?;
+            store::note_token(transaction, fingerprint, self.source, now)?;
         }
         let health = health_of(&end, self.source, now);
         store::note_health(transaction, &health)?;
@@ -67,16 +65,14 @@ impl Writer {
         row.export_written_at = row.export_written_at.map(|written_at| written_at.min(now));
         row.memberships_written_at = row.memberships_written_at.map(|written_at| written_at.min(now));
         store::finish_cycle(transaction, &row)?;
-        if row.clock_is_confirmed {
-            store::prune(transaction, &self.sink_names, now, self.keep_history)?;
-        }
+        store::prune(transaction, &self.sink_names, now, self.keep_history)?;
         Ok(report)
     }
 
     /// Stores scope versions, entries and absences.
     fn write_users(&self, transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::Result<()> {
         if let Some(left_behind) = &end.left_behind {
-            let scope_version = store::scope_version_id(transaction, &self.wanted_under)?;
+            let scope_version = store::scope_version_number(transaction, &self.wanted_under)?;
             store::advance_scope_version(transaction, scope_version, left_behind)?;
         }
         if let Some(spoken) = &end.spoken {
@@ -109,7 +105,7 @@ fn write_holds(transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::R
     let (now, mut held) = (end.row.now, std::mem::take(&mut end.held));
     if let Some(users) = &end.only {
         held = store::held_beside(transaction, users, held)?;
-        end.report.hold = hold_id(held.iter().map(|change| change.exact.clone())).map(|hold| hold.as_str().to_owned());
+        end.report.hold = hold_id(held.iter()).map(|hold| hold.as_str().to_owned());
     }
     if let Some(hold) = end.report.hold.as_ref().filter(|_| !held.is_empty()) {
         store::store_hold(transaction, &HoldId::new(hold.as_str()), &held, now)?;

@@ -20,8 +20,7 @@ impl Daemon {
         let refresh = self.running.take().is_some_and(|running| running.refresh);
         let report = match ended {
             CycleEnded::Reported(report, token) => {
-                // The next cycle reads the file again: somebody may have put the right one there.
-                self.token = token.filter(|_| report.token != TokenProof::Foreign);
+                self.token = token;
                 *report
             }
             CycleEnded::NotStarted(failure) if failure.exit == Exit::Inactive => {

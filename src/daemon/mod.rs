@@ -20,10 +20,10 @@ use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::Health;
-use crate::process::Task;
+use crate::process::Aside;
 use crate::secret::Token;
 use crate::store::JournalError;
-use reload::Verification;
+use reload::Proving;
 use sending::Sending;
 use std::path::PathBuf;
 use systemd::ServiceManager;
@@ -38,7 +38,7 @@ struct Running {
 
 /// The state that is being opened, with its token; `source` then starts a cycle.
 struct Opening {
-    state: Task<Result<(Option<Token>, Sending), Failure>>,
+    state: Aside<Result<(Option<Token>, Sending), Failure>>,
     source: Source,
 }
 
@@ -59,7 +59,7 @@ struct Daemon {
     closing: Option<JoinHandle<()>>,
     running: Option<Running>,
     /// The check of a reloaded configuration or a new token.
-    verification: Option<Verification>,
+    proving: Option<Proving>,
     noting: JoinSet<Result<(), JournalError>>,
     is_ready: bool,
     stopping: bool,

@@ -4,24 +4,24 @@
 use super::Daemon;
 use crate::config::TokenPlace;
 use crate::deployment::{Deployment, Mode};
-use crate::event::{Initiator, Source};
+use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::Latest;
 use crate::model::{Clock, Exit};
-use crate::probe::{NotProven, prove, prove_organisation};
-use crate::process::{SystemClock, Task, spawn};
+use crate::probe::prove;
+use crate::process::{Aside, SystemClock, aside};
 use crate::secret::Token;
-use crate::store::{self, Access};
+use crate::store;
 use std::path::Path;
 
 /// A check in progress.
-pub(super) struct Verification {
-    thread: Task<Verified>,
+pub(super) struct Proving {
+    thread: Aside<Proven>,
     is_reload: bool,
 }
 
 /// The result of a check.
-pub(super) enum Verified {
+pub(super) enum Proven {
     /// A configuration and its token.
     Reload(Box<Result<(Deployment, Option<Token>), Failure>>),
     /// The token on disk, while Rhombus refuses the one in use.
@@ -34,18 +34,16 @@ pub(super) enum FoundToken {
     Known,
     Unreadable(Failure),
     Bad(Token, Failure),
-    /// Nothing that was answered says whether it works: it is asked again.
-    Unproven(Failure),
     Good(Token),
 }
 
-impl Verification {
-    pub(super) async fn ended(&mut self) -> Verified {
+impl Proving {
+    pub(super) async fn ended(&mut self) -> Proven {
         let crashed =
             || Failure::new(Exit::Failed, "checking the new configuration or token crashed (this is a bug)", None);
         self.thread.done().await.unwrap_or_else(|| match self.is_reload {
-            true => Verified::Reload(Box::new(Err(crashed()))),
-            false => Verified::Token(FoundToken::Unreadable(crashed())),
+            true => Proven::Reload(Box::new(Err(crashed()))),
+            false => Proven::Token(FoundToken::Unreadable(crashed())),
         })
     }
 }
@@ -54,8 +52,8 @@ impl Daemon {
     /// SIGHUP. If the new configuration fails its check, the old one stays in force and the error is logged.
     pub(super) fn reload(&mut self) -> Result<(), Failure> {
         let (config, mode, before) = (self.config.clone(), self.mode, self.deployment.clone());
-        let thread = spawn("reload", move || Verified::Reload(Box::new(load(&config, mode, &before))))?;
-        self.verification = Some(Verification { thread, is_reload: true });
+        let thread = aside("reload", move || Proven::Reload(Box::new(load(&config, mode, &before))))?;
+        self.proving = Some(Proving { thread, is_reload: true });
         Ok(())
     }
 
@@ -63,43 +61,38 @@ impl Daemon {
     pub(super) fn look_for_new_token(&mut self) -> Result<(), Failure> {
         let known: Vec<_> = [&self.token, &self.refused_token].into_iter().flatten().cloned().collect();
         let deployment = self.deployment.clone();
-        let thread = spawn("token", move || Verified::Token(find_token(&deployment, &known)))?;
-        self.verification = Some(Verification { thread, is_reload: false });
+        let thread = aside("token", move || Proven::Token(find_token(&deployment, &known)))?;
+        self.proving = Some(Proving { thread, is_reload: false });
         Ok(())
     }
 
     /// Called when the check has ended. What passed takes effect with the next cycle.
-    pub(super) fn take(&mut self, verified: Verified) -> Result<(), Failure> {
-        self.verification = None;
-        match verified {
-            Verified::Reload(loaded) => match *loaded {
+    pub(super) fn take(&mut self, proven: Proven) -> Result<(), Failure> {
+        self.proving = None;
+        match proven {
+            Proven::Reload(loaded) => match *loaded {
                 Ok((deployment, token)) => self.take_configuration(deployment, token)?,
                 Err(failure) => {
                     self.health.latest = Latest::ReloadRefused(failure.in_one_line());
-                    let line = self.health.line();
-                    tracing::warn!("{line}");
-                    self.manager.status(&line);
+                    let said = self.health.line();
+                    tracing::warn!("{said}");
+                    self.manager.status(&said);
                 }
             },
-            Verified::Token(FoundToken::Known) => {}
-            Verified::Token(FoundToken::Unreadable(failure)) => {
+            Proven::Token(FoundToken::Known) => {}
+            Proven::Token(FoundToken::Unreadable(failure)) => {
                 let why = failure.in_one_line();
                 self.say(Latest::NoToken(format!(
                     "Rhombus refuses the token, and the token file cannot be read: {why}"
                 )));
             }
-            Verified::Token(FoundToken::Bad(token, failure)) => {
+            Proven::Token(FoundToken::Bad(token, failure)) => {
                 self.refused_token = Some(token);
                 let why = failure.in_one_line();
-                let why = format!("the token file has changed, but the new token does not work either: {why}");
-                self.say(Latest::NoToken(why));
+                let said = format!("the token file has changed, but the new token does not work either: {why}");
+                self.say(Latest::NoToken(said));
             }
-            Verified::Token(FoundToken::Unproven(failure)) => {
-                self.triggers.ask_for_token_later();
-                let why = failure.in_one_line();
-                self.say(Latest::NoToken(format!("the token file has changed, and it is not proven yet: {why}")));
-            }
-            Verified::Token(FoundToken::Good(token)) => {
+            Proven::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);
                 self.health.token_is_refused = false;
                 tracing::info!("the new token works and is in use");
@@ -130,7 +123,7 @@ impl Daemon {
         let keys = self.deployment.config.settings.keys.clone();
         self.note(move |transaction| {
             if let Some(fingerprint) = fingerprint {
-                store::note_token(transaction, &fingerprint, (source, Initiator::System), SystemClock.now())?;
+                store::note_token(transaction, &fingerprint, source, SystemClock.now())?;
             }
             store::note_config(transaction, &keys, source, SystemClock.now())
         });
@@ -164,24 +157,12 @@ fn find_token(deployment: &Deployment, known: &[Token]) -> FoundToken {
     }
     match prove_with(deployment, Some(token.clone())) {
         Ok(()) => FoundToken::Good(token),
-        Err(NotProven::Bad(failure)) => FoundToken::Bad(token, failure),
-        Err(NotProven::Unknown(failure)) => FoundToken::Unproven(failure),
+        Err(failure) => FoundToken::Bad(token, failure),
     }
 }
 
-/// Proves a token by one read; one that the state does not know, by accounts of ours that it shows, too.
-fn prove_with(deployment: &Deployment, token: Option<Token>) -> Result<(), NotProven> {
-    let target = deployment.target_with(token.clone())?;
+fn prove_with(deployment: &Deployment, token: Option<Token>) -> Result<(), Failure> {
+    let target = deployment.target_with(token)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(prove(&target))?;
-    // Before `activate` there is no state, and nothing to compare with.
-    if deployment.state_path.try_exists().is_ok_and(|exists| !exists) {
-        return Ok(());
-    }
-    let (state, installation) = deployment.state(Access::Read)?;
-    let is_new = |token: Token| token.fingerprint(&installation.installation_id) != installation.token_fingerprint;
-    if token.is_some_and(is_new) {
-        runtime.block_on(prove_organisation(&target, &state))?;
-    }
-    Ok(())
+    runtime.block_on(prove(&target))
 }

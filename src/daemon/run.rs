@@ -9,7 +9,7 @@ use super::sending::Sending;
 use super::systemd::ServiceManager;
 use super::ticks::{FALLBACK, start};
 use super::triggers::{Triggers, Wanted};
-use super::waits::{closed, ended, opened, verified};
+use super::waits::{closed, ended, opened, proven};
 use super::{Daemon, Opening, Running};
 use crate::cycle::CycleOptions;
 use crate::cycle_thread::{CycleStart, CycleThread};
@@ -18,7 +18,7 @@ use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::{Health, Latest};
 use crate::model::{Clock, Exit, command};
-use crate::process::{StopSignals, SystemClock, spawn};
+use crate::process::{StopSignals, SystemClock, aside};
 use crate::secret::Token;
 use crate::store::{self, JournalError};
 use rusqlite::Transaction;
@@ -39,7 +39,7 @@ pub(crate) fn run(config: &Path, mode: Mode) -> Result<(), Failure> {
     LocalSet::new().block_on(&runtime, async {
         let mut signals = Signals::listen()?;
         let from = config.to_owned();
-        let mut loading = spawn("loading", move || {
+        let mut loading = aside("loading", move || {
             let deployment = Deployment::load(&from, mode)?;
             deployment.endpoint()?;
             Ok(deployment)
@@ -85,7 +85,7 @@ impl Daemon {
             sending: None,
             closing: None,
             running: None,
-            verification: None,
+            proving: None,
             noting: JoinSet::new(),
             is_ready: false,
             stopping: false,
@@ -112,7 +112,7 @@ impl Daemon {
                 ended = ended(&mut self.running) => self.after(ended)?,
                 (source, opened) = opened(&mut self.opening) => self.opened(source, opened)?,
                 () = closed(&mut self.closing) => self.closing = None,
-                verified = verified(&mut self.verification) => self.take(verified)?,
+                proven = proven(&mut self.proving) => self.take(proven)?,
                 Some(noted) = self.noting.join_next() => self.noted(noted.unwrap_or(Ok(())))?,
                 () = self.triggers.export_changed() => self.triggers.want(Source::Watch, false),
                 Some(()) = ticks.recv() => self.tick()?,
@@ -158,7 +158,7 @@ impl Daemon {
         // A reload while the state is being opened may bring a newer token than the one read now.
         self.token = None;
         let deployment = self.deployment.clone();
-        let state = spawn("opening", move || {
+        let state = aside("opening", move || {
             if !deployment.is_sandbox {
                 store::may_be_used(&deployment.state_path)?;
             }
@@ -204,7 +204,6 @@ impl Daemon {
     fn tick(&mut self) -> Result<(), Failure> {
         self.manager.alive();
         let now = SystemClock.now();
-        SystemClock.look();
         self.triggers.tick(now, self.running.is_some());
         if self.sending.is_none() {
             return self.open(Source::Activate);
@@ -213,11 +212,7 @@ impl Daemon {
         if self.sending.is_some() && self.triggers.checkpoint_is_due() {
             self.note(move |transaction| store::checkpoint(transaction, now));
         }
-        if self.health.token_is_refused
-            && self.running.is_none()
-            && self.verification.is_none()
-            && self.triggers.token_is_due()
-        {
+        if self.health.token_is_refused && self.running.is_none() && self.proving.is_none() {
             self.look_for_new_token()?;
         }
         Ok(())
@@ -227,9 +222,9 @@ impl Daemon {
     fn look(&mut self) -> Result<(), Failure> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
         let commands = sending.commands(&self.deployment)?;
-        let verified = commands.token_fingerprint.as_ref();
+        let proven = commands.token_fingerprint.as_ref();
         let is_another =
-            |token: &Token| verified.is_some_and(|verified| *verified != token.fingerprint(&sending.installation_id));
+            |token: &Token| proven.is_some_and(|proven| *proven != token.fingerprint(&sending.installation_id));
         if self.running.is_none() && self.token.as_ref().is_some_and(is_another) {
             // `activate` verified another one.
             self.token = None;

@@ -3,7 +3,7 @@
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::Moment;
-use crate::process::spawn;
+use crate::process::aside;
 use crate::ship::Shipping;
 use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
@@ -62,7 +62,7 @@ impl Sending {
         self.shipping.end(Instant::now() + LAST_EVENTS).await;
         let journal = self.journal.clone();
         drop(self);
-        if let Ok(mut ended) = spawn("last", move || journal.end()) {
+        if let Ok(mut ended) = aside("last", move || journal.end()) {
             ended.done().await;
         }
     }
@@ -97,7 +97,7 @@ impl Sending {
 
     /// Until when Rhombus asked us to wait; `None` if that has passed.
     pub(super) fn not_before(&self, now: Moment) -> Option<Moment> {
-        store::installation(&self.commands).ok().and_then(|row| row.retry_after(now))
+        store::installation(&self.commands).ok().map(|row| row.not_before).filter(|until| *until > now)
     }
 
     /// The number of provisioned users; 0 if the state cannot be read.

@@ -11,8 +11,6 @@ use tokio::time::Instant;
 
 /// How often to check whether the log's daily checkpoint is due.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(600);
-/// How long after an answer that proved nothing a new token is tried again.
-const TOKEN_PAUSE: Duration = Duration::from_secs(10);
 
 /// A requested cycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +28,6 @@ pub(super) struct Triggers {
     wanted: Option<Wanted>,
     wake_at: Option<Instant>,
     checkpoint_at: Option<Instant>,
-    token_at: Option<Instant>,
     pub(super) backoff: Backoff,
     /// A refresh was due and has not been done.
     pub(super) refresh_is_owed: bool,
@@ -50,13 +47,13 @@ impl Triggers {
             self.cron = due(&config.schedule.cron);
             self.refresh_cron = due(&config.schedule.refresh_cron).filter(|_| !config.schedule.refresh_cron.is_empty());
         }
-        // A watch of the same files is kept: it may have seen a change and still wait for quiet.
-        let files = config.settings.source.watched();
-        let same = self.watch.take().filter(|watch| watch.is_of(&files));
+        // A watch of the same paths is kept: it may have seen a change and still wait for quiet.
+        let (path, members_path) = (&config.settings.export_path, config.settings.members_path.as_deref());
+        let same = self.watch.take().filter(|watch| watch.is_of(path, members_path));
         self.watch = match same {
-            _ if !config.schedule.watch || files.is_empty() => None,
+            _ if !config.schedule.watch => None,
             Some(watch) => Some(watch),
-            None => Some(Watch::start(&files)?),
+            None => Some(Watch::start(path, members_path)?),
         };
         Ok(())
     }
@@ -113,16 +110,6 @@ impl Triggers {
             self.checkpoint_at = Some(now + CHECKPOINT_PAUSE);
         }
         due
-    }
-
-    /// Puts the next look at the token off.
-    pub(super) fn ask_for_token_later(&mut self) {
-        self.token_at = Some(Instant::now() + TOKEN_PAUSE);
-    }
-
-    /// Whether it is time to look for another token.
-    pub(super) fn token_is_due(&self) -> bool {
-        self.token_at.is_none_or(|at| Instant::now() >= at)
     }
 
     /// When the schedule starts the next cycle.

@@ -1,6 +1,6 @@
 //! What the loop waits for. If it is not in progress, the wait never ends.
 
-use super::reload::{Verification, Verified};
+use super::reload::{Proven, Proving};
 use super::sending::Sending;
 use super::{Opening, Running};
 use crate::cycle_thread::CycleEnded;
@@ -35,9 +35,9 @@ pub(super) async fn closed(closing: &mut Option<JoinHandle<()>>) {
 }
 
 /// Waits for the check of a configuration or a token.
-pub(super) async fn verified(verification: &mut Option<Verification>) -> Verified {
-    match verification {
-        Some(verification) => verification.ended().await,
+pub(super) async fn proven(proving: &mut Option<Proving>) -> Proven {
+    match proving {
+        Some(proving) => proving.ended().await,
         None => pending().await,
     }
 }

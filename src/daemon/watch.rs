@@ -21,20 +21,20 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// A thread that polls an export, so that a file system that hangs blocks nothing else. It ends if this handle is dropped.
 pub(super) struct Watch {
-    files: Vec<PathBuf>,
+    path: PathBuf,
+    members_path: Option<PathBuf>,
     changes: tokio::sync::mpsc::Receiver<()>,
     _end: std::sync::mpsc::Sender<()>,
 }
 
 impl Watch {
     /// Starts watching. The files as they are now count as known.
-    pub(super) fn start(files: &[&Path]) -> std::io::Result<Self> {
+    pub(super) fn start(path: &Path, members_path: Option<&Path>) -> std::io::Result<Self> {
         let (change, changes) = tokio::sync::mpsc::channel(1);
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        let files: Vec<_> = files.iter().map(|file| file.to_path_buf()).collect();
-        let (of, since) = (files.clone(), SystemTime::now());
+        let (of, members, since) = (path.to_owned(), members_path.map(Path::to_owned), SystemTime::now());
         std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
-            let mut export = ExportLook::new(&of);
+            let mut export = ExportLook::new(&of, members.as_deref());
             export.changed_since(since, Instant::now());
             while ended.recv_timeout(LOOK_PAUSE) == Err(RecvTimeoutError::Timeout) {
                 if export.has_settled(Instant::now()) {
@@ -43,12 +43,12 @@ impl Watch {
                 }
             }
         })?;
-        Ok(Self { files, changes, _end: end })
+        Ok(Self { path: path.to_owned(), members_path: members_path.map(Path::to_owned), changes, _end: end })
     }
 
     /// Whether it watches these files.
-    pub(super) fn is_of(&self, files: &[&Path]) -> bool {
-        self.files == files
+    pub(super) fn is_of(&self, path: &Path, members_path: Option<&Path>) -> bool {
+        self.path == path && self.members_path.as_deref() == members_path
     }
 
     /// Waits until the export has changed and is quiet; forever, if the thread has ended.
@@ -76,8 +76,9 @@ struct FileLook {
 }
 
 impl ExportLook {
-    fn new(files: &[PathBuf]) -> Self {
-        Self { files: files.iter().map(|file| FileLook::new(file)).collect(), changed_at: None }
+    fn new(path: &Path, members_path: Option<&Path>) -> Self {
+        let files = std::iter::once(path).chain(members_path);
+        Self { files: files.map(FileLook::new).collect(), changed_at: None }
     }
 
     /// Counts a file as changed if it was modified between the start of the watch and the first poll.
@@ -154,7 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, later) =
             (folder.path().join("later/d.json"), |seconds| Instant::now() + Duration::from_secs(seconds));
-        let mut watch = ExportLook::new(std::slice::from_ref(&path));
+        let mut watch = ExportLook::new(&path, None);
         assert!(!watch.has_settled(later(0)) && !watch.has_settled(later(9)), "nothing is there");
         std::fs::create_dir(folder.path().join("later")).expect("a folder that appears later");
         std::fs::write(&path, "1").expect("written");
@@ -176,7 +177,7 @@ mod tests {
         std::fs::write(of("one"), "1").expect("written");
         std::fs::write(of("two"), "22").expect("written");
         std::os::unix::fs::symlink(of("one"), &link).expect("a link");
-        let mut watch = ExportLook::new(std::slice::from_ref(&link));
+        let mut watch = ExportLook::new(&link, None);
         std::os::unix::fs::symlink(of("two"), of("next")).expect("a link");
         std::fs::rename(of("next"), &link).expect("renamed over");
         let now = Instant::now();
@@ -188,7 +189,7 @@ mod tests {
         let (path, members) = (folder.path().join("d.csv"), folder.path().join("m.csv"));
         std::fs::write(&path, "1").expect("written");
         std::fs::write(&members, "1").expect("written");
-        let mut watch = ExportLook::new(&[path.clone(), members.clone()]);
+        let mut watch = ExportLook::new(&path, Some(&members));
         let (start, later) = (Instant::now(), |seconds| Duration::from_secs(seconds));
         std::fs::write(&members, "22").expect("written");
         assert!(!watch.has_settled(start) && !watch.has_settled(start + later(2)), "the export may follow");

@@ -4,17 +4,15 @@
 //! Rhombus has no groups.
 
 mod format;
-mod line;
 mod seal;
 mod verify;
 
 pub use format::EventFormat;
-pub use line::{Head, Installation};
 pub(crate) use seal::event_type_of;
-pub use seal::{SealKey, Sealed, seal};
-pub use verify::{ChainStart, Flaw, Verifier, chain_of};
+pub use seal::{Head, Installation, Sealed, seal};
+pub use verify::{Before, Flaw, Verifier, chain_of};
 
-use crate::model::{Approval, CycleId, DirectoryId, Field, HeldChange, Person, Response, ScimId, UserName};
+use crate::model::{CycleId, DirectoryId, Field, Response, ScimId, UserName};
 
 /// The type of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,8 +45,6 @@ pub enum EventType {
     ReconcileApproved,
     /// The head of the log, once a day.
     LogCheckpoint,
-    /// Instants that a wrong clock had written were corrected: later events carry an earlier time.
-    ClockCorrected,
 }
 
 impl EventType {
@@ -70,7 +66,6 @@ impl EventType {
             Self::ReconcileFailed => "reconcile_failed",
             Self::ReconcileApproved => "reconcile_approved",
             Self::LogCheckpoint => "log_checkpoint",
-            Self::ClockCorrected => "clock_corrected",
         }
     }
 }
@@ -80,8 +75,8 @@ impl EventType {
 pub enum Initiator {
     /// The program itself.
     System,
-    /// A command of an administrator.
-    Admin(Person),
+    /// A command of an administrator, by operating system user name.
+    Admin(String),
 }
 
 /// What started it.
@@ -99,12 +94,8 @@ pub enum Source {
     Startup,
     /// The outcome of an interrupted earlier request.
     Recovery,
-    /// The command `activate`.
+    /// The commands `activate` and `deactivate`.
     Activate,
-    /// The command `deactivate`.
-    Deactivate,
-    /// The command `forget`.
-    Forget,
     /// The command `approve`.
     Approve,
 }
@@ -121,8 +112,6 @@ impl Source {
             Self::Startup => "startup",
             Self::Recovery => "recovery",
             Self::Activate => "activate",
-            Self::Deactivate => "deactivate",
-            Self::Forget => "forget",
             Self::Approve => "approve",
         }
     }
@@ -160,10 +149,6 @@ pub struct Draft {
     pub error_message: String,
     /// The cycle, if it happened in one.
     pub cycle: Option<CycleId>,
-    /// Who released the change, if the guard held it before.
-    pub approval: Option<Approval>,
-    /// What an approval released.
-    pub targets: Vec<HeldChange>,
 }
 
 impl Draft {
@@ -180,8 +165,6 @@ impl Draft {
             response: Response::default(),
             error_message: String::new(),
             cycle: None,
-            approval: None,
-            targets: Vec::new(),
         }
     }
 }

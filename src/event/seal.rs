@@ -1,41 +1,32 @@
 //! Adds number, time and chain to an event. Every sink gets the resulting line, byte for byte.
 
-use super::Draft;
-use super::line::{Head, Installation, render};
-use crate::model::{Action, Moment, hex};
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use super::{Draft, Initiator};
+use crate::model::{Action, Field, Moment, hex};
+use serde::Serialize;
 
-/// A key that only the service and those who verify know: whoever can write the log, but lacks the key, cannot seal it anew.
-#[derive(Clone)]
-pub struct SealKey(SecretString);
+/// Enough for most lines, chain included.
+const LINE_BYTES: usize = 1024;
 
-impl SealKey {
-    /// Takes the key as it stands in its file.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(SecretString::from(text))
-    }
+/// The end of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Sequence of the last event; 0 before the first.
+    pub sequence: i64,
+    /// The last event's chain; empty before the first.
+    pub chain: String,
+    /// The last event's time: event timestamps never go back.
+    pub timestamp: Moment,
+}
 
-    /// The seal of a chain: its HMAC-SHA-256, as hex.
-    #[must_use]
-    pub fn seal_of(&self, chain: &str) -> String {
-        match Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) {
-            Ok(mut mac) => {
-                mac.update(chain.as_bytes());
-                hex(&mac.finalize().into_bytes())
-            }
-            // An HMAC takes a key of any length.
-            Err(_) => String::new(),
-        }
-    }
-
-    /// The key, for the connection that seals.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
+/// What all events of one installation share.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Installation {
+    /// Installation id: 24 hex digits.
+    pub installation_id: String,
+    /// Integration id: 24 hex digits.
+    pub integration_id: String,
+    /// The organisation; empty if none is configured.
+    pub organization: String,
 }
 
 /// An event as it is stored and shipped.
@@ -47,26 +38,141 @@ pub struct Sealed {
     pub line: String,
 }
 
-/// Seals one event and advances the head; `None` where no number is left. `random` makes the event's id unique.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "@version")]
+    version: &'static str,
+    id: String,
+    timestamp: String,
+    service: &'static str,
+    event_type: &'static str,
+    success: bool,
+    organization: &'a str,
+    initiated_by: InitiatedBy<'a>,
+    application: Application<'a>,
+    idm_client_id: &'a str,
+    resource: ResourceOut<'a>,
+    changes: Vec<ChangeOut<'a>>,
+    message_chain: MessageChain<'a>,
+    error_message: &'a str,
+    correlation: Correlation<'a>,
+    sequence: i64,
+}
+
+#[derive(Serialize)]
+struct InitiatedBy<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
+struct Application<'a> {
+    id: &'a str,
+    name: &'static str,
+}
+
+#[derive(Serialize)]
+struct ResourceOut<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    username: &'a str,
+    target_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct ChangeOut<'a> {
+    field: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct MessageChain<'a> {
+    response_code: &'a str,
+    response_message: &'a str,
+    message_details: &'a str,
+}
+
+#[derive(Serialize)]
+struct Correlation<'a> {
+    id: &'a str,
+    r#type: &'static str,
+}
+
+/// Seals one event and advances the head. `random` makes the event's id unique.
 #[must_use]
-pub fn seal(
-    draft: &Draft,
-    head: &mut Head,
-    installation: &Installation,
-    key: Option<&SealKey>,
-    (now, random): (Moment, [u8; 8]),
-) -> Option<Sealed> {
+pub fn seal(draft: &Draft, head: &mut Head, installation: &Installation, now: Moment, random: [u8; 8]) -> Sealed {
     head.timestamp = head.timestamp.max(now);
-    head.sequence = head.sequence.checked_add(1)?;
+    head.sequence += 1;
     let mut line = render(draft, head, installation, random);
     head.chain = super::verify::chained(&head.chain, &line);
     line.pop();
-    line.extend([",\"chain\":\"", &head.chain, "\""]);
-    if let Some(key) = key {
-        line.extend([",\"seal\":\"", &key.seal_of(&head.chain), "\""]);
+    line.extend([",\"chain\":\"", &head.chain, "\"}"]);
+    Sealed { sequence: head.sequence, line }
+}
+
+fn render(draft: &Draft, head: &Head, installation: &Installation, random: [u8; 8]) -> String {
+    let second = u32::try_from(head.timestamp.0.max(0) / 1000).unwrap_or(u32::MAX);
+    let (initiator, who) = match &draft.initiator {
+        Initiator::System => ("system", "rhombus-sync"),
+        Initiator::Admin(name) => ("admin", name.as_str()),
+    };
+    let resource = match &draft.resource {
+        Some(resource) => ResourceOut {
+            r#type: "user",
+            id: resource.id.as_str(),
+            username: resource.username.as_ref().map_or("", |name| name.as_str()),
+            target_id: resource.target_id.as_ref().map_or("", |id| id.as_str()),
+        },
+        None => ResourceOut { r#type: "application", id: &installation.integration_id, username: "", target_id: "" },
+    };
+    let line = Line {
+        version: "1",
+        id: format!("{second:08x}{}", hex(&random)),
+        timestamp: head.timestamp.to_string(),
+        service: "directory",
+        event_type: draft.event_type.as_str(),
+        success: draft.success,
+        organization: &installation.organization,
+        initiated_by: InitiatedBy { r#type: initiator, id: who, source: draft.source.as_str() },
+        application: Application { id: &installation.integration_id, name: "rhombus" },
+        idm_client_id: &installation.installation_id,
+        resource,
+        changes: draft.changes.iter().map(change_out).collect(),
+        message_chain: MessageChain {
+            response_code: &draft.response.code(),
+            response_message: &draft.response.phrase,
+            message_details: &draft.response.details,
+        },
+        error_message: &draft.error_message,
+        correlation: Correlation { id: draft.cycle.as_ref().map_or("", |id| id.as_str()), r#type: "reconcile" },
+        sequence: head.sequence,
+    };
+    let mut json = Vec::with_capacity(LINE_BYTES);
+    serde_json::to_writer(&mut json, &line).map(|()| escape(json)).unwrap_or_default()
+}
+
+fn change_out(field: &Field) -> ChangeOut<'_> {
+    ChangeOut { field: field.name.as_str(), from: field.from.as_deref(), to: field.to.as_deref() }
+}
+
+/// serde_json escapes what JSON requires; a log must not contain DEL, C1 controls or the two line separators either.
+fn escape(json: Vec<u8>) -> String {
+    let harmful = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    let json = String::from_utf8(json).unwrap_or_default();
+    if !json.bytes().any(|byte| byte >= 0x7f) || !json.chars().any(harmful) {
+        return json;
     }
-    line.push('}');
-    Some(Sealed { sequence: head.sequence, line })
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if harmful(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+        out
+    })
 }
 
 /// The event type of an action.
@@ -84,8 +190,8 @@ pub(crate) fn event_type_of(action: Action) -> super::EventType {
 mod tests {
     use super::*;
     use crate::event::{EventType, Resource, Response, Source};
-    use crate::model::{CycleId, DirectoryId, Field, FieldName, UserName};
-    use sha2::Digest;
+    use crate::model::{CycleId, DirectoryId, FieldName, UserName};
+    use sha2::{Digest, Sha256};
 
     fn sealed(head: &mut Head, name: &str) -> Sealed {
         let draft = Draft {
@@ -101,11 +207,11 @@ mod tests {
         };
         let installation =
             Installation { installation_id: "i".into(), integration_id: "g".into(), organization: String::new() };
-        seal(&draft, head, &installation, None, (Moment(1_767_323_045_678), [1; 8])).expect("a number")
+        seal(&draft, head, &installation, Moment(1_767_323_045_678), [1; 8])
     }
 
     #[test]
-    fn a_line_has_the_promised_shape_and_its_chain_covers_the_line_before() {
+    fn a_line_is_what_the_contract_shows_and_its_chain_covers_the_line_before() {
         let mut head = Head { sequence: 0, chain: String::new(), timestamp: Moment(0) };
         let first = sealed(&mut head, "a@b.example");
         let (body, chain) = first.line.rsplit_once(",\"chain\":").expect("the chain is last");

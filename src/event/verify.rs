@@ -14,7 +14,7 @@ pub struct Flaw {
 
 /// What precedes the first line of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ChainStart {
+pub enum Before {
     /// Nothing: the log starts with the first event.
     Nothing,
     /// The chain of the previous event, from the state.
@@ -40,11 +40,11 @@ impl Verifier {
 
     /// Starts at a line with this sequence.
     #[must_use]
-    pub fn begin(first: i64, before: ChainStart) -> Self {
+    pub fn begin(first: i64, before: Before) -> Self {
         let before = match before {
-            ChainStart::Nothing => Some(String::new()),
-            ChainStart::Known(chain) => Some(chain),
-            ChainStart::Trusted => None,
+            Before::Nothing => Some(String::new()),
+            Before::Known(chain) => Some(chain),
+            Before::Trusted => None,
         };
         Self { first, chains: vec![before] }
     }
@@ -53,7 +53,7 @@ impl Verifier {
     ///
     /// # Errors
     /// It is not an event, not the next one, or does not match its chain.
-    pub fn verify(&mut self, line: &str) -> Result<(), Flaw> {
+    pub fn take(&mut self, line: &str) -> Result<(), Flaw> {
         let next = self.first + self.chains.len() as i64 - 1;
         let flaw = |sequence, what| Flaw { sequence, what };
         let sequence = Self::sequence_of(line).ok_or_else(|| flaw(next, "the line is not an event"))?;
@@ -123,17 +123,17 @@ mod tests {
             .collect()
     }
 
-    fn verify(lines: &[String], before: ChainStart) -> Result<i64, i64> {
+    fn verify(lines: &[String], before: Before) -> Result<i64, i64> {
         let first = lines.first().and_then(|line| Verifier::sequence_of(line)).unwrap_or(1);
         let mut verifier = Verifier::begin(first, before);
-        lines.iter().try_for_each(|line| verifier.verify(line)).map_err(|flaw| flaw.sequence)?;
+        lines.iter().try_for_each(|line| verifier.take(line)).map_err(|flaw| flaw.sequence)?;
         Ok(verifier.last().map_or(0, |(sequence, _)| sequence))
     }
 
     #[test]
     fn every_change_of_any_byte_is_found_at_its_event() {
         let whole = log(6);
-        assert_eq!(verify(&whole, ChainStart::Nothing), Ok(6));
+        assert_eq!(verify(&whole, Before::Nothing), Ok(6));
         for (place, line) in whole.iter().enumerate() {
             for at in 0..line.len() {
                 let mut bytes = line.clone().into_bytes();
@@ -141,7 +141,7 @@ mod tests {
                 let Ok(changed) = String::from_utf8(bytes) else { continue };
                 let mut lines = whole.clone();
                 lines[place] = changed;
-                let found = verify(&lines, ChainStart::Nothing);
+                let found = verify(&lines, Before::Nothing);
                 assert!(found.is_err(), "line {place}, byte {at}");
             }
         }
@@ -151,15 +151,15 @@ mod tests {
     fn missing_moved_and_repeated_lines_are_told_apart() {
         let whole = log(6);
         let of = |places: &[usize]| places.iter().map(|place| whole[*place].clone()).collect::<Vec<_>>();
-        assert_eq!(verify(&of(&[0, 1, 3]), ChainStart::Nothing), Err(3), "one is missing");
-        assert_eq!(verify(&of(&[0, 2, 1]), ChainStart::Nothing), Err(2), "two are swapped");
-        assert_eq!(verify(&of(&[0, 1, 2, 1, 2, 3]), ChainStart::Nothing), Ok(4), "repeated to the byte");
+        assert_eq!(verify(&of(&[0, 1, 3]), Before::Nothing), Err(3), "one is missing");
+        assert_eq!(verify(&of(&[0, 2, 1]), Before::Nothing), Err(2), "two are swapped");
+        assert_eq!(verify(&of(&[0, 1, 2, 1, 2, 3]), Before::Nothing), Ok(4), "repeated to the byte");
         let mut forged = of(&[0, 1, 2]);
         forged.push(whole[1].replace("14", "15"));
-        assert_eq!(verify(&forged, ChainStart::Nothing), Err(2), "repeated with another content");
+        assert_eq!(verify(&forged, Before::Nothing), Err(2), "repeated with another content");
         let chain = chain_of(&whole[2]).expect("a chain").to_owned();
-        assert_eq!(verify(&of(&[3, 4]), ChainStart::Known(chain)), Ok(5));
-        assert_eq!(verify(&of(&[3, 4]), ChainStart::Known("0".to_owned())), Err(4));
-        assert_eq!(verify(&of(&[3, 4]), ChainStart::Trusted), Ok(5));
+        assert_eq!(verify(&of(&[3, 4]), Before::Known(chain)), Ok(5));
+        assert_eq!(verify(&of(&[3, 4]), Before::Known("0".to_owned())), Err(4));
+        assert_eq!(verify(&of(&[3, 4]), Before::Trusted), Ok(5));
     }
 }

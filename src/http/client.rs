@@ -1,7 +1,7 @@
 //! The HTTP client. By default reqwest follows redirects, retries, takes proxies from the environment and waits for
 //! ever; all of that is switched off here.
 
-use super::{ANSWER_BYTES_MAX, BodyMode, Method, Request, Transport};
+use super::{ANSWER_BYTES_MAX, Method, Request, Take, Transport};
 use crate::model::{Duration, Moment};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::secret::Token;
@@ -106,22 +106,22 @@ impl Client {
     }
 
     /// An error's chain of causes without URLs: a filter contains a person's name.
-    fn in_words(&self, error: reqwest::Error) -> String {
+    fn said(&self, error: reqwest::Error) -> String {
         let error = error.without_url();
-        let mut text = error.to_string();
+        let mut said = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
-            text = format!("{text}: {next}");
+            said = format!("{said}: {next}");
             cause = next.source();
         }
-        self.cleaned(&text)
+        self.cleaned(&said)
     }
 
-    async fn body(&self, mut response: reqwest::Response, mode: BodyMode<'_>) -> Result<Vec<u8>, String> {
+    async fn body(&self, mut response: reqwest::Response, take: Take<'_>) -> Result<Vec<u8>, String> {
         let mut whole = Vec::new();
-        let mut stream = match mode {
-            BodyMode::Stream(stream) if response.status().is_success() => Some(stream),
-            BodyMode::Stream(_) | BodyMode::Whole => None,
+        let mut stream = match take {
+            Take::Stream(stream) if response.status().is_success() => Some(stream),
+            Take::Stream(_) | Take::Whole => None,
         };
         loop {
             match response.chunk().await {
@@ -133,7 +133,7 @@ impl Client {
                     }
                     None => whole.extend_from_slice(&chunk),
                 },
-                Err(error) => return Err(self.in_words(error)),
+                Err(error) => return Err(self.said(error)),
             }
         }
         let cleaned = without_secret(&String::from_utf8_lossy(&whole), self.settings.token.expose());
@@ -181,7 +181,7 @@ impl Transport for Client {
         without_secret(record, self.settings.token.expose())
     }
 
-    async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
+    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
         let client = self.inner().map_err(|what| CallError::NotSent(what.to_owned()))?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
@@ -196,14 +196,12 @@ impl Transport for Client {
         }
         let response = match builder.send().await {
             Ok(response) => response,
-            Err(error) if error.is_connect() || error.is_builder() => {
-                return Err(CallError::NotSent(self.in_words(error)));
-            }
-            Err(error) => return Err(CallError::Lost(self.in_words(error))),
+            Err(error) if error.is_connect() || error.is_builder() => return Err(CallError::NotSent(self.said(error))),
+            Err(error) => return Err(CallError::Lost(self.said(error))),
         };
         let status = response.status().as_u16();
         let (retry_after, date) = (retry_after(response.headers()), date(response.headers()));
-        let body = self.body(response, mode).await;
+        let body = self.body(response, take).await;
         Ok(Answer { status, body, retry_after, date })
     }
 }

@@ -58,7 +58,7 @@ pub struct Request {
 }
 
 /// What to do with the body of a good answer.
-pub enum BodyMode<'a> {
+pub enum Take<'a> {
     /// Keep it, up to [`ANSWER_BYTES_MAX`].
     Whole,
     /// Pass it on as it arrives; an error ends the answer.
@@ -71,7 +71,7 @@ pub trait Transport {
     ///
     /// # Errors
     /// There was no answer.
-    fn call(&self, request: &Request, mode: BodyMode<'_>) -> impl Future<Output = Result<Answer, CallError>>;
+    fn call(&self, request: &Request, take: Take<'_>) -> impl Future<Output = Result<Answer, CallError>>;
 
     /// A record of a streamed body with this transport's secrets masked; `None` if it contains none.
     fn without_secret(&self, _record: &str) -> Option<String> {

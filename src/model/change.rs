@@ -103,14 +103,6 @@ impl FieldName {
             Self::DirectoryId => "directory_id",
         }
     }
-
-    /// Parses that path.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        let all =
-            [Self::UserName, Self::GivenName, Self::FamilyName, Self::ExternalId, Self::Active, Self::DirectoryId];
-        all.into_iter().find(|field| field.as_str() == name)
-    }
 }
 
 /// One attribute, before and after.
@@ -124,7 +116,7 @@ pub struct Field {
     pub to: Option<Box<str>>,
 }
 
-/// The identity of a change: the guard counts by it. Holds and approvals go by an [`super::ExactChange`].
+/// The identity of a change: the guard, holds and approvals count by it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChangeKey {
     /// Create, link, update, deactivate or delete.
@@ -133,6 +125,17 @@ pub struct ChangeKey {
     pub directory_id: DirectoryId,
     /// The account; `None` if it does not exist yet.
     pub scim_id: Option<ScimId>,
+}
+
+/// One change of a hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldChange {
+    /// Action, directory id and SCIM id.
+    pub key: ChangeKey,
+    /// The username to show.
+    pub user_name: UserName,
+    /// For a removal that is held for a mismatch: what the account showed, as a line ([`super::Shown`]); empty for all others.
+    pub shown: String,
 }
 
 /// A planned change, with the state before and after.

@@ -245,7 +245,7 @@ impl SpokenBefore {
             count if count * 2 >= spoken.records_count => Some(Share::Most),
             _ => Some(Share::Few),
         };
-        let shares = spoken.columns().into_iter().filter_map(|count| Some((count.0, share(count)?))).collect();
+        let shares = spoken.columns().into_iter().filter_map(|said| Some((said.0, share(said)?))).collect();
         Self { directory_number, shares }
     }
 }

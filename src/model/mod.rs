@@ -6,7 +6,6 @@
 #[macro_use]
 mod worded;
 
-mod approval;
 mod cause;
 mod change;
 mod column;
@@ -20,13 +19,13 @@ mod outstanding;
 mod policy;
 mod reason;
 mod response;
+mod shown;
 mod text;
 mod time;
 mod user;
 
-pub use approval::{Approval, Content, ExactChange, HeldChange, Person};
 pub use cause::{Cause, GuardKind};
-pub use change::{Action, Change, ChangeKey, Field, FieldName, Removal};
+pub use change::{Action, Change, ChangeKey, Field, FieldName, HeldChange, Removal};
 pub use column::Column;
 pub use command::{approval, command, note_invocation, quoted, short};
 pub use config_keys::ConfigKeys;
@@ -41,11 +40,12 @@ pub use reason::{
     UsernameConflict,
 };
 pub use response::Response;
-pub use text::{chain, clean, hex, is_invisible, short_digest, trimmed};
+pub use shown::{LinkedExternalId, Shown};
+pub use text::{chain, clean, hex, short_digest};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
-    DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, ScopeVersionId,
-    Seen, Unusable, UserState,
+    DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, Seen, Unusable,
+    UserState,
 };
 
 use std::fmt;

@@ -68,7 +68,7 @@ pub struct OutstandingUser {
     /// When it continues by itself.
     pub until: Option<Moment>,
     /// A digest of the wanted value. A refusal is logged again only if this or the reason changes; a failure is retried
-    /// at once if this changes; what is held is approved by it ([`super::Content`]).
+    /// at once if this changes.
     pub wanted: Box<str>,
     /// Failures in a row.
     pub attempts: u32,

@@ -11,16 +11,6 @@ pub enum SourceKind {
     File,
 }
 
-impl SourceKind {
-    /// Its name in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-        }
-    }
-}
-
 /// `[directory] format`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

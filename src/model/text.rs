@@ -50,7 +50,10 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         end -= 1;
     }
     let cut = &text[..end];
-    let harmful = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_invisible(c);
+    let harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     if cut.chars().any(harmful) {
         Cow::Owned(cut.chars().map(|c| if harmful(c) { ' ' } else { c }).collect())
     } else {
@@ -58,35 +61,14 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether nobody sees this character, or it changes how others are shown: format characters (Cf), bidi controls, and what
-/// Unicode calls ignorable by default (`DerivedCoreProperties.txt`, Default_Ignorable_Code_Point, 16.0).
-#[must_use]
-pub const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
-        | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// A text without blanks at its ends; nearly no text has any, which its first and last byte show.
-#[must_use]
-#[inline]
-pub fn trimmed(text: &str) -> &str {
-    match (text.as_bytes().first(), text.as_bytes().last()) {
-        (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
-        _ => text.trim(),
-    }
-}
-
 /// An error and its causes, one string each.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
+    let mut said = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(next) = cause {
-        causes.push(next.to_string());
+        said.push(next.to_string());
         cause = next.source();
     }
-    causes
+    said
 }

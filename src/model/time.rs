@@ -38,11 +38,6 @@ impl Moment {
 pub trait Clock {
     /// The present time.
     fn now(&self) -> Moment;
-
-    /// The time so long ago. A clock that knows that it jumped says the earliest that it has shown since.
-    fn ago(&self, duration: Duration) -> Moment {
-        self.now().minus(duration)
-    }
 }
 
 impl fmt::Display for Moment {

@@ -1,7 +1,7 @@
 //! Three forms of a user: as the directory says (`DirectoryUser`), as wanted (`DesiredUser`), and as we left the
 //! account at Rhombus (`ProvisionedUser`).
 
-use super::{Column, DirectoryId, RecordFault, ScimId, UserName, trimmed};
+use super::{Column, DirectoryId, LinkedExternalId, RecordFault, ScimId, UserName};
 use std::borrow::Cow;
 
 /// One member of a record, not judged yet: a wrong type is remembered, not refused.
@@ -47,18 +47,8 @@ impl RawGroups<'_> {
             Self::Cell(text, separator) => (&[][..], Some(text.split(*separator))),
             Self::Absent | Self::Contradicted | Self::Other => (&[][..], None),
         };
-        let of_cell = cell.into_iter().flatten().map(trimmed).filter(|name| !name.is_empty());
-        listed.iter().map(|name| trimmed(name)).chain(of_cell)
-    }
-
-    /// Whether one of [`RawGroups::names`] is such a one.
-    #[inline]
-    pub fn has(&self, mut is: impl FnMut(&str) -> bool) -> bool {
-        match self {
-            Self::Listed(names) | Self::Joined(names, _) => names.iter().any(|name| is(trimmed(name))),
-            Self::Cell(text, separator) => text.split(*separator).map(trimmed).any(|name| !name.is_empty() && is(name)),
-            Self::Absent | Self::Contradicted | Self::Other => false,
-        }
+        let of_cell = cell.into_iter().flatten().map(str::trim).filter(|name| !name.is_empty());
+        listed.iter().map(AsRef::as_ref).chain(of_cell)
     }
 }
 
@@ -145,11 +135,6 @@ pub struct DesiredUser {
     pub names: Names,
 }
 
-/// Row number of a scope version: the `[directory]` and `[scope]` settings under which a user was last wanted. 0: none is
-/// stored yet.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct ScopeVersionId(pub i64);
-
 /// A row of the snapshot: an account that we created or took over, as we last saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProvisionedUser {
@@ -168,9 +153,11 @@ pub struct ProvisionedUser {
     /// Whether the account was renamed: it may belong to somebody else by now, and is left alone.
     pub foreign: bool,
     /// The scope version under which the user was last wanted.
-    pub scope_version: ScopeVersionId,
+    pub settings: i64,
     /// Of which groups of `[scope]` it was a member then, by the number of that set; 0: not known.
     pub wanted_by: i64,
+    /// Which `externalId` the account showed when it was linked.
+    pub external_id: LinkedExternalId,
     /// Accepted updates in a row that did not change the account.
     pub futile_count: u32,
     /// The digest of the names that those updates wanted.
@@ -189,7 +176,7 @@ pub struct RowView<'r> {
     /// Whether the account is active and, as far as is known, ours.
     pub active: bool,
     /// The scope version under which the user was last wanted.
-    pub scope_version: ScopeVersionId,
+    pub settings: i64,
     /// Of which groups of `[scope]` it was a member then, by the number of that set; 0: not known.
     pub wanted_by: i64,
 }
@@ -203,7 +190,7 @@ impl ProvisionedUser {
             given: self.names.given.as_deref().unwrap_or_default(),
             family: self.names.family.as_deref().unwrap_or_default(),
             active: self.active && !self.foreign,
-            scope_version: self.scope_version,
+            settings: self.settings,
             wanted_by: self.wanted_by,
         }
     }

@@ -47,7 +47,7 @@ impl Comparison {
 
     /// A name that is the word for "nothing" of some program is left as it is, and said.
     pub(super) fn list_null_word(&mut self, column: Column, mapped: &MappedUser<'_>, row: Option<&ProvisionedUser>) {
-        if mapped.requested != Requested::Provision {
+        if mapped.ask != Requested::Provision {
             return;
         }
         let fault = match column {
@@ -69,7 +69,7 @@ impl Comparison {
     }
 
     /// Records without a valid id stand for the user with their username, or for nobody.
-    pub(super) fn resolve_claims(
+    pub(super) fn settle_claims(
         &mut self,
         holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>,
     ) -> BTreeSet<DirectoryId> {
@@ -111,7 +111,7 @@ impl Comparison {
     }
 
     /// A newcomer whose username an account of ours still carries comes after its removal, or not at all.
-    pub(super) fn resolve_user_names(&mut self, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) {
+    pub(super) fn settle_user_names(&mut self, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) {
         let removed: BTreeSet<_> = self
             .plan
             .changes

@@ -6,11 +6,10 @@
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
 use super::{Duplicates, Plan, ScopeVersions, Usability};
-use crate::clock::{WAIT_MAX, believed};
 use crate::model::{
     AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
     NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
-    RowView, ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
+    RowView, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +51,8 @@ pub struct Inputs {
     pub scope_versions: ScopeVersions,
     /// Accounts that a refresh found other than the snapshot has them.
     pub seen: BTreeMap<DirectoryId, Seen>,
+    /// What was read of accounts and is listed whatever the export says: drift that changes nothing, and what could not be read.
+    pub listed: Vec<OutstandingUser>,
     /// Pairs of a link's id and a newcomer's of which a person said that they are two users.
     pub told_apart: BTreeSet<(DirectoryId, DirectoryId)>,
     /// What is remembered of the groups of `[scope]`.
@@ -97,7 +98,7 @@ pub struct Comparison {
     pub(super) nobody: BTreeMap<RecordFault, u64>,
     pub(super) nobody_in_scope: bool,
     /// Earlier settings under which a record that names nobody could be a user in scope.
-    pub(super) doubtful: BTreeSet<ScopeVersionId>,
+    pub(super) doubtful: BTreeSet<i64>,
     /// Users in doubt of whom just the same is wanted.
     again: BTreeSet<DirectoryId>,
     /// Links whose users the export has under another id, and what it asks for.
@@ -138,7 +139,7 @@ impl Comparison {
             RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => false,
         };
         let met = !drifted
-            && !self.inputs.scope_versions.is_earlier(row.scope_version)
+            && !self.inputs.scope_versions.is_earlier(row.settings)
             && self.doubled(user).is_none()
             && map_record(user, &self.inputs.scope).is_ok_and(|mapped| mapped.is_met_by(row));
         if let (true, RawValue::Text(id)) = (met, &user.id) {
@@ -154,16 +155,13 @@ impl Comparison {
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
         let verdict = map_record(user, &self.inputs.scope);
         let doubled = self.doubled(user);
-        // Whoever is out of scope names none of its groups.
-        if !verdict.as_ref().is_ok_and(|mapped| mapped.requested == Requested::OutOfScope) {
-            self.groups.note(&user.groups);
-        }
-        if let Some(row) = row.filter(|row| self.inputs.scope_versions.is_earlier(row.scope_version)) {
+        self.groups.note(&user.groups);
+        if let Some(row) = row.filter(|row| self.inputs.scope_versions.is_earlier(row.settings)) {
             let same_person = |mapped: &MappedUser<'_>| {
                 !self.inputs.scope_versions.may_be_another(row, &UserName::of_account(mapped.user_name))
             };
             let wanted = doubled.is_none()
-                && verdict.as_ref().is_ok_and(|mapped| mapped.requested == Requested::Provision && same_person(mapped));
+                && verdict.as_ref().is_ok_and(|mapped| mapped.ask == Requested::Provision && same_person(mapped));
             self.plan.settings_move_on |= wanted;
             if !wanted {
                 self.plan.left_behind.push(row.directory_id.clone());
@@ -175,9 +173,7 @@ impl Comparison {
         match (doubled, verdict) {
             (Some((id, fault)), verdict) => {
                 let could_be_in_scope = match &verdict {
-                    Ok(mapped) => {
-                        !matches!(mapped.requested, Requested::OutOfScope | Requested::Unlisted(Proof::Whole))
-                    }
+                    Ok(mapped) => !matches!(mapped.ask, Requested::OutOfScope | Requested::Unlisted(Proof::Whole)),
                     Err(reject) => reject.could_be_in_scope,
                 };
                 self.usability.note_unusable(fault, could_be_in_scope);
@@ -202,7 +198,7 @@ impl Comparison {
 
     /// Takes a row that no record named by id.
     pub fn missing(&mut self, row: &ProvisionedUser) {
-        if self.inputs.scope_versions.is_earlier(row.scope_version) {
+        if self.inputs.scope_versions.is_earlier(row.settings) {
             self.plan.left_behind.push(row.directory_id.clone());
         }
         self.missing.push(row.clone());
@@ -210,14 +206,15 @@ impl Comparison {
 
     /// The plan. `holder` finds the row whose account carries a folded username.
     pub fn finish(mut self, whole: Whole, holder: &mut dyn FnMut(&str) -> Option<ProvisionedUser>) -> Plan {
-        let claimed = self.resolve_claims(holder);
+        let claimed = self.settle_claims(holder);
         for row in std::mem::take(&mut self.missing) {
             self.absent(row, whole, &claimed);
         }
         self.settle_unlisted(whole.memberships);
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
-        self.resolve_user_names(holder);
+        self.settle_user_names(holder);
         self.list_in_doubt();
+        self.plan.outstanding.append(&mut self.inputs.listed);
         self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
         self.plan.outstanding.sort_by(OutstandingUser::order);
         self.plan.groups = self.groups.into_seen(&self.inputs.scope);
@@ -254,7 +251,7 @@ impl Comparison {
         {
             return self.under_another_id(user, mapped, &row);
         }
-        match (mapped.requested, row) {
+        match (mapped.ask, row) {
             (Requested::Provision, Some(row)) => {
                 self.groups.wanted(mapped.id, &user.groups, &self.inputs.scope, row.wanted_by);
                 match self.inputs.seen.get(&row.directory_id).cloned() {
@@ -352,7 +349,7 @@ impl Comparison {
         if let Some(failed) = self.inputs.failed.get(id)
             && failed.action == Some(change.action())
             && *failed.wanted == *change.wanted()
-            && failed.until.is_some_and(|until| believed(until, self.inputs.now, WAIT_MAX).is_some())
+            && failed.until.is_some_and(|until| self.inputs.now < until)
         {
             self.plan.outstanding.push(failed.clone());
             return;
@@ -363,10 +360,19 @@ impl Comparison {
     /// Whoever is in doubt waits, whatever the export says of them now.
     fn list_in_doubt(&mut self) {
         let waiting = self.plan.outstanding.iter().filter(|entry| entry.kind == OutstandingKind::Waiting);
-        let listed: BTreeSet<_> = waiting.filter_map(|entry| entry.directory_id.clone()).collect();
-        let open = |id: &DirectoryId| !self.again.contains(id) && !listed.contains(id);
+        let said: BTreeSet<_> = waiting.filter_map(|entry| entry.directory_id.clone()).collect();
+        let open = |id: &DirectoryId| !self.again.contains(id) && !said.contains(id);
         for (id, doubt) in self.inputs.in_doubt.iter().filter(|(id, _)| open(id)) {
             let InDoubt { action, user_name, until, again: _ } = doubt;
+            // A lost create that the endpoint cannot serve is put off for longer than a lost answer.
+            if let Some(failed) = self.inputs.failed.get(id)
+                && *action == Action::Create
+                && failed.action == Some(Action::Create)
+                && failed.until.is_some_and(|until| self.inputs.now < until)
+            {
+                self.plan.outstanding.push(failed.clone());
+                continue;
+            }
             let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(id), Some(user_name), NotTried::InDoubt);
             self.plan.outstanding.push(entry.action(*action).until(*until));
         }

@@ -1,6 +1,6 @@
 //! The names of a plan and of a hold: digests that depend on what is to be done and on nothing else.
 
-use crate::model::{Change, ExactChange, HoldId, hex};
+use crate::model::{Change, HeldChange, HoldId, hex};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 over the lines (action, directory id, SCIM id, fields, cause, held or not), sorted by action and id, as hex. A
@@ -13,14 +13,19 @@ pub fn plan_digest<'a>(applied: impl Iterator<Item = &'a Change>, held: impl Ite
     of_lines(changes.into_iter().map(|(change, verdict)| line(change, verdict)))
 }
 
-/// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id, what would be sent), as hex; none where
-/// nothing is held.
+/// The id of a hold: SHA-256 over the sorted lines (action, directory id, SCIM id, and what the account showed if that is why it
+/// is held), as hex; none where nothing is held.
 #[must_use]
-pub fn hold_id(changes: impl Iterator<Item = ExactChange>) -> Option<HoldId> {
-    let mut lines: Vec<_> = changes
-        .map(|ExactChange { key, content }| {
+pub fn hold_id<'a>(held: impl Iterator<Item = &'a HeldChange>) -> Option<HoldId> {
+    let mut lines: Vec<_> = held
+        .map(|HeldChange { key, user_name: _, shown }| {
             let scim_id = key.scim_id.as_ref().map(crate::model::ScimId::as_str);
-            serde_json::json!([key.action.as_str(), key.directory_id.as_str(), scim_id, content.as_str()]).to_string()
+            let (action, id) = (key.action.as_str(), key.directory_id.as_str());
+            match shown.as_str() {
+                "" => serde_json::json!([action, id, scim_id]),
+                shown => serde_json::json!([action, id, scim_id, shown]),
+            }
+            .to_string()
         })
         .collect();
     lines.sort_unstable();

@@ -3,7 +3,7 @@
 
 use super::mapping::Scope;
 use super::scope_version::ScopeVersions;
-use crate::model::{Cause, Change, DirectoryId, ProvisionedUser, RawGroups, ScopeVersionId};
+use crate::model::{Cause, Change, DirectoryId, ProvisionedUser, RawGroups};
 use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -63,7 +63,7 @@ pub(super) struct GroupWatch {
     several: bool,
     seen: GroupsSeen,
     /// Links of users in no scoped group: under which settings, and by which set each was wanted.
-    leaving: BTreeMap<DirectoryId, (ScopeVersionId, i64)>,
+    leaving: BTreeMap<DirectoryId, (i64, i64)>,
 }
 
 impl GroupWatch {
@@ -93,7 +93,7 @@ impl GroupWatch {
 
     /// Looks at a linked user who is in no scoped group.
     pub(super) fn leaves(&mut self, row: &ProvisionedUser) {
-        self.leaving.insert(row.directory_id.clone(), (row.scope_version, row.wanted_by));
+        self.leaving.insert(row.directory_id.clone(), (row.settings, row.wanted_by));
     }
 
     /// Removals of users who were wanted by a group that no record names any more are caused by that.
@@ -103,8 +103,8 @@ impl GroupWatch {
         if doubtful.is_empty() {
             return;
         }
-        let was_in_one = |scope_version: &ScopeVersionId, wanted_by: &i64| {
-            let scope = scope_versions.known.get(scope_version).map(|known| &known.scope);
+        let was_in_one = |settings: &i64, wanted_by: &i64| {
+            let scope = scope_versions.known.get(settings).map(|known| &known.scope);
             let several = scope.is_none_or(|scope| scope.groups().count() > 1);
             match (memory.sets.get(wanted_by).filter(|_| several), scope) {
                 (Some(set), _) => set.iter().any(|group| doubtful.contains(group.as_str())),
@@ -116,10 +116,7 @@ impl GroupWatch {
         for change in changes {
             if let Change::Remove { directory_id, cause, .. } = change
                 && *cause == Cause::OutOfGroups
-                && self
-                    .leaving
-                    .get(directory_id)
-                    .is_some_and(|(scope_version, wanted_by)| was_in_one(scope_version, wanted_by))
+                && self.leaving.get(directory_id).is_some_and(|(settings, wanted_by)| was_in_one(settings, wanted_by))
             {
                 *cause = Cause::GroupUnnamed;
             }

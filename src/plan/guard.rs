@@ -5,8 +5,8 @@
 use super::claims::not_created;
 use super::{Plan, digest};
 use crate::model::{
-    Approval, Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, ExactChange, GuardKind, HeldBy, HoldId,
-    OutstandingKind, OutstandingUser, OverLimit, Reason, UsernameConflict,
+    Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, GuardKind, HeldBy, HeldChange, HoldId, OutstandingKind,
+    OutstandingUser, OverLimit, Reason, UsernameConflict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +42,8 @@ pub struct Ledger {
     pub removed_count: u64,
     /// Changes whose intent was stored within the window without approval, once each.
     pub spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>>,
-    /// Changes that an administrator released, each with what it would send.
-    pub approved: BTreeMap<ExactChange, Approval>,
+    /// Changes that an administrator released.
+    pub approved: BTreeSet<ChangeKey>,
     /// Creates are free until one cycle has ended with none left.
     pub first_load: bool,
     /// The state was restored from a backup: it may be missing links, so removals need approval.
@@ -54,19 +54,14 @@ pub struct Ledger {
     pub arrivals_stopped: Option<Column>,
 }
 
-impl Ledger {
-    /// Whether an administrator released exactly this change.
-    fn releases(&self, change: &Change) -> bool {
-        !self.approved.is_empty() && self.approved.contains_key(&change.exact())
-    }
-}
-
 /// A plan that may be applied. Only [`approve`] makes one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ApprovedPlan {
     changes: Vec<Change>,
-    approved: BTreeMap<ExactChange, Approval>,
+    approved: BTreeSet<ChangeKey>,
     held: Vec<Change>,
+    /// What the accounts showed whose removals the last cycle held for it.
+    shown: BTreeMap<ChangeKey, String>,
     outstanding: Vec<OutstandingUser>,
     hold: Option<HoldId>,
     tripped: Vec<OverLimit>,
@@ -74,7 +69,6 @@ pub struct ApprovedPlan {
     unchanged_count: u64,
     creates_are_free: bool,
     holds_restored: bool,
-    removals_wait_for_the_clock: bool,
 }
 
 impl ApprovedPlan {
@@ -85,7 +79,7 @@ impl ApprovedPlan {
 
     /// What may be sent, and what of it an administrator released.
     #[must_use]
-    pub fn into_changes(self) -> (Vec<Change>, BTreeMap<ExactChange, Approval>) {
+    pub fn into_changes(self) -> (Vec<Change>, BTreeSet<ChangeKey>) {
         (self.changes, self.approved)
     }
 
@@ -110,29 +104,65 @@ impl ApprovedPlan {
         let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
         self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
         self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
-        self.hold = digest::hold_id(self.approvable().map(Change::exact));
+        self.hold = digest::hold_id(self.held_changes().iter());
+        self
+    }
+
+    /// The plan as a command shows it, which reads no account: removals that the last cycle held for what the account showed
+    /// are held still, unless exactly that was approved. A cycle reads the account again. The digest is that of the plan
+    /// before look-ups.
+    #[must_use]
+    pub fn held_as_stored(
+        mut self,
+        stored: &[OutstandingUser],
+        is_approved: &mut dyn FnMut(&ChangeKey, &str) -> bool,
+    ) -> Self {
+        let mut shown = BTreeMap::new();
+        for entry in stored.iter().filter(|entry| entry.kind == OutstandingKind::Held) {
+            let (Some(id), Some(action), Some(said)) = (&entry.directory_id, entry.action, entry.reason.shown()) else {
+                continue;
+            };
+            let key = ChangeKey { action, directory_id: id.clone(), scim_id: entry.scim_id.clone() };
+            if !is_approved(&key, &said) {
+                shown.insert(key, (entry, said));
+            }
+        }
+        for change in self.changes.extract_if(.., |change| shown.contains_key(&change.key())) {
+            let of_it = shown.get(&change.key()).into_iter();
+            self.outstanding.extend(of_it.clone().map(|(entry, _)| (*entry).clone()));
+            self.shown.extend(of_it.map(|(_, said)| (change.key(), said.clone())));
+            self.held.push(change);
+        }
+        wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
+        self.outstanding.sort_by(OutstandingUser::order);
+        self.hold = digest::hold_id(self.held_changes().iter());
         self
     }
 
     /// What an administrator released and the plan still has.
     #[must_use]
-    pub fn approved(&self) -> Vec<ExactChange> {
+    pub fn approved(&self) -> Vec<ChangeKey> {
         if self.approved.is_empty() {
             return Vec::new();
         }
-        let exact = self.changes.iter().chain(&self.held).map(Change::exact);
-        exact.filter(|exact| self.approved.contains_key(exact)).collect()
-    }
-
-    /// What the guard holds and an administrator can release: not what waits for the clock.
-    pub fn approvable(&self) -> impl Iterator<Item = &Change> {
-        self.held.iter().filter(|change| !(self.removals_wait_for_the_clock && change.action().removes()))
+        let keys = self.changes.iter().chain(&self.held).map(Change::key);
+        keys.filter(|key| self.approved.contains(key)).collect()
     }
 
     /// What the guard holds.
     #[must_use]
     pub fn held(&self) -> &[Change] {
         &self.held
+    }
+
+    /// The same, as a hold stores it.
+    #[must_use]
+    pub fn held_changes(&self) -> Vec<HeldChange> {
+        let stored = |change: &Change| {
+            let shown = self.shown.get(&change.key()).cloned().unwrap_or_default();
+            HeldChange { key: change.key(), user_name: change.user_name().clone(), shown }
+        };
+        self.held.iter().map(stored).collect()
     }
 
     /// Everybody whose wanted change is not sent, with the reason; what is held among them.
@@ -195,7 +225,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         reasons.insert(GuardKind::Suspended, by);
     }
     let passes = |change: &Change| {
-        ledger.releases(change)
+        ledger.approved.contains(&change.key())
             || !(own_reason(change, ledger).is_some()
                 || (ledger.restored && change.action().removes())
                 || change.guard_kind().is_none_or(|kind| reasons.contains_key(&kind)))
@@ -211,7 +241,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         let restored = (ledger.restored && change.action().removes()).then_some(HeldBy::Restored);
         let limit = change.guard_kind().and_then(|kind| reasons.get(&kind).copied());
         let by = clock.or(restored).or(own_reason(change, ledger)).or(limit)?;
-        let approved = ledger.releases(change);
+        let approved = ledger.approved.contains(&change.key());
         // A link is moved by the command that approves it, not by a cycle.
         (!approved || clock.is_some() || by == HeldBy::Identity).then_some(by)
     };
@@ -227,19 +257,21 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
     let digest = digest::plan_digest(changes.iter(), held.iter());
-    ApprovedPlan {
+    let mut plan = ApprovedPlan {
         changes,
         approved: ledger.approved.clone(),
-        hold: digest::hold_id(held.iter().map(Change::exact)),
+        hold: None,
         holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
+        shown: BTreeMap::new(),
         outstanding,
         tripped,
         digest,
         unchanged_count: plan.unchanged_count,
         creates_are_free: ledger.first_load,
-        removals_wait_for_the_clock: clock.is_some(),
-    }
+    };
+    plan.hold = digest::hold_id(plan.held_changes().iter());
+    plan
 }
 
 /// Why a change is held however few there are.
@@ -280,9 +312,8 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
         .iter()
         // What is held by itself must not hold what the directory says.
         .filter(|change| change.guard_kind() == Some(kind) && own_reason(change, ledger).is_none())
-        .filter(|change| !ledger.releases(change))
         .map(Change::key)
-        .filter(|key| !spent.contains(key))
+        .filter(|key| !ledger.approved.contains(key) && !spent.contains(key))
         .collect();
     let base = ledger.provisioned_count + ledger.removed_count;
     let limit = ledger.limits.get(&kind)?.of_base(base);
@@ -310,7 +341,7 @@ fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
     let mut entry =
         OutstandingUser::new(OutstandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
             .action(change.action())
-            .wanted(change.exact().content.as_str());
+            .wanted(change.wanted());
     entry.scim_id = change.scim_id().cloned();
     entry.former_id = change.former_id().cloned();
     entry

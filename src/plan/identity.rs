@@ -25,8 +25,8 @@ impl Comparison {
         mapped: &MappedUser<'_>,
         row: &ProvisionedUser,
     ) {
-        self.known_otherwise.insert(row.directory_id.clone(), mapped.requested);
-        match mapped.requested {
+        self.known_otherwise.insert(row.directory_id.clone(), mapped.ask);
+        match mapped.ask {
             Requested::Provision => {
                 self.plan.changes.push(Change::Relink {
                     directory_id: DirectoryId::new(mapped.id),

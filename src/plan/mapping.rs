@@ -2,7 +2,7 @@
 
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawGroups,
-    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, folded, has_control, trimmed,
+    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, folded, has_control,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ impl Scope {
     #[must_use]
     pub fn new(groups: &[String], protected: &[String]) -> Self {
         Self {
-            groups: groups.iter().map(|name| trimmed(name).to_owned()).collect(),
+            groups: groups.iter().cloned().collect(),
             protected: protected.iter().map(|name| folded(name)).collect(),
         }
     }
@@ -59,9 +59,6 @@ impl Scope {
     /// Whether a text contains the name of one of the groups, or a part of it is one but for letter case, whatever stands
     /// between its parts.
     fn is_hinted_at(&self, text: &str) -> bool {
-        if !self.groups.iter().any(|name| contains_in_any_case(text, name)) {
-            return false;
-        }
         let parts = || text.split([';', ',', '|', '\n']).map(str::trim).filter(|part| !part.is_empty());
         let is_part = |name: &str| parts().any(|part| part.len() == name.len() && part.eq_ignore_ascii_case(name));
         self.groups.iter().any(|name| !name.is_empty() && (text.contains(name.as_str()) || is_part(name)))
@@ -72,16 +69,6 @@ impl Scope {
     pub fn protects(&self, name: &str) -> bool {
         !self.protected.is_empty() && self.protected.contains(&folded(name))
     }
-}
-
-/// Whether a text contains a name, but for the case of ASCII letters. Nearly no text of somebody out of scope does.
-fn contains_in_any_case(text: &str, name: &str) -> bool {
-    let (text, name) = (text.as_bytes(), name.as_bytes());
-    let Some(first) = name.first() else { return false };
-    let first = first.to_ascii_lowercase();
-    let Some(last_start) = text.len().checked_sub(name.len()) else { return false };
-    let starts = text[..=last_start].iter().enumerate().filter(|(_, byte)| byte.to_ascii_lowercase() == first);
-    starts.into_iter().any(|(at, _)| text[at..at + name.len()].eq_ignore_ascii_case(name))
 }
 
 /// What a usable record asks for.
@@ -109,7 +96,7 @@ pub struct MappedUser<'a> {
     /// The family name, likewise.
     pub family: Option<&'a str>,
     /// What it asks for.
-    pub requested: Requested,
+    pub ask: Requested,
     /// A name that the record gives as the word for "nothing" of some program: left as it is, and listed.
     pub null_word: Option<Column>,
 }
@@ -129,7 +116,7 @@ impl MappedUser<'_> {
     #[must_use]
     pub fn is_met_by(&self, row: &RowView<'_>) -> bool {
         let met = |wanted: Option<&str>, carried: &str| wanted.is_none_or(|wanted| wanted == carried);
-        self.requested == Requested::Provision
+        self.ask == Requested::Provision
             && row.active
             && self.null_word.is_none()
             && self.user_name == row.user_name
@@ -193,7 +180,7 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
     }
     let state = state(user).map_err(reject)?;
     let in_scope = in_scope.map_err(reject)?;
-    let requested = match state {
+    let ask = match state {
         UserState::Activated => match in_scope {
             Membership::In => Requested::Provision,
             Membership::Out => Requested::OutOfScope,
@@ -201,7 +188,7 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
         },
         UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
-    Ok(MappedUser { id, user_name, given, family, requested, null_word: user.null_word })
+    Ok(MappedUser { id, user_name, given, family, ask, null_word: user.null_word })
 }
 
 /// The username that a record carries, whatever it looks like.
@@ -232,7 +219,7 @@ fn name<'a>(value: &'a RawValue<'_>, no_text: RecordFault, unfit: RecordFault) -
         RawValue::Absent => Ok(None),
         RawValue::Null => Ok(Some("")),
         RawValue::Text(text) if text.len() > NAME_BYTES_MAX || has_control(text) => Err(unfit),
-        RawValue::Text(text) => Ok(Some(trimmed(text))),
+        RawValue::Text(text) => Ok(Some(text.trim())),
         RawValue::Flag(_) | RawValue::Other => Err(no_text),
     }
 }
@@ -249,7 +236,7 @@ fn flag(value: &RawValue<'_>, fault: RecordFault) -> Result<Option<bool>, Record
 fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
     let suspended = flag(&user.suspended, RecordFault::SuspendedType)?.unwrap_or(false);
     let activated = flag(&user.activated, RecordFault::ActivatedType)?;
-    let stated = match user.state {
+    let said = match user.state {
         RawState::Said(state) => state,
         RawState::Absent if activated == Some(false) => UserState::Staged,
         RawState::Absent => UserState::Activated,
@@ -257,7 +244,7 @@ fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
         RawState::Unknown => return Err(RecordFault::UnknownState),
         RawState::Other => return Err(RecordFault::StateType),
     };
-    Ok(if suspended { UserState::Suspended } else { stated })
+    Ok(if suspended { UserState::Suspended } else { said })
 }
 
 /// Where a record stands to the scope.
@@ -277,15 +264,15 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
         RawGroups::Contradicted => return Err(RecordFault::MembershipId),
         RawGroups::Listed(_) | RawGroups::Cell(_, _) | RawGroups::Joined(_, _) => {}
     }
-    if groups.has(|name| scope.groups.contains(name)) {
+    if groups.names().any(|name| scope.groups.contains(name)) {
         return Ok(Membership::In);
     }
     let understood = match groups {
         RawGroups::Cell(text, _) => {
-            let text = trimmed(text);
+            let text = text.trim();
             !text.starts_with(['[', '{']) && !is_type_name(text) && !scope.is_hinted_at(text)
         }
-        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(trimmed(name))),
+        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(name.trim())),
         RawGroups::Joined(_, proof) => return Ok(Membership::Unlisted(*proof)),
         RawGroups::Absent | RawGroups::Contradicted | RawGroups::Other => true,
     };

@@ -5,7 +5,7 @@
 //! What only says which exports are refused whole (`min_users`, `max_age`) is not among them: an edit of it holds nothing.
 
 use super::mapping::{Requested, Scope, map_record};
-use crate::model::{Cause, DirectoryUser, Format, ProvisionedUser, ScopeVersionId, SourceKind, UserName};
+use crate::model::{Cause, DirectoryUser, Format, ProvisionedUser, SourceKind, UserName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -35,8 +35,6 @@ remembered! {
         source: SourceKind = SourceKind::File,
         /// The file, as the configuration names it.
         path: PathBuf = PathBuf::new(),
-        /// What says whose users these are, if they do not come from a file: keys of `[directory]` and their values.
-        place: BTreeMap<String, String> = BTreeMap::new(),
         /// How it is written down.
         format: Format = Format::Auto,
         /// The immutable key of a user.
@@ -95,30 +93,30 @@ impl ScopeVersion {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ScopeVersions {
     /// The number of the present ones.
-    pub present: ScopeVersionId,
+    pub present: i64,
     /// All that the state remembers, by number.
-    pub known: BTreeMap<ScopeVersionId, ScopeVersion>,
+    pub known: BTreeMap<i64, ScopeVersion>,
 }
 
 impl ScopeVersions {
     /// Whether a row was last wanted under other settings.
     #[must_use]
-    pub fn is_earlier(&self, scope_version: ScopeVersionId) -> bool {
+    pub fn is_earlier(&self, settings: i64) -> bool {
         // Two numbers may stand for the same: an earlier release wrote them down otherwise.
-        let same = || self.known.get(&scope_version).is_some_and(|known| Some(known) == self.known.get(&self.present));
-        scope_version != self.present && !same()
+        let same = || self.known.get(&settings).is_some_and(|known| Some(known) == self.known.get(&self.present));
+        settings != self.present && !same()
     }
 
     /// The settings of a row and the present ones, where both are known.
     fn both(&self, row: &ProvisionedUser) -> Option<(&ScopeVersion, &ScopeVersion)> {
-        self.known.get(&row.scope_version).zip(self.known.get(&self.present))
+        self.known.get(&row.settings).zip(self.known.get(&self.present))
     }
 
     /// Whether a record may be another person's than the row of its id: the id was another member when that was linked, and
     /// the username is not the linked one.
     #[must_use]
     pub fn may_be_another(&self, row: &ProvisionedUser, user_name: &UserName) -> bool {
-        self.is_earlier(row.scope_version)
+        self.is_earlier(row.settings)
             && !user_name.same_as(&row.user_name)
             && self
                 .both(row)
@@ -126,7 +124,7 @@ impl ScopeVersions {
     }
 
     /// Earlier settings under which a record that names nobody could be a user in scope.
-    pub fn could_want<'r>(&'r self, user: &'r DirectoryUser<'r>) -> impl Iterator<Item = ScopeVersionId> + 'r {
+    pub fn could_want<'r>(&'r self, user: &'r DirectoryUser<'r>) -> impl Iterator<Item = i64> + 'r {
         let earlier = self.known.iter().filter(|(number, _)| self.is_earlier(**number));
         earlier
             .filter(|(_, scope_version)| {
@@ -139,7 +137,7 @@ impl ScopeVersions {
     /// same record, would not ask for it.
     #[must_use]
     pub fn cause_of_record(&self, user: &DirectoryUser<'_>, row: &ProvisionedUser, cause: Cause) -> Cause {
-        if !self.is_earlier(row.scope_version) {
+        if !self.is_earlier(row.settings) {
             return cause;
         }
         let Some((earlier, present)) = self.both(row) else { return Cause::ScopeChanged };
@@ -150,7 +148,7 @@ impl ScopeVersions {
         }
         let protects = |name: &str| earlier.scope.protects(name);
         let asked_too = map_record(user, &earlier.scope).is_ok_and(|mapped| {
-            mapped.requested != Requested::Provision && !protects(mapped.user_name) && !protects(row.user_name.as_str())
+            mapped.ask != Requested::Provision && !protects(mapped.user_name) && !protects(row.user_name.as_str())
         });
         if asked_too { cause } else { Cause::ScopeChanged }
     }
@@ -159,7 +157,7 @@ impl ScopeVersions {
     /// that another scope may have wanted the user.
     #[must_use]
     pub fn cause_of_unlisted(&self, row: &ProvisionedUser) -> Cause {
-        if !self.is_earlier(row.scope_version) {
+        if !self.is_earlier(row.settings) {
             return Cause::OutOfGroups;
         }
         match self.both(row) {
@@ -177,15 +175,15 @@ impl ScopeVersions {
     /// Why a user who is in no record is removed. `doubtful`: settings under which a record that names nobody might have
     /// been this user.
     #[must_use]
-    pub fn cause_of_absence(&self, row: &ProvisionedUser, doubtful: &BTreeSet<ScopeVersionId>) -> Cause {
-        if !self.is_earlier(row.scope_version) {
+    pub fn cause_of_absence(&self, row: &ProvisionedUser, doubtful: &BTreeSet<i64>) -> Cause {
+        if !self.is_earlier(row.settings) {
             return Cause::Gone;
         }
         match self.both(row) {
             None => Cause::SourceChanged,
             Some((earlier, present)) if earlier.directory != present.directory => Cause::SourceChanged,
             Some((earlier, _)) if earlier.scope.protects(row.user_name.as_str()) => Cause::ScopeChanged,
-            Some(_) if doubtful.contains(&row.scope_version) => Cause::ScopeChanged,
+            Some(_) if doubtful.contains(&row.settings) => Cause::ScopeChanged,
             Some(_) => Cause::Gone,
         }
     }

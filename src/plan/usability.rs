@@ -32,7 +32,7 @@ impl Usability {
     /// Counts one record.
     pub fn note(&mut self, verdict: &Result<MappedUser<'_>, Reject>) {
         match verdict {
-            Ok(mapped) => match mapped.requested {
+            Ok(mapped) => match mapped.ask {
                 Requested::Provision => self.wanted_count += 1,
                 Requested::Withhold(UserState::Staged) => self.staged_count += 1,
                 Requested::Withhold(UserState::Activated | UserState::Suspended) => self.suspended_count += 1,
@@ -77,7 +77,7 @@ impl Usability {
         self.unusable.iter().max_by_key(|(_, count)| **count).map(|(fault, _)| *fault)
     }
 
-    /// How many unusable ones are too many, if there are too many.
+    /// How many unusable ones are too many, where there are too many.
     #[must_use]
     pub fn too_many_unusable(&self) -> Option<u64> {
         let limit = UNUSABLE_FREE.max(self.in_scope_count() * UNUSABLE_PERCENT_MAX / 100);

@@ -1,36 +1,73 @@
 //! Walks JSON arrays and pages member by member, so that a page may be larger than the window.
 
-use super::beside::{Beside, More};
-use super::page::{Elements, PageShape, Shape, looks_like};
 use super::parts::{after_comma, key_and_value, prefix};
-use super::skip::Skip;
 use super::{Progress, RecordsError, TakeRecord, Window, json_fault};
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
+
+/// The member names of a page, in any letter case.
+#[derive(Clone, Debug)]
+pub struct PageShape {
+    /// The member with the records.
+    pub records: Cow<'static, str>,
+    /// The member with the total.
+    pub total: &'static str,
+    /// The documents that are allowed.
+    pub documents: Shape,
+}
+
+/// The documents that a stream may contain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// An array of records, or pages: one page, an array of pages, or pages one after another.
+    ArrayOrPages,
+    /// One page, whose records may be absent if the total is 0.
+    OnePage,
+    /// One object of any kind that contains the records.
+    Wrapper,
+}
+
+/// A page of JumpCloud's API: `{"totalCount": N, "results": […]}`.
+pub const JUMPCLOUD_PAGE: PageShape =
+    PageShape { records: Cow::Borrowed("results"), total: "totalCount", documents: Shape::ArrayOrPages };
+/// A SCIM ListResponse (RFC 7644, section 3.4.2).
+pub const SCIM_LIST: PageShape =
+    PageShape { records: Cow::Borrowed("Resources"), total: "totalResults", documents: Shape::OnePage };
 
 /// The member by which a page of a SCIM list names the next one (RFC 9865, section 2).
 const NEXT_CURSOR: &str = "nextCursor";
 /// The longest cursor, in bytes: it must fit into an address.
 const CURSOR_BYTES_MAX: usize = 4096;
 
-/// From this length on, a value that is not needed is passed over as it arrives, in bytes: shorter ones are also checked.
-const STREAMED_FROM_BYTES: usize = 1 << 18;
+/// Members by which a page announces another one.
+const NEXT_PAGE: [&str; 2] = ["@odata.nextLink", "nextPageToken"];
+
+impl PageShape {
+    /// An object with its records in a member of this name.
+    #[must_use]
+    pub fn wrapper(records: &str) -> Self {
+        Self { records: records.to_owned().into(), total: "totalCount", documents: Shape::Wrapper }
+    }
+
+    fn holds_records(&self, key: &str) -> bool {
+        self.records.eq_ignore_ascii_case(key)
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     Start,
-    Outer {
-        first: bool,
-    },
-    Page {
-        first: bool,
-    },
-    Records {
-        first: bool,
-    },
-    /// In a member's value that is passed over.
-    Skipped,
+    Outer { first: bool },
+    Page { first: bool },
+    Records { first: bool },
     Tail,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Elements {
+    Unknown,
+    Records,
+    Pages,
 }
 
 /// Walks one JSON array of records, or pages: one page, an array of pages, or pages one after another.
@@ -45,8 +82,6 @@ pub struct Documents {
     totals: Vec<u64>,
     records_count: u64,
     next_cursor: Option<String>,
-    beside: Beside,
-    skip: Skip,
 }
 
 /// Summary of a stream of documents.
@@ -58,8 +93,6 @@ pub struct DocumentsRead {
     pub totals: Vec<u64>,
     /// The cursor of the next page of a SCIM list; `None` on the last page, or if pages go by index.
     pub next_cursor: Option<String>,
-    /// What says that there are more records than these; nothing of a SCIM list.
-    pub more: Option<More>,
     /// Whether one closed document encloses everything, so that nothing can be missing at its end.
     pub closed: bool,
 }
@@ -84,8 +117,6 @@ impl Documents {
             totals: Vec::new(),
             records_count: 0,
             next_cursor: None,
-            beside: Beside::default(),
-            skip: Skip::default(),
         }
     }
 
@@ -120,8 +151,7 @@ impl Documents {
         let one_object = self.shape.documents == Shape::Wrapper;
         let closed = self.elements != Elements::Pages || self.in_array || alone || one_object;
         let (records_count, totals, next_cursor) = (self.records_count, self.totals, self.next_cursor);
-        let more = self.beside.more_than(records_count);
-        DocumentsRead { records_count, totals, next_cursor, more, closed }
+        DocumentsRead { records_count, totals, next_cursor, closed }
     }
 
     /// The first total that was announced so far.
@@ -131,14 +161,6 @@ impl Documents {
     }
 
     fn step(&mut self, text: &str, ended: bool, record: &mut TakeRecord<'_>) -> Result<Step, Cow<'static, str>> {
-        if self.at == At::Skipped {
-            let ends = self.skip.pass(text.as_bytes())?;
-            if ends.is_some() {
-                self.at = At::Page { first: false };
-            }
-            let count = ends.unwrap_or(text.len());
-            return Ok(if count == 0 && ends.is_none() { Step::Hungry } else { Step::Advanced(count) });
-        }
         // RFC 8259, section 8.1: a byte order mark may be ignored. An export's is passed over before it gets here.
         let marked = self.at == At::Start && self.shape.documents == Shape::OnePage;
         let unmarked = if marked { text.trim_start_matches('\u{feff}') } else { text };
@@ -152,7 +174,6 @@ impl Documents {
             At::Outer { first } => self.element(rest, next, first, record)?,
             At::Records { first } => self.page_record(rest, next, first, record)?,
             At::Page { first } => self.member(rest, next, first, ended)?,
-            At::Skipped => Step::Hungry,
             At::Tail
                 if next == b'{'
                     && self.elements == Elements::Pages
@@ -202,7 +223,6 @@ impl Documents {
     fn open_page(&mut self) {
         self.page_count += 1;
         self.page_has_records = false;
-        self.beside = Beside::default();
         self.at = At::Page { first: true };
     }
 
@@ -300,7 +320,7 @@ impl Documents {
             self.at = At::Records { first: true };
             return Ok(Step::Advanced(before + 1));
         }
-        let count = if self.shape.holds_total(&key) {
+        let count = if key.eq_ignore_ascii_case(self.shape.total) {
             let Some((total, count)) = prefix::<u64>(value, ended, "a total that is not a number")? else {
                 return Ok(Step::Hungry);
             };
@@ -316,19 +336,12 @@ impl Documents {
             }
             count
         } else {
-            let of_export = self.shape.documents != Shape::OnePage;
             let Some((_, count)) = prefix::<IgnoredAny>(value, ended, "not valid JSON")? else {
-                if value.len() < STREAMED_FROM_BYTES || ended {
-                    return Ok(Step::Hungry);
-                }
-                if of_export {
-                    self.beside.note(&key, None);
-                }
-                (self.at, self.skip) = (At::Skipped, Skip::default());
-                return Ok(Step::Advanced(before));
+                return Ok(Step::Hungry);
             };
-            if of_export {
-                self.beside.note(&key, Some(&value[..count]));
+            let said = !matches!(value[..count].trim(), "null" | "\"\"");
+            if said && self.shape.documents != Shape::OnePage && NEXT_PAGE.contains(&&*key) {
+                return Err(format!("this is only one page of several (it has `{key}`)").into());
             }
             count
         };
@@ -337,9 +350,39 @@ impl Documents {
     }
 }
 
+/// Whether a text begins with a page.
+pub(super) fn opens_a_page(text: &str, shape: &PageShape) -> bool {
+    matches!(looks_like(text, shape), Ok(Some(Elements::Pages)))
+}
+
+/// Whether the object that begins here is a page: whether one of its members has a page's name and comes before any
+/// member that is not a plain value.
+fn looks_like(rest: &str, shape: &PageShape) -> Result<Option<Elements>, Cow<'static, str>> {
+    if !rest.starts_with('{') {
+        return Ok(Some(Elements::Records));
+    }
+    let mut rest = rest[1..].trim_start_matches([' ', '\t', '\r', '\n']);
+    loop {
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        if rest.starts_with('}') {
+            return Ok(Some(Elements::Records));
+        }
+        let Some((key, value)) = key_and_value(rest)? else { return Ok(None) };
+        if shape.holds_records(&key) || key.eq_ignore_ascii_case(shape.total) {
+            return Ok(Some(Elements::Pages));
+        }
+        if value.starts_with('{') {
+            return Ok(Some(Elements::Records));
+        }
+        let Some((_, count)) = prefix::<IgnoredAny>(value, false, "not valid JSON")? else { return Ok(None) };
+        rest = value[count..].trim_start_matches([' ', '\t', '\r', '\n', ',']);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::page::JUMPCLOUD_PAGE;
     use super::*;
     use serde::Deserialize;
 
@@ -420,8 +463,8 @@ mod tests {
     fn every_prefix_of_an_array_is_refused() {
         let whole = r#"[{"n":1},{"n":2}]"#;
         for cut in 0..whole.len() {
-            let found = read(&whole[..cut], 5);
-            assert!(found == "truncated" || found == "empty", "{cut}: {found}");
+            let said = read(&whole[..cut], 5);
+            assert!(said == "truncated" || said == "empty", "{cut}: {said}");
         }
     }
 }

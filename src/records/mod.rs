@@ -5,16 +5,11 @@
 //! learn how long the record was: serde_json thus parses each byte once, and only the window is held. Before a SCIM list
 //! goes a [`Sieve`], because an account may hold more than the window. What a record means is up to the caller.
 
-mod beside;
 mod documents;
-mod page;
 mod parts;
 mod sieve;
-mod skip;
 
-pub use beside::More;
-pub use documents::{Documents, DocumentsRead};
-pub use page::{JUMPCLOUD_PAGE, PageShape, SCIM_LIST, Shape};
+pub use documents::{Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, SCIM_LIST, Shape};
 pub use sieve::Sieve;
 
 use std::borrow::Cow;
@@ -44,8 +39,6 @@ pub struct RecordsError {
     pub what: Cow<'static, str>,
     /// Offset in the stream, in bytes.
     pub offset: u64,
-    /// Whether the stream ended where it may not: whoever wrote it was probably cut short.
-    pub at_end: bool,
 }
 
 /// What has arrived and is not used yet.
@@ -124,7 +117,7 @@ impl Window {
     #[must_use]
     pub fn begins_with_a_page(&self, shape: &PageShape) -> bool {
         let text = self.text().unwrap_or_default().trim_start();
-        shape.opens(text)
+        documents::opens_a_page(text, shape)
     }
 
     /// Everything in the window as text; a character cut at the end waits for its remaining bytes.
@@ -138,11 +131,9 @@ impl Window {
             Err(error) if error.error_len().is_none() && !self.ended => {
                 Ok(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default())
             }
-            Err(error) => Err(RecordsError {
-                what: "not UTF-8".into(),
-                offset: self.offset + error.valid_up_to() as u64,
-                at_end: error.error_len().is_none(),
-            }),
+            Err(error) => {
+                Err(RecordsError { what: "not UTF-8".into(), offset: self.offset + error.valid_up_to() as u64 })
+            }
         }
     }
 
@@ -152,7 +143,7 @@ impl Window {
     }
 
     fn error(&self, what: impl Into<Cow<'static, str>>) -> RecordsError {
-        RecordsError { what: what.into(), offset: self.offset, at_end: self.ended }
+        RecordsError { what: what.into(), offset: self.offset }
     }
 }
 

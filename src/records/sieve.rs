@@ -4,12 +4,13 @@
 //! Of a value that is taken out only brackets and strings are checked; everything that is left is parsed as before.
 
 use super::json_fault;
-use super::skip::Skip;
 use std::borrow::Cow;
 
 /// The longest name of a member that is looked at, in bytes as they are written; ours are shorter, even if every letter is
 /// escaped.
 const KEY_BYTES_MAX: usize = 256;
+/// How deep a value that is taken out may be nested: as deep as serde_json reads.
+const DEPTH_MAX: usize = 128;
 
 /// An object or array of the list whose members or elements are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +43,8 @@ enum Mode {
     Value(Keep),
     /// In a string that is kept.
     Text { escaped: bool },
+    /// In a string of a value that is taken out.
+    SkippedText { escaped: bool },
     /// In a value that is taken out.
     Skipped,
     /// After the page, or in what is not one.
@@ -55,12 +58,13 @@ pub struct Sieve {
     levels: Vec<Level>,
     key_is_next: bool,
     key: Vec<u8>,
-    skip: Skip,
+    /// The closing brackets that a value that is taken out still needs.
+    open: Vec<u8>,
 }
 
 impl Default for Sieve {
     fn default() -> Self {
-        Self { mode: Mode::Start, levels: Vec::new(), key_is_next: false, key: Vec::new(), skip: Skip::default() }
+        Self { mode: Mode::Start, levels: Vec::new(), key_is_next: false, key: Vec::new(), open: Vec::new() }
     }
 }
 
@@ -78,15 +82,15 @@ impl Sieve {
                     self.mode = mode;
                     count
                 }
+                Mode::SkippedText { escaped } => {
+                    let after = if self.open.is_empty() { Mode::Between } else { Mode::Skipped };
+                    let (count, mode) = text(bytes, escaped, after, |escaped| Mode::SkippedText { escaped });
+                    self.mode = mode;
+                    count
+                }
                 Mode::Key { escaped } => self.key(byte, escaped, out)?,
                 Mode::Value(keep) => self.value(byte, keep, out)?,
-                Mode::Skipped => match self.skip.pass(bytes)? {
-                    None => bytes.len(),
-                    Some(count) => {
-                        self.mode = Mode::Between;
-                        count
-                    }
-                },
+                Mode::Skipped => self.skipped(byte)?,
                 Mode::Start => {
                     self.start(byte);
                     out.push(byte);
@@ -205,11 +209,39 @@ impl Sieve {
             }
         }
         out.extend_from_slice(b"null");
-        (self.mode, self.skip) = (Mode::Skipped, Skip::default());
+        self.mode = Mode::Skipped;
         match byte {
             b',' | b'}' | b']' => Err("a value is missing".into()),
-            _ => Ok(0),
+            _ => self.skipped(byte),
         }
+    }
+
+    /// One byte of a value that is taken out, which is not in a string.
+    fn skipped(&mut self, byte: u8) -> Result<usize, Cow<'static, str>> {
+        match byte {
+            b'"' => self.mode = Mode::SkippedText { escaped: false },
+            b'{' | b'[' if self.open.len() >= DEPTH_MAX => return Err("it is nested too deeply".into()),
+            b'{' => self.open.push(b'}'),
+            b'[' => self.open.push(b']'),
+            b',' if self.open.is_empty() => {
+                self.mode = Mode::Between;
+                return Ok(0);
+            }
+            b'}' | b']' => match self.open.pop() {
+                // It closes what the value stands in.
+                None => {
+                    self.mode = Mode::Between;
+                    return Ok(0);
+                }
+                Some(expected) if expected != byte => return Err("not valid JSON".into()),
+                Some(_) if self.open.is_empty() => self.mode = Mode::Between,
+                Some(_) => {}
+            },
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | b'-' | b'+' | b'.' => {}
+            byte if byte.is_ascii_alphanumeric() => {}
+            _ => return Err("not valid JSON".into()),
+        }
+        Ok(1)
     }
 }
 

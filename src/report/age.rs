@@ -1,16 +1,6 @@
 //! Times for people: an age beside each, in the largest unit that it fills.
 
-use crate::model::{Duration, Moment};
-
-/// An export older than this is worth a word where no `max_age` refuses it: most jobs run daily.
-const OLD: Duration = Duration::from_seconds(26 * 3_600);
-
-/// What to say of an export that is old, if nothing refuses it for that.
-#[must_use]
-pub fn old_export(written_at: Moment, now: Moment, max_age: Option<Duration>) -> Option<&'static str> {
-    let is_old = max_age.is_none() && now.since_ms(written_at) > OLD.milliseconds();
-    is_old.then_some("older than 26 h, and no [directory] max_age refuses it: is the job that writes it still running?")
-}
+use crate::model::Moment;
 
 /// From one instant to the other: `40 s`, `5 min`, `3 h`, `2 days`.
 #[must_use]
@@ -46,14 +36,6 @@ pub fn date(at: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_old_export_is_said_where_nothing_refuses_it() {
-        let (now, hours) = (Moment(1_000_000_000_000), |hours: i64| Moment(1_000_000_000_000 - hours * 3_600_000));
-        assert_eq!(old_export(hours(26), now, None), None);
-        assert!(old_export(hours(27), now, None).is_some());
-        assert_eq!(old_export(hours(27), now, Some(Duration::from_seconds(1))), None);
-    }
 
     #[test]
     fn an_age_is_told_in_the_largest_unit_that_it_fills() {

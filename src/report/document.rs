@@ -12,10 +12,7 @@ pub fn cycle_document(report: &CycleReport) -> Value {
         "result": report.result.as_str(),
         "exit": report.exit.code(),
         "cycle": report.cycle.as_str(),
-        "export": {
-            "users": report.export_users_count, "digest": report.export_digest,
-            "written_at": report.export_written_at.map(|at| at.to_string()),
-        },
+        "export": {"users": report.export_users_count, "digest": report.export_digest},
         "unchanged": report.unchanged_count,
         "hold": report.hold,
         "plan": report.plan,
@@ -30,8 +27,6 @@ pub fn cycle_document(report: &CycleReport) -> Value {
     }
     if !report.error.is_empty() {
         document["error"] = json!(report.error);
-    }
-    if report.hint.is_some() || !report.error.is_empty() {
         document["hint"] = json!(report.hint);
     }
     document

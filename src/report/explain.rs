@@ -54,12 +54,12 @@ pub struct ExportFacts {
 pub struct RecordFacts {
     /// Its username.
     pub username: Option<UserName>,
-    /// Its groups; `None` if it has no such key.
+    /// Its groups; none where it has no such key.
     pub groups: Option<Vec<String>>,
     /// The names that it asks for.
     pub names: Names,
     /// What it asks for, or why it cannot be used.
-    pub requested: Result<Requested, RecordFault>,
+    pub ask: Result<Requested, RecordFault>,
 }
 
 /// The story, and what would have to happen for it to change.
@@ -76,7 +76,7 @@ pub struct Explanation {
 pub fn explain(facts: &Facts) -> Explanation {
     let mut steps = vec![("export", export_says(facts)), ("scope", scope_says(facts))];
     if let Some(record) = record(facts)
-        && record.requested.is_ok()
+        && record.ask.is_ok()
     {
         steps.push(("mapping", mapping_says(facts, record)));
     }
@@ -111,15 +111,14 @@ fn export_says(facts: &Facts) -> String {
     let of = format!("the export of {} ({} users, {proof})", export.written_at, export.users_count);
     match &export.record {
         None => format!("{of} has no record with this id"),
-        Some(RecordFacts { requested: Err(fault), .. }) => {
+        Some(RecordFacts { ask: Err(fault), .. }) => {
             format!("{of} has a record that cannot be used: {fault}; so the user counts as present")
         }
-        Some(RecordFacts { requested: Ok(Requested::Withhold(state)), .. }) => {
+        Some(RecordFacts { ask: Ok(Requested::Withhold(state)), .. }) => {
             format!("{of} says {}", format!("{state:?}").to_uppercase())
         }
         Some(RecordFacts {
-            requested: Ok(Requested::Provision | Requested::OutOfScope | Requested::Unlisted(_)),
-            ..
+            ask: Ok(Requested::Provision | Requested::OutOfScope | Requested::Unlisted(_)), ..
         }) => {
             format!("{of} says ACTIVATED")
         }
@@ -131,7 +130,7 @@ fn scope_says(facts: &Facts) -> String {
         return "in [scope] protected: never created, changed or removed".to_owned();
     }
     if facts.export.is_err() {
-        return "unknown until the export can be read".to_owned();
+        return "unknown, before the export can be read".to_owned();
     }
     let Some(record) = record(facts) else { return "without a record, nobody is in scope".to_owned() };
     if facts.groups.is_empty() {
@@ -142,7 +141,7 @@ fn scope_says(facts: &Facts) -> String {
         None => format!("the record has no groups, and the scope is {wanted}"),
         Some(groups) => match groups.iter().find(|group| facts.groups.contains(group)) {
             Some(group) => format!("in scope, as a member of {}", clean(group)),
-            None if matches!(record.requested, Ok(Requested::Unlisted(_))) => {
+            None if matches!(record.ask, Ok(Requested::Unlisted(_))) => {
                 format!("the members file lists the user in none of {wanted}")
             }
             None => format!("out of scope: a member of {} groups, none of which is {wanted}", groups.len()),
@@ -164,7 +163,7 @@ fn mapping_says(facts: &Facts, record: &RecordFacts) -> String {
 
 fn snapshot_says(facts: &Facts) -> String {
     match &facts.link {
-        None => "no linked account".to_owned(),
+        None => "no account of ours".to_owned(),
         Some(link) => {
             let name = |value: &Option<Box<str>>| format!("{:?}", clean(value.as_deref().unwrap_or_default()));
             let active = if link.active { "" } else { ", found inactive" };
@@ -188,7 +187,7 @@ fn guard_says(facts: &Facts) -> String {
             let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
             format!("lets through: {}{fields}, {}", change.action().as_str(), change.cause())
         }
-        (None, None) => "nothing to send".to_owned(),
+        (None, None) => "nothing is to be sent".to_owned(),
     }
 }
 
@@ -197,18 +196,18 @@ fn field(field: &Field) -> String {
 }
 
 fn target_says(facts: &Facts) -> String {
-    let mut parts: Vec<String> = Vec::new();
+    let mut said: Vec<String> = Vec::new();
     if let Some(since) = facts.in_doubt_since {
-        parts.push(format!("a request of {since} was not answered; it is looked up first"));
+        said.push(format!("a request of {since} was not answered; it is looked up first"));
     }
     for entry in facts.outstanding.iter().filter(|entry| entry.kind != OutstandingKind::Held) {
-        parts.push(format!("{}{}: {}", entry.kind.as_str(), age(entry), entry.reason));
+        said.push(format!("{}{}: {}", entry.kind.as_str(), age(entry), entry.reason));
     }
-    parts.push(match &facts.last_event {
+    said.push(match &facts.last_event {
         Some(event) => format!("last in the log: {event}"),
         None => "no audit events for this user".to_owned(),
     });
-    parts.join("; ")
+    said.join("; ")
 }
 
 fn age(entry: &OutstandingUser) -> String {
@@ -217,13 +216,13 @@ fn age(entry: &OutstandingUser) -> String {
 
 fn next(facts: &Facts) -> String {
     if let Err(error) = &facts.export {
-        return format!("nothing until the export can be read: {error}");
+        return format!("nothing, before the export can be read: {error}");
     }
     if !facts.active {
-        return format!("nothing until you run `{}`: the integration is deactivated", command("activate"));
+        return format!("nothing, before `{}`: the integration is deactivated", command("activate"));
     }
     if facts.protected {
-        return "nothing while the username is in [scope] protected".to_owned();
+        return "nothing, as long as the username stands in [scope] protected".to_owned();
     }
     if let Some(entry) = facts.outstanding.first() {
         return after_entry(facts, entry);
@@ -231,8 +230,10 @@ fn next(facts: &Facts) -> String {
     if let Some(change) = &facts.change {
         return format!("the next cycle sends it: {}", change.action().as_str());
     }
-    match (&facts.link, record(facts).map(|record| &record.requested)) {
-        (Some(_), _) => "nothing; that changes if names, state or groups change in the directory".to_owned(),
+    match (&facts.link, record(facts).map(|record| &record.ask)) {
+        (Some(_), _) => {
+            "nothing; it changes when the directory says other names, another state or other groups".to_owned()
+        }
         (None, Some(Ok(Requested::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
         (None, Some(Ok(Requested::OutOfScope | Requested::Unlisted(_)))) => {
             "an account, once the user is in a group of [scope]".to_owned()
@@ -243,39 +244,36 @@ fn next(facts: &Facts) -> String {
 
 fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
     let id = quoted(&clean(facts.id.as_str()));
-    if let Some(doubt) = entry.reason.clock_doubt() {
-        return format!("nothing to approve: {}", doubt.hint());
-    }
     match (entry.kind, entry.until) {
         (OutstandingKind::Held, _) => match &facts.hold {
             Some(hold) => {
                 let approve = command(&format!("{} --only {id}", approval(hold.as_str())));
                 if entry.action == Some(Action::Relink) {
-                    format!("`{approve}` moves the account to the new id; with --as-new they are treated as two users")
+                    format!("`{approve}` moves the account to the new id; with --as-new the two are two users")
                 } else {
                     format!("`{approve}`, or the directory wants the user again")
                 }
             }
-            None => "a cycle must hold it before it can be approved; or fix the account in Rhombus".to_owned(),
+            None => {
+                "a cycle must hold it before it can be approved; or settle the account at Rhombus by hand".to_owned()
+            }
         },
         (OutstandingKind::Waiting | OutstandingKind::Failed, Some(until)) => {
-            format!("it continues at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
+            format!("it goes on at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
         }
-        (OutstandingKind::Waiting | OutstandingKind::Failed, None) => {
-            "it continues with one of the next cycles".to_owned()
-        }
+        (OutstandingKind::Waiting | OutstandingKind::Failed, None) => "it goes on with a coming cycle".to_owned(),
         (OutstandingKind::Refused, _) if entry.scim_id.is_some() => {
-            "fix the record in the directory, or fix the account in Rhombus".to_owned()
+            "mend the record in the directory, or settle the account at Rhombus by hand".to_owned()
         }
-        (OutstandingKind::Refused, _) => "fix the record in the directory".to_owned(),
+        (OutstandingKind::Refused, _) => "mend the record in the directory".to_owned(),
         (OutstandingKind::Parked, _) => {
-            format!("fix it in Rhombus, then run `{}`; or change the record", command(&format!("forget {id}")))
+            format!("set it at Rhombus by hand, then `{}`; or the record changes", command(&format!("forget {id}")))
         }
         (OutstandingKind::Drift, _) => {
-            format!("fix it in Rhombus, or run `{}` to have it linked again", command(&format!("forget {id}")))
+            format!("set it right at Rhombus, or `{}` and let it be linked anew", command(&format!("forget {id}")))
         }
         (OutstandingKind::Kept, _) => {
-            "nothing while the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()
+            "nothing, as long as the policy is `keep`; see [rhombus] on_removed, on_suspended".to_owned()
         }
     }
 }

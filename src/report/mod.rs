@@ -5,26 +5,24 @@ mod counts;
 mod document;
 mod explain;
 mod export;
-mod held;
 mod records;
 mod red;
 mod status;
 mod status_text;
 mod text;
 
-pub use age::{ago, date, old_export};
+pub use age::{ago, date};
 pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
 pub use export::{export_document, export_lines};
-pub use held::{held_changes_document, held_changes_text};
 pub use records::record_lines;
 pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
 pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
 pub use status_text::{Extent, status_text};
 pub use text::{cycle_text, event_text, groups_text, outstanding_text, plan_text};
 
-use crate::model::{CycleId, Duration, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
+use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};
 
 /// How a cycle ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,8 +59,6 @@ pub enum TokenProof {
     Proven,
     /// Rhombus refuses it.
     Refused,
-    /// It opens another organisation.
-    Foreign,
 }
 
 /// When the next cycle should begin, beyond the schedule.
@@ -87,11 +83,7 @@ pub struct CycleReport {
     pub cycle: CycleId,
     /// How many users the export held.
     pub export_users_count: u64,
-    /// When the export was written; none if none was read.
-    pub export_written_at: Option<Moment>,
-    /// `[directory] max_age`.
-    pub max_age: Option<Duration>,
-    /// The export's digest; empty if none was read.
+    /// The export's digest; empty where none was read.
     pub export_digest: String,
     /// What was done.
     pub done: Counts,
@@ -101,7 +93,7 @@ pub struct CycleReport {
     pub outstanding: Vec<OutstandingUser>,
     /// What is held, by its id.
     pub hold: Option<String>,
-    /// The plan's digest; empty if there was none.
+    /// The plan's digest; empty where there was none.
     pub plan: String,
     /// Groups of `[scope]` that no record names.
     pub groups_unnamed: Vec<UnnamedGroup>,
@@ -111,7 +103,7 @@ pub struct CycleReport {
     pub resume: Resume,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
-    /// Why it ended early, as a chain of causes; empty if it did not.
+    /// Why it ended early, as a chain of causes; empty where it did not.
     pub error: Vec<String>,
     /// How the reader can mend it.
     pub hint: Option<String>,

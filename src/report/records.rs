@@ -10,7 +10,7 @@ const VALUE_CHARS_MAX: usize = 60;
 /// One record: what it asks for, then each of our columns with the export's name for it and the value.
 #[must_use]
 pub fn record_lines(number: usize, user: &DirectoryUser<'_>, layout: &Layout, scope: &Scope) -> String {
-    let asks = match map_record(user, scope).map(|mapped| mapped.requested) {
+    let asks = match map_record(user, scope).map(|mapped| mapped.ask) {
         Ok(Requested::Provision) => "wanted".to_owned(),
         Ok(Requested::Withhold(UserState::Staged)) => "staged".to_owned(),
         Ok(Requested::Withhold(UserState::Suspended | UserState::Activated)) => "suspended".to_owned(),
@@ -99,13 +99,13 @@ mod tests {
             groups: RawGroups::Cell("R; Staff".into(), ';'),
             ..DirectoryUser::default()
         };
-        let text = record_lines(1, &user, &layout, &Scope::new(&["R".to_owned()], &[]));
+        let said = record_lines(1, &user, &layout, &Scope::new(&["R".to_owned()], &[]));
         let expected = format!(
             "record 1: refused: username has a space or a control character\n  id: \"7\"\n  \
              username (`userPrincipalName`): \"ann [31m@x.example\"\n  firstname: none\n  lastname: \"{}\"…\n  \
              state: SUSPENDED\n  activated: none\n  suspended: false\n  groups: \"R\", \"Staff\"\n",
             "x".repeat(60)
         );
-        assert_eq!(text, expected);
+        assert_eq!(said, expected);
     }
 }

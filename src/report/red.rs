@@ -1,4 +1,4 @@
-//! Whether somebody must look: one reason, and since when. Users who only wait, are held or are refused are not a reason.
+//! Whether somebody must look: one reason, and since when. What only waits, is held or refused is no reason.
 
 use super::age::lasting;
 use crate::model::{Duration, Moment, clean};

@@ -2,7 +2,7 @@
 
 use super::document::{groups_document, user, users_of};
 use super::red::Red;
-use crate::model::{Duration, HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
+use crate::model::{HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 use serde_json::{Value, json};
 
 /// How the sync is.
@@ -53,7 +53,7 @@ pub struct Status {
 /// A daemon that runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DaemonStanding {
-    /// Its process id, if the lock file has it.
+    /// Its process id, where the lock file says it.
     pub pid: Option<u32>,
     /// When its schedule starts the next cycle.
     pub next_cycle: Option<Moment>,
@@ -66,8 +66,6 @@ pub struct ExportStanding {
     pub path: String,
     /// When it was written; none before the first.
     pub written_at: Option<Moment>,
-    /// `[directory] max_age`.
-    pub max_age: Option<Duration>,
     /// How many users it held.
     pub users_count: i64,
     /// How many of them were in scope.

@@ -1,7 +1,7 @@
 //! `status` as a page: one line that says whether somebody must look, then what stands how, with an age beside each time and
 //! the command that settles it.
 
-use super::age::{ago, date, dated, lasting, old_export};
+use super::age::{ago, date, dated, lasting};
 use super::status::{SinkStanding, Status};
 use super::text::{count, groups_text, name};
 use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
@@ -95,17 +95,12 @@ fn export(status: &Status) -> String {
         Some(in_scope) => format!("{in_scope} of {} users in scope", export.users_count),
         None => count(usize::try_from(export.users_count).unwrap_or(0), "user"),
     };
-    let old = old_export(written_at, status.now, export.max_age).map(|old| format!("; {old}")).unwrap_or_default();
-    format!("{path}, written {}, {users}{old}", dated(written_at, status.now))
+    format!("{path}, written {}, {users}", dated(written_at, status.now))
 }
 
 fn accounts(status: &Status) -> String {
     let proven = match status.token.proven_at {
-        Some(at) => {
-            let first =
-                status.token.first_proven_at.map(|at| format!("token in use for {}, ", lasting(at, status.now)));
-            format!("{}last proven {}", first.unwrap_or("token ".to_owned()), dated(at, status.now))
-        }
+        Some(at) => format!("token last proven {}", dated(at, status.now)),
         None => "token never proven".to_owned(),
     };
     format!("{} at Rhombus by our record; {proven}", status.provisioned_count)
@@ -118,8 +113,8 @@ fn cycle(status: &Status) -> String {
     };
     let Some(result) = status.last_cycle["result"].as_str() else { return good };
     let error = status.last_cycle["error"].as_array().map(|chain| {
-        let causes: Vec<_> = chain.iter().filter_map(|part| part.as_str()).collect();
-        format!(": {}", clean(&causes.join(": ")))
+        let said: Vec<_> = chain.iter().filter_map(|part| part.as_str()).collect();
+        format!(": {}", clean(&said.join(": ")))
     });
     format!("last one {result}{}; {good}", error.unwrap_or_default())
 }
@@ -189,10 +184,7 @@ fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
     let one = |words: &str| who.map(|who| command(&format!("{words} {}", quoted(who))));
     let until = users.iter().filter_map(|one| one.until).min();
     match first.kind {
-        OutstandingKind::Held => match first.reason.clock_doubt() {
-            Some(doubt) => Some(format!("nothing to approve: {}", doubt.hint())),
-            None => Some(held(status.hold.as_ref())),
-        },
+        OutstandingKind::Held => Some(held(status.hold.as_ref())),
         OutstandingKind::Failed | OutstandingKind::Waiting => until.map(|until| goes_on(until, status.now, one)),
         OutstandingKind::Refused | OutstandingKind::Parked | OutstandingKind::Drift => one("explain"),
         OutstandingKind::Kept => None,
@@ -202,13 +194,13 @@ fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
 fn held(hold: Option<&HoldId>) -> String {
     match hold {
         Some(hold) => format!("to look: {}; to release: {}", command("approve"), command(&approval(hold.as_str()))),
-        None => "nothing to approve: it ends on its own, or with the next export".to_owned(),
+        None => "nothing to approve: it ends by itself, or with the next export".to_owned(),
     }
 }
 
 fn goes_on(until: Moment, now: Moment, one: impl Fn(&str) -> Option<String>) -> String {
     let at_once = one("--reconcile --only").map(|command| format!("; at once, for one: {command}"));
-    format!("it continues {}{}", ago(until, now), at_once.unwrap_or_default())
+    format!("it goes on {}{}", ago(until, now), at_once.unwrap_or_default())
 }
 
 fn sink(sink: &SinkStanding, now: Moment) -> String {

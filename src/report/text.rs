@@ -1,10 +1,7 @@
 //! The same for people: what was done, who waits for what, and what to do next.
 
-use super::age::{ago, old_export};
 use super::{CycleReport, CycleResult};
-use crate::model::{
-    Change, Moment, OutstandingKind, OutstandingUser, Person, UnnamedGroup, approval, clean, command, short,
-};
+use crate::model::{Change, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, approval, clean, command};
 use crate::plan::ApprovedPlan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -25,19 +22,13 @@ pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
     };
     let _ = writeln!(out, "cycle {}: {verdict}, in {} ms", report.cycle, report.took_ms);
     let parts = report.done.named().chain([("unchanged", report.unchanged_count)]);
-    let counts: Vec<_> = parts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
-    let what = if counts.is_empty() { "nothing changed".to_owned() } else { counts.join(", ") };
+    let said: Vec<_> = parts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    let said = if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") };
     let read = match report.export_digest.is_empty() {
         true => "the export was not read".to_owned(),
-        false => {
-            let written = report.export_written_at.map(|at| format!(", written {}", ago(at, now)));
-            format!("export: {} users{}", report.export_users_count, written.unwrap_or_default())
-        }
+        false => format!("export: {} users", report.export_users_count),
     };
-    let _ = writeln!(out, "  {what} ({read})");
-    if let Some(old) = report.export_written_at.and_then(|at| old_export(at, now, report.max_age)) {
-        let _ = writeln!(out, "  the export is {old}");
-    }
+    let _ = writeln!(out, "  {said} ({read})");
     groups_text(&mut out, &report.groups_unnamed);
     outstanding_text(&mut out, &report.outstanding, now);
     if let Some(hold) = &report.hold {
@@ -124,9 +115,6 @@ pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: 
             let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
             let since = users.iter().filter_map(|user| user.since).min();
             let _ = writeln!(out, "    {reason}{until}{}", age(since, now));
-            if let Some(doubt) = users.iter().find_map(|user| user.reason.clock_doubt()) {
-                let _ = writeln!(out, "      hint: {}", doubt.hint());
-            }
             let names: Vec<_> = users.iter().take(USERS_SHOWN_MAX).map(|user| name(user)).collect();
             let more = users.len().saturating_sub(USERS_SHOWN_MAX);
             let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };
@@ -143,7 +131,7 @@ pub(super) fn name(user: &OutstandingUser) -> String {
     format!("{name}{}", ids.unwrap_or_default())
 }
 
-/// For how long, in the largest unit that it fills; empty if it is new.
+/// For how long, in the largest unit that it fills; nothing where it is new.
 fn age(since: Option<Moment>, now: Moment) -> String {
     let Some(since) = since else { return String::new() };
     let minutes = now.since_ms(since) / 60_000;
@@ -164,40 +152,13 @@ pub(super) fn count(count: usize, word: &str) -> String {
 pub fn event_text(line: &str) -> String {
     let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().map(|text| clean(text).into_owned()).unwrap_or_default();
-    let outcome = if event["success"] == true { done(&event).to_owned() } else { text(&event["error_message"]) };
+    let outcome = if event["success"] == true { "done".to_owned() } else { text(&event["error_message"]) };
     let changes: String = event["changes"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|change| format!(", {} → {:?}", text(&change["field"]), text(&change["to"])))
         .collect();
-    let details = text(&event["message_chain"]["message_details"]);
-    let details = if details.is_empty() { details } else { format!(" ({details})") };
-    let released = released(&event["approval"]);
     let (at, kind) = (text(&event["timestamp"]), text(&event["event_type"]));
-    format!("{at} {kind} {}: {outcome}{details}{changes}{released}\n", text(&event["resource"]["username"]))
-}
-
-/// What was done, in a word.
-fn done(event: &serde_json::Value) -> &'static str {
-    match event["event_type"].as_str() {
-        Some("user_create_provision") => "created",
-        Some("user_update_provision") => match event["message_chain"]["message_details"].as_str() {
-            Some("linked" | "relinked") => "done",
-            Some(_) | None => "updated",
-        },
-        Some("user_deprovision") => "deactivated",
-        Some("user_delete_provision") => "deleted",
-        Some(_) | None => "done",
-    }
-}
-
-/// Who released what the guard held: `; approved by carol (root), hold 4717ae51`.
-fn released(approval: &serde_json::Value) -> String {
-    let Some(hold) = approval["hold"].as_str() else { return String::new() };
-    let text = |name: &str| clean(approval[name].as_str().unwrap_or_default()).into_owned();
-    let by = Person { username: text("by"), account: text("account"), claimed: false }.text();
-    let reason = text("reason");
-    let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
-    format!("; approved by {by}, hold {}{reason}", short(&clean(hold)))
+    format!("{at} {kind} {}: {outcome}{changes}\n", text(&event["resource"]["username"]))
 }

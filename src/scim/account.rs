@@ -2,7 +2,8 @@
 //! twice.
 
 use crate::model::{DirectoryId, NAME_BYTES_MAX, Names, ScimId, UserName};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// The longest id that is stored and put into a URL, in bytes.
 const ID_BYTES_MAX: usize = 1024;
@@ -22,31 +23,34 @@ pub struct Account {
     pub active: bool,
 }
 
+/// The members of an account, as they were written: a number that fits no type of ours makes nothing unreadable.
+pub(super) type Members = BTreeMap<String, Box<RawValue>>;
+
 impl Account {
     /// Reads the members of a SCIM user; attribute names are case-insensitive (RFC 7643, section 2.1).
     #[must_use]
-    pub fn from_members(members: Map<String, Value>) -> Self {
-        let name = member(&members, "name").and_then(Value::as_object);
-        let part = |key| name.and_then(|name| text(member(name, key))).map(|name| cut(name).into());
+    pub(super) fn from_members(members: &Members) -> Self {
+        let name = member(members, "name").and_then(|name| serde_json::from_str::<Members>(name.get()).ok());
+        let name = name.unwrap_or_default();
+        let part = |key| text(member(&name, key)).map(|name| cut(name).into());
         let usable = |id: &String| !id.is_empty() && id.len() <= ID_BYTES_MAX && id != "." && id != "..";
-        let id = text(member(&members, "id")).filter(usable);
+        let id = text(member(members, "id")).filter(usable);
+        let active = member(members, "active");
         Self {
             id: id.map(ScimId::new),
-            user_name: text(member(&members, "userName")).map(|name| UserName::of_account(&name)),
-            external_id: text(member(&members, "externalId")).filter(|id| !id.is_empty()).map(DirectoryId::new),
+            user_name: text(member(members, "userName")).map(|name| UserName::of_account(&name)),
+            external_id: text(member(members, "externalId")).filter(|id| !id.is_empty()).map(DirectoryId::new),
             names: Names { given: part("givenName"), family: part("familyName") },
-            active: match member(&members, "active") {
-                Some(Value::Bool(active)) => *active,
-                Some(Value::String(text)) => !text.eq_ignore_ascii_case("false"),
-                Some(_) | None => true,
-            },
+            active: active.is_none_or(|active| active.get() != "false")
+                && text(active).is_none_or(|active| !active.eq_ignore_ascii_case("false")),
         }
     }
 }
 
 /// A member by its name, in any letter case.
-fn member<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
-    members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+fn member<'m>(members: &'m Members, name: &str) -> Option<&'m RawValue> {
+    let in_any_case = || members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    members.get(name).or_else(in_any_case).map(|value| &**value)
 }
 
 /// Truncates a name that is longer than any wanted name can be, so that it still differs from all of them.
@@ -55,12 +59,13 @@ fn cut(mut name: String) -> String {
     name
 }
 
-/// A string, or a number as a string.
-fn text(value: Option<&Value>) -> Option<String> {
-    match value? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+/// A string, or a number as it was written.
+fn text(value: Option<&RawValue>) -> Option<String> {
+    let value = value?.get();
+    match value.as_bytes().first()? {
+        b'"' => serde_json::from_str(value).ok(),
+        b'-' | b'0'..=b'9' => Some(value.to_owned()),
+        _ => None,
     }
 }
 
@@ -72,10 +77,29 @@ mod tests {
     fn what_is_too_long_is_cut_and_still_no_name_that_could_be_wanted() {
         let long = "\u{e9}".repeat(100_000);
         let account = serde_json::json!({"id": "x".repeat(2000), "name": {"givenName": long, "familyName": "Lee"}});
-        let serde_json::Value::Object(members) = account else { unreachable!("an object") };
-        let account = Account::from_members(members);
+        let account = Account::from_members(&serde_json::from_str(&account.to_string()).expect("an object"));
         let given = account.names.given.expect("a name");
         assert_eq!((account.id, given.len()), (None, 1026));
         assert_eq!(account.names.family.as_deref(), Some("Lee"));
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: (Option<&str>, Option<&str>, Option<&str>, bool)) {
+        let account = Account::from_members(&serde_json::from_str(text).expect("an object"));
+        let id = account.id.as_ref().map(ScimId::as_str);
+        let external_id = account.external_id.as_ref().map(DirectoryId::as_str);
+        assert_eq!((id, external_id, account.names.given.as_deref(), account.active), expected, "{text}");
+    }
+
+    #[test]
+    fn a_number_that_fits_no_type_makes_no_account_unreadable() {
+        let text = r#"{"id":"1","badge":1e400,"x":[-1E-999,{"y":1e999}],"externalId":123456789012345678901234567890}"#;
+        check(text, (Some("1"), Some("123456789012345678901234567890"), None, true));
+        check(
+            r#"{"ID":7,"ExternalID":"","Name":{"GIVENNAME":"L\u00e9"},"Active":"False"}"#,
+            (Some("7"), None, Some("Lé"), false),
+        );
+        check(r#"{"id":"1","active":false,"name":"x"}"#, (Some("1"), None, None, false));
+        check(r#"{"id":{},"active":null,"name":{"givenName":1e400}}"#, (None, None, Some("1e400"), true));
     }
 }

@@ -122,6 +122,12 @@ impl Listing {
         self.repeats.get()
     }
 
+    /// Whether at least one page was read, and as many accounts were shown as the list announced.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.is_at_start() && self.total.get().is_some_and(|total| self.accounts_count() >= total)
+    }
+
     /// Whether no page was read yet.
     #[must_use]
     pub fn is_at_start(&self) -> bool {
@@ -165,8 +171,8 @@ mod tests {
 
     fn show(listing: &Listing, ids: std::ops::Range<u32>) {
         for id in ids {
-            let serde_json::Value::Object(members) = json!({"id": id}) else { unreachable!("an object") };
-            listing.is_new(&Account::from_members(members));
+            let members = serde_json::from_str(&json!({"id": id}).to_string()).expect("an object");
+            listing.is_new(&Account::from_members(&members));
         }
     }
 

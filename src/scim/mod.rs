@@ -5,7 +5,6 @@
 
 mod account;
 mod listing;
-mod organisation;
 mod pages;
 mod patience;
 mod rate_limit;
@@ -14,11 +13,10 @@ mod wire;
 
 pub use account::Account;
 pub use listing::{Listing, Next, Page};
-pub use organisation::{ASKED_COUNT, Organisation, is_the_linked, organisation};
 pub use rate_limit::{Permit, RateLimit};
 
-use crate::http::{BodyMode, Method, Request, Transport};
-use crate::model::{DesiredUser, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
+use crate::http::{Method, Request, Take, Transport};
+use crate::model::{AnswerDoubt, DesiredUser, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use pages::CountAsked;
 use patience::Patience;
@@ -110,11 +108,11 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     async fn send(&self, method: Method, target: String, body: Option<Vec<u8>>) -> Result<Answer, CallError> {
-        self.call(&Request { method, target, body }, BodyMode::Whole).await
+        self.call(&Request { method, target, body }, Take::Whole).await
     }
 
-    async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
-        let mut answer = self.transport.call(request, mode).await;
+    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
+        let mut answer = self.transport.call(request, take).await;
         match &mut answer {
             Ok(Answer { status: 200..=299, .. }) => self.patience.renew(),
             Ok(Answer { retry_after: Some(retry_after), .. }) => *retry_after = self.patience.read(*retry_after),
@@ -158,10 +156,10 @@ impl<T: Transport> ScimTarget<T> {
         if self.update_method == UpdateMethod::Patch {
             let read =
                 account_of(&self.send(Method::Patch, wire::user(update.id), Some(wire::patch_names(update))).await);
-            if !may_not_know_patch(&read.judged) {
+            if !may_not_know_patch(&read.judged) || !permit.allows(2) {
                 return read;
             }
-            self.rate_limit.next().await;
+            self.rate_limit.another(permit).await;
         }
         let change = |resource: &mut Resource| {
             resource.lay_names(update.wanted);
@@ -169,19 +167,24 @@ impl<T: Transport> ScimTarget<T> {
                 resource.set_active(true);
             }
         };
-        self.put(update.id, update.user_name, permit, &change).await
+        self.put(update.id, &|account| carries(account, update.user_name), permit, &change).await
     }
 
-    /// Takes access away with `active=false`.
-    pub async fn deactivate(&self, id: &ScimId, user_name: &UserName, permit: &Permit<'_>) -> Read<Account> {
+    /// Takes access away with `active=false`, by PUT only of an account that is still the one meant.
+    pub async fn deactivate(
+        &self,
+        id: &ScimId,
+        is_meant: &dyn Fn(&Account) -> bool,
+        permit: &Permit<'_>,
+    ) -> Read<Account> {
         if self.update_method == UpdateMethod::Patch {
             let read = account_of(&self.send(Method::Patch, wire::user(id), Some(wire::patch_inactive())).await);
-            if !may_not_know_patch(&read.judged) {
+            if !may_not_know_patch(&read.judged) || !permit.allows(2) {
                 return read;
             }
-            self.rate_limit.next().await;
+            self.rate_limit.another(permit).await;
         }
-        self.put(id, user_name, permit, &|resource| resource.set_active(false)).await
+        self.put(id, is_meant, permit, &|resource| resource.set_active(false)).await
     }
 
     /// Deletes an account.
@@ -193,10 +196,14 @@ impl<T: Transport> ScimTarget<T> {
     async fn put(
         &self,
         id: &ScimId,
-        user_name: &UserName,
-        _permit: &Permit<'_>,
+        is_meant: &dyn Fn(&Account) -> bool,
+        permit: &Permit<'_>,
         change: &dyn Fn(&mut Resource),
     ) -> Read<Account> {
+        if !permit.allows(1) {
+            let judged = Judged::unknown(AnswerDoubt::CallsUsedUp);
+            return Read { value: None, judged: Judged { outcome: Outcome::NotSent, ..judged } };
+        }
         let answer = self.send(Method::Get, wire::user(id), None).await;
         let read = account_of(&answer);
         if read.judged.outcome != Outcome::Accepted {
@@ -216,7 +223,7 @@ impl<T: Transport> ScimTarget<T> {
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
             return unreadable(judged, "Rhombus shows another account under this id");
         }
-        if !carries(&account, user_name) {
+        if !is_meant(&account) {
             // Renamed since: the caller learns the new name, and nothing is sent.
             let judged = Judged { outcome: Outcome::NotSent, ..read.judged.because(Mismatch::UserName) };
             return Read { judged, value: read.value };
@@ -229,7 +236,7 @@ impl<T: Transport> ScimTarget<T> {
                 return unreadable(judged, &format!("the account cannot be put back: {error}"));
             }
         };
-        self.rate_limit.next().await;
+        self.rate_limit.another(permit).await;
         account_of(&self.send(Method::Put, wire::user(id), Some(body)).await)
     }
 }
@@ -244,7 +251,7 @@ fn account_of(answer: &Result<Answer, CallError>) -> Read<Account> {
     let judged = judge(answer);
     let value = match answer {
         Ok(Answer { body: Ok(body), status: 200..=299, .. }) => {
-            serde_json::from_slice::<serde_json::Map<_, _>>(body).ok().map(Account::from_members)
+            serde_json::from_slice(body).ok().map(|members| Account::from_members(&members))
         }
         Ok(_) | Err(_) => None,
     };
@@ -255,7 +262,7 @@ fn unreadable<V>(mut judged: Judged, what: &str) -> Read<V> {
     if judged.outcome == Outcome::Accepted {
         judged.outcome = Outcome::Unknown(None);
     }
-    judged.reason = Some(Reason::UnusableAnswer { text: crate::model::clean(what).into_owned() });
+    judged.reason = Some(Reason::UnusableAnswer { said: crate::model::clean(what).into_owned() });
     Read { value: None, judged }
 }
 

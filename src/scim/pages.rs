@@ -1,8 +1,9 @@
 //! Lists and filters: one page asked for, and its accounts handed on as it streams.
 
+use super::account::Members;
 use super::listing::{At, Page};
 use super::{Account, Listing, Permit, Read, ScimTarget, unreadable, wire};
-use crate::http::{BodyMode, Method, Request, Transport};
+use crate::http::{Method, Request, Take, Transport};
 use crate::model::AnswerDoubt;
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use crate::records::{Documents, DocumentsRead, Progress, RecordsError, SCIM_LIST, Sieve, TakeRecord, Window};
@@ -99,7 +100,7 @@ impl<T: Transport> ScimTarget<T> {
                     return page;
                 }
             }
-            self.rate_limit.next().await;
+            self.rate_limit.another(&permit).await;
         }
     }
 
@@ -112,22 +113,21 @@ impl<T: Transport> ScimTarget<T> {
     ) -> Read<Page> {
         let count = Cell::new(0);
         let mut take_record = |text: &str| {
-            let mut values =
-                serde_json::Deserializer::from_str(text).into_iter::<serde_json::Map<String, serde_json::Value>>();
+            let mut values = serde_json::Deserializer::from_str(text).into_iter::<Members>();
             let Some(value) = values.next() else { return Ok(0) };
             let (mut members, used) = (value?, values.byte_offset());
             if let Some(cleaned) = self.transport.without_secret(&text[..used]) {
                 members = serde_json::from_str(&cleaned)?;
             }
             count.set(count.get() + 1);
-            each(Account::from_members(members));
+            each(Account::from_members(&members));
             Ok(used)
         };
         let mut stream = Stream::new(is_endless);
         let request = Request { method: Method::Get, target, body: None };
         let answer = {
             let mut take = |bytes: &[u8]| stream.take(bytes, &mut take_record);
-            self.call(&request, BodyMode::Stream(&mut take)).await
+            self.call(&request, Take::Stream(&mut take)).await
         };
         let judged = judge(&answer);
         if judged.outcome != Outcome::Accepted {
@@ -178,7 +178,7 @@ impl<'s> Stream<'s> {
         self.sieve.pass(bytes, &mut self.sieved)?;
         let mut rest = self.sieved.as_slice();
         while !rest.is_empty() {
-            let room = self.window.spare().map_err(in_words)?;
+            let room = self.window.spare().map_err(said)?;
             let length = room.len().min(rest.len());
             room[..length].copy_from_slice(&rest[..length]);
             self.window.filled(length);
@@ -189,7 +189,7 @@ impl<'s> Stream<'s> {
                 endless |= (self.is_endless)(total);
                 Ok(used)
             };
-            self.documents.advance(&mut self.window, &mut record).map_err(in_words)?;
+            self.documents.advance(&mut self.window, &mut record).map_err(said)?;
             if endless {
                 return Err(ENDLESS.to_owned());
             }
@@ -200,7 +200,7 @@ impl<'s> Stream<'s> {
     fn end(mut self, answer: Result<Answer, CallError>, record: &mut TakeRecord<'_>) -> Result<DocumentsRead, String> {
         answer.map_err(|error| error.to_string()).and_then(|answer| answer.body)?;
         self.window.filled(0);
-        match self.documents.advance(&mut self.window, record).map_err(in_words)? {
+        match self.documents.advance(&mut self.window, record).map_err(said)? {
             Progress::Done => Ok(self.documents.finish()),
             Progress::NeedsMore => Err("it is truncated".to_owned()),
         }
@@ -211,6 +211,6 @@ fn lost(judged: Judged) -> Judged {
     Judged { outcome: Outcome::Unknown(None), ..judged }
 }
 
-fn in_words(error: RecordsError) -> String {
+fn said(error: RecordsError) -> String {
     error.to_string()
 }

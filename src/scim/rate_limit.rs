@@ -19,6 +19,32 @@ pub struct RateLimit {
 /// The right to send one request and wait for its answer.
 pub struct Permit<'p> {
     _permit: Option<SemaphorePermit<'p>>,
+    /// Further requests under it.
+    more_count: Cell<u32>,
+    calls_max: Cell<u32>,
+}
+
+impl Permit<'_> {
+    /// Limits how many requests may be sent under it; a change may take several. `None`: no limit.
+    pub fn allow(&self, calls_max: Option<u32>) {
+        self.calls_max.set(calls_max.unwrap_or(u32::MAX));
+    }
+
+    /// How many were sent under it, at least one.
+    #[must_use]
+    pub fn calls_count(&self) -> u32 {
+        1 + self.more_count.get()
+    }
+
+    /// Whether so many more may be sent under it.
+    #[must_use]
+    pub(super) fn allows(&self, count: u32) -> bool {
+        self.calls_max.get().saturating_sub(self.calls_count()) >= count
+    }
+
+    fn note(&self) {
+        self.more_count.set(self.more_count.get() + 1);
+    }
 }
 
 impl RateLimit {
@@ -35,11 +61,16 @@ impl RateLimit {
     pub async fn permit(&self) -> Permit<'_> {
         let permit = self.under_way.acquire().await.ok();
         self.next().await;
-        Permit { _permit: permit }
+        Permit { _permit: permit, more_count: Cell::new(0), calls_max: Cell::new(u32::MAX) }
     }
 
     /// Waits until another request may be sent under the same permit.
-    pub async fn next(&self) {
+    pub async fn another(&self, permit: &Permit<'_>) {
+        permit.note();
+        self.next().await;
+    }
+
+    async fn next(&self) {
         let now = Instant::now();
         let slot = self.next_slot.get().max(now);
         self.next_slot.set(slot + self.gap);

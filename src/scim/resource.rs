@@ -1,7 +1,7 @@
 //! An account that is put back: what we do not manage goes back as it came, number for number, but for what servers reject of
 //! their own words: `meta`, `groups`, and values that are unassigned or empty.
 
-use super::account::Account;
+use super::account::{Account, Members};
 use crate::model::Names;
 use serde::de::Error;
 use serde_json::Value;
@@ -12,8 +12,6 @@ const USER_SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// How deep an account may be nested: as deep as serde_json reads.
 const DEPTH_MAX: usize = 128;
 
-type Members = BTreeMap<String, Box<RawValue>>;
-
 /// The members of an account, as they were written.
 #[derive(Debug)]
 pub(super) struct Resource {
@@ -23,8 +21,9 @@ pub(super) struct Resource {
 impl Resource {
     /// The members in a body, and the account that they are.
     pub(super) fn of(body: &[u8]) -> Option<(Self, Account)> {
-        let account = Account::from_members(serde_json::from_slice(body).ok()?);
-        Some((Self { members: serde_json::from_slice(body).ok()? }, account))
+        let members: Members = serde_json::from_slice(body).ok()?;
+        let account = Account::from_members(&members);
+        Some((Self { members }, account))
     }
 
     /// Lays the managed names over those that it carries.

@@ -2,7 +2,7 @@
 
 use super::answers::Reply;
 use super::reading::ReadError;
-use super::talk::{End, Session};
+use super::talk::{End, Session, Witnessed};
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
 use crate::outcome::{Judged, Outcome};
@@ -41,7 +41,7 @@ pub(crate) enum Absence {
 impl<T: Transport> Session<'_, T> {
     /// Reads an account, with retries. `None`: it is gone.
     pub(crate) async fn read(&self, id: &ScimId) -> Result<(Option<Account>, Judged), ReadError> {
-        let read = self.until_answered(async |permit| {
+        let read = self.ask(async |permit| {
             let mut read = self.target().read(id, permit).await;
             if read.judged.outcome == Outcome::Accepted && read.value.is_none() {
                 read.judged.outcome = Outcome::Unknown(None);
@@ -78,9 +78,16 @@ impl<T: Transport> Session<'_, T> {
     /// Whether this is still the right endpoint after it said that an account is gone: another linked account must be
     /// readable, or be in the list, if there is one. If none is, the cycle ends.
     pub(crate) async fn witness(&self, gone: &ScimId) -> Witness {
-        if self.witnessed.get() {
-            return Witness::Seen;
+        // Whoever is gone at the same time waits for the first answer.
+        let _turn = self.witness_turn.lock().await;
+        match self.witnessed.get() {
+            Witnessed::Yes => Witness::Seen,
+            Witnessed::NoAnswer => Witness::Unanswered,
+            Witnessed::NotYet => self.about_nobody(self.find_witness(gone)).await,
         }
+    }
+
+    async fn find_witness(&self, gone: &ScimId) -> Witness {
         let Some(others) = self.witnesses(gone) else { return Witness::Ended };
         if others.is_empty() {
             return Witness::Seen;
@@ -90,13 +97,16 @@ impl<T: Transport> Session<'_, T> {
         for other in others {
             match self.read(&other.scim_id).await {
                 Ok((Some(account), _)) if is_ours(&account, &other) => {
-                    self.witnessed.set(true);
+                    self.witnessed.set(Witnessed::Yes);
                     return Witness::Seen;
                 }
                 // A short id may exist at any endpoint: a stranger's account proves nothing.
                 Ok((Some(_), _)) => read_count += 1,
                 Ok((None, _)) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
-                Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
+                Err(ReadError::Unanswered(_)) => {
+                    self.witnessed.set(Witnessed::NoAnswer);
+                    return Witness::Unanswered;
+                }
                 Err(ReadError::Ended) => return Witness::Ended,
             }
         }
@@ -115,23 +125,18 @@ impl<T: Transport> Session<'_, T> {
             let link = |id| self.state(store::link_by_scim_id(self.context.reader, id)).flatten();
             linked |= account.id.as_ref().and_then(link).is_some_and(|link| is_ours(&account, &link));
         };
-        match self
-            .until_answered(async |permit| self.target().list_page(&Listing::default(), &mut look_at, permit).await)
-            .await
-        {
+        match self.ask(async |permit| self.target().list_page(&Listing::default(), &mut look_at, permit).await).await {
             // It shows the one that is said to be gone: one of the two answers is wrong.
             Ok(_) if is_listed => return Witness::Unanswered,
             Ok(_) if linked => {
-                self.witnessed.set(true);
+                self.witnessed.set(Witnessed::Yes);
                 return Witness::Seen;
             }
-            Ok((Reply::Accepted, _)) => self.end_cycle(End::NobodyThere),
-            Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {
-                self.end_cycle(End::WrongEndpoint("neither a linked account nor a list is there".to_owned()));
-            }
+            Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
             Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
-            Err(ReadError::Ended) => {}
+            Err(ReadError::Ended) => return Witness::Ended,
         }
+        self.end_cycle(End::WrongEndpoint("none of the linked accounts exists there".to_owned()));
         Witness::Ended
     }
 

@@ -112,6 +112,7 @@ impl<T: Transport> Session<'_, T> {
     /// A 403 to one user's change is followed by one list call: if that is refused too, the token is to blame.
     pub(super) async fn probe(&self) -> Probe {
         let Some(permit) = self.permit().await else { return Probe::Ended };
+        self.calls.note(1);
         let page = self.target().probe(permit).await;
         match page.judged.outcome {
             Outcome::Unauthorized | Outcome::Forbidden => {

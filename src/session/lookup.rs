@@ -96,6 +96,10 @@ impl<T: Transport> Session<'_, T> {
         if let Some(trust) = self.directory.filter_trust.get() {
             return trust;
         }
+        self.about_nobody(self.try_filter()).await
+    }
+
+    async fn try_filter(&self) -> FilterTrust {
         let witness = self.state(store::witnesses(self.context.reader, 1)).and_then(|mut found| found.pop());
         let Some(witness) = witness else {
             self.directory.filter_trust.set(Some(FilterTrust::AnyCase));
@@ -116,7 +120,7 @@ impl<T: Transport> Session<'_, T> {
     }
 
     async fn filter(&self, name: &str) -> Result<Vec<Account>, ReadError> {
-        let (_, read) = self.until_answered(async |permit| self.target().filter(name, permit).await).await?;
+        let (_, read) = self.ask(async |permit| self.target().filter(name, permit).await).await?;
         match read.value {
             // One id is one account, however often it is shown.
             Some((mut found, true)) => {

@@ -6,8 +6,10 @@
 //! Nothing is concluded from a failure: what could not be read is an error, never an absence. Once a cycle has ended no
 //! permit is granted, so no request leaves.
 
+mod about;
 mod accounts;
 mod answers;
+mod calls;
 mod directory;
 mod listing;
 mod lookup;
@@ -18,9 +20,8 @@ mod row;
 mod script;
 mod send;
 mod talk;
-mod trust;
 
-pub(crate) use accounts::{Absence, Witness};
+pub(crate) use accounts::Absence;
 pub(crate) use answers::Reply;
 pub(crate) use directory::{Freshness, ListEnd, hash_of};
 pub(crate) use reading::ReadError;

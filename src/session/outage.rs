@@ -44,7 +44,7 @@ impl<T: Transport> Session<'_, T> {
 
     async fn outage_or_users(&self, reason: String) {
         let number = self.row.number();
-        match self.probe().await {
+        match self.about_nobody(self.probe()).await {
             Probe::Answered => self.row.blame_users(number),
             // A user was answered meanwhile.
             Probe::Unanswered(_) if self.row.number() != number => {}

@@ -1,6 +1,7 @@
 //! Retries a read until it is answered, or says why it is not.
 
 use super::answers::{NextStep, Reply};
+use super::calls::used_up;
 use super::talk::Session;
 use crate::http::Transport;
 use crate::model::AnswerDoubt;
@@ -22,7 +23,7 @@ pub(crate) enum ReadError {
 
 impl ReadError {
     /// Judgement for the log, and its cause in one word. `None`: the cycle has ended, which says nothing about a user.
-    pub(crate) fn judged(&self) -> Option<(Judged, &'static str)> {
+    pub(crate) fn said(&self) -> Option<(Judged, &'static str)> {
         match self {
             Self::Unanswered(judged) => Some((judged.clone(), "unanswered")),
             Self::Rejected(judged) => Some((judged.clone(), "rejected")),
@@ -34,13 +35,17 @@ impl ReadError {
 
 impl<'c, T: Transport> Session<'c, T> {
     /// Retries until there is an answer.
-    pub(super) async fn until_answered<V>(
+    pub(super) async fn ask<V>(
         &self,
         mut call: impl AsyncFnMut(Permit<'c>) -> Read<V>,
     ) -> Result<(Reply, Read<V>), ReadError> {
         let mut tries = 0;
         loop {
+            if self.calls.left() == Some(0) {
+                return Err(ReadError::Unanswered(used_up()));
+            }
             let Some(permit) = self.permit().await else { return Err(ReadError::Ended) };
+            self.calls.note(1);
             let read = call(permit).await;
             match self.after(&read.judged, &mut tries).await {
                 NextStep::Answered(reply) => return Ok((reply, read)),

@@ -1,8 +1,8 @@
 //! For unit tests: an endpoint that answers by a script, and a session with it over a state in memory.
 
 use super::talk::{End, Session, SessionContext};
-use crate::http::{BodyMode, Method, Request, Transport};
-use crate::model::{Action, Clock, DirectoryId, Moment, Names, ScimId, UpdateMethod, UserName};
+use crate::http::{Method, Request, Take, Transport};
+use crate::model::{Action, Clock, DirectoryId, LinkedExternalId, Moment, Names, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::plan::ScopeVersion;
 use crate::scim::{RateLimit, ScimTarget};
@@ -23,7 +23,7 @@ pub(super) struct Script {
 }
 
 impl Transport for Script {
-    async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
+    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
         let method = match request.method {
             Method::Get => "GET",
             Method::Post => "POST",
@@ -34,7 +34,7 @@ impl Transport for Script {
         let path = request.target.split('?').next().unwrap_or_default();
         self.asked.borrow_mut().push(format!("{method} {path}"));
         let mut answer = self.answers.borrow_mut().pop_front().expect("an answer in the script")?;
-        if let (BodyMode::Stream(stream), 200, Ok(body)) = (mode, answer.status, answer.body.clone()) {
+        if let (Take::Stream(stream), 200, Ok(body)) = (take, answer.status, answer.body.clone()) {
             answer.body = stream(&body).map(|()| Vec::new());
         }
         Ok(answer)
@@ -121,13 +121,14 @@ fn add_link(state: &mut Connection, link: &str) {
     let (name, id) = link.trim_start_matches('!').split_once('=').expect("USERNAME=ID");
     let directory_id = DirectoryId::new(format!("d-{name}"));
     let transaction = state.transaction().expect("a transaction");
-    let scope_version = store::scope_version_id(&transaction, &ScopeVersion::default()).expect("a scope version");
+    let scope_version = store::scope_version_number(&transaction, &ScopeVersion::default()).expect("a scope version");
     let mut settlement = Settlement::of(&directory_id, Action::Create);
     settlement.link = LinkEffect::Made {
         scim_id: ScimId::new(id),
         user_name: UserName::of_account(name),
         names: Names::default(),
         active: true,
+        external_id: LinkedExternalId::NotShown,
     };
     store::settle(&transaction, &settlement, scope_version, Noon.now()).expect("a link");
     if link.starts_with('!') {
@@ -142,9 +143,7 @@ pub(super) fn end_of(session: &Session<'_, Script>) -> &'static str {
     match session.end() {
         None => "-",
         Some(End::Unauthorized(_)) => "unauthorized",
-        Some(End::WrongEndpoint(_) | End::NobodyThere) => "wrong endpoint",
-        Some(End::OtherOrganisation { .. }) => "other organisation",
-        Some(End::NotProven(_)) => "not proven",
+        Some(End::WrongEndpoint(_)) => "wrong endpoint",
         Some(End::NotRefreshed(_)) => "not refreshed",
         Some(End::Unanswered(_)) => "unanswered",
         Some(End::Throttled(_)) => "throttled",

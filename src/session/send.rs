@@ -1,6 +1,7 @@
 //! Sends one change until it is answered: waits for its turn, sends, and looks what exists if the answer was lost.
 
 use super::answers::{NextStep, Reply};
+use super::calls::used_up;
 use super::talk::Session;
 use crate::http::Transport;
 use crate::outcome::{Judged, Outcome};
@@ -54,8 +55,8 @@ pub(crate) trait Attempt<T> {
 pub(crate) enum Sent<V> {
     /// The endpoint answered about this user.
     Answered(Reply, Read<V>),
-    /// Not sent: the account has been renamed since it was linked.
-    NotOurs,
+    /// Not sent: the account has been renamed since it was linked, and shows this.
+    NotOurs(V),
     /// The answer was lost, and [`Attempt::look`] ended the change.
     SeenInstead,
     /// No answer, and no tries are left.
@@ -68,14 +69,21 @@ impl<T: Transport> Session<'_, T> {
     /// Sends a change until it is answered or this cycle's tries are used up.
     pub(crate) async fn send<A: Attempt<T>>(&self, attempt: &mut A, tries: &mut Tries) -> Sent<A::Shown> {
         loop {
+            if self.calls.left() == Some(0) {
+                return Sent::Unanswered(tries.lost.clone().unwrap_or_else(used_up));
+            }
             let Some(permit) = self.permit().await else { return Sent::Ended };
+            permit.allow(self.calls.left());
             if attempt.on_turn().await.is_none() || self.ended() {
                 return Sent::Ended;
             }
-            let read = attempt.send(self.target(), &permit).await;
+            let mut read = attempt.send(self.target(), &permit).await;
+            self.calls.note(permit.calls_count());
             drop(permit);
-            if read.judged.outcome == Outcome::NotSent && read.value.is_some() {
-                return Sent::NotOurs;
+            if read.judged.outcome == Outcome::NotSent
+                && let Some(shown) = read.value.take()
+            {
+                return Sent::NotOurs(shown);
             }
             if is_lost(&read.judged) {
                 tries.sent = MaybeApplied::MaybeDone;
@@ -137,7 +145,7 @@ mod tests {
         let mut deletion = Deletion { looks_count: 0, ends_with_a_look, intent_is_stored };
         let sent = match session.send(&mut deletion, &mut tries).await {
             Sent::Answered(reply, _) => format!("{reply:?}"),
-            Sent::NotOurs => "not ours".to_owned(),
+            Sent::NotOurs(()) => "not ours".to_owned(),
             Sent::SeenInstead => "seen".to_owned(),
             Sent::Unanswered(_) => "unanswered".to_owned(),
             Sent::Ended => "ended".to_owned(),

@@ -1,5 +1,6 @@
 //! One session: what it works with, what it has seen of the endpoint, and the first reason to end the cycle.
 
+use super::calls::Calls;
 use super::directory::Directory;
 use super::row::Row;
 use crate::http::Transport;
@@ -20,17 +21,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) enum End {
     /// 401, or 403 to a list call.
     Unauthorized(String),
-    /// It redirects.
+    /// None of the linked accounts exists there, or it redirects.
     WrongEndpoint(String),
-    /// None of the linked accounts exists there, though token and address are those that were proven.
-    NobodyThere,
-    /// A new token opens another organisation: none of the linked accounts exists there.
-    OtherOrganisation {
-        /// How many accounts it has.
-        accounts_count: u64,
-    },
-    /// An answer that does not prove the token.
-    NotProven(String),
     /// A refresh could not read the list.
     NotRefreshed(String),
     /// Ten users in a row got no answer.
@@ -52,6 +44,18 @@ pub(crate) struct EndpointSeen {
     pub(crate) answered: bool,
     /// It accepted a request: the token is proven.
     pub(crate) token_is_good: bool,
+}
+
+/// Whether another linked account was read in this cycle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Witnessed {
+    /// Nobody had to ask yet, or nothing was proven.
+    #[default]
+    NotYet,
+    /// One was: this is the right endpoint.
+    Yes,
+    /// None was answered; they are not asked again.
+    NoAnswer,
 }
 
 /// What a session works with.
@@ -80,10 +84,12 @@ pub(crate) struct Session<'c, T> {
     end: RefCell<Option<End>>,
     seen: Cell<EndpointSeen>,
     pub(super) row: Row,
-    /// Another linked account was read: this is the right endpoint.
-    pub(super) witnessed: Cell<bool>,
+    pub(super) witnessed: Cell<Witnessed>,
+    /// Other accounts are read for one user at a time.
+    pub(super) witness_turn: tokio::sync::Mutex<()>,
     removing: RefCell<BTreeSet<ScimId>>,
     pub(super) directory: Directory,
+    pub(super) calls: Calls,
 }
 
 impl<'c, T: Transport> Session<'c, T> {
@@ -94,8 +100,10 @@ impl<'c, T: Transport> Session<'c, T> {
             seen: Cell::default(),
             row: Row::default(),
             witnessed: Cell::default(),
+            witness_turn: tokio::sync::Mutex::default(),
             removing: RefCell::default(),
             directory: Directory::default(),
+            calls: Calls::default(),
         }
     }
 

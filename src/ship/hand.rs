@@ -37,7 +37,7 @@ fn claimed() -> MutexGuard<'static, BTreeSet<String>> {
     CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-enum Call {
+enum Ask {
     Resume(i64, oneshot::Sender<Result<i64, SinkError>>),
     Deliver(Vec<Sealed>, oneshot::Sender<Result<(), SinkError>>),
 }
@@ -45,55 +45,55 @@ enum Call {
 /// The handle of that thread. Once it is dropped, the thread ends as soon as the sink returns.
 pub(super) struct HandThread {
     name: String,
-    calls: mpsc::Sender<Call>,
-    called_at: Cell<Option<Instant>>,
+    asks: mpsc::Sender<Ask>,
+    asked_at: Cell<Option<Instant>>,
 }
 
 impl HandThread {
     /// Starts the thread; `None` while an earlier thread still writes to the same place.
     pub(super) fn start(config: &SinkConfig) -> std::io::Result<Option<Self>> {
         let Some(claim) = Claim::of(config.place()) else { return Ok(None) };
-        let (calls, received) = mpsc::channel();
+        let (asks, asked) = mpsc::channel();
         let (mut sink, format) = (sink::open(config), config.format);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             let _claim = claim;
             // A worker that has ended does not wait for its answer.
-            while let Ok(call) = received.recv() {
-                match call {
-                    Call::Resume(delivered, answer) => drop(answer.send(sink.resume(delivered))),
-                    Call::Deliver(events, answer) => {
+            while let Ok(ask) = asked.recv() {
+                match ask {
+                    Ask::Resume(delivered, answer) => drop(answer.send(sink.resume(delivered))),
+                    Ask::Deliver(events, answer) => {
                         let events: Vec<_> = events.into_iter().map(|event| format.write(event)).collect();
                         drop(answer.send(sink.deliver(&events)));
                     }
                 }
             }
         })?;
-        Ok(Some(Self { name: config.name.clone(), calls, called_at: Cell::new(None) }))
+        Ok(Some(Self { name: config.name.clone(), asks, asked_at: Cell::new(None) }))
     }
 
     /// How long the sink has owed an answer.
     pub(super) fn silent_for(&self) -> Duration {
-        self.called_at.get().map(|at| at.elapsed()).unwrap_or_default()
+        self.asked_at.get().map(|at| at.elapsed()).unwrap_or_default()
     }
 
-    async fn call<T>(&self, call: impl FnOnce(oneshot::Sender<Result<T, SinkError>>) -> Call) -> Result<T, SinkError> {
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T, SinkError>>) -> Ask) -> Result<T, SinkError> {
         let (answer, answered) = oneshot::channel();
         let ended = || SinkError { name: self.name.clone(), cause: std::io::Error::other("its thread has ended") };
-        self.calls.send(call(answer)).map_err(|_| ended())?;
-        self.called_at.set(Some(Instant::now()));
+        self.asks.send(ask(answer)).map_err(|_| ended())?;
+        self.asked_at.set(Some(Instant::now()));
         let answer = answered.await.unwrap_or_else(|_| Err(ended()));
-        self.called_at.set(None);
+        self.asked_at.set(None);
         answer
     }
 }
 
 impl Hand for &HandThread {
     async fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
-        self.call(|answer| Call::Resume(delivered, answer)).await
+        self.ask(|answer| Ask::Resume(delivered, answer)).await
     }
 
     async fn deliver(&mut self, events: Vec<Sealed>) -> Result<(), SinkError> {
-        self.call(|answer| Call::Deliver(events, answer)).await
+        self.ask(|answer| Ask::Deliver(events, answer)).await
     }
 }
 

@@ -26,13 +26,13 @@ const STUCK_AT_THE_END: Duration = Duration::from_secs(5);
 
 /// The signals to a worker.
 #[derive(Default)]
-struct Signals {
+struct Told {
     wake: Notify,
     /// The deadline by which it must end; `None`: it keeps running.
     leave_by: watch::Sender<Option<Instant>>,
 }
 
-impl Signals {
+impl Told {
     fn is_to_leave(&self) -> bool {
         self.leave_by.borrow().is_some()
     }
@@ -62,26 +62,26 @@ impl Signals {
 /// The handle of a worker. Dropped without [`Worker::end`], it ends the worker at once.
 pub(super) struct Worker {
     config: SinkConfig,
-    signals: Arc<Signals>,
+    told: Arc<Told>,
     ended: oneshot::Receiver<Option<SinkPlace>>,
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.signals.leave_by.send_replace(Some(Instant::now()));
+        self.told.leave_by.send_replace(Some(Instant::now()));
     }
 }
 
 impl Worker {
     pub(super) fn start(config: SinkConfig, state: PathBuf, journal: Journal) -> std::io::Result<Self> {
-        let (signals, (end, ended)) = (Arc::new(Signals::default()), oneshot::channel());
+        let (told, (end, ended)) = (Arc::new(Told::default()), oneshot::channel());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let shipper = Shipper { config: config.clone(), state, journal, signals: signals.clone() };
+        let shift = Shift { config: config.clone(), state, journal, told: told.clone() };
         std::thread::Builder::new().name("ship".to_owned()).spawn(move || {
             // The owner may no longer be waiting.
-            let _ = end.send(runtime.block_on(shipper.last()));
+            let _ = end.send(runtime.block_on(shift.last()));
         })?;
-        Ok(Self { config, signals, ended })
+        Ok(Self { config, told, ended })
     }
 
     pub(super) fn config(&self) -> &SinkConfig {
@@ -89,12 +89,12 @@ impl Worker {
     }
 
     pub(super) fn wake(&self) {
-        self.signals.wake.notify_one();
+        self.told.wake.notify_one();
     }
 
     /// Tells it to ship what is left, until `by`, and then to end.
     pub(super) fn end(&self, by: Instant) {
-        self.signals.leave_by.send_replace(Some(by));
+        self.told.leave_by.send_replace(Some(by));
     }
 
     /// Waits for that end. Returns the sink's position if it is behind.
@@ -111,15 +111,15 @@ impl Worker {
 }
 
 /// What a worker works with.
-struct Shipper {
+struct Shift {
     config: SinkConfig,
     state: PathBuf,
     journal: Journal,
-    signals: Arc<Signals>,
+    told: Arc<Told>,
 }
 
-impl Shipper {
-    /// Works until it is signals to end, even if the state cannot be read for a while.
+impl Shift {
+    /// Works until it is told to end, even if the state cannot be read for a while.
     async fn last(&self) -> Option<SinkPlace> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -128,24 +128,24 @@ impl Shipper {
                 Err(error) => error.to_string(),
             };
             tracing::warn!(sink = self.config.name, error, "events cannot be shipped");
-            if tokio::time::timeout(pause, self.signals.to_leave()).await.is_ok() {
+            if tokio::time::timeout(pause, self.told.to_leave()).await.is_ok() {
                 return Some(SinkPlace { error: Some(error), ..SinkPlace::begin(&self.config.name) });
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Ships until it is signals to end. Returns the sink's position if it is behind then.
+    /// Ships until it is told to end. Returns the sink's position if it is behind then.
     async fn work(&self) -> Result<Option<SinkPlace>, JournalError> {
         let reader = store::open(&self.state, Access::Read)?;
         let place = self.config.place();
         let Some(hand) = self.claim(&reader).await? else { return self.leave(&reader, Duration::ZERO).await };
         let mut pause = FIRST_PAUSE;
         loop {
-            let is_last = self.signals.is_to_leave();
+            let is_last = self.told.is_to_leave();
             let is_behind = tokio::select! {
                 biased;
-                () = self.signals.must_leave(&hand) => return self.leave(&reader, hand.silent_for()).await,
+                () = self.told.must_leave(&hand) => return self.leave(&reader, hand.silent_for()).await,
                 shipped = catch_up(&place, &hand, &reader, &self.journal, &SystemClock) => shipped?.error.is_some(),
             };
             if is_last {
@@ -154,8 +154,8 @@ impl Shipper {
             let wait = if is_behind { pause } else { LONGEST_PAUSE };
             pause = if is_behind { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
             tokio::select! {
-                () = self.signals.to_leave() => {}
-                () = self.signals.wake.notified() => {}
+                () = self.told.to_leave() => {}
+                () = self.told.wake.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -168,7 +168,7 @@ impl Shipper {
         let mut is_noted = false;
         loop {
             let hand = HandThread::start(&self.config).map_err(|error| JournalError::from(error.to_string()))?;
-            if hand.is_some() || self.signals.is_to_leave() {
+            if hand.is_some() || self.told.is_to_leave() {
                 return Ok(hand);
             }
             if !is_noted
@@ -226,7 +226,7 @@ mod tests {
         let (state, events, now) = (folder.path().join("state.db"), folder.path().join("events"), SystemClock.now());
         let journal = Journal::start(store::scratch(now).expect("a state"), None, None).expect("a thread");
         let config = SinkConfig::new(SinkKind::File { path: events.clone() });
-        let shipper = Shipper { config, state: state.clone(), journal, signals: Arc::default() };
+        let shift = Shift { config, state: state.clone(), journal, told: Arc::default() };
         let mend = async {
             // The worker has found no state by now.
             let mut made = store::create(&state, "sandbox:", now, [0; 16]).expect("a state");
@@ -237,9 +237,9 @@ mod tests {
             while std::fs::read_to_string(&events).unwrap_or_default().is_empty() {
                 tokio::time::sleep(CLAIM_PAUSE).await;
             }
-            shipper.signals.leave_by.send_replace(Some(Instant::now() + PATIENCE));
+            shift.told.leave_by.send_replace(Some(Instant::now() + PATIENCE));
         };
-        let both = async { tokio::join!(biased; shipper.last(), mend) };
+        let both = async { tokio::join!(biased; shift.last(), mend) };
         let (behind, ()) = tokio::time::timeout(PATIENCE, both).await.expect("it ships");
         assert_eq!(behind, None);
     }

@@ -1,4 +1,4 @@
-//! Reads a file on its own thread, block by block, and hashes it on the way: the records of one block are compared
+//! Reads a file on a thread of its own, block by block, and hashes it on the way: the records of one block are compared
 //! while the next one arrives.
 
 use crate::model::hex;

@@ -75,7 +75,7 @@ fn names_groups(groups: &RawGroups<'_>) -> bool {
     match groups {
         RawGroups::Absent => false,
         RawGroups::Listed(names) | RawGroups::Joined(names, _) => !names.is_empty(),
-        RawGroups::Cell(..) => groups.has(|_| true),
+        RawGroups::Cell(..) => groups.names().next().is_some(),
         RawGroups::Contradicted | RawGroups::Other => true,
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum Checksum {
     Odd(&'static str),
 }
 
-/// Reads a checksum file; `None` if there is none.
+/// Reads a checksum file; none where there is none.
 ///
 /// # Errors
 /// It is there and cannot be read.

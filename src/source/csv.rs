@@ -1,15 +1,15 @@
-//! CSV with a header row, by RFC 4180 to the letter: a stray or unclosed quote, refuses the
+//! CSV with a header row, by RFC 4180 to the letter: a quote that stands where none may, or is never closed, refuses the
 //! file, because everything behind it would be swallowed into one field and its users would look absent.
 
 use super::census::Census;
 use super::header::Header;
 use super::json::state_of;
-use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue, trimmed};
+use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue};
 use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What programs write for a missing name, and nobody is called.
+/// What programs write where a name is not there, and no person is called.
 const NULL_WORDS: [&str; 4] = ["null", "None", "nan", "<nil>"];
 /// What Windows PowerShell writes above a header.
 const TYPE_LINE: &str = "#TYPE ";
@@ -135,9 +135,9 @@ impl<'l> Reader<'l> {
         }
     }
 
-    fn row<'t>(&mut self, text: &'t str, census: &mut Census<'_, '_>) -> Result<(), Cow<'static, str>> {
+    fn row(&mut self, text: &str, census: &mut Census<'_, '_>) -> Result<(), Cow<'static, str>> {
         self.rows_count += 1;
-        if self.cells.iter().all(|cell| trimmed(&text[cell.range.clone()]).is_empty()) {
+        if self.cells.iter().all(|cell| text[cell.range.clone()].trim().is_empty()) {
             return Ok(());
         }
         let Some(header) = &self.header else {
@@ -163,23 +163,17 @@ impl<'l> Reader<'l> {
         let filled = |column| cell(column).filter(|text| !text.is_empty());
         let text = |column| cell(column).map_or(RawValue::Absent, RawValue::Text);
         let flag = |column| filled(column).map_or(RawValue::Absent, flag);
-        let names = [cell(Column::Firstname), cell(Column::Lastname)];
-        let [no_first, no_last] = names.each_ref().map(|name| name.as_deref().is_some_and(is_null_word));
-        let null_word = match (no_first, no_last) {
-            (true, _) => Some(Column::Firstname),
-            (false, true) => Some(Column::Lastname),
-            (false, false) => None,
-        };
-        let name = |name: Option<Cow<'t, str>>, is_null: bool| match name {
-            Some(name) if !is_null => RawValue::Text(name),
+        let null_word = |column: &Column| cell(*column).is_some_and(|name| NULL_WORDS.contains(&name.trim()));
+        let null_word = [Column::Firstname, Column::Lastname].into_iter().find(null_word);
+        let name = |column: Column| match cell(column) {
+            Some(name) if null_word.is_none() || !NULL_WORDS.contains(&name.trim()) => RawValue::Text(name),
             Some(_) | None => RawValue::Absent,
         };
-        let [first, last] = names;
         census.record(DirectoryUser {
             id: text(Column::Id),
             username: text(Column::Username),
-            firstname: name(first, no_first),
-            lastname: name(last, no_last),
+            firstname: name(Column::Firstname),
+            lastname: name(Column::Lastname),
             state: filled(Column::State).map_or(RawState::Absent, |word| state_of(&word, self.layout)),
             activated: flag(Column::Activated),
             suspended: flag(Column::Suspended),
@@ -190,11 +184,6 @@ impl<'l> Reader<'l> {
         });
         Ok(())
     }
-}
-
-fn is_null_word(name: &str) -> bool {
-    let name = trimmed(name);
-    (3..=5).contains(&name.len()) && NULL_WORDS.contains(&name)
 }
 
 fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {

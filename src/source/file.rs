@@ -40,7 +40,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Opens the file and proves its checksum, if there is one. One that does not match yet is read again for
+    /// Opens the file and proves its checksum, where one lies beside it. One that does not fit yet is read again for
     /// `checksum_patience`: the export job writes one file after the other. Once `stop` is cancelled, nothing is waited for
     /// or read any more.
     ///
@@ -111,7 +111,7 @@ impl Export {
             Some(_) => Ok(export),
             None => Err(export.refuse(
                 "its modification time is not a date".to_owned(),
-                "`touch` it, or have the export job write it again; nothing was sent",
+                "`touch` it, or let the export job write it anew; nothing was sent",
             )),
         }
     }
@@ -200,7 +200,7 @@ impl Export {
             return Ok(false);
         }
         let digest = hash.finish();
-        self.check_digest(&digest)?;
+        self.settle_digest(&digest)?;
         Ok(digest == *known)
     }
 
@@ -217,7 +217,7 @@ impl Export {
         let joined = joined.map(|(memberships, matched)| memberships.read(&matched));
         self.memberships = memberships;
         let Parsed { closed, digest, status } = parsed?;
-        self.check_digest(&digest)?;
+        self.settle_digest(&digest)?;
         let proof = if closed || self.checked { Proof::Whole } else { Proof::Unproven };
         Ok(ExportRead {
             users_count: spoken.records_count,
@@ -285,7 +285,7 @@ impl Export {
     }
 
     /// All readings of one export must see the same bytes.
-    fn check_digest(&mut self, digest: &FileDigest) -> Result<(), SourceError> {
+    fn settle_digest(&mut self, digest: &FileDigest) -> Result<(), SourceError> {
         match &self.first_digest {
             Some(first) if first != digest => Err(self.changed()),
             Some(_) => Ok(()),
@@ -314,7 +314,7 @@ impl Export {
     }
 }
 
-/// When a file was written, from its seconds and nanoseconds; `None` if that is not a date.
+/// When a file was written, from its seconds and nanoseconds; none where that is not a date.
 fn written_at(seconds: i64, nanoseconds: i64) -> Option<Moment> {
     let written_ms = seconds.checked_mul(1000)?.checked_add(nanoseconds / 1_000_000)?;
     Some(Moment(written_ms)).filter(|written| written.is_date())

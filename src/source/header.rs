@@ -2,7 +2,7 @@
 
 use super::seen::listed;
 use super::status::is_status;
-use crate::model::{Column, ColumnName, Layout, Rows, trimmed};
+use crate::model::{Column, ColumnName, Layout, Rows};
 use std::borrow::Cow;
 
 /// Where our columns stand.
@@ -13,15 +13,13 @@ pub(super) struct Header {
     pub(super) status: Option<String>,
     /// The names, folded.
     names: Vec<String>,
-    /// A bit for each length of a name: nearly no row is as long as a header's.
-    lengths: u64,
 }
 
 impl Header {
     /// Finds our columns among these names.
     ///
     /// # Errors
-    /// What is missing, or there twice.
+    /// What is missing, or stands there twice.
     pub(super) fn read(names: &[String], layout: &Layout) -> Result<Self, String> {
         let folded: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
         let mut places = [None; Column::COUNT];
@@ -47,8 +45,7 @@ impl Header {
         }
         let status = names.iter().enumerate().find(|(at, name)| is_status(name) && !places.contains(&Some(*at)));
         let status = status.map(|(_, name)| name.clone());
-        let lengths = folded.iter().fold(0, |bits, name| bits | bit(name.len()));
-        Ok(Self { width: names.len(), places, status, names: folded, lengths })
+        Ok(Self { width: names.len(), places, status, names: folded })
     }
 
     pub(super) fn place(&self, column: Column) -> Option<usize> {
@@ -64,20 +61,13 @@ impl Header {
             return again(Column::Groups) && (again(Column::Id) || again(Column::Username));
         }
         let Some(id) = cell(Column::Id) else { return false };
-        let id = trimmed(&id);
-        if self.lengths & bit(id.len()) == 0 {
-            return false;
-        }
+        let id = id.trim();
         if same(id, name(Column::Id)) {
             return true;
         }
         let is_name = |text: &str| self.names.iter().any(|name| !name.is_empty() && same(name, text));
         is_name(id) && cell(Column::Username).is_some_and(|username| is_name(username.trim()))
     }
-}
-
-fn bit(length: usize) -> u64 {
-    1 << length.min(63)
 }
 
 fn place(folded: &[String], wanted: &str) -> Result<Option<usize>, String> {

@@ -31,29 +31,40 @@ impl<'l> Reader<'l> {
     /// The text is no JSON object, names a known member twice, or ends inside it (kind "end of file").
     pub(super) fn parse<'a>(&mut self, text: &'a str) -> Result<(DirectoryUser<'a>, usize), serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let mut found = Members::new(self.layout);
+        let mut found = Members::default();
         ObjectSeed { node: self.node, found: &mut found, statuses: self.statuses }.deserialize(&mut deserializer)?;
         if let Some(status) = found.status.take() {
             self.status.get_or_insert(status);
         }
-        Ok((found.user, deserializer.into_iter::<IgnoredAny>().byte_offset()))
+        Ok((self.user(found), deserializer.into_iter::<IgnoredAny>().byte_offset()))
+    }
+
+    fn user<'a>(&self, found: Members<'a>) -> DirectoryUser<'a> {
+        let [id, username, email, firstname, lastname, state, activated, suspended, groups] =
+            found.values.map(|value| value.map(|(_, value)| value));
+        DirectoryUser {
+            id: id.map_or(RawValue::Absent, Value::id),
+            username: username.map_or(RawValue::Absent, Value::text),
+            email: email.map_or(RawValue::Absent, Value::text),
+            firstname: firstname.map_or(RawValue::Absent, Value::text),
+            lastname: lastname.map_or(RawValue::Absent, Value::text),
+            state: state.map_or(RawState::Absent, |state| state.state(self.layout)),
+            activated: activated.map_or(RawValue::Absent, Value::flag),
+            suspended: suspended.map_or(RawValue::Absent, Value::flag),
+            groups: groups.map_or(RawGroups::Absent, Value::groups),
+            null_word: None,
+        }
     }
 }
 
-/// What was found of a record so far.
-struct Members<'l, 'de> {
-    layout: &'l Layout,
-    user: DirectoryUser<'de>,
-    /// How far behind other places for the same each value stands.
-    places: [u8; Column::COUNT],
+/// What was found of a record so far: each value with how far behind other places it stands.
+#[derive(Default)]
+struct Members<'de> {
+    values: [Option<(u8, Value<'de>)>; Column::COUNT],
     status: Option<String>,
 }
 
-impl<'l, 'de> Members<'l, 'de> {
-    fn new(layout: &'l Layout) -> Self {
-        Self { layout, user: DirectoryUser::default(), places: [u8::MAX; Column::COUNT], status: None }
-    }
-
+impl<'de> Members<'de> {
     fn take(&mut self, entry: &Entry, value: Value<'de>) {
         let [rest @ .., last] = entry.columns.as_slice() else { return };
         for (column, place) in rest {
@@ -63,22 +74,9 @@ impl<'l, 'de> Members<'l, 'de> {
     }
 
     fn set(&mut self, column: Column, place: u8, value: Value<'de>) {
-        let before = &mut self.places[column as usize];
-        if place >= *before {
-            return;
-        }
-        *before = place;
-        let user = &mut self.user;
-        match column {
-            Column::Id => user.id = value.id(),
-            Column::Username => user.username = value.text(),
-            Column::Email => user.email = value.text(),
-            Column::Firstname => user.firstname = value.text(),
-            Column::Lastname => user.lastname = value.text(),
-            Column::State => user.state = value.state(self.layout),
-            Column::Activated => user.activated = value.flag(),
-            Column::Suspended => user.suspended = value.flag(),
-            Column::Groups => user.groups = value.groups(),
+        let slot = &mut self.values[column as usize];
+        if slot.as_ref().is_none_or(|(before, _)| place < *before) {
+            *slot = Some((place, value));
         }
     }
 }
@@ -165,20 +163,20 @@ pub(super) fn state_of(word: &str, layout: &Layout) -> RawState {
 }
 
 /// An object of which some members are looked at.
-struct ObjectSeed<'s, 'n, 'l, 'de> {
+struct ObjectSeed<'s, 'n, 'de> {
     node: &'n Node,
-    found: &'s mut Members<'l, 'de>,
+    found: &'s mut Members<'de>,
     statuses: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for ObjectSeed<'_, '_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_, '_, 'de> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
+impl<'de> Visitor<'de> for ObjectSeed<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,15 +184,14 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = 0_u64;
-        debug_assert!(self.node.len() <= 64, "each column has two entries in a node at the most, and `id` another");
+        let mut seen = [false; 4 * Column::COUNT];
+        debug_assert!(self.node.len() <= seen.len(), "each column has one entry in a node, and `id` another");
         while let Some(found) = map.next_key_seed(KeySeed { node: self.node, statuses: self.statuses })? {
             match found {
                 Member::Entry(at) => {
-                    if seen & (1 << at) != 0 {
+                    if std::mem::replace(&mut seen[at], true) {
                         return Err(A::Error::custom("doubled key"));
                     }
-                    seen |= 1 << at;
                     let entry = self.node.at(at);
                     let value = map.next_value_seed(ValueSeed { entry, found: self.found })?;
                     self.found.take(entry, value);
@@ -247,12 +244,12 @@ impl Visitor<'_> for KeySeed<'_> {
 }
 
 /// The value of a member; what stands inside it is found on the way.
-struct ValueSeed<'s, 'n, 'l, 'de> {
+struct ValueSeed<'s, 'n, 'de> {
     entry: &'n Entry,
-    found: &'s mut Members<'l, 'de>,
+    found: &'s mut Members<'de>,
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_, 'de> {
     type Value = Value<'de>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -286,7 +283,7 @@ macro_rules! plain_values {
     };
 }
 
-impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_, 'de> {
+impl<'de> Visitor<'de> for ValueSeed<'_, '_, 'de> {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

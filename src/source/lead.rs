@@ -1,4 +1,4 @@
-//! The advice after an export was refused: what it looks like, and the lines of the configuration that would read it. It looks
+//! What leads on where an export is refused: what it looks like, and the very lines of the configuration that read it. It looks
 //! at the beginning of the file again, and shows names of columns at most.
 
 use super::outline::outline;
@@ -29,7 +29,7 @@ pub(super) struct Sight {
     text: String,
     /// Columns, or members of the first record.
     pub(super) names: Vec<String>,
-    /// The JSON member that holds the records, if it is not the document itself.
+    /// The JSON member that holds the records, where it is not the document itself.
     wrapper: Option<String>,
     single_object: bool,
     json: bool,
@@ -91,15 +91,15 @@ impl Sight {
         }
         let has = |name: &str| self.names.iter().any(|known| folded(known) == name);
         if self.single_object && ERRORS.iter().any(|name| has(name)) && !has("username") {
-            return Some("this looks like the answer to a failed request: fix the export job".to_owned());
+            return Some("this looks like the answer to a request that failed: mend the export job".to_owned());
         }
         if self.single_object && self.names.iter().any(|name| name.ends_with(".0")) {
             return Some("this looks like pandas: write it with `to_json(orient=\"records\")`".to_owned());
         }
         let over_lines = self.text.trim_end().contains('\n');
         if self.single_object && over_lines && trouble == Trouble::Shape && (has("_id") || has("id")) {
-            let what = "this looks like one user over several lines, as `ConvertTo-Json` writes a single user; use \
-                        `ConvertTo-Json -InputObject @($users)`, or set [directory] records if a member holds the array";
+            let what = "this looks like one user over many lines: `ConvertTo-Json` writes it so where there is only one; \
+                        write `ConvertTo-Json -InputObject @($users)`, or set [directory] records if an array is meant";
             return Some(what.to_owned());
         }
         let shape = SHAPES.iter().find(|shape| shape.fits(&has));
@@ -161,7 +161,7 @@ impl Sight {
             }
         }
         if !lines.is_empty() {
-            let _ = write!(text, "; add to the configuration:{lines}");
+            let _ = write!(text, "; write into the configuration:{lines}");
         }
     }
 
@@ -170,7 +170,7 @@ impl Sight {
             ["email", "mail", "userprincipalname", "emailaddress", "workemail", "primaryemail", "e-mail"];
         let name = self.names.iter().find(|name| NAMES.contains(&folded(name).as_str()))?;
         Some(format!(
-            "is the e-mail address the username? add to the configuration:\n[directory.columns]\nusername = {name:?}"
+            "is the e-mail address the username? write into the configuration:\n[directory.columns]\nusername = {name:?}"
         ))
     }
 
@@ -182,7 +182,7 @@ impl Sight {
             return Some(format!("this looks like {what}: {how}"));
         }
         if start.iter().take(200).filter(|byte| **byte == 0).count() > 10 {
-            return Some("this looks like UTF-16 without a byte order mark: write UTF-8".to_owned());
+            return Some("this looks like UTF-16 without its mark: write UTF-8".to_owned());
         }
         if !self.utf8 {
             return Some(
@@ -196,21 +196,23 @@ impl Sight {
             return None;
         }
         if begins(b"sep=") {
-            return Some("the first line tells Excel the separator: leave it out, and use commas".to_owned());
+            return Some(
+                "the first line is a note for Excel about the separator: leave it out, and write commas".to_owned(),
+            );
         }
         if line.starts_with("---") || line.starts_with("- ") || (line.contains(": ") && !line.contains(',')) {
-            return Some("this looks like YAML: have the job write JSON or CSV".to_owned());
+            return Some("this looks like YAML: let the job write JSON or CSV".to_owned());
         }
         let (commas, semicolons, tabs) =
             (line.matches(',').count(), line.matches(';').count(), line.matches('\t').count());
         if semicolons > commas {
-            return Some("its columns are separated by `;`: use commas".to_owned());
+            return Some("its columns are separated by `;`: write them with commas".to_owned());
         }
         if tabs > commas {
-            return Some("its columns are separated by tabs: use commas".to_owned());
+            return Some("its columns are separated by tabs: write them with commas".to_owned());
         }
         if line.contains(", ") && self.text.lines().nth(1).is_some_and(|line| line.contains(", ")) {
-            return Some("there are spaces after the commas: remove them, or quoted names cannot be read".to_owned());
+            return Some("blanks follow the commas: write none, or a name in quotes cannot be read".to_owned());
         }
         None
     }

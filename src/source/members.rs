@@ -2,22 +2,19 @@
 //! without letter case and without blanks at their ends.
 
 use super::status::is_status;
-use crate::model::{Column, ColumnName, Layout, trimmed};
+use crate::model::{Column, ColumnName, Layout};
 
 /// The members of one object that are looked at.
 pub(super) struct Node {
     entries: Vec<Entry>,
-    /// For each length of a name, a bit for each entry: most members are passed over without a comparison.
-    by_length: [u64; LENGTHS_COUNT],
+    /// A bit for each length of a name, so that most members are passed over without a comparison.
+    lengths: u64,
     only_ascii: bool,
 }
 
-/// Longer names than this are told apart by a comparison, in bytes.
-const LENGTHS_COUNT: usize = 64;
-
 /// One member.
 pub(super) struct Entry {
-    name: Box<str>,
+    name: String,
     /// What it is for, and how far behind other places for the same it stands.
     pub(super) columns: Vec<(Column, u8)>,
     /// Where it is an object that holds a mapped member.
@@ -36,13 +33,11 @@ pub(super) enum Found {
 
 /// The place of `id` behind `_id`.
 const STAND_IN: u8 = 1;
-/// The last place that there is.
-const PLACE_MAX: u8 = 254;
 
 impl Node {
     /// The members of a user.
     pub(super) fn of_layout(layout: &Layout) -> Self {
-        let mut root = Self::empty();
+        let mut root = Self { entries: Vec::new(), lengths: 0, only_ascii: true };
         for column in Column::ALL {
             match layout.column(column) {
                 ColumnName::Ours => root.entry(column.as_str()).columns.push((column, 0)),
@@ -57,31 +52,26 @@ impl Node {
         root
     }
 
-    fn empty() -> Self {
-        Self { entries: Vec::new(), by_length: [0; LENGTHS_COUNT], only_ascii: true }
-    }
-
     /// The whole name first, then inwards: a member may have a dot in its name.
     fn insert(&mut self, name: &str, column: Column, depth: u8) {
         self.entry(name).columns.push((column, depth));
         if let Some((outer, rest)) = name.split_once('.') {
-            let inner = self.entry(outer).inner.get_or_insert_with(Self::empty);
-            inner.insert(rest, column, depth.saturating_add(1).min(PLACE_MAX));
+            let node = || Self { entries: Vec::new(), lengths: 0, only_ascii: true };
+            let inner = self.entry(outer).inner.get_or_insert_with(node);
+            inner.insert(rest, column, depth.saturating_add(1));
         }
     }
 
     fn entry(&mut self, name: &str) -> &mut Entry {
-        let at = self.entries.iter().position(|entry| &*entry.name == name).unwrap_or_else(|| {
-            self.entries.push(Entry { name: name.into(), columns: Vec::new(), inner: None });
+        let at = self.entries.iter().position(|entry| entry.name == name).unwrap_or_else(|| {
+            self.entries.push(Entry { name: name.to_owned(), columns: Vec::new(), inner: None });
             self.entries.len() - 1
         });
         &mut self.entries[at]
     }
 
     fn settle(&mut self) {
-        for (at, entry) in self.entries.iter().enumerate() {
-            self.by_length[place(entry.name.len())] |= 1 << at;
-        }
+        self.lengths = self.entries.iter().fold(0, |bits, entry| bits | bit(entry.name.len()));
         self.only_ascii = self.entries.iter().all(|entry| entry.name.is_ascii());
         for entry in &mut self.entries {
             entry.inner.iter_mut().for_each(Self::settle);
@@ -98,21 +88,14 @@ impl Node {
     }
 
     /// What a member is; whether it is called like a status is asked only where `statuses` says so.
-    #[inline]
     pub(super) fn find(&self, key: &str, statuses: bool) -> Found {
         let key = trimmed(key);
-        let mut candidates = self.by_length[place(key.len())];
-        while candidates != 0 {
-            let at = candidates.trailing_zeros() as usize;
-            let name = &*self.entries[at].name;
-            if name == key || name.eq_ignore_ascii_case(key) {
-                return Found::Entry(at);
-            }
-            candidates &= candidates - 1;
-        }
-        if !self.only_ascii {
-            let key = key.to_lowercase();
-            if let Some(at) = self.entries.iter().position(|entry| *entry.name == *key) {
+        if self.lengths & bit(key.len()) != 0 || !self.only_ascii {
+            let same = |entry: &Entry| {
+                (entry.name.len() == key.len() && (entry.name == key || entry.name.eq_ignore_ascii_case(key)))
+                    || (!self.only_ascii && entry.name == key.to_lowercase())
+            };
+            if let Some(at) = self.entries.iter().position(same) {
                 return Found::Entry(at);
             }
         }
@@ -120,6 +103,14 @@ impl Node {
     }
 }
 
-fn place(length: usize) -> usize {
-    length.min(LENGTHS_COUNT - 1)
+/// Without blanks at its ends; nearly no name has any, which its first and last byte show.
+fn trimmed(key: &str) -> &str {
+    match key.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => key,
+        _ => key.trim(),
+    }
+}
+
+fn bit(length: usize) -> u64 {
+    1 << length.min(63)
 }

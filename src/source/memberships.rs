@@ -1,4 +1,4 @@
-//! The members file (`[directory] members_path`): who is in which scoped group, one row per membership. Only scoped groups are kept.
+//! The members file (`[directory] members_path`): who is in which scoped group, a row a membership. Only scoped groups are kept.
 //!
 //! It is a CSV as JumpCloud's own programs write it, and is read as an export is: whole, or not at all.
 
@@ -50,9 +50,9 @@ pub(super) struct Matched(Vec<bool>);
 /// A user of the members file whom the export lacks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OfNobody {
-    /// The id, if the file has one.
+    /// The id, where the file has one.
     pub id: Option<String>,
-    /// The username, if the file has one.
+    /// The username, where the file has one.
     pub user_name: Option<String>,
 }
 
@@ -74,7 +74,7 @@ pub struct MembershipsRead {
 }
 
 impl MembershipsRead {
-    /// How many users whom the export lacks are too many, if there are too many.
+    /// How many users whom the export lacks are too many, where there are too many.
     #[must_use]
     pub fn too_many_of_nobody(&self) -> Option<usize> {
         let limit = limit(self.users_count);

@@ -26,7 +26,7 @@ pub use file::Export;
 pub use lead::Trouble;
 pub use memberships::{MembershipsRead, OfNobody};
 
-use crate::config::{Settings, SourceConfig};
+use crate::config::Settings;
 use crate::model::{DirectoryUser, Moment, Proof, Spoken};
 use tokio_util::sync::CancellationToken;
 
@@ -38,11 +38,9 @@ pub type TakeUser<'a> = dyn FnMut(&DirectoryUser<'_>) + 'a;
 /// # Errors
 /// It cannot be read, or its checksum does not fit.
 pub fn open(settings: &Settings, stop: &CancellationToken) -> Result<Export, SourceError> {
-    match &settings.source {
-        SourceConfig::File { path, members_path: None } => {
-            Export::open(path, &settings.layout, settings.checksum_patience, stop)
-        }
-        SourceConfig::File { path, members_path: Some(members_path) } => pair::open(settings, path, members_path, stop),
+    match &settings.members_path {
+        None => Export::open(&settings.export_path, &settings.layout, settings.checksum_patience, stop),
+        Some(members_path) => pair::open(settings, members_path, stop),
     }
 }
 

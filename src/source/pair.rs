@@ -19,15 +19,10 @@ const STOP_PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// One of them cannot be read, or is refused.
-pub(super) fn open(
-    settings: &Settings,
-    path: &Path,
-    members_path: &Path,
-    stop: &CancellationToken,
-) -> Result<Export, SourceError> {
+pub(super) fn open(settings: &Settings, members_path: &Path, stop: &CancellationToken) -> Result<Export, SourceError> {
     let (started, patience) = (Instant::now(), settings.checksum_patience);
     loop {
-        let mut export = Export::open(path, &settings.layout, patience, stop)?;
+        let mut export = Export::open(&settings.export_path, &settings.layout, patience, stop)?;
         let (memberships, file) = read_members(settings, members_path, stop)?;
         let fresh = is_fresh(&export, patience.std()) || is_fresh(&file, patience.std());
         (export.memberships, export.members_file) = (Some(memberships), Some(Box::new(file)));

@@ -2,11 +2,10 @@
 
 use super::blocks::blocks;
 use super::census::{Census, Parsed};
-use super::refusal::Broken;
 use super::utf16::Decoder;
 use super::{Export, SourceError, csv, json};
-use crate::model::{Format, clean};
-use crate::records::{self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, More, PageShape, Window};
+use crate::model::Format;
+use crate::records::{self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, PageShape, Window};
 
 enum Walk<'l> {
     Documents(Documents),
@@ -51,8 +50,7 @@ impl Export {
                 None => window.exchange(block, count).map_err(|error| self.malformed(&error, None))?,
                 Some(decoder) => {
                     text.resize(BLOCK_HEADROOM_BYTES, 0);
-                    let broken = if bytes.is_empty() { Broken::AtTheEnd } else { Broken::Inside };
-                    decoder.decode(bytes, &mut text).map_err(|what| self.misread(what, broken, None))?;
+                    decoder.decode(bytes, &mut text).map_err(|what| self.misread(what, None))?;
                     let length = text.len() - BLOCK_HEADROOM_BYTES;
                     if length == 0 && count > 0 {
                         return Ok(block);
@@ -81,7 +79,7 @@ impl Export {
                 Walk::Rows(reader) => records::rows(&mut window, &mut |text, ended| reader.rows(text, ended, census)),
             };
             progress.map_err(|error| match walk {
-                Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, Broken::Inside, None),
+                Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, None),
                 Walk::Lines => self.malformed(&error, Some(line_count)),
                 Walk::Documents(_) | Walk::Rows(_) => self.malformed(&error, None),
             })?;
@@ -133,14 +131,6 @@ impl Export {
                 "the export job was cut short; nothing was sent",
             ));
         }
-        let more = match &read.more {
-            None => return Ok(read.closed || !read.totals.is_empty()),
-            Some(More::Page(name)) => format!("this is only one page of several (it has `{}`)", clean(name)),
-            Some(More::Total(total)) => {
-                format!("this is only one page of several: {} of {total} users are in it", read.records_count)
-            }
-        };
-        Err(self
-            .refuse(more, "let the export job fetch all pages and write all users into one array; nothing was sent"))
+        Ok(read.closed || !read.totals.is_empty())
     }
 }

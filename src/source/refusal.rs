@@ -1,19 +1,10 @@
-//! How an export is refused whole: what is wrong with it, which columns it has, and what to do about it.
+//! How an export is refused whole: what is wrong with it, which columns it has, and what leads on.
 
 use super::lead::{LOOKED_AT_BYTES, Sight, Trouble};
 use super::{Doubt, Export, SourceError};
 use crate::model::Rows;
 use crate::records::RecordsError;
 use std::os::unix::fs::FileExt;
-
-/// Where an export is not written as it should be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Broken {
-    /// It ends where it may not.
-    AtTheEnd,
-    /// Before its end.
-    Inside,
-}
 
 impl Export {
     /// Refuses this export for a reason that only its whole content showed.
@@ -33,38 +24,33 @@ impl Export {
     }
 
     pub(super) fn changed(&self) -> SourceError {
-        self.refuse(
-            "it changed while it was read",
-            "write to a temporary file and rename it; the next cycle reads it again",
-        )
+        self.refuse("it changed while it was read", "write it beside and rename it over; the next cycle reads it again")
     }
 
     pub(super) fn malformed(&self, error: &RecordsError, line_count: Option<u64>) -> SourceError {
-        let broken = if error.at_end { Broken::AtTheEnd } else { Broken::Inside };
-        self.misread(&error.to_string(), broken, line_count)
+        self.misread(&error.to_string(), line_count)
     }
 
     /// Refuses what is not written as it should be; `line_count`: of NDJSON, the line at which it was noticed.
-    pub(super) fn misread(&self, what: &str, broken: Broken, line_count: Option<u64>) -> SourceError {
+    pub(super) fn misread(&self, what: &str, line_count: Option<u64>) -> SourceError {
         let sight = self.sight();
         let object = line_count.is_some_and(|count| count <= 1) && sight.is_one_object();
         let what = if object {
-            format!("an object that is neither one user per line nor a page: {what}")
+            format!("an object that is neither a user a line nor a page: {what}")
         } else {
             what.to_owned()
         };
         if self.layout.rows == Rows::Memberships {
-            let hint =
-                "members_path is a CSV with a header and one row per membership: GroupName, and UserID or Username";
+            let hint = "members_path is a CSV with a header and a row a membership: GroupName, and UserID or Username";
             return self.refuse(what, &format!("{hint}; nothing was sent"));
         }
         let lead = sight.lead(Trouble::Shape, self.layout.records.is_some());
-        let hint = match (lead, broken) {
-            (Some(lead), _) => format!("nothing was sent; {lead}"),
-            (None, Broken::AtTheEnd) => {
-                "the export job was cut short or writes another format; nothing was sent".to_owned()
-            }
-            (None, Broken::Inside) => {
+        let cut =
+            ["in the middle", "no newline", "not closed", "half a character"].iter().any(|end| what.contains(end));
+        let hint = match lead {
+            Some(lead) => format!("nothing was sent; {lead}"),
+            None if cut => "the export job was cut short or writes another format; nothing was sent".to_owned(),
+            None => {
                 "the export job writes another format, or [directory.columns] names other columns; nothing was sent"
                     .to_owned()
             }
@@ -72,7 +58,7 @@ impl Export {
         self.refuse(what, &hint)
     }
 
-    /// The beginning of the file once more; nothing of it if it cannot be read any more.
+    /// The beginning of the file once more; nothing of it where it cannot be read any more.
     fn sight(&self) -> Sight {
         let mut bytes = vec![0; LOOKED_AT_BYTES];
         let count = self.file.read_at(&mut bytes, 0).unwrap_or(0);

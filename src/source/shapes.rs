@@ -34,7 +34,7 @@ const JUMPCLOUD_STATES: &[&str] = &["state"];
 /// The first one that fits is meant.
 pub(super) const SHAPES: [Shape; 20] = [
     Shape {
-        name: "a user export from the Microsoft 365 admin center",
+        name: "the users that the Microsoft 365 admin center exports",
         has: &["userprincipalname", "objectid", "blockcredential"],
         columns: &[
             (Column::Id, "objectid"),
@@ -47,7 +47,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "users from Active Directory",
+        name: "users of Active Directory",
         has: &["userprincipalname", "objectguid"],
         columns: &[
             (Column::Id, "objectguid"),
@@ -57,11 +57,11 @@ pub(super) const SHAPES: [Shape; 20] = [
             (Column::State, "enabled"),
         ],
         words: TRUE_IS_ACTIVE,
-        ask: (&["enabled"], "have `Get-ADUser` export Enabled too"),
+        ask: (&["enabled"], "let `Get-ADUser` write Enabled too"),
         ..PLAIN
     },
     Shape {
-        name: "users from Entra or Microsoft Graph",
+        name: "users of Entra or Microsoft Graph",
         has: &["userprincipalname", "id"],
         columns: &[
             (Column::Id, "id"),
@@ -79,7 +79,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "a csvde dump of Active Directory",
+        name: "csvde's dump of Active Directory",
         has: &["dn", "objectclass"],
         ask: (
             &["objectguid"],
@@ -103,7 +103,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "users from Okta, exported by Rockstar",
+        name: "users of Okta, as Rockstar exports them",
         has: &["userid", "status", "username"],
         columns: &[
             (Column::Id, "userid"),
@@ -116,7 +116,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "a user download from the Google Admin console",
+        name: "the users that the Google Admin console downloads",
         has: &["emailaddress[required]"],
         columns: &[
             (Column::Id, "emailaddress[required]"),
@@ -130,7 +130,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "users from Google, printed by GAM",
+        name: "users of Google, as GAM prints them",
         has: &["primaryemail"],
         columns: &[
             (Column::Id, "id"),
@@ -147,14 +147,14 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "users from Keycloak",
+        name: "users of Keycloak",
         has: &["id", "username", "enabled"],
         columns: &[(Column::Id, "id"), (Column::State, "enabled")],
         words: TRUE_IS_ACTIVE,
         ..PLAIN
     },
     Shape {
-        name: "users from a SCIM service",
+        name: "users of a SCIM service",
         has: &["id", "username", "active"],
         columns: &[
             (Column::Id, "id"),
@@ -166,7 +166,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "users from 1Password",
+        name: "users of 1Password",
         has: &["id", "email", "state", "type"],
         lacks: &["username"],
         columns: &[(Column::Id, "id"), (Column::Username, "email"), (Column::State, "state")],
@@ -178,7 +178,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "a Workday report",
+        name: "a report of Workday",
         has: &["employee_id"],
         columns: &[
             (Column::Id, "employee_id"),
@@ -188,11 +188,11 @@ pub(super) const SHAPES: [Shape; 20] = [
             (Column::State, "active"),
         ],
         words: Some([&["1"], &["0"], &[]]),
-        ask: (&["active"], "include in the report who is active"),
+        ask: (&["active"], "let the report say who is active"),
         ..PLAIN
     },
     Shape {
-        name: "a BambooHR report",
+        name: "a report of BambooHR",
         has: &["employee#", "workemail"],
         columns: BAMBOO_HR,
         words: ACTIVE_INACTIVE,
@@ -200,14 +200,14 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "a personnel report",
+        name: "a report of personnel",
         has: &["id", "username", "status"],
         columns: &[(Column::Id, "id"), (Column::State, "status")],
         words: ACTIVE_INACTIVE,
         ..PLAIN
     },
     Shape {
-        name: "a JumpCloud list of group members, not of users",
+        name: "JumpCloud's list of group members, and not of users",
         has: &["groupname", "username", "userid"],
         ask: (
             &["_id"],
@@ -216,26 +216,26 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "a JumpCloud report of users and their groups, one row per membership",
+        name: "JumpCloud's report of users and their groups, a row a membership",
         has: &["usergroupname", "userobjectid"],
         ask: (&["_id"], "export the users, one row each: `Get-JCUser`, `jc users list`, or GET /api/systemusers"),
         ..PLAIN
     },
     Shape {
-        name: "the output of JumpCloud's Go exporter",
+        name: "what JumpCloud's Go exporter writes",
         has: &["username", "passwordexpired", "usergroups"],
         ask: (&["_id"], "it has no id; use `Get-JCUser`, `jc users list`, or GET /api/systemusers"),
         ..PLAIN
     },
     Shape {
-        name: "the output of `jc users list -o csv` (jc-cli)",
+        name: "what `jc users list -o csv` of jc-cli writes",
         has: &["username", "email", "firstname", "lastname", "activated", "suspended"],
         lacks: &["_id", "id"],
         ask: (&["_id"], "add `--fields _id,username,firstname,lastname,state,suspended`"),
         ..PLAIN
     },
     Shape {
-        name: "users from JumpCloud, written by its PowerShell module",
+        name: "users of JumpCloud, as its PowerShell module writes them",
         has: &["_id", "username"],
         lacks: &["state", "activated", "suspended", "enabled", "status", "active", "accountenabled"],
         ask: (
@@ -245,7 +245,7 @@ pub(super) const SHAPES: [Shape; 20] = [
         ..PLAIN
     },
     Shape {
-        name: "a list of users by e-mail address",
+        name: "a list of users by their e-mail addresses",
         has: &["id", "email"],
         lacks: &["username"],
         columns: &[(Column::Id, "id"), (Column::Username, "email")],
@@ -266,25 +266,25 @@ pub(super) const BEGINNINGS: [(&[u8], &str, &str); 10] = [
     (b"PK\x03\x04", "a spreadsheet (xlsx) or another archive", "save it as CSV UTF-8 with commas, or unpack it"),
     (b"\xd0\xcf\x11\xe0", "a spreadsheet (xls)", "save it as CSV UTF-8 with commas"),
     (b"\x1f\x8b", "compressed (gzip)", "unpack it first"),
-    (b"%PDF", "a PDF", "have the job write JSON or CSV"),
+    (b"%PDF", "a PDF", "let the job write JSON or CSV"),
     (
         b"<!doctype html",
         "a web page, perhaps a sign-in",
-        "have the job fetch the export itself: its session or token was not accepted",
+        "let the job fetch the export itself: its session or token is not accepted",
     ),
     (
         b"<html",
         "a web page, perhaps a sign-in",
-        "have the job fetch the export itself: its session or token was not accepted",
+        "let the job fetch the export itself: its session or token is not accepted",
     ),
-    (b"<", "XML", "have the job write JSON or CSV"),
+    (b"<", "XML", "let the job write JSON or CSV"),
     (b"dn:", "LDIF", LDIF),
     (b"version: 1", "LDIF", LDIF),
     (b"# extended ldif", "LDIF", LDIF),
 ];
 
 const LDIF: &str =
-    "have the job write JSON or CSV, for example with `Get-ADUser … | Export-Csv -Encoding utf8 -NoTypeInformation`";
+    "let the job write JSON or CSV, for example with `Get-ADUser … | Export-Csv -Encoding utf8 -NoTypeInformation`";
 
 /// Members of an answer that says what went wrong.
 pub(super) const ERRORS: [&str; 8] =

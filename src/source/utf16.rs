@@ -13,7 +13,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for a file that begins with these bytes; `None` without a UTF-16 byte order mark.
+    /// A decoder for a file that begins with these bytes; none where no mark says that it is UTF-16.
     pub(super) fn of_mark(start: &[u8]) -> Option<Self> {
         let little_endian = match start {
             [0xff, 0xfe, ..] => true,
@@ -57,7 +57,7 @@ impl Decoder {
             text.push(unit as u8);
             return Ok(());
         }
-        let lone = "it is UTF-16 with an unpaired surrogate";
+        let lone = "it is UTF-16 with a surrogate that stands alone";
         let code = match (self.high.take(), unit) {
             (None, 0xd800..=0xdbff) => {
                 self.high = Some(unit);
@@ -89,12 +89,12 @@ mod tests {
 
     #[test]
     fn it_is_decoded_whatever_the_pieces_and_strictly() {
-        let text = "a\u{e9}\u{4e2d}\u{1f511}\r\n";
-        let little: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-        let big: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+        let said = "a\u{e9}\u{4e2d}\u{1f511}\r\n";
+        let little: Vec<u8> = std::iter::once(0xfeff).chain(said.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = std::iter::once(0xfeff).chain(said.encode_utf16()).flat_map(u16::to_be_bytes).collect();
         for piece in [1, 2, 3, 5, 100] {
-            assert_eq!(decode(&little, piece).as_deref(), Ok(text), "{piece}");
-            assert_eq!(decode(&big, piece).as_deref(), Ok(text), "{piece}");
+            assert_eq!(decode(&little, piece).as_deref(), Ok(said), "{piece}");
+            assert_eq!(decode(&big, piece).as_deref(), Ok(said), "{piece}");
         }
         assert!(decode(&little[..little.len() - 1], 4).is_err(), "an odd byte");
         for units in [&[0xd83d_u16][..], &[0xd83d, 0x41], &[0xdd11], &[0xd83d, 0xd83d, 0xdd11]] {

@@ -1,17 +1,136 @@
 //! Opens the state: checks who may write to it, that it is ours, and its schema.
 
-use super::error::StateError;
-use super::schema::{damaged, known_schema, schema};
-use crate::model::{Change, ProvisionedUser};
+use crate::model::{Change, Moment, ProvisionedUser, command, hex};
 use rusqlite::{Connection, OpenFlags};
-use std::os::unix::fs::MetadataExt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// `RHSY`: tells our database from another application's.
+const APPLICATION_ID: i32 = 0x5248_5359;
+/// Entry N brings schema N to schema N + 1.
+const MIGRATIONS: [&str; 9] = [
+    include_str!("../../state/0001_state.sql"),
+    include_str!("../../state/0002_links_in_id_order.sql"),
+    include_str!("../../state/0003_not_supported.sql"),
+    include_str!("../../state/0004_reasons.sql"),
+    include_str!("../../state/0006_spoken.sql"),
+    include_str!("../../state/0007_identity_and_groups.sql"),
+    include_str!("../../state/0008_health.sql"),
+    include_str!("../../state/0009_memberships.sql"),
+    include_str!("../../state/0010_mismatch.sql"),
+];
 /// How long a connection waits for another connection's write.
-pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// No mutex: each connection stays on one thread.
-pub(super) const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// No file at this path.
+    #[error("there is no state at {0}")]
+    Missing(PathBuf),
+    /// A file of 0 bytes: a failed copy, never a new state.
+    #[error("the state {0} is empty")]
+    Empty(PathBuf),
+    /// Another kind of file, or another application's database.
+    #[error("{0} is not a state of rhombus-sync")]
+    Foreign(PathBuf),
+    /// A newer release wrote it.
+    #[error("the state has schema {found}, but this release only knows schemas up to {known}")]
+    Newer {
+        /// The schema of the state.
+        found: i32,
+        /// The newest schema that this release knows.
+        known: i32,
+    },
+    /// An older release wrote it.
+    #[error("the state has schema {found}, but this release needs schema {known}")]
+    Older {
+        /// The schema of the state.
+        found: i32,
+        /// The schema that this release needs.
+        known: i32,
+    },
+    /// SQLite reports corruption.
+    #[error("the state {path} is damaged: {what}")]
+    Damaged {
+        /// Path of the database.
+        path: PathBuf,
+        /// The first problem that SQLite reports.
+        what: String,
+    },
+    /// Other users can write to it.
+    #[error("{0} is writable by others")]
+    Exposed(PathBuf),
+    /// This user may not use it.
+    #[error("the state {path} cannot be opened by {user}: permission denied")]
+    Denied {
+        /// Which file.
+        path: PathBuf,
+        /// Who may not.
+        user: String,
+        /// What stands in the way, whose it is, and its mode.
+        owned: String,
+    },
+    /// It is bound to another endpoint.
+    #[error("the state belongs to {bound}, but the configuration says {configured}")]
+    OtherEndpoint {
+        /// The endpoint it is bound to.
+        bound: String,
+        /// The configured endpoint.
+        configured: String,
+    },
+    /// The copy cannot be written.
+    #[error("{path} cannot be written")]
+    Copy {
+        /// Path of the copy.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file system error.
+    #[error("the state's folder cannot be used")]
+    Io(#[from] std::io::Error),
+    /// A SQLite error.
+    #[error("the state cannot be used")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl StateError {
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let ways = format!(
+            "run `{}` if this is a first run, or restore a backup (made with `rhombus-sync backup FILE`; stop the service and \
+             remove the `-wal` and `-shm` files beside it first)",
+            command("activate")
+        );
+        Some(match self {
+            Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways,
+            Self::Newer { .. } => {
+                format!("start the newer release again; or {ways} (`activate` moves this state aside)")
+            }
+            Self::Older { .. } => {
+                let reconcile = command("--reconcile");
+                format!("start the service, or run `{reconcile}`: it backs the state up, then upgrades it")
+            }
+            Self::Denied { owned, .. } => {
+                format!("{owned}; run this as that user, or let the service's user own the state")
+            }
+            Self::Exposed(path) => format!("chmod o-w {}", path.display()),
+            Self::OtherEndpoint { .. } => {
+                format!("set base_url back, or run `{}` to bind the state to the new endpoint", command("activate"))
+            }
+            Self::Io(_) | Self::Sqlite(_) | Self::Copy { .. } => {
+                "check disk space and permissions; nothing is sent until the state can be written".to_owned()
+            }
+        })
+    }
+}
 
 /// What a connection may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +148,7 @@ pub enum Access {
 pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
     check_rights(path)?;
     let connection = connect(path)?;
-    let (found, known) = (schema(&connection, path)?, known_schema());
+    let (found, known) = (schema(&connection, path)?, MIGRATIONS.len() as i32);
     if found < known {
         return Err(StateError::Older { found, known });
     }
@@ -41,6 +160,85 @@ pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
+/// The schema version of one of our states.
+fn schema(connection: &Connection, path: &Path) -> Result<i32, StateError> {
+    let application_id = pragma(connection, path, "application_id")?;
+    let (found, known) = (pragma(connection, path, "user_version")?, MIGRATIONS.len() as i32);
+    match found {
+        0 => Err(StateError::Foreign(path.to_owned())),
+        _ if application_id != APPLICATION_ID => Err(StateError::Foreign(path.to_owned())),
+        _ if found > known => Err(StateError::Newer { found, known }),
+        _ => Ok(found),
+    }
+}
+
+/// Upgrades an older state to this release's schema, in one transaction, after a backup beside it. Only the process
+/// that may send calls it. Returns the backup's path, if one was made.
+///
+/// # Errors
+/// The state cannot be read or written, or is not ours; it is then unchanged.
+pub fn upgrade(path: &Path, now: Moment) -> Result<Option<PathBuf>, StateError> {
+    check_rights(path)?;
+    let mut connection = connect(path)?;
+    let found = schema(&connection, path)?;
+    let missing = MIGRATIONS.get(usize::try_from(found).unwrap_or(0)..).unwrap_or_default();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(format!(".schema-{found}-{}", now.0));
+    let copy = PathBuf::from(copy);
+    backup(&connection, &copy)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    for migration in missing {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
+    transaction.commit()?;
+    Ok(Some(copy))
+}
+
+/// Creates a new state in one transaction. `random` becomes its two ids.
+///
+/// # Errors
+/// A file already exists, or it cannot be created.
+pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Result<Connection, StateError> {
+    if let Some(folder) = path.parent() {
+        crate::folder::create(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    prepare(&connection, path)?;
+    let second = (now.0.max(0) / 1000) as u32;
+    let id = |random: &[u8]| format!("{second:08x}{}", hex(random));
+    let transaction = connection.transaction()?;
+    for migration in MIGRATIONS {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.execute(
+        "INSERT INTO installation (one, installation_id, integration_id, base_url, active, created_at) VALUES (1, ?1, ?2, ?3, 1, ?4)",
+        (id(&random[..8]), id(&random[8..]), base_url, now.0),
+    )?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i32)?;
+    transaction.commit()?;
+    Ok(connection)
+}
+
+/// An in-memory state, for commands that must not write anything.
+pub fn scratch(now: Moment) -> Result<Connection, StateError> {
+    let connection = Connection::open_in_memory()?;
+    for migration in MIGRATIONS {
+        connection.execute_batch(migration)?;
+    }
+    connection.execute(
+        "INSERT INTO installation (one, installation_id, integration_id, base_url, active, created_at) VALUES (1, '', '', '', 1, ?1)",
+        [now.0],
+    )?;
+    Ok(connection)
+}
+
 /// Whether the state is there and this user may use it; nothing is opened yet.
 ///
 /// # Errors
@@ -49,7 +247,7 @@ pub fn may_be_used(path: &Path) -> Result<(), StateError> {
     check_rights(path)
 }
 
-pub(super) fn check_rights(path: &Path) -> Result<(), StateError> {
+fn check_rights(path: &Path) -> Result<(), StateError> {
     let file = match std::fs::metadata(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StateError::Missing(path.to_owned())),
@@ -83,7 +281,7 @@ fn denied(path: &Path) -> StateError {
     StateError::Denied { path: path.to_owned(), user: name(rustix::process::geteuid().as_raw()), owned }
 }
 
-pub(super) fn connect(path: &Path) -> Result<Connection, StateError> {
+fn connect(path: &Path) -> Result<Connection, StateError> {
     let connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Check before the first write: another application's file must stay untouched.
@@ -93,7 +291,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StateError> {
 }
 
 /// Sets the pragmas that every connection needs, readers too.
-pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), StateError> {
+fn prepare(connection: &Connection, path: &Path) -> Result<(), StateError> {
     let begun = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
     begun.map_err(|error| damaged(path, error))?;
     for (name, value) in
@@ -103,6 +301,21 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), StateE
     }
     connection.pragma_update(None, "mmap_size", 0)?;
     Ok(())
+}
+
+fn pragma(connection: &Connection, path: &Path, name: &str) -> Result<i32, StateError> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(|error| damaged(path, error))
+}
+
+fn damaged(path: &Path, error: rusqlite::Error) -> StateError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(NotADatabase) => StateError::Foreign(path.to_owned()),
+        Some(DatabaseCorrupt) => {
+            StateError::Damaged { path: path.to_owned(), what: "SQLite cannot read it".to_owned() }
+        }
+        Some(_) | None => StateError::Sqlite(error),
+    }
 }
 
 /// Device and inode of the database file; `None` if the path no longer exists.
@@ -122,9 +335,9 @@ pub fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 /// The state is damaged.
 pub fn quick_check(connection: &Connection) -> Result<(), StateError> {
     let path = PathBuf::from(connection.path().unwrap_or_default());
-    let answer: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-    match answer {
-        Ok(answer) if answer == "ok" => Ok(()),
+    let said: rusqlite::Result<String> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    match said {
+        Ok(said) if said == "ok" => Ok(()),
         Ok(what) => Err(StateError::Damaged { path, what }),
         Err(error) => Err(StateError::Damaged { path, what: error.to_string() }),
     }
@@ -154,4 +367,20 @@ pub fn check_links<'c>(connection: &Connection, removals: impl Iterator<Item = &
         }
     }
     Ok(())
+}
+
+/// Copies the state consistently into a new file of mode 0600, with SQLite's backup API.
+///
+/// # Errors
+/// The file already exists, or cannot be written.
+pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.map_err(|cause| StateError::Copy { path: file.to_owned(), cause })?;
+    let copied = quick_check(connection)
+        .and_then(|()| Ok(connection.backup("main", file, None::<fn(rusqlite::backup::Progress)>)?));
+    if copied.is_err() {
+        // A partial copy must never be mistaken for a backup.
+        let _ = std::fs::remove_file(file);
+    }
+    copied
 }

@@ -107,7 +107,7 @@ pub fn note_health(transaction: &Transaction<'_>, cycle: &CycleHealth) -> rusqli
         }
     }
     match cycle.token {
-        TokenProof::Unknown | TokenProof::Foreign => Ok(()),
+        TokenProof::Unknown => Ok(()),
         TokenProof::Proven => note_proof(transaction, cycle.now),
         TokenProof::Refused => {
             let sql = "UPDATE health SET token_refused_since = ifnull(token_refused_since, ?1)";

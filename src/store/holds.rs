@@ -1,29 +1,17 @@
-//! Holds, by their digest, and the approvals that an administrator gave for them. Both go by what a change would send: the same
-//! change with other values is another one.
+//! Holds, by their digest, and the approvals that an administrator gave for them.
 
-use super::rows::exact;
-use crate::clock::AHEAD_MS_MAX;
-use crate::model::{
-    Approval, DirectoryId, Duration, ExactChange, Field, FieldName, HeldChange, HoldId, Moment, Person, ScimId,
-    UserName,
-};
+use crate::model::{ChangeKey, DirectoryId, Duration, HeldChange, HoldId, Moment, Reason, ScimId, UserName};
 use rusqlite::{Connection, OptionalExtension, Transaction};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// How many changes of holds are kept in all, the newest holds first: a hold of a thousand users may be stored anew with every
-/// export. Of the holds beyond only the ids are kept.
-const CHANGES_KEPT_MAX: u32 = 100_000;
+/// Of how many holds it is kept what they held, the newest ones; each change of what is held makes another.
+const HOLDS_KEPT_MAX: u32 = 20;
 /// How long the id of a hold is kept: who types it late is told what became of it.
 const HOLDS_NAMED: Duration = Duration::from_seconds(30 * 86_400);
 /// So many digits name a hold.
 const HOLD_DIGITS_MIN: usize = 8;
 /// How long an approval holds.
 pub const APPROVAL: Duration = Duration::from_seconds(3_600);
-
-/// Whether an approval `a` was begun: an intent that it released is open, or failed, and may need it past its hour.
-const BEGUN: &str =
-    "EXISTS (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
-     AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.content = a.content AND i.accepted IS NOT 1)";
 
 /// Stores a hold under its id. Older holds stay, so that what is still held of them can be approved.
 pub fn store_hold(
@@ -32,10 +20,8 @@ pub fn store_hold(
     changes: &[HeldChange],
     now: Moment,
 ) -> rusqlite::Result<()> {
-    let new = transaction.execute(
-        "INSERT INTO holds (id, stored_at, is_exact) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING",
-        (id.as_str(), now.0),
-    )?;
+    let new = transaction
+        .execute("INSERT INTO holds (id, stored_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (id.as_str(), now.0))?;
     // One that ended and is held again, of which only the id was kept, is stored anew.
     let known = transaction.prepare_cached("SELECT 1 FROM hold_changes WHERE hold_id = ?1")?.exists([id.as_str()])?;
     if new == 0 && known {
@@ -43,34 +29,13 @@ pub fn store_hold(
     }
     transaction.execute("UPDATE holds SET stored_at = ?2 WHERE id = ?1", (id.as_str(), now.0))?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO hold_changes (hold_id, action, directory_id, scim_id, content, username, fields)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO hold_changes (hold_id, action, directory_id, scim_id, username, shown) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for HeldChange { exact: ExactChange { key, content }, user_name, fields } in changes {
-        let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
-        let (action, directory_id) = (key.action.as_str(), key.directory_id.as_str());
-        let name = user_name.as_str();
-        insert.execute((id.as_str(), action, directory_id, scim_id, content.as_str(), name, stored_fields(fields)))?;
+    for HeldChange { key, user_name, shown } in changes {
+        let (scim_id, name) = (key.scim_id.as_ref().map_or("", ScimId::as_str), user_name.as_str());
+        insert.execute((id.as_str(), key.action.as_str(), key.directory_id.as_str(), scim_id, name, shown))?;
     }
-    transaction.execute(
-        "DELETE FROM hold_changes WHERE hold_id <> ?1 AND hold_id IN
-         (SELECT hold_id FROM (SELECT hold_id, sum(count(*)) OVER (ORDER BY max(stored_at) DESC, hold_id) AS total
-          FROM hold_changes c JOIN holds h ON h.id = c.hold_id GROUP BY hold_id) WHERE total > ?2)",
-        (id.as_str(), CHANGES_KEPT_MAX),
-    )?;
     Ok(())
-}
-
-fn stored_fields(fields: &[Field]) -> String {
-    let fields: Vec<_> = fields.iter().map(|field| (field.name.as_str(), &field.from, &field.to)).collect();
-    serde_json::json!(fields).to_string()
-}
-
-fn read_fields(text: &str) -> Vec<Field> {
-    type Stored = (String, Option<Box<str>>, Option<Box<str>>);
-    let stored: Vec<Stored> = serde_json::from_str(text).unwrap_or_default();
-    let field = |(name, from, to): Stored| FieldName::from_name(&name).map(|name| Field { name, from, to });
-    stored.into_iter().filter_map(field).collect()
 }
 
 /// The newest hold, if its changes are still held.
@@ -81,46 +46,33 @@ pub fn current_hold(connection: &Connection) -> rusqlite::Result<Option<HoldId>>
         .map(Option::flatten)
 }
 
-/// The changes of a hold that are still held, with the same values; `None` if no cycle stored this hold.
+/// The changes of a hold that are still held, for what they were held for; `None` if no cycle stored this hold.
 pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Option<Vec<HeldChange>>> {
     let known = connection.prepare("SELECT 1 FROM holds WHERE id = ?1")?.exists([hold.as_str()])?;
     if !known {
         return Ok(None);
     }
-    connection
-        .prepare(
-            "SELECT c.action, c.directory_id, c.scim_id, c.content, c.username, c.fields FROM hold_changes c
-             JOIN outstanding_users s ON s.kind = 'held' AND s.action = c.action AND s.directory_id = c.directory_id
-             AND ifnull(s.scim_id, '') = c.scim_id AND s.wanted = c.content
-             WHERE c.hold_id = ?1 ORDER BY c.action, c.directory_id",
-        )?
-        .query_map([hold.as_str()], |row| {
-            let user_name = UserName::of_account(row.get_ref(4)?.as_str()?);
-            Ok(HeldChange { exact: exact(row, 0)?, user_name, fields: read_fields(row.get_ref(5)?.as_str()?) })
-        })?
-        .collect::<rusqlite::Result<_>>()
-        .map(Some)
+    let mut statement = connection.prepare(
+        "SELECT c.action, c.directory_id, c.scim_id, c.username, c.shown, s.code, s.detail FROM hold_changes c
+         JOIN outstanding_users s ON s.kind = 'held' AND s.action = c.action AND s.directory_id = c.directory_id
+         AND ifnull(s.scim_id, '') = c.scim_id WHERE c.hold_id = ?1 ORDER BY c.action, c.directory_id",
+    )?;
+    let mut rows = statement.query([hold.as_str()])?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (key, user_name) = (super::intents::key(row, 0)?, UserName::of_account(row.get_ref(3)?.as_str()?));
+        let shown: String = row.get(4)?;
+        let now = Reason::from_stored(row.get_ref(5)?.as_str()?, row.get_ref(6)?.as_str_or_null()?).shown();
+        if now.unwrap_or_default() == shown {
+            held.push(HeldChange { key, user_name, shown });
+        }
+    }
+    Ok(Some(held))
 }
 
 /// When the newest approval expires; 0 if there is none.
 pub fn last_approval_ends(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT ifnull(max(expires_at), 0) FROM approvals WHERE NOT used", [], |row| row.get(0))
-}
-
-/// What is released: every approval that was not used, and has not expired or was begun. None ends later than an hour from now,
-/// whatever the clock said when it was given.
-pub fn approvals(connection: &Connection, now: Moment) -> rusqlite::Result<BTreeMap<ExactChange, Approval>> {
-    connection
-        .prepare(&format!(
-            "SELECT action, directory_id, scim_id, content, hold_id, approved_by, account, claimed, reason FROM approvals a
-             WHERE NOT used AND (expires_at BETWEEN ?1 + 1 AND ?2 OR {BEGUN})"
-        ))?
-        .query_map((now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX), |row| {
-            let by = Person { username: row.get(5)?, account: row.get(6)?, claimed: row.get(7)? };
-            let hold = HoldId::new(row.get_ref(4)?.as_str()?);
-            Ok((exact(row, 0)?, Approval { hold, by, reason: row.get(8)? }))
-        })?
-        .collect()
 }
 
 /// What is held after a cycle for some users only: the previous hold's changes of other users, and this cycle's.
@@ -131,62 +83,48 @@ pub fn held_beside(
 ) -> rusqlite::Result<Vec<HeldChange>> {
     if let Some(before) = current_hold(transaction)? {
         let before = held_of(transaction, &before)?.unwrap_or_default();
-        held.extend(before.into_iter().filter(|change| !users.contains(&change.exact.key.directory_id)));
+        held.extend(before.into_iter().filter(|held| !users.contains(&held.key.directory_id)));
     }
     Ok(held)
 }
 
-/// Drops approvals of changes that are no longer planned: approvals lapse for users who become wanted again, and where something
-/// else would be sent. A change with an open intent keeps its approval. Also drops used and expired approvals, and holds with
-/// nothing left in them.
+/// Drops approvals of changes that are no longer planned: approvals lapse for users who become wanted again. A change
+/// with an open intent keeps its approval. Also drops used and expired approvals, and holds with nothing left in them.
 pub fn drop_approvals(
     transaction: &Transaction<'_>,
-    planned: &[ExactChange],
+    planned: &[ChangeKey],
     planned_at: Moment,
     now: Moment,
 ) -> rusqlite::Result<()> {
     let planned: BTreeSet<_> = planned.iter().collect();
-    transaction.execute(
-        &format!("DELETE FROM approvals AS a WHERE used OR (expires_at NOT BETWEEN ?1 + 1 AND ?2 AND NOT {BEGUN})"),
-        (now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX),
-    )?;
-    let left: Vec<ExactChange> = transaction
+    let begun = "EXISTS (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
+         AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1)";
+    transaction
+        .execute(&format!("DELETE FROM approvals AS a WHERE used OR (expires_at <= ?1 AND NOT {begun})"), [now.0])?;
+    let left: Vec<ChangeKey> = transaction
         .prepare(&format!(
-            "SELECT action, directory_id, scim_id, content FROM approvals a WHERE expires_at <= ?1 AND NOT {BEGUN}"
+            "SELECT action, directory_id, scim_id FROM approvals a WHERE expires_at <= ?1 AND NOT {begun}"
         ))?
         // An approval given during this cycle belongs to the next one.
-        .query_map([planned_at.plus(APPROVAL).0], |row| exact(row, 0))?
+        .query_map([planned_at.plus(APPROVAL).0], |row| super::intents::key(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
-    for ExactChange { key, content } in left.into_iter().filter(|exact| !planned.contains(exact)) {
+    for key in left.into_iter().filter(|key| !planned.contains(key)) {
         let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
         transaction.execute(
-            "DELETE FROM approvals WHERE action = ?1 AND directory_id = ?2 AND scim_id = ?3 AND content = ?4",
-            (key.action.as_str(), key.directory_id.as_str(), scim_id, content.as_str()),
+            "DELETE FROM approvals WHERE action = ?1 AND directory_id = ?2 AND scim_id = ?3",
+            (key.action.as_str(), key.directory_id.as_str(), scim_id),
         )?;
     }
     transaction.execute(
-        "DELETE FROM hold_changes WHERE hold_id NOT IN
+        "DELETE FROM hold_changes WHERE hold_id NOT IN (SELECT id FROM holds ORDER BY stored_at DESC LIMIT ?1) OR hold_id NOT IN
          (SELECT c.hold_id FROM hold_changes c JOIN outstanding_users s ON s.directory_id = c.directory_id AND s.kind = 'held'
-          AND s.action = c.action AND s.wanted = c.content)",
-        [],
+          AND s.action = c.action)",
+        [HOLDS_KEPT_MAX],
     )?;
     transaction.execute(
-        "DELETE FROM holds WHERE stored_at < ?1 AND id NOT IN (SELECT hold FROM installation WHERE hold IS NOT NULL)",
+        "DELETE FROM holds WHERE stored_at < ?1 AND id NOT IN (SELECT hold_id FROM hold_changes)",
         [now.minus(HOLDS_NAMED).0],
     )?;
-    Ok(())
-}
-
-/// Marks the approvals of this user's change as used: it was accepted, or there is nothing left to do.
-pub(super) fn use_up(transaction: &Transaction<'_>, id: &str, actions: &[&str]) -> rusqlite::Result<()> {
-    if !transaction.prepare_cached("SELECT 1 FROM approvals LIMIT 1")?.exists([])? {
-        return Ok(());
-    }
-    for action in actions {
-        transaction
-            .prepare_cached("UPDATE approvals SET used = 1 WHERE directory_id = ?1 AND action = ?2")?
-            .execute((id, action))?;
-    }
     Ok(())
 }
 
@@ -207,17 +145,14 @@ pub enum NamedHold {
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn named_hold(connection: &Connection, text: &str, now: Moment) -> rusqlite::Result<NamedHold> {
+pub fn named_hold(connection: &Connection, text: &str) -> rusqlite::Result<NamedHold> {
     if text.len() < HOLD_DIGITS_MIN || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(NamedHold::NotAnId);
     }
     let text = text.to_ascii_lowercase();
     let mut found: Vec<HoldId> = connection
-        .prepare(
-            "SELECT id FROM holds WHERE substr(id, 1, length(?1)) = ?1 AND (stored_at >= ?2 OR id IN (SELECT hold FROM installation))
-             ORDER BY stored_at DESC",
-        )?
-        .query_map((&text, now.minus(HOLDS_NAMED).0), |row| Ok(HoldId::new(row.get_ref(0)?.as_str()?)))?
+        .prepare("SELECT id FROM holds WHERE substr(id, 1, length(?1)) = ?1 ORDER BY stored_at DESC")?
+        .query_map([&text], |row| Ok(HoldId::new(row.get_ref(0)?.as_str()?)))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(match (found.pop(), found.is_empty()) {
         (None, _) => NamedHold::Unknown,
@@ -227,14 +162,6 @@ pub fn named_hold(connection: &Connection, text: &str, now: Moment) -> rusqlite:
             NamedHold::Several(found)
         }
     })
-}
-
-/// Whether a hold is of this release, and not one that ended with an upgrade.
-///
-/// # Errors
-/// The state cannot be read.
-pub fn is_exact(connection: &Connection, hold: &HoldId) -> rusqlite::Result<bool> {
-    connection.prepare("SELECT 1 FROM holds WHERE id = ?1 AND is_exact")?.exists([hold.as_str()])
 }
 
 /// Who released a hold last, and when; none if nobody did.
@@ -251,40 +178,43 @@ pub fn approved_by(connection: &Connection, hold: &HoldId) -> rusqlite::Result<O
         .optional()
 }
 
-/// Releases changes of a hold, each once and as it was shown, for one hour.
+/// Releases changes of a hold, each once, for one hour.
 ///
 /// # Errors
 /// The state cannot be written.
 pub fn approve(
     transaction: &Transaction<'_>,
+    hold: &HoldId,
     changes: &[HeldChange],
-    approval: &Approval,
+    by: &str,
     now: Moment,
 ) -> rusqlite::Result<()> {
-    let Approval { hold, by, reason } = approval;
-    transaction.execute(
-        "UPDATE holds SET approved_by = ?2, approved_at = ?3 WHERE id = ?1",
-        (hold.as_str(), by.text(), now.0),
-    )?;
+    transaction
+        .execute("UPDATE holds SET approved_by = ?2, approved_at = ?3 WHERE id = ?1", (hold.as_str(), by, now.0))?;
     let mut insert = transaction.prepare(
-        "INSERT OR REPLACE INTO approvals
-         (action, directory_id, scim_id, content, hold_id, approved_by, account, claimed, reason, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO approvals (action, directory_id, scim_id, hold_id, approved_by, expires_at, shown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET hold_id = excluded.hold_id, approved_by = excluded.approved_by,
+         expires_at = excluded.expires_at, shown = excluded.shown, used = 0",
     )?;
-    for HeldChange { exact: ExactChange { key, content }, .. } in changes {
+    for HeldChange { key, user_name: _, shown } in changes {
         let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
-        insert.execute((
-            key.action.as_str(),
-            key.directory_id.as_str(),
-            scim_id,
-            content.as_str(),
-            hold.as_str(),
-            &by.username,
-            &by.account,
-            by.claimed,
-            reason,
-            now.plus(APPROVAL).0,
-        ))?;
+        let expires_at = now.plus(APPROVAL).0;
+        let (action, id) = (key.action.as_str(), key.directory_id.as_str());
+        insert.execute((action, id, scim_id, hold.as_str(), by, expires_at, shown))?;
     }
     Ok(())
+}
+
+/// What the account showed when its removal was approved, if that was held for a mismatch.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn approved_shown(connection: &Connection, key: &ChangeKey) -> rusqlite::Result<Option<String>> {
+    let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
+    connection
+        .prepare_cached(
+            "SELECT shown FROM approvals WHERE action = ?1 AND directory_id = ?2 AND scim_id = ?3 AND shown <> ''",
+        )?
+        .query_row((key.action.as_str(), key.directory_id.as_str(), scim_id), |row| row.get(0))
+        .optional()
 }

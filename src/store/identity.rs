@@ -2,7 +2,7 @@
 
 use super::{intents, log, snapshot};
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
-use crate::model::{Approval, DirectoryId, Field, FieldName, Moment, ScimId};
+use crate::model::{DirectoryId, Field, FieldName, Moment, ScimId};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ pub fn relink(
     transaction: &Transaction<'_>,
     id: &DirectoryId,
     scim_id: &ScimId,
-    approval: &Approval,
+    by: &Initiator,
     now: Moment,
 ) -> rusqlite::Result<Relink> {
     let Some(link) = snapshot::link_by_scim_id(transaction, scim_id)? else { return Ok(Relink::NotHeld) };
@@ -39,8 +39,7 @@ pub fn relink(
     }
     move_rows(transaction, link.directory_id.as_str(), id.as_str())?;
     let mut draft = Draft::new(EventType::UserUpdateProvision, true, Source::Approve);
-    draft.initiator = Initiator::Admin(approval.by.clone());
-    draft.approval = Some(approval.clone());
+    draft.initiator.clone_from(by);
     draft.resource =
         Some(Resource { id: id.clone(), username: Some(link.user_name.clone()), target_id: Some(scim_id.clone()) });
     let (from, to) = (Some(link.directory_id.as_str().into()), Some(id.as_str().into()));

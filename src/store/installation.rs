@@ -1,10 +1,9 @@
 //! The installation's one row: its identity, whether it is active, and what its last cycle left.
 
 use super::{health, intents, log};
-use crate::clock::{WAIT_MAX, believed};
-use crate::event::{Draft, EventType, Initiator, Source};
+use crate::event::{Draft, EventType, Source};
 use crate::http::Method;
-use crate::model::{ConfigKeys, DirectoryId, HoldId, Moment, ScopeVersionId};
+use crate::model::{ConfigKeys, DirectoryId, Duration, HoldId, Moment};
 use crate::plan::ScopeVersion;
 use rusqlite::{Connection, Transaction};
 use std::collections::BTreeSet;
@@ -58,14 +57,6 @@ pub struct InstallationRow {
     pub restored: bool,
     /// Methods that the endpoint answered with 405 or 501.
     pub not_supported: BTreeSet<Method>,
-}
-
-impl InstallationRow {
-    /// Until when Rhombus asked us not to call; `None` if that has passed, or is further ahead than any wait.
-    #[must_use]
-    pub fn retry_after(&self, now: Moment) -> Option<Moment> {
-        believed(self.not_before, now, WAIT_MAX)
-    }
 }
 
 /// Reads the installation's row.
@@ -122,19 +113,6 @@ pub fn set_active(
     Ok(())
 }
 
-/// Ends all links because the accounts are gone, with everything that was said or released about them. Creates whose answer was
-/// lost stay open. Returns how many links there were.
-pub fn start_over(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Result<usize> {
-    let count = transaction.execute("DELETE FROM links", [])?;
-    for table in ["outstanding_users", "absences", "unlisted", "approvals", "hold_changes", "lookups_failed"] {
-        transaction.execute(&format!("DELETE FROM {table}"), [])?;
-    }
-    transaction.execute("UPDATE intents SET ended_at = ?1 WHERE ended_at IS NULL AND action <> 'create'", [now.0])?;
-    transaction.execute("UPDATE counts SET provisioned = 0", [])?;
-    transaction.execute("UPDATE installation SET hold = NULL, quiet_digest = NULL, generation = generation + 1", [])?;
-    Ok(count)
-}
-
 /// Remembers which methods the endpoint does not support.
 pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<Method>) -> rusqlite::Result<()> {
     let known = installation(transaction)?.not_supported;
@@ -146,11 +124,7 @@ pub fn note_not_supported(transaction: &Transaction<'_>, methods: &BTreeSet<Meth
 
 /// Remembers until when Rhombus asked us not to call; the latest time counts.
 pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite::Result<()> {
-    // One that lies more than the longest wait beyond it was stored under a wrong clock.
-    transaction.execute(
-        "UPDATE installation SET not_before = CASE WHEN not_before > ?2 THEN ?1 ELSE max(not_before, ?1) END",
-        (until.0, until.plus(WAIT_MAX).0),
-    )?;
+    transaction.execute("UPDATE installation SET not_before = max(not_before, ?1)", [until.0])?;
     Ok(())
 }
 
@@ -180,7 +154,7 @@ pub fn note_config(
 pub fn note_token(
     transaction: &Transaction<'_>,
     fingerprint: &str,
-    (source, initiator): (Source, Initiator),
+    source: Source,
     now: Moment,
 ) -> rusqlite::Result<()> {
     let before: String = transaction.query_row("SELECT token_fingerprint FROM installation", [], |row| row.get(0))?;
@@ -190,8 +164,7 @@ pub fn note_token(
     transaction.execute("UPDATE installation SET token_fingerprint = ?1", [fingerprint])?;
     health::forget_proof(transaction)?;
     if !before.is_empty() {
-        let draft = Draft { initiator, ..Draft::new(EventType::IdmIntegrationReauth, true, source) };
-        log::append(transaction, &[draft], now)?;
+        log::append(transaction, &[Draft::new(EventType::IdmIntegrationReauth, true, source)], now)?;
     }
     Ok(())
 }
@@ -211,31 +184,28 @@ pub fn checkpoint(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
 }
 
 /// The row number of this scope version; a new one is inserted.
-pub fn scope_version_id(
-    transaction: &Transaction<'_>,
-    wanted_under: &ScopeVersion,
-) -> rusqlite::Result<ScopeVersionId> {
+pub fn scope_version_number(transaction: &Transaction<'_>, wanted_under: &ScopeVersion) -> rusqlite::Result<i64> {
     let known = scope_versions(transaction)?;
     // Compared by value, not by text: an earlier release may have written the same value differently.
     if let Some((id, _)) = known.into_iter().rev().find(|(_, known)| known.as_ref() == Some(wanted_under)) {
         return Ok(id);
     }
     transaction.execute("INSERT INTO settings (json) VALUES (?1)", [wanted_under.to_json()])?;
-    Ok(ScopeVersionId(transaction.last_insert_rowid()))
+    Ok(transaction.last_insert_rowid())
 }
 
 /// Every scope version under which users were ever wanted, with its row number; `None` if it cannot be parsed.
-pub fn scope_versions(connection: &Connection) -> rusqlite::Result<Vec<(ScopeVersionId, Option<ScopeVersion>)>> {
+pub fn scope_versions(connection: &Connection) -> rusqlite::Result<Vec<(i64, Option<ScopeVersion>)>> {
     connection
         .prepare("SELECT id, json FROM settings ORDER BY id")?
-        .query_map([], |row| Ok((ScopeVersionId(row.get(0)?), ScopeVersion::from_json(row.get_ref(1)?.as_str()?))))?
+        .query_map([], |row| Ok((row.get(0)?, ScopeVersion::from_json(row.get_ref(1)?.as_str()?))))?
         .collect()
 }
 
 /// Moves all links on to this scope version, except those of the users that the plan left behind.
 pub fn advance_scope_version(
     transaction: &Transaction<'_>,
-    scope_version: ScopeVersionId,
+    settings: i64,
     left_behind: &[DirectoryId],
 ) -> rusqlite::Result<()> {
     transaction.execute_batch("CREATE TEMP TABLE left_behind (directory_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")?;
@@ -246,7 +216,7 @@ pub fn advance_scope_version(
     drop(insert);
     transaction.execute(
         "UPDATE links SET settings = ?1 WHERE settings <> ?1 AND directory_id NOT IN (SELECT directory_id FROM temp.left_behind)",
-        [scope_version.0],
+        [settings],
     )?;
     transaction.execute_batch("DROP TABLE temp.left_behind")
 }
@@ -276,8 +246,7 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite:
             end.memberships_written_at.map(|at| at.0),
         ),
     )?;
-    // By a clock that is far ahead everything is old.
-    if end.clock_is_confirmed { intents::prune(transaction, end.now, end.window_began) } else { Ok(()) }
+    intents::prune(transaction, end.now, end.window)
 }
 
 /// What a cycle leaves in the installation's row.
@@ -305,8 +274,6 @@ pub struct LastCycle {
     pub quiet: Option<Quiet>,
     /// The end of the cycle.
     pub now: Moment,
-    /// When `[guard] window` began.
-    pub window_began: Moment,
-    /// Whether Rhombus showed that the clock is right; nothing is thrown away otherwise.
-    pub clock_is_confirmed: bool,
+    /// `[guard] window`.
+    pub window: Duration,
 }

@@ -1,10 +1,9 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
-use super::rows::key;
-use super::{holds, log};
+use super::log;
 use crate::model::{
-    Approval, ChangeKey, Content, DirectoryId, Duration, GuardKind, HoldId, Moment, Names, OutstandingKind,
-    OutstandingUser, Person, ScimId, ScopeVersionId, UserName,
+    Action, ChangeKey, DirectoryId, Duration, GuardKind, Moment, Names, OutstandingKind, OutstandingUser, ScimId,
+    UserName,
 };
 use crate::plan::Ledger;
 use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
@@ -27,10 +26,10 @@ pub struct Intent {
     pub names: Names,
     /// Whether an update also reactivates the account.
     pub reactivate: bool,
-    /// What an administrator approved, if the change is released by an approval.
-    pub approved: Option<Content>,
+    /// Whether an administrator approved it.
+    pub approved: bool,
     /// The `[directory]` and `[scope]` settings under which it is wanted.
-    pub scope_version: ScopeVersionId,
+    pub settings: i64,
 }
 
 /// An intent whose outcome is unknown.
@@ -51,9 +50,7 @@ pub struct OpenIntent {
     /// When it was stored, or last renewed.
     pub stored_at: Moment,
     /// The scope version under which it was wanted.
-    pub scope_version: ScopeVersionId,
-    /// By which approval it was released, if it was held before.
-    pub approval: Option<Approval>,
+    pub settings: i64,
 }
 
 /// Stores an intent. Returns `None` if the link was removed in the meantime.
@@ -67,9 +64,9 @@ pub fn store_intents(
     }
     transaction
         .prepare_cached(
-            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, approved, stored_at, reactivate, settings, content, approval)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
-             WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '') AND content = ?12) END)",
+            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, approved, stored_at, reactivate, settings, approval)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
+             WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '')) END)",
         )?
         .execute((
             intent.key.action.as_str(),
@@ -79,11 +76,10 @@ pub fn store_intents(
             intent.user_name.as_str(),
             intent.names.given.as_deref(),
             intent.names.family.as_deref(),
-            intent.approved.is_some(),
+            intent.approved,
             now.0,
             intent.reactivate,
-            intent.scope_version.0,
-            intent.approved.as_ref().map(Content::as_str),
+            intent.settings,
         ))?;
     Ok(Some(IntentId(transaction.last_insert_rowid())))
 }
@@ -99,11 +95,11 @@ pub fn reuse_intent(
         return Ok(None);
     }
     renew_intent(transaction, id, now)?;
-    if let Some(content) = &intent.approved {
+    if intent.approved {
         transaction.execute(
-            "UPDATE intents SET approved = 1, content = ?2, approval = (SELECT expires_at FROM approvals a WHERE a.action = intents.action
-             AND a.directory_id = intents.directory_id AND a.scim_id = ifnull(intents.scim_id, '') AND a.content = ?2) WHERE id = ?1",
-            (id.0, content.as_str()),
+            "UPDATE intents SET approved = 1, approval = (SELECT expires_at FROM approvals a WHERE a.action = intents.action
+             AND a.directory_id = intents.directory_id AND a.scim_id = ifnull(intents.scim_id, '')) WHERE id = ?1",
+            [id.0],
         )?;
     }
     Ok(Some(id))
@@ -131,11 +127,8 @@ pub fn renew_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) ->
 pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
     connection
         .prepare(
-            "SELECT i.id, i.action, i.directory_id, i.scim_id, kind, user_name, given_name, family_name, stored_at, reactivate,
-             settings, a.hold_id, a.approved_by, a.account, a.claimed, a.reason
-             FROM intents i LEFT JOIN approvals a ON a.action = i.action AND a.directory_id = i.directory_id
-             AND a.scim_id = ifnull(i.scim_id, '') AND a.content = i.content
-             WHERE ended_at IS NULL ORDER BY i.id",
+            "SELECT id, action, directory_id, scim_id, kind, user_name, given_name, family_name, stored_at, reactivate, settings
+             FROM intents WHERE ended_at IS NULL ORDER BY id",
         )?
         .query_map([], |row| {
             Ok(OpenIntent {
@@ -149,33 +142,35 @@ pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>
                 },
                 stored_at: Moment(row.get(8)?),
                 reactivate: row.get(9)?,
-                scope_version: ScopeVersionId(row.get(10)?),
-                approval: approval(row, 11)?,
+                settings: row.get(10)?,
             })
         })?
         .collect()
 }
 
-/// Reads an approval from five adjacent columns, the first of which is NULL if there is none.
-fn approval(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Approval>> {
-    let Some(hold) = row.get_ref(first)?.as_str_or_null()?.map(HoldId::new) else { return Ok(None) };
-    let by = Person { username: row.get(first + 1)?, account: row.get(first + 2)?, claimed: row.get(first + 3)? };
-    Ok(Some(Approval { hold, by, reason: row.get(first + 4)? }))
+/// Reads action, directory id and SCIM id from three adjacent columns.
+pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<ChangeKey> {
+    let scim_id = row.get_ref(first + 2)?.as_str_or_null()?.filter(|id| !id.is_empty()).map(ScimId::new);
+    Ok(ChangeKey {
+        action: Action::from_name(row.get_ref(first)?.as_str()?).ok_or(rusqlite::Error::InvalidQuery)?,
+        directory_id: DirectoryId::new(row.get_ref(first + 1)?.as_str()?),
+        scim_id,
+    })
 }
 
 /// Stores an outcome: intent, snapshot, failure and events.
 pub fn settle(
     transaction: &Transaction<'_>,
     settlement: &Settlement,
-    scope_version: ScopeVersionId,
+    settings: i64,
     now: Moment,
 ) -> rusqlite::Result<()> {
     let id = settlement.directory_id.as_str();
-    let scope_version = settlement.scope_version.unwrap_or(scope_version);
+    let settings = settlement.settings.unwrap_or(settings);
     if let Some((intent, end)) = &settlement.intent {
         end_intent(transaction, *intent, end, now)?;
     }
-    link_effect(transaction, id, &settlement.link, scope_version, now)?;
+    link_effect(transaction, id, &settlement.link, settings, now)?;
     failure_effect(transaction, id, &settlement.failure, now)?;
     log::append(transaction, &settlement.events, now)
 }
@@ -184,27 +179,26 @@ fn link_effect(
     transaction: &Transaction<'_>,
     id: &str,
     effect: &LinkEffect,
-    scope_version: ScopeVersionId,
+    settings: i64,
     now: Moment,
 ) -> rusqlite::Result<()> {
     match effect {
         LinkEffect::None => {}
-        LinkEffect::Made { scim_id, user_name, names, active } => {
+        LinkEffect::Made { scim_id, user_name, names, active, external_id } => {
             let row: i64 = transaction
                 .prepare_cached(
                     "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made",
                 )?
                 .query_row([], |row| row.get(0))?;
             let mut insert = transaction.prepare_cached(
-                "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active, external_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
             let (given, family) = (names.given.as_deref(), names.family.as_deref());
             let folded = user_name.folded();
             let (scim_id, name) = (scim_id.as_str(), user_name.as_str());
-            insert.execute((id, row, scim_id, name, folded, given, family, scope_version.0, now.0, active))?;
-            // Also where the account was found and linked, and no create was sent.
-            holds::use_up(transaction, id, &["create"])?;
+            let external_id = external_id.stored();
+            insert.execute((id, row, scim_id, name, folded, given, family, settings, now.0, active, external_id))?;
         }
         LinkEffect::Seen { names, active, futile } => {
             transaction
@@ -236,7 +230,6 @@ fn link_effect(
         LinkEffect::Ended => {
             let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;
             transaction.prepare_cached("UPDATE counts SET provisioned = provisioned - ?1")?.execute([ended as i64])?;
-            holds::use_up(transaction, id, &["update", "deactivate", "delete"])?;
         }
     }
     Ok(())
@@ -286,8 +279,8 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
     if accepted == Some(true) && approvals()? {
         transaction
             .prepare_cached(
-                "UPDATE approvals SET used = 1 WHERE (action, directory_id, scim_id, content) =
-                 (SELECT action, directory_id, ifnull(scim_id, ''), content FROM intents WHERE id = ?1 AND approved)",
+                "UPDATE approvals SET used = 1 WHERE (action, directory_id, scim_id) =
+                 (SELECT action, directory_id, ifnull(scim_id, '') FROM intents WHERE id = ?1 AND approved)",
             )?
             .execute([intent.0])?;
     }
@@ -297,9 +290,9 @@ fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, 
     Ok(())
 }
 
-/// What the guard's window has counted since it began; the caller adds the limits.
-pub fn ledger(connection: &Connection, now: Moment, window_began: Moment) -> rusqlite::Result<Ledger> {
-    let since = window_began.0;
+/// What the guard's window has counted; the caller adds the limits.
+pub fn ledger(connection: &Connection, now: Moment, window: Duration) -> rusqlite::Result<Ledger> {
+    let since = now.minus(window).0;
     let (provisioned_count, first_load, restored) =
         connection.query_row("SELECT provisioned, first_load, restored FROM installation, counts", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?))
@@ -319,11 +312,19 @@ pub fn ledger(connection: &Connection, now: Moment, window_began: Moment) -> rus
         [since],
         |row| row.get(0),
     )?;
+    let approved = connection
+        .prepare(
+            "SELECT action, directory_id, scim_id FROM approvals a WHERE NOT used AND (expires_at > ?1 OR EXISTS
+             (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
+              AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.accepted IS NOT 1))",
+        )?
+        .query_map([now.0], |row| key(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(Ledger {
         provisioned_count: provisioned_count.max(0) as u64,
         removed_count: removed_count.max(0) as u64,
         spent,
-        approved: holds::approvals(connection, now)?,
+        approved,
         first_load,
         restored,
         ..Ledger::default()
@@ -331,8 +332,8 @@ pub fn ledger(connection: &Connection, now: Moment, window_began: Moment) -> rus
 }
 
 /// Deletes ended intents that no window can reach any more.
-pub(super) fn prune(transaction: &Transaction<'_>, now: Moment, window_began: Moment) -> rusqlite::Result<()> {
-    let before = now.minus(KEPT_AT_LEAST).min(window_began).0;
+pub(super) fn prune(transaction: &Transaction<'_>, now: Moment, window: Duration) -> rusqlite::Result<()> {
+    let before = now.minus(window.max(KEPT_AT_LEAST)).0;
     transaction.execute("DELETE FROM intents WHERE ended_at IS NOT NULL AND stored_at < ?1", [before])?;
     Ok(())
 }

@@ -31,9 +31,9 @@ type Answer = Box<dyn FnOnce() + Send>;
 
 /// The journal has ended; carries the first error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the state cannot be used: {what}")]
+#[error("the state cannot be used: {said}")]
 pub struct JournalError {
-    what: String,
+    said: String,
     damage: Damage,
 }
 
@@ -45,8 +45,8 @@ enum Damage {
 }
 
 impl From<String> for JournalError {
-    fn from(what: String) -> Self {
-        Self { what, damage: Damage::None }
+    fn from(said: String) -> Self {
+        Self { said, damage: Damage::None }
     }
 }
 
@@ -54,14 +54,14 @@ impl From<rusqlite::Error> for JournalError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let found = matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase));
-        Self { what: error.to_string(), damage: if found { Damage::Found } else { Damage::None } }
+        Self { said: error.to_string(), damage: if found { Damage::Found } else { Damage::None } }
     }
 }
 
 impl From<StateError> for JournalError {
     fn from(error: StateError) -> Self {
         let found = matches!(error, StateError::Damaged { .. });
-        Self { what: chain(&error).join(": "), damage: if found { Damage::Found } else { Damage::None } }
+        Self { said: chain(&error).join(": "), damage: if found { Damage::Found } else { Damage::None } }
     }
 }
 
@@ -104,12 +104,12 @@ impl Journal {
     pub fn start(connection: Connection, lock: Option<Lock>, faults: Option<FaultPlan>) -> Result<Self, StateError> {
         let (writes, queue) = mpsc::channel();
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
-        let noted = failure.clone();
+        let told = failure.clone();
         let (alive, thread_ended) = mpsc::channel();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             let identity = database::identity(&connection);
             let mut thread = Thread { connection, lock, faults, identity };
-            thread.run(&queue, &noted);
+            thread.run(&queue, &told);
             drop(thread);
             drop::<mpsc::Sender<()>>(alive);
         })?;
@@ -180,16 +180,16 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(&mut self, queue: &mpsc::Receiver<Write>, failure: &std::sync::OnceLock<JournalError>) {
+    fn run(&mut self, queue: &mpsc::Receiver<Write>, told: &std::sync::OnceLock<JournalError>) {
         while let Ok(first) = queue.recv() {
             let writes = gather(first, queue);
             // Waiting callers must learn the cause before their channels close.
-            let mut ended = |error: JournalError| drop(failure.set(error));
+            let mut ended = |error: JournalError| drop(told.set(error));
             if self.commit(writes, &mut ended).is_none() {
                 break;
             }
         }
-        if failure.get().is_some() {
+        if told.get().is_some() {
             return;
         }
         // Another reader may keep the WAL in use; the next checkpoint then moves what is left.
@@ -216,22 +216,22 @@ impl Thread {
             ended(error.into());
             return None;
         }
-        let mut failed = |error: rusqlite::Error| ended(error.into());
+        let mut said = |error: rusqlite::Error| ended(error.into());
         let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&mut failed).ok()?;
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&mut said).ok()?;
         let mut answers = Vec::with_capacity(writes.len());
         let last = writes.iter().any(|write| write.run.is_none());
         for run in writes.into_iter().map_while(|write| write.run) {
             match run(&transaction) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
-                    failed(error);
+                    said(error);
                     return None;
                 }
             }
         }
         if let Err(error) = transaction.commit() {
-            failed(error);
+            said(error);
             return None;
         }
         if fault == CommitFault::After {

@@ -74,7 +74,7 @@ impl Lock {
     ///
     /// # Errors
     /// Another process has it, or the file cannot be used.
-    pub fn acquire(state: &Path) -> Result<Self, LockError> {
+    pub fn take(state: &Path) -> Result<Self, LockError> {
         let path = beside(state);
         let io = |cause| LockError::Io { path: path.clone(), cause };
         let file = OpenOptions::new()

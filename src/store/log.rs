@@ -1,6 +1,6 @@
 //! The audit log in the state, and each sink's position in it.
 
-use crate::event::{Draft, Head, Installation, SealKey, Sealed, seal};
+use crate::event::{Draft, Head, Installation, Sealed, seal};
 use crate::model::{DirectoryId, Duration, Moment, ScimId, folded};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -46,12 +46,10 @@ pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> r
             let (installation_id, integration_id) = (row.get(3)?, row.get(4)?);
             Ok((head, Installation { installation_id, integration_id, organization: String::new() }))
         })?;
-    let key = seal_key(transaction)?;
     let mut insert = transaction
         .prepare_cached("INSERT INTO events (sequence, stored_at, directory_id, line) VALUES (?1, ?2, ?3, ?4)")?;
     for draft in drafts {
-        let sealed = seal(draft, &mut head, &installation, key.as_ref(), (now, random()))
-            .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, head.sequence))?;
+        let sealed = seal(draft, &mut head, &installation, now, random());
         let directory_id = draft.resource.as_ref().map(|resource| resource.id.as_str());
         insert.execute((sealed.sequence, now.0, directory_id, &sealed.line))?;
     }
@@ -61,28 +59,6 @@ pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> r
         head.timestamp.0,
     ))?;
     Ok(())
-}
-
-/// Gives this connection the key with which it seals; it is kept in memory only.
-///
-/// # Errors
-/// SQLite has no memory.
-pub fn seal_with(connection: &Connection, key: &SealKey) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.execute_batch(
-        "CREATE TEMP TABLE IF NOT EXISTS seal_key (key TEXT NOT NULL) STRICT; DELETE FROM temp.seal_key",
-    )?;
-    connection.execute("INSERT INTO temp.seal_key VALUES (?1)", [key.expose()]).map(|_| ())
-}
-
-fn seal_key(connection: &Connection) -> rusqlite::Result<Option<SealKey>> {
-    let given = "SELECT 1 FROM temp.sqlite_master WHERE name = 'seal_key'";
-    if !connection.prepare_cached(given)?.exists([])? {
-        return Ok(None);
-    }
-    connection
-        .query_row("SELECT key FROM temp.seal_key", [], |row| Ok(SealKey::new(row.get_ref(0)?.as_str()?)))
-        .optional()
 }
 
 /// Eight bytes from the system's random source.

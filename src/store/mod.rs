@@ -9,10 +9,7 @@
 //! A function without an `# Errors` section fails only if the state cannot be read or written. Nothing may then be
 //! concluded from its result, and no request may be sent.
 
-mod backup;
-mod clock;
 mod database;
-mod error;
 mod groups;
 mod health;
 mod holds;
@@ -24,30 +21,27 @@ mod lock;
 mod log;
 mod outstanding;
 mod restored;
-mod rows;
-mod schema;
 mod snapshot;
 mod spoken;
-mod upgrade;
 mod walk;
 
-pub use backup::backup;
-pub use clock::{correct_clock, latest};
-pub use database::{Access, check_links, data_version, identity, may_be_used, open, quick_check};
-pub use error::StateError;
+pub use database::{
+    Access, StateError, backup, check_links, create, data_version, identity, may_be_used, open, quick_check, scratch,
+    upgrade,
+};
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use health::{
     CycleHealth, HealthRow, Unmanaged, begin_health, health, note_health, note_proof, replace_unmanaged, unmanaged,
     was_ever_provisioned,
 };
 pub use holds::{
-    APPROVAL, NamedHold, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, is_exact,
+    APPROVAL, NamedHold, approve, approved_by, approved_shown, current_hold, drop_approvals, held_beside, held_of,
     last_approval_ends, named_hold, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
     InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
-    note_not_supported, note_token, scope_version_id, scope_versions, set_active, set_not_before, start_over,
+    note_not_supported, note_token, scope_version_number, scope_versions, set_active, set_not_before,
 };
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
@@ -56,13 +50,12 @@ pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
     SinkPlace, append, event_line, find_in_log, head_of, history, last_deactivated, last_events, note_sink, pending,
-    prune, seal_with, sink_places,
+    prune, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
     replace_unlisted, unlisted,
 };
-pub use restored::{WithoutNote, chain_before, continue_log, go_on_after};
-pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, some_links, witnesses};
+pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
+pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, note_external_ids, witnesses};
 pub use spoken::{note_spoken, spoken_before};
-pub use upgrade::{Upgraded, create, scratch, upgrade};

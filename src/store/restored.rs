@@ -12,18 +12,18 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub fn continue_log(
     connection: &mut Connection,
     noted: Option<&NotedHead>,
-    without_note: WithoutNote,
+    unnoted: Unnoted,
     now: Moment,
 ) -> Result<Option<String>, StateError> {
     let head = log::head_of(connection)?;
-    let what = match noted {
+    let said = match noted {
         Some(noted) if noted.sequence > head.sequence => {
             format!("the state ends at event {}, but its log ends at event {}", head.sequence, noted.sequence)
         }
         Some(noted) if was_another(connection, noted)? => {
             format!("event {} in the state differs from the one in its log", noted.sequence)
         }
-        None if head.sequence > 0 && without_note == WithoutNote::IsRestored => {
+        None if head.sequence > 0 && unnoted == Unnoted::IsRestored => {
             format!("the state ends at event {}, but no lock file beside it says where its log ends", head.sequence)
         }
         Some(_) | None => return Ok(None),
@@ -35,15 +35,15 @@ pub fn continue_log(
         "UPDATE installation SET restored = 1, quiet_digest = NULL; DELETE FROM approvals; DELETE FROM absences; DELETE FROM unlisted;",
     )?;
     let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Recovery);
-    draft.response.details = format!("restored: {what}");
+    draft.response.details = format!("restored: {said}");
     log::append(&transaction, &[draft], now)?;
     transaction.commit()?;
-    Ok(Some(what))
+    Ok(Some(said))
 }
 
 /// What a lock file without a noted head means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WithoutNote {
+pub enum Unnoted {
     /// The state was brought here from elsewhere.
     IsRestored,
     /// The next sender decides.

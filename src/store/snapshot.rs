@@ -1,11 +1,11 @@
 //! The snapshot joined with a stream of records: each id's row, and at the end the rows that no record named.
 
 use super::walk::{Ahead, Walk};
-use crate::model::{DirectoryId, Names, ProvisionedUser, RowView, ScimId, ScopeVersionId, UserName};
-use rusqlite::{Connection, OptionalExtension, Row, Statement};
+use crate::model::{DirectoryId, LinkedExternalId, Names, ProvisionedUser, RowView, ScimId, UserName};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, Transaction};
 
 const COLUMNS: &str = "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted, \
-     wanted_by";
+     wanted_by, external_id";
 /// Value of the column `active`: the account was seen with another userName.
 const FOREIGN: i64 = 2;
 
@@ -145,13 +145,6 @@ pub fn witnesses(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Pr
     Ok(found)
 }
 
-/// Linked accounts at random, those that were renamed by hand last: whether these are there shows which organisation answers.
-pub fn some_links(connection: &Connection, count: u32) -> rusqlite::Result<Vec<ProvisionedUser>> {
-    let mut statement =
-        connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY active = 2, random() LIMIT ?1"))?;
-    statement.query_map([count], read)?.collect()
-}
-
 fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
     let name = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?.map(Into::into));
     let active: i64 = row.get(5)?;
@@ -163,10 +156,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ProvisionedUser> {
         names: Names { given: name(3)?, family: name(4)? },
         active: active != 0,
         foreign: active == FOREIGN,
-        scope_version: ScopeVersionId(row.get(6)?),
+        settings: row.get(6)?,
         futile_count: row.get(8)?,
         futile_wanted: name(9)?,
         wanted_by: row.get(10)?,
+        external_id: LinkedExternalId::from_stored(row.get_ref(11)?.as_str_or_null()?),
     })
 }
 
@@ -194,4 +188,17 @@ pub fn link_by_id(connection: &Connection, id: &DirectoryId) -> rusqlite::Result
         .prepare_cached(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?
         .query_row([id.as_str()], read)
         .optional()
+}
+
+/// Notes the `externalId` of accounts whose links are older than that note.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn note_external_ids(transaction: &Transaction<'_>, shown: &[(ScimId, LinkedExternalId)]) -> rusqlite::Result<()> {
+    let note = "UPDATE links SET external_id = ?2 WHERE scim_id = ?1 AND external_id IS NULL";
+    let mut note = transaction.prepare_cached(note)?;
+    for (scim_id, external_id) in shown {
+        note.execute((scim_id.as_str(), external_id.stored()))?;
+    }
+    Ok(())
 }

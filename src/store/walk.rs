@@ -6,7 +6,7 @@
 //! first, and `PRAGMA data_version` tells the caller whether anybody committed in between.
 
 use super::{Access, open};
-use crate::model::{RowView, ScopeVersionId};
+use crate::model::RowView;
 use rusqlite::{Connection, Rows, Statement, ffi};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -41,7 +41,7 @@ struct Batch {
 
 struct PackedRow {
     row: i64,
-    scope_version: ScopeVersionId,
+    settings: i64,
     wanted_by: i64,
     active: bool,
     start: usize,
@@ -65,14 +65,14 @@ impl Batch {
                 *end = self.text.len();
             }
             let active = row.get::<_, i64>(5)? == 1;
-            let (number, scope_version, wanted_by) = (row.get(1)?, ScopeVersionId(row.get(6)?), row.get(7)?);
-            self.rows.push(PackedRow { row: number, scope_version, wanted_by, active, start, ends });
+            let (number, settings, wanted_by) = (row.get(1)?, row.get(6)?, row.get(7)?);
+            self.rows.push(PackedRow { row: number, settings, wanted_by, active, start, ends });
         }
         Ok(())
     }
 
     fn get(&self, at: usize) -> Option<SnapshotRow<'_>> {
-        let PackedRow { row, scope_version, wanted_by, active, start, ends: [id, name, given, family] } =
+        let PackedRow { row, settings, wanted_by, active, start, ends: [id, name, given, family] } =
             *self.rows.get(at)?;
         Some(SnapshotRow {
             directory_id: &self.text[start..id],
@@ -82,7 +82,7 @@ impl Batch {
                 given: &self.text[name..given],
                 family: &self.text[given..family],
                 active,
-                scope_version,
+                settings,
                 wanted_by,
             },
         })

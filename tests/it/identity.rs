@@ -1,10 +1,10 @@
 //! A user whose id the directory changed is no leaver and no newcomer: held, and moved or told apart by a person.
 
 use crate::support::fake_rhombus::Fate;
-use crate::support::in_process::{InProcess, Steps, approval};
+use crate::support::in_process::{InProcess, Steps};
 use crate::support::ndjson;
 use crate::support::real_binary::{RealBinary, person};
-use rhombus_sync::config::SourceConfig;
+use rhombus_sync::event::Initiator;
 use rhombus_sync::http::Method;
 use rhombus_sync::model::{DirectoryId, HoldId, Moment, OutstandingKind, ScimId};
 use rhombus_sync::report::CycleReport;
@@ -35,14 +35,13 @@ fn decide(run: &InProcess, report: &CycleReport, as_new: bool, commit: bool) -> 
     let hold = HoldId::new(report.hold.as_deref().expect("a hold"));
     let changes = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(run.clock.load(Ordering::SeqCst));
-    let approval = approval(&hold);
-    let outcomes = changes.iter().map(|held| {
-        let key = &held.exact.key;
+    let by = Initiator::Admin("root".to_owned());
+    let outcomes = changes.iter().map(|rhombus_sync::model::HeldChange { key, .. }| {
         let scim_id = key.scim_id.as_ref().expect("an account");
         match as_new {
             true if store::tell_apart(&transaction, &key.directory_id, scim_id).expect("told") => Relink::Moved,
             true => Relink::NotHeld,
-            false => store::relink(&transaction, &key.directory_id, scim_id, &approval, now).expect("moved"),
+            false => store::relink(&transaction, &key.directory_id, scim_id, &by, now).expect("moved"),
         }
     });
     let outcomes = outcomes.collect();
@@ -108,7 +107,7 @@ fn two_users_are_removed_and_made_in_that_order() {
 #[test]
 fn the_first_sighting_is_enough_to_hold() {
     let mut run = InProcess::new();
-    run.settings.source = SourceConfig::File { path: run.path("directory.ndjson"), members_path: None };
+    run.settings.export_path = run.path("directory.ndjson");
     let log = |run: &InProcess, export: &str, minute: u64| {
         let path = run.path("directory.ndjson");
         std::fs::write(&path, ndjson(export)).expect("an export");
@@ -207,9 +206,9 @@ fn an_account_that_is_not_linked_so_any_more_does_not_move() {
     run.run_whole(BEFORE);
     let mut state = store::open(&run.path("state.db"), Access::Write).expect("the state opens");
     let transaction = state.transaction().expect("a transaction");
-    let (approval, now) = (approval(&HoldId::new("h")), Moment(1));
+    let (by, now) = (Initiator::System, Moment(1));
     let relink = |id: &str, scim_id: &str| {
-        store::relink(&transaction, &DirectoryId::new(id), &ScimId::new(scim_id), &approval, now).expect("the state")
+        store::relink(&transaction, &DirectoryId::new(id), &ScimId::new(scim_id), &by, now).expect("the state")
     };
     assert_eq!(relink("7", "unknown"), Relink::NotHeld);
     let link = store::link_by_id(&transaction, &DirectoryId::new("007")).expect("the state").expect("a link");

@@ -2,11 +2,9 @@
 //! real HTTP (`support::real_binary`).
 
 mod answers;
-mod approvals;
 mod binary;
 mod blocked;
 mod check;
-mod clock;
 mod crash_points;
 mod daemon;
 mod exports;
@@ -17,6 +15,7 @@ mod hints;
 mod hostile_endpoint;
 mod identity;
 mod layouts;
+mod linked_accounts;
 mod memberships;
 mod odd_inputs;
 mod prefixes;
@@ -30,7 +29,7 @@ mod state;
 mod status;
 mod support;
 mod tidy;
-mod trust;
 mod truth;
+mod unseen;
 mod upgrade;
 mod wire;

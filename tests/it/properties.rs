@@ -7,13 +7,12 @@ mod oracle;
 
 use oracle::Oracle;
 
-use crate::support::in_process::approval;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
-    Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, HoldId, InDoubt,
-    Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, ScopeVersionId, UserName,
-    UserState,
+    Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, InDoubt,
+    LinkedExternalId, Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId,
+    UserName, UserState,
 };
 use rhombus_sync::plan::{
     ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupMemory, Inputs, Ledger, Limits, Plan, Policy, Scope,
@@ -157,9 +156,10 @@ impl Case {
             scim_id: ScimId::new(format!("scim-{}", IDS[row.id])),
             user_name: UserName::of_account(NAMES[row.name]),
             names: Names { given: GIVEN[row.given].map(Into::into), family: None },
+            external_id: LinkedExternalId::NotShown,
             active: row.active,
             foreign: false,
-            scope_version: ScopeVersionId(if row.earlier { 1 } else { 2 }),
+            settings: if row.earlier { 1 } else { 2 },
             wanted_by: 0,
             futile_count: 0,
             futile_wanted: None,
@@ -191,12 +191,6 @@ impl Case {
         ChangeKey { action, directory_id: DirectoryId::new(id), scim_id }
     }
 
-    fn approves(&self, key: &ChangeKey) -> bool {
-        let action = |place| [Action::Delete, Action::Deactivate, Action::Create, Action::Update][place % 4];
-        let approved = |(place, id): (usize, &&str)| set(self.approved, place) && Self::key(action(place), id) == *key;
-        IDS.iter().enumerate().any(approved)
-    }
-
     fn ledger(&self) -> Ledger {
         let mut ledger =
             Ledger { provisioned_count: self.rows.len() as u64, first_load: self.first_load, ..Ledger::default() };
@@ -205,6 +199,10 @@ impl Case {
             ledger.limits.insert(kind, Limits { count_free, percent_max, count_max });
             let spent = (0..self.spent[place]).map(|n| Self::key(Action::Update, &format!("past-{n}"))).collect();
             ledger.spent.insert(kind, spent);
+        }
+        for (place, id) in IDS.iter().enumerate().filter(|(place, _)| set(self.approved, *place)) {
+            let action = [Action::Delete, Action::Deactivate, Action::Create, Action::Update][place % 4];
+            ledger.approved.insert(Self::key(action, id));
         }
         ledger.removals_stopped = self.clock_is_wrong.then_some(ClockDoubt::BehindLog(61));
         ledger
@@ -225,6 +223,7 @@ impl Case {
                 on_drift: OnDrift::Repair,
             },
             failed: BTreeMap::new(),
+            listed: Vec::new(),
             in_doubt: ids(self.in_doubt)
                 .filter(in_doubt)
                 .map(|id| {
@@ -242,10 +241,10 @@ impl Case {
             told_apart: BTreeSet::new(),
             groups: GroupMemory::default(),
             scope_versions: ScopeVersions {
-                present: ScopeVersionId(2),
+                present: 2,
                 known: scope_versions
                     .into_iter()
-                    .filter_map(|(n, json)| Some((ScopeVersionId(n), ScopeVersion::from_json(&json)?)))
+                    .filter_map(|(n, json)| Some((n, ScopeVersion::from_json(&json)?)))
                     .collect(),
             },
         }
@@ -260,11 +259,7 @@ impl Case {
         if duplicate_finder.nominate(first.absent.clone()) {
             records.iter().for_each(|record| duplicate_finder.look(&Self::user(record)));
         }
-        let (plan, mut ledger) = (self.compared(&records, duplicate_finder.doubled()), self.ledger());
-        // What was approved was shown as this export has it.
-        let approval = |change: &Change| (change.exact(), approval(&HoldId::new("h")));
-        ledger.approved = plan.changes.iter().filter(|change| self.approves(&change.key())).map(approval).collect();
-        approve(plan, &ledger)
+        approve(self.compared(&records, duplicate_finder.doubled()), &self.ledger())
     }
 
     fn compared(&self, records: &[Record], doubled: Duplicates) -> Plan {

@@ -49,7 +49,7 @@ fn listed(report: &CycleReport, kind: OutstandingKind) -> Vec<String> {
 }
 
 fn is_list(request: &Request) -> bool {
-    request.method == Method::Get && request.target.starts_with("/Users?")
+    request.method == Method::Get && (request.target == "/Users" || request.target.starts_with("/Users?"))
 }
 
 /// Answers each request for the list with this body, as if it were the whole of it.
@@ -144,7 +144,7 @@ fn an_empty_endpoint_is_the_wrong_one() {
     run.accounts.borrow_mut().by_id.clear();
     let report = refreshed(&run, STAFF);
     assert_eq!((report.exit.code(), report.done.created_count), (1, 0), "{report:?}");
-    assert!(report.error[0].contains("none of the linked accounts exists"), "{report:?}");
+    assert!(report.error[0].contains("does not look like the endpoint"), "{report:?}");
     run.accounts.borrow_mut().by_id.clear();
     assert_eq!(run.run_whole(STAFF).unchanged_count, 4, "no link has ended");
 }

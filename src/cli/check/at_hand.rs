@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::model::{Clock, DirectoryUser, Moment, Proof, SpokenBefore, clean};
 use crate::plan::Usability;
 use crate::process::SystemClock;
-use crate::report::{export_document, export_lines, old_export, record_lines};
+use crate::report::{export_document, export_lines, record_lines};
 use crate::source::{Export, SourceError};
 use crate::store::{self, Access};
 use serde_json::{Map, Value, json};
@@ -48,10 +48,10 @@ impl Remembered {
 }
 
 impl AtHand {
-    /// Reads it as a cycle would; `None` if there is none yet, or none on this machine.
+    /// Reads it as a cycle would; none where there is none yet.
     pub(super) fn of(deployment: &Deployment) -> Option<Self> {
         let settings = &deployment.config.settings;
-        if !settings.source.watched().first().is_some_and(|path| path.exists()) {
+        if !settings.export_path.exists() {
             return None;
         }
         let mut found = Self {
@@ -84,13 +84,8 @@ impl AtHand {
         let now = SystemClock.now();
         if let Some(written_at) = self.written_at {
             let _ = writeln!(text, "    written {} ({written_at})", ago(now, written_at));
-            if let Some(old) = old_export(written_at, now, deployment.config.settings.max_age) {
-                let _ = writeln!(text, "    it is {old}\n    hint: set max_age = \"26h\" in [directory]");
-            }
         }
-        if let (Some(path), Some(written_at)) =
-            (deployment.config.settings.source.members_path(), self.members_written_at)
-        {
+        if let (Some(path), Some(written_at)) = (&deployment.config.settings.members_path, self.members_written_at) {
             let _ =
                 writeln!(text, "    members file: {}, written {} ({written_at})", path.display(), ago(now, written_at));
         }
@@ -157,7 +152,7 @@ fn as_a_cycle_reads(export: &mut Export, show: &mut dyn FnMut(&DirectoryUser<'_>
 
 /// Why it would be refused, without the path where that is the export's.
 fn said(failure: &Failure, deployment: &Deployment) -> String {
-    let path = format!("the export {} is refused whole", deployment.config.settings.source.described());
+    let path = format!("the export {} is refused whole", deployment.config.settings.export_path.display());
     match failure.error.as_slice() {
         [first, rest @ ..] if *first == path && !rest.is_empty() => rest.join(": "),
         all => all.join(": "),

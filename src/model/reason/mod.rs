@@ -9,7 +9,7 @@ mod words;
 pub use stored::StoredReason;
 pub use words::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 
-use super::{Cause, Column, GuardKind, command};
+use super::{Cause, Column, GuardKind, Shown};
 use std::fmt;
 
 /// Why a user's wanted change is not done.
@@ -40,7 +40,12 @@ pub enum Reason {
     /// The clocks disagree, so nobody is removed.
     Clock(ClockDoubt),
     /// The account is not the linked one any more.
-    Mismatch(Mismatch),
+    Mismatch {
+        /// What differs.
+        what: Mismatch,
+        /// What the account shows, if it was just read.
+        shown: Option<Shown>,
+    },
     /// The account is not as it should be.
     Account(AccountState),
     /// Nothing can be concluded from the answer.
@@ -48,34 +53,34 @@ pub enum Reason {
     /// The answer cannot be read.
     UnusableAnswer {
         /// What is wrong with it.
-        text: String,
+        said: String,
     },
     /// Rhombus rejects this user's change.
     Rejected {
         /// Status and message of the endpoint.
-        text: String,
+        said: String,
     },
     /// Rhombus answered 5xx.
     ServerError {
         /// Status and message of the endpoint.
-        text: String,
+        said: String,
     },
     /// The request was not sent.
     NoConnection {
         /// The network error.
-        text: String,
+        said: String,
     },
     /// No answer came back.
     NoAnswer {
         /// The network error.
-        text: String,
+        said: String,
     },
     /// A reason that an earlier release stored, in its own words.
     Earlier {
         /// The stored code.
         code: Box<str>,
         /// The stored sentence.
-        text: String,
+        said: String,
     },
 }
 
@@ -143,29 +148,18 @@ impl HeldBy {
 }
 
 impl Reason {
-    /// The clock doubt that holds it; nothing of it can be approved.
+    /// What the account showed, where a mismatch was read, as holds and approvals are bound to it.
     #[must_use]
-    pub const fn clock_doubt(&self) -> Option<ClockDoubt> {
+    pub fn shown(&self) -> Option<String> {
         match self {
-            Self::Clock(doubt) | Self::Held { by: HeldBy::Clock(doubt), .. } => Some(*doubt),
-            Self::Held {
-                by:
-                    HeldBy::Limit(_)
-                    | HeldBy::Everybody
-                    | HeldBy::Configuration
-                    | HeldBy::Restored
-                    | HeldBy::Status(_)
-                    | HeldBy::Scope
-                    | HeldBy::Identity
-                    | HeldBy::Encoding,
-                ..
-            }
-            | Self::Unusable(_)
+            Self::Mismatch { shown, .. } => shown.as_ref().map(Shown::to_string),
+            Self::Unusable(_)
             | Self::Unnamed { .. }
             | Self::Username(_)
             | Self::NotTried(_)
             | Self::Kept(_)
-            | Self::Mismatch(_)
+            | Self::Held { .. }
+            | Self::Clock(_)
             | Self::Account(_)
             | Self::Doubtful(_)
             | Self::UnusableAnswer { .. }
@@ -187,7 +181,7 @@ impl Reason {
             Self::Kept(cause) => cause.code(),
             Self::Held { by, .. } => by.code(),
             Self::Clock(_) => "clock",
-            Self::Mismatch(_) => "mismatch",
+            Self::Mismatch { .. } => "mismatch",
             Self::Account(state) => state.code(),
             Self::Doubtful(doubt) => doubt.code(),
             Self::UnusableAnswer { .. } => "unusable_answer",
@@ -211,8 +205,25 @@ macro_rules! from {
 }
 
 from! {
-    RecordFault => Unusable, UsernameConflict => Username, NotTried => NotTried, ClockDoubt => Clock, Mismatch => Mismatch,
+    RecordFault => Unusable, UsernameConflict => Username, NotTried => NotTried, ClockDoubt => Clock,
     AccountState => Account, AnswerDoubt => Doubtful
+}
+
+impl From<Mismatch> for Reason {
+    fn from(what: Mismatch) -> Self {
+        Self::Mismatch { what, shown: None }
+    }
+}
+
+impl Mismatch {
+    /// The value that differs, as the account shows it.
+    fn of(self, shown: &Shown) -> &str {
+        match self {
+            Self::UserName => shown.user_name(),
+            Self::ExternalId => shown.external_id(),
+        }
+        .unwrap_or("none")
+    }
 }
 
 impl fmt::Display for Reason {
@@ -226,14 +237,15 @@ impl fmt::Display for Reason {
             Self::Kept(cause) => cause.fmt(f),
             Self::Held { cause, by } => write!(f, "{cause}; {by}"),
             Self::Clock(doubt) => doubt.fmt(f),
-            Self::Mismatch(mismatch) => mismatch.fmt(f),
+            Self::Mismatch { what, shown: None } => what.fmt(f),
+            Self::Mismatch { what, shown: Some(shown) } => write!(f, "{what}: {}", what.of(shown)),
             Self::Account(state) => state.fmt(f),
             Self::Doubtful(doubt) => doubt.fmt(f),
-            Self::UnusableAnswer { text } => write!(f, "the answer cannot be used: {text}"),
-            Self::Rejected { text } | Self::ServerError { text } => write!(f, "Rhombus answered {text}"),
-            Self::NoConnection { text } => write!(f, "no connection: {text}"),
-            Self::NoAnswer { text } => write!(f, "no answer: {text}"),
-            Self::Earlier { text, .. } => f.write_str(text),
+            Self::UnusableAnswer { said } => write!(f, "the answer cannot be used: {said}"),
+            Self::Rejected { said } | Self::ServerError { said } => write!(f, "Rhombus answered {said}"),
+            Self::NoConnection { said } => write!(f, "no connection: {said}"),
+            Self::NoAnswer { said } => write!(f, "no answer: {said}"),
+            Self::Earlier { said, .. } => f.write_str(said),
         }
     }
 }
@@ -268,23 +280,6 @@ impl fmt::Display for OverLimit {
         let Self { kind, wanted, spent, limit, base } = self;
         let kind = kind.as_str();
         write!(f, "guard.{kind}: {wanted} wanted and {spent} spent within the window, limit is {limit} of {base} users")
-    }
-}
-
-impl ClockDoubt {
-    /// What ends it: nothing of it can be approved.
-    #[must_use]
-    pub fn hint(self) -> String {
-        match self {
-            Self::BehindLog(_) => format!(
-                "it ends as soon as this clock and Rhombus's agree: set the clock of this machine right; if it is right and \
-                 Rhombus shows no time, run {}",
-                command("activate")
-            ),
-            Self::OffRhombus(_) => {
-                "it ends as soon as the clocks agree: set the clock of this machine right".to_owned()
-            }
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 use super::{ClockDoubt, HeldBy, OverLimit, Reason};
-use crate::model::{Cause, Column, GuardKind};
+use crate::model::{Cause, Column, GuardKind, Shown};
 use serde::{Deserialize, Serialize};
 
 /// A reason as the state stores it.
@@ -29,11 +29,13 @@ struct Detail {
     #[serde(skip_serializing_if = "Option::is_none")]
     mismatch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    shown: Option<Shown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<String>,
-    #[serde(rename = "said", skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -69,13 +71,16 @@ impl Reason {
                 }
             }
             Self::Clock(doubt) => detail.note_clock(*doubt),
-            Self::Mismatch(mismatch) => detail.mismatch = Some(mismatch.code().to_owned()),
-            Self::UnusableAnswer { text }
-            | Self::Rejected { text }
-            | Self::ServerError { text }
-            | Self::NoConnection { text }
-            | Self::NoAnswer { text }
-            | Self::Earlier { code: _, text } => detail.text = Some(text.clone()),
+            Self::Mismatch { what, shown } => {
+                detail.mismatch = Some(what.code().to_owned());
+                detail.shown.clone_from(shown);
+            }
+            Self::UnusableAnswer { said }
+            | Self::Rejected { said }
+            | Self::ServerError { said }
+            | Self::NoConnection { said }
+            | Self::NoAnswer { said }
+            | Self::Earlier { code: _, said } => detail.said = Some(said.clone()),
         }
         let detail = (detail != Detail::default()).then(|| serde_json::json!(detail).to_string());
         StoredReason { code: self.code().to_owned(), detail }
@@ -87,7 +92,7 @@ impl Reason {
         let detail: Detail = detail.and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
         Self::known(code, &detail).unwrap_or_else(|| Self::Earlier {
             code: code.into(),
-            text: detail.text.unwrap_or_else(|| code.replace('_', " ")),
+            said: detail.said.unwrap_or_else(|| code.replace('_', " ")),
         })
     }
 
@@ -108,20 +113,23 @@ impl Reason {
             };
             return Some(Self::Held { cause, by });
         }
-        if let Some(text) = &detail.text {
-            let text = text.clone();
+        if let Some(said) = &detail.said {
+            let said = said.clone();
             return match code {
-                "unusable_answer" => Some(Self::UnusableAnswer { text }),
-                "rejected" => Some(Self::Rejected { text }),
-                "server_error" => Some(Self::ServerError { text }),
-                "no_connection" => Some(Self::NoConnection { text }),
-                "no_answer" => Some(Self::NoAnswer { text }),
+                "unusable_answer" => Some(Self::UnusableAnswer { said }),
+                "rejected" => Some(Self::Rejected { said }),
+                "server_error" => Some(Self::ServerError { said }),
+                "no_connection" => Some(Self::NoConnection { said }),
+                "no_answer" => Some(Self::NoAnswer { said }),
                 _ => None,
             };
         }
         match (code, detail.count) {
             ("clock", _) => return detail.clock().map(Self::Clock),
-            ("mismatch", _) => return Mismatch::from_code(detail.mismatch.as_ref()?).map(Self::Mismatch),
+            ("mismatch", _) => {
+                let what = Mismatch::from_code(detail.mismatch.as_ref()?)?;
+                return Some(Self::Mismatch { what, shown: detail.shown.clone() });
+            }
             (_, Some(count)) => return RecordFault::from_code(code).map(|fault| Self::Unnamed { fault, count }),
             (_, None) => {}
         }
@@ -165,19 +173,19 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn every_reason() -> Vec<Reason> {
-        let text = || "400 Bad Request: \"no\"".to_owned();
+        let said = || "400 Bad Request: \"no\"".to_owned();
         let numbers = OverLimit { kind: GuardKind::Absent, wanted: 4, spent: 0, limit: 3, base: 20 };
         let clocks = [ClockDoubt::BehindLog(61), ClockDoubt::OffRhombus(-61)];
         let by = [HeldBy::Limit(numbers), HeldBy::Everybody, HeldBy::Configuration, HeldBy::Restored];
         let doubts = [HeldBy::Status(Column::Suspended), HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
         let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(doubts).collect::<Vec<_>>();
         let mut all = vec![
-            Reason::UnusableAnswer { text: text() },
-            Reason::Rejected { text: text() },
-            Reason::ServerError { text: text() },
-            Reason::NoConnection { text: text() },
-            Reason::NoAnswer { text: text() },
-            Reason::Earlier { code: "guard".into(), text: text() },
+            Reason::UnusableAnswer { said: said() },
+            Reason::Rejected { said: said() },
+            Reason::ServerError { said: said() },
+            Reason::NoConnection { said: said() },
+            Reason::NoAnswer { said: said() },
+            Reason::Earlier { code: "guard".into(), said: said() },
         ];
         all.extend(RecordFault::ALL.iter().map(|fault| Reason::Unusable(*fault)));
         all.extend(RecordFault::ALL.iter().map(|fault| Reason::Unnamed { fault: *fault, count: 3 }));
@@ -185,7 +193,11 @@ mod tests {
         all.extend(NotTried::ALL.iter().map(|why| Reason::NotTried(*why)));
         all.extend(AccountState::ALL.iter().map(|state| Reason::Account(*state)));
         all.extend(AnswerDoubt::ALL.iter().map(|doubt| Reason::Doubtful(*doubt)));
-        all.extend(Mismatch::ALL.iter().map(|mismatch| Reason::Mismatch(*mismatch)));
+        for &what in Mismatch::ALL {
+            let name = crate::model::UserName::of_account("b@x.example");
+            let shown = [None, Some(Shown::of(None, None)), Some(Shown::of(Some(&name), None))];
+            all.extend(shown.map(|shown| Reason::Mismatch { what, shown }));
+        }
         all.extend(clocks.map(Reason::Clock));
         for &cause in Cause::ALL {
             // What only a hold knows is no reason to keep anybody.

@@ -84,6 +84,7 @@ worded! {
         Inactive = "inactive", "the account is inactive at Rhombus";
         Reactivated = "found_inactive", "the account was found inactive; the next cycle reactivates it";
         CreatedInactive = "created_inactive", "the account was created inactive; the next cycle reactivates it";
+        Unread = "unread", "the account could not be read; the next cycle asks again";
         CreatedOtherwise = "created_otherwise", "the account was created with other names; the next cycle sets them";
         NamesChanged = "names_changed", "the names were changed at Rhombus";
         StillThere = "still_there", "Rhombus accepted the removal, but the account is still there and active";
@@ -104,6 +105,7 @@ worded! {
         LongList = "long_list", "the list shows more accounts than can be kept";
         PartialFilter = "partial_filter", "the filter shows only a part of what it found";
         NotRead = "not_read", "Rhombus accepted the update, but the account cannot be read";
+        CallsUsedUp = "calls_used_up", "this user has taken as many requests as one cycle allows";
         NoWitness = "no_witness", "the account is gone, but no answer shows that this is the right endpoint";
         Interrupted = "interrupted", "the cycle ended before the answer was known";
     }
@@ -113,6 +115,6 @@ worded! {
     /// What an account shows that is not what it was when it was linked.
     Mismatch {
         UserName = "user_name", "the account has another userName at Rhombus than the one that was linked";
-        ExternalId = "external_id", "the account has another user's externalId";
+        ExternalId = "external_id", "the account has another externalId at Rhombus than when it was linked";
     }
 }

@@ -6,10 +6,10 @@ pub(crate) mod plans;
 pub(crate) mod raw_endpoint;
 pub(crate) mod real_binary;
 
-use rhombus_sync::config::{Settings, SourceConfig};
+use rhombus_sync::config::Settings;
 use rhombus_sync::model::{
-    Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, GuardKind, Layout, Moment, Names, OnDrift, Removals,
-    ScimId, UserName, WithoutState,
+    Action, ConfigKeys, DirectoryId, Duration, ExistingAccounts, GuardKind, Layout, LinkedExternalId, Moment, Names,
+    OnDrift, Removals, ScimId, UserName, WithoutState,
 };
 use rhombus_sync::plan::{Limits, Policy, Scope, ScopeVersion};
 use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
@@ -36,7 +36,8 @@ pub(crate) fn wanted_under() -> ScopeVersion {
 /// Settings of a cycle that holds nothing back and reads `directory.json` in a folder.
 pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
-        source: SourceConfig::File { path: folder.join("directory.json"), members_path: None },
+        export_path: folder.join("directory.json"),
+        members_path: None,
         layout: Layout::default(),
         // Most exports here are written by hand and say a state only where it matters.
         without_state: WithoutState::Activated,
@@ -67,7 +68,7 @@ pub(crate) fn state(folder: &Path, base_url: &str) -> Connection {
 /// Links accounts, in the shorthand of [`record`], as earlier cycles would have.
 pub(crate) fn link(connection: &mut Connection, users: &str) {
     let transaction = connection.transaction().expect("a transaction");
-    let settings = store::scope_version_id(&transaction, &wanted_under()).expect("settings");
+    let settings = store::scope_version_number(&transaction, &wanted_under()).expect("settings");
     for user in users.split('|').map(str::trim).filter(|user| !user.is_empty()) {
         let mut words = user.split(' ');
         let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
@@ -78,6 +79,7 @@ pub(crate) fn link(connection: &mut Connection, users: &str) {
             user_name: UserName::of_account(name),
             names,
             active: true,
+            external_id: LinkedExternalId::NotShown,
         };
         settlement.failure = FailureEffect::Clear;
         store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
