@@ -92,7 +92,7 @@ fn every_way_to_end_has_its_exit_code_and_a_hint() {
     check(&["deactivate"], 0, "");
     check(&["--reconcile"], 6, "activate");
     check(&["activate"], 0, "");
-    let lock = rhombus_sync::store::Lock::acquire(&run.path("state.db")).expect("the lock is free");
+    let lock = rhombus_sync::store::Lock::take(&run.path("state.db")).expect("the lock is free");
     check(&["--reconcile"], 5, "another rhombus-sync is already running (pid ");
     drop(lock);
     std::fs::write(run.path("directory.json"), "[").expect("a torn export");

@@ -174,15 +174,15 @@ fn what_is_approved_beside_it_is_sent_within_seconds() {
 }
 
 /// An endpoint whose good token can be changed, and that can be away; and an run that points there.
-pub(crate) struct Elsewhere {
-    pub(crate) run: RealBinary,
-    pub(crate) good: Arc<Mutex<String>>,
+struct Elsewhere {
+    run: RealBinary,
+    good: Arc<Mutex<String>>,
     away: Arc<AtomicBool>,
-    pub(crate) accounts: Arc<Mutex<Vec<Value>>>,
+    accounts: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Elsewhere {
-    pub(crate) fn open() -> Self {
+    fn open() -> Self {
         let (good, away) = (Arc::new(Mutex::new("first".to_owned())), Arc::new(AtomicBool::new(false)));
         let accounts: Arc<Mutex<Vec<Value>>> = Arc::default();
         let (token, gone, kept) = (good.clone(), away.clone(), accounts.clone());
@@ -229,18 +229,18 @@ impl Elsewhere {
         elsewhere
     }
 
-    pub(crate) fn put_token(&self, token: &str) {
+    fn put_token(&self, token: &str) {
         let path = self.run.path("token.new");
         std::fs::write(&path, token).expect("a token");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("closed");
         std::fs::rename(path, self.run.path("token")).expect("put");
     }
 
-    pub(crate) fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.accounts.lock().expect("whole").len()
     }
 
-    pub(crate) fn event_types(&self) -> Vec<String> {
+    fn event_types(&self) -> Vec<String> {
         let events = self.run.events();
         events.iter().map(|event| event["event_type"].as_str().unwrap_or_default().to_owned()).collect()
     }

@@ -18,8 +18,7 @@ fn check_text(snapshot: &str, export: &str, expected: &str) {
     assert_eq!(plan_of(&format!("{snapshot}|z z@x.example"), export, |_| {}), expected, "{snapshot} <- {export}");
 }
 
-const NO_LINE_END: &str =
-    "an object that is neither one user per line nor a page: the last line has no newline at byte 0";
+const NO_LINE_END: &str = "an object that is neither a user a line nor a page: the last line has no newline at byte 0";
 const NO_GROUPS: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
     no user in it has groups, but [scope] selects by group; it has 2 members: _id, username";
 const NO_GROUPS_CSV: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
@@ -299,7 +298,7 @@ fn a_damaged_export_is_refused_whole() {
         ("{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}", NO_LINE_END),
         (
             "{\"_id\":\"z\"\n,\"username\":\"z@x.example\",\"groups\":[\"R\"]}\n",
-            "an object that is neither one user per line nor a page: line 1: truncated at byte 0",
+            "an object that is neither a user a line nor a page: line 1: truncated at byte 0",
         ),
         (r#"[{"_id":"z","username":"z@x.example"}]"#, NO_GROUPS),
     ] {

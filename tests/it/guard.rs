@@ -4,7 +4,7 @@
 mod edits;
 
 use crate::support::fake_rhombus::Fate;
-use crate::support::in_process::{InProcess, Steps, approval};
+use crate::support::in_process::{InProcess, Steps};
 use rhombus_sync::http::{Method, Request};
 use rhombus_sync::model::{Action, GuardKind, HoldId, Moment, OutstandingKind, Removals};
 use rhombus_sync::plan::{Limits, Scope, ScopeVersion};
@@ -26,7 +26,7 @@ fn approve(installation: &InProcess, hold: &str) -> usize {
     let hold = HoldId::new(hold);
     let held = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(installation.clock.load(Ordering::SeqCst));
-    store::approve(&transaction, &held, &approval(&hold), now).expect("approved");
+    store::approve(&transaction, &hold, &held, "root", now).expect("approved");
     transaction.commit().expect("a commit");
     held.len()
 }
@@ -263,7 +263,7 @@ fn what_is_approved_while_a_cycle_runs_is_the_next_ones() {
         move |transaction| {
             let held = store::held_of(transaction, &hold).expect("the state").expect("a known hold");
             let now = Moment(clock.load(Ordering::SeqCst));
-            store::approve(transaction, &held, &approval(&hold), now).expect("approved");
+            store::approve(transaction, &hold, &held, "root", now).expect("approved");
         },
     );
     let report = installation.run_whole("a a@x.example Anna|b b@x.example B");

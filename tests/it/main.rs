@@ -7,6 +7,7 @@ mod blocked;
 mod check;
 mod crash_points;
 mod daemon;
+mod dialogue;
 mod exports;
 mod golden_plans;
 mod guard;

@@ -2,7 +2,6 @@
 
 use crate::support::fake_rhombus::Fate;
 use crate::support::in_process::{InProcess, Steps};
-use rhombus_sync::config::SourceConfig;
 use rhombus_sync::cycle::open_export;
 use rhombus_sync::model::{Duration, GuardKind, Moment, OutstandingKind};
 use rhombus_sync::plan::{Limits, Scope};
@@ -15,8 +14,7 @@ use std::time::{Duration as StdDuration, SystemTime};
 /// A run whose scope is `R`, by a members file.
 fn run() -> InProcess {
     let mut run = InProcess::new();
-    let members_path = Some(run.path("members.csv"));
-    run.settings.source = SourceConfig::File { path: run.path("directory.json"), members_path };
+    run.settings.members_path = Some(run.path("members.csv"));
     run.settings.scope = Scope::new(&["R".to_owned()], &[]);
     run
 }

@@ -1,7 +1,7 @@
 //! A group of `[scope]` that no record names any more says nothing of who was in it; and names that lost their letters.
 
 use crate::support::fake_rhombus::Fate;
-use crate::support::in_process::{InProcess, Steps, approval};
+use crate::support::in_process::{InProcess, Steps};
 use crate::support::real_binary::{RealBinary, person};
 use rhombus_sync::model::{HoldId, Moment, OutstandingKind};
 use rhombus_sync::plan::{Scope, ScopeVersion};
@@ -90,7 +90,7 @@ fn the_hold_ends_with_the_scope_or_with_an_approval() {
         let hold = HoldId::new(report.hold.as_deref().expect("a hold"));
         let changes = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
         let now = Moment(run.clock.load(Ordering::SeqCst));
-        store::approve(&transaction, &changes, &approval(&hold), now).expect("approved");
+        store::approve(&transaction, &hold, &changes, "root", now).expect("approved");
         transaction.commit().expect("a commit");
         assert_eq!(said(&cycle(&run, renamed)), (0, 2, String::new()));
     }

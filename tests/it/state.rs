@@ -241,14 +241,14 @@ fn a_link_that_changed_by_itself_removes_nobody() {
 fn a_lock_file_that_was_removed_ends_whoever_held_it() {
     let run = settled(3);
     let state = run.path("state.db");
-    let lock = rhombus_sync::store::Lock::acquire(&state).expect("the lock");
+    let lock = rhombus_sync::store::Lock::take(&state).expect("the lock");
     let writer = rhombus_sync::store::open(&state, rhombus_sync::store::Access::Write).expect("the state");
     let journal = rhombus_sync::store::Journal::start(writer, Some(lock), None).expect("a journal");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let write = || runtime.block_on(journal.write(|_| Ok(())));
     assert!(write().is_ok());
     std::fs::remove_file(run.path("state.lock")).expect("removed");
-    let _second = rhombus_sync::store::Lock::acquire(&state).expect("another process may have it now");
+    let _second = rhombus_sync::store::Lock::take(&state).expect("another process may have it now");
     let error = write().expect_err("nothing is written any more");
     assert!(error.to_string().contains("was removed or replaced"), "{error}");
 }

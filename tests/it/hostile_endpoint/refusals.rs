@@ -37,7 +37,7 @@ fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     let report = run.run_whole(moved);
     check(&report, 3, OutstandingKind::Failed, 1);
-    assert_eq!(report.outstanding[0].reason, Reason::Rejected { text: "400 Bad Request: bad value".into() });
+    assert_eq!(report.outstanding[0].reason, Reason::Rejected { said: "400 Bad Request: bad value".into() });
     let calls = run.accounts.borrow().seen.len();
     check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
     assert_eq!(run.accounts.borrow().seen.len(), calls, "it was not due");

@@ -65,6 +65,7 @@ impl Oracle<'_> {
     }
 
     pub(super) fn judge(&self, plan: &ApprovedPlan) -> Result<(), String> {
+        let ledger = self.case.ledger();
         let changes: Vec<_> = plan.changes().collect();
         let mut seen = BTreeSet::new();
         for change in &changes {
@@ -107,7 +108,7 @@ impl Oracle<'_> {
                     let lost = |field: &rhombus_sync::model::Field| {
                         field.from.as_deref() == GIVEN[3] && [GIVEN[4], GIVEN[5]].contains(&field.to.as_deref())
                     };
-                    let approved = self.case.approves(&change.key());
+                    let approved = ledger.approved.contains(&change.key());
                     if !approved && change.fields().iter().any(lost) {
                         return Err(format!("{id} loses letters"));
                     }
@@ -122,11 +123,11 @@ impl Oracle<'_> {
                 Change::Relink { .. } => return Err(format!("{id} is moved without a person's word")),
                 Change::Remove { cause, .. } => {
                     let row = row.ok_or(format!("{id} is not ours"))?;
-                    self.removal(row, &records, *cause, self.case.approves(&change.key()))?;
+                    self.removal(row, &records, *cause, ledger.approved.contains(&change.key()))?;
                 }
             }
         }
-        self.limits(&changes)
+        self.limits(&changes, &ledger)
     }
 
     fn removal(&self, row: &Row, records: &[&Record], cause: Cause, approved: bool) -> Result<(), String> {
@@ -182,11 +183,11 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    fn limits(&self, changes: &[&Change]) -> Result<(), String> {
+    fn limits(&self, changes: &[&Change], ledger: &Ledger) -> Result<(), String> {
         for (place, kind) in GuardKind::ALL.into_iter().enumerate() {
             let count = changes
                 .iter()
-                .filter(|change| change.guard_kind() == Some(kind) && !self.case.approves(&change.key()))
+                .filter(|change| change.guard_kind() == Some(kind) && !ledger.approved.contains(&change.key()))
                 .count() as u64;
             let (free, percent, most) = self.case.limits[place];
             let share = self.case.rows.len() as u64 * u64::from(percent) / 100;
@@ -197,7 +198,7 @@ impl Oracle<'_> {
             }
         }
         let removed = changes.iter().filter(|change| change.action().removes()).collect::<Vec<_>>();
-        let all_approved = removed.iter().all(|change| self.case.approves(&change.key()));
+        let all_approved = removed.iter().all(|change| ledger.approved.contains(&change.key()));
         if !removed.is_empty() && removed.len() >= self.case.rows.len() && !all_approved {
             return Err("everybody is removed".to_owned());
         }

@@ -1,7 +1,7 @@
 //! Rhombus in memory, behind the transport: it logs every change that it accepts, and asks a plan of the test before and
 //! after each request whether the process dies there, or the answer is lost.
 
-use rhombus_sync::http::{BodyMode, Method, Request, Transport};
+use rhombus_sync::http::{Method, Request, Take, Transport};
 use rhombus_sync::outcome::{Answer, CallError};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -154,7 +154,7 @@ pub(crate) struct Wire {
 }
 
 impl Transport for Wire {
-    async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
+    async fn call(&self, request: &Request, take: Take<'_>) -> Result<Answer, CallError> {
         // Yielding lets other requests overlap, as on a network.
         tokio::task::yield_now().await;
         match (self.moments)() {
@@ -179,7 +179,7 @@ impl Transport for Wire {
             Fate::Break => return Err(CallError::Lost("cut after".to_owned())),
         }
         let mut answer = (self.mangle)(request, Ok(answer))?;
-        if let (BodyMode::Stream(stream), 200, Ok(body)) = (mode, answer.status, answer.body.clone()) {
+        if let (Take::Stream(stream), 200, Ok(body)) = (take, answer.status, answer.body.clone()) {
             answer.body = stream(&body).map(|()| Vec::new());
         }
         Ok(answer)

@@ -5,7 +5,7 @@ use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CycleContext, CycleOptions, reconcile};
 use rhombus_sync::event::{Sealed, Source};
-use rhombus_sync::model::{Approval, Clock, CycleId, HoldId, Moment, Person, UpdateMethod};
+use rhombus_sync::model::{Clock, CycleId, Moment, UpdateMethod};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::scim::{RateLimit, ScimTarget};
 use rhombus_sync::ship::catch_up;
@@ -96,13 +96,19 @@ pub(crate) struct InProcess {
     pub(crate) mangle: RefCell<Mangle>,
     pub(crate) update_method: Cell<UpdateMethod>,
     pub(crate) requests_per_second_max: Cell<Option<u32>>,
-    /// The fingerprint of the token; none: no proof is asked for.
-    pub(crate) token: RefCell<Option<String>>,
 }
 
 impl InProcess {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::in_folder(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// The same with its state in memory, where the system has such a folder: for tests that run thousands of cycles.
+    pub(crate) fn in_memory() -> Self {
+        Self::in_folder(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder"))
+    }
+
+    fn in_folder(folder: tempfile::TempDir) -> Self {
         drop(crate::support::state(folder.path(), "https://x.example"));
         let mut settings = settings(folder.path());
         settings.sink_names = vec!["file".to_owned()];
@@ -116,7 +122,6 @@ impl InProcess {
             mangle: RefCell::new(Rc::new(|_, answer| answer)),
             update_method: Cell::new(UpdateMethod::Patch),
             requests_per_second_max: Cell::new(None),
-            token: RefCell::default(),
         };
         run.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
         run.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
@@ -171,7 +176,7 @@ impl InProcess {
                 deactivated: Arc::default(),
                 cycle: CycleId::new(format!("cycle-{cycle}")),
                 source: Source::Reconcile,
-                token_fingerprint: self.token.borrow().clone(),
+                token_fingerprint: None,
                 options: CycleOptions {
                     refresh: self.refresh.get(),
                     only: self.only.borrow().clone(),
@@ -269,9 +274,4 @@ impl InProcess {
         let count = store::installation(&state).expect("the row").provisioned_count;
         assert_eq!(count as usize, wanted.split('|').count(), "{how}: provisioned_count");
     }
-}
-
-/// An approval by root.
-pub(crate) fn approval(hold: &HoldId) -> Approval {
-    Approval { hold: hold.clone(), by: Person::of_account("root"), reason: String::new() }
 }
