@@ -1,4 +1,4 @@
-"""Counts comparisons, says what differs, and knows what is expected to fail as yet."""
+"""Counts comparisons, and says what differs."""
 
 passed = failed = 0
 
@@ -20,12 +20,6 @@ def check(what, got, wanted):
 def count():
     """How many comparisons have failed."""
     return failed
-
-
-def fails_as_yet(name, reason, works):
-    """What does not work today. Once it does, this fails, so that the exception does not outlive its cause."""
-    check(f"{name} works now ({reason}): make it a check like the others", works, False)
-    print(f"{name}: fails as yet: {reason}", flush=True)
 
 
 def done():
