@@ -262,10 +262,16 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
             format!("it goes on at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
         }
         (OutstandingKind::Waiting | OutstandingKind::Failed, None) => "it goes on with a coming cycle".to_owned(),
-        (OutstandingKind::Refused, _) if entry.scim_id.is_some() => {
+        (OutstandingKind::Refused, Some(until)) => {
+            let at_once = command(&format!("--reconcile --only {id}"));
+            format!(
+                "settle the account at Rhombus by hand; it is asked about again at {until}, at once with `{at_once}`"
+            )
+        }
+        (OutstandingKind::Refused, None) if entry.scim_id.is_some() => {
             "mend the record in the directory, or settle the account at Rhombus by hand".to_owned()
         }
-        (OutstandingKind::Refused, _) => "mend the record in the directory".to_owned(),
+        (OutstandingKind::Refused, None) => "mend the record in the directory".to_owned(),
         (OutstandingKind::Parked, _) => {
             format!("set it at Rhombus by hand, then `{}`; or the record changes", command(&format!("forget {id}")))
         }

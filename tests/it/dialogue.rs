@@ -168,7 +168,7 @@ fn chosen() -> Vec<Dialogue> {
 fn whatever_is_answered_about_a_change_is_told_as_it_is_and_settled() {
     let dialogues = chosen();
     let count = dialogues.len();
-    println!("{count} dialogues, RHOMBUS_SYNC_SEED={}", seed());
+    eprintln!("{count} dialogues, RHOMBUS_SYNC_SEED={}", seed());
     assert!(count > 1_000, "only {count} dialogues");
     let companies = companies(dialogues);
     let next = std::sync::atomic::AtomicUsize::new(0);
