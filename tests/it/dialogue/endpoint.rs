@@ -350,7 +350,8 @@ fn filtered(request: &Request) -> Option<String> {
 /// Whether a user's account exists before the play, and how.
 pub(super) fn account_before(dialogue: Dialogue, name: &str) -> Option<Account> {
     let (user_name, given) = (name.to_owned(), "Old".to_owned());
-    let external_id = (dialogue.before != Shows::NoExternalId).then(|| "another".to_owned());
+    let theirs = if dialogue.before == Shows::OtherExternalId { "somebody" } else { "another" };
+    let external_id = (dialogue.before != Shows::NoExternalId).then(|| theirs.to_owned());
     let active = dialogue.before != Shows::Inactive;
     (dialogue.op == Op::Adopt).then_some(Account { user_name, external_id, given, active })
 }
