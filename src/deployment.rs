@@ -3,7 +3,7 @@
 use crate::config::{Config, SinkConfig, SinkKind, TokenPlace};
 use crate::cycle::{find_user, open_export};
 use crate::failure::Failure;
-use crate::http::{Client, ClientSettings};
+use crate::http::{Client, ClientSettings, Dialect};
 use crate::model::{Clock, DirectoryId, Exit, command, hex};
 use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
@@ -46,7 +46,7 @@ impl Deployment {
             let folder = sandbox_folder(&config);
             state_path = folder.join("rhombus-sync.db");
             config.settings.requests_per_second_max = None;
-            let sink = SinkConfig::new(SinkKind::File { path: folder.join("events.ndjson") });
+            let sink = SinkConfig::new(SinkKind::file(folder.join("events.ndjson")));
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
         }
@@ -158,7 +158,14 @@ impl Deployment {
                 (base_url, token, None, None)
             }
         };
-        let client = Client::new(ClientSettings { base_url, token, ca_file, proxy, timeout: self.config.timeout });
+        let client = Client::new(ClientSettings {
+            base_url,
+            token: Some(token),
+            dialect: Dialect::scim(),
+            ca_file,
+            proxy,
+            timeout: self.config.timeout,
+        });
         if self.config.rhombus.as_ref().is_some_and(|rhombus| rhombus.ca_file.is_some() || rhombus.proxy.is_some())
             && !self.is_sandbox
         {

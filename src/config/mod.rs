@@ -11,7 +11,7 @@ mod sinks;
 
 pub use error::ConfigError;
 pub use settings::Settings;
-pub use sinks::{SinkConfig, SinkKind};
+pub use sinks::{FILE_MODE, Facility, HttpSink, HttpStyle, SinkConfig, SinkKind, SyslogAddress, SyslogSink, TlsFiles};
 
 use crate::model::{Duration, GuardKind, UpdateMethod};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion};

@@ -7,7 +7,7 @@ mod format;
 mod seal;
 mod verify;
 
-pub use format::EventFormat;
+pub use format::{EventFormat, OcsfVersion, Outline, Renderer};
 pub(crate) use seal::event_type_of;
 pub use seal::{Head, Installation, Sealed, seal};
 pub use verify::{Before, Flaw, Verifier, chain_of};

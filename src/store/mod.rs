@@ -10,6 +10,7 @@
 //! concluded from its result, and no request may be sent.
 
 mod database;
+mod dead_letters;
 mod groups;
 mod health;
 mod holds;
@@ -29,6 +30,7 @@ pub use database::{
     Access, StateError, backup, check_links, create, data_version, identity, may_be_used, open, quick_check, scratch,
     upgrade,
 };
+pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use health::{
     CycleHealth, HealthRow, Unmanaged, begin_health, health, note_health, note_proof, replace_unmanaged, unmanaged,

@@ -8,6 +8,7 @@ mod check;
 mod crash_points;
 mod daemon;
 mod exports;
+mod formats;
 mod golden_plans;
 mod guard;
 mod half_truths;
