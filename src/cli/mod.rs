@@ -14,6 +14,7 @@ mod identity;
 mod plan;
 mod progress;
 mod reconcile;
+mod replay;
 mod sandbox;
 mod status;
 
@@ -139,7 +140,7 @@ enum Command {
         /// A file that does not exist yet
         file: PathBuf,
     },
-    /// Show or verify the audit log
+    /// Show or verify the audit log, or send it again
     Events {
         #[command(subcommand)]
         command: EventsCommand,
@@ -165,6 +166,17 @@ enum EventsCommand {
         /// The number of events
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
         count: u32,
+    },
+    /// Show the events that sinks refused for good
+    Dead,
+    /// Send a part of the log to the sinks again
+    Replay {
+        /// The sequence of the first event to send
+        #[arg(long, value_name = "SEQUENCE")]
+        from: i64,
+        /// Only to this sink, by its name in `status`
+        #[arg(long, value_name = "NAME")]
+        sink: Option<String>,
     },
     /// Verify that the log is complete and unchanged; without FILE, in the state and in every file sink
     Verify {
@@ -292,6 +304,10 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Events { command: EventsCommand::Tail { count } }), false) => events::tail(arguments, *count),
         (Some(Command::Events { command: EventsCommand::Verify { file } }), false) => {
             events::verify(arguments, file.as_deref())
+        }
+        (Some(Command::Events { command: EventsCommand::Dead }), false) => replay::dead(arguments),
+        (Some(Command::Events { command: EventsCommand::Replay { from, sink } }), false) => {
+            replay::replay(arguments, *from, sink.as_deref())
         }
         (Some(Command::Activate), false) => told(arguments, activate::run(arguments)),
         (Some(Command::Deactivate), false) => told(arguments, deactivate::run(arguments)),

@@ -3,7 +3,7 @@
 use super::catch_up::Hand;
 use crate::config::SinkConfig;
 use crate::event::Sealed;
-use crate::sink::{self, Receipt, SinkError};
+use crate::sink::{self, Company, Receipt, SinkError};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -55,7 +55,7 @@ impl HandThread {
     pub(super) fn start(config: &SinkConfig) -> std::io::Result<Option<Self>> {
         let Some(claim) = Claim::of(config.place()) else { return Ok(None) };
         let (asks, asked) = mpsc::channel();
-        let mut sink = sink::open(config);
+        let mut sink = sink::open(config, Company::Alone);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             let _claim = claim;
             // A worker that has ended does not wait for its answer.

@@ -1,7 +1,7 @@
 //! A file of whole lines, each batch in one write. A line torn by a crash is cut off and written again, even if it was stored as
 //! delivered. A file that was renamed is made anew; one that was cut to nothing is written from its start.
 
-use super::{Receipt, Sink, SinkError};
+use super::{Company, Receipt, Sink, SinkError};
 use crate::config::FILE_MODE;
 use crate::event::{EventFormat, Renderer, Sealed};
 use std::fs::{File, OpenOptions};
@@ -24,6 +24,7 @@ pub struct FileSink {
     renderer: Renderer,
     mode: u32,
     group: Option<String>,
+    company: Company,
     file: Option<File>,
 }
 
@@ -31,7 +32,7 @@ impl FileSink {
     /// A sink with this name that appends to this file, which need not exist yet.
     #[must_use]
     pub fn new(name: String, path: PathBuf) -> Self {
-        Self { name, path, renderer: Renderer::default(), mode: FILE_MODE, group: None, file: None }
+        Self { name, path, renderer: Renderer::default(), mode: FILE_MODE, group: None, company: Company::Alone, file: None }
     }
 
     /// The same in another format.
@@ -44,6 +45,12 @@ impl FileSink {
     #[must_use]
     pub fn owned_by(self, mode: u32, group: Option<String>) -> Self {
         Self { mode, group, ..self }
+    }
+
+    /// The same beside another process that writes to it.
+    #[must_use]
+    pub fn in_company(self, company: Company) -> Self {
+        Self { company, ..self }
     }
 
     fn error(&self, cause: std::io::Error) -> SinkError {
@@ -63,7 +70,10 @@ impl FileSink {
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(self.mode).open(&self.path)?;
         self.hand_over(&file)?;
-        let torn = mend(&mut file, self.renderer.format)?;
+        let torn = match self.company {
+            Company::Alone => mend(&mut file, self.renderer.format)?,
+            Company::Beside => None,
+        };
         self.file = Some(file);
         Ok(torn)
     }
@@ -111,7 +121,7 @@ impl Sink for FileSink {
         }
         let (text, receipt) = super::lines(&self.renderer, events);
         let written = match &mut self.file {
-            Some(file) => append(file, text.as_bytes()),
+            Some(file) => append(file, text.as_bytes(), self.company),
             None => Err(std::io::Error::other("the file is not open")),
         };
         written.map(|()| receipt).map_err(|cause| self.error(cause))
@@ -129,10 +139,10 @@ fn group_number(name: &str) -> std::io::Result<u32> {
 }
 
 /// Appends all of it or, on a full disk, nothing.
-fn append(file: &mut File, text: &[u8]) -> std::io::Result<()> {
+fn append(file: &mut File, text: &[u8], company: Company) -> std::io::Result<()> {
     let before = file.metadata()?.len();
     let written = file.write_all(text);
-    if written.is_err() {
+    if written.is_err() && company == Company::Alone {
         // If even that fails, the next start repairs it. A file that is shorter now was shortened on purpose.
         if file.metadata().is_ok_and(|now| now.len() > before) {
             let _ = file.set_len(before);

@@ -86,13 +86,22 @@ pub trait Sink: Send {
     }
 }
 
+/// Whether another process may write to the same place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Company {
+    /// Nobody else does: what a crash left torn is mended.
+    Alone,
+    /// A sender may: nothing of what is there is touched.
+    Beside,
+}
+
 /// The sink that a configuration describes. It opens nothing before its first call.
 #[must_use]
-pub fn open(config: &SinkConfig) -> Box<dyn Sink> {
+pub fn open(config: &SinkConfig, company: Company) -> Box<dyn Sink> {
     let (name, renderer) = (config.name.clone(), renderer(config));
     match &config.kind {
         SinkKind::File { path, mode, group } => {
-            Box::new(FileSink::new(name, path.clone()).with(renderer).owned_by(*mode, group.clone()))
+            Box::new(FileSink::new(name, path.clone()).with(renderer).owned_by(*mode, group.clone()).in_company(company))
         }
         SinkKind::Stdout => Box::new(StdoutSink::new(name, renderer)),
         SinkKind::Journald { socket } => Box::new(journald::JournaldSink::new(name, renderer, socket.clone())),

@@ -25,6 +25,7 @@ mod refresh;
 mod sandbox;
 mod scope_hold;
 mod silence;
+mod sinks;
 mod state;
 mod status;
 mod support;
