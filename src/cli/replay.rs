@@ -113,7 +113,8 @@ fn replay_to(
     let place = config.place();
     let ours: Vec<_> = letters.into_iter().filter(|letter| letter.sink == place && letter.sequence >= from).collect();
     let mut sink = sink::open(config, Company::Beside);
-    let mut done = Replayed { name: config.name.clone(), first: from, last: from - 1, sent_count: 0, refused: Vec::new() };
+    let mut done =
+        Replayed { name: config.name.clone(), first: from, last: from - 1, sent_count: 0, refused: Vec::new() };
     let failed = |error: &SinkError, last: i64| {
         let again = format!("events replay --from {} --sink {}", last + 1, quoted(&config.name));
         let hint = format!("once it is mended: {}", command(&again));
@@ -152,8 +153,7 @@ fn replay_to(
 /// What was refused before and is there now is no dead letter any more; what was refused now is one.
 fn note(deployment: &Deployment, place: &str, before: &[DeadLetterRow], done: &Replayed) -> Result<(), Failure> {
     let is_refused = |sequence: i64| done.refused.iter().any(|letter| letter.sequence == sequence);
-    let taken: Vec<_> =
-        before.iter().map(|letter| letter.sequence).filter(|sequence| !is_refused(*sequence)).collect();
+    let taken: Vec<_> = before.iter().map(|letter| letter.sequence).filter(|sequence| !is_refused(*sequence)).collect();
     if taken.is_empty() && done.refused.is_empty() {
         return Ok(());
     }

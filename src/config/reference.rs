@@ -42,8 +42,8 @@ use Shape::{Address, Duration, Integer, OneOf, Path, Text, Texts, YesNo};
 
 /// By number (RFC 5424).
 const FACILITIES: &[&str] = &[
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit",
-    "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
 /// The only section that may stand more than once.
@@ -299,12 +299,7 @@ const SECTIONS: &[Section] = &[
                 "The version of `format = \"ocsf\"`, which decides about classes and fields. Default: `1.5.0`.",
             ),
             key("path", Path, Nothing, "`file`: the file. It holds whole lines only."),
-            key(
-                "mode",
-                Text,
-                Nothing,
-                "`file`: its mode, octal, for owner and group only. Default: `0600`.",
-            ),
+            key("mode", Text, Nothing, "`file`: its mode, octal, for owner and group only. Default: `0600`."),
             key("group", Text, Nothing, "`file`: the group that owns it, for a shipper that is not root: `adm`."),
             key(
                 "address",
@@ -327,7 +322,12 @@ const SECTIONS: &[Section] = &[
             ),
             key("cert_file", Path, Nothing, "`syslog` over TLS: our certificate in PEM, if the receiver asks for one."),
             key("key_file", Path, Nothing, "`syslog` over TLS: its key. Others must not be able to read it."),
-            key("url", Address, Nothing, "`http`: as it is written, nothing is appended. `https` if there is a token, or `http` on loopback."),
+            key(
+                "url",
+                Address,
+                Nothing,
+                "`http`: as it is written, nothing is appended. `https` if there is a token, or `http` on loopback.",
+            ),
             key(
                 "style",
                 OneOf(&["ndjson", "splunk-hec", "elastic-bulk", "otlp"]),
@@ -340,7 +340,12 @@ const SECTIONS: &[Section] = &[
                 Nothing,
                 "`http`: the file that holds the token. It is sent as `Bearer`, or `Splunk` (`splunk-hec`), or `ApiKey` (`elastic-bulk`).",
             ),
-            key("index", Text, Nothing, "`http` with `elastic-bulk`: the index or data stream, if the URL does not name it."),
+            key(
+                "index",
+                Text,
+                Nothing,
+                "`http` with `elastic-bulk`: the index or data stream, if the URL does not name it.",
+            ),
         ],
     },
 ];

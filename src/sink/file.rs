@@ -32,7 +32,15 @@ impl FileSink {
     /// A sink with this name that appends to this file, which need not exist yet.
     #[must_use]
     pub fn new(name: String, path: PathBuf) -> Self {
-        Self { name, path, renderer: Renderer::default(), mode: FILE_MODE, group: None, company: Company::Alone, file: None }
+        Self {
+            name,
+            path,
+            renderer: Renderer::default(),
+            mode: FILE_MODE,
+            group: None,
+            company: Company::Alone,
+            file: None,
+        }
     }
 
     /// The same in another format.
@@ -87,10 +95,14 @@ impl FileSink {
         if let Some(name) = &self.group {
             let group = group_number(name)?;
             if there.gid() != group {
-                rustix::fs::fchown(file.as_fd(), None, Some(rustix::process::Gid::from_raw(group))).map_err(|error| {
-                    let what = format!("the file cannot be given to the group {name}: {error}; our user must be in that group");
-                    std::io::Error::new(ErrorKind::PermissionDenied, what)
-                })?;
+                rustix::fs::fchown(file.as_fd(), None, Some(rustix::process::Gid::from_raw(group))).map_err(
+                    |error| {
+                        let what = format!(
+                            "the file cannot be given to the group {name}: {error}; our user must be in that group"
+                        );
+                        std::io::Error::new(ErrorKind::PermissionDenied, what)
+                    },
+                )?;
             }
         }
         if there.mode() & 0o7777 != self.mode {

@@ -100,9 +100,9 @@ pub enum Company {
 pub fn open(config: &SinkConfig, company: Company) -> Box<dyn Sink> {
     let (name, renderer) = (config.name.clone(), renderer(config));
     match &config.kind {
-        SinkKind::File { path, mode, group } => {
-            Box::new(FileSink::new(name, path.clone()).with(renderer).owned_by(*mode, group.clone()).in_company(company))
-        }
+        SinkKind::File { path, mode, group } => Box::new(
+            FileSink::new(name, path.clone()).with(renderer).owned_by(*mode, group.clone()).in_company(company),
+        ),
         SinkKind::Stdout => Box::new(StdoutSink::new(name, renderer)),
         SinkKind::Journald { socket } => Box::new(journald::JournaldSink::new(name, renderer, socket.clone())),
         SinkKind::Syslog(syslog) => syslog::open(name, renderer, syslog),

@@ -1,6 +1,8 @@
 //! Events in every format: one of each type as it is written down, and names that try to break or forge a record, parsed back by
 //! code that shares nothing with the writers. `RHOMBUS_SYNC_FORMATS=FOLDER` keeps the generated files for others' validators.
 
+mod documents;
+
 use rhombus_sync::event::{EventFormat, OcsfVersion, Outline, Renderer, Sealed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,9 +25,8 @@ fn renderer(format: EventFormat, ocsf_version: OcsfVersion) -> Renderer {
 
 /// Every rendering by the name of its file.
 fn renderers() -> Vec<(String, Renderer)> {
-    let ocsf = VERSIONS.map(|version| {
-        (format!("ocsf-{}.ndjson", version.as_str()), renderer(EventFormat::Ocsf, version))
-    });
+    let ocsf =
+        VERSIONS.map(|version| (format!("ocsf-{}.ndjson", version.as_str()), renderer(EventFormat::Ocsf, version)));
     let mut all = Vec::from(ocsf);
     all.push(("ecs.ndjson".to_owned(), renderer(EventFormat::Ecs, OcsfVersion::default())));
     all.push(("cef.txt".to_owned(), renderer(EventFormat::Cef, OcsfVersion::default())));
@@ -138,8 +139,30 @@ fn read(format: EventFormat, line: &str) -> (i64, String, String, String) {
 /// Texts made of what breaks formats.
 fn hostile(seed: usize) -> String {
     const PIECES: [&str; 24] = [
-        "a", "Ann", "|", "\\", "=", "\"", "\\\"", "\\n", "\n", "\r\n", "\t", "\u{85}", "\u{2028}", "\u{202e}", "\u{0}",
-        " outcome=failure", "\\=", "<13>1 - - ", "\u{1f600}", "ä", "}", "{\"a\":1}", " cs1=0", "CEF:0|a|b|",
+        "a",
+        "Ann",
+        "|",
+        "\\",
+        "=",
+        "\"",
+        "\\\"",
+        "\\n",
+        "\n",
+        "\r\n",
+        "\t",
+        "\u{85}",
+        "\u{2028}",
+        "\u{202e}",
+        "\u{0}",
+        " outcome=failure",
+        "\\=",
+        "<13>1 - - ",
+        "\u{1f600}",
+        "ä",
+        "}",
+        "{\"a\":1}",
+        " cs1=0",
+        "CEF:0|a|b|",
     ];
     let mut state = seed as u64 * 2 + 1;
     let mut next = || {

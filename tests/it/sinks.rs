@@ -43,7 +43,10 @@ fn a_message_is_rfc_5424_in_a_counted_frame() {
         let words: Vec<_> = message.splitn(8, ' ').collect();
         assert_eq!(words[0], "<85>1", "authpriv, notice");
         assert_eq!(words[1], "2026-01-02T03:04:05.678Z");
-        assert_eq!((words[3], words[4], words[5], words[6]), ("rhombus-sync", "-", "user_delete_provision", "[rhombus@32473"));
+        assert_eq!(
+            (words[3], words[4], words[5], words[6]),
+            ("rhombus-sync", "-", "user_delete_provision", "[rhombus@32473")
+        );
         assert!(words[7].starts_with(&format!("sequence=\"{}\" id=\"", event.sequence)), "{message}");
     }
 }
@@ -151,8 +154,10 @@ fn a_message_is_never_longer_than_length_max() {
 fn a_local_socket_gets_the_form_that_all_local_receivers_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let datagrams = UnixDatagram::bind(folder.path().join("log")).expect("a socket");
-    let outbox =
-        Outbox::new(&format!("kind = \"syslog\"\naddress = \"unix://{}/log\"\nfacility = \"local0\"", folder.path().display()));
+    let outbox = Outbox::new(&format!(
+        "kind = \"syslog\"\naddress = \"unix://{}/log\"\nfacility = \"local0\"",
+        folder.path().display()
+    ));
     outbox.log(["ann@x.example"]);
     outbox.ship();
     let mut buffer = [0; 9_000];

@@ -158,7 +158,11 @@ impl SinkKind {
             Self::Journald { socket } if socket == Path::new(JOURNAL_SOCKET) => "journald".to_owned(),
             Self::Journald { socket } => format!("journald:{}", socket.display()),
             Self::Syslog(syslog) => format!("syslog:{}", syslog.address),
-            Self::Http(http) => format!("http:{}", http.url),
+            // A URL has no fragment here: the index stands in its place.
+            Self::Http(http) => {
+                let index = http.index.as_ref().map(|index| format!("#{index}")).unwrap_or_default();
+                format!("http:{}{index}", http.url)
+            }
         }
     }
 }
@@ -238,9 +242,9 @@ fn mode(text: &str) -> Result<u32, Fault> {
     let octal = text.len() <= 4 && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     match u32::from_str_radix(text, 8).ok().filter(|_| octal) {
         Some(mode) if mode & 0o600 != 0o600 => Err(Fault::plain("[[sinks]] mode keeps us from writing the file")),
-        Some(mode) if mode & !0o660 != 0 => {
-            Err(Fault::plain("[[sinks]] mode gives more than reading and writing to owner and group: use \"0640\" and a group"))
-        }
+        Some(mode) if mode & !0o660 != 0 => Err(Fault::plain(
+            "[[sinks]] mode gives more than reading and writing to owner and group: use \"0640\" and a group",
+        )),
         Some(mode) => Ok(mode),
         None => Err(Fault::plain("[[sinks]] mode is not octal, like \"0640\"")),
     }

@@ -204,7 +204,9 @@ impl HttpSink {
         match url.scheme() {
             "https" => {}
             "http" if is_loopback || token_file.is_none() => {}
-            "http" => return Err(Fault::plain("[[sinks]] url must be https (http only on loopback) with a token_file")),
+            "http" => {
+                return Err(Fault::plain("[[sinks]] url must be https (http only on loopback) with a token_file"));
+            }
             _ => return Err(Fault::plain("[[sinks]] url is not https:// or http://")),
         }
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {

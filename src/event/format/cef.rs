@@ -27,8 +27,7 @@ pub(super) fn render(record: &Record<'_>, host: &str) -> Option<String> {
     let severity = if record.success { 3 } else { 6 };
     let kind = header_word(&record.event_type);
     let version = env!("CARGO_PKG_VERSION");
-    let mut line =
-        format!("CEF:0|rhombus-sync|rhombus-sync|{version}|{kind}|{}|{severity}|", kind.replace('_', " "));
+    let mut line = format!("CEF:0|rhombus-sync|rhombus-sync|{version}|{kind}|{}|{severity}|", kind.replace('_', " "));
     let _ = write!(line, "rt={} externalId={}", record.time_ms(), header_word(&record.id));
     let mut add = |key: &str, value: &str, chars_max: usize| extend(&mut line, key, value, chars_max);
     add("cat", "directory", TEXT_CHARS_MAX);

@@ -235,8 +235,10 @@ pub(super) fn render(record: &Record<'_>, version: OcsfVersion) -> Option<String
             (None, Some(Entity { name, uid, r#type: "Application", type_id, user: None }))
         }
     };
-    let person =
-        who.is_person().then(|| Person { name: who.name(), type_id: 2, r#type: "Admin" }).filter(|who| !who.name.is_empty());
+    let person = who
+        .is_person()
+        .then(|| Person { name: who.name(), type_id: 2, r#type: "Admin" })
+        .filter(|who| !who.name.is_empty());
     let (severity_id, severity) = if record.success { (1, "Informational") } else { (3, "Medium") };
     let (status_id, status) = if record.success { (1, "Success") } else { (2, "Failure") };
     let activity_word = if activity_id == OTHER { "Other" } else { activity_name.as_ref() };

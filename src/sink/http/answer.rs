@@ -115,7 +115,9 @@ fn otlp(document: &Value, count: usize) -> Answered {
 fn hec(document: &Value, count: usize, says: String) -> Answered {
     match (document["code"].as_i64(), document["invalid-event-number"].as_u64()) {
         (Some(code), _) if !HEC_EVENT_CODES.contains(&code) => Answered::Stuck(says),
-        (Some(_), Some(number)) if (number as usize) < count => Answered::Refused { before: number as usize, why: says },
+        (Some(_), Some(number)) if (number as usize) < count => {
+            Answered::Refused { before: number as usize, why: says }
+        }
         (Some(_) | None, _) => Answered::TooMuch(says),
     }
 }
@@ -138,24 +140,19 @@ mod tests {
         check(Ndjson, 503, "busy", 3, &Answered::Later(said("the receiver answered 503: busy")));
         check(Ndjson, 413, "", 3, &Answered::TooMuch(said("the receiver answered 413")));
         check(Ndjson, 401, "", 3, &Answered::Stuck(said("the receiver answered 401")));
-        check(
-            Ndjson,
-            301,
-            "",
-            3,
-            &Answered::Stuck(said("the receiver answered 301: redirects are not followed")),
-        );
+        check(Ndjson, 301, "", 3, &Answered::Stuck(said("the receiver answered 301: redirects are not followed")));
         check(SplunkHec, 200, r#"{"text":"Success","code":0}"#, 3, &Answered::Taken);
-        let refused = |before| Answered::Refused { before, why: said("the receiver answered 400: Invalid data format") };
+        let refused =
+            |before| Answered::Refused { before, why: said("the receiver answered 400: Invalid data format") };
+        check(SplunkHec, 400, r#"{"text":"Invalid data format","code":6,"invalid-event-number":1}"#, 3, &refused(1));
+        let index = "the receiver answered 400: Incorrect index";
         check(
             SplunkHec,
             400,
-            r#"{"text":"Invalid data format","code":6,"invalid-event-number":1}"#,
+            r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#,
             3,
-            &refused(1),
+            &Answered::Stuck(said(index)),
         );
-        let index = "the receiver answered 400: Incorrect index";
-        check(SplunkHec, 400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#, 3, &Answered::Stuck(said(index)));
         let rejected = "the receiver rejected 1 of 3 log records: too old";
         for body in [
             r#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}"#,

@@ -88,10 +88,13 @@ impl HttpSink {
 
     /// One request.
     fn post(&mut self, parts: &[Part]) -> Result<Answered, SinkError> {
-        let (Some(runtime), Some(client)) = (&self.runtime, &self.client) else { return Err(self.error("it is not open")) };
+        let (Some(runtime), Some(client)) = (&self.runtime, &self.client) else {
+            return Err(self.error("it is not open"));
+        };
         let body = body::whole(self.config.style, &self.renderer.host, parts);
         let request = Request { method: Method::Post, target: String::new(), body: Some(body) };
-        let answer = runtime.block_on(client.call(&request, Take::Whole)).map_err(|error| self.error(error.to_string()))?;
+        let answer =
+            runtime.block_on(client.call(&request, Take::Whole)).map_err(|error| self.error(error.to_string()))?;
         let answered = answer::meaning(self.config.style, &answer, parts.len());
         if let Answered::Later(_) = answered {
             let wait = match answer.retry_after {

@@ -47,6 +47,17 @@ pub(super) enum Connection {
     Local(UnixStream),
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Self::Tls(both) = self {
+            let (session, stream) = both.as_mut();
+            session.send_close_notify();
+            // Whether it is heard makes no difference to us.
+            let _ = session.write_tls(stream);
+        }
+    }
+}
+
 /// Whether the receiver is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Standing {
@@ -146,7 +157,8 @@ fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
 
 fn tls(host: &str, port: u16, files: &TlsFiles) -> std::io::Result<Connection> {
     let config = client_config(files)?;
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::other("the host is not a name that a certificate can have"))?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| Error::other("the host is not a name that a certificate can have"))?;
     let mut session = ClientConnection::new(config, name).map_err(Error::other)?;
     let mut stream = tcp(host, port)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

@@ -33,9 +33,16 @@ pub(super) struct DatagramSink {
 }
 
 enum Receiver {
-    Udp { host: String, port: u16 },
+    Udp {
+        host: String,
+        port: u16,
+    },
     /// With what is used instead if the socket turns out to be a stream.
-    Local { path: PathBuf, stream: Box<StreamSink>, is_stream: bool },
+    Local {
+        path: PathBuf,
+        stream: Box<StreamSink>,
+        is_stream: bool,
+    },
 }
 
 enum Socket {
@@ -62,7 +69,13 @@ impl DatagramSink {
     pub(super) fn local(name: String, writer: Writer, path: PathBuf, stream: StreamSink) -> Self {
         let is_journal = path.canonicalize().is_ok_and(|path| path.starts_with(JOURNAL_FOLDER));
         let pace = is_journal.then(|| Pace::of(JOURNAL_PER_SECOND_MAX));
-        Self { name, writer, receiver: Receiver::Local { path, stream: Box::new(stream), is_stream: false }, socket: None, pace }
+        Self {
+            name,
+            writer,
+            receiver: Receiver::Local { path, stream: Box::new(stream), is_stream: false },
+            socket: None,
+            pace,
+        }
     }
 
     fn stream(&mut self) -> Option<&mut StreamSink> {

@@ -40,5 +40,7 @@ fn a_line_that_was_torn_is_written_again_in_every_format() {
 fn a_group_that_does_not_exist_is_said() {
     let outbox = Outbox::new("kind = \"file\"\npath = \"events\"\ngroup = \"no-such-group\"");
     outbox.log_count(1);
-    outbox.ship_until(|place| place.error.as_ref().is_some_and(|error| error.contains("there is no group no-such-group")));
+    outbox.ship_until(|place| {
+        place.error.as_ref().is_some_and(|error| error.contains("there is no group no-such-group"))
+    });
 }

@@ -20,7 +20,10 @@ impl Outbox {
     /// With these lines below `[[sinks]]`; paths are relative to the folder.
     pub(crate) fn new(sink: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        drop(store::create(&folder.path().join("state.db"), "https://x.example", Moment(1_000), [7; 16]).expect("a state"));
+        drop(
+            store::create(&folder.path().join("state.db"), "https://x.example", Moment(1_000), [7; 16])
+                .expect("a state"),
+        );
         let mut outbox = Self { folder, sinks: Vec::new() };
         outbox.configure(sink);
         outbox
