@@ -8,7 +8,7 @@ use crate::model::{Clock, DirectoryId, Exit, command, hex};
 use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
-use crate::secret::{SecretError, Token};
+use crate::secret::{self, SecretError, Token};
 use crate::source::{self, Export, SourceError};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unnoted};
 use rusqlite::Connection;
@@ -49,6 +49,9 @@ impl Deployment {
             let sink = SinkConfig::new(SinkKind::file(folder.join("events.ndjson")));
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
+        }
+        for secret in config.sinks.iter().flat_map(SinkConfig::secrets) {
+            secret::refuse_exposed(secret)?;
         }
         Ok(Self { config, state_path, is_sandbox: mode == Mode::Sandbox, simulator: Arc::default() })
     }

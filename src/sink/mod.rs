@@ -121,7 +121,7 @@ fn host() -> String {
 }
 
 /// All of these lines, each with its end; the receipt of their delivery, with those that are not events as refused.
-fn lines<'e>(renderer: &Renderer, events: &'e [Sealed]) -> (String, Receipt) {
+fn lines(renderer: &Renderer, events: &[Sealed]) -> (String, Receipt) {
     let mut receipt = Receipt::all(events.last().map_or(0, |event| event.sequence));
     let mut text = String::with_capacity(events.iter().map(|event| event.line.len() + 1).sum());
     for event in events {

@@ -189,6 +189,17 @@ impl SinkConfig {
         }
     }
 
+    /// The files of it that others must not be able to read.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&Path> {
+        let secret = match &self.kind {
+            SinkKind::Syslog(syslog) => syslog.tls.key_file.as_deref(),
+            SinkKind::Http(http) => http.token_file.as_deref(),
+            SinkKind::File { .. } | SinkKind::Stdout | SinkKind::Journald { .. } => None,
+        };
+        secret.into_iter().collect()
+    }
+
     /// Whether it writes to the standard output, which `--json` keeps for one document.
     #[must_use]
     pub fn is_stdout(&self) -> bool {

@@ -62,10 +62,7 @@ impl HttpSink {
     /// The token may have been replaced on the disk.
     fn prepare(&mut self) -> Result<(), SinkError> {
         let token = self.config.token_file.as_deref().map(Token::read).transpose();
-        let token = token.map_err(|error| {
-            let said = crate::model::chain(&error).join(": ");
-            self.error(format!("{said} ({})", error.hint()))
-        })?;
+        let token = token.map_err(|error| self.error(crate::model::chain(&error).join(": ")))?;
         let is_same = self.token.as_ref().map(Token::expose) == token.as_ref().map(Token::expose);
         if self.client.is_none() || !is_same {
             let client = Client::new(ClientSettings {
@@ -76,7 +73,7 @@ impl HttpSink {
                 proxy: None,
                 timeout: TIMEOUT,
             });
-            client.prepare().map_err(|error| self.error(format!("{error} ({})", error.hint())))?;
+            client.prepare().map_err(|error| self.error(error.to_string()))?;
             (self.client, self.token) = (Some(client), token);
         }
         if self.runtime.is_none() {

@@ -175,11 +175,10 @@ fn complaints(value: &Value, schema: &Value, at: &str) -> Vec<String> {
         Value::Object(_) => "object",
     };
     let is_kind = |wanted: &Value| wanted.as_str() == Some(kind);
-    match &schema["type"] {
-        Value::Null => {}
-        Value::Array(kinds) if kinds.iter().any(is_kind) => {}
-        one if is_kind(one) => {}
-        other => found.push(format!("{at} is {kind}, not {other}")),
+    let wanted = &schema["type"];
+    let fits = wanted.is_null() || is_kind(wanted) || wanted.as_array().is_some_and(|kinds| kinds.iter().any(is_kind));
+    if !fits {
+        found.push(format!("{at} is {kind}, not {wanted}"));
     }
     if !schema["const"].is_null() && schema["const"] != *value {
         found.push(format!("{at} is {value}"));

@@ -6,6 +6,7 @@ use crate::support::raw_endpoint::Endpoint;
 use crate::support::real_binary::{RealBinary, people};
 use crate::support::syslog_receiver::{Does, SyslogReceiver};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,6 +107,25 @@ fn a_dead_letter_is_shown_and_sent_again_by_replay() {
         let output = run.run(&arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_of_a_sink_that_others_may_read_is_refused() {
+    let run = RealBinary::open("");
+    let secrets = [
+        "kind = \"http\"\nstyle = \"otlp\"\nurl = \"https://x.example/v1/logs\"\ntoken_file = \"secret\"",
+        "kind = \"syslog\"\naddress = \"tcp+tls://x.example:6514\"\ncert_file = \"c\"\nkey_file = \"secret\"",
+    ];
+    std::fs::write(run.path("secret"), "s3cret").expect("written");
+    std::fs::set_permissions(run.path("secret"), PermissionsExt::from_mode(0o644)).expect("opened");
+    for sink in secrets {
+        run.configure("");
+        add(&run, sink);
+        let output = run.run(&["check"]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{error}");
+        assert!(error.contains("is readable by others") && error.contains("hint: chmod o-rwx "), "{error}");
     }
 }
 
