@@ -133,12 +133,8 @@ impl Notes<'_> {
         let now = self.clock.now();
         let name = place.name.clone();
         for letter in &receipt.refused {
-            tracing::warn!(
-                sink = name,
-                sequence = letter.sequence,
-                why = letter.why,
-                "a sink refused an event for good"
-            );
+            // What the receiver says may name somebody: `events dead` shows it.
+            tracing::warn!(sink = name, sequence = letter.sequence, "a sink refused an event for good");
         }
         let letters: Vec<_> = receipt.refused.into_iter().map(|letter| (letter.sequence, letter.why)).collect();
         self.journal.write(move |transaction| store::put_aside(transaction, &name, &letters, now)).await?;

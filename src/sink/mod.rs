@@ -46,7 +46,7 @@ pub struct DeadLetter {
 /// What became of events that were handed to a sink.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Receipt {
-    /// The last event that the sink has taken: the next one goes next.
+    /// The last event that the sink has taken: the one after it goes next. It may be an earlier one than before.
     pub taken: i64,
     /// The last event that it will not be asked for again. A receiver that acknowledges nothing has it once its connection has
     /// stayed open for a while.

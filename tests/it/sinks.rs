@@ -22,7 +22,8 @@ fn syslog(port: u16) -> String {
 /// Each in order, repeated or not.
 #[track_caller]
 fn all_there(arrived: &[String], wanted: &[String]) {
-    let missing: Vec<_> = wanted.iter().filter(|line| !arrived.contains(line)).collect();
+    let there: BTreeSet<_> = arrived.iter().collect();
+    let missing: Vec<_> = wanted.iter().filter(|line| !there.contains(line)).collect();
     assert!(missing.is_empty(), "{} of {} are missing: {:?}", missing.len(), wanted.len(), missing.first());
     let known: BTreeSet<_> = wanted.iter().collect();
     assert!(arrived.iter().all(|line| known.contains(line)), "something else arrived");
@@ -135,6 +136,21 @@ fn a_receiver_that_closes_every_connection_makes_no_dead_letters() {
     outbox.ship_until(|place| place.error.as_ref().is_some_and(|error| error.contains("closed the connection")));
     assert_eq!((outbox.place().delivered, outbox.refused()), (0, vec![]));
     full.store(false, Ordering::SeqCst);
+    outbox.ship();
+    all_there(&receiver.lines(), &outbox.lines());
+    assert_eq!(outbox.refused(), Vec::<i64>::new());
+}
+
+#[test]
+fn what_queued_while_the_receiver_was_away_arrives_complete_and_in_order() {
+    let away = Arc::new(AtomicBool::new(true));
+    let is_away = away.clone();
+    let receiver =
+        SyslogReceiver::start(move |_, _| if is_away.load(Ordering::SeqCst) { Does::HangUp } else { Does::Keep });
+    let outbox = Outbox::new(&syslog(receiver.port));
+    outbox.log_count(30_000);
+    outbox.ship_until(|place| place.error.is_some());
+    away.store(false, Ordering::SeqCst);
     outbox.ship();
     all_there(&receiver.lines(), &outbox.lines());
     assert_eq!(outbox.refused(), Vec::<i64>::new());

@@ -122,6 +122,7 @@ impl HttpSink {
             Answered::Refused { before, why } if before < parts.len() && parts.len() > 1 => {
                 fates.extend((0..before).map(|_| Fate::Taken));
                 fates.push(Fate::Suspected(why));
+                self.bound_refusals(fates)?;
                 if before + 1 < parts.len() {
                     return self.send(&parts[before + 1..], fates);
                 }
@@ -133,12 +134,16 @@ impl HttpSink {
             }
             Answered::TooMuch(why) | Answered::Refused { before: _, why } => {
                 fates.push(Fate::Suspected(why));
-                if fates.len() >= REFUSALS_MAX && fates.iter().all(|fate| matches!(fate, Fate::Suspected(_))) {
-                    self.prove(fates)?;
-                }
+                self.bound_refusals(fates)?;
             }
         }
         Ok(())
+    }
+
+    /// A receiver that refuses one event after the other is asked whether it takes any.
+    fn bound_refusals(&mut self, fates: &mut [Fate]) -> Result<(), SinkError> {
+        let is_row = fates.len() >= REFUSALS_MAX && fates.iter().all(|fate| matches!(fate, Fate::Suspected(_)));
+        if is_row { self.prove(fates) } else { Ok(()) }
     }
 
     /// A refusal is the event's fault if the receiver takes another event now.
@@ -193,8 +198,8 @@ impl Sink for HttpSink {
     }
 
     fn deliver(&mut self, events: &[Sealed]) -> Result<Receipt, SinkError> {
-        if let Some(wait) = self.not_before.and_then(|at| at.checked_duration_since(Instant::now())) {
-            return Err(self.error(format!("the receiver wants to be left alone for another {} s", wait.as_secs() + 1)));
+        if self.not_before.is_some_and(|at| at > Instant::now()) {
+            return Err(self.error("the receiver wants to be left alone for a while"));
         }
         let mut receipt = Receipt::default();
         let (mut parts, mut bytes_count) = (Vec::new(), 0);

@@ -23,6 +23,8 @@ const AHEAD_MAX: i64 = 20_000;
 const PIECE: usize = 500;
 /// How many other events are tried before one is believed to be at fault.
 const OTHERS_TRIED_MAX: usize = 5;
+/// A receiver that hung up so often in a row may do so because of an event.
+const STRIKES_MAX: u32 = 2;
 
 /// A syslog receiver that is connected to.
 pub(super) struct StreamSink {
@@ -35,6 +37,8 @@ pub(super) struct StreamSink {
     written_at: Instant,
     written: i64,
     settled: i64,
+    /// How often the receiver hung up since it last kept a connection open.
+    strikes: u32,
     /// The receiver hung up on something up to this event: small pieces, each confirmed before the next.
     careful_until: i64,
     piece: usize,
@@ -55,6 +59,7 @@ impl StreamSink {
             written_at: Instant::now(),
             written: 0,
             settled: 0,
+            strikes: 0,
             careful_until: 0,
             piece: PIECE,
             repeating_until: 0,
@@ -70,7 +75,10 @@ impl StreamSink {
     fn broken(&mut self) -> i64 {
         self.connection = None;
         self.unconfirmed.clear();
-        self.careful_until = self.careful_until.max(self.written);
+        self.strikes += 1;
+        if self.strikes >= STRIKES_MAX {
+            self.careful_until = self.careful_until.max(self.written);
+        }
         if self.settled <= self.repeating_until {
             return 0;
         }
@@ -78,9 +86,15 @@ impl StreamSink {
         REPEAT_COUNT
     }
 
-    fn hung_up(&mut self) -> SinkError {
+    /// The receiver hung up: a new connection, and what may be lost once more.
+    fn begin_again(&mut self) -> Result<Receipt, SinkError> {
         let repeat_count = self.broken();
-        self.error(Error::other("the receiver closed the connection"), repeat_count)
+        if self.strikes > STRIKES_MAX {
+            return Err(self.error(Error::other("the receiver closed the connection"), repeat_count));
+        }
+        self.connect()?;
+        let taken = self.settled.saturating_sub(repeat_count).max(0);
+        Ok(Receipt { taken, settled: self.settled, refused: Vec::new() })
     }
 
     fn connect(&mut self) -> Result<&mut Connection, SinkError> {
@@ -110,19 +124,20 @@ impl StreamSink {
         {
             self.settled = self.settled.max(sequence);
             self.unconfirmed.pop_front();
+            self.strikes = 0;
         }
     }
 
     /// Watches the connection until everything that was written counts as delivered.
-    fn wait(&mut self) -> Result<(), SinkError> {
+    fn wait(&mut self) -> Standing {
         while let Some((at, _)) = self.unconfirmed.back().copied() {
             let left = CONFIRMED_AFTER.saturating_sub(at.elapsed());
             match self.connection.as_mut().map(|connection| connection.standing(left)) {
                 Some(Standing::Open) => self.confirm(),
-                Some(Standing::Closed) | None => return Err(self.hung_up()),
+                Some(Standing::Closed) | None => return Standing::Closed,
             }
         }
-        Ok(())
+        Standing::Open
     }
 
     /// Sends a piece on a connection of which nothing else is expected, and watches whether the receiver hangs up on it.
@@ -166,7 +181,7 @@ impl StreamSink {
                 let why = "the receiver closes the connection when it gets this event".to_owned();
                 return Ok(self.receipt(piece, vec![DeadLetter { sequence: piece[0].sequence, why }]));
             }
-            return Err(self.error(Error::other("the receiver closes the connection, whatever it is sent"), 0));
+            return Err(self.error(Error::other("the receiver closed the connection, whatever it was sent"), 0));
         }
     }
 
@@ -186,6 +201,7 @@ impl StreamSink {
         self.written = self.written.max(last);
         self.written_at = Instant::now();
         self.settled = self.settled.max(last);
+        self.strikes = 0;
         Receipt { taken: last, settled: last, refused }
     }
 }
@@ -202,10 +218,7 @@ impl Sink for StreamSink {
             let lost_count = self.broken();
             repeat_count = if was_idle { 0 } else { lost_count };
         }
-        let connection = self.connect()?;
-        if connection.standing(Duration::ZERO) == Standing::Closed {
-            return Err(self.hung_up());
-        }
+        self.connect()?;
         Ok(delivered.saturating_sub(repeat_count).max(0))
     }
 
@@ -215,27 +228,30 @@ impl Sink for StreamSink {
             return self.deliver_carefully(events);
         }
         self.piece = PIECE;
-        let Some(connection) = &mut self.connection else { return Err(self.hung_up()) };
-        if connection.standing(Duration::ZERO) == Standing::Closed {
-            return Err(self.hung_up());
+        if self.connection.as_mut().is_none_or(|connection| connection.standing(Duration::ZERO) == Standing::Closed) {
+            return self.begin_again();
         }
         self.confirm();
         let (bytes, refused) = self.messages(events);
         self.written = self.written.max(last.sequence);
         if self.connection.as_mut().is_none_or(|connection| connection.write(&bytes).is_err()) {
-            return Err(self.hung_up());
+            return self.begin_again();
         }
         self.written_at = Instant::now();
         self.unconfirmed.push_back((self.written_at, last.sequence));
         if last.sequence - self.settled > AHEAD_MAX {
-            self.wait()?;
+            if self.wait() == Standing::Closed {
+                return self.begin_again();
+            }
             self.taken_before = Some(last.clone());
         }
         Ok(Receipt { taken: last.sequence, settled: self.settled.min(last.sequence), refused })
     }
 
     fn settle(&mut self, taken: i64) -> Result<Receipt, SinkError> {
-        self.wait()?;
-        Ok(Receipt::all(taken))
+        match self.wait() {
+            Standing::Open => Ok(Receipt::all(taken)),
+            Standing::Closed => self.begin_again(),
+        }
     }
 }

@@ -57,6 +57,26 @@ fn kills_while_it_ships_cost_repeats_and_no_event() {
 }
 
 #[test]
+fn one_run_finds_the_event_on_which_a_receiver_hangs_up() {
+    let receiver =
+        SyslogReceiver::start(|_, message| if message.contains("p3@x.example") { Does::HangUp } else { Does::Keep });
+    let run = RealBinary::open("");
+    add(&run, &format!("kind = \"syslog\"\nname = \"siem\"\naddress = \"tcp://127.0.0.1:{}\"", receiver.port));
+    run.export(&people(0..6));
+    run.activate();
+    run.reconcile(0);
+    let siem = sink(&run, "siem");
+    assert_eq!(
+        (&siem["dead_letters"], &siem["pending"], &siem["error"]),
+        (&1.into(), &0.into(), &Value::Null),
+        "{siem}"
+    );
+    let mut wanted = lines(&run);
+    wanted.retain(|line| !line.contains("p3@x.example"));
+    all_there(&receiver.lines(), &wanted);
+}
+
+#[test]
 fn a_dead_letter_is_shown_and_sent_again_by_replay() {
     let mended = Arc::new(AtomicBool::new(false));
     let kept = Arc::new(Mutex::new(Vec::new()));
