@@ -344,6 +344,10 @@ def eleventh_connection(port, wanted):
 
 try:
     main()
+except BaseException:
+    for log in sorted(WORK.glob("*.log")):
+        print(f"--- {log.name}", *log.read_text(errors="replace").split("\n")[-15:], sep="\n")
+    raise
 finally:
     for process in started:
         process.terminate()
