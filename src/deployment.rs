@@ -4,12 +4,12 @@ use crate::config::{Config, SinkConfig, SinkKind, TokenPlace};
 use crate::cycle::{find_user, open_export};
 use crate::event::SealKey;
 use crate::failure::Failure;
-use crate::http::{Client, ClientSettings};
+use crate::http::{Client, ClientSettings, Dialect};
 use crate::model::{Clock, DirectoryId, Exit, command, hex, quoted};
 use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
-use crate::secret::{SecretError, Token};
+use crate::secret::{self, SecretError, Token};
 use crate::source::{self, Export, SourceError};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, WithoutNote};
 use rusqlite::Connection;
@@ -72,9 +72,12 @@ impl Deployment {
             config.settings.requests_per_second_max = None;
             // An old export is said, and tried all the same.
             config.settings.max_age = None;
-            let sink = SinkConfig::new(SinkKind::File { path: folder.join("events.ndjson") });
+            let sink = SinkConfig::new(SinkKind::file(folder.join("events.ndjson")));
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
+        }
+        for secret in config.sinks.iter().flat_map(SinkConfig::secrets) {
+            secret::refuse_exposed(secret)?;
         }
         Ok(Self { config, state_path, is_sandbox: mode == Mode::Sandbox, simulator: Arc::default() })
     }
@@ -208,7 +211,14 @@ impl Deployment {
                 (base_url, token, None, None)
             }
         };
-        let client = Client::new(ClientSettings { base_url, token, ca_file, proxy, timeout: self.config.timeout });
+        let client = Client::new(ClientSettings {
+            base_url,
+            token: Some(token),
+            dialect: Dialect::scim(),
+            ca_file,
+            proxy,
+            timeout: self.config.timeout,
+        });
         if self.config.rhombus.as_ref().is_some_and(|rhombus| rhombus.ca_file.is_some() || rhombus.proxy.is_some())
             && !self.is_sandbox
         {

@@ -47,6 +47,18 @@ impl SecretError {
     }
 }
 
+/// Asks only for a file's mode: a secret that others may read is refused before it is needed. One that is not there is missed
+/// when it is.
+///
+/// # Errors
+/// Others may read it.
+pub fn refuse_exposed(path: &Path) -> Result<(), SecretError> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.mode() & 0o007 != 0 => Err(SecretError::Exposed(path.to_owned())),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// A bearer token.
 #[derive(Clone)]
 pub struct Token(SecretString);

@@ -15,6 +15,7 @@ mod identity;
 mod plan;
 mod progress;
 mod reconcile;
+mod replay;
 mod sandbox;
 mod start_over;
 mod status;
@@ -148,7 +149,7 @@ enum Command {
         /// A file that does not exist yet
         file: PathBuf,
     },
-    /// Show or verify the audit log
+    /// Show or verify the audit log, or send it again
     Events {
         #[command(subcommand)]
         command: EventsCommand,
@@ -174,6 +175,17 @@ enum EventsCommand {
         /// The number of events
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
         count: u32,
+    },
+    /// Show the events that sinks refused for good
+    Dead,
+    /// Send a part of the log to the sinks again
+    Replay {
+        /// The sequence of the first event to send
+        #[arg(long, value_name = "SEQUENCE")]
+        from: i64,
+        /// Only to this sink, by its name in `status`
+        #[arg(long, value_name = "NAME")]
+        sink: Option<String>,
     },
     /// Verify that the log is complete and unchanged; without FILE, in the state and in every file sink
     Verify {
@@ -314,6 +326,10 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Events { command: EventsCommand::Verify { file, head, seal_key_file } }), false) => {
             let (file, head, seal_key_file) = (file.as_deref(), head.as_deref(), seal_key_file.as_deref());
             events::verify(arguments, &events::Question { file, head, seal_key_file })
+        }
+        (Some(Command::Events { command: EventsCommand::Dead }), false) => replay::dead(arguments),
+        (Some(Command::Events { command: EventsCommand::Replay { from, sink } }), false) => {
+            replay::replay(arguments, *from, sink.as_deref())
         }
         (Some(Command::Activate { start_over }), false) => {
             let links = if *start_over { activate::Links::End } else { activate::Links::Stay };

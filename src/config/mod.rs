@@ -13,7 +13,7 @@ mod sinks;
 pub use directory::SourceConfig;
 pub use error::ConfigError;
 pub use settings::Settings;
-pub use sinks::{SinkConfig, SinkKind};
+pub use sinks::{FILE_MODE, Facility, HttpSink, HttpStyle, SinkConfig, SinkKind, SyslogAddress, SyslogSink, TlsFiles};
 
 use crate::model::{Duration, GuardKind, UpdateMethod};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion};

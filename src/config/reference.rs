@@ -40,6 +40,12 @@ enum Absent {
 use Absent::{Is, Nothing, Required};
 use Shape::{Address, Duration, Integer, OneOf, Path, Text, Texts, YesNo};
 
+/// By number (RFC 5424).
+const FACILITIES: &[&str] = &[
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+];
+
 /// The only section that may stand more than once.
 const REPEATED: &str = "sinks";
 
@@ -277,27 +283,75 @@ const SECTIONS: &[Section] = &[
         keys: &[
             key(
                 "kind",
-                OneOf(&["file", "stdout"]),
+                OneOf(&["file", "stdout", "journald", "syslog", "http"]),
                 Required,
-                "With `--json` a `stdout` sink waits for the next run without it.",
+                "Each kind takes the keys that name it. With `--json` a `stdout` sink waits for the next run without it.",
             ),
             key(
                 "name",
                 Text,
                 Nothing,
-                "The name in `status`. Default: kind and place (`file:/path`, `stdout`). A renamed sink keeps its place in the log.",
+                "The name in `status`. Default: kind and place (`file:/path`, `stdout`, `syslog:tcp://host:601`). A renamed sink keeps its place in the log.",
             ),
             key(
                 "format",
-                OneOf(&["directory-insights"]),
+                OneOf(&["directory-insights", "ocsf", "ecs", "cef"]),
                 Is("\"directory-insights\""),
-                "The shape of JumpCloud Directory Insights.",
+                "[docs/events.md](events.md) shows each. Only the first can be verified line by line.",
             ),
             key(
-                "path",
+                "ocsf_version",
+                OneOf(&["1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.5.0", "1.6.0", "1.7.0"]),
+                Nothing,
+                "The version of `format = \"ocsf\"`, which decides about classes and fields. Default: `1.5.0`.",
+            ),
+            key("path", Path, Nothing, "`file`: the file. It holds whole lines only."),
+            key("mode", Text, Nothing, "`file`: its mode, octal, for owner and group only. Default: `0600`."),
+            key("group", Text, Nothing, "`file`: the group that owns it, for a shipper that is not root: `adm`."),
+            key(
+                "address",
+                Text,
+                Nothing,
+                "`syslog`: `tcp+tls://host:6514`, `tcp://host:601`, `udp://host:514` or `unix:///dev/log`. `journald`: another socket.",
+            ),
+            key("facility", OneOf(FACILITIES), Nothing, "`syslog`: the facility. Default: `authpriv`."),
+            key(
+                "length_max",
+                Integer,
+                Nothing,
+                "`syslog`: the longest message in bytes, header included; the longest values of a longer one are cut. Default: 8000.",
+            ),
+            key(
+                "ca_file",
                 Path,
                 Nothing,
-                "The file of `kind = \"file\"`, created with mode 0600. It holds whole lines only.",
+                "`syslog` over TLS, `http`: a private CA in PEM, in addition to the system's. Verification cannot be switched off.",
+            ),
+            key("cert_file", Path, Nothing, "`syslog` over TLS: our certificate in PEM, if the receiver asks for one."),
+            key("key_file", Path, Nothing, "`syslog` over TLS: its key. Others must not be able to read it."),
+            key(
+                "url",
+                Address,
+                Nothing,
+                "`http`: as it is written, nothing is appended. `https` if there is a token, or `http` on loopback.",
+            ),
+            key(
+                "style",
+                OneOf(&["ndjson", "splunk-hec", "elastic-bulk", "otlp"]),
+                Nothing,
+                "`http`: what is posted, and how the answer is read.",
+            ),
+            key(
+                "token_file",
+                Path,
+                Nothing,
+                "`http`: the file that holds the token. It is sent as `Bearer`, or `Splunk` (`splunk-hec`), or `ApiKey` (`elastic-bulk`).",
+            ),
+            key(
+                "index",
+                Text,
+                Nothing,
+                "`http` with `elastic-bulk`: the index or data stream, if the URL does not name it.",
             ),
         ],
     },

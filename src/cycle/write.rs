@@ -160,6 +160,10 @@ fn cycle_event(report: &CycleReport, source: Source) -> Draft {
     let mut draft = Draft::new(event_type, report.result != CycleResult::Failed, source);
     draft.response.details = report.counts();
     draft.error_message = report.error.join(": ");
+    if report.token == TokenProof::Refused {
+        // One code to alert on, also where it was a 403 to the list call.
+        (draft.response.status, draft.response.phrase) = (Some(401), "Unauthorized".to_owned());
+    }
     draft.cycle = Some(report.cycle.clone());
     draft
 }

@@ -195,7 +195,7 @@ fn change_out(field: &Field) -> ChangeOut<'_> {
 
 /// serde_json escapes what JSON requires; a log must not contain DEL, C1 controls, the two line separators or characters that
 /// nobody sees or that turn a line around either.
-fn escape(json: Vec<u8>) -> String {
+pub(super) fn escape(json: Vec<u8>) -> String {
     let harmful = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}') || is_invisible(c);
     let json = String::from_utf8(json).unwrap_or_default();
     if !json.bytes().any(|byte| byte >= 0x7f) || !json.chars().any(harmful) {

@@ -8,12 +8,13 @@ use crate::secret::Token;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::error::Error;
 use std::path::PathBuf;
 
 const USER_AGENT: &str = concat!("rhombus-sync/", env!("CARGO_PKG_VERSION"));
-const MEDIA_TYPE: &str = "application/scim+json";
+const SCIM: &str = "application/scim+json";
 /// Timeout of connecting, in seconds.
 const CONNECT_SECONDS_MAX: u64 = 10;
 /// The longest `Retry-After` that is believed, in seconds: a day.
@@ -22,12 +23,35 @@ const RETRY_AFTER_SECONDS_MAX: u64 = 86_400;
 /// The first byte of a certificate in DER.
 const DER_SEQUENCE: u8 = 0x30;
 
+/// How the requests of a protocol look.
+#[derive(Clone, Debug)]
+pub struct Dialect {
+    /// What stands before the token: `Bearer`.
+    pub scheme: &'static str,
+    /// The type of the bodies that are sent.
+    pub media_type: &'static str,
+    /// The type of the answers that are asked for.
+    pub accept: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Dialect {
+    /// SCIM 2.0.
+    #[must_use]
+    pub const fn scim() -> Self {
+        Self { scheme: "Bearer", media_type: SCIM, accept: SCIM, headers: Vec::new() }
+    }
+}
+
 /// What a client is built from.
 pub struct ClientSettings {
     /// The base URL, without a slash at its end.
     pub base_url: String,
-    /// The bearer token.
-    pub token: Token,
+    /// The token; some receivers of events need none.
+    pub token: Option<Token>,
+    /// How requests look.
+    pub dialect: Dialect,
     /// PEM file of a private certificate authority.
     pub ca_file: Option<PathBuf>,
     /// The only proxy that is used; `None`: a direct connection.
@@ -102,7 +126,12 @@ impl Client {
 
     /// Masks the token in a text, and anything that would reveal a part of it.
     fn cleaned(&self, text: &str) -> String {
-        crate::model::clean(&text.replace(self.settings.token.expose(), MASK)).into_owned()
+        let text = without_secret(text, self.secret()).map_or(Cow::Borrowed(text), Cow::Owned);
+        crate::model::clean(&text).into_owned()
+    }
+
+    fn secret(&self) -> &str {
+        self.settings.token.as_ref().map_or("", Token::expose)
     }
 
     /// An error's chain of causes without URLs: a filter contains a person's name.
@@ -136,7 +165,7 @@ impl Client {
                 Err(error) => return Err(self.in_words(error)),
             }
         }
-        let cleaned = without_secret(&String::from_utf8_lossy(&whole), self.settings.token.expose());
+        let cleaned = without_secret(&String::from_utf8_lossy(&whole), self.secret());
         Ok(cleaned.map_or(whole, String::into_bytes))
     }
 }
@@ -146,6 +175,9 @@ const MASK: &str = "[secret]";
 /// An endpoint may echo what it was sent, and JSON may escape it: nothing of the token passes this point. `None`: the
 /// body does not contain it.
 fn without_secret(body: &str, secret: &str) -> Option<String> {
+    if secret.is_empty() {
+        return None;
+    }
     let plain = body.contains(secret).then(|| body.replace(secret, MASK));
     let text = plain.as_deref().unwrap_or(body);
     if text.contains('\\')
@@ -178,7 +210,7 @@ fn mask(value: &mut Value, secret: &str) -> bool {
 
 impl Transport for Client {
     fn without_secret(&self, record: &str) -> Option<String> {
-        without_secret(record, self.settings.token.expose())
+        without_secret(record, self.secret())
     }
 
     async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
@@ -192,7 +224,7 @@ impl Transport for Client {
         };
         let mut builder = client.request(method, format!("{}{}", self.settings.base_url, request.target));
         if let Some(body) = &request.body {
-            builder = builder.header(CONTENT_TYPE, MEDIA_TYPE).body(body.clone());
+            builder = builder.header(CONTENT_TYPE, self.settings.dialect.media_type).body(body.clone());
         }
         let response = match builder.send().await {
             Ok(response) => response,
@@ -209,13 +241,21 @@ impl Transport for Client {
 }
 
 fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
-    let mut authorization = HeaderValue::try_from(format!("Bearer {}", settings.token.expose()))
-        .map_err(|_| "the token contains a character that is not allowed in a header".to_owned())?;
-    authorization.set_sensitive(true);
-    let headers = [(AUTHORIZATION, authorization), (ACCEPT, HeaderValue::from_static(MEDIA_TYPE))];
+    let Dialect { scheme, media_type: _, accept, headers: further } = &settings.dialect;
+    let mut headers: HeaderMap = [(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
+    for (name, value) in further {
+        let value = HeaderValue::try_from(value).map_err(|_| format!("{name} is not allowed in a header"))?;
+        headers.insert(*name, value);
+    }
+    if let Some(token) = &settings.token {
+        let mut authorization = HeaderValue::try_from(format!("{scheme} {}", token.expose()))
+            .map_err(|_| "the token contains a character that is not allowed in a header".to_owned())?;
+        authorization.set_sensitive(true);
+        headers.insert(AUTHORIZATION, authorization);
+    }
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
-        .default_headers(headers.into_iter().collect())
+        .default_headers(headers)
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()

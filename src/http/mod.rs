@@ -3,7 +3,7 @@
 
 mod client;
 
-pub use client::{Client, ClientError, ClientSettings};
+pub use client::{Client, ClientError, ClientSettings, Dialect};
 
 use crate::outcome::{Answer, CallError};
 use std::future::Future;
@@ -51,7 +51,7 @@ impl Method {
 pub struct Request {
     /// The HTTP method.
     pub method: Method,
-    /// Path and query, percent-encoded, starting with `/`.
+    /// Path and query, percent-encoded, starting with `/`; empty for the base URL as it is written.
     pub target: String,
     /// The JSON body, if there is one.
     pub body: Option<Vec<u8>>,

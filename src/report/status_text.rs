@@ -216,7 +216,10 @@ fn goes_on(until: Moment, now: Moment, one: impl Fn(&str) -> Option<String>) -> 
 
 fn sink(sink: &SinkStanding, now: Moment) -> String {
     let SinkStanding { name, kind: _, delivered, pending_count, dead_letters, error, since } = sink;
-    let dead = if *dead_letters > 0 { format!(", {dead_letters} refused for good") } else { String::new() };
+    let dead = match dead_letters {
+        0 => String::new(),
+        count => format!(", {count} refused for good (to look: {})", command("events dead")),
+    };
     let error = error.as_ref().map(|error| format!(", {}", clean(error))).unwrap_or_default();
     let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
     format!("{}: {delivered} delivered, {pending_count} pending{dead}{error}{since}", clean(name))

@@ -1,8 +1,9 @@
-//! Delivers to one sink, in order, the events that it lacks. Its position is stored after each delivery, and so is an error.
+//! Delivers to one sink, in order, the events that it lacks. What it has settled is stored after each delivery, and so are an error
+//! and the events that it refuses.
 
 use crate::event::Sealed;
 use crate::model::{Clock, chain};
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Receipt, Sink, SinkError};
 use crate::store::{self, Journal, JournalError, SinkPlace};
 use rusqlite::Connection;
 use std::pin::pin;
@@ -21,7 +22,9 @@ pub trait Hand {
     /// [`Sink::resume`].
     async fn resume(&mut self, delivered: i64) -> Result<i64, SinkError>;
     /// [`Sink::deliver`].
-    async fn deliver(&mut self, events: Vec<Sealed>) -> Result<(), SinkError>;
+    async fn deliver(&mut self, events: Vec<Sealed>) -> Result<Receipt, SinkError>;
+    /// [`Sink::settle`].
+    async fn settle(&mut self, taken: i64) -> Result<Receipt, SinkError>;
 }
 
 impl<S: Sink + ?Sized> Hand for &mut S {
@@ -29,8 +32,12 @@ impl<S: Sink + ?Sized> Hand for &mut S {
         Sink::resume(*self, delivered)
     }
 
-    async fn deliver(&mut self, events: Vec<Sealed>) -> Result<(), SinkError> {
+    async fn deliver(&mut self, events: Vec<Sealed>) -> Result<Receipt, SinkError> {
         Sink::deliver(*self, &events)
+    }
+
+    async fn settle(&mut self, taken: i64) -> Result<Receipt, SinkError> {
+        Sink::settle(*self, taken)
     }
 }
 
@@ -48,21 +55,35 @@ pub async fn catch_up(
     let known = store::sink_places(reader)?.into_iter().find(|known| known.name == place);
     let known = known.unwrap_or_else(|| SinkPlace::begin(place));
     let mut notes = Notes { journal, clock, stored: known };
-    let mut delivered = notes.stored.delivered;
-    match notes.watch(hand.resume(delivered)).await? {
-        Ok(from) => delivered = from,
-        Err(error) => return notes.fail(delivered, chain(&error).join(": ")).await,
+    let mut taken = notes.stored.delivered;
+    match notes.watch(hand.resume(taken)).await? {
+        Ok(from) => {
+            taken = from;
+            notes.go_back(from);
+        }
+        Err(error) => return notes.fail(&error).await,
     }
     loop {
-        let events = store::pending(reader, delivered, EVENTS_PER_DELIVERY)?;
-        let Some(last) = events.last().map(|event| event.sequence) else { break };
-        match notes.watch(hand.deliver(events)).await? {
-            Ok(()) => delivered = last,
-            Err(error) => return notes.fail(delivered, chain(&error).join(": ")).await,
+        let events = store::pending(reader, taken, EVENTS_PER_DELIVERY)?;
+        let is_last = events.is_empty();
+        if is_last && taken <= notes.stored.delivered {
+            break;
         }
-        notes.go_on(delivered).await?;
+        let answer = match is_last {
+            true => notes.watch(hand.settle(taken)).await?,
+            false => notes.watch(hand.deliver(events)).await?,
+        };
+        match answer {
+            Ok(receipt) => {
+                taken = receipt.taken;
+                notes.go_on(receipt).await?;
+            }
+            Err(error) => return notes.fail(&error).await,
+        }
     }
-    notes.go_on(delivered).await
+    let delivered = notes.stored.delivered;
+    notes.go_on(Receipt::all(delivered)).await?;
+    Ok(notes.stored)
 }
 
 /// What the state stores about a sink; written only if it has changed.
@@ -88,15 +109,36 @@ impl Notes<'_> {
         Ok(asked.await)
     }
 
-    async fn fail(mut self, delivered: i64, error: String) -> Result<SinkPlace, JournalError> {
+    /// The sink has lost what came after this event.
+    fn go_back(&mut self, to: i64) {
+        self.stored.delivered = self.stored.delivered.min(to);
+    }
+
+    /// Stores the error. What a receiver may have lost goes again, once for each time that it fails.
+    async fn fail(mut self, error: &SinkError) -> Result<SinkPlace, JournalError> {
+        let repeat_count = if self.stored.error.is_none() { error.repeat_count } else { 0 };
+        let delivered = self.stored.delivered.saturating_sub(repeat_count).max(0);
         let since = self.stored.since.or_else(|| Some(self.clock.now()));
-        self.note(SinkPlace { delivered, error: Some(error), since, ..self.stored.clone() }).await?;
+        let error = Some(chain(error).join(": "));
+        self.note(SinkPlace { delivered, error, since, ..self.stored.clone() }).await?;
         Ok(self.stored)
     }
 
-    async fn go_on(&mut self, delivered: i64) -> Result<SinkPlace, JournalError> {
-        self.note(SinkPlace { delivered, error: None, since: None, ..self.stored.clone() }).await?;
-        Ok(self.stored.clone())
+    async fn go_on(&mut self, receipt: Receipt) -> Result<(), JournalError> {
+        let delivered = receipt.settled.max(self.stored.delivered);
+        let place = SinkPlace { delivered, error: None, since: None, ..self.stored.clone() };
+        if receipt.refused.is_empty() {
+            return self.note(place).await;
+        }
+        let now = self.clock.now();
+        let name = place.name.clone();
+        for letter in &receipt.refused {
+            // What the receiver says may name somebody: `events dead` shows it.
+            tracing::warn!(sink = name, sequence = letter.sequence, "a sink refused an event for good");
+        }
+        let letters: Vec<_> = receipt.refused.into_iter().map(|letter| (letter.sequence, letter.why)).collect();
+        self.journal.write(move |transaction| store::put_aside(transaction, &name, &letters, now)).await?;
+        self.note(place).await
     }
 
     async fn note(&mut self, place: SinkPlace) -> Result<(), JournalError> {

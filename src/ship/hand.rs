@@ -3,7 +3,7 @@
 use super::catch_up::Hand;
 use crate::config::SinkConfig;
 use crate::event::Sealed;
-use crate::sink::{self, SinkError};
+use crate::sink::{self, Company, Receipt, SinkError};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -39,7 +39,8 @@ fn claimed() -> MutexGuard<'static, BTreeSet<String>> {
 
 enum Call {
     Resume(i64, oneshot::Sender<Result<i64, SinkError>>),
-    Deliver(Vec<Sealed>, oneshot::Sender<Result<(), SinkError>>),
+    Deliver(Vec<Sealed>, oneshot::Sender<Result<Receipt, SinkError>>),
+    Settle(i64, oneshot::Sender<Result<Receipt, SinkError>>),
 }
 
 /// The handle of that thread. Once it is dropped, the thread ends as soon as the sink returns.
@@ -54,17 +55,15 @@ impl HandThread {
     pub(super) fn start(config: &SinkConfig) -> std::io::Result<Option<Self>> {
         let Some(claim) = Claim::of(config.place()) else { return Ok(None) };
         let (calls, received) = mpsc::channel();
-        let (mut sink, format) = (sink::open(config), config.format);
+        let mut sink = sink::open(config, Company::Alone);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             let _claim = claim;
             // A worker that has ended does not wait for its answer.
             while let Ok(call) = received.recv() {
                 match call {
                     Call::Resume(delivered, answer) => drop(answer.send(sink.resume(delivered))),
-                    Call::Deliver(events, answer) => {
-                        let events: Vec<_> = events.into_iter().map(|event| format.write(event)).collect();
-                        drop(answer.send(sink.deliver(&events)));
-                    }
+                    Call::Deliver(events, answer) => drop(answer.send(sink.deliver(&events))),
+                    Call::Settle(taken, answer) => drop(answer.send(sink.settle(taken))),
                 }
             }
         })?;
@@ -78,7 +77,11 @@ impl HandThread {
 
     async fn call<T>(&self, call: impl FnOnce(oneshot::Sender<Result<T, SinkError>>) -> Call) -> Result<T, SinkError> {
         let (answer, answered) = oneshot::channel();
-        let ended = || SinkError { name: self.name.clone(), cause: std::io::Error::other("its thread has ended") };
+        let ended = || SinkError {
+            name: self.name.clone(),
+            cause: std::io::Error::other("its thread has ended"),
+            repeat_count: 0,
+        };
         self.calls.send(call(answer)).map_err(|_| ended())?;
         self.called_at.set(Some(Instant::now()));
         let answer = answered.await.unwrap_or_else(|_| Err(ended()));
@@ -92,8 +95,12 @@ impl Hand for &HandThread {
         self.call(|answer| Call::Resume(delivered, answer)).await
     }
 
-    async fn deliver(&mut self, events: Vec<Sealed>) -> Result<(), SinkError> {
+    async fn deliver(&mut self, events: Vec<Sealed>) -> Result<Receipt, SinkError> {
         self.call(|answer| Call::Deliver(events, answer)).await
+    }
+
+    async fn settle(&mut self, taken: i64) -> Result<Receipt, SinkError> {
+        self.call(|answer| Call::Settle(taken, answer)).await
     }
 }
 
@@ -105,7 +112,7 @@ mod tests {
     #[test]
     fn one_thread_at_a_time_writes_to_a_place() {
         let folder = tempfile::tempdir().expect("a folder");
-        let config = SinkConfig::new(SinkKind::File { path: folder.path().join("events") });
+        let config = SinkConfig::new(SinkKind::file(folder.path().join("events")));
         let renamed = SinkConfig { name: "another name".to_owned(), ..config.clone() };
         let first = HandThread::start(&config).expect("a thread").expect("a free place");
         assert!(HandThread::start(&renamed).expect("a thread").is_none(), "the place is taken");

@@ -225,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (state, events, now) = (folder.path().join("state.db"), folder.path().join("events"), SystemClock.now());
         let journal = Journal::start(store::scratch(now).expect("a state"), None, None).expect("a thread");
-        let config = SinkConfig::new(SinkKind::File { path: events.clone() });
+        let config = SinkConfig::new(SinkKind::file(events.clone()));
         let shipper = Shipper { config, state: state.clone(), journal, signals: Arc::default() };
         let mend = async {
             // The worker has found no state by now.

@@ -1,10 +1,13 @@
-//! A file of whole lines. A line torn by a crash is cut off and written again, even if it was stored as delivered.
+//! A file of whole lines, each batch in one write. A line torn by a crash is cut off and written again, even if it was stored as
+//! delivered. A file that was renamed is made anew; one that was cut to nothing is written from its start.
 
-use super::{Sink, SinkError};
-use crate::event::Sealed;
+use super::{Company, Receipt, Sink, SinkError};
+use crate::config::FILE_MODE;
+use crate::event::{EventFormat, Renderer, Sealed};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How many bytes are read at a time in the search for the last newline, backwards from the end.
@@ -18,6 +21,10 @@ const STICKY: u32 = 0o1000;
 pub struct FileSink {
     name: String,
     path: PathBuf,
+    renderer: Renderer,
+    mode: u32,
+    group: Option<String>,
+    company: Company,
     file: Option<File>,
 }
 
@@ -25,11 +32,37 @@ impl FileSink {
     /// A sink with this name that appends to this file, which need not exist yet.
     #[must_use]
     pub fn new(name: String, path: PathBuf) -> Self {
-        Self { name, path, file: None }
+        Self {
+            name,
+            path,
+            renderer: Renderer::default(),
+            mode: FILE_MODE,
+            group: None,
+            company: Company::Alone,
+            file: None,
+        }
+    }
+
+    /// The same in another format.
+    #[must_use]
+    pub fn with(self, renderer: Renderer) -> Self {
+        Self { renderer, ..self }
+    }
+
+    /// The same with another mode, and a group.
+    #[must_use]
+    pub fn owned_by(self, mode: u32, group: Option<String>) -> Self {
+        Self { mode, group, ..self }
+    }
+
+    /// The same beside another process that writes to it.
+    #[must_use]
+    pub fn in_company(self, company: Company) -> Self {
+        Self { company, ..self }
     }
 
     fn error(&self, cause: std::io::Error) -> SinkError {
-        SinkError { name: self.name.clone(), cause }
+        SinkError::new(&self.name, cause)
     }
 
     fn open(&mut self) -> std::io::Result<Option<i64>> {
@@ -43,10 +76,45 @@ impl FileSink {
             let what = format!("the folder {} is writable by others", folder.display());
             return Err(std::io::Error::new(ErrorKind::PermissionDenied, what));
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
-        let torn = mend(&mut file)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(self.mode).open(&self.path)?;
+        self.hand_over(&file)?;
+        let torn = match self.company {
+            Company::Alone => mend(&mut file, self.renderer.format)?,
+            Company::Beside => None,
+        };
         self.file = Some(file);
         Ok(torn)
+    }
+
+    /// Gives a file of ours its mode and its group. The mode that it was made with passed the umask.
+    fn hand_over(&self, file: &File) -> std::io::Result<()> {
+        let there = file.metadata()?;
+        if there.uid() != rustix::process::geteuid().as_raw() {
+            return Ok(());
+        }
+        if let Some(name) = &self.group {
+            let group = group_number(name)?;
+            if there.gid() != group {
+                rustix::fs::fchown(file.as_fd(), None, Some(rustix::process::Gid::from_raw(group))).map_err(
+                    |error| {
+                        let what = format!(
+                            "the file cannot be given to the group {name}: {error}; our user must be in that group"
+                        );
+                        std::io::Error::new(ErrorKind::PermissionDenied, what)
+                    },
+                )?;
+            }
+        }
+        if there.mode() & 0o7777 != self.mode {
+            file.set_permissions(PermissionsExt::from_mode(self.mode))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the path leads to another file than the one that is open, or to none: the file was rotated.
+    fn was_replaced(&self) -> bool {
+        let Some(open) = self.file.as_ref().and_then(|file| file.metadata().ok()) else { return true };
+        std::fs::metadata(&self.path).map_or(true, |there| (there.dev(), there.ino()) != (open.dev(), open.ino()))
     }
 }
 
@@ -59,25 +127,34 @@ impl Sink for FileSink {
         }
     }
 
-    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
-        let mut text = String::with_capacity(events.iter().map(|event| event.line.len() + 1).sum());
-        for event in events {
-            text.push_str(&event.line);
-            text.push('\n');
+    fn deliver(&mut self, events: &[Sealed]) -> Result<Receipt, SinkError> {
+        if self.was_replaced() {
+            self.open().map_err(|cause| self.error(cause))?;
         }
+        let (text, receipt) = super::lines(&self.renderer, events);
         let written = match &mut self.file {
-            Some(file) => append(file, text.as_bytes()),
+            Some(file) => append(file, text.as_bytes(), self.company),
             None => Err(std::io::Error::other("the file is not open")),
         };
-        written.map_err(|cause| self.error(cause))
+        written.map(|()| receipt).map_err(|cause| self.error(cause))
     }
 }
 
+/// The number of a group of this system.
+fn group_number(name: &str) -> std::io::Result<u32> {
+    let groups = std::fs::read_to_string("/etc/group")?;
+    let named = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    });
+    named.ok_or_else(|| std::io::Error::new(ErrorKind::NotFound, format!("there is no group {name} in /etc/group")))
+}
+
 /// Appends all of it or, on a full disk, nothing.
-fn append(file: &mut File, text: &[u8]) -> std::io::Result<()> {
+fn append(file: &mut File, text: &[u8], company: Company) -> std::io::Result<()> {
     let before = file.metadata()?.len();
     let written = file.write_all(text);
-    if written.is_err() {
+    if written.is_err() && company == Company::Alone {
         // If even that fails, the next start repairs it. A file that is shorter now was shortened on purpose.
         if file.metadata().is_ok_and(|now| now.len() > before) {
             let _ = file.set_len(before);
@@ -87,7 +164,7 @@ fn append(file: &mut File, text: &[u8]) -> std::io::Result<()> {
 }
 
 /// Cuts off a torn last line. If there was one, returns the sequence of the last whole line (0: none), to resume after it.
-fn mend(file: &mut File) -> std::io::Result<Option<i64>> {
+fn mend(file: &mut File, format: EventFormat) -> std::io::Result<Option<i64>> {
     let length = file.metadata()?.len();
     if length == 0 || tail(file, length, 1)? == b"\n" {
         return Ok(None);
@@ -104,11 +181,11 @@ fn mend(file: &mut File) -> std::io::Result<Option<i64>> {
     }
     file.set_len(end)?;
     file.sync_data()?;
-    Ok(Some(if end == 0 { 0 } else { last_sequence(file, end)? }))
+    Ok(Some(if end == 0 { 0 } else { last_sequence(file, end, format)? }))
 }
 
 /// The sequence of the last line of a file that ends with a newline.
-fn last_sequence(file: &mut File, length: u64) -> std::io::Result<i64> {
+fn last_sequence(file: &mut File, length: u64, format: EventFormat) -> std::io::Result<i64> {
     let mut window = TAIL_BYTES;
     loop {
         let piece = tail(file, length, window)?;
@@ -117,8 +194,7 @@ fn last_sequence(file: &mut File, length: u64) -> std::io::Result<i64> {
             body.iter().rposition(|byte| *byte == b'\n').or((piece.len() as u64 == length).then_some(usize::MAX))
         {
             let line = &body[at.wrapping_add(1)..];
-            let sequence =
-                serde_json::from_slice::<serde_json::Value>(line).ok().and_then(|event| event["sequence"].as_i64());
+            let sequence = std::str::from_utf8(line).ok().and_then(|line| format.sequence_of(line));
             return Ok(sequence.unwrap_or(0));
         }
         window *= 4;

@@ -1,7 +1,7 @@
 //! Writes events to standard output, for a collector that reads it.
 
-use super::{Sink, SinkError};
-use crate::event::Sealed;
+use super::{Receipt, Sink, SinkError};
+use crate::event::{Renderer, Sealed};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -9,19 +9,20 @@ use std::os::fd::AsFd;
 /// Events on standard output, one per line.
 pub struct StdoutSink {
     name: String,
+    renderer: Renderer,
     /// Its own handle: a write that blocks must not hold the lock that all other printing needs.
     out: Option<File>,
 }
 
 impl StdoutSink {
-    /// A sink with this name.
+    /// A sink with this name that writes in this format.
     #[must_use]
-    pub fn new(name: String) -> Self {
-        Self { name, out: None }
+    pub fn new(name: String, renderer: Renderer) -> Self {
+        Self { name, renderer, out: None }
     }
 
     fn error(&self, cause: std::io::Error) -> SinkError {
-        SinkError { name: self.name.clone(), cause }
+        SinkError::new(&self.name, cause)
     }
 }
 
@@ -32,12 +33,12 @@ impl Sink for StdoutSink {
         Ok(delivered)
     }
 
-    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
-        let text: String = events.iter().flat_map(|event| [event.line.as_str(), "\n"]).collect();
+    fn deliver(&mut self, events: &[Sealed]) -> Result<Receipt, SinkError> {
+        let (text, receipt) = super::lines(&self.renderer, events);
         let written = match &mut self.out {
             Some(out) => out.write_all(text.as_bytes()),
             None => Err(std::io::Error::other("standard output is not open")),
         };
-        written.map_err(|cause| self.error(cause))
+        written.map(|()| receipt).map_err(|cause| self.error(cause))
     }
 }

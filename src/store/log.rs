@@ -11,7 +11,7 @@ pub struct SinkPlace {
     pub name: String,
     /// Sequence of the last delivered event.
     pub delivered: i64,
-    /// Number of events that it refused for good.
+    /// Number of events that it refused for good and that were not sent again since.
     pub dead_letters: i64,
     /// Why it is stuck, if it is.
     pub error: Option<String>,
@@ -110,7 +110,10 @@ pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Res
 /// The positions of all sinks that were ever configured.
 pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> {
     connection
-        .prepare("SELECT name, delivered, dead_letters, error, since FROM sinks ORDER BY name")?
+        .prepare(
+            "SELECT name, delivered, (SELECT count(*) FROM dead_letters WHERE sink = name), error, since
+             FROM sinks ORDER BY name",
+        )?
         .query_map([], |row| {
             let since = row.get::<_, Option<i64>>(4)?.map(Moment);
             Ok(SinkPlace {

@@ -12,6 +12,7 @@
 mod backup;
 mod clock;
 mod database;
+mod dead_letters;
 mod error;
 mod groups;
 mod health;
@@ -34,6 +35,7 @@ mod walk;
 pub use backup::backup;
 pub use clock::{correct_clock, latest};
 pub use database::{Access, check_links, data_version, identity, may_be_used, open, quick_check};
+pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use health::{

@@ -9,7 +9,7 @@ use rhombus_sync::model::{Approval, Clock, CycleId, HoldId, Moment, Person, Upda
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::scim::{RateLimit, ScimTarget};
 use rhombus_sync::ship::catch_up;
-use rhombus_sync::sink::{FileSink, Sink, SinkError};
+use rhombus_sync::sink::{FileSink, Receipt, Sink, SinkError};
 use rhombus_sync::store::{self, Access, CommitFault, Journal};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -69,16 +69,20 @@ impl Sink for CrashingSink {
     fn resume(&mut self, delivered: i64) -> Result<i64, SinkError> {
         self.inner.resume(delivered)
     }
-    fn deliver(&mut self, events: &[Sealed]) -> Result<(), SinkError> {
-        let stopped = || SinkError { name: "stopped".to_owned(), cause: std::io::Error::other("stopped by the test") };
+    fn deliver(&mut self, events: &[Sealed]) -> Result<Receipt, SinkError> {
+        let stopped = || SinkError {
+            name: "stopped".to_owned(),
+            cause: std::io::Error::other("stopped by the test"),
+            repeat_count: 0,
+        };
         let before = std::fs::metadata(&self.path).expect("the sink's file").len();
-        self.inner.deliver(events)?;
+        let receipt = self.inner.deliver(events)?;
         if self.steps.step() == Fate::Die {
             let file = std::fs::OpenOptions::new().write(true).open(&self.path).expect("the sink's file");
             file.set_len(before + 17).expect("a torn line");
             return Err(stopped());
         }
-        if self.steps.step() == Fate::Die { Err(stopped()) } else { Ok(()) }
+        if self.steps.step() == Fate::Die { Err(stopped()) } else { Ok(receipt) }
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub(crate) mod fake_rhombus;
 pub(crate) mod in_process;
+pub(crate) mod outbox;
 pub(crate) mod plans;
 pub(crate) mod raw_endpoint;
 pub(crate) mod real_binary;
+pub(crate) mod syslog_receiver;
 pub(crate) mod tls;
 
 use rhombus_sync::config::{Settings, SourceConfig};
