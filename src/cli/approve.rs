@@ -2,17 +2,14 @@
 //! with its next cycle. A link that is held for the identity of its user moves at once (`identity`).
 
 use super::identity::SameUser;
-use super::{Arguments, Output};
+use super::{Arguments, Output, held};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
-use crate::model::{
-    Action, ChangeKey, Clock, DirectoryId, Exit, HoldId, Moment, OutstandingKind, UserName, approval, clean, command,
-    folded, short,
-};
+use crate::model::{Action, ChangeKey, Clock, DirectoryId, Exit, HoldId, UserName, clean, command, folded, short};
 use crate::process::{SystemClock, user};
-use crate::report::{date, outstanding_text, users_of};
-use crate::store::{self, Access, NamedHold};
+use crate::report::date;
+use crate::store::{self, NamedHold};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -20,43 +17,9 @@ use std::collections::BTreeSet;
 pub(super) fn run(arguments: &Arguments, hold: Option<&str>, identity: SameUser) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     match hold {
-        None => show(arguments, &deployment),
+        None => held::show(arguments, &deployment),
         Some(hold) => release(arguments, &deployment, hold, identity),
     }
-}
-
-fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failure> {
-    let (reader, _) = deployment.state(Access::Read)?;
-    let hold = store::current_hold(&reader)?;
-    let mut outstanding = store::outstanding(&reader)?;
-    outstanding.retain(|entry| entry.kind == OutstandingKind::Held);
-    if arguments.json {
-        let hold = hold.as_ref().map(HoldId::as_str);
-        let document = json!({"hold": hold, "held": users_of(&outstanding, OutstandingKind::Held)});
-        return Ok(Output::done(format!("{document}\n")));
-    }
-    let mut text = String::new();
-    outstanding_text(&mut text, &outstanding, SystemClock.now());
-    match hold {
-        Some(hold) => {
-            text.push_str(&approved(&reader, &hold)?);
-            text.push_str(&format!(
-                "  to release exactly these, for one hour: {}\n",
-                command(&approval(hold.as_str()))
-            ));
-        }
-        None if outstanding.is_empty() => text.push_str("nothing is held\n"),
-        None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
-    }
-    Ok(Output::done(text))
-}
-
-/// Who released it last, and when.
-fn approved(reader: &Connection, hold: &HoldId) -> rusqlite::Result<String> {
-    let said = |(by, at): (String, Moment)| {
-        format!("  {} released it {}; what is listed is held still\n", clean(&by), date(at))
-    };
-    Ok(store::approved_by(reader, hold)?.map(said).unwrap_or_default())
 }
 
 /// The hold that was named, or why there is none.

@@ -9,6 +9,7 @@ mod deliver;
 mod events;
 mod explain;
 mod forget;
+mod held;
 mod history;
 mod identity;
 mod plan;
@@ -88,6 +89,9 @@ enum Command {
         /// Exit 7 if there are changes, including held ones
         #[arg(long)]
         expect_no_changes: bool,
+        /// Every change, not a page
+        #[arg(long)]
+        all: bool,
     },
     /// Show what the guard holds; with a hold's id, release exactly that, for one hour
     Approve {
@@ -278,7 +282,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(_), true) => Err(Failure::usage("--reconcile cannot be combined with a command")),
         (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
         (None, true) => reconcile::run(arguments),
-        (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
+        (Some(Command::Plan { expect_no_changes, all }), false) => {
+            plan::run(arguments, *expect_no_changes, if *all { Extent::All } else { Extent::Page })
+        }
         (Some(Command::Approve { hold, as_new }), false) => {
             let identity = if *as_new { SameUser::No } else { SameUser::Yes };
             let output = approve::run(arguments, hold.as_deref(), identity);

@@ -4,14 +4,14 @@
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Clock, Exit};
+use crate::model::{Clock, Exit, HoldId};
 use crate::preview::{look_at_rhombus, plan_of};
 use crate::process::SystemClock;
-use crate::report::{plan_document, plan_text};
-use crate::store::Access;
+use crate::report::{Against, Approvable, Extent, PlanStory, plan_document, plan_text};
+use crate::store::{self, Access};
 use std::collections::BTreeMap;
 
-pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Output, Failure> {
+pub(super) fn run(arguments: &Arguments, expect_no_changes: bool, extent: Extent) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
     let mut export = deployment.open_current_export(&installation)?;
@@ -21,8 +21,29 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Outp
     let text = if arguments.json {
         format!("{}\n", plan_document(&compared.plan, &outstanding))
     } else {
-        plan_text(&compared.plan, &outstanding, SystemClock.now())
+        let hold = store::current_hold(&reader)?;
+        plan_text(&PlanStory {
+            plan: &compared.plan,
+            outstanding: &outstanding,
+            usability: &compared.usability,
+            written_at: compared.export.written_at,
+            against: if arguments.refresh { Against::Rhombus } else { Against::Record },
+            everybody: arguments.only.is_empty(),
+            approvable: approvable(compared.plan.hold(), hold.as_ref()),
+            window: deployment.config.settings.window,
+            extent,
+            now: SystemClock.now(),
+        })
     };
     let exit = if expect_no_changes && changes > 0 { Exit::Unexpected } else { Exit::Done };
     Ok(Output { exit, text })
+}
+
+/// What is planned can be approved once a cycle has held the same.
+fn approvable<'h>(planned: Option<&HoldId>, stored: Option<&'h HoldId>) -> Approvable<'h> {
+    match (planned, stored) {
+        (None, _) => Approvable::Never,
+        (Some(planned), Some(stored)) if planned == stored => Approvable::By(stored.as_str()),
+        (Some(_), _) => Approvable::NotYet,
+    }
 }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
-    Whole,
+    Usability, Whole,
 };
 use crate::source::{self, Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -43,8 +43,8 @@ pub struct Compared {
     pub plan: ApprovedPlan,
     /// What the export held.
     pub export: ExportRead,
-    /// How many of its users are in scope, usable or not.
-    pub in_scope_count: u64,
+    /// What its records ask for, and how many cannot be used.
+    pub usability: Usability,
     /// Users missing from an export that may be incomplete.
     pub sightings: Vec<DirectoryId>,
     /// Users whom a members file that cannot prove that it is whole lists in no scoped group.
@@ -93,19 +93,19 @@ pub fn compare(
     let mut inputs = Inputs { failed, in_doubt, seen, ..inputs_of(reader, settings, now)? };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
-    let (mut plan, mut read, mut silent, mut in_scope_count) =
+    let (mut plan, mut read, mut silent, mut usability) =
         join(reader, settings, export, inputs.clone(), &mut |user| {
             duplicate_finder.note(user);
             selection.look(user);
         })?;
     if export.expects_states(&read.spoken) {
-        (plan, read, silent, in_scope_count) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
+        (plan, read, silent, usability) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
     }
     if duplicate_finder.nominate(std::mem::take(&mut plan.absent)) {
         export.read(&mut |user| duplicate_finder.look(user))?;
         inputs.doubled = duplicate_finder.doubled();
         if inputs.doubled != Duplicates::default() {
-            (plan, read, silent, in_scope_count) = join(reader, settings, export, inputs, &mut |_| {})?;
+            (plan, read, silent, usability) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
     let (sightings, unlisted) = (std::mem::take(&mut plan.sightings), std::mem::take(&mut plan.unlisted));
@@ -128,7 +128,7 @@ pub fn compare(
     }
     Ok(Compared {
         plan,
-        in_scope_count,
+        usability,
         export: read,
         sightings,
         unlisted,
@@ -193,7 +193,7 @@ fn join(
     export: &mut Export,
     inputs: Inputs,
     beside: &mut TakeUser<'_>,
-) -> Result<(Plan, ExportRead, Vec<Column>, u64), CompareError> {
+) -> Result<(Plan, ExportRead, Vec<Column>, Usability), CompareError> {
     let before = store::spoken_before(reader)?;
     Snapshot::open(reader, |mut snapshot| {
         let mut fault: Option<rusqlite::Error> = None;
@@ -212,7 +212,7 @@ fn join(
             return Err(error.into());
         }
         let silent = believable(settings, export, &read, comparison.usability(), &before)?;
-        let in_scope_count = comparison.usability().in_scope_count();
+        let usability = comparison.usability().clone();
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
         let memberships = read.memberships.as_ref().map(|read| {
@@ -231,7 +231,7 @@ fn join(
         });
         match fault {
             Some(error) => Err(error.into()),
-            None => Ok((plan, read, silent, in_scope_count)),
+            None => Ok((plan, read, silent, usability)),
         }
     })
 }

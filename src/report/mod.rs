@@ -2,9 +2,13 @@
 
 mod age;
 mod counts;
+mod diff;
 mod document;
 mod explain;
 mod export;
+mod held;
+mod paint;
+mod plan_text;
 mod records;
 mod red;
 mod status;
@@ -16,11 +20,13 @@ pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
 pub use export::{export_document, export_lines};
+pub use held::{Approvable, Approved, Held, approve_text};
+pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
 pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
 pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
 pub use status_text::{Extent, status_text};
-pub use text::{cycle_text, event_text, groups_text, outstanding_text, plan_text};
+pub use text::{CycleStory, cycle_text, event_text, groups_text};
 
 use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};
 

@@ -1,146 +1,213 @@
-//! The same for people: what was done, who waits for what, and what to do next.
+//! A cycle for people: what was done, who waits for what, and what to do next. One audit event in one line.
 
+use super::age::{ago, date, dated, lasting};
+use super::diff::{self, shortened};
+use super::held::{Held, held_lines};
+use super::paint::Paint;
+use super::status_text::Extent;
 use super::{CycleReport, CycleResult};
-use crate::model::{Change, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, approval, clean, command};
-use crate::plan::ApprovedPlan;
+use crate::model::{
+    FieldName, Moment, OutstandingKind, OutstandingUser, Reason, RecordFault, UnnamedGroup, UsernameConflict, clean,
+    command, quoted,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// How many users of a list are shown; `--json` has all of them.
-const USERS_SHOWN_MAX: usize = 20;
+/// How many users of a reason a page names.
+const NAMES_SHOWN_MAX: usize = 5;
+/// How many reasons of a list a page gives.
+const REASONS_SHOWN_MAX: usize = 3;
+
+/// The end of a cycle, and what stands around it.
+#[derive(Clone, Copy, Debug)]
+pub struct CycleStory<'c> {
+    /// What it did.
+    pub report: &'c CycleReport,
+    /// What it holds.
+    pub held: Held<'c>,
+    /// Where a sandbox run keeps its files.
+    pub sandbox: Option<&'c str>,
+}
 
 /// The end of a cycle.
 #[must_use]
-pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
-    let mut out = String::new();
-    let verdict = match report.result {
-        CycleResult::Done if everybody_is_refused(report) => "nobody is as wanted, everybody is refused",
-        CycleResult::Done => "done",
-        CycleResult::Partial => "incomplete",
-        CycleResult::Held => "done, but for what the guard holds",
-        CycleResult::Failed => "failed",
-    };
-    let _ = writeln!(out, "cycle {}: {verdict}, in {} ms", report.cycle, report.took_ms);
-    let parts = report.done.named().chain([("unchanged", report.unchanged_count)]);
-    let said: Vec<_> = parts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
-    let said = if said.is_empty() { "nothing changed".to_owned() } else { said.join(", ") };
-    let read = match report.export_digest.is_empty() {
-        true => "the export was not read".to_owned(),
-        false => format!("export: {} users", report.export_users_count),
-    };
-    let _ = writeln!(out, "  {said} ({read})");
-    groups_text(&mut out, &report.groups_unnamed);
-    outstanding_text(&mut out, &report.outstanding, now);
-    if let Some(hold) = &report.hold {
-        let _ = writeln!(
-            out,
-            "  to look at what is held: {}; to release exactly that, for one hour: {}",
-            command("approve"),
-            command(&approval(hold))
-        );
+pub fn cycle_text(story: &CycleStory<'_>) -> String {
+    let CycleStory { report, held, sandbox } = story;
+    let now = held.now;
+    let mut out = vec![format!("{}: {}, in {} ms", verdict(report), done(report), report.took_ms)];
+    if !report.export_digest.is_empty() {
+        let written = held.written_at.map(|at| format!(", written {}", dated(at, now))).unwrap_or_default();
+        out.push(format!("export: {} users{written}", report.export_users_count));
     }
-    out
+    let mut groups = String::new();
+    groups_text(&mut groups, &report.groups_unnamed);
+    out.extend(groups.lines().map(|line| line.trim_start().to_owned()));
+    for section in [held_lines(held), listed_lines(held.outstanding, held.extent, now)] {
+        if !section.is_empty() {
+            out.push(String::new());
+            out.extend(section);
+        }
+    }
+    if let Some(folder) = sandbox {
+        out.push(String::new());
+        let folder = clean(folder);
+        out.push(format!(
+            "a sandbox run: no request left this machine; its state, events and accounts are in {folder}"
+        ));
+    }
+    whole(&out)
+}
+
+fn verdict(report: &CycleReport) -> String {
+    match report.result {
+        CycleResult::Done if everybody_is_refused(report) => {
+            Paint::Notice.over("nobody is as wanted, everybody is refused")
+        }
+        CycleResult::Done => Paint::Good.over("done"),
+        CycleResult::Partial => Paint::Notice.over("incomplete"),
+        CycleResult::Held => Paint::Notice.over("done, but for what is held"),
+        CycleResult::Failed => Paint::Bad.over("failed"),
+    }
+}
+
+/// "1 deleted, 9 created, 44 up to date".
+fn done(report: &CycleReport) -> String {
+    let counts = report.done.named();
+    let mut said: Vec<_> =
+        counts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    match said.is_empty() {
+        true => said.push("nothing changed".to_owned()),
+        false => said.reverse(),
+    }
+    if report.unchanged_count > 0 {
+        said.push(format!("{} unchanged", report.unchanged_count));
+    }
+    if report.export_digest.is_empty() {
+        said.push("the export was not read to its end".to_owned());
+    }
+    said.join(", ")
 }
 
 fn everybody_is_refused(report: &CycleReport) -> bool {
     !report.done.any() && report.unchanged_count == 0 && report.count(OutstandingKind::Refused) > 0
 }
 
-/// A plan.
-#[must_use]
-pub fn plan_text(plan: &ApprovedPlan, outstanding: &[OutstandingUser], now: Moment) -> String {
-    let mut out = String::new();
-    let changes: Vec<_> = plan.changes().collect();
-    if changes.is_empty() {
-        let _ = writeln!(out, "no changes; {} users up to date", plan.unchanged_count());
-    } else {
-        let _ = writeln!(out, "{} to change, {} up to date", count(changes.len(), "user"), plan.unchanged_count());
-    }
-    for change in changes.iter().take(USERS_SHOWN_MAX) {
-        let _ = writeln!(
-            out,
-            "  {} {}: {}{}",
-            change.action().as_str(),
-            clean(change.user_name().as_str()),
-            change.cause(),
-            fields(change)
-        );
-    }
-    if changes.len() > USERS_SHOWN_MAX {
-        let _ = writeln!(out, "  … and {} more (--json has all)", changes.len() - USERS_SHOWN_MAX);
-    }
-    for numbers in plan.tripped() {
-        let _ = writeln!(out, "  {numbers}");
-    }
-    outstanding_text(&mut out, outstanding, now);
-    let _ = writeln!(out, "plan {}", plan.digest());
-    out
-}
-
-fn fields(change: &Change) -> String {
-    match change {
-        Change::Create { .. } | Change::Remove { .. } | Change::Relink { .. } => String::new(),
-        Change::Update { .. } => change
-            .fields()
-            .iter()
-            .map(|field| {
-                let value = |text: &Option<Box<str>>| format!("{:?}", text.as_deref().unwrap_or_default());
-                format!(", {} {} → {}", field.name.as_str(), value(&field.from), value(&field.to))
-            })
-            .collect(),
-    }
+/// Lines as one text.
+pub(super) fn whole(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{}", line.trim_end());
+        text
+    })
 }
 
 /// Groups of `[scope]` that no record names.
 pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
     for UnnamedGroup { name, named_at } in groups {
-        let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {at} did"));
+        let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {} did", date(at)));
         let _ = writeln!(out, "  no record of the export names the group {} of [scope]; {since}", clean(name));
     }
 }
 
-/// Everybody whose wanted change is not done, list by list and reason by reason, the longest wait first.
-pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: Moment) {
-    for kind in OutstandingKind::ALL {
-        let users: Vec<_> = outstanding.iter().filter(|entry| entry.kind == kind).collect();
-        if users.is_empty() {
-            continue;
+/// Everybody else whose wanted change is not done, by list and reason; what is held has a section of its own.
+pub(super) fn listed_lines(outstanding: &[OutstandingUser], extent: Extent, now: Moment) -> Vec<String> {
+    let mut out = Vec::new();
+    for kind in OutstandingKind::ALL.into_iter().filter(|kind| *kind != OutstandingKind::Held) {
+        let mut by_reason: BTreeMap<String, Vec<&OutstandingUser>> = BTreeMap::new();
+        for user in outstanding.iter().filter(|entry| entry.kind == kind) {
+            by_reason.entry(with_value(user)).or_default().push(user);
         }
-        let _ = writeln!(out, "  {}: {}", kind.as_str(), count(users.len(), "user"));
-        let mut by_reason: BTreeMap<(String, Option<Moment>), Vec<&OutstandingUser>> = BTreeMap::new();
-        for user in users {
-            by_reason.entry((user.reason.to_string(), user.until)).or_default().push(user);
+        let shown = if extent == Extent::All { by_reason.len() } else { REASONS_SHOWN_MAX };
+        let more = by_reason.len().saturating_sub(shown);
+        for (reason, users) in by_reason.into_iter().take(shown) {
+            out.extend(group(kind, &reason, users, extent, now));
         }
-        for ((reason, until), users) in by_reason {
-            let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
-            let since = users.iter().filter_map(|user| user.since).min();
-            let _ = writeln!(out, "    {reason}{until}{}", age(since, now));
-            let names: Vec<_> = users.iter().take(USERS_SHOWN_MAX).map(|user| name(user)).collect();
-            let more = users.len().saturating_sub(USERS_SHOWN_MAX);
-            let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };
-            let _ = writeln!(out, "      {}{more}", names.join(", "));
+        if more > 0 {
+            out.push(format!("  {:<8} for {more} more reasons: {}", kind.as_str(), command("status --all")));
         }
+    }
+    out
+}
+
+/// Who stands in a list for one reason: how many, since when, until when, and who.
+fn group(
+    kind: OutstandingKind,
+    reason: &str,
+    users: Vec<&OutstandingUser>,
+    extent: Extent,
+    now: Moment,
+) -> Vec<String> {
+    let since = users.iter().filter_map(|user| user.since).min().filter(|since| now.since_ms(*since) >= 60_000);
+    let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
+    let until = users.iter().filter_map(|user| user.until).min();
+    let until = until.map(|until| format!("; {}", goes_on(kind, until, now))).unwrap_or_default();
+    let paint = match kind {
+        OutstandingKind::Failed => Paint::Bad,
+        OutstandingKind::Held
+        | OutstandingKind::Waiting
+        | OutstandingKind::Refused
+        | OutstandingKind::Parked
+        | OutstandingKind::Drift => Paint::Notice,
+        OutstandingKind::Kept => Paint::Faint,
+    };
+    let what = paint.over(&format!("! {}", kind.as_str()));
+    let mut names: Vec<_> = users.iter().map(|user| name(user)).collect();
+    names.sort_unstable();
+    let users_count = count(names.len(), "user");
+    let mut out = vec![format!("  {what}  {users_count}{since}: {reason}{until}")];
+    if extent == Extent::All {
+        out.extend(names.iter().map(|name| format!("      {name}")));
+        return out;
+    }
+    let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names: Vec<_> = names.iter().take(NAMES_SHOWN_MAX).map(|name| shortened(name)).collect();
+    out.push(format!("      {}{more}", names.join(", ")));
+    out
+}
+
+/// When it goes on, in the words of its list.
+pub(super) fn goes_on(kind: OutstandingKind, until: Moment, now: Moment) -> String {
+    let word = match kind {
+        OutstandingKind::Failed => "tried again",
+        OutstandingKind::Held
+        | OutstandingKind::Waiting
+        | OutstandingKind::Refused
+        | OutstandingKind::Parked
+        | OutstandingKind::Kept
+        | OutstandingKind::Drift => "goes on",
+    };
+    match until > now {
+        true => format!("{word} {} ({})", ago(until, now), date(until)),
+        false => format!("{word} with the next cycle"),
     }
 }
 
+/// A reason with the value that explains it, if it is known.
+pub(super) fn with_value(user: &OutstandingUser) -> String {
+    let wanted = user.fields.iter().find(|field| field.name == FieldName::UserName);
+    let wanted = wanted.and_then(|field| field.to.as_deref()).map(|name| shortened(&clean(name)));
+    match (&user.reason, wanted) {
+        (Reason::Username(UsernameConflict::Renamed), Some(wanted)) => {
+            let forget =
+                user.username.as_ref().map(|name| command(&format!("forget {}", quoted(&clean(name.as_str())))));
+            let forget = forget.map(|forget| format!("; to have a new account made: {forget}")).unwrap_or_default();
+            format!("the directory says {wanted}, and Rhombus does not rename{forget}")
+        }
+        (Reason::Unusable(RecordFault::UsernameFormat), Some(wanted)) => format!("{} ({wanted:?})", user.reason),
+        (_, _) if user.kind == OutstandingKind::Parked && !user.fields.is_empty() => {
+            format!("{} ({})", user.reason, diff::fields_text(&user.fields))
+        }
+        (reason, _) => clean(&reason.to_string()).into_owned(),
+    }
+}
+
+/// A user by username, else by id; by both ids if the id changed.
 pub(super) fn name(user: &OutstandingUser) -> String {
     let ids = user.former_id.as_ref().zip(user.directory_id.as_ref());
     let ids = ids.map(|(former, now)| format!(" ({} → {})", clean(former.as_str()), clean(now.as_str())));
     let name = user.username.as_ref().map(|name| name.as_str()).or(user.directory_id.as_ref().map(|id| id.as_str()));
     let name = name.map_or("(nobody)".into(), clean);
     format!("{name}{}", ids.unwrap_or_default())
-}
-
-/// For how long, in the largest unit that it fills; nothing where it is new.
-fn age(since: Option<Moment>, now: Moment) -> String {
-    let Some(since) = since else { return String::new() };
-    let minutes = now.since_ms(since) / 60_000;
-    match minutes {
-        ..1 => String::new(),
-        1..120 => format!(", for {minutes} min"),
-        120..2_880 => format!(", for {} h", minutes / 60),
-        _ => format!(", for {} days", minutes / 1_440),
-    }
 }
 
 pub(super) fn count(count: usize, word: &str) -> String {

@@ -198,3 +198,36 @@ pub fn approve(
     }
     Ok(())
 }
+
+/// An approval that a coming cycle may still use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StandingApproval {
+    /// What was approved.
+    pub key: ChangeKey,
+    /// Of whom; none if nothing knows the username any more.
+    pub user_name: Option<UserName>,
+    /// Who approved it.
+    pub by: String,
+    /// Until when.
+    pub until: Moment,
+}
+
+/// The approvals that stand: not used up, and not over.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn standing_approvals(connection: &Connection, now: Moment) -> rusqlite::Result<Vec<StandingApproval>> {
+    connection
+        .prepare(
+            "SELECT a.action, a.directory_id, a.scim_id, a.approved_by, a.expires_at, (SELECT c.username FROM hold_changes c
+             WHERE c.hold_id = a.hold_id AND c.action = a.action AND c.directory_id = a.directory_id
+             AND c.scim_id = a.scim_id) FROM approvals a WHERE NOT a.used AND a.expires_at > ?1
+             ORDER BY a.action, a.directory_id",
+        )?
+        .query_map([now.0], |row| {
+            let user_name = row.get_ref(5)?.as_str_or_null()?.map(UserName::of_account);
+            let (by, until) = (row.get(3)?, Moment(row.get(4)?));
+            Ok(StandingApproval { key: super::intents::key(row, 0)?, user_name, by, until })
+        })?
+        .collect()
+}

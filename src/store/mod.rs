@@ -35,8 +35,8 @@ pub use health::{
     was_ever_provisioned,
 };
 pub use holds::{
-    APPROVAL, NamedHold, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, last_approval_ends,
-    named_hold, store_hold,
+    APPROVAL, NamedHold, StandingApproval, approve, approved_by, current_hold, drop_approvals, held_beside, held_of,
+    last_approval_ends, named_hold, standing_approvals, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
