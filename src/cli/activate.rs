@@ -1,5 +1,6 @@
 //! `activate`: verify endpoint and token, create or re-bind the state, start managing. Nothing else creates a real state.
 
+use super::progress::Progress;
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
@@ -28,7 +29,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         if deployment.is_sandbox { Ok(None) } else { deployment.token().map(|token| Some(token.fingerprint(id))) }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let asking = Progress::asking(arguments.json);
     let holdings = runtime.block_on(holdings(&target))?;
+    drop(asking);
     let Opened { mut connection, aside, made } = open_or_make(&deployment.state_path, &endpoint)?;
     let installation = store::installation(&connection)?;
     if installation.base_url != endpoint {

@@ -1,4 +1,4 @@
-//! `events`: shows the audit log, and verifies that it and the files it was shipped to are complete and unchanged.
+//! `events verify`: whether the log, and the files it was shipped to, are complete and unchanged.
 
 use super::{Arguments, Output};
 use crate::config::SinkConfig;
@@ -15,18 +15,6 @@ use std::path::Path;
 
 /// How many events are read from the state at a time.
 const EVENTS_AT_A_TIME: u32 = 1_000;
-
-/// The last events of the log.
-pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Output, Failure> {
-    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
-    let (reader, _) = deployment.state(Access::Read)?;
-    let events = store::last_events(&reader, count)?;
-    let lines: Vec<_> = events.into_iter().map(|event| event.line).collect();
-    if arguments.json {
-        return Ok(Output::done(format!("[{}]\n", lines.join(","))));
-    }
-    Ok(Output::done(lines.iter().map(|line| format!("{line}\n")).collect::<String>()))
-}
 
 /// A log that was verified, and what the proof rests on.
 struct Verified {

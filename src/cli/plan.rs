@@ -1,6 +1,7 @@
 //! `plan`: what a cycle would do. It writes nothing, and makes no call unless `--refresh` asks for it, so a create in it may
 //! become a link.
 
+use super::progress::Progress;
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
@@ -15,7 +16,12 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool, extent: Extent
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
     let mut export = deployment.open_current_export(&installation)?;
-    let seen = if arguments.refresh { look_at_rhombus(&deployment)? } else { BTreeMap::new() };
+    let seen = if arguments.refresh {
+        let _asking = Progress::asking(arguments.json);
+        look_at_rhombus(&deployment)?
+    } else {
+        BTreeMap::new()
+    };
     let (compared, outstanding) = plan_of(&deployment, &reader, &mut export, &arguments.only, seen)?;
     let changes = compared.plan.changes().count() + compared.plan.held().len();
     let text = if arguments.json {
@@ -31,7 +37,8 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool, extent: Extent
             everybody: arguments.only.is_empty(),
             approvable: approvable(compared.plan.hold(), hold.as_ref()),
             window: deployment.config.settings.window,
-            extent,
+            // Who was named is few.
+            extent: if arguments.only.is_empty() { extent } else { Extent::All },
             now: SystemClock.now(),
         })
     };

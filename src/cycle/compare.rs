@@ -74,6 +74,8 @@ pub struct Known<'k> {
     pub seen: BTreeMap<DirectoryId, Seen>,
     /// Only these users; empty: everybody.
     pub only: &'k [String],
+    /// The state was restored from a backup, which no sender has noticed yet.
+    pub restored: bool,
 }
 
 /// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
@@ -87,7 +89,7 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, outstanding, seen, only } = known;
+    let Known { in_doubt, outstanding, seen, only, restored } = known;
     // Whoever is asked for by name is tried at once.
     let failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
     let mut inputs = Inputs { failed, in_doubt, seen, ..inputs_of(reader, settings, now)? };
@@ -113,6 +115,11 @@ pub fn compare(
     only.iter_mut().for_each(|users| with_both_ids(users, &plan));
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
     let mut ledger = store::ledger(reader, now, settings.window)?;
+    if restored {
+        // Approvals belong to the lost history.
+        ledger.restored = true;
+        ledger.approved.clear();
+    }
     ledger.limits.clone_from(&settings.limits);
     ledger.arrivals_stopped = silent.first().copied();
     let behind_ms = store::head_of(reader)?.timestamp.since_ms(now);

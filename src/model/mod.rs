@@ -39,7 +39,7 @@ pub use reason::{
     UsernameConflict,
 };
 pub use response::Response;
-pub use text::{chain, clean, hex, short_digest};
+pub use text::{chain, clean, hex, is_near, short_digest};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
     DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, Seen, Unusable,

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// How many held changes a page lists.
 const SHOWN_MAX: usize = 8;
 /// How many reasons a page gives.
-const REASONS_SHOWN_MAX: usize = 3;
+const REASONS_SHOWN_MAX: usize = 4;
 
 /// Whether the guard's hold can be approved now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,13 +56,9 @@ pub(super) fn held_lines(held: &Held<'_>) -> Vec<String> {
     if let Some(at) = held.written_at {
         out.push(format!("  The export was written {}.", dated(at, held.now)));
     }
-    let mut reasons: Vec<String> = Vec::new();
-    for user in &users {
-        let said = reason(&user.reason, held.window);
-        if !reasons.contains(&said) {
-            reasons.push(said);
-        }
-    }
+    let mut reasons: Vec<String> = users.iter().flat_map(|user| reason(&user.reason, held.window)).collect();
+    let mut said = BTreeSet::new();
+    reasons.retain(|reason| said.insert(reason.clone()));
     let shown = if held.extent == Extent::All { reasons.len() } else { REASONS_SHOWN_MAX };
     out.extend(reasons.iter().take(shown).map(|said| format!("  {said}")));
     if reasons.len() > shown {
@@ -86,26 +82,26 @@ fn headline(users: &[&OutstandingUser], changes: &[Line], now: Moment) -> String
     let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
     let stay = if diff::any_removal(changes) { "; these people keep their doors until you decide" } else { "" };
     let said = format!("HELD{since}: {}", diff::nouns(changes));
-    format!("{}. Nothing of it is sent{stay}.", Paint::Notice.over(&said))
+    format!("{}. Nothing was sent for it{stay}.", Paint::Notice.over(&said))
 }
 
 /// Why, with the limit in words.
-fn reason(reason: &Reason, window: Duration) -> String {
-    let Reason::Held { cause: _, by } = reason else { return sentence(&reason.to_string()) };
+fn reason(reason: &Reason, window: Duration) -> Vec<String> {
+    let Reason::Held { cause: _, by } = reason else { return vec![sentence(&reason.to_string())] };
     match by {
-        HeldBy::Limit(numbers) => limit(*numbers, window),
-        HeldBy::Everybody => "Everybody would be removed.".to_owned(),
+        HeldBy::Limit(numbers) => limit(*numbers, window).to_vec(),
+        HeldBy::Everybody => vec!["Everybody would be removed.".to_owned()],
         HeldBy::Configuration
         | HeldBy::Restored
         | HeldBy::Clock(_)
         | HeldBy::Status(_)
         | HeldBy::Scope
         | HeldBy::Identity
-        | HeldBy::Encoding => sentence(&reason.to_string()),
+        | HeldBy::Encoding => vec![sentence(&reason.to_string())],
     }
 }
 
-fn limit(numbers: OverLimit, window: Duration) -> String {
+fn limit(numbers: OverLimit, window: Duration) -> [String; 2] {
     let OverLimit { kind, wanted, spent, limit, base } = numbers;
     let (what, may) = match kind {
         GuardKind::Absent => {
@@ -117,9 +113,9 @@ fn limit(numbers: OverLimit, window: Duration) -> String {
         GuardKind::Create => (format!("{wanted} new accounts are wanted, beside {base} users"), "be created"),
         GuardKind::Update => (format!("{wanted} of {base} users would get other names"), "be changed"),
     };
-    let already = if spent == 0 { String::new() } else { format!("; {spent} already did") };
-    let kind = kind.as_str();
-    format!("{what}. Without approval {limit} may {may} within {window} ([guard.{kind}]){already}.")
+    let already = if spent == 0 { String::new() } else { format!("; {spent} already were") };
+    let (kind, window) = (kind.as_str(), lasting(Moment(0), Moment(0).plus(window)));
+    [format!("{what}."), format!("Without approval, {limit} may {may} within {window} ([guard.{kind}]){already}.")]
 }
 
 /// A sentence of ours with a capital and a full stop.

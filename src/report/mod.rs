@@ -4,7 +4,9 @@ mod age;
 mod counts;
 mod diff;
 mod document;
+mod event_text;
 mod explain;
+mod explain_text;
 mod export;
 mod held;
 mod paint;
@@ -18,7 +20,9 @@ mod text;
 pub use age::{ago, date};
 pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
+pub use event_text::{event_text, events_table};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
+pub use explain_text::explain_text;
 pub use export::{export_document, export_lines};
 pub use held::{Approvable, Approved, Held, approve_text};
 pub use plan_text::{Against, PlanStory, plan_text};
@@ -26,7 +30,7 @@ pub use records::record_lines;
 pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
 pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
 pub use status_text::{Extent, status_text};
-pub use text::{CycleStory, cycle_text, event_text, groups_text};
+pub use text::{CycleStory, cycle_text, groups_text};
 
 use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};
 

@@ -74,7 +74,7 @@ pub fn plan_text(story: &PlanStory<'_>) -> String {
     };
     let (mut lines, more) = diff::lines(changes, shown_max);
     if more > 0 {
-        lines.push(format!("    and {more} more: {}", command("plan --all")));
+        lines.push(format!("    and {more} more: {}", command(&again(story.against, "plan", "--all"))));
     }
     for section in [held, lines, listed, footer] {
         if !section.is_empty() {
@@ -83,6 +83,14 @@ pub fn plan_text(story: &PlanStory<'_>) -> String {
         }
     }
     whole(&out)
+}
+
+/// The same call in other words: with `--refresh`, if this one had it.
+fn again(against: Against, command: &str, rest: &str) -> String {
+    match against {
+        Against::Record => format!("{command} {rest}"),
+        Against::Rhombus => format!("{command} --refresh {rest}"),
+    }
 }
 
 fn against(against: Against) -> String {
@@ -122,7 +130,7 @@ fn footer(story: &PlanStory<'_>, totals: String, any_changes: bool) -> Vec<Strin
     let digest = digest.get(..DIGEST_DIGITS).unwrap_or(digest);
     match any_changes && story.everybody {
         true => {
-            let run = command(&format!("--reconcile --expect {digest}"));
+            let run = command(&again(story.against, "--reconcile", &format!("--expect {digest}")));
             out.push(format!("plan {digest}; to run exactly this: {run}"));
         }
         false => out.push(format!("plan {digest}")),

@@ -1,4 +1,4 @@
-//! A cycle for people: what was done, who waits for what, and what to do next. One audit event in one line.
+//! A cycle for people: what was done, who waits for what, and what to do next.
 
 use super::age::{ago, date, dated, lasting};
 use super::diff::{self, shortened};
@@ -119,7 +119,7 @@ pub(super) fn listed_lines(outstanding: &[OutstandingUser], extent: Extent, now:
         let shown = if extent == Extent::All { by_reason.len() } else { REASONS_SHOWN_MAX };
         let more = by_reason.len().saturating_sub(shown);
         for (reason, users) in by_reason.into_iter().take(shown) {
-            out.extend(group(kind, &reason, users, extent, now));
+            out.extend(group(kind, &reason, &users, extent, now));
         }
         if more > 0 {
             out.push(format!("  {:<8} for {more} more reasons: {}", kind.as_str(), command("status --all")));
@@ -129,13 +129,7 @@ pub(super) fn listed_lines(outstanding: &[OutstandingUser], extent: Extent, now:
 }
 
 /// Who stands in a list for one reason: how many, since when, until when, and who.
-fn group(
-    kind: OutstandingKind,
-    reason: &str,
-    users: Vec<&OutstandingUser>,
-    extent: Extent,
-    now: Moment,
-) -> Vec<String> {
+fn group(kind: OutstandingKind, reason: &str, users: &[&OutstandingUser], extent: Extent, now: Moment) -> Vec<String> {
     let since = users.iter().filter_map(|user| user.since).min().filter(|since| now.since_ms(*since) >= 60_000);
     let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
     let until = users.iter().filter_map(|user| user.until).min();
@@ -162,7 +156,20 @@ fn group(
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let names: Vec<_> = names.iter().take(NAMES_SHOWN_MAX).map(|name| shortened(name)).collect();
     out.push(format!("      {}{more}", names.join(", ")));
+    out.extend(way_out(users).map(|way| format!("      {way}")));
     out
+}
+
+/// The command that settles what does not settle itself, for the first user.
+fn way_out(users: &[&OutstandingUser]) -> Option<String> {
+    let first = users.iter().min_by_key(|user| name(user))?;
+    let who = quoted(&clean(first.username.as_ref()?.as_str()));
+    if first.reason == Reason::Username(UsernameConflict::Renamed) {
+        let forget = command(&format!("forget {who}"));
+        return Some(format!("undo it in the directory; or, for a new account under the new name: {forget}"));
+    }
+    let by_hand = matches!(first.kind, OutstandingKind::Parked | OutstandingKind::Drift);
+    by_hand.then(|| command(&format!("explain {who}")))
 }
 
 /// When it goes on, in the words of its list.
@@ -188,10 +195,7 @@ pub(super) fn with_value(user: &OutstandingUser) -> String {
     let wanted = wanted.and_then(|field| field.to.as_deref()).map(|name| shortened(&clean(name)));
     match (&user.reason, wanted) {
         (Reason::Username(UsernameConflict::Renamed), Some(wanted)) => {
-            let forget =
-                user.username.as_ref().map(|name| command(&format!("forget {}", quoted(&clean(name.as_str())))));
-            let forget = forget.map(|forget| format!("; to have a new account made: {forget}")).unwrap_or_default();
-            format!("the directory says {wanted}, and Rhombus does not rename{forget}")
+            format!("the directory says {wanted}, and Rhombus does not rename")
         }
         (Reason::Unusable(RecordFault::UsernameFormat), Some(wanted)) => format!("{} ({wanted:?})", user.reason),
         (_, _) if user.kind == OutstandingKind::Parked && !user.fields.is_empty() => {
@@ -212,20 +216,4 @@ pub(super) fn name(user: &OutstandingUser) -> String {
 
 pub(super) fn count(count: usize, word: &str) -> String {
     if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
-}
-
-/// One event in one line for people.
-#[must_use]
-pub fn event_text(line: &str) -> String {
-    let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    let text = |value: &serde_json::Value| value.as_str().map(|text| clean(text).into_owned()).unwrap_or_default();
-    let outcome = if event["success"] == true { "done".to_owned() } else { text(&event["error_message"]) };
-    let changes: String = event["changes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|change| format!(", {} → {:?}", text(&change["field"]), text(&change["to"])))
-        .collect();
-    let (at, kind) = (text(&event["timestamp"]), text(&event["event_type"]));
-    format!("{at} {kind} {}: {outcome}{changes}\n", text(&event["resource"]["username"]))
 }

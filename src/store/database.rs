@@ -19,6 +19,9 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../state/0008_health.sql"),
     include_str!("../../state/0009_memberships.sql"),
 ];
+
+/// The schema that this program writes.
+pub const SCHEMA: usize = MIGRATIONS.len();
 /// How long a connection waits for another connection's write.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 

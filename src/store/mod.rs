@@ -26,8 +26,8 @@ mod spoken;
 mod walk;
 
 pub use database::{
-    Access, StateError, backup, check_links, create, data_version, identity, may_be_used, open, quick_check, scratch,
-    upgrade,
+    Access, SCHEMA, StateError, backup, check_links, create, data_version, identity, may_be_used, open, quick_check,
+    scratch, upgrade,
 };
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use health::{
@@ -56,6 +56,6 @@ pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
     replace_unlisted, unlisted,
 };
-pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
+pub use restored::{Unnoted, chain_before, continue_log, go_on_after, looks_restored};
 pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
 pub use spoken::{note_spoken, spoken_before};

@@ -41,6 +41,15 @@ pub fn continue_log(
     Ok(Some(said))
 }
 
+/// Whether a sender would find that this state was restored, and has not yet. It only looks.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn looks_restored(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<bool> {
+    let Some(noted) = noted else { return Ok(false) };
+    Ok(noted.sequence > log::head_of(connection)?.sequence || was_another(connection, noted)?)
+}
+
 /// What a lock file without a noted head means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unnoted {
