@@ -16,6 +16,7 @@ mod hostile_endpoint;
 mod identity;
 mod layouts;
 mod memberships;
+mod nights;
 mod odd_inputs;
 mod prefixes;
 mod properties;
