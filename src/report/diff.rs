@@ -115,11 +115,29 @@ fn symbol(action: Action) -> (char, Paint) {
 fn why(action: Action, cause: Cause, fields: &[Field]) -> String {
     match action {
         Action::Create if cause == Cause::Wanted => person(fields),
-        Action::Create => format!("{}; {cause}", person(fields)),
+        Action::Create => format!("{}; {}", person(fields), shortly(cause)),
         Action::Update if cause == Cause::NameChanged => fields_text(fields),
-        Action::Update if fields.is_empty() => cause.to_string(),
-        Action::Update => format!("{}; {cause}", fields_text(fields)),
-        Action::Link | Action::Deactivate | Action::Delete | Action::Relink => cause.to_string(),
+        Action::Update if fields.is_empty() => shortly(cause),
+        Action::Update => format!("{}; {}", fields_text(fields), shortly(cause)),
+        Action::Link | Action::Deactivate | Action::Delete | Action::Relink => shortly(cause),
+    }
+}
+
+/// A cause for a line: the long ones are explained once, above the list.
+fn shortly(cause: Cause) -> String {
+    match cause {
+        Cause::ScopeChanged => "[scope] was changed".to_owned(),
+        Cause::SourceChanged => "[directory] was changed".to_owned(),
+        Cause::GroupUnnamed => "the group of [scope] is named by no record".to_owned(),
+        Cause::LettersLost => "letters are lost".to_owned(),
+        Cause::Vanished => "the account at Rhombus is gone".to_owned(),
+        Cause::Wanted
+        | Cause::NameChanged
+        | Cause::Gone
+        | Cause::OutOfGroups
+        | Cause::Suspended
+        | Cause::Staged
+        | Cause::Identity => cause.to_string(),
     }
 }
 

@@ -82,7 +82,7 @@ fn headline(users: &[&OutstandingUser], changes: &[Line], now: Moment) -> String
     let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
     let stay = if diff::any_removal(changes) { "; these people keep their doors until you decide" } else { "" };
     let said = format!("HELD{since}: {}", diff::nouns(changes));
-    format!("{}. Nothing was sent for it{stay}.", Paint::Notice.over(&said))
+    format!("{}. None of it was sent{stay}.", Paint::Notice.over(&said))
 }
 
 /// Why, with the limit in words.
@@ -125,6 +125,10 @@ fn sentence(text: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
+fn by_scope(user: &OutstandingUser) -> bool {
+    matches!(user.reason, Reason::Held { by: HeldBy::Scope, .. })
+}
+
 fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
     let way = |what: &str, how: &str| format!("  {what:<26}{how}");
     match held.approvable {
@@ -136,7 +140,12 @@ fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
                 let only = format!("{approve} --only {}", quoted(&clean(name.as_str())));
                 out.push(way("if only one is right:", &command(&only)));
             }
-            out.push(way("if the export is wrong:", "mend it; the hold ends by itself with the next export"));
+            match users.iter().any(|user| by_scope(user)) {
+                true => out.push(way("if a group was renamed:", "mend [scope] groups; the hold ends by itself")),
+                false => {
+                    out.push(way("if the export is wrong:", "mend it; the hold ends by itself with the next export"));
+                }
+            }
             out
         }
         Approvable::NotYet => vec![

@@ -149,5 +149,5 @@ fn sum(usability: &Usability) -> String {
     let others = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(" + {count} {what}"));
     let users_count = usability.usable_count() + usability.unusable_count();
     let users = super::text::count(usize::try_from(users_count).unwrap_or(usize::MAX), "user");
-    format!("{users} = {} in scope{}", usability.wanted_count, others.collect::<String>())
+    format!("{users} = {} wanted{}", usability.wanted_count, others.collect::<String>())
 }

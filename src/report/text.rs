@@ -82,9 +82,6 @@ fn done(report: &CycleReport) -> String {
     if report.unchanged_count > 0 {
         said.push(format!("{} unchanged", report.unchanged_count));
     }
-    if report.export_digest.is_empty() {
-        said.push("the export was not read to its end".to_owned());
-    }
     said.join(", ")
 }
 

@@ -218,7 +218,7 @@ fn words_that_are_mistyped() {
         story.looks(words, 2);
     }
     story.looks(&["explain", "nobody@harbor.example"], 1);
-    story.looks(&["approve", "deadbeef"], 1);
+    story.looks(&["approve", "bob"], 1);
     story.looks(&["--reconcile", "--only", "bbo@harbor.example"], 1);
     story.looks(&["--reconcile", "--expect", "deadbeef"], 7);
     story.looks(&["events", "verify"], 0);
