@@ -57,15 +57,8 @@ fn gather(
     if let Some((compared, of_plan)) = planned {
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
         outstanding = of_plan.into_iter().filter(|entry| entry.is_about(&id)).collect();
-        // What the last cycle could not send stands until it goes on, though the plan has it again.
         if let Some(change) = &change {
-            let waits = |stored: &OutstandingUser| {
-                stored.directory_id.as_ref() == Some(&id)
-                    && stored.kind == OutstandingKind::Waiting
-                    && stored.action == Some(change.action())
-                    && stored.until.is_none_or(|until| until > SystemClock.now())
-            };
-            outstanding.extend(store::outstanding(reader)?.into_iter().filter(waits));
+            outstanding.extend(still_waiting(reader, &id, change)?);
         }
         hold = hold_of(reader, &compared, &id)?;
     }
@@ -95,6 +88,17 @@ fn gather(
         last_event: last_line.map(|line| event_text(line).trim_end().to_owned()),
         active: installation.active,
     })
+}
+
+/// What the last cycle could not send stands until it goes on, though the plan has it again.
+fn still_waiting(reader: &Connection, id: &DirectoryId, change: &Change) -> rusqlite::Result<Vec<OutstandingUser>> {
+    let waits = |stored: &OutstandingUser| {
+        stored.directory_id.as_ref() == Some(id)
+            && stored.kind == OutstandingKind::Waiting
+            && stored.action == Some(change.action())
+            && stored.until.is_none_or(|until| until > SystemClock.now())
+    };
+    Ok(store::outstanding(reader)?.into_iter().filter(waits).collect())
 }
 
 /// When the log first speaks of this account of the user with success.

@@ -1,6 +1,7 @@
 //! Changes as a diff: a symbol, what is done, to whom, and why, one line each; removals first, then A to Z.
 
 use super::paint::Paint;
+use super::words::{count as count_of, name};
 use crate::model::{Action, Cause, Change, Field, FieldName, OutstandingUser, Reason, clean};
 use std::collections::BTreeMap;
 
@@ -29,10 +30,10 @@ impl Line {
     pub(super) fn of_held(user: &OutstandingUser) -> Option<Self> {
         let Reason::Held { cause, .. } = &user.reason else {
             let why = user.reason.to_string();
-            return Some(Self { action: user.action?, name: super::text::name(user), why });
+            return Some(Self { action: user.action?, name: name(user), why });
         };
         let action = user.action?;
-        Some(Self { action, name: super::text::name(user), why: why(action, *cause, &user.fields) })
+        Some(Self { action, name: name(user), why: why(action, *cause, &user.fields) })
     }
 
     fn rank(&self) -> (u8, &str) {
@@ -93,7 +94,7 @@ pub(super) fn nouns(changes: &[Line]) -> String {
     };
     let said = counts.values().map(|(action, count)| match (action, count) {
         (Action::Relink, 2..) => format!("{count} changes of id"),
-        (action, count) => super::text::count(*count, noun(*action)),
+        (action, count) => count_of(*count, noun(*action)),
     });
     said.collect::<Vec<_>>().join(", ")
 }

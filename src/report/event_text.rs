@@ -1,6 +1,6 @@
 //! Audit events for people: a line each, with who did it and what came of it.
 
-use super::text::count;
+use super::words::count;
 use crate::model::{clean, short};
 use serde_json::Value;
 use std::fmt::Write;

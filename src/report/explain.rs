@@ -1,6 +1,6 @@
 //! The story of one user, step by step: what the export says, what follows, what stands in the way, what comes next.
 
-use super::text::count;
+use super::words::count;
 use crate::model::{
     Action, Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof,
     ProvisionedUser, RecordFault, UserName, approval, clean, command, quoted,

@@ -5,7 +5,8 @@ use super::age::{dated, lasting};
 use super::diff::{fields_text, shortened};
 use super::explain::{ExportFacts, Facts, RecordFacts, next};
 use super::paint::Paint;
-use super::text::{whole, with_value};
+use super::text::with_value;
+use super::words::{count, whole};
 use crate::model::{Moment, OutstandingKind, Proof, ProvisionedUser, UserState, clean, command, quoted};
 use crate::plan::mapping::Requested;
 
@@ -96,7 +97,7 @@ fn scope(facts: &Facts, record: &RecordFacts) -> String {
     match groups.iter().find(|group| facts.groups.contains(group)) {
         Some(group) => format!("in {:?}", clean(group)),
         None if matches!(record.ask, Ok(Requested::Unlisted(_))) => format!("not in {wanted}, says the members file"),
-        None => format!("not in {wanted} (in {})", super::text::count(groups.len(), "other group")),
+        None => format!("not in {wanted} (in {})", count(groups.len(), "other group")),
     }
 }
 

@@ -3,8 +3,7 @@
 use super::age::{dated, lasting};
 use super::diff::{self, Line};
 use super::paint::Paint;
-use super::status_text::Extent;
-use super::text::{count, whole};
+use super::words::{Extent, count, name, whole};
 use crate::model::{
     Action, Duration, GuardKind, HeldBy, Moment, OutstandingKind, OutstandingUser, OverLimit, Reason, approval, clean,
     command, quoted,
@@ -135,7 +134,7 @@ fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
         Approvable::By(hold) => {
             let approve = approval(hold);
             let mut out = vec![way("if all of it is right:", &command(&approve))];
-            let one = users.iter().filter(|_| users.len() > 1).min_by_key(|user| super::text::name(user));
+            let one = users.iter().filter(|_| users.len() > 1).min_by_key(|user| name(user));
             if let Some(name) = one.and_then(|one| one.username.as_ref()) {
                 let only = format!("{approve} --only {}", quoted(&clean(name.as_str())));
                 out.push(way("if only one is right:", &command(&only)));

@@ -16,6 +16,7 @@ mod red;
 mod status;
 mod status_text;
 mod text;
+mod words;
 
 pub use age::{ago, date};
 pub use counts::Counts;
@@ -29,8 +30,9 @@ pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
 pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
 pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
-pub use status_text::{Extent, status_text};
+pub use status_text::status_text;
 pub use text::{CycleStory, cycle_text, groups_text};
+pub use words::Extent;
 
 use crate::model::{CycleId, Exit, OutstandingKind, OutstandingUser, UnnamedGroup};
 

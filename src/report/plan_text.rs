@@ -4,8 +4,8 @@ use super::age::dated;
 use super::diff::{self, Line};
 use super::held::{Approvable, Held, held_lines};
 use super::paint::Paint;
-use super::status_text::Extent;
-use super::text::{listed_lines, whole};
+use super::text::listed_lines;
+use super::words::{Extent, count, whole};
 use crate::model::{Duration, GuardKind, Moment, OutstandingKind, OutstandingUser, command};
 use crate::plan::{ApprovedPlan, Usability};
 
@@ -148,6 +148,6 @@ fn sum(usability: &Usability) -> String {
     ];
     let others = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(" + {count} {what}"));
     let users_count = usability.usable_count() + usability.unusable_count();
-    let users = super::text::count(usize::try_from(users_count).unwrap_or(usize::MAX), "user");
+    let users = count(usize::try_from(users_count).unwrap_or(usize::MAX), "user");
     format!("{users} = {} wanted{}", usability.wanted_count, others.collect::<String>())
 }

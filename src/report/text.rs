@@ -4,7 +4,7 @@ use super::age::{ago, date, dated, lasting};
 use super::diff::{self, shortened};
 use super::held::{Held, held_lines};
 use super::paint::Paint;
-use super::status_text::Extent;
+use super::words::{Extent, count, name, whole};
 use super::{CycleReport, CycleResult};
 use crate::model::{
     FieldName, Moment, OutstandingKind, OutstandingUser, Reason, RecordFault, UnnamedGroup, UsernameConflict, clean,
@@ -87,14 +87,6 @@ fn done(report: &CycleReport) -> String {
 
 fn everybody_is_refused(report: &CycleReport) -> bool {
     !report.done.any() && report.unchanged_count == 0 && report.count(OutstandingKind::Refused) > 0
-}
-
-/// Lines as one text.
-pub(super) fn whole(lines: &[String]) -> String {
-    lines.iter().fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "{}", line.trim_end());
-        text
-    })
 }
 
 /// Groups of `[scope]` that no record names.
@@ -200,17 +192,4 @@ pub(super) fn with_value(user: &OutstandingUser) -> String {
         }
         (reason, _) => clean(&reason.to_string()).into_owned(),
     }
-}
-
-/// A user by username, else by id; by both ids if the id changed.
-pub(super) fn name(user: &OutstandingUser) -> String {
-    let ids = user.former_id.as_ref().zip(user.directory_id.as_ref());
-    let ids = ids.map(|(former, now)| format!(" ({} → {})", clean(former.as_str()), clean(now.as_str())));
-    let name = user.username.as_ref().map(|name| name.as_str()).or(user.directory_id.as_ref().map(|id| id.as_str()));
-    let name = name.map_or("(nobody)".into(), clean);
-    format!("{name}{}", ids.unwrap_or_default())
-}
-
-pub(super) fn count(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
