@@ -68,13 +68,9 @@ pub(crate) fn plan_of(
         in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
     }
     let stored = store::outstanding(reader)?;
-    let compared = compare(
-        reader,
-        settings,
-        export,
-        Known { in_doubt, outstanding: &stored, seen, only, window_began: None, date: None },
-        now,
-    )?;
+    let restored = store::looks_restored(reader, store::noted_beside(&deployment.state_path).as_ref())?;
+    let known = Known { in_doubt, outstanding: &stored, seen, only, window_began: None, date: None, restored };
+    let compared = compare(reader, settings, export, known, now)?;
     let outstanding = with_age(compared.plan.outstanding(), &stored);
     Ok((compared, outstanding))
 }

@@ -8,7 +8,8 @@ use crate::config::Settings;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    Approval, Change, Content, CycleId, DirectoryId, ExactChange, Moment, OutstandingKind, ScopeVersionId, UsernameConflict,
+    Approval, Change, Content, CycleId, DirectoryId, ExactChange, Moment, OutstandingKind, ScopeVersionId,
+    UsernameConflict,
 };
 use crate::plan::ApprovedPlan;
 use crate::scim::Update;

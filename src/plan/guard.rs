@@ -227,10 +227,11 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
     let digest = digest::plan_digest(changes.iter(), held.iter());
+    let can_be_approved = |change: &&Change| !(clock.is_some() && change.action().removes());
     ApprovedPlan {
         changes,
         approved: ledger.approved.clone(),
-        hold: digest::hold_id(held.iter().map(Change::exact)),
+        hold: digest::hold_id(held.iter().filter(can_be_approved).map(Change::exact)),
         holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
         outstanding,
@@ -310,7 +311,8 @@ fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
     let mut entry =
         OutstandingUser::new(OutstandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
             .action(change.action())
-            .wanted(change.exact().content.as_str());
+            .wanted(change.exact().content.as_str())
+            .fields(change.fields());
     entry.scim_id = change.scim_id().cloned();
     entry.former_id = change.former_id().cloned();
     entry

@@ -18,6 +18,9 @@ pub(super) const MIGRATIONS: [&str; 9] = [
     include_str!("../../state/0009_memberships.sql"),
     include_str!("../../state/0010_exact_approvals.sql"),
 ];
+
+/// The schema that this program writes.
+pub const SCHEMA: usize = MIGRATIONS.len();
 /// The newest schema that this release knows.
 pub(super) const fn known_schema() -> i32 {
     MIGRATIONS.len() as i32

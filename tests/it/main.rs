@@ -20,6 +20,7 @@ mod identity;
 mod layouts;
 mod limits;
 mod memberships;
+mod nights;
 mod odd_inputs;
 mod prefixes;
 mod properties;

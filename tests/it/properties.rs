@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::model::{
     Action, Cause, Change, ChangeKey, ClockDoubt, DirectoryId, DirectoryUser, FieldName, GuardKind, HoldId, InDoubt,
-    Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, ScopeVersionId, UserName,
-    UserState,
+    Moment, Names, OnDrift, Proof, ProvisionedUser, RawGroups, RawState, RawValue, Removals, ScimId, ScopeVersionId,
+    UserName, UserState,
 };
 use rhombus_sync::plan::{
     ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupMemory, Inputs, Ledger, Limits, Plan, Policy, Scope,

@@ -5,6 +5,7 @@ pub(crate) mod in_process;
 pub(crate) mod plans;
 pub(crate) mod raw_endpoint;
 pub(crate) mod real_binary;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 
 use rhombus_sync::config::{Settings, SourceConfig};
