@@ -78,7 +78,13 @@ impl From<StateError> for Failure {
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         let exit = if matches!(error, LockError::Held(_)) { Exit::Busy } else { Exit::Failed };
-        Self { exit, hint: None, error: chain(&error) }
+        let pid = match &error {
+            LockError::Held(said) => said.trim_matches(|letter: char| !letter.is_ascii_digit()),
+            LockError::Io { .. } => "",
+        };
+        let hint =
+            (!pid.is_empty()).then(|| format!("if it is the daemon, it runs a cycle at once after: kill -USR1 {pid}"));
+        Self { exit, hint, error: chain(&error) }
     }
 }
 

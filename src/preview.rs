@@ -68,7 +68,8 @@ pub(crate) fn plan_of(
         in_doubt.insert(id, InDoubt { action, user_name: intent.user_name, until, again });
     }
     let stored = store::outstanding(reader)?;
-    let known = Known { in_doubt, outstanding: &stored, refreshed, only, window_began: None, date: None };
+    let restored = store::looks_restored(reader, store::noted_beside(&deployment.state_path).as_ref())?;
+    let known = Known { in_doubt, outstanding: &stored, refreshed, only, window_began: None, date: None, restored };
     let mut compared = compare(reader, settings, export, known, now)?;
     compared.plan = compared.plan.held_as_stored(&stored);
     let outstanding = with_age(compared.plan.outstanding(), &stored);

@@ -39,6 +39,12 @@ impl SecretError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::Unreadable { path, cause } if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+                format!(
+                    "run this as the user that owns {} (the service's user), or give it to that user",
+                    path.display()
+                )
+            }
             Self::Unreadable { .. } => "put the token that the Rhombus console shows into this file".to_owned(),
             Self::Exposed(path) => format!("chmod o-rwx {}", path.display()),
             Self::Unfit(_) => "the file must hold the token and nothing else".to_owned(),

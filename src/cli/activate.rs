@@ -1,6 +1,7 @@
 //! `activate`: verify endpoint and token, create or re-bind the state, start managing. Nothing else creates a real state.
 
 use super::clocks;
+use super::progress::Progress;
 use super::start_over::StartOver;
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
@@ -36,8 +37,9 @@ pub(super) fn run(arguments: &Arguments, links: Links) -> Result<Output, Failure
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let known = store::open(&deployment.state_path, Access::Read).ok();
     let is_known = |account: &Account| known.as_ref().is_some_and(|known| is_linked(known, account));
+    let asking = Progress::asking(arguments.json);
     let holdings = runtime.block_on(holdings(&target, &is_known))?;
-    drop(known);
+    drop((asking, known));
     let Opened { mut connection, moved_to, made } = open_or_make(&deployment, &endpoint)?;
     let installation = store::installation(&connection)?;
     let fingerprint = token.map(|token| token.fingerprint(&installation.installation_id));

@@ -2,17 +2,17 @@
 //! with its next cycle. A link that is held for the identity of its user moves at once (`identity`).
 
 use super::identity::SameUser;
-use super::{Arguments, Output};
+use super::{Arguments, Output, held};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::model::{
-    Action, Approval, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, approval,
-    clean, command, folded, short,
+    Action, Approval, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, clean, command,
+    folded, short,
 };
 use crate::process::{SystemClock, person};
-use crate::report::{date, held_changes_document, held_changes_text, outstanding_text, users_of};
-use crate::store::{self, Access, NamedHold};
+use crate::report::{date, held_changes_document, released_lines};
+use crate::store::{self, NamedHold};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,51 +28,9 @@ pub(super) fn run(
 ) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     match hold {
-        None => show(arguments, &deployment),
+        None => held::show(arguments, &deployment),
         Some(hold) => release(arguments, &deployment, hold, identity, reason.unwrap_or_default()),
     }
-}
-
-fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failure> {
-    let (reader, _) = deployment.state(Access::Read)?;
-    let hold = store::current_hold(&reader)?;
-    let mut outstanding = store::outstanding(&reader)?;
-    outstanding.retain(|entry| entry.kind == OutstandingKind::Held);
-    if arguments.json {
-        let changes =
-            hold.as_ref().map(|hold| store::held_of(&reader, hold)).transpose()?.flatten().unwrap_or_default();
-        let hold = hold.as_ref().map(HoldId::as_str);
-        let held = users_of(&outstanding, OutstandingKind::Held);
-        let document = json!({"hold": hold, "held": held, "changes": held_changes_document(&changes)});
-        return Ok(Output::done(format!("{document}\n")));
-    }
-    let mut text = String::new();
-    outstanding_text(&mut text, &outstanding, SystemClock.now());
-    match hold {
-        Some(hold) => {
-            text.push_str("  what an approval releases, and nothing else:\n");
-            text.push_str(&held_changes_text(&store::held_of(&reader, &hold)?.unwrap_or_default()));
-            text.push_str(&approved(&reader, &hold)?);
-            text.push_str(&format!(
-                "  to release exactly these, for one hour: {}\n",
-                command(&approval(hold.as_str()))
-            ));
-        }
-        None if outstanding.is_empty() => text.push_str("nothing is held\n"),
-        None if outstanding.iter().all(|entry| entry.reason.clock_doubt().is_some()) => {
-            text.push_str("  these wait until the clock is right, and cannot be approved\n");
-        }
-        None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
-    }
-    Ok(Output::done(text))
-}
-
-/// Who released it last, and when.
-fn approved(reader: &Connection, hold: &HoldId) -> rusqlite::Result<String> {
-    let sentence = |(by, at): (String, Moment)| {
-        format!("  {} released it {}; what is listed is held still\n", clean(&by), date(at))
-    };
-    Ok(store::approved_by(reader, hold)?.map(sentence).unwrap_or_default())
 }
 
 /// The hold that was named, or why there is none.
@@ -163,7 +121,7 @@ fn release(
         Some(_) => "the daemon sends within seconds".to_owned(),
         None => format!("no daemon runs; to send: {}", command("--reconcile")),
     };
-    let changes = held_changes_text(&chosen);
+    let changes = released_lines(&chosen);
     Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n{changes}")))
 }
 
@@ -197,11 +155,11 @@ fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<HeldChange>)
     });
     match doubts.values().next() {
         Some(doubt) if held.is_empty() => {
-            let said = format!(
+            let what = format!(
                 "hold {} waits for the clock, and nothing of it can be approved: {doubt}",
                 short(hold.as_str())
             );
-            Err(Failure::new(Exit::Failed, said, Some(&doubt.hint())))
+            Err(Failure::new(Exit::Failed, what, Some(&doubt.hint())))
         }
         Some(_) | None => Ok(()),
     }

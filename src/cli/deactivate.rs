@@ -4,7 +4,7 @@ use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
-use crate::model::Clock;
+use crate::model::{Clock, command};
 use crate::process::{SystemClock, person};
 use crate::store;
 use serde_json::json;
@@ -28,6 +28,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
             json!({"result": "done", "exit": 0, "active": false, "provisioned": count})
         )));
     }
+    let users = match store::holder(&deployment.state_path) {
+        Some(_) => format!("{count} users, and those whose requests are on their way, stay as they are at Rhombus"),
+        None => format!("{count} users stay as they are at Rhombus"),
+    };
     let was = if installation.active { "deactivated" } else { "already deactivated" };
-    Ok(Output::done(format!("{was}; {count} users stay as they are at Rhombus\n")))
+    Ok(Output::done(format!("{was}; {users}\nto begin again: {}\n", command("activate"))))
 }

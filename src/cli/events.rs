@@ -1,4 +1,4 @@
-//! `events`: shows the audit log, and verifies that it and the files it was shipped to are complete and unchanged.
+//! `events verify`: whether the log, and the files it was shipped to, are complete and unchanged.
 
 mod neighbour;
 mod of_file;
@@ -12,23 +12,10 @@ use crate::deployment::{Deployment, read_seal_key};
 use crate::event::{Flaw, FlawKind, SEQUENCE_END};
 use crate::failure::Failure;
 use crate::model::Exit;
-use crate::store::{self, Access};
 use of_file::Asking;
 use std::path::Path;
 use verified::{Asked, Fault, Verified};
 use witnesses::Witnesses;
-
-/// The last events of the log.
-pub(super) fn tail(arguments: &Arguments, count: u32) -> Result<Output, Failure> {
-    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
-    let (reader, _) = deployment.state(Access::Read)?;
-    let events = store::last_events(&reader, count)?;
-    let lines: Vec<_> = events.into_iter().map(|event| event.line).collect();
-    if arguments.json {
-        return Ok(Output::done(format!("[{}]\n", lines.join(","))));
-    }
-    Ok(Output::done(lines.iter().map(|line| format!("{line}\n")).collect::<String>()))
-}
 
 /// What `verify` is asked.
 pub(super) struct Question<'a> {

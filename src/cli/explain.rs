@@ -5,11 +5,12 @@ use crate::cycle::{CompareError, Compared, Refreshed, find_user, look_for};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{
-    Change, Clock, DirectoryId, Exit, HoldId, OutstandingKind, OutstandingUser, ProvisionedUser, UserName, chain,
+    Change, Clock, DirectoryId, Exit, HoldId, Moment, OutstandingKind, OutstandingUser, ProvisionedUser, UserName,
+    chain,
 };
 use crate::preview::plan_of;
 use crate::process::SystemClock;
-use crate::report::{ExportFacts, Facts, event_text, explain, explain_document};
+use crate::report::{ExportFacts, Facts, event_text, explain_document, explain_text};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
 
@@ -20,14 +21,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     if arguments.json {
         return Ok(Output::done(format!("{}\n", explain_document(&facts))));
     }
-    let explanation = explain(&facts);
-    let name = facts.username.as_ref().map_or("(no username)", |name| name.as_str());
-    let mut text = format!("{} ({})\n", crate::model::clean(name), crate::model::clean(facts.id.as_str()));
-    for (step, says) in explanation.steps {
-        text.push_str(&format!("  {step:<9}{says}\n"));
-    }
-    text.push_str(&format!("  {:<9}{}\n", "next", explanation.next));
-    Ok(Output::done(text))
+    Ok(Output::done(explain_text(&facts, SystemClock.now())))
 }
 
 fn gather(
@@ -64,15 +58,8 @@ fn gather(
     if let Some((compared, of_plan)) = planned {
         change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
         outstanding = of_plan.into_iter().filter(|entry| entry.is_about(&id)).collect();
-        // What the last cycle could not send stands until it goes on, though the plan has it again.
         if let Some(change) = &change {
-            let waits = |stored: &OutstandingUser| {
-                stored.directory_id.as_ref() == Some(&id)
-                    && stored.kind == OutstandingKind::Waiting
-                    && stored.action == Some(change.action())
-                    && stored.until.is_none_or(|until| until > SystemClock.now())
-            };
-            outstanding.extend(store::outstanding(reader)?.into_iter().filter(waits));
+            outstanding.extend(still_waiting(reader, &id, change)?);
         }
         hold = hold_of(reader, &compared, &id)?;
     }
@@ -81,13 +68,15 @@ fn gather(
         None => formerly_linked(reader, &outstanding)?,
     };
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
-    let last_line = store::history(reader, &id)?.pop();
+    let lines = store::history(reader, &id)?;
+    let linked_at = link.as_ref().and_then(|link| linked_at(&lines, link));
+    let last_line = lines.last();
     let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
     let protects = |name: &UserName| settings.scope.protects(name.as_str());
     let names = [link.as_ref().map(|link| link.user_name.clone()), directory_name];
     Ok(Facts {
         protected: names.iter().flatten().any(protects),
-        username: names.into_iter().flatten().next().or_else(|| logged_name(last_line.as_ref()?)),
+        username: names.into_iter().flatten().next().or_else(|| logged_name(last_line?)),
         id,
         export,
         groups: settings.scope.groups().map(str::to_owned).collect(),
@@ -96,8 +85,30 @@ fn gather(
         outstanding,
         hold,
         in_doubt_since: in_doubt.map(|intent| intent.stored_at),
-        last_event: last_line.map(|line| event_text(&line).trim_end().to_owned()),
+        linked_at,
+        last_event: last_line.map(|line| event_text(line).trim_end().to_owned()),
         active: installation.active,
+    })
+}
+
+/// What the last cycle could not send stands until it goes on, though the plan has it again.
+fn still_waiting(reader: &Connection, id: &DirectoryId, change: &Change) -> rusqlite::Result<Vec<OutstandingUser>> {
+    let waits = |stored: &OutstandingUser| {
+        stored.directory_id.as_ref() == Some(id)
+            && stored.kind == OutstandingKind::Waiting
+            && stored.action == Some(change.action())
+            && stored.until.is_none_or(|until| until > SystemClock.now())
+    };
+    Ok(store::outstanding(reader)?.into_iter().filter(waits).collect())
+}
+
+/// When the log first speaks of this account of the user with success.
+fn linked_at(lines: &[String], link: &ProvisionedUser) -> Option<Moment> {
+    lines.iter().find_map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        let ours = event["resource"]["target_id"] == link.scim_id.as_str() && event["success"] == true;
+        let at: jiff::Timestamp = event["timestamp"].as_str()?.parse().ok()?;
+        ours.then(|| Moment(at.as_millisecond()))
     })
 }
 

@@ -10,6 +10,8 @@ mod deliver;
 mod events;
 mod explain;
 mod forget;
+mod held;
+mod help;
 mod history;
 mod identity;
 mod plan;
@@ -19,6 +21,7 @@ mod replay;
 mod sandbox;
 mod start_over;
 mod status;
+mod tail;
 
 use crate::config::SinkConfig;
 use crate::deployment::Deployment;
@@ -37,7 +40,7 @@ use std::process::ExitCode;
 /// Keeps users in Rhombus Systems in sync with a directory, over SCIM 2.0. Without a command it runs as a daemon, on a
 /// schedule and whenever the export changes, until SIGTERM.
 #[derive(Parser, Debug)]
-#[command(version, about, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(version, about, max_term_width = 100)]
 struct Arguments {
     /// The configuration file; paths in it are relative to its folder
     #[arg(
@@ -80,10 +83,6 @@ impl Arguments {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 1 failed, no change was accepted; 2 invalid command line; 3 incomplete, to \
-be retried; 4 the guard holds changes; 5 another rhombus-sync is already running; 6 deactivated; 7 the plan is not the \
-expected one; 78 invalid configuration";
-
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Show what a cycle would do; sends and writes nothing
@@ -91,6 +90,9 @@ enum Command {
         /// Exit 7 if there are changes, including held ones
         #[arg(long)]
         expect_no_changes: bool,
+        /// Every change, not a page
+        #[arg(long)]
+        all: bool,
     },
     /// Show what the guard holds; with a hold's id, release exactly that, for one hour
     Approve {
@@ -175,6 +177,9 @@ enum EventsCommand {
         /// The number of events
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
         count: u32,
+        /// Go on with each event that comes, until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Show the events that sinks refused for good
     Dead,
@@ -217,7 +222,7 @@ impl Output {
 pub fn main() -> ExitCode {
     let arguments = match parse() {
         Ok(arguments) => arguments,
-        Err(error) => return misunderstood(&error),
+        Err(error) => return misunderstood(error),
     };
     process::harden();
     if let Some(count) = process::too_few_files() {
@@ -253,7 +258,7 @@ pub fn main() -> ExitCode {
 
 /// Reads the command line, and notes how this call was made.
 fn parse() -> Result<Arguments, clap::Error> {
-    let matches = Arguments::command().try_get_matches()?;
+    let matches = help::with_help(Arguments::command()).try_get_matches()?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     // A global argument may stand behind the command, too.
     let named = |matches: &clap::ArgMatches| matches.value_source("config") == Some(ValueSource::CommandLine);
@@ -286,15 +291,19 @@ fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
 }
 
 /// An invalid command line, or a request for help.
-fn misunderstood(error: &clap::Error) -> ExitCode {
+fn misunderstood(mut error: clap::Error) -> ExitCode {
+    let tip = help::tip(&mut error);
     let exit = if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
     if exit != Exit::Done && std::env::args_os().any(|argument| argument == "--json") {
         let what = error.kind().to_string();
-        let document = crate::report::failure_document(exit, &[what], Some("see --help"));
+        let document = crate::report::failure_document(exit, &[what], tip.or(Some("see --help")));
         let _ = show_document(&format!("{document}\n"));
     }
     // If this cannot be printed, neither can the reason.
     let _ = error.print();
+    if let Some(tip) = tip {
+        let _ = writeln!(anstream::stderr(), "hint: {tip}");
+    }
     exit.into()
 }
 
@@ -311,7 +320,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(_), true) => Err(Failure::usage("--reconcile cannot be combined with a command")),
         (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
         (None, true) => reconcile::run(arguments),
-        (Some(Command::Plan { expect_no_changes }), false) => plan::run(arguments, *expect_no_changes),
+        (Some(Command::Plan { expect_no_changes, all }), false) => {
+            plan::run(arguments, *expect_no_changes, if *all { Extent::All } else { Extent::Page })
+        }
         (Some(Command::Approve { hold, as_new, reason }), false) => {
             let identity = if *as_new { SameUser::No } else { SameUser::Yes };
             let output = approve::run(arguments, hold.as_deref(), identity, reason.as_deref());
@@ -322,7 +333,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
-        (Some(Command::Events { command: EventsCommand::Tail { count } }), false) => events::tail(arguments, *count),
+        (Some(Command::Events { command: EventsCommand::Tail { count, follow } }), false) => {
+            tail::run(arguments, *count, if *follow { tail::End::Never } else { tail::End::Now })
+        }
         (Some(Command::Events { command: EventsCommand::Verify { file, head, seal_key_file } }), false) => {
             let (file, head, seal_key_file) = (file.as_deref(), head.as_deref(), seal_key_file.as_deref());
             events::verify(arguments, &events::Question { file, head, seal_key_file })

@@ -1,28 +1,56 @@
 //! `plan`: what a cycle would do. It writes nothing, and makes no call unless `--refresh` asks for it, so a create in it may
 //! become a link.
 
+use super::progress::Progress;
 use super::{Arguments, Output};
 use crate::cycle::Refreshed;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Clock, Exit};
+use crate::model::{Clock, Exit, HoldId};
 use crate::preview::{look_at_rhombus, plan_of};
 use crate::process::SystemClock;
-use crate::report::{plan_document, plan_text};
-use crate::store::Access;
+use crate::report::{Against, Approvable, Extent, PlanStory, plan_document, plan_text};
+use crate::store::{self, Access};
 
-pub(super) fn run(arguments: &Arguments, expect_no_changes: bool) -> Result<Output, Failure> {
+pub(super) fn run(arguments: &Arguments, expect_no_changes: bool, extent: Extent) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, installation) = deployment.state(Access::Read)?;
     let mut export = deployment.open_current_export(&installation)?;
-    let refreshed = if arguments.refresh { look_at_rhombus(&deployment)? } else { Refreshed::default() };
+    let refreshed = if arguments.refresh {
+        let _asking = Progress::asking(arguments.json);
+        look_at_rhombus(&deployment)?
+    } else {
+        Refreshed::default()
+    };
     let (compared, outstanding) = plan_of(&deployment, &reader, &mut export, &arguments.only, refreshed)?;
     let changes = compared.plan.changes().count() + compared.plan.held().len();
     let text = if arguments.json {
         format!("{}\n", plan_document(&compared.plan, &outstanding))
     } else {
-        plan_text(&compared.plan, &outstanding, SystemClock.now())
+        let hold = store::current_hold(&reader)?;
+        plan_text(&PlanStory {
+            plan: &compared.plan,
+            outstanding: &outstanding,
+            usability: &compared.usability,
+            written_at: compared.export.written_at,
+            against: if arguments.refresh { Against::Rhombus } else { Against::Record },
+            everybody: arguments.only.is_empty(),
+            approvable: approvable(compared.plan.hold(), hold.as_ref()),
+            window: deployment.config.settings.window,
+            // Who was named is few.
+            extent: if arguments.only.is_empty() { extent } else { Extent::All },
+            now: SystemClock.now(),
+        })
     };
     let exit = if expect_no_changes && changes > 0 { Exit::Unexpected } else { Exit::Done };
     Ok(Output { exit, text })
+}
+
+/// What is planned can be approved once a cycle has held the same.
+fn approvable<'h>(planned: Option<&HoldId>, stored: Option<&'h HoldId>) -> Approvable<'h> {
+    match (planned, stored) {
+        (None, _) => Approvable::Never,
+        (Some(planned), Some(stored)) if planned == stored => Approvable::By(stored.as_str()),
+        (Some(_), _) => Approvable::NotYet,
+    }
 }

@@ -5,12 +5,12 @@ use super::{Arguments, Output, sinks};
 use crate::config::SinkConfig;
 use crate::cycle::CycleOptions;
 use crate::cycle_thread::{CycleEnded, CycleStart, CycleThread};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, sandbox_folder};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::model::Clock;
 use crate::process::{StopSignals, SystemClock, exit_on_stop};
-use crate::report::{CycleReport, cycle_document, cycle_text};
+use crate::report::{Approvable, CycleReport, CycleStory, Extent, Held, cycle_document, cycle_text};
 use crate::ship::{PATIENCE, Shipping};
 use crate::store::{self, Access, Journal, SinkPlace};
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     })?;
     exit_on_stop(report.exit);
     journal.end();
-    Ok(output(arguments, &report, &behind, &sinks))
+    Ok(output(arguments, &deployment, &report, (&behind, &sinks)))
 }
 
 async fn cycle(
@@ -92,7 +92,12 @@ async fn ship(
     Ok(shipping.end(Instant::now()).await)
 }
 
-fn output(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace], sinks: &[SinkConfig]) -> Output {
+fn output(
+    arguments: &Arguments,
+    deployment: &Deployment,
+    report: &CycleReport,
+    (behind, sinks): (&[SinkPlace], &[SinkConfig]),
+) -> Output {
     for sink in behind {
         let error = sink.error.as_deref().unwrap_or_default();
         tracing::warn!(sink = %sink.name, delivered = sink.delivered, error, "a sink is behind; its events stay queued");
@@ -110,5 +115,22 @@ fn output(arguments: &Arguments, report: &CycleReport, behind: &[SinkPlace], sin
         tracing::warn!("nobody reads the standard output; `{status}` shows how the cycle went");
         return Output { exit: report.exit, text: String::new() };
     }
-    Output { exit: report.exit, text: cycle_text(report, SystemClock.now()) }
+    Output { exit: report.exit, text: text(deployment, report) }
+}
+
+/// The report for people.
+fn text(deployment: &Deployment, report: &CycleReport) -> String {
+    let folder = deployment.is_sandbox.then(|| sandbox_folder(&deployment.config).display().to_string());
+    cycle_text(&CycleStory {
+        report,
+        held: Held {
+            outstanding: &report.outstanding,
+            approvable: report.hold.as_deref().map_or(Approvable::Never, Approvable::By),
+            written_at: report.export_written_at,
+            window: deployment.config.settings.window,
+            extent: Extent::Page,
+            now: SystemClock.now(),
+        },
+        sandbox: folder.as_deref(),
+    })
 }

@@ -60,7 +60,8 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         now,
         version: env!("CARGO_PKG_VERSION"),
         active: installation.active,
-        restored: installation.restored,
+        restored: installation.restored
+            || store::looks_restored(&reader, store::noted_beside(&deployment.state_path).as_ref())?,
         provisioned_count: installation.provisioned_count,
         last_cycle: installation
             .last_cycle

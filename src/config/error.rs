@@ -1,5 +1,6 @@
 //! What is wrong with a configuration file, without ever showing a value of it.
 
+use crate::model::is_near;
 use std::path::{Path, PathBuf};
 
 /// The configuration cannot be used.
@@ -85,9 +86,11 @@ fn plain_words(message: &str, key: Option<&str>) -> String {
         let given = before.split_once('`').map_or("", |(_, given)| given.trim_end_matches('`'));
         let known = names.as_slice();
         let nearest = known.iter().min_by_key(|name| strsim::damerau_levenshtein(given, name));
+        let nearest = nearest.filter(|name| is_near(given, name));
         let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         return if message.starts_with("unknown field") {
-            format!("unknown key `{given}`{hint}")
+            let known = if hint.is_empty() { format!(" (known here: {})", known.join(", ")) } else { String::new() };
+            format!("unknown key `{given}`{hint}{known}")
         } else {
             format!("unknown value of {of_key}{hint} ({})", known.join(", "))
         };
@@ -96,7 +99,10 @@ fn plain_words(message: &str, key: Option<&str>) -> String {
         return format!("`{}` is missing", message.split('`').nth(1).unwrap_or_default());
     }
     if message.starts_with("duplicate key") {
-        return "duplicate key".to_owned();
+        return match key {
+            Some(key) => format!("duplicate key `{key}`"),
+            None => "duplicate section".to_owned(),
+        };
     }
     if message.starts_with("a duration") {
         return format!("{of_key}: {message}");
@@ -106,6 +112,10 @@ fn plain_words(message: &str, key: Option<&str>) -> String {
             .rsplit_once(", expected ")
             .map(|(_, expected)| format!(", expected {expected}"))
             .unwrap_or_default();
+        if expected == ", expected a sequence" {
+            let example = key.map(|key| format!(": {key} = [\"…\"]")).unwrap_or_default();
+            return format!("{of_key} is not a list{example}");
+        }
         return format!("{of_key} has the wrong type{expected}");
     }
     "not valid TOML (a quote, a bracket or an `=` is missing)".to_owned()

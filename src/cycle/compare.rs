@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
-    Whole,
+    Usability, Whole,
 };
 use crate::source::{self, Export, ExportRead, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -41,8 +41,8 @@ pub struct Compared {
     pub plan: ApprovedPlan,
     /// What the export held.
     pub export: ExportRead,
-    /// How many of its users are in scope, usable or not.
-    pub in_scope_count: u64,
+    /// What its records ask for, and how many cannot be used.
+    pub usability: Usability,
     /// Users missing from an export that may be incomplete.
     pub sightings: Vec<DirectoryId>,
     /// Users whom a members file that cannot prove that it is whole lists in no scoped group.
@@ -85,6 +85,8 @@ pub struct Known<'k> {
     pub window_began: Option<Moment>,
     /// Rhombus's clock, if this cycle has seen it already.
     pub date: Option<Moment>,
+    /// The state was restored from a backup, which no sender has noticed yet.
+    pub restored: bool,
 }
 
 /// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
@@ -98,7 +100,7 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, outstanding, refreshed, only, window_began, date } = known;
+    let Known { in_doubt, outstanding, refreshed, only, window_began, date, restored } = known;
     let Refreshed { seen, listed } = refreshed;
     // Whoever is asked for by name is tried at once.
     let mut failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
@@ -108,19 +110,19 @@ pub fn compare(
     let mut inputs = Inputs { failed, in_doubt, seen, listed, ..inputs_of(reader, settings, now)? };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
-    let (mut plan, mut read, mut silent, mut in_scope_count) =
+    let (mut plan, mut read, mut silent, mut usability) =
         join(reader, settings, export, inputs.clone(), &mut |user| {
             duplicate_finder.note(user);
             selection.look(user);
         })?;
     if export.expects_states(&read.spoken) {
-        (plan, read, silent, in_scope_count) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
+        (plan, read, silent, usability) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
     }
     if duplicate_finder.nominate(std::mem::take(&mut plan.absent)) {
         export.read(&mut |user| duplicate_finder.look(user))?;
         inputs.doubled = duplicate_finder.doubled();
         if inputs.doubled != Duplicates::default() {
-            (plan, read, silent, in_scope_count) = join(reader, settings, export, inputs, &mut |_| {})?;
+            (plan, read, silent, usability) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
     let (sightings, unlisted) = (std::mem::take(&mut plan.sightings), std::mem::take(&mut plan.unlisted));
@@ -128,6 +130,11 @@ pub fn compare(
     only.iter_mut().for_each(|users| with_both_ids(users, &plan));
     let moved_on = (plan.settings_move_on && only.is_none()).then(|| std::mem::take(&mut plan.left_behind));
     let mut ledger = store::ledger(reader, now, window_began.unwrap_or(now.minus(settings.window)))?;
+    if restored {
+        // Approvals belong to the lost history.
+        ledger.restored = true;
+        ledger.approved.clear();
+    }
     ledger.limits.clone_from(&settings.limits);
     ledger.arrivals_stopped = silent.first().copied();
     let last_event = store::head_of(reader)?.timestamp;
@@ -143,7 +150,7 @@ pub fn compare(
     }
     Ok(Compared {
         plan,
-        in_scope_count,
+        usability,
         export: read,
         sightings,
         unlisted,
@@ -209,7 +216,7 @@ fn join(
     export: &mut Export,
     inputs: Inputs,
     beside: &mut TakeUser<'_>,
-) -> Result<(Plan, ExportRead, Vec<Column>, u64), CompareError> {
+) -> Result<(Plan, ExportRead, Vec<Column>, Usability), CompareError> {
     let before = store::spoken_before(reader)?;
     Snapshot::open(reader, |mut snapshot| {
         let mut fault: Option<rusqlite::Error> = None;
@@ -228,7 +235,7 @@ fn join(
             return Err(error.into());
         }
         let silent = believable(settings, export, &read, comparison.usability(), &before)?;
-        let in_scope_count = comparison.usability().in_scope_count();
+        let usability = comparison.usability().clone();
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
         let memberships = read.memberships.as_ref().map(|read| {
@@ -247,7 +254,7 @@ fn join(
         });
         match fault {
             Some(error) => Err(error.into()),
-            None => Ok((plan, read, silent, in_scope_count)),
+            None => Ok((plan, read, silent, usability)),
         }
     })
 }

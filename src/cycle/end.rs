@@ -141,7 +141,7 @@ impl CycleEnd {
         self.only.clone_from(&compared.only);
         self.spoken = Some(read.spoken);
         self.sightings = Some(Sightings::of(compared));
-        self.in_scope_count = Some(compared.in_scope_count);
+        self.in_scope_count = Some(compared.usability.in_scope_count());
         self.held = plan.held_changes();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);

@@ -27,7 +27,7 @@ pub use survey::{Survey, survey};
 
 use crate::apply::{Apply, Previous};
 use crate::http::Transport;
-use crate::plan::ApprovedPlan;
+use crate::plan::{ApprovedPlan, names_plan};
 use crate::report::CycleReport;
 use crate::store::{self, JournalError};
 use compare::failed;
@@ -85,7 +85,8 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let (refreshed, only) = (refreshed.unwrap_or_default(), &context.options.only);
     let mut seen = refreshed.seen.clone();
     let (window_began, date) = (Some(context.clock.ago(settings.window)), context.target.date());
-    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only, window_began, date };
+    let (restored, stored) = (false, &outstanding);
+    let known = Known { in_doubt, outstanding: stored, refreshed, only, window_began, date, restored };
     let compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {
@@ -96,7 +97,9 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
             return write(context, end.fail(context, NoPlan::of(context, &error))?).await;
         }
     };
-    if let Some(expected) = context.options.expect.as_ref().filter(|expected| *expected != compared.plan.digest()) {
+    if let Some(expected) =
+        context.options.expect.as_ref().filter(|expected| !names_plan(expected, compared.plan.digest()))
+    {
         // Nothing is sent, but users present in this export start over if they are missing again.
         let sightings = Sightings::of(&compared);
         journal.write(move |transaction| sightings.write(transaction)).await?;

@@ -1,6 +1,7 @@
 //! What follows a daemon's cycle: when the next one begins, and what is logged about this one.
 
 use super::Daemon;
+use super::news::Word;
 use super::sending::Sending;
 use crate::cycle_thread::CycleEnded;
 use crate::event::Source;
@@ -41,13 +42,7 @@ impl Daemon {
             sending.shipping.wake();
             sending.look_again();
         }
-        let (cycle, counts, took_ms) = (report.cycle.as_str(), report.counts(), report.took_ms);
-        match report.error.is_empty() || self.stopping {
-            true => tracing::info!(cycle, result = report.result.as_str(), counts, took_ms, "a cycle ended"),
-            false => {
-                tracing::warn!(cycle, error = report.error.join(": "), hint = report.hint, counts, "a cycle failed")
-            }
-        }
+        self.log(&report);
         if report.exit == Exit::Inactive {
             self.rest_deactivated();
             return Ok(());
@@ -61,6 +56,23 @@ impl Daemon {
         self.health.last_cycle = Some(LastCycle::of(&report, provisioned));
         self.say(Latest::Cycle);
         Ok(())
+    }
+
+    /// A cycle in the log, unless it came to the same as the one before.
+    fn log(&mut self, report: &CycleReport) {
+        let (cycle, counts, took_ms) = (report.cycle.as_str(), report.counts(), report.took_ms);
+        let result = report.result.as_str();
+        match self.news.of(report, SystemClock.now()) {
+            Word::Nothing => tracing::debug!(cycle, result, counts, took_ms, "a cycle ended"),
+            Word::Same(count) => tracing::info!(count, result, counts, "cycles came to the same as the one before"),
+            Word::News if !report.error.is_empty() && !self.stopping => {
+                tracing::warn!(cycle, error = report.error.join(": "), hint = report.hint, counts, "a cycle failed");
+            }
+            Word::News if report.count(OutstandingKind::Held) + report.count(OutstandingKind::Failed) > 0 => {
+                tracing::warn!(cycle, result, counts, took_ms, "a cycle ended");
+            }
+            Word::News => tracing::info!(cycle, result, counts, took_ms, "a cycle ended"),
+        }
     }
 
     fn not_started(&mut self, refresh: bool, failure: &Failure) {

@@ -4,6 +4,7 @@
 
 mod aftermath;
 mod backoff;
+mod news;
 mod reload;
 mod run;
 mod sending;
@@ -23,6 +24,7 @@ use crate::health::Health;
 use crate::process::Task;
 use crate::secret::Token;
 use crate::store::JournalError;
+use news::News;
 use reload::Verification;
 use sending::Sending;
 use std::path::PathBuf;
@@ -53,6 +55,7 @@ struct Daemon {
     manager: ServiceManager,
     triggers: Triggers,
     health: Health,
+    news: News,
     opening: Option<Opening>,
     /// `None`: idle, without lock and state.
     sending: Option<Sending>,

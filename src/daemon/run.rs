@@ -5,6 +5,7 @@
 //! The loop only listens, ticks and feeds the watchdog. Anything that may take long has its own thread: a cycle, opening or
 //! closing the state, reading and checking a configuration or a token, watching the export, a sink.
 
+use super::news::News;
 use super::sending::Sending;
 use super::systemd::ServiceManager;
 use super::ticks::{FALLBACK, start};
@@ -81,6 +82,7 @@ impl Daemon {
             manager: ServiceManager::find(),
             triggers,
             health: Health::default(),
+            news: News::default(),
             opening: None,
             sending: None,
             closing: None,
@@ -320,7 +322,8 @@ impl Daemon {
         self.health.next_cycle = self.triggers.next();
         let line = self.health.line();
         let news = self.manager.status(&line);
-        if news {
+        // Of a cycle the log has said what there is to say.
+        if news && self.health.latest != Latest::Cycle {
             tracing::info!("{line}");
         }
         news

@@ -43,7 +43,7 @@ pub use reason::{
 };
 pub use response::Response;
 pub use shown::{LinkedExternalId, Shown};
-pub use text::{bare, chain, clean, hex, is_invisible, is_null_word, short_digest, trimmed};
+pub use text::{bare, chain, clean, hex, is_invisible, is_near, is_null_word, short_digest, trimmed};
 pub use time::{Clock, Duration, Moment};
 pub use user::{
     DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, ScopeVersionId,

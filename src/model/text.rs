@@ -95,13 +95,24 @@ pub fn is_null_word(text: &str) -> bool {
     (3..=5).contains(&text.len()) && NULL_WORDS.contains(&text)
 }
 
+/// Whether a word may be meant by another: a letter in three may be wrong, or one is the beginning of the other.
+#[must_use]
+pub fn is_near(given: &str, known: &str) -> bool {
+    let begins = given.len() >= 3 && (known.starts_with(given) || given.starts_with(known));
+    begins || strsim::damerau_levenshtein(given, known) <= (given.chars().count() / 3).max(1)
+}
+
 /// An error and its causes, one string each.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> Vec<String> {
     let mut causes = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(next) = cause {
-        causes.push(next.to_string());
+        let sentence = next.to_string();
+        // Two layers may have the same words for it.
+        if causes.last() != Some(&sentence) {
+            causes.push(sentence);
+        }
         cause = next.source();
     }
     causes

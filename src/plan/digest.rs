@@ -51,6 +51,15 @@ fn of_lines(lines: impl Iterator<Item = String>) -> String {
     hex(&hash.finalize())
 }
 
+/// So many digits of a plan's digest name it.
+const DIGITS_MIN: usize = 8;
+
+/// Whether a text names the plan with this digest: the whole of it, or as much of its beginning as a person types.
+#[must_use]
+pub fn names_plan(text: &str, digest: &str) -> bool {
+    text.len() >= DIGITS_MIN.min(digest.len()) && digest.starts_with(&text.to_ascii_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +92,20 @@ mod tests {
         assert_eq!(hold_id(changes()), hold_id(changes().rev()));
         assert_ne!(hold_id(changes()), hold_id(changes().take(1)));
         assert_eq!(hold_id(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn a_plan_is_named_by_eight_digits_or_more() {
+        let digest = "7e95603043160f";
+        for (text, names) in [
+            ("7e956030", true),
+            ("7E956030", true),
+            (digest, true),
+            ("7e95603", false),
+            ("", false),
+            ("7e956031", false),
+        ] {
+            assert_eq!(names_plan(text, digest), names, "{text}");
+        }
     }
 }

@@ -363,7 +363,8 @@ fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
     let mut entry =
         OutstandingUser::new(OutstandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
             .action(change.action())
-            .wanted(change.exact().content.as_str());
+            .wanted(change.exact().content.as_str())
+            .fields(change.fields());
     entry.scim_id = change.scim_id().cloned();
     entry.former_id = change.former_id().cloned();
     entry

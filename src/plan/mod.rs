@@ -21,7 +21,7 @@ mod shorthand;
 mod usability;
 
 pub use comparison::{Comparison, Inputs, Memberships, Policy, Whole};
-pub use digest::{hold_id, plan_digest};
+pub use digest::{hold_id, names_plan, plan_digest};
 pub use duplicates::{DuplicateFinder, Duplicates};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use guard::{ApprovedPlan, Ledger, Limits, approve};

@@ -1,7 +1,7 @@
 //! The JSON documents, member by member.
 
 use super::CycleReport;
-use crate::model::{Change, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
+use crate::model::{Change, Exit, Field, HeldChange, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 use crate::plan::ApprovedPlan;
 use serde_json::{Value, json};
 
@@ -61,18 +61,31 @@ pub fn plan_document(plan: &ApprovedPlan, outstanding: &[OutstandingUser]) -> Va
     document
 }
 
+/// `changes` of `approve --json`: what is held, or was released, with every value that would be sent.
+#[must_use]
+pub fn held_changes_document(changes: &[HeldChange]) -> Value {
+    let change = |HeldChange { exact, user_name, fields }: &HeldChange| {
+        json!({
+            "action": exact.key.action.as_str(),
+            "id": exact.key.directory_id.as_str(),
+            "username": user_name.as_str(),
+            "fields": fields_document(fields),
+        })
+    };
+    changes.iter().map(change).collect()
+}
+
+fn fields_document(fields: &[Field]) -> Value {
+    fields.iter().map(|field| json!({"field": field.name.as_str(), "from": field.from, "to": field.to})).collect()
+}
+
 fn change(change: &Change) -> Value {
-    let fields: Vec<_> = change
-        .fields()
-        .into_iter()
-        .map(|field| json!({"field": field.name.as_str(), "from": field.from, "to": field.to}))
-        .collect();
     json!({
         "action": change.action().as_str(),
         "id": change.directory_id().as_str(),
         "username": change.user_name().as_str(),
         "cause": change.cause().code(),
-        "fields": fields,
+        "fields": fields_document(&change.fields()),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The story of one user, step by step: what the export says, what follows, what stands in the way, what comes next.
 
+use super::words::count;
 use crate::model::{
     Action, Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof,
     ProvisionedUser, RecordFault, UserName, approval, clean, command, quoted,
@@ -30,6 +31,8 @@ pub struct Facts {
     pub hold: Option<HoldId>,
     /// When a request left whose answer is not known.
     pub in_doubt_since: Option<Moment>,
+    /// When the account was made or linked, if the log still has it.
+    pub linked_at: Option<Moment>,
     /// The last event of this user, in words.
     pub last_event: Option<String>,
     /// Whether users are managed.
@@ -145,7 +148,7 @@ fn scope_says(facts: &Facts) -> String {
             None if matches!(record.requested, Ok(Requested::Unlisted(_))) => {
                 format!("the members file lists the user in none of {wanted}")
             }
-            None => format!("out of scope: a member of {} groups, none of which is {wanted}", groups.len()),
+            None => format!("out of scope: a member of {}, none of which is {wanted}", count(groups.len(), "group")),
         },
     }
 }
@@ -188,7 +191,8 @@ fn guard_says(facts: &Facts) -> String {
             let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
             format!("lets through: {}{fields}, {}", change.action().as_str(), change.cause())
         }
-        (None, None) => "nothing to send".to_owned(),
+        (None, None) if facts.outstanding.is_empty() => "nothing to send".to_owned(),
+        (None, None) => "nothing to send now".to_owned(),
     }
 }
 
@@ -215,7 +219,7 @@ fn age(entry: &OutstandingUser) -> String {
     entry.since.map(|since| format!(" since {since}")).unwrap_or_default()
 }
 
-fn next(facts: &Facts) -> String {
+pub(super) fn next(facts: &Facts) -> String {
     if let Err(error) = &facts.export {
         return format!("nothing until the export can be read: {error}");
     }

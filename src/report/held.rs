@@ -1,42 +1,214 @@
-//! What is held, or was released, in words: who, and every value that would be sent.
+//! What is held: how much, who, on what evidence, against which limit, and the commands that settle it.
 
-use crate::model::{Field, HeldChange, clean};
-use serde_json::{Value, json};
-use std::fmt::Write;
+use super::age::{dated, lasting};
+use super::diff::{self, Line};
+use super::paint::Paint;
+use super::words::{Extent, count, name, whole};
+use crate::model::{
+    Duration, GuardKind, HeldBy, HeldChange, Moment, OutstandingKind, OutstandingUser, OverLimit, Reason, approval,
+    clean, command, quoted,
+};
+use std::collections::BTreeSet;
 
-/// One line a change, with the values that it would set.
-#[must_use]
-pub fn held_changes_text(changes: &[HeldChange]) -> String {
-    changes.iter().fold(String::new(), |mut text, HeldChange { exact, user_name, fields }| {
-        let (action, id) = (exact.key.action.as_str(), exact.key.directory_id.as_str());
-        let fields: String = fields.iter().map(|field| format!(", {}", field_text(field))).collect();
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "    {action} {} ({}){fields}", clean(user_name.as_str()), clean(id));
-        text
-    })
+/// How many held changes a page lists.
+const SHOWN_MAX: usize = 8;
+/// How many reasons a page gives.
+const REASONS_SHOWN_MAX: usize = 4;
+
+/// Whether the guard's hold can be approved now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Approvable<'h> {
+    /// A cycle stored it, under this id.
+    By(&'h str),
+    /// Only a plan showed it.
+    NotYet,
+    /// It is held because of what Rhombus shows, or waits for the clock: nothing can be approved.
+    Never,
 }
 
-fn field_text(field: &Field) -> String {
-    let value = |value: &Option<Box<str>>| value.as_deref().map(|value| format!("{:?}", clean(value)));
-    let to = value(&field.to).unwrap_or_else(|| "none".to_owned());
-    match value(&field.from) {
-        Some(from) => format!("{} {from} -> {to}", field.name.as_str()),
-        None => format!("{} {to}", field.name.as_str()),
+/// What is held, and what its page rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'h> {
+    /// Every list; what is held is looked for in it.
+    pub outstanding: &'h [OutstandingUser],
+    /// How it can be approved.
+    pub approvable: Approvable<'h>,
+    /// When the export was written.
+    pub written_at: Option<Moment>,
+    /// `[guard] window`.
+    pub window: Duration,
+    /// How much is shown.
+    pub extent: Extent,
+    /// The present time.
+    pub now: Moment,
+}
+
+/// The section about it; empty if nothing is held.
+#[must_use]
+pub(super) fn held_lines(held: &Held<'_>) -> Vec<String> {
+    let users: Vec<_> = held.outstanding.iter().filter(|entry| entry.kind == OutstandingKind::Held).collect();
+    let changes: Vec<_> = users.iter().filter_map(|user| Line::of_held(user, held.extent)).collect();
+    if users.is_empty() {
+        return Vec::new();
+    }
+    let mut out = vec![headline(held, &users, &changes)];
+    if let Some(at) = held.written_at {
+        out.push(format!("  The export was written {}.", dated(at, held.now)));
+    }
+    let mut reasons: Vec<String> = users.iter().flat_map(|user| reason(&user.reason, held.window)).collect();
+    let mut seen = BTreeSet::new();
+    reasons.retain(|reason| seen.insert(reason.clone()));
+    let shown = if held.extent == Extent::All { reasons.len() } else { REASONS_SHOWN_MAX };
+    out.extend(reasons.iter().take(shown).map(|reason| format!("  {reason}")));
+    if reasons.len() > shown {
+        out.push(format!("  and {} more reasons: {}", reasons.len() - shown, command("status --all")));
+    }
+    out.push(String::new());
+    let shown = if held.extent == Extent::All { usize::MAX } else { SHOWN_MAX };
+    let (lines, more) = diff::lines(changes, shown);
+    out.extend(lines);
+    if more > 0 {
+        let all = if held.approvable == Approvable::NotYet { "plan --all" } else { "approve" };
+        out.push(format!("    and {more} more: {}", command(all)));
+    }
+    out.push(String::new());
+    out.extend(ways_out(held, &users));
+    out
+}
+
+fn headline(held: &Held<'_>, users: &[&OutstandingUser], changes: &[Line]) -> String {
+    let now = held.now;
+    let since = users.iter().filter_map(|user| user.since).min().filter(|since| now.since_ms(*since) >= 60_000);
+    let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
+    let stay = match (diff::any_removal(changes), held.approvable) {
+        (false, _) => "",
+        (true, Approvable::By(_) | Approvable::NotYet) => "; these people keep their access until you decide",
+        (true, Approvable::Never) => "; these people keep their access until then",
+    };
+    let what = match changes.is_empty() {
+        true => count(users.len(), "user"),
+        false => diff::nouns(changes),
+    };
+    format!("{}. None of it was sent{stay}.", Paint::Notice.over(&format!("HELD{since}: {what}")))
+}
+
+/// Why, with the limit in words.
+fn reason(reason: &Reason, window: Duration) -> Vec<String> {
+    let Reason::Held { cause: _, by } = reason else { return vec![sentence(&reason.to_string())] };
+    match by {
+        HeldBy::Limit(numbers) => limit(*numbers, window).to_vec(),
+        HeldBy::Everybody => vec!["Everybody would be removed.".to_owned()],
+        HeldBy::Configuration
+        | HeldBy::Restored
+        | HeldBy::Clock(_)
+        | HeldBy::Status(_)
+        | HeldBy::Scope
+        | HeldBy::Identity
+        | HeldBy::Encoding => vec![sentence(&reason.to_string())],
     }
 }
 
-/// The same as a document.
-#[must_use]
-pub fn held_changes_document(changes: &[HeldChange]) -> Value {
-    let change = |HeldChange { exact, user_name, fields }: &HeldChange| {
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|field| json!({"field": field.name.as_str(), "from": field.from, "to": field.to}))
-            .collect();
-        json!({
-            "action": exact.key.action.as_str(), "id": exact.key.directory_id.as_str(), "username": user_name.as_str(),
-            "fields": fields,
-        })
+fn limit(numbers: OverLimit, window: Duration) -> [String; 2] {
+    let OverLimit { kind, wanted, spent, limit, base } = numbers;
+    let (what, may) = match kind {
+        GuardKind::Absent => {
+            (format!("{wanted} of {base} users are missing from the export or from its groups"), "be removed")
+        }
+        GuardKind::Suspended => {
+            (format!("{wanted} of {base} users are suspended or staged in the export"), "be removed")
+        }
+        GuardKind::Create => (format!("{wanted} new accounts are wanted, beside {base} users"), "be created"),
+        GuardKind::Update => (format!("{wanted} of {base} users would get other names"), "be changed"),
     };
-    changes.iter().map(change).collect()
+    let already = if spent == 0 { String::new() } else { format!("; {spent} already were") };
+    let (kind, window) = (kind.as_str(), lasting(Moment(0), Moment(0).plus(window)));
+    [format!("{what}."), format!("Without approval, {limit} may {may} within {window} ([guard.{kind}]){already}.")]
+}
+
+/// A sentence of ours with a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+fn by_scope(user: &OutstandingUser) -> bool {
+    matches!(user.reason, Reason::Held { by: HeldBy::Scope, .. })
+}
+
+fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
+    let way = |what: &str, how: &str| format!("  {what:<26}{how}");
+    let doubt = users.iter().find_map(|user| user.reason.clock_doubt());
+    let mut out = match held.approvable {
+        Approvable::By(hold) => {
+            let approve = approval(hold);
+            let mut out = vec![way("if all of it is right:", &command(&approve))];
+            // What waits for the clock is no part of the hold.
+            let of_hold: Vec<_> = users.iter().filter(|user| user.reason.clock_doubt().is_none()).collect();
+            let one = of_hold.iter().filter(|_| of_hold.len() > 1).min_by_key(|user| name(user));
+            if let Some(name) = one.and_then(|one| one.username.as_ref()) {
+                let only = format!("{approve} --only {}", quoted(&clean(name.as_str())));
+                out.push(way("if only one is right:", &command(&only)));
+            }
+            match users.iter().any(|user| by_scope(user)) {
+                true => out.push(way("if a group was renamed:", "fix [scope] groups; the hold ends on its own")),
+                false => {
+                    out.push(way("if the export is wrong:", "fix it; the hold ends on its own with the next export"));
+                }
+            }
+            out
+        }
+        Approvable::NotYet => vec![
+            way("to approve it:", &format!("a cycle must hold it first: {}", command("--reconcile"))),
+            way("if the export is wrong:", "fix it; nothing else needs to be done"),
+        ],
+        Approvable::Never if doubt.is_some() => Vec::new(),
+        Approvable::Never => vec![way("nothing to approve:", "it ends once the cause above is gone")],
+    };
+    if let Some(doubt) = doubt {
+        let what = if out.is_empty() { "nothing to approve:" } else { "what waits for the clock:" };
+        out.push(way(what, &doubt.hint()));
+    }
+    out
+}
+
+/// What was released, one line a change, with every value that will be sent.
+#[must_use]
+pub fn released_lines(changes: &[HeldChange]) -> String {
+    whole(&diff::lines(changes.iter().map(Line::of_released).collect(), usize::MAX).0)
+}
+
+/// A change that was approved, and that a coming cycle sends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Approved {
+    /// The change, with the values that were shown.
+    pub change: HeldChange,
+    /// Who approved it.
+    pub by: String,
+    /// Until when.
+    pub until: Moment,
+}
+
+/// `approve` without a hold.
+#[must_use]
+pub fn approve_text(held: &Held<'_>, approved: &[Approved], a_daemon_runs: bool) -> String {
+    let mut out = held_lines(held);
+    if out.is_empty() && approved.is_empty() {
+        out.push("nothing is held".to_owned());
+    }
+    if let Some(last) = approved.iter().map(|one| one.until).max() {
+        if !out.is_empty() {
+            out.push(String::new());
+        }
+        let by: BTreeSet<_> = approved.iter().map(|one| clean(&one.by)).collect();
+        let by: Vec<_> = by.iter().map(AsRef::as_ref).collect();
+        let (changes, until) = (count(approved.len(), "change"), dated(last, held.now));
+        out.push(format!("{}: {changes}, by {}; ends {until}", Paint::Good.over("APPROVED"), by.join(", ")));
+        out.extend(diff::lines(approved.iter().map(|one| Line::of_released(&one.change)).collect(), usize::MAX).0);
+        out.push(match a_daemon_runs {
+            true => "the daemon sends it within seconds".to_owned(),
+            false => format!("no daemon runs; to send it: {}", command("--reconcile")),
+        });
+    }
+    whole(&out)
 }

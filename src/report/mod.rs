@@ -2,27 +2,37 @@
 
 mod age;
 mod counts;
+mod diff;
 mod document;
+mod event_text;
 mod explain;
+mod explain_text;
 mod export;
 mod held;
+mod paint;
+mod plan_text;
 mod records;
 mod red;
 mod status;
 mod status_text;
 mod text;
+mod words;
 
 pub use age::{ago, date, old_export};
 pub use counts::Counts;
-pub use document::{cycle_document, failure_document, groups_document, plan_document, users_of};
+pub use document::{cycle_document, failure_document, groups_document, held_changes_document, plan_document, users_of};
+pub use event_text::{event_text, events_table};
 pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain_document};
+pub use explain_text::explain_text;
 pub use export::{export_document, export_lines};
-pub use held::{held_changes_document, held_changes_text};
+pub use held::{Approvable, Approved, Held, approve_text, released_lines};
+pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
 pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
 pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
-pub use status_text::{Extent, status_text};
-pub use text::{cycle_text, event_text, groups_text, outstanding_text, plan_text};
+pub use status_text::status_text;
+pub use text::{CycleStory, cycle_text, groups_text};
+pub use words::Extent;
 
 use crate::model::{CycleId, Duration, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 

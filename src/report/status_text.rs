@@ -3,7 +3,8 @@
 
 use super::age::{ago, date, dated, lasting, old_export};
 use super::status::{SinkStanding, Status};
-use super::text::{count, groups_text, name};
+use super::text::groups_text;
+use super::words::{Extent, count, name};
 use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,15 +17,6 @@ const LINES_AFTER: usize = 8;
 const SINKS_SHOWN_MAX: usize = 5;
 /// How many users of a group a page names.
 const NAMES_SHOWN_MAX: usize = 3;
-
-/// How much is shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Extent {
-    /// What fits on a page.
-    Page,
-    /// Everything.
-    All,
-}
 
 /// The page for people.
 #[must_use]

@@ -1,203 +1,202 @@
-//! The same for people: what was done, who waits for what, and what to do next.
+//! A cycle for people: what was done, who waits for what, and what to do next.
 
-use super::age::{ago, old_export};
+use super::age::{ago, date, dated, lasting, old_export};
+use super::diff::{self, shortened};
+use super::held::{Held, held_lines};
+use super::paint::Paint;
+use super::words::{Extent, count, name, whole};
 use super::{CycleReport, CycleResult};
 use crate::model::{
-    Change, Moment, OutstandingKind, OutstandingUser, Person, UnnamedGroup, approval, clean, command, short,
+    FieldName, Moment, OutstandingKind, OutstandingUser, Reason, RecordFault, UnnamedGroup, UsernameConflict, clean,
+    command, quoted,
 };
-use crate::plan::ApprovedPlan;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// How many users of a list are shown; `--json` has all of them.
-const USERS_SHOWN_MAX: usize = 20;
+/// How many users of a reason a page names.
+const NAMES_SHOWN_MAX: usize = 5;
+/// How many reasons of a list a page gives.
+const REASONS_SHOWN_MAX: usize = 3;
+
+/// The end of a cycle, and what stands around it.
+#[derive(Clone, Copy, Debug)]
+pub struct CycleStory<'c> {
+    /// What it did.
+    pub report: &'c CycleReport,
+    /// What it holds.
+    pub held: Held<'c>,
+    /// Where a sandbox run keeps its files.
+    pub sandbox: Option<&'c str>,
+}
 
 /// The end of a cycle.
 #[must_use]
-pub fn cycle_text(report: &CycleReport, now: Moment) -> String {
-    let mut out = String::new();
-    let verdict = match report.result {
-        CycleResult::Done if everybody_is_refused(report) => "nobody is as wanted, everybody is refused",
-        CycleResult::Done => "done",
-        CycleResult::Partial => "incomplete",
-        CycleResult::Held => "done, but for what the guard holds",
-        CycleResult::Failed => "failed",
-    };
-    let _ = writeln!(out, "cycle {}: {verdict}, in {} ms", report.cycle, report.took_ms);
-    let parts = report.done.named().chain([("unchanged", report.unchanged_count)]);
-    let counts: Vec<_> = parts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
-    let what = if counts.is_empty() { "nothing changed".to_owned() } else { counts.join(", ") };
-    let read = match report.export_digest.is_empty() {
-        true => "the export was not read".to_owned(),
-        false => {
-            let written = report.export_written_at.map(|at| format!(", written {}", ago(at, now)));
-            format!("export: {} users{}", report.export_users_count, written.unwrap_or_default())
+pub fn cycle_text(story: &CycleStory<'_>) -> String {
+    let CycleStory { report, held, sandbox } = story;
+    let now = held.now;
+    let mut out = vec![format!("{}: {}, in {} ms", verdict(report), done(report), report.took_ms)];
+    if !report.export_digest.is_empty() {
+        let written = held.written_at.map(|at| format!(", written {}", dated(at, now))).unwrap_or_default();
+        out.push(format!("export: {} users{written}", report.export_users_count));
+    }
+    if let Some(old) = held.written_at.and_then(|at| old_export(at, now, report.max_age)) {
+        out.push(format!("the export is {old}"));
+    }
+    let mut groups = String::new();
+    groups_text(&mut groups, &report.groups_unnamed);
+    out.extend(groups.lines().map(|line| line.trim_start().to_owned()));
+    for section in [held_lines(held), listed_lines(held.outstanding, held.extent, now)] {
+        if !section.is_empty() {
+            out.push(String::new());
+            out.extend(section);
         }
-    };
-    let _ = writeln!(out, "  {what} ({read})");
-    if let Some(old) = report.export_written_at.and_then(|at| old_export(at, now, report.max_age)) {
-        let _ = writeln!(out, "  the export is {old}");
     }
-    groups_text(&mut out, &report.groups_unnamed);
-    outstanding_text(&mut out, &report.outstanding, now);
-    if let Some(hold) = &report.hold {
-        let _ = writeln!(
-            out,
-            "  to look at what is held: {}; to release exactly that, for one hour: {}",
-            command("approve"),
-            command(&approval(hold))
-        );
+    if let Some(folder) = sandbox {
+        out.push(String::new());
+        let folder = clean(folder);
+        out.push(format!(
+            "a sandbox run: no request left this machine; its state, events and accounts are in {folder}"
+        ));
     }
-    out
+    whole(&out)
+}
+
+fn verdict(report: &CycleReport) -> String {
+    match report.result {
+        CycleResult::Done if everybody_is_refused(report) => {
+            Paint::Notice.over("nobody is as wanted, everybody is refused")
+        }
+        CycleResult::Done => Paint::Good.over("done"),
+        CycleResult::Partial => Paint::Notice.over("incomplete"),
+        CycleResult::Held => Paint::Notice.over("done, but for what is held"),
+        CycleResult::Failed => Paint::Bad.over("failed"),
+    }
+}
+
+/// "1 deleted, 9 created, 44 up to date".
+fn done(report: &CycleReport) -> String {
+    let counts = report.done.named();
+    let mut parts: Vec<_> =
+        counts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    match parts.is_empty() {
+        true => parts.push("nothing changed".to_owned()),
+        false => parts.reverse(),
+    }
+    if report.unchanged_count > 0 {
+        parts.push(format!("{} unchanged", report.unchanged_count));
+    }
+    parts.join(", ")
 }
 
 fn everybody_is_refused(report: &CycleReport) -> bool {
     !report.done.any() && report.unchanged_count == 0 && report.count(OutstandingKind::Refused) > 0
 }
 
-/// A plan.
-#[must_use]
-pub fn plan_text(plan: &ApprovedPlan, outstanding: &[OutstandingUser], now: Moment) -> String {
-    let mut out = String::new();
-    let changes: Vec<_> = plan.changes().collect();
-    if changes.is_empty() {
-        let _ = writeln!(out, "no changes; {} users up to date", plan.unchanged_count());
-    } else {
-        let _ = writeln!(out, "{} to change, {} up to date", count(changes.len(), "user"), plan.unchanged_count());
-    }
-    for change in changes.iter().take(USERS_SHOWN_MAX) {
-        let _ = writeln!(
-            out,
-            "  {} {}: {}{}",
-            change.action().as_str(),
-            clean(change.user_name().as_str()),
-            change.cause(),
-            fields(change)
-        );
-    }
-    if changes.len() > USERS_SHOWN_MAX {
-        let _ = writeln!(out, "  … and {} more (--json has all)", changes.len() - USERS_SHOWN_MAX);
-    }
-    for numbers in plan.tripped() {
-        let _ = writeln!(out, "  {numbers}");
-    }
-    outstanding_text(&mut out, outstanding, now);
-    let _ = writeln!(out, "plan {}", plan.digest());
-    out
-}
-
-fn fields(change: &Change) -> String {
-    match change {
-        Change::Create { .. } | Change::Remove { .. } | Change::Relink { .. } => String::new(),
-        Change::Update { .. } => change
-            .fields()
-            .iter()
-            .map(|field| {
-                let value = |text: &Option<Box<str>>| format!("{:?}", text.as_deref().unwrap_or_default());
-                format!(", {} {} → {}", field.name.as_str(), value(&field.from), value(&field.to))
-            })
-            .collect(),
-    }
-}
-
 /// Groups of `[scope]` that no record names.
 pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
     for UnnamedGroup { name, named_at } in groups {
-        let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {at} did"));
+        let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {} did", date(at)));
         let _ = writeln!(out, "  no record of the export names the group {} of [scope]; {since}", clean(name));
     }
 }
 
-/// Everybody whose wanted change is not done, list by list and reason by reason, the longest wait first.
-pub fn outstanding_text(out: &mut String, outstanding: &[OutstandingUser], now: Moment) {
-    for kind in OutstandingKind::ALL {
-        let users: Vec<_> = outstanding.iter().filter(|entry| entry.kind == kind).collect();
-        if users.is_empty() {
-            continue;
+/// Everybody else whose wanted change is not done, by list and reason; what is held has a section of its own.
+pub(super) fn listed_lines(outstanding: &[OutstandingUser], extent: Extent, now: Moment) -> Vec<String> {
+    let mut out = Vec::new();
+    for kind in OutstandingKind::ALL.into_iter().filter(|kind| *kind != OutstandingKind::Held) {
+        let mut by_reason: BTreeMap<String, Vec<&OutstandingUser>> = BTreeMap::new();
+        for user in outstanding.iter().filter(|entry| entry.kind == kind) {
+            by_reason.entry(with_value(user)).or_default().push(user);
         }
-        let _ = writeln!(out, "  {}: {}", kind.as_str(), count(users.len(), "user"));
-        let mut by_reason: BTreeMap<(String, Option<Moment>), Vec<&OutstandingUser>> = BTreeMap::new();
-        for user in users {
-            by_reason.entry((user.reason.to_string(), user.until)).or_default().push(user);
+        let shown = if extent == Extent::All { by_reason.len() } else { REASONS_SHOWN_MAX };
+        let more = by_reason.len().saturating_sub(shown);
+        for (reason, users) in by_reason.into_iter().take(shown) {
+            out.extend(group(kind, &reason, &users, extent, now));
         }
-        for ((reason, until), users) in by_reason {
-            let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
-            let since = users.iter().filter_map(|user| user.since).min();
-            let _ = writeln!(out, "    {reason}{until}{}", age(since, now));
-            if let Some(doubt) = users.iter().find_map(|user| user.reason.clock_doubt()) {
-                let _ = writeln!(out, "      hint: {}", doubt.hint());
-            }
-            let names: Vec<_> = users.iter().take(USERS_SHOWN_MAX).map(|user| name(user)).collect();
-            let more = users.len().saturating_sub(USERS_SHOWN_MAX);
-            let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };
-            let _ = writeln!(out, "      {}{more}", names.join(", "));
+        if more > 0 {
+            out.push(format!("  {:<8} for {more} more reasons: {}", kind.as_str(), command("status --all")));
         }
+    }
+    out
+}
+
+/// Who stands in a list for one reason: how many, since when, until when, and who.
+fn group(kind: OutstandingKind, reason: &str, users: &[&OutstandingUser], extent: Extent, now: Moment) -> Vec<String> {
+    let since = users.iter().filter_map(|user| user.since).min().filter(|since| now.since_ms(*since) >= 60_000);
+    let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
+    let until = users.iter().filter_map(|user| user.until).min();
+    let until = until.map(|until| format!("; {}", goes_on(kind, until, now))).unwrap_or_default();
+    let paint = match kind {
+        OutstandingKind::Failed => Paint::Bad,
+        OutstandingKind::Held
+        | OutstandingKind::Waiting
+        | OutstandingKind::Refused
+        | OutstandingKind::Parked
+        | OutstandingKind::Drift => Paint::Notice,
+        OutstandingKind::Kept => Paint::Faint,
+    };
+    let what = paint.over(&format!("! {}", kind.as_str()));
+    let mut names: Vec<_> = users.iter().map(|user| name(user)).collect();
+    names.sort_unstable();
+    let users_count = count(names.len(), "user");
+    let mut out = vec![format!("  {what}  {users_count}{since}: {reason}{until}")];
+    if extent == Extent::All {
+        out.extend(names.iter().map(|name| format!("      {name}")));
+        out.extend(way_out(users).map(|way| format!("      {way}")));
+        return out;
+    }
+    let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names: Vec<_> = names.iter().take(NAMES_SHOWN_MAX).map(|name| shortened(name)).collect();
+    out.push(format!("      {}{more}", names.join(", ")));
+    out.extend(way_out(users).map(|way| format!("      {way}")));
+    out
+}
+
+/// The command that settles what does not settle itself, for the first user.
+fn way_out(users: &[&OutstandingUser]) -> Option<String> {
+    if let Some(doubt) = users.iter().find_map(|user| user.reason.clock_doubt()) {
+        return Some(doubt.hint());
+    }
+    let first = users.iter().min_by_key(|user| name(user))?;
+    let who = quoted(&clean(first.username.as_ref()?.as_str()));
+    if first.reason == Reason::Username(UsernameConflict::Renamed) {
+        let forget = command(&format!("forget {who}"));
+        return Some(format!("undo it in the directory; or, for a new account under the new name: {forget}"));
+    }
+    let by_hand = matches!(first.kind, OutstandingKind::Parked | OutstandingKind::Drift);
+    by_hand.then(|| command(&format!("explain {who}")))
+}
+
+/// When it continues, in the words of its list.
+pub(super) fn goes_on(kind: OutstandingKind, until: Moment, now: Moment) -> String {
+    let word = match kind {
+        OutstandingKind::Failed => "tried again",
+        OutstandingKind::Held
+        | OutstandingKind::Waiting
+        | OutstandingKind::Refused
+        | OutstandingKind::Parked
+        | OutstandingKind::Kept
+        | OutstandingKind::Drift => "continues",
+    };
+    match until > now {
+        true => format!("{word} {} ({})", ago(until, now), date(until)),
+        false => format!("{word} with the next cycle"),
     }
 }
 
-pub(super) fn name(user: &OutstandingUser) -> String {
-    let ids = user.former_id.as_ref().zip(user.directory_id.as_ref());
-    let ids = ids.map(|(former, now)| format!(" ({} → {})", clean(former.as_str()), clean(now.as_str())));
-    let name = user.username.as_ref().map(|name| name.as_str()).or(user.directory_id.as_ref().map(|id| id.as_str()));
-    let name = name.map_or("(nobody)".into(), clean);
-    format!("{name}{}", ids.unwrap_or_default())
-}
-
-/// For how long, in the largest unit that it fills; empty if it is new.
-fn age(since: Option<Moment>, now: Moment) -> String {
-    let Some(since) = since else { return String::new() };
-    let minutes = now.since_ms(since) / 60_000;
-    match minutes {
-        ..1 => String::new(),
-        1..120 => format!(", for {minutes} min"),
-        120..2_880 => format!(", for {} h", minutes / 60),
-        _ => format!(", for {} days", minutes / 1_440),
+/// A reason with the value that explains it, if it is known.
+pub(super) fn with_value(user: &OutstandingUser) -> String {
+    let wanted = user.fields.iter().find(|field| field.name == FieldName::UserName);
+    let wanted = wanted.and_then(|field| field.to.as_deref()).map(|name| shortened(&clean(name)));
+    match (&user.reason, wanted) {
+        (Reason::Username(UsernameConflict::Renamed), Some(wanted)) => {
+            format!("the directory says {wanted}, and Rhombus does not rename")
+        }
+        (Reason::Unusable(RecordFault::UsernameFormat), Some(wanted)) => format!("{} ({wanted:?})", user.reason),
+        (_, _) if user.kind == OutstandingKind::Parked && !user.fields.is_empty() => {
+            format!("{} ({})", user.reason, diff::fields_text(&user.fields, Extent::Page))
+        }
+        (reason, _) => clean(&reason.to_string()).into_owned(),
     }
-}
-
-pub(super) fn count(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
-}
-
-/// One event in one line for people.
-#[must_use]
-pub fn event_text(line: &str) -> String {
-    let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    let text = |value: &serde_json::Value| value.as_str().map(|text| clean(text).into_owned()).unwrap_or_default();
-    let outcome = if event["success"] == true { done(&event).to_owned() } else { text(&event["error_message"]) };
-    let changes: String = event["changes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|change| format!(", {} → {:?}", text(&change["field"]), text(&change["to"])))
-        .collect();
-    let details = text(&event["message_chain"]["message_details"]);
-    let details = if details.is_empty() { details } else { format!(" ({details})") };
-    let released = released(&event["approval"]);
-    let (at, kind) = (text(&event["timestamp"]), text(&event["event_type"]));
-    format!("{at} {kind} {}: {outcome}{details}{changes}{released}\n", text(&event["resource"]["username"]))
-}
-
-/// What was done, in a word.
-fn done(event: &serde_json::Value) -> &'static str {
-    match event["event_type"].as_str() {
-        Some("user_create_provision") => "created",
-        Some("user_update_provision") => match event["message_chain"]["message_details"].as_str() {
-            Some("linked" | "relinked") => "done",
-            Some(_) | None => "updated",
-        },
-        Some("user_deprovision") => "deactivated",
-        Some("user_delete_provision") => "deleted",
-        Some(_) | None => "done",
-    }
-}
-
-/// Who released what the guard held: `; approved by carol (root), hold 4717ae51`.
-fn released(approval: &serde_json::Value) -> String {
-    let Some(hold) = approval["hold"].as_str() else { return String::new() };
-    let text = |name: &str| clean(approval[name].as_str().unwrap_or_default()).into_owned();
-    let by = Person { username: text("by"), account: text("account"), claimed: false }.text();
-    let reason = text("reason");
-    let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
-    format!("; approved by {by}, hold {}{reason}", short(&clean(hold)))
 }

@@ -32,7 +32,16 @@ pub enum SandboxError {
     /// It cannot listen, or start its thread.
     #[error("the sandbox cannot listen")]
     Listen(#[from] std::io::Error),
-    /// The list of initial users cannot be read.
+    /// The file of initial users cannot be read.
+    #[error("the list of users {path} cannot be read")]
+    UsersFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The list of initial users is not one.
     #[error("the list of users cannot be used")]
     Users(#[from] serde_json::Error),
     /// One of the initial users is refused.
@@ -70,7 +79,8 @@ impl Sandbox {
         if let Some(path) = &settings.users
             && accounts.count(Duration::ZERO)? == 0
         {
-            let users: Vec<Map<String, Value>> = digits::read(&std::fs::read(path)?)?;
+            let text = std::fs::read(path).map_err(|cause| SandboxError::UsersFile { path: path.clone(), cause })?;
+            let users: Vec<Map<String, Value>> = digits::read(&text)?;
             for mut user in users {
                 // Rhombus has only active accounts.
                 user.insert("active".to_owned(), true.into());

@@ -286,3 +286,39 @@ pub fn approve(
     }
     Ok(())
 }
+
+/// An approval that a coming cycle may still use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StandingApproval {
+    /// What was approved, as it was shown.
+    pub change: HeldChange,
+    /// Who approved it.
+    pub by: Person,
+    /// Until when.
+    pub until: Moment,
+}
+
+/// What is released, as [`approvals`] has it, for people: with the values that were shown, and until when.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn standing_approvals(connection: &Connection, now: Moment) -> rusqlite::Result<Vec<StandingApproval>> {
+    connection
+        .prepare(&format!(
+            "SELECT a.action, a.directory_id, a.scim_id, a.content, a.approved_by, a.account, a.claimed, a.expires_at,
+             c.username, c.fields FROM approvals a LEFT JOIN hold_changes c ON c.hold_id = a.hold_id AND c.action = a.action
+             AND c.directory_id = a.directory_id AND c.scim_id = a.scim_id AND c.content = a.content
+             WHERE NOT a.used AND (a.expires_at BETWEEN ?1 + 1 AND ?2 OR {BEGUN}) ORDER BY a.action, a.directory_id"
+        ))?
+        .query_map((now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX), |row| {
+            let exact = exact(row, 0)?;
+            // What nothing knows any more is shown by its id.
+            let user_name = row.get_ref(8)?.as_str_or_null()?.unwrap_or(exact.key.directory_id.as_str());
+            let user_name = UserName::of_account(user_name);
+            let fields = row.get_ref(9)?.as_str_or_null()?.map(read_fields).unwrap_or_default();
+            let by = Person { username: row.get(4)?, account: row.get(5)?, claimed: row.get(6)? };
+            let until = Moment(row.get(7)?);
+            Ok(StandingApproval { change: HeldChange { exact, user_name, fields }, by, until })
+        })?
+        .collect()
+}

@@ -43,8 +43,8 @@ pub use health::{
     was_ever_provisioned,
 };
 pub use holds::{
-    NamedHold, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of, is_exact,
-    last_approval_ends, named_hold, store_hold,
+    NamedHold, StandingApproval, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of,
+    is_exact, last_approval_ends, named_hold, standing_approvals, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
@@ -64,7 +64,8 @@ pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
     replace_unlisted, unlisted,
 };
-pub use restored::{WithoutNote, chain_before, continue_log, go_on_after};
+pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored};
+pub use schema::SCHEMA;
 pub use snapshot::{
     Snapshot, each_link, link_by_id, link_by_scim_id, link_of, note_external_ids, some_links, witnesses,
 };

@@ -44,6 +44,20 @@ pub fn continue_log(
     Ok(Some(what))
 }
 
+/// Whether a sender would find that this state was restored, and has not yet. It only looks; a note that cannot be true shows
+/// nothing.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn looks_restored(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<bool> {
+    let Some(noted) = noted else { return Ok(false) };
+    match is_credible(connection, noted) {
+        Ok(()) => Ok(noted.sequence > log::head_of(connection)?.sequence),
+        Err(StateError::Sqlite(error)) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
 /// What a lock file without a noted head means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WithoutNote {

@@ -20,6 +20,9 @@ pub(super) const MIGRATIONS: [&str; 11] = [
     include_str!("../../state/0011_mismatch.sql"),
     include_str!("../../state/0012_dead_letters.sql"),
 ];
+
+/// The schema that this program writes.
+pub const SCHEMA: usize = MIGRATIONS.len();
 /// The newest schema that this release knows.
 pub(super) const fn known_schema() -> i32 {
     MIGRATIONS.len() as i32

@@ -23,6 +23,7 @@ mod layouts;
 mod limits;
 mod linked_accounts;
 mod memberships;
+mod nights;
 mod odd_inputs;
 mod prefixes;
 mod properties;

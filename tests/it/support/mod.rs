@@ -7,6 +7,7 @@ pub(crate) mod plans;
 pub(crate) mod raw_endpoint;
 pub(crate) mod real_binary;
 pub(crate) mod syslog_receiver;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 
 use rhombus_sync::config::{Settings, SourceConfig};

@@ -1,0 +1,71 @@
+//! `approve` without a hold: what is held, with the values that an approval releases, what of it was approved already and until
+//! when, and the commands that settle it. Offline; it changes nothing.
+
+use super::{Arguments, Output};
+use crate::deployment::Deployment;
+use crate::failure::Failure;
+use crate::model::{Clock, HeldChange, HoldId, OutstandingKind, OutstandingUser, clean};
+use crate::process::SystemClock;
+use crate::report::{Approvable, Approved, Extent, Held, approve_text, date, held_changes_document, users_of};
+use crate::store::{self, Access, StandingApproval};
+use rusqlite::Connection;
+use serde_json::json;
+
+pub(super) fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failure> {
+    let (reader, installation) = deployment.state(Access::Read)?;
+    let hold = store::current_hold(&reader)?;
+    let changes = hold.as_ref().map(|hold| store::held_of(&reader, hold)).transpose()?.flatten().unwrap_or_default();
+    let mut outstanding = store::outstanding(&reader)?;
+    outstanding.retain(|entry| entry.kind == OutstandingKind::Held);
+    if arguments.json {
+        let held = users_of(&outstanding, OutstandingKind::Held);
+        let hold = hold.as_ref().map(HoldId::as_str);
+        let document = json!({"hold": hold, "held": held, "changes": held_changes_document(&changes)});
+        return Ok(Output::done(format!("{document}\n")));
+    }
+    let now = SystemClock.now();
+    let approved = store::standing_approvals(&reader, now)?;
+    outstanding.retain(|entry| !approved.iter().any(|approved| is_of(&approved.change, entry)));
+    for entry in &mut outstanding {
+        if let Some(change) = changes.iter().find(|change| is_of(change, entry)) {
+            entry.fields.clone_from(&change.fields);
+        }
+    }
+    let held = Held {
+        outstanding: &outstanding,
+        approvable: hold.as_ref().map_or(Approvable::Never, |hold| Approvable::By(hold.as_str())),
+        written_at: installation.export_written_at,
+        window: deployment.config.settings.window,
+        extent: Extent::All,
+        now,
+    };
+    let approved: Vec<_> = approved.into_iter().map(shown).collect();
+    let mut text = approve_text(&held, &approved, store::holder(&deployment.state_path).is_some());
+    if approved.is_empty() && !outstanding.is_empty() {
+        text.push_str(&released_before(&reader, hold.as_ref())?);
+    }
+    Ok(Output::done(text))
+}
+
+/// Whether this is the very change that an entry is about: same user, account, action and values.
+fn is_of(change: &HeldChange, entry: &OutstandingUser) -> bool {
+    let key = &change.exact.key;
+    entry.action == Some(key.action)
+        && entry.directory_id.as_ref() == Some(&key.directory_id)
+        && entry.scim_id == key.scim_id
+        && *entry.wanted == *change.exact.content.as_str()
+}
+
+fn shown(approved: StandingApproval) -> Approved {
+    let StandingApproval { change, by, until } = approved;
+    Approved { change, by: by.text(), until }
+}
+
+/// Who released this hold last, if it is held still and nothing of the release stands.
+fn released_before(reader: &Connection, hold: Option<&HoldId>) -> rusqlite::Result<String> {
+    let Some(hold) = hold else { return Ok(String::new()) };
+    let sentence = |(by, at): (String, _)| {
+        format!("\n{} released it {}, and that is over; what is listed is held\n", clean(&by), date(at))
+    };
+    Ok(store::approved_by(reader, hold)?.map(sentence).unwrap_or_default())
+}

@@ -1,0 +1,294 @@
+//! What the help of each command says: only the flags that apply to it, examples, its exit codes; the main help by what one
+//! wants to do; and a tip for a word that is none of ours.
+
+use crate::model::is_near;
+use clap::builder::ArgAction;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+/// The main help: all of it on one screen.
+const MAIN: &str = "\
+Keeps users in Rhombus Systems in sync with a directory, over SCIM 2.0
+
+Usage: rhombus-sync [-c FILE]              the daemon: schedule and new exports
+       rhombus-sync [-c FILE] --reconcile  one cycle, then exit
+       rhombus-sync [-c FILE] COMMAND      COMMAND --help has examples
+
+Look (changes nothing)
+  status           whether somebody must look, and who waits for what
+  plan             what a cycle would do
+  explain USER     why this user is, or is not, in Rhombus
+  history USER     what was done for this user
+  events           the audit log: tail, verify
+
+Do
+  --reconcile      run one cycle; takes --refresh, --only USER, --expect PLAN
+  approve [HOLD]   show what is held; with a hold's id, release exactly that
+  activate         verify endpoint and token, begin managing users
+  deactivate       stop managing users, at once; they stay as they are
+  forget USER      end our link to an account, leave the account alone
+  backup FILE      write a consistent copy of the state
+
+Try
+  check            is the configuration good, and how is the export read?
+  --sandbox        with --reconcile and others: act on a built-in simulator
+  sandbox          the simulator of Rhombus as a server
+
+Options
+  -c, --config FILE  default /etc/rhombus-sync/config.toml; RHOMBUS_SYNC_CONFIG
+      --json         one JSON document on stdout, and nothing else
+      --log-format   auto, pretty, text or json; RUST_LOG=info shows more
+  -h, --help         this help; -V, --version: version, commit, schema
+
+Exit codes: 0 done; 1 failed, nothing was accepted; 2 wrong command line;
+3 incomplete, tried again; 4 something is held; 5 another process sends;
+6 deactivated; 7 another plan; 78 wrong configuration
+";
+
+/// What the help of a command adds.
+struct Page {
+    /// The words of the command.
+    command: &'static [&'static str],
+    /// Global flags that mean something to it, besides `-c`, `--json` and `--log-format`.
+    flags: &'static [&'static str],
+    /// Examples and exit codes.
+    after: &'static str,
+}
+
+const PAGES: [Page; 15] = [
+    Page {
+        command: &["plan"],
+        flags: &["only", "refresh", "sandbox"],
+        after: "Examples:\n  rhombus-sync plan\n  rhombus-sync plan --all | less\n  rhombus-sync plan --refresh --only \
+                ann@example.com    asks Rhombus about one user\n\nExit codes: 0 it could be computed; 1 the export is \
+                refused, or Rhombus cannot be read; 7 --expect-no-changes and there are changes",
+    },
+    Page {
+        command: &["approve"],
+        flags: &["only", "sandbox"],
+        after: "Examples:\n  rhombus-sync approve                                    who is held, why, and until when what is \
+                approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
+                codes: 0 shown, or released; 1 no such hold, or nothing of it is held any more",
+    },
+    Page {
+        command: &["check"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check --show\n\nExit \
+                codes: 0 good; 1 the export, the endpoint or the token is not; 78 the configuration is wrong",
+    },
+    Page {
+        command: &["activate"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync activate\n  rhombus-sync -c /etc/rhombus-sync/acme.toml activate\n\nRun it as the \
+                user that will send: the state belongs to who creates it.\n\nExit codes: 0 users are managed now; 1 endpoint, \
+                token or state cannot be used; 78 the configuration is wrong",
+    },
+    Page {
+        command: &["deactivate"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync deactivate\n\nA running daemon obeys within seconds, even during a cycle. \
+                `activate` begins again.\n\nExit codes: 0 nobody is managed now; 1 the state cannot be used",
+    },
+    Page {
+        command: &["status"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --exit-code || \
+                alert    for a monitor\n\nExit codes: 0 it could be told; 1 the state cannot be used; with --exit-code 6 \
+                deactivated, 1 red, else 0, 3 or 4 as the last cycle for everybody",
+    },
+    Page {
+        command: &["explain"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync explain ann@example.com\n  rhombus-sync explain 5f2b8c1e --json\n\nExit codes: 0 \
+                explained; 1 nobody is known by this name",
+    },
+    Page {
+        command: &["history"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync history bob@example.com\n  rhombus-sync history bob@example.com --json | jq\n\nExit \
+                codes: 0 shown; 1 the log does not have this user",
+    },
+    Page {
+        command: &["forget"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync forget ewa@example.com\n\nA user who is still wanted is linked again by the next \
+                cycle.\n\nExit codes: 0 the link ended; 1 nobody is linked by this name",
+    },
+    Page {
+        command: &["backup"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync backup /var/backups/rhombus-sync.$(date +%F).db\n\nExit codes: 0 written; 1 the file \
+                exists, or the state cannot be used",
+    },
+    Page {
+        command: &["events"],
+        flags: &["sandbox"],
+        after: "Exit codes: 0 done; 1 it does not verify, or cannot be read",
+    },
+    Page {
+        command: &["events", "tail"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync events tail\n  rhombus-sync events tail -f               goes on until Ctrl-C\n  \
+                rhombus-sync events tail -n 1000 | jq .event_type\n\nOn a terminal it is a table; a pipe gets one event a line, \
+                as they are.\n\nExit codes: 0 shown; 1 the state cannot be used",
+    },
+    Page {
+        command: &["events", "verify"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync events verify\n  rhombus-sync events verify /var/log/rhombus-sync/events.ndjson.1\n\n\
+                Exit codes: 0 complete and unchanged; 1 not, with the first event that is wrong",
+    },
+    Page {
+        command: &["sandbox"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync sandbox\n  rhombus-sync sandbox --faults \
+                drop_after:0.1,e503:0.05\n\nExit codes: 0 stopped by a signal; 1 the address or the files cannot be used",
+    },
+    Page { command: &["help"], flags: &[], after: "" },
+];
+
+/// Flags of the main command that a subcommand takes only if its page says so.
+const FLAGS: [&str; 3] = ["only", "refresh", "sandbox"];
+
+/// The command line with its help.
+pub(super) fn with_help(command: Command) -> Command {
+    let command = command.override_help(MAIN).version(version());
+    PAGES.iter().fold(command, |command, page| dressed(command, page.command, page))
+}
+
+fn dressed(command: Command, words: &'static [&'static str], page: &Page) -> Command {
+    let [word, rest @ ..] = words else { return own_flags(command, page).after_help(page.after) };
+    if command.find_subcommand(word).is_none() {
+        return command;
+    }
+    command.mut_subcommand(word, |command| dressed(command, rest, page))
+}
+
+/// A global flag that does not apply is still understood, so that its message can say where it does; it is not in the help.
+fn own_flags(command: Command, page: &Page) -> Command {
+    FLAGS.iter().filter(|flag| !page.flags.contains(flag)).fold(command, |command, flag| {
+        let action = if *flag == "only" { ArgAction::Append } else { ArgAction::SetTrue };
+        command.arg(Arg::new(*flag).long(*flag).action(action).hide(true))
+    })
+}
+
+fn version() -> &'static str {
+    let commit = option_env!("RHOMBUS_SYNC_COMMIT").map(|commit| format!("commit {commit}, ")).unwrap_or_default();
+    let version = format!("{} ({commit}schema {} of the state)", env!("CARGO_PKG_VERSION"), crate::store::SCHEMA);
+    // Once in a process.
+    Box::leak(version.into_boxed_str())
+}
+
+/// Words that people type, and what they mean here.
+const TIPS: [(&[&str], &str); 11] = [
+    (
+        &["reconcile", "sync", "apply", "run", "start", "once"],
+        "`rhombus-sync --reconcile` runs one cycle; `rhombus-sync` alone is the daemon",
+    ),
+    (&["diff", "dry-run", "dryrun", "preview", "show"], "`rhombus-sync plan` shows what a cycle would do"),
+    (
+        &["--dry-run", "--dryrun", "-n", "--check"],
+        "`plan` shows what a cycle would do and changes nothing; `--reconcile` does it",
+    ),
+    (
+        &["--apply", "--yes", "-y", "--force", "-f"],
+        "nothing asks for confirmation: `--reconcile` runs a cycle, and what the guard holds needs `approve HOLD`",
+    ),
+    (&["-v", "-vv", "--verbose", "--debug", "-d"], "RUST_LOG=info (or debug) in the environment shows more on stderr"),
+    (&["version"], "`rhombus-sync --version`"),
+    (
+        &["list", "users", "ls", "held", "holds"],
+        "`status --all` lists who waits for what, `plan --all` all changes, `approve` what is held",
+    ),
+    (
+        &["log", "logs", "audit", "tail"],
+        "`events tail` shows the audit log; the daemon's own log is on stderr: journalctl -u rhombus-sync",
+    ),
+    (&["verify"], "`events verify` verifies the audit log; `check` the configuration"),
+    (&["init", "setup", "login", "enable"], "`check` first, then `activate`"),
+    (&["disable", "stop", "pause"], "`deactivate` stops managing users"),
+];
+
+/// What a wrong command line is told instead of a word that is not near.
+pub(super) fn tip(error: &mut clap::Error) -> Option<&'static str> {
+    let (word, suggested) = if error.kind() == ErrorKind::InvalidSubcommand {
+        (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand)
+    } else if error.kind() == ErrorKind::UnknownArgument {
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg)
+    } else {
+        return None;
+    };
+    let Some(ContextValue::String(word)) = error.get(word) else { return None };
+    let word = word.split('=').next().unwrap_or_default().to_owned();
+    let tip = TIPS.iter().find(|(words, _)| words.contains(&word.as_str())).map(|(_, tip)| *tip);
+    let far = |one: &str| !is_near(&word, one);
+    let is_far = match error.get(suggested) {
+        Some(ContextValue::String(one)) => far(one),
+        Some(ContextValue::Strings(all)) => all.iter().all(|one| far(one)),
+        _ => false,
+    };
+    if tip.is_some() || is_far {
+        error.remove(suggested);
+        error.remove(ContextKind::TrailingArg);
+        error.remove(ContextKind::Suggested);
+    }
+    tip
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn all(command: &Command, words: &[String], found: &mut Vec<Vec<String>>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let words = [words, &[sub.get_name().to_owned()]].concat();
+            all(sub, &words, found);
+            found.push(words);
+        }
+    }
+
+    #[test]
+    fn each_command_is_in_the_main_help_and_has_a_page_of_its_own() {
+        let (mut command, mut found) = (super::super::Arguments::command(), Vec::new());
+        command.build();
+        all(&command, &[], &mut found);
+        for words in found.iter().filter(|words| !words.contains(&"help".to_owned())) {
+            assert!(MAIN.contains(&format!("\n  {} ", words[0])), "{words:?} is not in the main help");
+            assert!(PAGES.iter().any(|page| page.command == *words), "{words:?} has no page");
+        }
+        assert!(MAIN.lines().count() <= 40 && MAIN.lines().all(|line| line.len() <= 80));
+    }
+
+    #[test]
+    fn the_help_of_a_command_has_only_its_own_flags() {
+        for (word, has, lacks) in
+            [("explain", "--sandbox", "--refresh"), ("plan", "--only", "--expect "), ("check", "--online", "--sandbox")]
+        {
+            let mut command = with_help(super::super::Arguments::command());
+            command.build();
+            let text = command.find_subcommand_mut(word).expect("a command").render_long_help().to_string();
+            assert!(text.contains(has) && !text.contains(lacks) && text.contains("Examples:"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_one_would_type_gets_a_tip_and_a_far_word_no_suggestion() {
+        for (typed, says) in [
+            ("reconcile", Some("--reconcile")),
+            ("--dry-run", Some("plan")),
+            ("-v", Some("RUST_LOG")),
+            ("version", Some("--version")),
+            ("list", Some("status --all")),
+            ("statsu", None),
+            ("zebra", None),
+        ] {
+            let command = with_help(super::super::Arguments::command());
+            let mut error = command.try_get_matches_from(["rhombus-sync", typed]).expect_err("not a word of ours");
+            let tip = tip(&mut error);
+            assert_eq!(tip.is_some(), says.is_some(), "{typed}");
+            assert!(tip.unwrap_or_default().contains(says.unwrap_or_default()), "{typed}: {tip:?}");
+            assert_eq!(error.to_string().contains("similar"), typed == "statsu", "{error}");
+        }
+    }
+}
