@@ -62,7 +62,7 @@ fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failur
         None if outstanding.iter().all(|entry| entry.reason.clock_doubt().is_some()) => {
             text.push_str("  these wait until the clock is right, and cannot be approved\n");
         }
-        None => text.push_str("  these are held because of what Rhombus shows, and cannot be approved\n"),
+        None => text.push_str("  these can be approved once a cycle has held them anew\n"),
     }
     Ok(Output::done(text))
 }
