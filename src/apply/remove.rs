@@ -153,7 +153,11 @@ impl<T: Transport> Apply<'_, T> {
                 let mut settlement = Settlement::of(change.directory_id(), action);
                 settlement.intent = Some(stored.ends_refused(tries.sent));
                 self.record.write(settlement);
-                let reason = Reason::Mismatch { what: Mismatch::UserName, shown: Some(shown_by(&account)) };
+                let Some(what) = self.mismatch(change, &account) else {
+                    // What was approved of it is over: the next cycle reads it anew.
+                    return self.record.leave(change);
+                };
+                let reason = Reason::Mismatch { what, shown: Some(shown_by(&account)) };
                 self.record.hold(change, entry_for(change, OutstandingKind::Held, reason));
             }
             Sent::Unanswered(judged) => self.record.unanswered(change, Some(stored), tries.sent, &judged),

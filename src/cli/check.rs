@@ -8,7 +8,7 @@ use crate::clock;
 use crate::config::TokenPlace;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::http::Method;
+use crate::http::{Method, check_authority};
 use crate::model::{Clock, Exit, Moment};
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
@@ -30,6 +30,11 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     }
     deployment.endpoint()?;
     let config = &deployment.config;
+    if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox)
+        && let Some(ca_file) = &rhombus.ca_file
+    {
+        check_authority(ca_file)?;
+    }
     let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
     let at_hand = AtHand::of(&deployment);
     let found = match at_rhombus {

@@ -128,8 +128,9 @@ fn formerly_linked(reader: &Connection, outstanding: &[OutstandingUser]) -> rusq
 
 /// The hold by which this user's change can be approved; none for what only a plan showed.
 fn hold_of(reader: &Connection, compared: &Compared, id: &DirectoryId) -> rusqlite::Result<Option<HoldId>> {
-    let held = compared.plan.held().iter().find(|change| change.is_about(id)).map(Change::exact);
-    let (Some(exact), Some(current)) = (held, store::current_hold(reader)?) else { return Ok(None) };
+    let (Some(held), Some(current)) = (compared.plan.held_of(id), store::current_hold(reader)?) else {
+        return Ok(None);
+    };
     let stored = store::held_of(reader, &current)?.unwrap_or_default();
-    Ok(stored.iter().any(|stored| stored.exact == exact).then_some(current))
+    Ok(stored.iter().any(|stored| stored.exact == held.exact).then_some(current))
 }

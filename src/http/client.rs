@@ -2,7 +2,7 @@
 //! ever; all of that is switched off here.
 
 use super::{ANSWER_BYTES_MAX, BodyMode, Method, Request, Transport};
-use crate::model::{Duration, Moment};
+use crate::model::{Duration, Moment, chain};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::secret::Token;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const USER_AGENT: &str = concat!("rhombus-sync/", env!("CARGO_PKG_VERSION"));
 const SCIM: &str = "application/scim+json";
@@ -69,11 +69,28 @@ pub enum ClientError {
         /// Path of the PEM file.
         path: PathBuf,
         /// What is wrong with it.
-        what: String,
+        what: AuthorityFault,
     },
     /// Any other cause, such as a bad proxy URL.
     #[error("cannot build the HTTP client: {0}")]
     Other(String),
+}
+
+/// What is wrong with a file of certificates.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AuthorityFault {
+    /// It cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// It is in DER.
+    #[error("it is in DER format, not PEM")]
+    Der,
+    /// There is none in it.
+    #[error("it contains no certificate")]
+    Empty,
+    /// One of them cannot be used.
+    #[error("a certificate in it is damaged: {0}")]
+    Damaged(String),
 }
 
 impl ClientError {
@@ -81,11 +98,16 @@ impl ClientError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Authority { path, .. } => format!(
-                "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`); `openssl x509 -inform der -in {} -out ca.pem` \
-                 makes it of DER",
+            Self::Authority { what: AuthorityFault::Unreadable(_), .. } => {
+                "set ca_file to a file that the service's user can read".to_owned()
+            }
+            Self::Authority { path, what: AuthorityFault::Der } => format!(
+                "`openssl x509 -inform der -in {} -out ca.pem` makes PEM of it; set ca_file to that",
                 path.display()
             ),
+            Self::Authority { what: AuthorityFault::Empty | AuthorityFault::Damaged(_), .. } => {
+                "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned()
+            }
             Self::Other(_) => {
                 "look at [rhombus] proxy; without ca-certificates on the system, https cannot be proven".to_owned()
             }
@@ -112,10 +134,7 @@ impl Client {
     /// It cannot be built.
     pub fn prepare(&self) -> Result<(), ClientError> {
         if let Some(path) = &self.settings.ca_file {
-            let what = authorities(path).err();
-            if let Some(what) = what {
-                return Err(ClientError::Authority { path: path.clone(), what });
-            }
+            check_authority(path)?;
         }
         self.inner().map(|_| ()).map_err(|what| ClientError::Other(what.to_owned()))
     }
@@ -266,19 +285,31 @@ fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
         builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| error.without_url().to_string())?);
     }
     if let Some(path) = &settings.ca_file {
-        builder = builder.tls_certs_merge(authorities(path)?);
+        builder = builder.tls_certs_merge(authorities(path).map_err(|what| what.to_string())?);
     }
     builder.build().map_err(|error| error.without_url().to_string())
 }
 
-fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, String> {
-    let file = std::fs::read(path).map_err(|error| error.to_string())?;
+/// Whether a file holds certificates that a client can be built with.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub fn check_authority(path: &Path) -> Result<(), ClientError> {
+    let fault = |what| ClientError::Authority { path: path.to_owned(), what };
+    let built = reqwest::Client::builder().no_proxy().tls_certs_merge(authorities(path).map_err(fault)?).build();
+    built.map(|_| ()).map_err(|error| fault(AuthorityFault::Damaged(chain(&error).join(": "))))
+}
+
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
+    let unreadable = |error: &dyn std::fmt::Display| AuthorityFault::Unreadable(error.to_string());
+    let file = std::fs::read(path).map_err(|error| unreadable(&error))?;
     let pem = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
-    let found = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| error.to_string())?;
+    let found =
+        reqwest::Certificate::from_pem_bundle(pem).map_err(|error| AuthorityFault::Damaged(error.to_string()))?;
     match pem.first() {
         _ if !found.is_empty() => Ok(found),
-        Some(&DER_SEQUENCE) => Err("it is in DER format, not PEM".to_owned()),
-        Some(_) | None => Err("it contains no certificate".to_owned()),
+        Some(&DER_SEQUENCE) => Err(AuthorityFault::Der),
+        Some(_) | None => Err(AuthorityFault::Empty),
     }
 }
 

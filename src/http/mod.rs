@@ -3,7 +3,7 @@
 
 mod client;
 
-pub use client::{Client, ClientError, ClientSettings, Dialect};
+pub use client::{AuthorityFault, Client, ClientError, ClientSettings, Dialect, check_authority};
 
 use crate::outcome::{Answer, CallError};
 use std::future::Future;

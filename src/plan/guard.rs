@@ -69,6 +69,8 @@ pub struct ApprovedPlan {
     held: Vec<Change>,
     /// What the accounts showed whose removals the last cycle held for it.
     shown: BTreeMap<ChangeKey, String>,
+    /// Removals that the last cycle held because Rhombus's clock is another one.
+    off_clock: BTreeSet<ChangeKey>,
     outstanding: Vec<OutstandingUser>,
     hold: Option<HoldId>,
     tripped: Vec<OverLimit>,
@@ -116,28 +118,34 @@ impl ApprovedPlan {
         self
     }
 
-    /// The plan as a command shows it, which reads no account: removals that the last cycle held for what the account showed
-    /// are held still, unless exactly that was approved. A cycle reads the account again. The digest is that of the plan
-    /// before look-ups.
+    /// The plan as a command shows it, which asks Rhombus nothing: removals that the last cycle held for what the account
+    /// showed are held still, unless exactly that was approved, and so are those that it held for Rhombus's clock. A cycle
+    /// reads the account again. The digest is that of the plan before look-ups.
     #[must_use]
     pub fn held_as_stored(mut self, stored: &[OutstandingUser]) -> Self {
-        let mut shown = BTreeMap::new();
+        let mut read = BTreeMap::new();
         for entry in stored.iter().filter(|entry| entry.kind == OutstandingKind::Held) {
-            let (Some(id), Some(action), Some(line)) = (&entry.directory_id, entry.action, entry.reason.shown()) else {
+            let (Some(id), Some(action)) = (&entry.directory_id, entry.action) else { continue };
+            let shown = entry.reason.shown();
+            if shown.is_none() && !matches!(entry.reason, Reason::Clock(_)) {
                 continue;
-            };
+            }
             let key = ChangeKey { action, directory_id: id.clone(), scim_id: entry.scim_id.clone() };
             let exact = ExactChange { key, content: Content::stored(&entry.wanted) };
-            if !self.approved.contains_key(&exact) {
-                shown.insert(exact.key, (entry, line));
+            if shown.is_none() || !self.approved.contains_key(&exact) {
+                read.insert(exact.key, (entry, shown));
             }
         }
-        for change in self.changes.extract_if(.., |change| shown.contains_key(&change.key())) {
-            let of_it = shown.get(&change.key()).into_iter();
-            self.outstanding.extend(of_it.clone().map(|(entry, _)| (*entry).clone()));
-            self.shown.extend(of_it.map(|(_, line)| (change.key(), line.clone())));
-            self.held.push(change);
-        }
+        self.held.extend(self.changes.extract_if(.., |change| {
+            let key = change.key();
+            let Some((entry, shown)) = read.remove(&key) else { return false };
+            self.outstanding.push(entry.clone());
+            match shown {
+                Some(shown) => drop(self.shown.insert(key, shown)),
+                None => drop(self.off_clock.insert(key)),
+            }
+            true
+        }));
         wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
         self.outstanding.sort_by(OutstandingUser::order);
         self.hold = self.hold_id();
@@ -162,7 +170,8 @@ impl ApprovedPlan {
 
     /// What the guard holds and an administrator can release: not what waits for the clock.
     pub fn approvable(&self) -> impl Iterator<Item = &Change> {
-        self.held.iter().filter(|change| !(self.removals_wait_for_the_clock && change.action().removes()))
+        let waits = |change: &Change| self.removals_wait_for_the_clock || self.off_clock.contains(&change.key());
+        self.held.iter().filter(move |change| !(change.action().removes() && waits(change)))
     }
 
     /// What the guard holds.
@@ -174,11 +183,20 @@ impl ApprovedPlan {
     /// The same, as a hold stores it.
     #[must_use]
     pub fn held_changes(&self) -> Vec<HeldChange> {
-        let stored = |change: &Change| match self.shown.get(&change.key()) {
+        self.approvable().map(|change| self.as_stored(change)).collect()
+    }
+
+    /// What is held of one user, as a hold stores it.
+    #[must_use]
+    pub fn held_of(&self, id: &DirectoryId) -> Option<HeldChange> {
+        self.approvable().find(|change| change.is_about(id)).map(|change| self.as_stored(change))
+    }
+
+    fn as_stored(&self, change: &Change) -> HeldChange {
+        match self.shown.get(&change.key()) {
             Some(shown) => change.as_held_for(shown),
             None => change.as_held(),
-        };
-        self.approvable().map(stored).collect()
+        }
     }
 
     fn hold_id(&self) -> Option<HoldId> {
@@ -284,6 +302,7 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
         held,
         shown: BTreeMap::new(),
+        off_clock: BTreeSet::new(),
         outstanding,
         tripped,
         digest,
@@ -479,5 +498,20 @@ mod tests {
         check("b b@x.example B|c c@x.example C|d d@x.example E", stopped, "d / a / clock");
         let silent = |ledger: &mut Ledger| ledger.arrivals_stopped = Some(Column::State);
         check(&format!("{ROWS}|w w@x.example"), silent, " / w / status");
+    }
+    #[test]
+    fn what_the_last_cycle_held_for_rhombus_clock_is_told_and_not_offered() {
+        let limits = Limits { count_free: 2, percent_max: 0, count_max: 9 };
+        let limits = GuardKind::ALL.into_iter().map(|kind| (kind, limits)).collect();
+        let ledger = Ledger { limits, provisioned_count: 4, ..Ledger::default() };
+        let plan = approve(plan("c c@x.example C|d d@x.example D", ROWS, |_, _| {}), &ledger);
+        let change = plan.changes().next().expect("a removal").clone();
+        let (id, name) = (Some(change.directory_id()), Some(change.user_name()));
+        let entry = OutstandingUser::new(OutstandingKind::Held, id, name, ClockDoubt::OffRhombus(90));
+        let entry = entry.action(change.action()).account(change.scim_id().expect("an account"));
+        let plan = plan.held_as_stored(std::slice::from_ref(&entry));
+        assert_eq!((plan.changes().count(), plan.held().len(), plan.hold()), (1, 1, None));
+        assert!(plan.outstanding().contains(&entry));
+        assert_eq!(plan.held_of(change.directory_id()), None, "nothing of it can be approved");
     }
 }

@@ -128,6 +128,12 @@ impl Listing {
         !self.is_at_start() && self.total.get().is_some_and(|total| self.accounts_count() >= total)
     }
 
+    /// Whether the list announced more accounts than it has shown.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.total.get().is_some_and(|total| self.accounts_count() < total)
+    }
+
     /// Whether no page was read yet.
     #[must_use]
     pub fn is_at_start(&self) -> bool {

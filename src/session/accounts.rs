@@ -6,7 +6,7 @@ use super::talk::{End, Session, Witnessed};
 use crate::http::Transport;
 use crate::model::{AnswerDoubt, ProvisionedUser, ScimId};
 use crate::outcome::{Judged, Outcome};
-use crate::scim::{Account, Listing, carries};
+use crate::scim::{Account, Listing, Next, carries};
 use crate::store;
 
 /// How many other accounts are read, from either end of the snapshot, before one list call decides.
@@ -117,32 +117,44 @@ impl<T: Transport> Session<'_, T> {
         self.witness_in_list(gone).await
     }
 
-    /// One list call, if none of the accounts that were read proves anything.
+    /// The list, if none of the accounts that were read proves anything, up to the first linked account in it.
     async fn witness_in_list(&self, gone: &ScimId) -> Witness {
-        let (mut linked, mut is_listed) = (false, false);
-        let mut look_at = |account: Account| {
-            is_listed |= account.id.as_ref() == Some(gone);
-            let link = |id| self.state(store::link_by_scim_id(self.context.reader, id)).flatten();
-            linked |= account.id.as_ref().and_then(link).is_some_and(|link| is_ours(&account, &link));
-        };
-        match self
-            .until_answered(async |permit| self.target().list_page(&Listing::default(), &mut look_at, permit).await)
-            .await
-        {
-            // It shows the one that is said to be gone: one of the two answers is wrong.
-            Ok(_) if is_listed => return Witness::Unanswered,
-            Ok(_) if linked => {
-                self.witnessed.set(Witnessed::Yes);
-                return Witness::Seen;
+        let (listing, mut linked, mut is_listed) = (Listing::default(), false, false);
+        loop {
+            let mut look_at = |account: Account| {
+                is_listed |= account.id.as_ref() == Some(gone);
+                let link = |id| self.state(store::link_by_scim_id(self.context.reader, id)).flatten();
+                linked |= account.id.as_ref().and_then(link).is_some_and(|link| is_ours(&account, &link));
+            };
+            let list = async |permit| self.target().list_page(&listing, &mut look_at, permit).await;
+            match self.until_answered(list).await {
+                // It shows the one that is said to be gone: one of the two answers is wrong.
+                Ok(_) if is_listed => return Witness::Unanswered,
+                Ok(_) if linked => {
+                    self.witnessed.set(Witnessed::Yes);
+                    return Witness::Seen;
+                }
+                Ok((Reply::Accepted, read)) => match read.value {
+                    // The first page may be full of others.
+                    Some(page) if listing.go_on(&page) == Next::Page && listing.is_short() => {
+                        if listing.is_endless(None) {
+                            return Witness::Unanswered;
+                        }
+                        continue;
+                    }
+                    Some(_) | None => self.end_cycle(End::NobodyThere),
+                },
+                Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) if !listing.is_at_start() => {
+                    return Witness::Unanswered;
+                }
+                Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {
+                    self.end_cycle(End::WrongEndpoint("neither a linked account nor a list is there".to_owned()));
+                }
+                Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
+                Err(ReadError::Ended) => {}
             }
-            Ok((Reply::Accepted, _)) => self.end_cycle(End::NobodyThere),
-            Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {
-                self.end_cycle(End::WrongEndpoint("neither a linked account nor a list is there".to_owned()));
-            }
-            Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
-            Err(ReadError::Ended) => {}
+            return Witness::Ended;
         }
-        Witness::Ended
     }
 
     /// Accounts to read, best first; those renamed by hand or removed in this cycle last. `None`: no state.
@@ -196,6 +208,11 @@ mod tests {
         check(five, "", &seen("200 list x=2"), ("5, 4, 2, GET /Users", Witness::Ended, "wrong endpoint")).await;
         check(five, "", &seen("200 list a=1 b=2"), ("5, 4, 2, GET /Users", Witness::Unanswered, "-")).await;
         check(five, "", &seen("404"), ("5, 4, 2, GET /Users", Witness::Ended, "wrong endpoint")).await;
+        // The first page may be full of others.
+        let two_pages = "5, 4, 2, GET /Users, GET /Users";
+        check(five, "", &seen("200 page x=7 | 200 list b=2"), (two_pages, Witness::Seen, "-")).await;
+        check(five, "", &seen("200 page x=7 | 200 list y=8"), (two_pages, Witness::Ended, "wrong endpoint")).await;
+        check(five, "", &seen("200 page x=7 | 404"), (two_pages, Witness::Unanswered, "-")).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,8 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use tokio_util::sync::CancellationToken;
 
-/// Scripted answers, separated by `|`: `200 ID USERNAME`, `200 list USERNAME=ID …`, `404`, `429 SECONDS`, `cut`, `off`.
+/// Scripted answers, separated by `|`: `200 ID USERNAME`, `200 list USERNAME=ID …`, `200 page …` of a list
+/// with one account more, `404`, `429 SECONDS`, `cut`, `off`.
 pub(super) struct Script {
     answers: RefCell<VecDeque<Result<Answer, CallError>>>,
     pub(super) asked: Rc<RefCell<Vec<String>>>,
@@ -46,7 +47,8 @@ fn answer(text: &str) -> Result<Answer, CallError> {
     let (status, body, seconds) = match words[..] {
         ["cut"] => return Err(CallError::Lost("cut".to_owned())),
         ["off"] => return Err(CallError::NotSent("off".to_owned())),
-        [status, "list", ref accounts @ ..] => (status, list(accounts), None),
+        [status, "list", ref accounts @ ..] => (status, list(accounts, accounts.len()), None),
+        [status, "page", ref accounts @ ..] => (status, list(accounts, accounts.len() + 1), None),
         [status, id, name] => (status, json!({"id": id, "userName": name}).to_string(), None),
         [status, seconds] => (status, String::new(), Some(RetryAfter::Seconds(seconds.parse().expect("seconds")))),
         [status] => (status, String::new(), None),
@@ -56,13 +58,13 @@ fn answer(text: &str) -> Result<Answer, CallError> {
     Ok(Answer { status, body: Ok(body.into_bytes()), retry_after: seconds, date: None })
 }
 
-fn list(accounts: &[&str]) -> String {
+fn list(accounts: &[&str], total: usize) -> String {
     let account = |account: &&str| {
         let (name, id) = account.split_once('=').expect("USERNAME=ID");
         json!({"id": id, "userName": name})
     };
     let accounts: Vec<_> = accounts.iter().map(account).collect();
-    json!({"totalResults": accounts.len(), "Resources": accounts}).to_string()
+    json!({"totalResults": total, "Resources": accounts}).to_string()
 }
 
 struct Noon;

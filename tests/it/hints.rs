@@ -111,4 +111,17 @@ fn a_certificate_in_der_is_named() {
     let base_url = own.serve_itself();
     check(&base_url, "ca_file = \"ca.pem\"", own.certificate.der(), (78, "openssl x509 -inform der"));
     check(&base_url, "ca_file = \"ca.pem\"", b"nothing", (78, "-----BEGIN CERTIFICATE-----"));
+    // `check` says so without a call.
+    let damaged = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    for (name, file, expected) in [
+        ("ca.pem", own.certificate.der().as_ref(), "openssl x509 -inform der"),
+        ("ca.pem", &b"nothing"[..], "it contains no certificate"),
+        ("ca.pem", &damaged[..], "a certificate in it is damaged"),
+        ("missing.pem", &b""[..], "can read"),
+    ] {
+        let (exit, text) = run(&["check"], &base_url, &format!("ca_file = {name:?}"), file);
+        assert!(exit == Some(78) && text.contains(expected), "{expected}: {text}");
+    }
+    let (exit, text) = run(&["check"], &base_url, "ca_file = \"ca.pem\"", own.certificate.pem().as_bytes());
+    assert_eq!(exit, Some(0), "{text}");
 }
