@@ -18,24 +18,28 @@ pub enum IntentEnd {
     Unknown,
 }
 
+/// A new link: to which account, and what that account shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MadeLink {
+    /// Id of the account.
+    pub scim_id: ScimId,
+    /// The userName it has.
+    pub user_name: UserName,
+    /// The names it has.
+    pub names: Names,
+    /// Whether it is active.
+    pub active: bool,
+    /// The `externalId` that it shows.
+    pub external_id: LinkedExternalId,
+}
+
 /// What happens to the snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LinkEffect {
     /// It stays as it was.
     None,
     /// An account is linked.
-    Made {
-        /// Id of the account.
-        scim_id: ScimId,
-        /// The userName it has.
-        user_name: UserName,
-        /// The names it has.
-        names: Names,
-        /// Whether it is active.
-        active: bool,
-        /// The `externalId` that it shows.
-        external_id: LinkedExternalId,
-    },
+    Made(MadeLink),
     /// The account was seen with these names.
     Seen {
         /// The names it has.

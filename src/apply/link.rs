@@ -13,7 +13,7 @@ use crate::model::{
 use crate::outcome::Judged;
 use crate::scim::Update;
 use crate::session::hash_of;
-use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, Settlement};
+use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, MadeLink, Settlement};
 use crate::store::{self, Intent};
 
 /// When the request that created an account was sent.
@@ -59,14 +59,14 @@ impl<T: Transport> Apply<'_, T> {
         }
         let mut settlement = Settlement::of(change.directory_id(), Action::Create);
         settlement.intent = Some(stored.ends(IntentEnd::Accepted(Some(scim_id.clone()))));
-        settlement.link = LinkEffect::Made {
+        settlement.link = LinkEffect::Made(MadeLink {
             scim_id: scim_id.clone(),
             user_name,
             names: account.names.clone(),
             active: account.active,
             // An answer that shows none leaves out what we sent.
             external_id: LinkedExternalId::Was(account.external_id.clone().unwrap_or_else(|| user.id.clone())),
-        };
+        });
         settlement.failure = FailureEffect::Clear;
         if let SentWhen::Earlier { scope_version } = made {
             settlement.scope_version = Some(scope_version);
@@ -106,13 +106,13 @@ impl<T: Transport> Apply<'_, T> {
         self.made.borrow_mut().insert(hash_of(scim_id.as_str()));
         let mut settlement = Settlement::of(change.directory_id(), Action::Link);
         settlement.intent = intent.map(|stored| stored.ends(IntentEnd::NotAccepted));
-        settlement.link = LinkEffect::Made {
+        settlement.link = LinkEffect::Made(MadeLink {
             scim_id: scim_id.clone(),
             user_name: user_name.clone(),
             names: account.names.clone(),
             active: account.active,
             external_id: LinkedExternalId::of(account.external_id.as_ref()),
-        };
+        });
         settlement.failure = FailureEffect::Clear;
         let mut event = self.record.succeeded(Action::Link, change, Some(&scim_id), &Judged::accepted(), Vec::new());
         event.response.details = "linked".to_owned();

@@ -6,7 +6,7 @@ use crate::model::{Action, Clock, DirectoryId, LinkedExternalId, Moment, Names, 
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::plan::ScopeVersion;
 use crate::scim::{RateLimit, ScimTarget};
-use crate::settlement::{LinkEffect, Settlement};
+use crate::settlement::{LinkEffect, MadeLink, Settlement};
 use crate::store::{self, Journal};
 use rusqlite::Connection;
 use serde_json::json;
@@ -125,13 +125,13 @@ fn add_link(state: &mut Connection, link: &str) {
     let transaction = state.transaction().expect("a transaction");
     let scope_version = store::scope_version_id(&transaction, &ScopeVersion::default()).expect("a scope version");
     let mut settlement = Settlement::of(&directory_id, Action::Create);
-    settlement.link = LinkEffect::Made {
+    settlement.link = LinkEffect::Made(MadeLink {
         scim_id: ScimId::new(id),
         user_name: UserName::of_account(name),
         names: Names::default(),
         active: true,
         external_id: LinkedExternalId::NotShown,
-    };
+    });
     store::settle(&transaction, &settlement, scope_version, Noon.now()).expect("a link");
     if link.starts_with('!') {
         let settlement = Settlement { link: LinkEffect::Foreign, ..Settlement::of(&directory_id, Action::Update) };

@@ -127,7 +127,9 @@ impl Sight {
         {
             return Some("a comma follows each object: write an array, or an object a line without commas".to_owned());
         }
-        let over_lines = self.text.trim_end().contains('\n');
+        // The first line of NDJSON is a whole object.
+        let mut lines = self.text.trim_end().lines();
+        let over_lines = lines.next().is_some_and(|line| !line.trim_end().ends_with('}')) && lines.next().is_some();
         if self.single_object && over_lines && trouble == Trouble::Shape && (has("_id") || has("id")) {
             let what = "this looks like one user over several lines, as `ConvertTo-Json` writes a single user; use \
                         `ConvertTo-Json -InputObject @($users)`, or set [directory] records if a member holds the array";

@@ -7,7 +7,7 @@ use crate::model::{
     OutstandingUser, Person, ScimId, ScopeVersionId, UserName,
 };
 use crate::plan::Ledger;
-use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, Settlement};
+use crate::settlement::{FailureEffect, IntentEnd, IntentId, LinkEffect, MadeLink, Settlement};
 use rusqlite::{Connection, Row, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -189,36 +189,7 @@ fn link_effect(
 ) -> rusqlite::Result<()> {
     match effect {
         LinkEffect::None => {}
-        LinkEffect::Made { scim_id, user_name, names, active, external_id } => {
-            let row: i64 = transaction
-                .prepare_cached(
-                    "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made",
-                )?
-                .query_row([], |row| row.get(0))?;
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active, external_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            )?;
-            let (given, family) = (names.given.as_deref(), names.family.as_deref());
-            let folded = user_name.folded();
-            let (scim_id, name) = (scim_id.as_str(), user_name.as_str());
-            let external_id = external_id.stored();
-            insert.execute((
-                id,
-                row,
-                scim_id,
-                name,
-                folded,
-                given,
-                family,
-                scope_version.0,
-                now.0,
-                active,
-                external_id,
-            ))?;
-            // Also where the account was found and linked, and no create was sent.
-            holds::use_up(transaction, id, &["create"])?;
-        }
+        LinkEffect::Made(link) => link_made(transaction, id, link, scope_version, now)?,
         LinkEffect::Seen { names, active, futile } => {
             transaction
                 .prepare_cached(
@@ -253,6 +224,32 @@ fn link_effect(
         }
     }
     Ok(())
+}
+
+fn link_made(
+    transaction: &Transaction<'_>,
+    id: &str,
+    link: &MadeLink,
+    scope_version: ScopeVersionId,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let MadeLink { scim_id, user_name, names, active, external_id } = link;
+    let row: i64 = transaction
+        .prepare_cached(
+            "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made",
+        )?
+        .query_row([], |row| row.get(0))?;
+    let (given, family) = (names.given.as_deref(), names.family.as_deref());
+    let (folded, external_id) = (user_name.folded(), external_id.stored());
+    let (scim_id, name, scope_version) = (scim_id.as_str(), user_name.as_str(), scope_version.0);
+    transaction
+        .prepare_cached(
+            "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active, external_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute((id, row, scim_id, name, folded, given, family, scope_version, now.0, active, external_id))?;
+    // Also where the account was found and linked, and no create was sent.
+    holds::use_up(transaction, id, &["create"])
 }
 
 fn failure_effect(

@@ -16,7 +16,7 @@ use rhombus_sync::model::{
     OnDrift, Removals, ScimId, UserName, WithoutState,
 };
 use rhombus_sync::plan::{Limits, Policy, Scope, ScopeVersion};
-use rhombus_sync::settlement::{FailureEffect, LinkEffect, Settlement};
+use rhombus_sync::settlement::{FailureEffect, LinkEffect, MadeLink, Settlement};
 use rhombus_sync::store;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -77,13 +77,13 @@ pub(crate) fn link(connection: &mut Connection, users: &str) {
         let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
         let names = Names { given: words.next().map(Into::into), family: words.next().map(Into::into) };
         let mut settlement = Settlement::of(&DirectoryId::new(id), Action::Create);
-        settlement.link = LinkEffect::Made {
+        settlement.link = LinkEffect::Made(MadeLink {
             scim_id: ScimId::new(format!("scim-{id}")),
             user_name: UserName::of_account(name),
             names,
             active: true,
             external_id: LinkedExternalId::NotShown,
-        };
+        });
         settlement.failure = FailureEffect::Clear;
         store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
     }
