@@ -35,13 +35,21 @@ fn carrier(account: Account) -> Option<(Unmanaged, bool)> {
 
 /// Lists every account at the endpoint, which also verifies endpoint and token.
 pub(crate) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Failure> {
-    let mut holdings = Holdings::default();
+    let mut carriers = Vec::new();
+    let accounts_count = each_account(target, &mut |account| carriers.extend(carrier(account))).await?;
+    Ok(Holdings { accounts_count, carriers })
+}
+
+/// Hands on every account with an id, once. How many the endpoint says that it has.
+pub(crate) async fn each_account(target: &ScimTarget<Client>, each: &mut dyn FnMut(Account)) -> Result<u64, Failure> {
     let (listing, mut seen) = (Listing::default(), HashSet::new());
     loop {
         let permit = target.permit().await;
         let mut note = |account: Account| {
             let is_new = account.id.as_ref().is_some_and(|id| seen.insert(id.clone()));
-            holdings.carriers.extend(carrier(account).filter(|_| is_new));
+            if is_new {
+                each(account);
+            }
         };
         let page = target.list_page(&listing, &mut note, permit).await;
         let Some(page_read) = page.value else {
@@ -55,9 +63,9 @@ pub(crate) async fn holdings(target: &ScimTarget<Client>) -> Result<Holdings, Fa
             let hint = "what answers there shows accounts without end; nothing was changed";
             return Err(Failure::new(Exit::Failed, "the list of accounts does not end", Some(hint)));
         }
-        holdings.accounts_count = listing.accounts_count();
+        let accounts_count = listing.accounts_count();
         if listing.go_on(&page_read) == Next::End {
-            return Ok(holdings);
+            return Ok(accounts_count);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What the shape alone does not show: limits, addresses, schedules, and what goes with what.
 
+use super::address::{Query, Reach, address, proxy};
 use super::error::Fault;
 use super::raw::{Raw, RawLimits, RawRhombus};
 use crate::model::{Duration, Moment};
 use crate::schedule::{CronSchedule, ScheduleError};
-use std::net::IpAddr;
 
 /// More requests at once than this is a mistake, not a options.
 const CONCURRENCY_MAX: u32 = 1_000;
@@ -49,7 +49,7 @@ pub(super) fn check(raw: &Raw) -> Result<(), Fault> {
 
 fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
     if let Some(base_url) = &rhombus.base_url {
-        let reach = address(base_url)?;
+        let reach = address(base_url, "[rhombus] base_url", Query::Refused)?;
         if reach == Reach::Loopback && rhombus.proxy.is_some() {
             return Err(Fault::plain(
                 "[rhombus] proxy cannot reach base_url, which is on loopback; remove one of them",
@@ -60,7 +60,7 @@ fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
         }
     }
     if let Some(text) = &rhombus.proxy {
-        proxy(text)?;
+        proxy(text, "[rhombus] proxy")?;
     }
     if rhombus.token_file.is_some() && rhombus.token_credential.is_some() {
         return Err(Fault::plain("[rhombus] has both token_file and token_credential"));
@@ -80,31 +80,4 @@ fn rhombus(rhombus: &RawRhombus) -> Result<(), Fault> {
         return Err(Fault::plain("[rhombus] timeout is 0"));
     }
     Ok(())
-}
-
-/// Where an address leads.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reach {
-    Loopback,
-    Network,
-}
-
-fn address(text: &str) -> Result<Reach, Fault> {
-    let Ok(url) = reqwest::Url::parse(text) else { return Err(Fault::plain("[rhombus] base_url is not a valid URL")) };
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if !(url.scheme() == "https" || (url.scheme() == "http" && loopback)) {
-        return Err(Fault::plain("[rhombus] base_url must be https (http only on loopback)"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::plain("[rhombus] base_url must not carry a user, a query or a fragment"));
-    }
-    Ok(if loopback { Reach::Loopback } else { Reach::Network })
-}
-
-/// A scheme that the client does not know would be passed over, and the token would go out without the proxy.
-fn proxy(text: &str) -> Result<(), Fault> {
-    let url = reqwest::Url::parse(text).ok();
-    let usable = url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
-    if usable { Ok(()) } else { Err(Fault::plain("[rhombus] proxy is not http:// or https:// with a host")) }
 }

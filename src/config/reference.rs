@@ -62,13 +62,52 @@ const SECTIONS: &[Section] = &[
         name: "directory",
         about: "The export of the directory: who should exist.",
         keys: &[
-            key("source", OneOf(&["file"]), Is("\"file\""), "Where the export comes from."),
+            key(
+                "source",
+                OneOf(&["file", "url", "jumpcloud"]),
+                Is("\"file\""),
+                "Where the export comes from: a file, an address, or JumpCloud's API. See [sources](sources.md).",
+            ),
             key(
                 "path",
                 Path,
                 Required,
-                "The export. Replace it by a rename: an export that changes while it is read is rejected.",
+                "`file`: the export. Replace it by a rename: an export that changes while it is read is rejected.",
             ),
+            key("url", Address, Nothing, "`url`: the address of the export. Redirects are not followed."),
+            key("token_file", Path, Nothing, "`url`: holds a token, sent there as `Authorization: Bearer`."),
+            key(
+                "api_url",
+                Address,
+                Nothing,
+                "`jumpcloud`: the API. Default: `https://console.jumpcloud.com`; in Europe `https://console.eu.jumpcloud.com`.",
+            ),
+            key("api_key_file", Path, Nothing, "`jumpcloud`: holds an API key. A read-only role is enough."),
+            key("api_key_credential", Text, Nothing, "Instead of `api_key_file`: the name of a systemd credential."),
+            key("client_id", Text, Nothing, "`jumpcloud`: a service account, instead of an API key."),
+            key("client_secret_file", Path, Nothing, "The file that holds the secret of `client_id`."),
+            key("client_secret_credential", Text, Nothing, "The same as the name of a systemd credential."),
+            key(
+                "token_url",
+                Address,
+                Nothing,
+                "With `client_id`: where its tokens come from. Default: `https://admin-oauth.id.jumpcloud.com/oauth2/token`.",
+            ),
+            key(
+                "organization_id",
+                Text,
+                Nothing,
+                "`jumpcloud`: sent as `x-org-id`; needed if the administrator has several organisations.",
+            ),
+            key(
+                "application_id",
+                Text,
+                Nothing,
+                "`jumpcloud`: users bound to this application are wanted, directly or through groups. Or name `[scope] groups`.",
+            ),
+            key("ca_file", Path, Nothing, "`url`, `jumpcloud`: a private CA in PEM, in addition to the system's."),
+            key("proxy", Address, Nothing, "`url`, `jumpcloud`: the proxy. Proxies in the environment are ignored."),
+            key("timeout", Duration, Nothing, "`jumpcloud`: the deadline of one request. Default: `30s`."),
             key("format", OneOf(&["auto", "json", "ndjson", "csv"]), Is("\"auto\""), "`auto` looks at the content."),
             key(
                 "id_attribute",
@@ -459,7 +498,7 @@ mod tests {
             }
         }
         for section in SECTIONS {
-            for key in section.keys.iter().filter(|key| key.name != "token_credential") {
+            for key in section.keys.iter().filter(|key| !key.name.ends_with("_credential")) {
                 let place = (section.name.to_owned(), key.name.to_owned());
                 assert!(shown.contains(&place), "config.example.toml lacks [{}] {}", section.name, key.name);
             }

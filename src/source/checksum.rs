@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// The longest checksum file that is looked at, in bytes.
-const CHECKSUM_BYTES_MAX: u64 = 4096;
+pub(super) const CHECKSUM_BYTES_MAX: usize = 4096;
 /// How many hex digits a SHA-256 has.
 const DIGITS_COUNT: usize = 64;
 
@@ -36,12 +36,12 @@ pub(super) fn read(path: &Path) -> std::io::Result<Option<Checksum>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    file.take(CHECKSUM_BYTES_MAX).read_to_end(&mut bytes)?;
+    file.take(CHECKSUM_BYTES_MAX as u64).read_to_end(&mut bytes)?;
     Ok(Some(parse(&bytes)))
 }
 
 /// `HEX`, `HEX  NAME`, or BSD's `SHA256 (NAME) = HEX`; UTF-8, or UTF-16 with a mark.
-fn parse(bytes: &[u8]) -> Checksum {
+pub(super) fn parse(bytes: &[u8]) -> Checksum {
     let mut text = Vec::new();
     if let Some(mut decoder) = Decoder::of_mark(bytes) {
         if decoder.decode(bytes, &mut text).is_err() {

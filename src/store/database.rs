@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// `RHSY`: tells our database from another application's.
 const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../state/0007_identity_and_groups.sql"),
     include_str!("../../state/0008_health.sql"),
     include_str!("../../state/0009_memberships.sql"),
+    include_str!("../../state/0010_directory_organization.sql"),
 ];
 /// How long a connection waits for another connection's write.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

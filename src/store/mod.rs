@@ -11,6 +11,7 @@
 
 mod database;
 mod groups;
+mod handed_over;
 mod health;
 mod holds;
 mod identity;
@@ -30,6 +31,7 @@ pub use database::{
     upgrade,
 };
 pub use groups::{group_memory, note_groups, unnamed_groups};
+pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};
 pub use health::{
     CycleHealth, HealthRow, Unmanaged, begin_health, health, note_health, note_proof, replace_unmanaged, unmanaged,
     was_ever_provisioned,
@@ -40,8 +42,9 @@ pub use holds::{
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
-    InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
-    note_not_supported, note_token, scope_version_number, scope_versions, set_active, set_not_before,
+    InstallationRow, LastCycle, Quiet, advance_scope_version, bind_organization, checkpoint, finish_cycle,
+    installation, note_config, note_not_supported, note_token, scope_version_number, scope_versions, set_active,
+    set_not_before,
 };
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
@@ -57,5 +60,5 @@ pub use outstanding::{
     replace_unlisted, unlisted,
 };
 pub use restored::{Unnoted, chain_before, continue_log, go_on_after};
-pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, witnesses};
+pub use snapshot::{Snapshot, each_link, link_by_id, link_by_scim_id, link_of, linked_ids, witnesses};
 pub use spoken::{note_spoken, spoken_before};
