@@ -49,8 +49,8 @@ pub(super) struct Note {
 pub(super) struct Spool {
     file: File,
     length: u64,
-    /// Where it lies until it is kept; `None`: it has no name.
-    part: Option<PathBuf>,
+    /// None: it has no name.
+    part: Part,
 }
 
 impl Spool {
@@ -66,7 +66,7 @@ impl Spool {
         {
             return Err(error);
         }
-        Ok(Self { file: create(&part)?, length: 0, part: Some(part) })
+        Ok(Self { file: create(&part)?, length: 0, part: Part(Some(part)) })
     }
 
     /// One that is gone with its handle.
@@ -83,7 +83,7 @@ impl Spool {
         };
         let (file, name) = made?;
         std::fs::remove_file(name)?;
-        Ok(Self { file, length: 0, part: None })
+        Ok(Self { file, length: 0, part: Part(None) })
     }
 
     /// Empties it, to begin again.
@@ -117,14 +117,27 @@ impl Spool {
         self.file
     }
 
-    /// Puts it in the place of the last one, with a note. After a kill in between, the two do not belong together, and the
-    /// next fetch asks for all of it.
-    pub(super) fn keep(self, path: &Path, note: &Note) -> std::io::Result<File> {
-        let Some(part) = self.part else { return Ok(self.file) };
+    /// Puts it in the place of the last one, with a note; one without a name is handed on as it is. After a kill in between, spool
+    /// and note do not belong together, and the next fetch asks for all of it.
+    pub(super) fn keep(mut self, path: &Path, note: &Note) -> std::io::Result<File> {
+        let Some(part) = &self.part.0 else { return Ok(self.file) };
         self.file.sync_all()?;
         std::fs::rename(part, path)?;
+        self.part.0 = None;
         write_note(path, note)?;
         Ok(self.file)
+    }
+}
+
+/// Where a spool lies until it is kept; it is gone with it.
+struct Part(Option<PathBuf>);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(part) = &self.0 {
+            // One that stays is taken away by the next fetch.
+            let _ = std::fs::remove_file(part);
+        }
     }
 }
 

@@ -49,99 +49,130 @@ struct Fetch<'f> {
     fetcher: Fetcher,
 }
 
+/// One try.
+enum Read {
+    /// The spool holds an export.
+    New(Note),
+    /// The export of last time.
+    OfLastTime(Note),
+    /// Its checksum does not fit, or not yet.
+    Doubtful(String),
+}
+
+/// What a checksum says.
+enum Checked {
+    Fits,
+    IsMissing,
+    Doubtful(String),
+}
+
 impl Fetch<'_> {
+    /// Fetches it; with a checksum that does not fit yet, again for a while: the job publishes one after the other.
     async fn run(self) -> Result<Spooled, SourceError> {
-        let last = spool::last(&self.settings.spool, &self.from.url);
-        let known = last.as_ref().and_then(|(_, note)| note.etag.clone());
+        let mut last = spool::last(&self.settings.spool, &self.from.url);
         let mut spool = match self.keep {
             Keep::AsTheLast => Spool::to_keep(&self.settings.spool),
             Keep::Nothing => Spool::to_look(&self.settings.spool),
         }
         .map_err(|error| self.not_spooled(&error))?;
+        let started = Instant::now();
+        loop {
+            match self.once(&mut spool, &mut last).await? {
+                Read::New(note) => {
+                    let file = spool.keep(&self.settings.spool, &note).map_err(|error| self.not_spooled(&error))?;
+                    return Ok(spooled(file, &note));
+                }
+                Read::OfLastTime(note) => {
+                    let Some((file, before)) = last else { return Err(self.unasked()) };
+                    if note != before && self.keep == Keep::AsTheLast {
+                        spool::write_note(&self.settings.spool, &note).map_err(|error| self.not_spooled(&error))?;
+                    }
+                    return Ok(spooled(file, &note));
+                }
+                Read::Doubtful(doubt) if started.elapsed() >= self.settings.checksum_patience.std() => {
+                    let what = format!("its checksum, at the same address with .sha256, {doubt}");
+                    let hint = "publish the .sha256 after the export, or remove it; nothing was sent".to_owned();
+                    let cause = Doubt { what, hint: Some(hint) };
+                    return Err(SourceError::Refused { path: self.from.described(), cause });
+                }
+                Read::Doubtful(_) => tokio::time::sleep(CHECKSUM_PAUSE).await,
+            }
+        }
+    }
+
+    async fn once(&self, spool: &mut Spool, last: &mut Option<(File, Note)>) -> Result<Read, SourceError> {
+        spool.clear().map_err(|error| self.not_spooled(&error))?;
+        let known = last.as_ref().and_then(|(_, note)| note.etag.clone());
         let answer = self.ask(&self.from.url, known.as_deref(), &mut |bytes| spool.write(bytes)).await?;
         match (answer.status, last) {
             (200, last) => {
-                let note = self.note_of(&answer, &mut spool, last.map(|(_, note)| note)).await?;
-                let file = match self.keep {
-                    Keep::AsTheLast => spool.keep(&self.settings.spool, &note),
-                    Keep::Nothing => Ok(spool.into_file()),
+                if let Err(what) = &answer.body {
+                    return Err(self.failed(what, "what arrived is not used; the next cycle fetches it again"));
+                }
+                let checked = match self.check(spool.file()).await? {
+                    Checked::Doubtful(doubt) => return Ok(Read::Doubtful(doubt)),
+                    checked => matches!(checked, Checked::Fits),
                 };
-                Ok(spooled(file.map_err(|error| self.not_spooled(&error))?, &note))
+                let (digest, length) = spool.digest().map_err(|error| self.not_spooled(&error))?;
+                let before = last.as_ref().map(|(_, note)| note);
+                Ok(Read::New(self.note_of(&answer, digest, length, checked, before)))
             }
-            (304, Some((file, note))) if known.is_some() => self.of_last_time(file, note).await,
-            (304, _) => {
-                Err(self
-                    .failed("answers 304 although nothing was known of it", "the server is wrong; nothing was sent"))
-            }
+            (304, Some((_, note))) if known.is_some() && note.checked => Ok(Read::OfLastTime(note.clone())),
+            // Nothing proved it then; a checksum that came since may.
+            (304, Some((file, note))) if known.is_some() => match self.check(file).await? {
+                Checked::Doubtful(doubt) => Ok(Read::Doubtful(doubt)),
+                checked => Ok(Read::OfLastTime(Note { checked: matches!(checked, Checked::Fits), ..note.clone() })),
+            },
+            (304, _) => Err(self.unasked()),
             _ => Err(self.refused(&answer)),
         }
     }
 
-    /// The export of last time; if nothing proved it then, a checksum that came since may.
-    async fn of_last_time(&self, mut file: File, mut note: Note) -> Result<Spooled, SourceError> {
-        if !note.checked {
-            note.checked = self.check(&mut file).await?;
-            if note.checked && self.keep == Keep::AsTheLast {
-                spool::write_note(&self.settings.spool, &note).map_err(|error| self.not_spooled(&error))?;
-            }
-        }
-        Ok(spooled(file, &note))
-    }
-
     /// What is to be remembered of a whole answer.
-    async fn note_of(&self, answer: &Fetched, spool: &mut Spool, last: Option<Note>) -> Result<Note, SourceError> {
-        if let Err(what) = &answer.body {
-            return Err(self.failed(what, "what arrived is not used; the next cycle fetches it again"));
-        }
-        let (digest, length) = spool.digest().map_err(|error| self.not_spooled(&error))?;
-        let checked = self.check(spool.file()).await?;
+    fn note_of(&self, answer: &Fetched, digest: String, length: u64, checked: bool, last: Option<&Note>) -> Note {
         let last_modified = answer.last_modified.map(|at| at.0);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         let version = Version { etag: answer.etag.as_deref(), last_modified, digest: &digest };
-        let written_at = version.written_at(last.as_ref(), i64::try_from(now).unwrap_or(i64::MAX));
-        let (url, etag) = (self.from.url.clone(), answer.etag.clone());
-        Ok(Note { url, etag, last_modified, written_at, checked, digest, length })
+        let written_at = version.written_at(last, i64::try_from(now).unwrap_or(i64::MAX));
+        Note {
+            url: self.from.url.clone(),
+            etag: answer.etag.clone(),
+            last_modified,
+            written_at,
+            checked,
+            digest,
+            length,
+        }
     }
 
-    /// Whether a checksum lies beside it and fits. One that does not fit yet is fetched again for a while.
-    async fn check(&self, file: &mut File) -> Result<bool, SourceError> {
-        let (started, mut found) = (Instant::now(), None);
-        loop {
-            let mut bytes = Vec::new();
-            let mut take = |chunk: &[u8]| {
-                bytes.extend_from_slice(chunk);
-                if bytes.len() > checksum::CHECKSUM_BYTES_MAX { Err("it is too long".to_owned()) } else { Ok(()) }
-            };
-            let answer = self.ask(&beside(&self.from.url), None, &mut take).await?;
-            let doubt = match (answer.status, &answer.body) {
-                // Stores that may not list their files answer 403 for one that is not there.
-                (403 | 404 | 410, _) => return Ok(false),
-                (200, Err(what)) => what.clone(),
-                (200, Ok(_)) => match checksum::parse(&bytes) {
-                    Checksum::Sha256(wanted) => {
-                        let is = match &found {
-                            Some(is) => is,
-                            None => found.insert(sha256(file).map_err(|error| self.not_spooled(&error))?),
-                        };
-                        if *is == wanted {
-                            return Ok(true);
-                        }
-                        "is not the export's".to_owned()
-                    }
-                    Checksum::Odd(what) => format!("cannot be used: {what}"),
-                },
-                _ => return Err(self.refused(&answer)),
-            };
-            if started.elapsed() >= self.settings.checksum_patience.std() {
-                let what = format!("its checksum, at the same address with .sha256, {doubt}");
-                let cause = Doubt {
-                    what,
-                    hint: Some("publish the .sha256 after the export, or remove it; nothing was sent".to_owned()),
-                };
-                return Err(SourceError::Refused { path: self.from.described(), cause });
-            }
-            tokio::time::sleep(CHECKSUM_PAUSE).await;
+    /// What the checksum beside it says, if there is one.
+    async fn check(&self, file: &mut File) -> Result<Checked, SourceError> {
+        let mut bytes = Vec::new();
+        let mut take = |chunk: &[u8]| {
+            bytes.extend_from_slice(chunk);
+            if bytes.len() > checksum::CHECKSUM_BYTES_MAX { Err("is too long".to_owned()) } else { Ok(()) }
+        };
+        let answer = self.ask(&beside(&self.from.url), None, &mut take).await?;
+        match (answer.status, answer.body) {
+            // Stores that may not list their files answer 403 for one that is not there.
+            (403 | 404 | 410, _) => Ok(Checked::IsMissing),
+            (200, Err(what)) => Ok(Checked::Doubtful(what)),
+            (200, Ok(_)) => match checksum::parse(&bytes) {
+                Checksum::Sha256(wanted) => {
+                    let fits = sha256(file).map_err(|error| self.not_spooled(&error))? == wanted;
+                    Ok(if fits { Checked::Fits } else { Checked::Doubtful("is not the export's".to_owned()) })
+                }
+                Checksum::Odd(what) => Ok(Checked::Doubtful(format!("cannot be used: {what}"))),
+            },
+            (status, _) => Err(self.failed(
+                &format!("the server answers {status} to the address of its checksum"),
+                "look at the server; the next cycle asks again; nothing was sent",
+            )),
         }
+    }
+
+    fn unasked(&self) -> SourceError {
+        self.failed("the server answers 304 although nothing was known of it", "look at the server; nothing was sent")
     }
 
     async fn ask(

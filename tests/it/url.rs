@@ -15,8 +15,8 @@ struct Published {
     checksum: Option<String>,
     /// Written instead of an answer to a request for the export.
     raw: Option<String>,
-    /// More headers of a good answer.
-    headers: &'static str,
+    /// Takes the request, and says nothing.
+    silent: bool,
 }
 
 struct Site {
@@ -29,7 +29,15 @@ impl Site {
     fn open(keys: &str) -> Self {
         let published = Arc::new(Mutex::new(Published::default()));
         let of = published.clone();
-        let server = Endpoint::start(move |asked| answer(asked, &of.lock().expect("whole")));
+        let server = Endpoint::start(move |asked| {
+            let published = of.lock().expect("whole").clone();
+            if published.silent {
+                loop {
+                    std::thread::park();
+                }
+            }
+            answer(asked, &published);
+        });
         let site = Self { run: RealBinary::open(""), server, published };
         site.configure(keys);
         site
@@ -88,7 +96,7 @@ fn answer(asked: &mut Asked<'_>, published: &Published) {
     if published.etag.is_some() && known.as_deref() == published.etag {
         return asked.answer(304, "", "");
     }
-    let mut headers = published.headers.to_owned();
+    let mut headers = String::new();
     if let Some(etag) = published.etag {
         headers.push_str(&format!("ETag: {etag}\r\n"));
     }
@@ -173,6 +181,8 @@ fn a_checksum_proves_it_and_one_that_does_not_fit_refuses_it() {
     assert_eq!(site.accounts_after(0), 5, "one sighting is enough");
     site.publish(|at| at.body = csv(0..2));
     site.refuses("its checksum");
+    let names = std::fs::read_dir(site.run.folder.path()).expect("a folder").flatten().map(|entry| entry.file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().contains("spool")).count(), 2, "spool and note, and no part");
 }
 
 #[test]
@@ -241,6 +251,25 @@ fn the_token_goes_to_the_address_alone_and_its_file_is_looked_after() {
         let bytes = std::fs::read(entry.path()).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&bytes).contains("CANARY-7"), "{:?}", entry.file_name());
     }
+}
+
+#[test]
+fn a_signal_is_obeyed_while_an_export_is_fetched() {
+    let site = Site::open("");
+    site.publish(|at| at.body = json(0..3));
+    site.run.activate();
+    let asked_before = site.asked().len();
+    site.publish(|at| at.silent = true);
+    let mut child = site.run.command(&["--reconcile"]).stderr(std::process::Stdio::null()).spawn().expect("it runs");
+    while site.asked().len() == asked_before {
+        assert_eq!(child.try_wait().expect("it can be asked"), None, "it ended without a request");
+        std::thread::yield_now();
+    }
+    let stopped = std::time::Instant::now();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+    assert_eq!(child.wait().expect("it ends").code(), Some(3));
+    assert!(stopped.elapsed() < std::time::Duration::from_secs(10), "well before the server's deadline");
 }
 
 #[test]

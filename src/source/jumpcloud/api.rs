@@ -206,6 +206,10 @@ impl<'a> Api<'a> {
                 Ok(value) => Next::Done(Some(Reply { value, total_count })),
                 Err(what) => Next::Again(format!("the answer cannot be read: {what}")),
             }),
+            // A page for people comes from somewhere in between, and says nothing about who is there.
+            404 if body.trim_ascii_start().starts_with(b"<") => {
+                Ok(Next::Again("it answers 404 with a web page".to_owned()))
+            }
             404 => Ok(Next::Done(None)),
             401 if self.access.is_renewable() => Ok(Next::Renew),
             401 | 403 => Err(refused(status, &message(&body, auth), self.access.is_renewable())),

@@ -155,9 +155,10 @@ async fn confirm(
     id: String,
     record: Option<records::Record>,
 ) -> Result<Option<(records::Record, Vec<u16>)>, Trouble> {
-    let Some(groups) = wanted.ask(api, &id).await? else { return Ok(None) };
-    match record {
-        Some(record) => Ok(Some((record, groups))),
-        None => Ok(pages::user(api, members, &id).await?.map(|record| (record, groups))),
+    match (wanted.ask(api, &id).await?, record) {
+        (Some(groups), Some(record)) => Ok(Some((record, groups))),
+        (None, Some(_)) => Err(Trouble::Shifted("a user who has a record is answered 404".to_owned())),
+        (None, None) => Ok(None),
+        (Some(groups), None) => Ok(pages::user(api, members, &id).await?.map(|record| (record, groups))),
     }
 }

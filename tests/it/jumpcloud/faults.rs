@@ -62,6 +62,9 @@ fn what_may_pass_is_asked_again_three_times() {
         (Call::Users, 2, Fault::Status(503, "", ""), "503"),
         (Call::Users, 0, Fault::Cut, "asked three times"),
         (Call::OfUser, 0, html, "cannot be read"),
+        (Call::OfUser, 0, Fault::Status(404, "", "<html>no</html>"), "a web page"),
+        // Of somebody who has a record.
+        (Call::OfUser, 0, Fault::Status(404, "", "{}"), "three times"),
     ] {
         company.jumpcloud.fault(call, page, fault, 1000);
         company.refuses(1, words);
