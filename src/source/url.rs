@@ -110,8 +110,9 @@ impl Fetch<'_> {
                     return Err(self.failed(what, "what arrived is not used; the next cycle fetches it again"));
                 }
                 let checked = match self.check(spool.file()).await? {
+                    Checked::Fits => true,
+                    Checked::IsMissing => false,
                     Checked::Doubtful(doubt) => return Ok(Read::Doubtful(doubt)),
-                    checked => matches!(checked, Checked::Fits),
                 };
                 let (digest, length) = spool.digest().map_err(|error| self.not_spooled(&error))?;
                 let before = last.as_ref().map(|(_, note)| note);
@@ -119,10 +120,11 @@ impl Fetch<'_> {
             }
             (304, Some((_, note))) if known.is_some() && note.checked => Ok(Read::OfLastTime(note.clone())),
             // Nothing proved it then; a checksum that came since may.
-            (304, Some((file, note))) if known.is_some() => match self.check(file).await? {
-                Checked::Doubtful(doubt) => Ok(Read::Doubtful(doubt)),
-                checked => Ok(Read::OfLastTime(Note { checked: matches!(checked, Checked::Fits), ..note.clone() })),
-            },
+            (304, Some((file, note))) if known.is_some() => Ok(match self.check(file).await? {
+                Checked::Fits => Read::OfLastTime(Note { checked: true, ..note.clone() }),
+                Checked::IsMissing => Read::OfLastTime(note.clone()),
+                Checked::Doubtful(doubt) => Read::Doubtful(doubt),
+            }),
             (304, _) => Err(self.unasked()),
             _ => Err(self.refused(&answer)),
         }
@@ -246,11 +248,16 @@ impl Version<'_> {
     }
 }
 
-/// Where the checksum of an export lies: at its address with `.sha256`, before a query.
+/// Where the checksum of an export lies: at its address with `.sha256`, before a query. Always on the same host.
 fn beside(url: &str) -> String {
-    match url.split_once('?') {
-        Some((path, query)) => format!("{path}.sha256?{query}"),
-        None => format!("{url}.sha256"),
+    match reqwest::Url::parse(url) {
+        Ok(mut url) => {
+            let path = format!("{}.sha256", url.path());
+            url.set_path(&path);
+            url.into()
+        }
+        // The configuration was checked; what is none is asked for as it is, and refused.
+        Err(_) => url.to_owned(),
     }
 }
 
@@ -292,5 +299,9 @@ mod tests {
     fn a_checksum_lies_at_the_address_of_its_export() {
         assert_eq!(beside("https://x.example/d.csv"), "https://x.example/d.csv.sha256");
         assert_eq!(beside("https://x.example/d.csv?a=b"), "https://x.example/d.csv.sha256?a=b");
+        assert_eq!(beside("https://x.example/a%2Fb"), "https://x.example/a%2Fb.sha256");
+        // Never another host.
+        assert_eq!(beside("https://x.example"), "https://x.example/.sha256");
+        assert_eq!(beside("http://127.0.0.1:80?a"), "http://127.0.0.1/.sha256?a");
     }
 }

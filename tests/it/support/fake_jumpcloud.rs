@@ -338,12 +338,16 @@ impl Directory {
             Call::OfUser if !self.users.contains_key(id) => Answer::error(404, "not found"),
             Call::OfUser if target.path[4] == "applications" => {
                 let bound = self.bound().contains(id);
-                let rows = if bound { vec![json!({"id": APPLICATION, "type": "application"})] } else { Vec::new() };
+                let rows = if bound {
+                    vec![json!({"id": APPLICATION, "type": "application", "paths": []})]
+                } else {
+                    Vec::new()
+                };
                 graph(self, rows)
             }
             Call::OfUser => {
                 let rows = self.groups.iter().filter(|(_, (_, members))| members.contains(id));
-                graph(self, rows.map(|(id, _)| json!({"id": id, "type": "user_group"})).collect())
+                graph(self, rows.map(|(id, _)| json!({"id": id, "type": "user_group", "paths": []})).collect())
             }
             Call::Bulk => self.bulk(asked, fault),
             Call::Results => match self.jobs.get(&target.path[4]) {
