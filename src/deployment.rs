@@ -1,7 +1,7 @@
 //! What commands act on: the real state and endpoint, or those of a sandbox run.
 
-use crate::config::{Config, SinkConfig, SinkKind, TokenPlace};
-use crate::cycle::{find_user, open_export};
+use crate::config::{Config, SinkConfig, SinkKind, SourceConfig, TokenPlace, spool_beside};
+use crate::cycle::{door, find_user, open_export};
 use crate::event::SealKey;
 use crate::failure::Failure;
 use crate::http::{Client, ClientSettings, Dialect};
@@ -10,7 +10,7 @@ use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{self, SecretError, Token};
-use crate::source::{self, Export, SourceError};
+use crate::source::{self, Door, Export, Keep, SourceError};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, WithoutNote};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -69,6 +69,7 @@ impl Deployment {
         if mode == Mode::Sandbox {
             let folder = sandbox_folder(&config);
             state_path = folder.join("rhombus-sync.db");
+            config.settings.spool = spool_beside(&state_path);
             config.settings.requests_per_second_max = None;
             // An old export is said, and tried all the same.
             config.settings.max_age = None;
@@ -173,7 +174,7 @@ impl Deployment {
         let Some(rhombus) = &self.config.rhombus else {
             return Err(Failure::new(Exit::Misconfigured, "[rhombus] is missing", None));
         };
-        Ok(Token::read(&place_of(&rhombus.token)?)?)
+        Ok(rhombus.token.read()?)
     }
 
     /// The key of the log's seals, if events are sealed. A sandbox run seals nothing.
@@ -253,12 +254,30 @@ impl Deployment {
 
     /// The export, whatever its age.
     pub(crate) fn open_export(&self) -> Result<Export, SourceError> {
-        source::open(&self.config.settings, &CancellationToken::new())
+        self.at_the_door(|door| source::open(&self.config.settings, door))
+    }
+
+    /// The export, whatever its age and whosever organisation it is: `activate` binds the state to it.
+    pub(crate) fn open_export_to_bind(&self) -> Result<Export, SourceError> {
+        self.at_the_door(|door| {
+            source::open(&self.config.settings, &Door { organization: None, ..std::mem::take(door) })
+        })
     }
 
     /// The export, if its age allows it.
     pub(crate) fn open_current_export(&self, installation: &InstallationRow) -> Result<Export, SourceError> {
-        open_export(&self.config.settings, SystemClock.now(), installation, &CancellationToken::new())
+        self.at_the_door(|door| open_export(&self.config.settings, SystemClock.now(), installation, door))
+    }
+
+    /// Every command that looks at the export comes in here. Only a source that is read in pages asks what the state knows.
+    fn at_the_door<T>(&self, open: impl FnOnce(&mut Door<'_>) -> T) -> T {
+        let asks = matches!(self.config.settings.source, SourceConfig::JumpCloud(_));
+        let state = if asks { store::open(&self.state_path, Access::Read).ok() } else { None };
+        let known = state.as_ref().and_then(|reader| Some((reader, store::installation(reader).ok()?)));
+        match known {
+            Some((reader, row)) => open(&mut door(reader, &row, Keep::Nothing, &CancellationToken::new())),
+            None => open(&mut Door::default()),
+        }
     }
 
     /// The directory id of the user that this text names.

@@ -100,13 +100,13 @@ impl From<JournalError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        Self { exit: Exit::Failed, hint: error.hint(), error: chain(&error) }
+        Self { exit: error.exit(), hint: error.hint(), error: chain(&error) }
     }
 }
 
 impl From<CompareError> for Failure {
     fn from(error: CompareError) -> Self {
-        Self { exit: Exit::Failed, hint: error.hint(), error: chain(&error) }
+        Self { exit: error.exit(), hint: error.hint(), error: chain(&error) }
     }
 }
 

@@ -119,23 +119,33 @@ pub(crate) async fn holdings(
     is_linked: &dyn Fn(&Account) -> bool,
 ) -> Result<Holdings, Failure> {
     let mut holdings = Holdings::default();
+    holdings.accounts_count = each_account(target, &mut |account| {
+        holdings.linked_count += u64::from(is_linked(&account));
+        if let Some(id) = account.id.clone().filter(|_| holdings.first.len() < FIRST_MAX) {
+            holdings.first.push((id, account.user_name.clone()));
+        }
+        holdings.carriers.extend(carrier(account));
+    })
+    .await?;
+    Ok(holdings)
+}
+
+/// Hands on every account with an id, once. How many the endpoint says that it has.
+pub(crate) async fn each_account(target: &ScimTarget<Client>, each: &mut dyn FnMut(Account)) -> Result<u64, Failure> {
     let (listing, mut seen) = (Listing::default(), HashSet::new());
     loop {
         let permit = target.permit().await;
         let mut note = |account: Account| {
             let is_new = account.id.as_ref().is_some_and(|id| seen.insert(id.clone()));
-            let Some(id) = account.id.clone().filter(|_| is_new) else { return };
-            holdings.linked_count += u64::from(is_linked(&account));
-            if holdings.first.len() < FIRST_MAX {
-                holdings.first.push((id, account.user_name.clone()));
+            if is_new {
+                each(account);
             }
-            holdings.carriers.extend(carrier(account));
         };
         let page = target.list_page(&listing, &mut note, permit).await;
         let Some(page_read) = page.value else {
             // Where pages go by cursor alone, there is no next page to ask for by index.
             if matches!(page.judged.outcome, Outcome::NotSupported | Outcome::Rejected) && listing.is_complete() {
-                return Ok(holdings);
+                return Ok(listing.accounts_count());
             }
             return Err(Failure {
                 exit: Exit::Failed,
@@ -147,9 +157,9 @@ pub(crate) async fn holdings(
             let hint = "what answers there shows accounts without end; nothing was changed";
             return Err(Failure::new(Exit::Failed, "the list of accounts does not end", Some(hint)));
         }
-        holdings.accounts_count = listing.accounts_count();
+        let accounts_count = listing.accounts_count();
         if listing.go_on(&page_read) == Next::End {
-            return Ok(holdings);
+            return Ok(accounts_count);
         }
     }
 }

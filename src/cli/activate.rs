@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, links: Links) -> Result<Output, Failure
             Some(runtime.block_on(StartOver::prepare(&deployment, &target, &connection, &holdings, now))?)
         }
     };
-    let (unmanaged, unknown) = unmanaged(&deployment, &connection, &holdings.carriers)?;
+    let Exported { unmanaged, unknown, organization } = unmanaged(&deployment, &connection, &holdings.carriers)?;
     let now = SystemClock.now();
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::go_on_after(&transaction, made.as_ref().and_then(Lock::noted))?;
@@ -65,6 +65,9 @@ pub(super) fn run(arguments: &Arguments, links: Links) -> Result<Output, Failure
         store::note_token(&transaction, fingerprint, (Source::Activate, Initiator::Admin(person())), now)?;
     }
     store::set_active(&transaction, true, &endpoint, fingerprint.as_deref())?;
+    if let Some(organization) = &organization {
+        store::bind_organization(&transaction, organization)?;
+    }
     store::begin_health(&transaction, now)?;
     store::replace_unmanaged(&transaction, &unmanaged, now)?;
     let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
@@ -204,34 +207,62 @@ fn put_aside(path: &Path, now: Moment) -> std::io::Result<PathBuf> {
     Ok(moved_to)
 }
 
-/// Of the accounts that carry a directory id, how many carry one that the export lacks; or why the export cannot be read. And
-/// those of them that are active and linked to nobody.
+/// What the export says of the accounts that carry a directory id.
+struct Exported {
+    /// Those that are active and linked to nobody.
+    unmanaged: Vec<Unmanaged>,
+    /// How many carry an id that the export lacks; or why the export cannot be read.
+    unknown: Result<usize, String>,
+    /// The organisation whose users the export has.
+    organization: Option<String>,
+}
+
+/// Compares the accounts that carry a directory id with the export.
 fn unmanaged(
     deployment: &Deployment,
     connection: &Connection,
     carriers: &[(Unmanaged, bool)],
-) -> Result<(Vec<Unmanaged>, Result<usize, String>), Failure> {
+) -> Result<Exported, Failure> {
     let mut ids = HashSet::new();
-    let export = deployment.open_export().and_then(|mut export| {
+    let export = deployment.open_export_to_bind().and_then(|mut export| {
         export.read(&mut |user| {
             if let RawValue::Text(id) = &user.id {
                 ids.insert(id.as_ref().to_owned());
             }
-        })
+        })?;
+        Ok(export.organization().map(str::to_owned))
     });
     let unknown_to_it = |(carrier, _): &&(Unmanaged, bool)| !ids.contains(carrier.directory_id.as_str());
     let carriers: Vec<_> = carriers.iter().filter(unknown_to_it).collect();
-    let unknown = match export {
-        Ok(_) => Ok(carriers.len()),
-        Err(error) => Err(crate::model::chain(&error).join(": ")),
+    let (unknown, organization) = match export {
+        Ok(organization) => (Ok(carriers.len()), organization),
+        Err(error) => (Err(crate::model::chain(&error).join(": ")), None),
     };
+    same_people(connection, organization.as_deref(), &ids)?;
     let mut unmanaged = Vec::new();
     for (carrier, active) in carriers {
         if *active && store::link_by_scim_id(connection, &carrier.scim_id)?.is_none() {
             unmanaged.push(carrier.clone());
         }
     }
-    Ok((unmanaged, unknown))
+    Ok(Exported { unmanaged, unknown, organization })
+}
+
+/// A state may only be bound to another organisation of the directory if that has one of its linked users.
+fn same_people(connection: &Connection, organization: Option<&str>, ids: &HashSet<String>) -> Result<(), Failure> {
+    let bound = store::installation(connection)?.directory_organization;
+    let (Some(bound), Some(found)) = (bound, organization) else { return Ok(()) };
+    let linked = store::linked_ids(connection)?;
+    if bound == found || linked.is_empty() || linked.iter().any(|id| ids.contains(id.as_str())) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        format!("none of the linked users is in the organisation {found}; the state belongs to {bound}"),
+        Some(
+            "put back the key of that organisation; if this really is another one, move the state away and activate again",
+        ),
+    ))
 }
 
 /// What was done.

@@ -65,9 +65,16 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         None => text.push_str("    there is none yet\n"),
         Some(at_hand) => text.push_str(&at_hand.text(&deployment)),
     }
+    for secret in settings.source.secrets() {
+        text.push_str(&token_text(secret, "secret", "put the secret of the directory into this file"));
+    }
     if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox) {
         let _ = writeln!(text, "  Rhombus: {}", rhombus.base_url);
-        text.push_str(&token_text(&rhombus.token));
+        text.push_str(&token_text(
+            &rhombus.token,
+            "token",
+            "put the token that the Rhombus console shows into this file",
+        ));
     }
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     for sink in &config.sinks {
@@ -114,21 +121,19 @@ fn next_runs(cron: &str, zone: &str) -> Vec<String> {
         .collect()
 }
 
-/// Where the token lies, and what is wrong with the file; it is not read.
-fn token_text(token: &TokenPlace) -> String {
+/// Where a secret lies, and what is wrong with the file; it is not read. `missing`: what to do if there is none.
+fn token_text(token: &TokenPlace, what: &str, missing: &str) -> String {
     let path = match token {
-        TokenPlace::Credential(name) => return format!("  token: systemd's credential {name}\n"),
+        TokenPlace::Credential(name) => return format!("  {what}: systemd's credential {name}\n"),
         TokenPlace::File(path) => path,
     };
     let wrong = match std::fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Some(("is missing".to_owned(), "put the token that the Rhombus console shows into this file".to_owned()))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(("is missing".to_owned(), missing.to_owned())),
         Err(error) => {
             Some((format!("cannot be looked at: {error}"), "the service's user must be able to read it".to_owned()))
         }
         Ok(file) if !file.is_file() => {
-            Some(("is not a regular file".to_owned(), "set [rhombus] token_file to a file".to_owned()))
+            Some(("is not a regular file".to_owned(), "name a file that holds nothing else".to_owned()))
         }
         Ok(file) if file.mode() & 0o007 != 0 => {
             let mode = file.mode() & 0o777;
@@ -136,7 +141,7 @@ fn token_text(token: &TokenPlace) -> String {
         }
         Ok(_) => None,
     };
-    let of = format!("  token: {}", path.display());
+    let of = format!("  {what}: {}", path.display());
     wrong.map_or_else(|| format!("{of}\n"), |(what, hint)| format!("{of} {what}\n    hint: {hint}\n"))
 }
 

@@ -14,6 +14,7 @@ mod held;
 mod help;
 mod history;
 mod identity;
+mod import;
 mod plan;
 mod progress;
 mod reconcile;
@@ -145,6 +146,21 @@ enum Command {
     Forget {
         /// A directory id, a linked username, or a username of the export
         user: String,
+    },
+    /// List the users that Rhombus has and the directory lacks (new) or has (imported); create new ones in JumpCloud
+    Import {
+        /// Only those that the directory lacks
+        #[arg(long)]
+        new_only: bool,
+        /// Also write the new ones into a file that does not exist yet, in the shape of JumpCloud's import template
+        #[arg(long, value_name = "FILE")]
+        csv: Option<PathBuf>,
+        /// Create these in JumpCloud: usernames or account ids (source = "jumpcloud" only)
+        #[arg(long, value_name = "USER", num_args = 0..)]
+        create: Option<Vec<String>>,
+        /// With --create: all new ones
+        #[arg(long, requires = "create")]
+        all: bool,
     },
     /// Write a consistent copy of the state, even while another process writes to it
     Backup {
@@ -332,6 +348,10 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Forget { user }), false) => and_deliver(arguments, forget::run(arguments, user)),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
         (Some(Command::History { user }), false) => history::run(arguments, user),
+        (Some(Command::Import { new_only, csv, create, all }), false) => {
+            let whom = create.as_ref().map(|users| import::Whom::of(users, *all)).transpose()?;
+            import::run(arguments, *new_only, csv.as_deref(), whom.as_ref())
+        }
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
         (Some(Command::Events { command: EventsCommand::Tail { count, follow } }), false) => {
             tail::run(arguments, *count, if *follow { tail::End::Never } else { tail::End::Now })

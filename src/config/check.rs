@@ -1,10 +1,10 @@
 //! What the shape alone does not show: limits, URLs, schedules, and which keys go together.
 
+use super::address::{Query, Reach, address, proxy};
 use super::error::Problem;
 use super::raw::{Raw, RawLimits, RawRhombus};
 use crate::model::{Duration, Moment};
 use crate::schedule::{CronSchedule, ScheduleError};
-use std::net::IpAddr;
 
 /// More requests at once than this are a mistake.
 const CONCURRENCY_MAX: u32 = 1_000;
@@ -55,7 +55,7 @@ pub(super) fn check(raw: &Raw) -> Result<(), Problem> {
 
 fn rhombus(rhombus: &RawRhombus) -> Result<(), Problem> {
     if let Some(base_url) = &rhombus.base_url {
-        let reach = address(base_url)?;
+        let reach = address(base_url, "[rhombus] base_url", Query::Refused)?;
         if reach == Reach::Loopback && rhombus.proxy.is_some() {
             return Err(Problem::plain(
                 "[rhombus] proxy cannot reach base_url, which is on loopback; remove one of them",
@@ -66,7 +66,7 @@ fn rhombus(rhombus: &RawRhombus) -> Result<(), Problem> {
         }
     }
     if let Some(text) = &rhombus.proxy {
-        proxy(text)?;
+        proxy(text, "[rhombus] proxy")?;
     }
     if rhombus.token_file.is_some() && rhombus.token_credential.is_some() {
         return Err(Problem::plain("[rhombus] has both token_file and token_credential"));
@@ -86,33 +86,4 @@ fn rhombus(rhombus: &RawRhombus) -> Result<(), Problem> {
         return Err(Problem::plain("[rhombus] timeout is 0"));
     }
     Ok(())
-}
-
-/// Where an address leads.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reach {
-    Loopback,
-    Network,
-}
-
-fn address(text: &str) -> Result<Reach, Problem> {
-    let Ok(url) = reqwest::Url::parse(text) else {
-        return Err(Problem::plain("[rhombus] base_url is not a valid URL"));
-    };
-    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if !(url.scheme() == "https" || (url.scheme() == "http" && loopback)) {
-        return Err(Problem::plain("[rhombus] base_url must be https (http only on loopback)"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(Problem::plain("[rhombus] base_url must not carry a user, a query or a fragment"));
-    }
-    Ok(if loopback { Reach::Loopback } else { Reach::Network })
-}
-
-/// A scheme that the client does not know would be passed over, and the token would go out without the proxy.
-fn proxy(text: &str) -> Result<(), Problem> {
-    let url = reqwest::Url::parse(text).ok();
-    let usable = url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
-    if usable { Ok(()) } else { Err(Problem::plain("[rhombus] proxy is not http:// or https:// with a host")) }
 }

@@ -1,10 +1,13 @@
 //! `[directory]`: where users come from. One variant a source; a key that does not go with a source is refused here and
 //! nowhere else. How an export is written is `layout`'s.
 
+use super::TokenPlace;
+use super::api::{self, JumpCloudConfig, RawApi, UrlConfig};
 use super::error::Problem;
 use crate::model::{Column, ColumnName, Duration, Format, Layout, SourceKind, WithoutState};
 use crate::plan::SourceSettings;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,10 @@ pub enum SourceConfig {
         /// The file of group memberships beside it, which stands for its groups. `None` if nobody is chosen by groups.
         members_path: Option<PathBuf>,
     },
+    /// An export behind an address.
+    Url(UrlConfig),
+    /// JumpCloud's API.
+    JumpCloud(Box<JumpCloudConfig>),
 }
 
 impl SourceConfig {
@@ -28,14 +35,17 @@ impl SourceConfig {
             Self::File { path, members_path } => {
                 std::iter::once(path).chain(members_path).map(PathBuf::as_path).collect()
             }
+            Self::Url(_) | Self::JumpCloud(_) => Vec::new(),
         }
     }
 
-    /// What people call it: the path of a file.
+    /// What people call it: the path of a file, or an address without its query.
     #[must_use]
     pub fn described(&self) -> String {
         match self {
             Self::File { path, .. } => path.display().to_string(),
+            Self::Url(from) => from.described(),
+            Self::JumpCloud(from) => from.described(),
         }
     }
 
@@ -44,6 +54,27 @@ impl SourceConfig {
     pub fn members_path(&self) -> Option<&Path> {
         match self {
             Self::File { members_path, .. } => members_path.as_deref(),
+            Self::Url(_) | Self::JumpCloud(_) => None,
+        }
+    }
+
+    /// Whether somebody else than the records says who is in which group, so that records may name none.
+    #[must_use]
+    pub fn says_memberships(&self) -> bool {
+        match self {
+            Self::File { members_path, .. } => members_path.is_some(),
+            Self::Url(_) => false,
+            Self::JumpCloud(_) => true,
+        }
+    }
+
+    /// Where its secrets lie.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&TokenPlace> {
+        match self {
+            Self::File { .. } => Vec::new(),
+            Self::Url(from) => from.token.iter().collect(),
+            Self::JumpCloud(from) => vec![from.credential.secret()],
         }
     }
 }
@@ -71,6 +102,20 @@ pub(super) struct RawDirectory {
     pub(super) group_separator: String,
     pub(super) records: String,
     members_path: Option<PathBuf>,
+    url: Option<String>,
+    token_file: Option<PathBuf>,
+    api_url: Option<String>,
+    token_url: Option<String>,
+    api_key_file: Option<PathBuf>,
+    api_key_credential: Option<String>,
+    client_id: Option<String>,
+    client_secret_file: Option<PathBuf>,
+    client_secret_credential: Option<String>,
+    organization_id: Option<String>,
+    application_id: Option<String>,
+    ca_file: Option<PathBuf>,
+    proxy: Option<String>,
+    timeout: Option<Duration>,
     pub(super) columns: RawColumns,
     pub(super) states: RawStates,
 }
@@ -117,6 +162,20 @@ impl Default for RawDirectory {
             group_separator: ";".to_owned(),
             records: String::new(),
             members_path: None,
+            url: None,
+            token_file: None,
+            api_url: None,
+            token_url: None,
+            api_key_file: None,
+            api_key_credential: None,
+            client_id: None,
+            client_secret_file: None,
+            client_secret_credential: None,
+            organization_id: None,
+            application_id: None,
+            ca_file: None,
+            proxy: None,
+            timeout: None,
             columns: RawColumns::default(),
             states: RawStates::default(),
         }
@@ -124,10 +183,30 @@ impl Default for RawDirectory {
 }
 
 /// The keys that not every source has. A new source adds its own, and its name to those that it shares.
-fn source_keys(raw: &RawDirectory) -> [SourceKey; 2] {
-    [
-        SourceKey { name: "path", is_set: raw.path.is_some(), sources: &[SourceKind::File] },
-        SourceKey { name: "members_path", is_set: raw.members_path.is_some(), sources: &[SourceKind::File] },
+fn source_keys(raw: &RawDirectory) -> Vec<SourceKey> {
+    use SourceKind::{File, JumpCloud, Url};
+    let key = |name, is_set, sources| SourceKey { name, is_set, sources };
+    vec![
+        key("path", raw.path.is_some(), &[File]),
+        key("members_path", raw.members_path.is_some(), &[File]),
+        key("format", raw.format != Format::Auto, &[File, Url]),
+        key("records", !raw.records.is_empty(), &[File, Url]),
+        key("url", raw.url.is_some(), &[Url]),
+        key("token_file", raw.token_file.is_some(), &[Url]),
+        key("api_url", raw.api_url.is_some(), &[JumpCloud]),
+        key("token_url", raw.token_url.is_some(), &[JumpCloud]),
+        key("api_key_file", raw.api_key_file.is_some(), &[JumpCloud]),
+        key("api_key_credential", raw.api_key_credential.is_some(), &[JumpCloud]),
+        key("client_id", raw.client_id.is_some(), &[JumpCloud]),
+        key("client_secret_file", raw.client_secret_file.is_some(), &[JumpCloud]),
+        key("client_secret_credential", raw.client_secret_credential.is_some(), &[JumpCloud]),
+        key("organization_id", raw.organization_id.is_some(), &[JumpCloud]),
+        key("application_id", raw.application_id.is_some(), &[JumpCloud]),
+        key("ca_file", raw.ca_file.is_some(), &[Url, JumpCloud]),
+        key("proxy", raw.proxy.is_some(), &[Url, JumpCloud]),
+        key("timeout", raw.timeout.is_some(), &[JumpCloud]),
+        key("columns.id", raw.columns.id.as_deref().is_some_and(|id| id.trim() != "_id"), &[File, Url]),
+        key("columns.groups", raw.columns.groups.is_some(), &[File, Url]),
     ]
 }
 
@@ -161,14 +240,51 @@ pub(super) fn source(
             }
             Ok(SourceConfig::File { path, members_path: members_path.filter(|_| by_groups) })
         }
+        SourceKind::Url => {
+            let RawDirectory { url, token_file, ca_file, proxy, .. } = raw;
+            let (token, ca_file) = (token_file.as_ref().map(absolute), ca_file.as_ref().map(absolute));
+            api::url(url.as_deref(), token, ca_file, proxy.as_deref()).map(SourceConfig::Url)
+        }
+        SourceKind::JumpCloud => {
+            let api = RawApi {
+                api_url: raw.api_url.as_deref(),
+                token_url: raw.token_url.as_deref(),
+                key: (raw.api_key_file.as_ref().map(absolute), raw.api_key_credential.clone()),
+                client_id: raw.client_id.as_deref(),
+                client_secret: (raw.client_secret_file.as_ref().map(absolute), raw.client_secret_credential.clone()),
+                organization_id: raw.organization_id.as_deref(),
+                application_id: raw.application_id.as_deref(),
+                ca_file: raw.ca_file.as_ref().map(absolute),
+                proxy: raw.proxy.as_deref(),
+                timeout: raw.timeout,
+            };
+            api::jumpcloud(api, by_groups).map(|from| SourceConfig::JumpCloud(Box::new(from)))
+        }
+    }
+}
+
+/// The groups whose members are wanted. Who is bound to an application is, to everything behind a source, in a group of
+/// that name.
+pub(super) fn groups_wanted<'r>(raw: &RawDirectory, groups: &'r [String]) -> Cow<'r, [String]> {
+    let application = raw.application_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    match (raw.source, application) {
+        (SourceKind::JumpCloud, Some(id)) if groups.is_empty() => vec![api::application_group(id)].into(),
+        (SourceKind::File | SourceKind::Url | SourceKind::JumpCloud, _) => groups.into(),
     }
 }
 
 /// What a source other than a file adds to what a link remembers: the keys that say whose users these are.
 fn place(raw: &RawDirectory) -> BTreeMap<String, String> {
-    match raw.source {
-        SourceKind::File => BTreeMap::new(),
-    }
+    let keys = match raw.source {
+        SourceKind::File => Vec::new(),
+        SourceKind::Url => vec![("url", raw.url.as_deref())],
+        SourceKind::JumpCloud => vec![
+            ("api_url", raw.api_url.as_deref().map(api::trimmed).filter(|url| *url != api::JUMPCLOUD)),
+            ("organization_id", raw.organization_id.as_deref()),
+            ("application_id", raw.application_id.as_deref()),
+        ],
+    };
+    keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect()
 }
 
 /// What a link remembers of `[directory]`. A column that does not exist is not a setting, nor is what only refuses exports.

@@ -1,6 +1,8 @@
 //! BASE: the configuration file, from text to types once. Unknown keys and values are errors with line, column and the
 //! nearest name; the line itself is never shown, because a token may stand in it.
 
+mod address;
+mod api;
 mod check;
 mod directory;
 mod error;
@@ -10,6 +12,7 @@ mod raw;
 mod settings;
 mod sinks;
 
+pub use api::{ApiCredential, JumpCloudConfig, UrlConfig};
 pub use directory::SourceConfig;
 pub use error::ConfigError;
 pub use settings::Settings;
@@ -17,6 +20,7 @@ pub use sinks::{FILE_MODE, Facility, HttpSink, HttpStyle, SinkConfig, SinkKind, 
 
 use crate::model::{Duration, GuardKind, UpdateMethod};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion};
+use crate::secret::{SecretError, Token};
 use std::path::{Path, PathBuf};
 
 /// A configuration that can be used.
@@ -54,12 +58,28 @@ pub struct Rhombus {
 }
 
 /// Where a token lies. Never a value, never an environment variable.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub enum TokenPlace {
     /// In a file.
     File(PathBuf),
     /// In systemd's credential folder, by its name.
     Credential(String),
+}
+
+impl TokenPlace {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It cannot be read, is readable by others, or is not a token.
+    pub fn read(&self) -> Result<Token, SecretError> {
+        match self {
+            Self::File(path) => Token::read(path),
+            Self::Credential(name) => {
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SecretError::NoCredentials)?;
+                Token::read(&PathBuf::from(folder).join(name))
+            }
+        }
+    }
 }
 
 /// `[schedule]`.
@@ -103,11 +123,12 @@ impl Config {
             percent_max: limits.percent_max,
             count_max: limits.count_max,
         };
-        let scope = Scope::new(&raw.scope.groups, &raw.scope.protected);
+        let scope = Scope::new(&directory::groups_wanted(&raw.directory, &raw.scope.groups), &raw.scope.protected);
         let layout = layout::layout(&raw.directory)?;
         let remembered = directory::source_settings(&raw.directory, &layout);
         let settings = Settings {
-            source: directory::source(&raw.directory, scope.by_groups(), &place)?,
+            source: directory::source(&raw.directory, !raw.scope.groups.is_empty(), &place)?,
+            spool: spool_beside(&place(&raw.state.path)),
             layout,
             without_state: raw.directory.without_state,
             directory_number: remembered.number(),
@@ -156,6 +177,14 @@ impl Config {
             sinks,
         })
     }
+}
+
+/// Where an export that was fetched lies: beside the state.
+#[must_use]
+pub fn spool_beside(state: &Path) -> PathBuf {
+    let mut path = state.as_os_str().to_owned();
+    path.push(".spool");
+    path.into()
 }
 
 /// The endpoint, if one is configured.

@@ -4,12 +4,15 @@ use super::SourceConfig;
 use crate::model::{ConfigKeys, Duration, ExistingAccounts, GuardKind, Layout, WithoutState};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What a cycle needs of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where users come from.
     pub source: SourceConfig,
+    /// Where an export that was fetched lies.
+    pub spool: PathBuf,
     /// How it is written down.
     pub layout: Layout,
     /// What becomes of one that says nothing of anybody's state.

@@ -55,7 +55,7 @@ struct Doubt {
 fn silent(settings: &Settings, spoken: &Spoken, before: &SpokenBefore) -> Vec<(Column, Share)> {
     let decided = |column: Column| match column {
         Column::Activated => spoken.state == spoken.records_count,
-        Column::Groups => !settings.scope.by_groups() || settings.source.members_path().is_some(),
+        Column::Groups => !settings.scope.by_groups() || settings.source.says_memberships(),
         Column::Id
         | Column::Username
         | Column::Email

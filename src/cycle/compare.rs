@@ -13,11 +13,24 @@ use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
     Usability, Whole,
 };
-use crate::source::{self, Export, ExportRead, SourceError, TakeUser};
+use crate::source::{self, Door, Export, ExportRead, Keep, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
+
+/// The door to the export, as the state knows it.
+#[must_use]
+pub fn door<'d>(
+    reader: &'d Connection,
+    installation: &InstallationRow,
+    keep: Keep,
+    stop: &CancellationToken,
+) -> Door<'d> {
+    let linked = || store::linked_ids(reader).map_err(|error| error.to_string());
+    let organization = installation.directory_organization.clone();
+    Door { stop: stop.clone(), keep, linked: Some(Box::new(linked)), organization }
+}
 
 /// Opens the export, if its age is allowed.
 ///
@@ -27,9 +40,9 @@ pub fn open_export(
     settings: &Settings,
     now: Moment,
     installation: &InstallationRow,
-    stop: &CancellationToken,
+    door: &Door<'_>,
 ) -> Result<Export, SourceError> {
-    let export = source::open(settings, stop)?;
+    let export = source::open(settings, door)?;
     export.check_age(now, settings.max_age, installation.export_written_at)?;
     export.check_age_of_memberships(now, settings.max_age, installation.memberships_written_at)?;
     Ok(export)

@@ -67,7 +67,7 @@ pub(super) struct NoPlan {
 impl NoPlan {
     pub(super) fn of<T>(context: &CycleContext<'_, T>, error: &CompareError) -> Self {
         if !matches!(error, CompareError::Source(SourceError::Stopped { .. })) {
-            return Self { exit: Exit::Failed, error: chain(error), hint: error.hint() };
+            return Self { exit: error.exit(), error: chain(error), hint: error.hint() };
         }
         if context.deactivated.load(Ordering::SeqCst) {
             let (exit, error, hint) = deactivated();

@@ -1,5 +1,6 @@
 //! Why a cycle has no plan.
 
+use crate::model::Exit;
 use crate::source::SourceError;
 
 /// Why there is no plan.
@@ -17,6 +18,15 @@ pub enum CompareError {
 }
 
 impl CompareError {
+    /// The exit code of a cycle or a command that ends with it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Source(error) => error.exit(),
+            Self::State(_) | Self::UnknownUser(_) => Exit::Failed,
+        }
+    }
+
     /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

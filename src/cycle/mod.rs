@@ -18,7 +18,7 @@ mod verdict;
 mod write;
 
 pub use believe::believable;
-pub use compare::{Compared, Known, Refreshed, compare, open_export};
+pub use compare::{Compared, Known, Refreshed, compare, door, open_export};
 pub use context::{CycleContext, CycleOptions};
 pub use error::CompareError;
 pub use refresh::look;
@@ -29,6 +29,7 @@ use crate::apply::{Apply, Previous};
 use crate::http::Transport;
 use crate::plan::{ApprovedPlan, names_plan};
 use crate::report::CycleReport;
+use crate::source::Keep;
 use crate::store::{self, JournalError};
 use compare::failed;
 use end::{CycleEnd, NoPlan, unrepaired_drift};
@@ -47,11 +48,19 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     correct_clock(context).await?;
     let installation = store::installation(reader)?;
     let mut end = CycleEnd::begin(context, installation.generation);
-    let mut export = match open_export(settings, context.clock.now(), &installation, &context.stop) {
+    let opened = {
+        let door = door(reader, &installation, Keep::AsTheLast, &context.stop);
+        open_export(settings, context.clock.now(), &installation, &door)
+    };
+    let mut export = match opened {
         Ok(export) => export,
         Err(error) => return write(context, end.fail(context, NoPlan::of(context, &error.into()))?).await,
     };
     let unproven = Unproven::of(context, &installation)?;
+    if let (None, Some(found)) = (&installation.directory_organization, export.organization()) {
+        let found = found.to_owned();
+        journal.write(move |transaction| store::bind_organization(transaction, &found)).await?;
+    }
     if context.options == CycleOptions::default()
         && !unproven.anything()
         && let Some(read) = quiet(context, &installation, &mut export)?

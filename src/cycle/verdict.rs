@@ -1,6 +1,6 @@
 //! The verdict on a cycle: its result, its exit code, and what the operator can do.
 
-use crate::config::Settings;
+use crate::config::{Settings, SourceConfig};
 use crate::hints::{of_nobody_there, of_other_organisation};
 use crate::model::{AnswerDoubt, ClockDoubt, Exit, NotTried, OutstandingKind, clean, command};
 use crate::report::{CycleReport, CycleResult};
@@ -110,7 +110,15 @@ pub(super) fn nobody_in_scope(report: &mut CycleReport, settings: &Settings) {
     let groups: Vec<_> = settings.scope.groups().map(|group| format!("{:?}", clean(group))).collect();
     (report.exit, report.result) = (Exit::Failed, CycleResult::Failed);
     report.error = vec![format!("none of the {users_count} users in the export is in {}", groups.join(" or "))];
-    report.hint = Some("compare [scope] groups with the groups that the export names".to_owned());
+    let hint = match &settings.source {
+        SourceConfig::JumpCloud(from) if from.application_id.is_some() => {
+            "bind users or groups to the application in JumpCloud, or compare [directory] application_id with it"
+        }
+        SourceConfig::File { .. } | SourceConfig::Url(_) | SourceConfig::JumpCloud(_) => {
+            "compare [scope] groups with the groups that the export names"
+        }
+    };
+    report.hint = Some(hint.to_owned());
 }
 
 /// Somebody deactivated the integration while the cycle ran.

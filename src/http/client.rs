@@ -109,7 +109,7 @@ impl ClientError {
                 "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned()
             }
             Self::Other(_) => {
-                "look at [rhombus] proxy; without ca-certificates on the system, https cannot be proven".to_owned()
+                "look at `proxy`; without ca-certificates on the system, https cannot be proven".to_owned()
             }
         }
     }
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-const MASK: &str = "[secret]";
+pub(super) const MASK: &str = "[secret]";
 
 /// An endpoint may echo what it was sent, and JSON may escape it: nothing of the token passes this point. `None`: the
 /// body does not contain it.
@@ -272,22 +272,32 @@ fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
         authorization.set_sensitive(true);
         headers.insert(AUTHORIZATION, authorization);
     }
+    let builder = hardened(settings.timeout, settings.ca_file.as_deref(), settings.proxy.as_deref())?;
+    let builder = builder.default_headers(headers);
+    builder.build().map_err(|error| error.without_url().to_string())
+}
+
+/// A client that follows nothing, repeats nothing, and goes through no proxy but this one.
+pub(super) fn hardened(
+    timeout: Duration,
+    ca_file: Option<&Path>,
+    proxy: Option<&str>,
+) -> Result<reqwest::ClientBuilder, String> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
-        .default_headers(headers)
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()
         .retry(reqwest::retry::never())
-        .timeout(settings.timeout.std())
-        .connect_timeout(settings.timeout.std().min(std::time::Duration::from_secs(CONNECT_SECONDS_MAX)));
-    if let Some(proxy) = &settings.proxy {
+        .timeout(timeout.std())
+        .connect_timeout(timeout.std().min(std::time::Duration::from_secs(CONNECT_SECONDS_MAX)));
+    if let Some(proxy) = proxy {
         builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| error.without_url().to_string())?);
     }
-    if let Some(path) = &settings.ca_file {
+    if let Some(path) = ca_file {
         builder = builder.tls_certs_merge(authorities(path).map_err(|what| what.to_string())?);
     }
-    builder.build().map_err(|error| error.without_url().to_string())
+    Ok(builder)
 }
 
 /// Whether a file holds certificates that a client can be built with.
@@ -300,7 +310,7 @@ pub fn check_authority(path: &Path) -> Result<(), ClientError> {
     built.map(|_| ()).map_err(|error| fault(AuthorityFault::Damaged(chain(&error).join(": "))))
 }
 
-fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
+pub(super) fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
     let unreadable = |error: &dyn std::fmt::Display| AuthorityFault::Unreadable(error.to_string());
     let file = std::fs::read(path).map_err(|error| unreadable(&error))?;
     let pem = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
@@ -315,7 +325,7 @@ fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault>
 
 /// Seconds, a fraction of them counted up, or an HTTP date (RFC 9110, section 10.2.3). Anything else is still a wish to be
 /// left alone.
-fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     let text = headers.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -327,11 +337,11 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
     Some(http_date(text).map_or(RetryAfter::Unreadable, RetryAfter::At))
 }
 
-fn date(headers: &HeaderMap) -> Option<Moment> {
+pub(super) fn date(headers: &HeaderMap) -> Option<Moment> {
     http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-fn http_date(text: &str) -> Option<Moment> {
+pub(super) fn http_date(text: &str) -> Option<Moment> {
     let since_1970 = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since_1970.as_millis()).ok().map(Moment)
 }

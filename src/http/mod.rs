@@ -2,8 +2,11 @@
 //! limit for every answer, and texts cleaned of the token before any other room sees them.
 
 mod client;
+mod fetch;
 
 pub use client::{AuthorityFault, Client, ClientError, ClientSettings, Dialect, check_authority};
+pub(crate) use fetch::without_secret;
+pub use fetch::{Ask, Auth, Fetched, Fetcher};
 
 use crate::outcome::{Answer, CallError};
 use std::future::Future;

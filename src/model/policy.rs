@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum SourceKind {
     /// A local export file.
     File,
+    /// An export behind an address.
+    Url,
+    /// JumpCloud's API.
+    JumpCloud,
 }
 
 impl SourceKind {
@@ -17,6 +21,8 @@ impl SourceKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
+            Self::Url => "url",
+            Self::JumpCloud => "jumpcloud",
         }
     }
 }

@@ -9,6 +9,7 @@ mod explain;
 mod explain_text;
 mod export;
 mod held;
+mod import;
 mod paint;
 mod plan_text;
 mod records;
@@ -26,6 +27,7 @@ pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain
 pub use explain_text::explain_text;
 pub use export::{export_document, export_lines};
 pub use held::{Approvable, Approved, Held, approve_text, released_lines};
+pub use import::{ImportRow, ImportStatus, import_csv, import_document, import_text};
 pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
 pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};

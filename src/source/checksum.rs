@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The longest checksum file that is looked at, in bytes.
-const CHECKSUM_BYTES_MAX: u64 = 4096;
+pub(super) const CHECKSUM_BYTES_MAX: usize = 4096;
 /// How many hex digits a SHA-256 has.
 const DIGITS_COUNT: usize = 64;
 
@@ -30,7 +30,7 @@ pub(super) enum Checksum {
 /// # Errors
 /// It is there and cannot be read.
 pub(super) fn read(path: &Path) -> std::io::Result<Option<Checksum>> {
-    match files::read_start(path, CHECKSUM_BYTES_MAX) {
+    match files::read_start(path, CHECKSUM_BYTES_MAX as u64) {
         Ok(bytes) => Ok(Some(parse(&bytes))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path) -> std::io::Result<Option<Checksum>> {
 }
 
 /// `HEX`, `HEX  NAME`, or BSD's `SHA256 (NAME) = HEX`; UTF-8, or UTF-16 with a mark.
-fn parse(bytes: &[u8]) -> Checksum {
+pub(super) fn parse(bytes: &[u8]) -> Checksum {
     let mut text = Vec::new();
     if let Some(mut decoder) = Decoder::of_mark(bytes) {
         if decoder.decode(bytes, &mut text).is_err() {

@@ -5,6 +5,7 @@ use super::census::{Census, Parsed};
 use super::checksum::{self, Checksum};
 use super::members::Node;
 use super::memberships::Memberships;
+use super::spool::Spooled;
 use super::{ExportRead, SourceError, TakeUser};
 use crate::files;
 use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
@@ -35,6 +36,10 @@ pub struct Export {
     first_digest: Option<FileDigest>,
     checked: bool,
     stop: CancellationToken,
+    /// Whether anybody said when it was written.
+    age_is_known: bool,
+    /// The organisation whose users it has, if its source says one.
+    organization: Option<String>,
     /// The members file, read, and its handle.
     pub(super) memberships: Option<Memberships>,
     pub(super) members_file: Option<Box<Self>>,
@@ -96,20 +101,8 @@ impl Export {
         let file = files::open(path).map_err(unreadable)?;
         let opened = file.metadata().map_err(unreadable)?;
         let written_at = written_at(opened.mtime(), opened.mtime_nsec());
-        let export = Self {
-            path: path.to_owned(),
-            file,
-            opened,
-            written_at: written_at.unwrap_or_default(),
-            layout: layout.clone(),
-            node: Node::of_layout(layout),
-            states_expected: false,
-            first_digest: None,
-            checked: false,
-            stop: stop.clone(),
-            memberships: None,
-            members_file: None,
-        };
+        let export =
+            Self { written_at: written_at.unwrap_or_default(), ..Self::of_handle(path, file, opened, layout, stop) };
         match written_at {
             Some(_) => Ok(export),
             None => Err(export.refuse(
@@ -117,6 +110,51 @@ impl Export {
                 "`touch` it, or have the export job write it again; nothing was sent",
             )),
         }
+    }
+
+    fn of_handle(path: &Path, file: File, opened: Metadata, layout: &Layout, stop: &CancellationToken) -> Self {
+        Self {
+            path: path.to_owned(),
+            file,
+            opened,
+            written_at: Moment::default(),
+            layout: layout.clone(),
+            node: Node::of_layout(layout),
+            states_expected: false,
+            first_digest: None,
+            checked: false,
+            stop: stop.clone(),
+            age_is_known: true,
+            organization: None,
+            memberships: None,
+            members_file: None,
+        }
+    }
+
+    /// What was fetched from somewhere else; from here on it goes the way of a file.
+    ///
+    /// # Errors
+    /// The handle cannot be asked.
+    pub(super) fn of_spool(
+        spooled: Spooled,
+        described: &str,
+        layout: &Layout,
+        stop: &CancellationToken,
+    ) -> std::io::Result<Self> {
+        let opened = spooled.file.metadata()?;
+        Ok(Self {
+            written_at: spooled.written_at,
+            age_is_known: spooled.age_is_known,
+            checked: spooled.checked,
+            organization: spooled.organization,
+            ..Self::of_handle(Path::new(described), spooled.file, opened, layout, stop)
+        })
+    }
+
+    /// The organisation whose users it has, if its source says one.
+    #[must_use]
+    pub fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
     }
 
     /// Looked at with each block and each wait.
@@ -167,6 +205,12 @@ impl Export {
             return Err(self.refuse(
                 format!("its modification time, {written}, is more than a day ahead"),
                 "`touch` it, or set the clock of the machine that writes it; nothing was sent",
+            ));
+        }
+        if max_age.is_some() && !self.age_is_known {
+            return Err(self.refuse(
+                "it comes without Last-Modified, so max_age cannot be kept".to_owned(),
+                "let the server send Last-Modified, or remove [directory] max_age; nothing was sent",
             ));
         }
         if let Some(max_age) = max_age

@@ -9,6 +9,7 @@ mod csv;
 mod file;
 mod header;
 mod json;
+mod jumpcloud;
 mod lead;
 mod members;
 mod memberships;
@@ -18,34 +19,95 @@ mod parse;
 mod refusal;
 mod seen;
 mod shapes;
+mod spool;
 mod status;
 mod strange;
+mod url;
 mod utf16;
 mod value;
 
 pub use blocks::FileDigest;
 pub use file::Export;
+pub use jumpcloud::{HandedOver, NewUser, hand_over};
 pub use lead::Trouble;
 pub use memberships::{MembershipsRead, OfNobody};
 
 use crate::config::{Settings, SourceConfig};
-use crate::model::{DirectoryUser, Moment, Proof, Spoken};
+use crate::http::ClientError;
+use crate::model::{DirectoryId, DirectoryUser, Exit, Moment, Proof, Spoken, command};
+use crate::secret::SecretError;
 use tokio_util::sync::CancellationToken;
 
 /// Takes one record. It may not fail: what cannot be used is remembered and refused by name.
 pub type TakeUser<'a> = dyn FnMut(&DirectoryUser<'_>) + 'a;
 
-/// Opens the export that the configuration names. Once `stop` is cancelled nothing of it is waited for or read any more.
+/// Whom the state has links to, or why it cannot say.
+pub type Linked<'d> = dyn Fn() -> Result<Vec<DirectoryId>, String> + 'd;
+
+/// Whether an export that is fetched becomes the one of last time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Keep {
+    /// It does: a cycle reads it.
+    AsTheLast,
+    /// It does not: somebody only looks.
+    #[default]
+    Nothing,
+}
+
+/// What stands behind whoever opens an export.
+#[derive(Default)]
+pub struct Door<'d> {
+    /// Once it is cancelled, nothing is waited for or read any more.
+    pub stop: CancellationToken,
+    /// Whether it becomes the export of last time.
+    pub keep: Keep,
+    /// Asked by a source that is read in pages: whoever is linked and not shown is asked for alone.
+    pub linked: Option<Box<Linked<'d>>>,
+    /// The organisation that the state is bound to, if it is bound to one.
+    pub organization: Option<String>,
+}
+
+/// Opens the export that the configuration names; one that is somewhere else is fetched first.
 ///
 /// # Errors
 /// It cannot be read, or its checksum does not fit.
-pub fn open(settings: &Settings, stop: &CancellationToken) -> Result<Export, SourceError> {
+pub fn open(settings: &Settings, door: &Door<'_>) -> Result<Export, SourceError> {
     match &settings.source {
         SourceConfig::File { path, members_path: None } => {
-            Export::open(path, &settings.layout, settings.checksum_patience, stop)
+            Export::open(path, &settings.layout, settings.checksum_patience, &door.stop)
         }
-        SourceConfig::File { path, members_path: Some(members_path) } => pair::open(settings, path, members_path, stop),
+        SourceConfig::File { path, members_path: Some(members_path) } => {
+            pair::open(settings, path, members_path, &door.stop)
+        }
+        SourceConfig::Url(from) => url::open(settings, from, door),
+        SourceConfig::JumpCloud(from) => jumpcloud::open(settings, from, door),
     }
+}
+
+/// Runs a fetch on a thread and a runtime of its own: its caller may be on a runtime already. It ends once `stop` is cancelled.
+fn on_a_runtime<T: Send, F: Future<Output = Result<T, SourceError>>>(
+    described: &str,
+    stop: &CancellationToken,
+    fetch: impl FnOnce() -> F + Send,
+) -> Result<T, SourceError> {
+    let failed =
+        |what: String| SourceError::NotFetched { path: described.to_owned(), cause: Doubt { what, hint: None } };
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(SourceError::Stopped { path: described.to_owned() }),
+                fetched = fetch() => fetched,
+            }
+        })
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("fetch".to_owned()).spawn_scoped(scope, run);
+        let thread = thread.map_err(|error| failed(error.to_string()))?;
+        thread.join().unwrap_or_else(|_| Err(failed("the fetch crashed (this is a bug)".to_owned())))
+    })
 }
 
 /// What one reading of an export held.
@@ -89,6 +151,31 @@ pub enum SourceError {
         /// Which file.
         path: String,
     },
+    /// It could not be fetched from where it is.
+    #[error("the directory {path} cannot be read")]
+    NotFetched {
+        /// Its address.
+        path: String,
+        /// What is wrong.
+        #[source]
+        cause: Doubt,
+    },
+    /// It is the directory of another organisation than the one that the state is bound to.
+    #[error("the directory {path} opens the organisation {found}, but the state belongs to {bound}")]
+    OtherOrganization {
+        /// Its address.
+        path: String,
+        /// The organisation that the state is bound to.
+        bound: String,
+        /// The one that the key opens.
+        found: String,
+    },
+    /// A secret of the directory cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A certificate authority or a proxy of the directory cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// It was read, and it is not to be believed.
     #[error("the export {path} is refused whole")]
     Refused {
@@ -126,7 +213,28 @@ impl SourceError {
             ),
             Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),
             Self::Stopped { .. } => None,
-            Self::Refused { cause, .. } => cause.hint.clone(),
+            Self::Secret(error) => Some(error.hint()),
+            Self::Client(error) => Some(error.hint()),
+            Self::OtherOrganization { .. } => Some(format!(
+                "put back the key of the bound organisation, or bind the state to this one: `{}`; nothing was sent",
+                command("activate")
+            )),
+            Self::NotFetched { cause, .. } | Self::Refused { cause, .. } => cause.hint.clone(),
+        }
+    }
+
+    /// The exit code of a command or a cycle that needed it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Secret(SecretError::Exposed(_)) | Self::Client(_) | Self::OtherOrganization { .. } => {
+                Exit::Misconfigured
+            }
+            Self::Unreadable { .. }
+            | Self::Stopped { .. }
+            | Self::NotFetched { .. }
+            | Self::Secret(_)
+            | Self::Refused { .. } => Exit::Failed,
         }
     }
 }

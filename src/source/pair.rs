@@ -77,6 +77,13 @@ fn in_step(export: &mut Export) -> Result<bool, SourceError> {
     match export.read(&mut |_| {}) {
         Ok(read) => Ok(read.memberships.is_none_or(|read| read.too_many_of_nobody().is_none())),
         Err(stopped @ SourceError::Stopped { .. }) => Err(stopped),
-        Err(SourceError::Unreadable { .. } | SourceError::Refused { .. }) => Ok(true),
+        Err(
+            SourceError::Unreadable { .. }
+            | SourceError::NotFetched { .. }
+            | SourceError::OtherOrganization { .. }
+            | SourceError::Secret(_)
+            | SourceError::Client(_)
+            | SourceError::Refused { .. },
+        ) => Ok(true),
     }
 }

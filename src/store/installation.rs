@@ -58,6 +58,8 @@ pub struct InstallationRow {
     pub restored: bool,
     /// Methods that the endpoint answered with 405 or 501.
     pub not_supported: BTreeSet<Method>,
+    /// The organisation of the directory that the state is bound to, if its source has one.
+    pub directory_organization: Option<String>,
 }
 
 impl InstallationRow {
@@ -73,7 +75,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
          last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint,
-         not_supported, export_users_count, memberships_written_at FROM installation, counts",
+         not_supported, export_users_count, memberships_written_at, directory_organization FROM installation, counts",
         [],
         |row| {
             let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
@@ -98,6 +100,7 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 generation: row.get(13)?,
                 token_fingerprint: row.get(14)?,
                 not_supported: row.get_ref(15)?.as_str()?.split_whitespace().filter_map(Method::from_name).collect(),
+                directory_organization: row.get(18)?,
             })
         },
     )
@@ -152,6 +155,11 @@ pub fn set_not_before(transaction: &Transaction<'_>, until: Moment) -> rusqlite:
         (until.0, until.plus(WAIT_MAX).0),
     )?;
     Ok(())
+}
+
+/// Binds the state to an organisation of the directory.
+pub fn bind_organization(transaction: &Transaction<'_>, organization: &str) -> rusqlite::Result<()> {
+    transaction.execute("UPDATE installation SET directory_organization = ?1", [organization]).map(drop)
 }
 
 /// Remembers the configuration of a cycle, and logs the keys whose value changed since the last one.

@@ -15,6 +15,7 @@ mod database;
 mod dead_letters;
 mod error;
 mod groups;
+mod handed_over;
 mod health;
 mod holds;
 mod identity;
@@ -38,6 +39,7 @@ pub use database::{Access, check_links, data_version, identity, may_be_used, ope
 pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
 pub use groups::{group_memory, note_groups, unnamed_groups};
+pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};
 pub use health::{
     CycleHealth, HealthRow, Unmanaged, begin_health, health, note_health, note_proof, replace_unmanaged, unmanaged,
     was_ever_provisioned,
@@ -48,8 +50,9 @@ pub use holds::{
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
-    InstallationRow, LastCycle, Quiet, advance_scope_version, checkpoint, finish_cycle, installation, note_config,
-    note_not_supported, note_token, scope_version_id, scope_versions, set_active, set_not_before, start_over,
+    InstallationRow, LastCycle, Quiet, advance_scope_version, bind_organization, checkpoint, finish_cycle,
+    installation, note_config, note_not_supported, note_token, scope_version_id, scope_versions, set_active,
+    set_not_before, start_over,
 };
 pub use intents::{
     Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
@@ -67,7 +70,7 @@ pub use outstanding::{
 pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored};
 pub use schema::SCHEMA;
 pub use snapshot::{
-    Snapshot, each_link, link_by_id, link_by_scim_id, link_of, note_external_ids, some_links, witnesses,
+    Snapshot, each_link, link_by_id, link_by_scim_id, link_of, linked_ids, note_external_ids, some_links, witnesses,
 };
 pub use spoken::{note_spoken, spoken_before};
 pub use upgrade::{Upgraded, create, scratch, upgrade};

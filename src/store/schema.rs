@@ -7,7 +7,7 @@ use std::path::Path;
 /// `RHSY`: tells our database from another application's.
 pub(super) const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-pub(super) const MIGRATIONS: [&str; 11] = [
+pub(super) const MIGRATIONS: [&str; 12] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
@@ -19,6 +19,7 @@ pub(super) const MIGRATIONS: [&str; 11] = [
     include_str!("../../state/0010_exact_approvals.sql"),
     include_str!("../../state/0011_mismatch.sql"),
     include_str!("../../state/0012_dead_letters.sql"),
+    include_str!("../../state/0013_directory_organization.sql"),
 ];
 
 /// The schema that this program writes.

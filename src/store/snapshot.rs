@@ -189,6 +189,14 @@ pub fn each_link(connection: &Connection, each: &mut dyn FnMut(ProvisionedUser))
     Ok(())
 }
 
+/// The directory ids of all links.
+pub fn linked_ids(connection: &Connection) -> rusqlite::Result<Vec<DirectoryId>> {
+    connection
+        .prepare("SELECT directory_id FROM links ORDER BY directory_id")?
+        .query_map([], |row| Ok(DirectoryId::new(row.get_ref(0)?.as_str()?)))?
+        .collect()
+}
+
 /// The link of a directory id.
 pub fn link_by_id(connection: &Connection, id: &DirectoryId) -> rusqlite::Result<Option<ProvisionedUser>> {
     connection

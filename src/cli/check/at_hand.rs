@@ -182,9 +182,13 @@ fn as_a_cycle_reads(export: &mut Export, show: &mut dyn FnMut(&DirectoryUser<'_>
 fn why(error: &SourceError, export: &str) -> String {
     match error {
         SourceError::Refused { path, cause } if path == export => cause.to_string(),
-        SourceError::Refused { .. } | SourceError::Unreadable { .. } | SourceError::Stopped { .. } => {
-            chain(error).join(": ")
-        }
+        SourceError::Refused { .. }
+        | SourceError::Unreadable { .. }
+        | SourceError::Stopped { .. }
+        | SourceError::NotFetched { .. }
+        | SourceError::Secret(_)
+        | SourceError::Client(_)
+        | SourceError::OtherOrganization { .. } => chain(error).join(": "),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the integration tests share: a state in a folder, exports in shorthand, settings that are wide open.
 
+pub(crate) mod fake_jumpcloud;
 pub(crate) mod fake_rhombus;
 pub(crate) mod in_process;
 pub(crate) mod outbox;
@@ -41,6 +42,7 @@ pub(crate) fn wanted_under() -> ScopeVersion {
 pub(crate) fn settings(folder: &Path) -> Settings {
     Settings {
         source: SourceConfig::File { path: folder.join("directory.json"), members_path: None },
+        spool: folder.join("state.db.spool"),
         layout: Layout::default(),
         // Most exports here are written by hand and say a state only where it matters.
         without_state: WithoutState::Activated,

@@ -53,9 +53,14 @@ impl RealBinary {
     }
 
     pub(crate) fn configure(&self, rhombus_keys: &str) {
+        self.configure_source("[directory]\npath = \"directory.json\"\n[scope]\ngroups = [\"R\"]\n", rhombus_keys);
+    }
+
+    /// The same, with these sections for `[directory]` and `[scope]`.
+    pub(crate) fn configure_source(&self, source: &str, rhombus_keys: &str) {
         let wide = "count_free = 100000\npercent_max = 100\ncount_max = 100000\n";
         let mut text = format!(
-            "[directory]\npath = \"directory.json\"\n[scope]\ngroups = [\"R\"]\n[rhombus]\nbase_url = \"{}\"\n\
+            "{source}[rhombus]\nbase_url = \"{}\"\n\
              token_file = \"sandbox/token\"\nrequests_per_second_max = 100000\nsettle_time = \"0s\"\n{rhombus_keys}\n\
              [state]\npath = \"state.db\"\n[[sinks]]\nkind = \"file\"\npath = \"events.ndjson\"\n",
             self.base_url

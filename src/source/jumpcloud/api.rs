@@ -1,0 +1,295 @@
+//! One question to JumpCloud: let in, asked again if that may help, and never given up for less than an answer.
+
+use super::PAGE_ROWS;
+use super::access::Access;
+use super::trouble::{Trouble, message};
+use crate::config::JumpCloudConfig;
+use crate::http::{Ask, Auth, BodyMode, ClientError, Fetched, Fetcher};
+use crate::model::Moment;
+use crate::outcome::{CallError, RetryAfter};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// How often one question is asked that was cut, timed out or answered with nonsense.
+const TRIES_MAX: u32 = 3;
+/// How often one question waits because JumpCloud said so.
+const WAITS_MAX: u32 = 5;
+/// A longer wait than this ends the read.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// The pause before the second try; it doubles.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How many pages of organisations are looked through.
+const ORGANIZATION_PAGES_MAX: u64 = 100;
+const ACCEPT: &str = "application/json";
+/// Whom JumpCloud shows as the maker of users that are imported.
+const CREATION_SOURCE: &str = "jumpcloud:scim";
+
+/// What became of a request that is sent once.
+pub(super) enum Sent {
+    /// It was taken, with this answer.
+    Taken(Vec<u8>),
+    /// It was not.
+    Refused(String),
+    /// Nobody knows.
+    Unknown(String),
+}
+
+/// An answer that was understood.
+pub(super) struct Reply<T> {
+    pub(super) value: T,
+    /// `x-total-count`.
+    pub(super) total_count: Option<u64>,
+}
+
+/// What to do after an answer.
+enum Next<T> {
+    Done(T),
+    /// Waits for so long, because it was said so.
+    Wait(Duration),
+    /// It may work another time; what went wrong.
+    Again(String),
+    /// The access token was refused.
+    Renew,
+}
+
+/// Which requests name the organisation: the list of organisations must not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Organization,
+    Nobody,
+}
+
+/// JumpCloud's API.
+pub(super) struct Api<'a> {
+    from: &'a JumpCloudConfig,
+    access: Access,
+    fetcher: Fetcher,
+    /// Nothing is asked before then.
+    not_before: Cell<Option<Instant>>,
+}
+
+impl<'a> Api<'a> {
+    pub(super) fn new(from: &'a JumpCloudConfig, access: Access) -> Result<Self, ClientError> {
+        let fetcher = Fetcher::new(from.timeout, from.ca_file.as_deref(), from.proxy.as_deref())?;
+        Ok(Self { from, access, fetcher, not_before: Cell::new(None) })
+    }
+
+    /// Asks for what `target`, relative to the API, holds. None: 404.
+    pub(super) async fn get<T>(
+        &self,
+        target: &str,
+        parse: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Option<Reply<T>>, Trouble> {
+        self.ask(target, Names::Organization, &parse).await
+    }
+
+    /// Sends a POST, once, whatever is answered.
+    pub(super) async fn post_once(&self, target: &str, body: Vec<u8>) -> Result<Sent, Trouble> {
+        let url = format!("{}{target}", self.from.api_url);
+        let token = self.access.token(&self.fetcher, &self.from.token_url).await?;
+        let auth = self.access.auth(token.as_ref());
+        let ask = Ask {
+            organization: self.from.organization_id.as_deref(),
+            creation_source: Some(CREATION_SOURCE),
+            body: Some((ACCEPT, body)),
+            ..Ask::get(&url, auth, ACCEPT)
+        };
+        let answer = match self.fetcher.ask(&ask, BodyMode::Whole).await {
+            Ok(answer) => answer,
+            Err(CallError::NotSent(what)) => return Ok(Sent::Refused(format!("no connection: {what}"))),
+            Err(CallError::Lost(what)) => return Ok(Sent::Unknown(format!("no answer: {what}"))),
+        };
+        Ok(match (answer.status, answer.body) {
+            (200..=299, Ok(body)) => Sent::Taken(body),
+            (200..=299, Err(what)) => Sent::Unknown(what),
+            (408 | 500.., _) => Sent::Unknown(format!("it answers {}", answer.status)),
+            (status, body) => Sent::Refused(format!("{status} {}", message(&body.unwrap_or_default(), auth))),
+        })
+    }
+
+    /// The id of the organisation that is read.
+    pub(super) async fn organization(&self) -> Result<String, Trouble> {
+        let (mut skip, mut found) = (0, Vec::new());
+        for _ in 0..ORGANIZATION_PAGES_MAX {
+            let target = format!("/api/organizations?limit={PAGE_ROWS}&skip={skip}&sort=_id&fields=_id");
+            let page = self.ask(&target, Names::Nobody, &organizations).await?;
+            let Some(Reply { value: (ids, total), .. }) = page else {
+                return Err(Trouble::failed("there is no /api/organizations", "look at [directory] api_url"));
+            };
+            let rows_count = ids.len() as u64;
+            skip += rows_count;
+            found.extend(ids);
+            if rows_count == 0 || skip >= total {
+                break;
+            }
+        }
+        match &self.from.organization_id {
+            Some(wanted) if found.contains(wanted) => Ok(wanted.clone()),
+            Some(wanted) => Err(Trouble::failed(
+                format!("the key does not open the organisation {wanted}"),
+                "compare [directory] organization_id with the organisations of this administrator",
+            )),
+            None => match found.as_slice() {
+                [one] => Ok(one.clone()),
+                [] => Err(Trouble::failed("the key opens no organisation", "use the key of an administrator")),
+                several => Err(Trouble::failed(
+                    format!("the key opens {} organisations", several.len()),
+                    "set [directory] organization_id",
+                )),
+            },
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        target: &str,
+        names: Names,
+        parse: &impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Option<Reply<T>>, Trouble> {
+        let url = format!("{}{target}", self.from.api_url);
+        let (mut tries_count, mut waits_count, mut renewed) = (0, 0, false);
+        loop {
+            while let Some(at) = self.not_before.get().filter(|at| Instant::now() < *at) {
+                tokio::time::sleep_until(at).await;
+            }
+            let token = self.access.token(&self.fetcher, &self.from.token_url).await?;
+            let auth = self.access.auth(token.as_ref());
+            let organization = self.from.organization_id.as_deref().filter(|_| names == Names::Organization);
+            let ask = Ask { organization, ..Ask::get(&url, auth, ACCEPT) };
+            let next = match self.fetcher.ask(&ask, BodyMode::Whole).await {
+                Ok(answer) => self.judge(answer, auth, target, parse, waits_count)?,
+                Err(error) => Next::Again(error.to_string()),
+            };
+            match next {
+                Next::Done(reply) => return Ok(reply),
+                Next::Renew if !renewed => {
+                    renewed = true;
+                    if let Some(token) = &token {
+                        self.access.forget(token).await;
+                    }
+                }
+                Next::Renew => return Err(refused(401, "", self.access.is_renewable())),
+                Next::Wait(wait) => {
+                    waits_count += 1;
+                    let until = Instant::now() + wait;
+                    self.not_before.set(self.not_before.get().max(Some(until)));
+                }
+                Next::Again(what) => {
+                    tries_count += 1;
+                    if tries_count == TRIES_MAX {
+                        let what = format!("{}: {what}", path_of(target));
+                        return Err(Trouble::failed(what, "it was asked three times; the next cycle asks again"));
+                    }
+                    tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
+                }
+            }
+        }
+    }
+
+    fn judge<T>(
+        &self,
+        answer: Fetched,
+        auth: Auth<'_>,
+        target: &str,
+        parse: &impl Fn(&[u8]) -> Result<T, String>,
+        waits_count: u32,
+    ) -> Result<Next<Option<Reply<T>>>, Trouble> {
+        let (status, total_count) = (answer.status, answer.total_count);
+        let body = match answer.body {
+            Ok(body) => body,
+            Err(what) => return Ok(Next::Again(what)),
+        };
+        match status {
+            200 => Ok(match parse(&body) {
+                Ok(value) => Next::Done(Some(Reply { value, total_count })),
+                Err(what) => Next::Again(format!("the answer cannot be read: {what}")),
+            }),
+            // A page for people comes from somewhere in between, and says nothing about who is there.
+            404 if body.trim_ascii_start().starts_with(b"<") => {
+                Ok(Next::Again("it answers 404 with a web page".to_owned()))
+            }
+            404 => Ok(Next::Done(None)),
+            401 if self.access.is_renewable() => Ok(Next::Renew),
+            401 | 403 => Err(refused(status, &message(&body, auth), self.access.is_renewable())),
+            429 => {
+                let wait = wait_of(answer.retry_after, answer.date, waits_count);
+                if wait > WAIT_MAX || waits_count == WAITS_MAX {
+                    let what =
+                        format!("JumpCloud is asked too often, and wants to be left alone for {} s", wait.as_secs());
+                    return Err(Trouble::failed(
+                        what,
+                        "the next cycle asks again; a longer [schedule] cron asks less often",
+                    ));
+                }
+                Ok(Next::Wait(wait))
+            }
+            408 | 500.. => match answer.retry_after {
+                Some(after) if waits_count < WAITS_MAX && wait_of(Some(after), answer.date, 0) <= WAIT_MAX => {
+                    Ok(Next::Wait(wait_of(Some(after), answer.date, 0)))
+                }
+                Some(_) | None => Ok(Next::Again(format!("it answers {status}"))),
+            },
+            _ => {
+                let what = format!("{} answers {status} {}", path_of(target), message(&body, auth));
+                let hint = match status {
+                    300..=399 => "redirects are not followed: look at [directory] api_url",
+                    _ => "look at [directory] api_url, organization_id and application_id",
+                };
+                let (what, hint) = (what.trim_end().to_owned(), hint.to_owned());
+                Err(if status == 400 { Trouble::Malformed { what, hint } } else { Trouble::Failed { what, hint } })
+            }
+        }
+    }
+}
+
+fn refused(status: u16, said: &str, is_service: bool) -> Trouble {
+    let (whom, hint) = match is_service {
+        true => ("the service account", "look at its role and organisation in JumpCloud, and at organization_id"),
+        false => ("the API key", "put a valid key into [directory] api_key_file, and look at its administrator's role"),
+    };
+    Trouble::failed(format!("JumpCloud refuses {whom}: {status} {said}").trim_end(), hint)
+}
+
+/// How long to wait. Without a word of it, a second, doubling.
+fn wait_of(after: Option<RetryAfter>, date: Option<Moment>, waits_count: u32) -> Duration {
+    match after {
+        Some(RetryAfter::Seconds(seconds)) => Duration::from_secs(seconds.into()),
+        Some(RetryAfter::At(at)) => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+            let now = date.unwrap_or(Moment(i64::try_from(now).unwrap_or(i64::MAX)));
+            Duration::from_millis(at.since_ms(now).max(0).unsigned_abs())
+        }
+        Some(RetryAfter::Unreadable) => WAIT_MAX,
+        None => Duration::from_secs(1 << waits_count.min(4)),
+    }
+}
+
+/// A part of an address, with everything but unreserved characters encoded (RFC 3986, section 2.3).
+pub(super) fn encoded(text: &str) -> String {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, &RESERVED).to_string()
+}
+
+/// A target without its query, for a message.
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+fn organizations(body: &[u8]) -> Result<(Vec<String>, u64), String> {
+    #[derive(serde::Deserialize)]
+    struct Page {
+        #[serde(rename = "totalCount")]
+        total: Option<u64>,
+        results: Vec<Row>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Row {
+        #[serde(alias = "_id")]
+        id: String,
+    }
+    let page: Page = serde_json::from_slice(body).map_err(|_| "it is not a list of organisations".to_owned())?;
+    let total = page.total.unwrap_or(page.results.len() as u64);
+    Ok((page.results.into_iter().map(|row| row.id).collect(), total))
+}

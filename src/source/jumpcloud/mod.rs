@@ -1,0 +1,164 @@
+//! `source = "jumpcloud"`: every user of the organisation with the groups that count here, read over the API into a spool, and
+//! from there on a file like any other.
+//!
+//! # Guarantees
+//! A read in pages by offset proves nothing alone. Every page carries the same total and the pages add up to it, or all is
+//! read again, three times at most. A user who is bound has a record. Whoever is linked and is not shown as wanted is asked
+//! for alone: who is still bound is still wanted. Whatever fails ends the read: it never makes a smaller set.
+
+mod access;
+mod api;
+mod bulk;
+mod pages;
+mod records;
+mod trouble;
+mod wanted;
+
+pub use bulk::{HandedOver, NewUser, hand_over};
+
+use super::spool::{Spool, Spooled};
+use super::{Door, Doubt, Export, SourceError};
+use crate::config::{JumpCloudConfig, Settings};
+use crate::model::{DirectoryId, Moment};
+use access::Access;
+use api::Api;
+use futures_util::{StreamExt, pin_mut};
+use records::{Members, Written};
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+use trouble::Trouble;
+use wanted::Wanted;
+
+/// How often a list that does not add up is read.
+const READS_MAX: u32 = 3;
+/// How many requests are under way at once.
+const CONCURRENCY: usize = 8;
+/// Rows of a page: more than this is answered 400.
+const PAGE_ROWS: u64 = 100;
+
+/// Reads the directory and opens what was read.
+///
+/// # Errors
+/// It could not be read whole.
+pub(super) fn open(settings: &Settings, from: &JumpCloudConfig, door: &Door<'_>) -> Result<Export, SourceError> {
+    let described = from.described();
+    let failed = |what: String, hint: &str| SourceError::NotFetched {
+        path: described.clone(),
+        cause: Doubt { what, hint: Some(hint.to_owned()) },
+    };
+    let linked = door.linked.as_ref().map_or(Ok(Vec::new()), |linked| linked());
+    let linked = linked.map_err(|what| failed(format!("the state cannot be read: {what}"), "nothing was sent"))?;
+    let api = Api::new(from, Access::read(from)?)?;
+    let groups: Vec<String> = settings.scope.groups().map(str::to_owned).collect();
+    let bound = door.organization.as_deref();
+    let reading = Reading { settings, from, groups, linked, bound };
+    let spooled = super::on_a_runtime(&described, &door.stop, move || async move { reading.run(&api).await })?;
+    Export::of_spool(spooled, &described, &settings.layout, &door.stop)
+        .map_err(|error| failed(error.to_string(), "look at the disk that holds the state; nothing was sent"))
+}
+
+struct Reading<'r> {
+    settings: &'r Settings,
+    from: &'r JumpCloudConfig,
+    /// The groups of the scope; the application stands for one.
+    groups: Vec<String>,
+    linked: Vec<DirectoryId>,
+    /// The organisation that the state is bound to.
+    bound: Option<&'r str>,
+}
+
+impl Reading<'_> {
+    async fn run(self, api: &Api<'_>) -> Result<Spooled, SourceError> {
+        let organization = api.organization().await.map_err(|trouble| self.said(trouble))?;
+        if let Some(bound) = self.bound.filter(|bound| *bound != organization) {
+            let (path, bound) = (self.from.described(), bound.to_owned());
+            return Err(SourceError::OtherOrganization { path, bound, found: organization });
+        }
+        let mut spool = Spool::to_look(&self.settings.spool).map_err(|error| self.not_spooled(&error))?;
+        let mut reads_count = 0;
+        loop {
+            reads_count += 1;
+            spool.clear().map_err(|error| self.not_spooled(&error))?;
+            match self.read(api, &mut spool).await {
+                Ok(()) => break,
+                Err(Trouble::Shifted(_)) if reads_count < READS_MAX => {}
+                Err(trouble) => return Err(self.said(trouble)),
+            }
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        Ok(Spooled {
+            file: spool.into_file(),
+            written_at: Moment(i64::try_from(now).unwrap_or(i64::MAX)),
+            age_is_known: true,
+            // Pages that add up, and absences that are asked for one by one, are the proof; the array closes after them.
+            checked: true,
+            organization: Some(organization),
+        })
+    }
+
+    /// One try: who is wanted, then everybody, then whoever is linked and was not shown as wanted.
+    async fn read(&self, api: &Api<'_>, spool: &mut Spool) -> Result<(), Trouble> {
+        let wanted = Wanted::read(api, self.from.application_id.as_deref(), &self.groups).await?;
+        let members = Members::of(&self.settings.layout);
+        let mut written = Written::begin(spool)?;
+        let mut linked: BTreeSet<&str> = self.linked.iter().map(DirectoryId::as_str).collect();
+        let (mut aside, mut with_record_count) = (Vec::new(), 0);
+        {
+            let mut each = |record: records::Record| {
+                let groups = wanted.groups_of(&record.id);
+                with_record_count += usize::from(!groups.is_empty());
+                if linked.remove(record.id.as_str()) && groups.is_empty() {
+                    aside.push(record);
+                    return Ok(());
+                }
+                written.record(&record, &wanted.names(groups))
+            };
+            pages::users(api, &members, &mut each).await?;
+        }
+        if with_record_count != wanted.users_count() {
+            let missing = wanted.users_count() - with_record_count;
+            return Err(Trouble::Shifted(format!("{missing} users who are bound or members have no record")));
+        }
+        let alone: Vec<(String, Option<records::Record>)> = aside
+            .into_iter()
+            .map(|record| (record.id.clone(), Some(record)))
+            .chain(linked.into_iter().map(|id| (id.to_owned(), None)))
+            .collect();
+        let asked = futures_util::stream::iter(alone)
+            .map(|(id, record)| confirm(api, &wanted, &members, id, record))
+            .buffered(CONCURRENCY);
+        pin_mut!(asked);
+        while let Some(confirmed) = asked.next().await {
+            if let Some((record, groups)) = confirmed? {
+                written.record(&record, &wanted.names(&groups))?;
+            }
+        }
+        written.end()
+    }
+
+    fn said(&self, trouble: Trouble) -> SourceError {
+        let (what, hint) = trouble.words();
+        let hint = format!("{hint}; nothing was sent");
+        SourceError::NotFetched { path: self.from.described(), cause: Doubt { what, hint: Some(hint) } }
+    }
+
+    fn not_spooled(&self, error: &std::io::Error) -> SourceError {
+        self.said(Trouble::NotSpooled(format!("it cannot be spooled: {error}")))
+    }
+}
+
+/// Asks for one user alone. None: the directory does not have that user any more.
+async fn confirm(
+    api: &Api<'_>,
+    wanted: &Wanted,
+    members: &Members,
+    id: String,
+    record: Option<records::Record>,
+) -> Result<Option<(records::Record, Vec<u16>)>, Trouble> {
+    match (wanted.ask(api, &id).await?, record) {
+        (Some(groups), Some(record)) => Ok(Some((record, groups))),
+        (None, Some(_)) => Err(Trouble::Shifted("a user who has a record is answered 404".to_owned())),
+        (None, None) => Ok(None),
+        (Some(groups), None) => Ok(pages::user(api, members, &id).await?.map(|record| (record, groups))),
+    }
+}

@@ -1,0 +1,170 @@
+//! `import`: whom Rhombus has and the directory lacks, and handing them over to JumpCloud, once.
+
+use crate::jumpcloud::Company;
+use crate::support::fake_jumpcloud::{APPLICATION, Call, Fault, id};
+use serde_json::{Value, json};
+use std::process::Output;
+
+/// A company of 40, provisioned; 90 more accounts stand at Rhombus, without names or with names that spreadsheets would run.
+fn company() -> Company {
+    let company = Company::of(40);
+    company.run.activate();
+    company.run.reconcile(0);
+    let accounts =
+        rhombus_sync::sandbox::Accounts::open(&company.run.path("sandbox/accounts.db")).expect("its accounts");
+    drop(accounts);
+    for number in 0..90 {
+        let mut account = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": guest(number)});
+        if number % 3 == 0 {
+            account["name"] = json!({"givenName": "=HYPERLINK(1)", "familyName": format!("Guest, {number}")});
+        }
+        post(&company, &account);
+    }
+    company
+}
+
+fn guest(number: usize) -> String {
+    format!("guest{number:02}@x.example")
+}
+
+/// Makes an account at the sandbox, as somebody else would.
+fn post(company: &Company, account: &Value) {
+    use std::io::{Read, Write};
+    let address = company.run.base_url.strip_prefix("http://").expect("http").split('/').next().expect("an address");
+    let token = std::fs::read_to_string(company.run.path("sandbox/token")).expect("a token");
+    let path = company.run.base_url.split_once(address).expect("a path").1;
+    let body = account.to_string();
+    let mut stream = std::net::TcpStream::connect(address).expect("the sandbox");
+    write!(
+        stream,
+        "POST {path}/Users HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/scim+json\r\nContent-Length: {}\r\n\r\n{body}",
+        token.trim(),
+        body.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
+fn rows(output: &Output) -> Vec<Value> {
+    serde_json::from_slice(&output.stdout).expect("one JSON document")
+}
+
+fn count(rows: &[Value], status: &str) -> usize {
+    rows.iter().filter(|row| row["status"] == status).count()
+}
+
+#[track_caller]
+fn exits(output: &Output, exit: i32) -> String {
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(exit), "{said}");
+    said
+}
+
+#[test]
+fn new_ones_come_first_and_those_whom_the_directory_has_are_imported() {
+    let company = company();
+    // Matched by username, or by e-mail address, whatever the scope says.
+    {
+        let mut now = company.jumpcloud.now();
+        now.users.get_mut(&id(1)).expect("a user")["email"] = "GUEST07@x.example".into();
+        now.bound_groups.clear();
+        now.bound_users.insert(id(0));
+    }
+    let listed = company.run.run(&["import", "--json"]);
+    let found = rows(&listed);
+    assert_eq!((count(&found, "new"), count(&found, "imported"), found.len()), (89, 41, 130));
+    assert!(found[..89].iter().all(|row| row["status"] == "new"));
+    assert!(found.iter().all(|row| row["email"] == row["username"] && row["target_id"].is_string()));
+    let new_only = rows(&company.run.run(&["import", "--json", "--new-only"]));
+    assert_eq!(new_only, found[..89]);
+    let file = company.run.path("new.csv");
+    let said = exits(&company.run.run(&["import", "--csv", file.to_str().expect("UTF-8")]), 0);
+    assert!(said.contains("89 new, 41 imported"), "{said}");
+    let text = std::fs::read_to_string(&file).expect("a file");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("FirstName,LastName,Username,Password,Email", 90));
+    assert_eq!(lines[1], "\"'=HYPERLINK(1)\",\"Guest, 0\",guest00@x.example,,guest00@x.example");
+    assert_eq!(lines[2], ",,guest01@x.example,,guest01@x.example");
+    exits(&company.run.run(&["import", "--csv", file.to_str().expect("UTF-8")]), 1);
+    assert!(company.jumpcloud.endpoint.seen().iter().all(|head| head.starts_with("GET ")), "only reads");
+}
+
+#[test]
+fn no_more_are_created_than_were_named_and_a_repetition_creates_nobody() {
+    let company = company();
+    let said =
+        exits(&company.run.run(&["import", "--create", "guest03@x.example", "GUEST04@x.example", "p1@x.example"]), 0);
+    for words in ["created  guest03@x.example", "p1@x.example is in JumpCloud already", "2 created", "still to do"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let seen = company.jumpcloud.endpoint.seen();
+    let bulk: Vec<_> = seen.iter().filter(|head| head.starts_with("POST ")).collect();
+    let body: Vec<Value> = serde_json::from_str(bulk[0].rsplit("\r\n").next().unwrap_or_default()).expect("an array");
+    assert_eq!(
+        body.iter().map(|user| &user["username"]).collect::<Vec<_>>(),
+        ["guest03@x.example", "guest04@x.example"]
+    );
+    exits(&company.run.run(&["import", "--create", "guest03@x.example"]), 0);
+    assert_eq!(company.jumpcloud.endpoint.seen().iter().filter(|head| head.starts_with("POST ")).count(), 1);
+    exits(&company.run.run(&["import", "--create", "nobody@x.example"]), 1);
+    let said = exits(&company.run.run(&["import", "--create", "--all"]), 0);
+    assert!(said.contains("88 created in JumpCloud"), "{said}");
+    assert_eq!(count(&rows(&company.run.run(&["import", "--json"])), "new"), 0);
+    // They are managed only once they are in a bound group: then their accounts are linked, and nobody is made twice.
+    let report = company.run.reconcile(0);
+    assert_eq!(report["created"], 0);
+    let imported: Vec<String> =
+        company.jumpcloud.now().users.keys().filter(|id| id.starts_with('8')).cloned().collect();
+    company.jumpcloud.now().members(0).extend(imported);
+    let report = company.run.reconcile(0);
+    assert_eq!((&report["created"], &report["linked"]), (&json!(0), &json!(90)));
+}
+
+#[test]
+fn a_lost_answer_is_judged_by_looking_the_users_up() {
+    let company = company();
+    company.jumpcloud.fault(Call::Bulk, 0, Fault::Mute, 1);
+    let said = exits(&company.run.run(&["import", "--create", "guest03@x.example"]), 0);
+    assert!(said.contains("created  guest03@x.example"), "{said}");
+    // Lost on the way there: nobody knows, nobody is handed over twice while it may still come.
+    company.run.configure_source(
+        &format!(
+            "[directory]\nsource = \"jumpcloud\"\napi_url = \"{}\"\napi_key_file = \"key\"\napplication_id = \"{APPLICATION}\"\n",
+            company.jumpcloud.url()
+        ),
+        "",
+    );
+    company.jumpcloud.fault(Call::Bulk, 0, Fault::Cut, 1);
+    let said = exits(&company.run.run(&["import", "--create", "guest04@x.example"]), 3);
+    assert!(said.contains("not known yet") && said.contains("guest04@x.example"), "{said}");
+    exits(&company.run.run(&["import", "--create", "guest04@x.example"]), 0);
+    let posts = company.jumpcloud.endpoint.seen().iter().filter(|head| head.starts_with("POST ")).count();
+    assert_eq!(posts, 3);
+}
+
+#[test]
+fn who_is_refused_is_named_and_a_job_that_fails_creates_nobody() {
+    let company = company();
+    company.jumpcloud.now().refused.insert(guest(5));
+    let said = exits(&company.run.run(&["import", "--create", "guest04@x.example", "guest05@x.example"]), 3);
+    assert!(said.contains("created  guest04") && said.contains("did not create 1: guest05"), "{said}");
+    company.jumpcloud.now().job_fails = true;
+    let said = exits(&company.run.run(&["import", "--create", "guest06@x.example"]), 3);
+    assert!(said.contains("did not create 1: guest06"), "{said}");
+    company.jumpcloud.fault(Call::Bulk, 0, Fault::Status(403, "", r#"{"message":"read-only"}"#), 1);
+    let said = exits(&company.run.run(&["import", "--create", "guest07@x.example"]), 1);
+    assert!(said.contains("read-only") && said.contains("nobody was created"), "{said}");
+}
+
+#[test]
+fn create_needs_jumpcloud_and_somebody_named() {
+    let company = Company::of(1);
+    exits(&company.run.run(&["import", "--create"]), 2);
+    exits(&company.run.run(&["import", "--all"]), 2);
+    exits(&company.run.run(&["import", "--create", "a@x.example", "--all"]), 2);
+    company.run.configure("");
+    exits(&company.run.run(&["import", "--create", "--all"]), 2);
+}
