@@ -19,7 +19,7 @@ Look (changes nothing)
   plan             what a cycle would do
   explain USER     why this user is, or is not, in Rhombus
   history USER     what was done for this user
-  events           the audit log: tail, verify
+  events           the audit log: tail, verify, dead, replay
 
 Do
   --reconcile      run one cycle; takes --refresh, --only USER, --expect PLAN
@@ -28,6 +28,7 @@ Do
   deactivate       stop managing users, at once; they stay as they are
   forget USER      end our link to an account, leave the account alone
   backup FILE      write a consistent copy of the state
+  import           users whom Rhombus has and the directory lacks; can create them
 
 Try
   check            is the configuration good, and how is the export read?
@@ -55,7 +56,7 @@ struct Page {
     after: &'static str,
 }
 
-const PAGES: [Page; 15] = [
+const PAGES: [Page; 18] = [
     Page {
         command: &["plan"],
         flags: &["only", "refresh", "sandbox"],
@@ -137,6 +138,24 @@ const PAGES: [Page; 15] = [
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events verify\n  rhombus-sync events verify /var/log/rhombus-sync/events.ndjson.1\n\n\
                 Exit codes: 0 complete and unchanged; 1 not, with the first event that is wrong",
+    },
+    Page {
+        command: &["events", "dead"],
+        flags: &["sandbox"],
+        after: "Exit codes: 0 shown; 1 the state cannot be used",
+    },
+    Page {
+        command: &["events", "replay"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync events replay --from 4711\n  rhombus-sync events replay --from 4711 --sink siem\n\nAlso \
+                beside a running daemon.\n\nExit codes: 0 sent; 1 nothing could be sent; 3 not everything was taken",
+    },
+    Page {
+        command: &["import"],
+        flags: &["sandbox"],
+        after: "Examples:\n  rhombus-sync import --new-only\n  rhombus-sync import --csv new.csv\n  rhombus-sync import --create \
+                ann@example.com\n\nOnly --create sends anything, and only with source = \"jumpcloud\".\n\nExit codes: 0 done; 1 Rhombus \
+                or the directory cannot be read; 2 --create with another source; 3 JumpCloud refused one; 5 another process sends",
     },
     Page {
         command: &["sandbox"],
