@@ -3,7 +3,7 @@
 
 mod faults;
 
-use crate::support::fake_jumpcloud::{APPLICATION, Call, FakeJumpCloud, KEY, client_secret, id, user};
+use crate::support::fake_jumpcloud::{APPLICATION, Call, FakeJumpCloud, Fault, KEY, client_secret, id, user};
 use crate::support::real_binary::RealBinary;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -189,6 +189,18 @@ fn another_organisation_is_never_a_smaller_directory() {
     assert_eq!(activated.status.code(), Some(1), "none of the linked users is there");
     company.jumpcloud.now().organizations.push("5f0000000000000000000001".to_owned());
     company.refuses(1, "organization_id");
+}
+
+#[test]
+fn an_api_that_does_not_list_organisations_names_it_in_its_records() {
+    let company = Company::of(5);
+    company.jumpcloud.fault(Call::Organizations, 0, Fault::Status(404, "", "{}"), 1000);
+    company.run.activate();
+    assert_eq!(counts(&company.run.reconcile(0)), [5, 0, 0, 0]);
+    for user in company.jumpcloud.now().users.values_mut() {
+        user["organization"] = "5f0000000000000000000002".into();
+    }
+    company.refuses(78, "5f0000000000000000000001");
 }
 
 #[test]

@@ -69,22 +69,20 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     async fn run(self, api: &Api<'_>) -> Result<Spooled, SourceError> {
-        let organization = api.organization().await.map_err(|trouble| self.said(trouble))?;
-        if let Some(bound) = self.bound.filter(|bound| *bound != organization) {
-            let (path, bound) = (self.from.described(), bound.to_owned());
-            return Err(SourceError::OtherOrganization { path, bound, found: organization });
-        }
+        let said = api.organization().await.map_err(|trouble| self.said(trouble))?;
+        self.is_bound_to(said.as_deref())?;
         let mut spool = Spool::to_look(&self.settings.spool).map_err(|error| self.not_spooled(&error))?;
         let mut reads_count = 0;
-        loop {
+        let organization = loop {
             reads_count += 1;
             spool.clear().map_err(|error| self.not_spooled(&error))?;
             match self.read(api, &mut spool).await {
-                Ok(()) => break,
+                Ok(of_records) => break said.or(of_records),
                 Err(Trouble::Shifted(_)) if reads_count < READS_MAX => {}
                 Err(trouble) => return Err(self.said(trouble)),
             }
-        }
+        };
+        self.is_bound_to(organization.as_deref())?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         Ok(Spooled {
             file: spool.into_file(),
@@ -92,19 +90,32 @@ impl Reading<'_> {
             age_is_known: true,
             // Pages that add up, and absences that are asked for one by one, are the proof; the array closes after them.
             checked: true,
-            organization: Some(organization),
+            organization,
         })
     }
 
-    /// One try: who is wanted, then everybody, then whoever is linked and was not shown as wanted.
-    async fn read(&self, api: &Api<'_>, spool: &mut Spool) -> Result<(), Trouble> {
+    /// Refuses the directory of another organisation than the one that the state is bound to.
+    fn is_bound_to(&self, found: Option<&str>) -> Result<(), SourceError> {
+        match (self.bound, found) {
+            (Some(bound), Some(found)) if bound != found => {
+                let (path, bound, found) = (self.from.described(), bound.to_owned(), found.to_owned());
+                Err(SourceError::OtherOrganization { path, bound, found })
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// One try: who is wanted, then everybody, then whoever is linked and was not shown as wanted. The organisation that the
+    /// records name, if they name one.
+    async fn read(&self, api: &Api<'_>, spool: &mut Spool) -> Result<Option<String>, Trouble> {
         let wanted = Wanted::read(api, self.from.application_id.as_deref(), &self.groups).await?;
         let members = Members::of(&self.settings.layout);
         let mut written = Written::begin(spool)?;
         let mut linked: BTreeSet<&str> = self.linked.iter().map(DirectoryId::as_str).collect();
-        let (mut aside, mut with_record_count) = (Vec::new(), 0);
+        let (mut aside, mut with_record_count, mut organization) = (Vec::new(), 0, None);
         {
-            let mut each = |record: records::Record| {
+            let mut each = |mut record: records::Record| {
+                organization = record.organization.take().or(organization.take());
                 let groups = wanted.groups_of(&record.id);
                 with_record_count += usize::from(!groups.is_empty());
                 if linked.remove(record.id.as_str()) && groups.is_empty() {
@@ -133,7 +144,8 @@ impl Reading<'_> {
                 written.record(&record, &wanted.names(&groups))?;
             }
         }
-        written.end()
+        written.end()?;
+        Ok(organization)
     }
 
     fn said(&self, trouble: Trouble) -> SourceError {

@@ -12,6 +12,8 @@ use std::fmt::Write as _;
 
 /// The key of a user.
 const ID: &str = "_id";
+/// Whose user it is. It is asked for, and not kept.
+const ORGANIZATION: &str = "organization";
 /// Where the groups of a record stand.
 const GROUPS: &str = "groups";
 
@@ -42,7 +44,7 @@ impl Members {
 
     /// As the API wants them named.
     pub(super) fn fields(&self) -> String {
-        self.0.iter().map(|name| encoded(name)).collect::<Vec<_>>().join("%20")
+        self.0.iter().map(String::as_str).chain([ORGANIZATION]).map(encoded).collect::<Vec<_>>().join("%20")
     }
 
     /// Whether a member of a record is among them, in any letter case, as a file is read.
@@ -54,6 +56,8 @@ impl Members {
 /// One user's record.
 pub(super) struct Record {
     pub(super) id: String,
+    /// Whose user it is, if it says so.
+    pub(super) organization: Option<String>,
     /// The members that are kept, as JSON between braces.
     members: String,
 }
@@ -62,10 +66,12 @@ impl Record {
     /// Reads one; a record without an id is an answer that cannot be read.
     pub(super) fn parse(text: &str, members: &Members) -> Result<Self, String> {
         let Object(found) = serde_json::from_str(text).map_err(|_| "a row is not an object".to_owned())?;
-        let (mut id, mut kept) = (None, String::with_capacity(text.len()));
+        let (mut id, mut organization, mut kept) = (None, None, String::with_capacity(text.len()));
         for (name, value) in found {
             if name == ID {
                 id = serde_json::from_str::<String>(value.get()).ok();
+            } else if name == ORGANIZATION {
+                organization = serde_json::from_str::<String>(value.get()).ok();
             }
             if members.has(&name) && !name.trim().eq_ignore_ascii_case(GROUPS) {
                 let _ = write!(kept, ",{}:{}", serde_json::Value::from(name.as_ref()), value.get());
@@ -73,7 +79,7 @@ impl Record {
         }
         let id = id.filter(|id| !id.is_empty()).ok_or("a user has no _id")?;
         kept.shrink_to_fit();
-        Ok(Self { id, members: kept })
+        Ok(Self { id, organization, members: kept })
     }
 }
 
