@@ -71,11 +71,8 @@ fn an_answer_of_somebody_else_is_not_believed() {
     let report = run.run_whole(THREE);
     assert_eq!((report.exit.code(), report.done.created_count), (0, 3), "{report:?}");
     run.judge(THREE, "another's account");
-    let id = {
-        let accounts = run.accounts.borrow();
-        accounts.by_id.iter().find(|(_, account)| account["userName"] == "c@x.example").expect("an account").0.clone()
-    };
-    mangle(&run, move |request, answer| {
+    mangle(&run, |request, answer| {
+        let id = request.target.trim_start_matches("/Users/");
         let other = json!({"id": id, "userName": "stranger@x.example"}).to_string();
         Ok(if is_read(request) { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
     });
