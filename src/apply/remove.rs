@@ -93,6 +93,15 @@ enum Admitted {
     Not(OutstandingUser),
 }
 
+/// Whether an account that one 404 says is gone is.
+enum Gone {
+    Yes,
+    /// It is there.
+    No(Account),
+    /// Nobody can tell now.
+    Unknown,
+}
+
 impl<T: Transport> Apply<'_, T> {
     pub(super) async fn remove(&self, change: &Change, scim_id: &ScimId, removal: Removal, mut intent: Intent) {
         let before = match self.session.read(scim_id).await {
@@ -258,16 +267,22 @@ impl<T: Transport> Apply<'_, T> {
         }
     }
 
-    /// It was accepted: an account that is still there and active makes it a failure. The endpoint took our request, so no
-    /// other account has to show that it is the right one.
+    /// It was accepted: an account that is still there and active makes it a failure, and a 404 is judged like any other.
     async fn verify_removal(&self, removing: &Removing<'_, T>, judged: &Judged) {
         let Removing { change, scim_id, action, stored, .. } = *removing;
-        let mut read = self.session.read(scim_id).await;
-        if matches!(read, Ok((None, _))) {
-            read = self.session.read(scim_id).await;
-        }
+        let read = match self.session.read(scim_id).await {
+            Ok((Some(account), _)) => Ok(account),
+            Ok((None, _)) => match self.gone(change, scim_id, Some(stored), judged).await {
+                Gone::Yes => {
+                    return self.note_removal(change, scim_id, action, Some(stored), judged, self.record.source);
+                }
+                Gone::No(account) => Ok(account),
+                Gone::Unknown => return,
+            },
+            Err(error) => Err(error),
+        };
         match read {
-            Ok((Some(account), _)) if account.active => {
+            Ok(account) if account.active => {
                 let judged = judged.because(AccountState::StillThere);
                 self.record.fail_as(action, change, Some(stored.ends(IntentEnd::Unknown)), &judged);
             }
@@ -285,12 +300,22 @@ impl<T: Transport> Apply<'_, T> {
         stored: Option<StoredIntent>,
         judged: &Judged,
     ) -> Option<Account> {
-        match self.session.absence(scim_id).await {
-            Absence::Gone => {
+        match self.gone(change, scim_id, stored, judged).await {
+            Gone::Yes => {
                 let source = if stored.is_some() { Source::Recovery } else { self.record.source };
                 self.note_removal(change, scim_id, action, stored, judged, source);
+                None
             }
-            Absence::There(account) => return Some(account),
+            Gone::No(account) => Some(account),
+            Gone::Unknown => None,
+        }
+    }
+
+    /// Whether the account is gone for good; if nobody can tell, that is recorded.
+    async fn gone(&self, change: &Change, scim_id: &ScimId, stored: Option<StoredIntent>, judged: &Judged) -> Gone {
+        match self.session.absence(scim_id).await {
+            Absence::Gone => return Gone::Yes,
+            Absence::There(account) => return Gone::No(account),
             Absence::NoWitness => {
                 let judged = judged.because(AnswerDoubt::NoWitness);
                 self.record.unanswered(change, stored, MaybeApplied::MaybeDone, &judged);
@@ -301,7 +326,7 @@ impl<T: Transport> Apply<'_, T> {
                 None => self.record.leave(change),
             },
         }
-        None
+        Gone::Unknown
     }
 
     pub(super) fn note_removal(

@@ -23,6 +23,13 @@ pub(crate) enum Witness {
     Ended,
 }
 
+/// Whether the accounts that were read before the list have all been answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    All,
+    NotAll,
+}
+
 /// What became of an account that one 404 says is gone.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Absence {
@@ -103,10 +110,8 @@ impl<T: Transport> Session<'_, T> {
                 // A short id may exist at any endpoint: a stranger's account proves nothing.
                 Ok((Some(_), _)) => read_count += 1,
                 Ok((None, _)) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {}
-                Err(ReadError::Unanswered(_)) => {
-                    self.witnessed.set(Witnessed::NoAnswer);
-                    return Witness::Unanswered;
-                }
+                // One account that the endpoint cannot show says nothing of the others: the list tells.
+                Err(ReadError::Unanswered(_)) => return self.witness_in_list(gone, Asked::NotAll).await,
                 Err(ReadError::Ended) => return Witness::Ended,
             }
         }
@@ -114,11 +119,11 @@ impl<T: Transport> Session<'_, T> {
             // These were renamed by hand and prove nothing.
             return Witness::Unanswered;
         }
-        self.witness_in_list(gone).await
+        self.witness_in_list(gone, Asked::All).await
     }
 
     /// The list, if none of the accounts that were read proves anything, up to the first linked account in it.
-    async fn witness_in_list(&self, gone: &ScimId) -> Witness {
+    async fn witness_in_list(&self, gone: &ScimId, asked: Asked) -> Witness {
         let (listing, mut linked, mut is_listed) = (Listing::default(), false, false);
         loop {
             let mut look_at = |account: Account| {
@@ -142,19 +147,28 @@ impl<T: Transport> Session<'_, T> {
                         }
                         continue;
                     }
+                    Some(_) | None if asked == Asked::NotAll => return self.no_witness(),
                     Some(_) | None => self.end_cycle(End::NobodyThere),
                 },
-                Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) if !listing.is_at_start() => {
-                    return Witness::Unanswered;
+                Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_))
+                    if asked == Asked::NotAll || !listing.is_at_start() =>
+                {
+                    return self.no_witness();
                 }
                 Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {
                     self.end_cycle(End::WrongEndpoint("neither a linked account nor a list is there".to_owned()));
                 }
-                Err(ReadError::Unanswered(_)) => return Witness::Unanswered,
+                Err(ReadError::Unanswered(_)) => return self.no_witness(),
                 Err(ReadError::Ended) => {}
             }
             return Witness::Ended;
         }
+    }
+
+    /// Nothing proves anything; in this cycle nobody is asked again.
+    fn no_witness(&self) -> Witness {
+        self.witnessed.set(Witnessed::NoAnswer);
+        Witness::Unanswered
     }
 
     /// Accounts to read, best first; those renamed by hand or removed in this cycle last. `None`: no state.
@@ -241,7 +255,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_an_answer_or_anybody_who_can_tell_nothing_is_said_of_the_endpoint() {
         check("a=1", "", "", ("", Witness::Seen, "-")).await;
-        check("a=1 b=2", "", "cut | cut | cut | cut", ("2, 2, 2, 2", Witness::Unanswered, "-")).await;
+        let eight_times = ["cut"; 8].join(" | ");
+        let calls = "2, 2, 2, 2, GET /Users, GET /Users, GET /Users, GET /Users";
+        check("a=1 b=2", "", &eight_times, (calls, Witness::Unanswered, "-")).await;
+        // One account that cannot be shown does not stand for the others.
+        let poisoned = |list: &str| format!("500 | 500 | 500 | 500 | {list}");
+        check("a=1 b=2", "", &poisoned("200 list b=2"), ("2, 2, 2, 2, GET /Users", Witness::Seen, "-")).await;
+        check("a=1 b=2", "", &poisoned("200 list x=7"), ("2, 2, 2, 2, GET /Users", Witness::Unanswered, "-")).await;
         check("a=1 !b=2", "", "200 2 x", ("2", Witness::Unanswered, "-")).await;
         check("a=1 b=2", "", "401", ("2", Witness::Ended, "unauthorized")).await;
     }

@@ -338,7 +338,10 @@ impl fmt::Display for ClockDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BehindLog(seconds) => write!(f, "the clock is {seconds} s behind the last event"),
-            Self::OffRhombus(minutes) => write!(f, "the clock is {minutes} minutes off Rhombus's"),
+            Self::OffRhombus(minutes) => {
+                let side = if *minutes < 0 { "behind" } else { "ahead of" };
+                write!(f, "the clock is {} minutes {side} Rhombus's", minutes.unsigned_abs())
+            }
         }
     }
 }

@@ -102,6 +102,36 @@ fn one_false_404_to_a_read_is_not_believed() {
 }
 
 #[test]
+fn an_accepted_removal_is_told_once_another_account_can_be_read() {
+    // From the DELETE on, another endpoint answers.
+    let is_elsewhere = std::cell::Cell::new(false);
+    let (run, report) = leaves(UpdateMethod::Patch, move |request, _| {
+        let answered = is_elsewhere.get().then(|| answer(404, ""));
+        is_elsewhere.set(is_elsewhere.get() || request.method == Method::Delete);
+        answered
+    });
+    assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0), "{report:?}");
+    let told = |run: &InProcess| {
+        let is_told = |event: &&Value| event["event_type"] == "user_delete_provision" && event["success"] == true;
+        run.events().iter().filter(is_told).count()
+    };
+    assert_eq!(told(&run), 0);
+    let report = run.run_whole(TWO);
+    assert_eq!((report.exit.code(), told(&run)), (0, 1), "{report:?}");
+}
+
+#[test]
+fn one_account_that_cannot_be_read_keeps_nobody_in() {
+    // The one that is asked first, whoever leaves.
+    let (run, report) = leaves(UpdateMethod::Patch, |request, path| {
+        let others = request.method == Method::Get && request.target.starts_with("/Users/") && request.target != path;
+        others.then(|| answer(500, ""))
+    });
+    assert_eq!((report.exit.code(), report.done.deleted_count), (0, 1), "{report:?}");
+    assert_eq!(run.run_whole(TWO).exit.code(), 0);
+}
+
+#[test]
 fn a_rejected_removal_is_tried_again_after_five_minutes_and_then_every_quarter_of_an_hour() {
     for (status, sent_per_try) in [(400, 2), (204, 1)] {
         let run = InProcess::new();
