@@ -63,7 +63,8 @@ impl ClientError {
                 path.display()
             ),
             Self::Other(_) => {
-                "look at [rhombus] proxy; without ca-certificates on the system, https cannot be proven".to_owned()
+                "look at [rhombus] proxy; without ca-certificates on the system, https certificates cannot be verified"
+                    .to_owned()
             }
         }
     }

@@ -29,7 +29,7 @@ pub use lead::Trouble;
 pub use memberships::{MembershipsRead, OfNobody};
 
 use crate::config::{Settings, SourceConfig};
-use crate::model::{DirectoryUser, Moment, Proof, Spoken};
+use crate::model::{Column, DirectoryUser, Moment, Proof, Spoken};
 use tokio_util::sync::CancellationToken;
 
 /// Takes one record. It may not fail: what cannot be used is remembered and refused by name.
@@ -61,6 +61,8 @@ pub struct ExportRead {
     pub known_states_count: u64,
     /// A column that is called like a status and is none of those that are read.
     pub status: Option<String>,
+    /// Mapped columns that the header of a CSV does not have.
+    pub lacking: Vec<Column>,
     /// What "the same file as last time" goes by; never a proof.
     pub digest: FileDigest,
     /// Whether an absence counts.
@@ -89,7 +91,7 @@ pub enum SourceError {
         /// Which file.
         path: String,
     },
-    /// It was read, and it is not to be believed.
+    /// It was read, but cannot be trusted.
     #[error("the export {path} is refused whole")]
     Refused {
         /// Which file.
