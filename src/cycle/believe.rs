@@ -123,9 +123,10 @@ fn without_mapped(settings: &Settings, read: &ExportRead, silent: &[(Column, Sha
     let lacking = lacking.filter(|column| !is_decided(settings, &read.spoken, *column)).collect::<Vec<_>>();
     let first = lacking.first()?;
     let names: Vec<_> = lacking.iter().map(|column| mapped(settings, *column)).collect();
-    let otherwise = match first {
-        Column::Groups => "empty [scope] groups".to_owned(),
-        column => format!("set {} = \"\" in [directory.columns]", column.key()),
+    let otherwise = if *first == Column::Groups {
+        "empty [scope] groups".to_owned()
+    } else {
+        format!("set {} = \"\" in [directory.columns]", first.key())
     };
     Some(Doubt {
         what: format!("the header has no {}", names.join(" and no ")),

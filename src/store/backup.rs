@@ -45,14 +45,14 @@ fn copy(connection: &Connection, partial: &Path) -> Result<(), StateError> {
     {
         let backup = Backup::new(connection, &mut copy)?;
         for tries_left in (0..TRIES).rev() {
-            match backup.step(ALL_PAGES)? {
-                StepResult::Done => break,
-                _ if tries_left == 0 => {
-                    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
-                    return Err(rusqlite::Error::SqliteFailure(busy, None).into());
-                }
-                _ => std::thread::sleep(PAUSE),
+            if matches!(backup.step(ALL_PAGES)?, StepResult::Done) {
+                break;
             }
+            if tries_left == 0 {
+                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                return Err(rusqlite::Error::SqliteFailure(busy, None).into());
+            }
+            std::thread::sleep(PAUSE);
         }
     }
     // One file, without a WAL beside it.
