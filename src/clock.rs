@@ -43,7 +43,7 @@ pub fn wrong_beyond(latest: Moment, now: Moment, date: Moment) -> Option<Moment>
     (agree(now, date) && is_ahead(latest, limit)).then_some(limit)
 }
 
-/// The wall clock beside one that cannot be set: a jump of the first ahead of the second is no time passed.
+/// The wall clock beside one that cannot be set: if the first jumps ahead of the second, no time has passed.
 #[derive(Clone, Debug, Default)]
 pub struct Elapsed {
     /// Each jump: the steady clock's reading, and the wall clock's after it, both in milliseconds.

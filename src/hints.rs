@@ -31,7 +31,7 @@ const CONNECTION: [(&str, &str); 9] = [
     ),
     (
         "invalid peer certificate",
-        "the server's certificate cannot be proven; with a private authority, set [rhombus] ca_file",
+        "the server's certificate could not be verified; with a private authority, set [rhombus] ca_file",
     ),
     ("dns error", "the host of [rhombus] base_url (or of proxy) cannot be found: look at its spelling, and at DNS"),
     (

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     /// What a cycle needs of it.
     pub settings: Settings,
-    /// The endpoint; none is needed for a rehearsal.
+    /// The endpoint; a sandbox run needs none.
     pub rhombus: Option<Rhombus>,
     /// How names are updated.
     pub update_method: UpdateMethod,

@@ -5,6 +5,7 @@ use crate::config::Settings;
 use crate::model::{Column, ColumnName, RecordFault, Share, Spoken, SpokenBefore, WithoutState, clean};
 use crate::plan::Usability;
 use crate::source::{Export, ExportRead, SourceError, Trouble};
+use std::borrow::Cow;
 
 /// Checks that need the whole export: too few users, a scope by groups while no user has any, no user with a state.
 ///
@@ -29,13 +30,16 @@ pub fn believable(
     {
         return Err(went_silent(export, *column));
     }
-    let doubts: Vec<_> = [without_use(read, usability), without_states(settings, read), without_groups(settings, read)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let doubts = [
+        without_use(read, usability),
+        without_states(settings, read),
+        without_mapped(settings, read, &silent),
+        without_groups(settings, read),
+    ];
+    let doubts: Vec<_> = doubts.into_iter().flatten().collect();
     if let Some(first) = doubts.first() {
         let join = |of: fn(&Doubt) -> &str| doubts.iter().map(of).collect::<Vec<_>>().join("; ");
-        let hint = format!("{}; nothing was sent", join(|doubt| doubt.hint));
+        let hint = format!("{}; nothing was sent", join(|doubt| &doubt.hint));
         return Err(export.refuse_records(&join(|doubt| &doubt.what), first.trouble, &hint));
     }
     enough(settings, export, usability)?;
@@ -47,13 +51,21 @@ pub fn believable(
 struct Doubt {
     what: String,
     trouble: Trouble,
-    hint: &'static str,
+    hint: Cow<'static, str>,
 }
 
 /// The columns that spoke in the last export and are empty in every record now, unless the remaining columns decide for
 /// everybody.
 fn silent(settings: &Settings, spoken: &Spoken, before: &SpokenBefore) -> Vec<(Column, Share)> {
-    let decided = |column: Column| match column {
+    let columns = spoken.columns().into_iter().filter(|(column, count)| {
+        *count == 0 && !is_decided(settings, spoken, *column) && *settings.layout.column(*column) != ColumnName::Nothing
+    });
+    columns.filter_map(|(column, _)| Some((column, before.share(settings.directory_number, column)?))).collect()
+}
+
+/// Whether the other columns decide for everybody, so that it does not matter what this one says.
+fn is_decided(settings: &Settings, spoken: &Spoken, column: Column) -> bool {
+    match column {
         Column::Activated => spoken.state == spoken.records_count,
         Column::Groups => !settings.scope.by_groups() || settings.source.says_memberships(),
         Column::Id
@@ -63,11 +75,7 @@ fn silent(settings: &Settings, spoken: &Spoken, before: &SpokenBefore) -> Vec<(C
         | Column::Lastname
         | Column::State
         | Column::Suspended => false,
-    };
-    let columns = spoken.columns().into_iter().filter(|(column, count)| {
-        *count == 0 && !decided(*column) && *settings.layout.column(*column) != ColumnName::Nothing
-    });
-    columns.filter_map(|(column, _)| Some((column, before.share(settings.directory_number, column)?))).collect()
+    }
 }
 
 fn went_silent(export: &Export, column: Column) -> SourceError {
@@ -84,16 +92,17 @@ fn went_silent(export: &Export, column: Column) -> SourceError {
 /// Checks that the export says who may have access, as far as that can be recognised.
 fn without_states(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
     let spoken = &read.spoken;
-    let of_states = |what, hint| Some(Doubt { what, trouble: Trouble::State, hint });
+    let of_states = |what, hint: &'static str| Some(Doubt { what, trouble: Trouble::State, hint: hint.into() });
     if spoken.state > 0 && read.known_states_count == 0 {
         let name = settings.layout.name(Column::State).unwrap_or_default();
-        let hint = "list the words in [directory.states], or choose another column in [directory.columns]";
+        let hint = "set [directory.columns] state to the column of the states, and list its words in [directory.states]; if it \
+                    has none, set state = \"\"";
         return of_states(format!("`{}` contains no known state in any record", clean(name)), hint);
     }
     if settings.without_state == WithoutState::Activated {
         return None;
     }
-    let hint = "map it, or set [directory] without_state = \"activated\" if everybody in the export may have access";
+    let hint = "map the column that says it, or set [directory] without_state = \"activated\" if everybody in the export may have access";
     if let (Some(name), 0, 0) = (&read.status, spoken.state, spoken.activated) {
         let name = clean(name);
         let what = format!("its column `{name}` is not mapped, and nothing else in it says who is active");
@@ -101,23 +110,63 @@ fn without_states(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
     }
     let silent = !spoken.of_states();
     let what = "no record in it says whether its user is active (`state`, `activated`, `suspended`)";
-    silent.then(|| Doubt { what: what.to_owned(), trouble: Trouble::State, hint })
+    if silent { of_states(what.to_owned(), hint) } else { None }
+}
+
+/// Checks that a CSV has the columns that the configuration names for what speaks against access. A column that was there
+/// before is judged by how many records it spoke in.
+fn without_mapped(settings: &Settings, read: &ExportRead, silent: &[(Column, Share)]) -> Option<Doubt> {
+    let speaks = |column: &Column| read.spoken.columns().iter().any(|(known, _)| known == column);
+    let known = |column: &Column| silent.iter().any(|(known, _)| known == column);
+    let lacking = read.lacking.iter().copied();
+    let lacking = lacking.filter(|column| speaks(column) && !known(column));
+    let lacking = lacking.filter(|column| !is_decided(settings, &read.spoken, *column)).collect::<Vec<_>>();
+    let first = lacking.first()?;
+    let names: Vec<_> = lacking.iter().map(|column| mapped(settings, *column)).collect();
+    let otherwise = if *first == Column::Groups {
+        "empty [scope] groups".to_owned()
+    } else {
+        format!("set {} = \"\" in [directory.columns]", first.key())
+    };
+    Some(Doubt {
+        what: format!("the header has no {}", names.join(" and no ")),
+        trouble: Trouble::State,
+        hint: format!("write the name as it is in the export, or {otherwise} if it has no such column").into(),
+    })
+}
+
+/// The name of a mapped column, and the key that maps it.
+fn mapped(settings: &Settings, column: Column) -> String {
+    let name = settings.layout.name(column).unwrap_or_default();
+    format!("`{}` ([directory.columns] {})", clean(name), column.key())
 }
 
 fn without_groups(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
-    (settings.scope.by_groups() && read.with_groups_count == 0).then(|| Doubt {
-        what: "no user in it has groups, but [scope] selects by group".to_owned(),
+    // If the header lacks the mapped column, that has been said.
+    let lacking = read.lacking.contains(&Column::Groups);
+    (settings.scope.by_groups() && read.with_groups_count == 0 && !lacking).then(|| Doubt {
+        what: match settings.layout.column(Column::Groups) {
+            ColumnName::Theirs(_) => {
+                format!("no user in it has {}, but [scope] selects by group", mapped(settings, Column::Groups))
+            }
+            ColumnName::Ours | ColumnName::Nothing => {
+                "no user in it has groups, but [scope] selects by group".to_owned()
+            }
+        },
         trouble: Trouble::Records,
-        hint: "let the export job write `groups`, or empty [scope] groups",
+        hint: "let the export job write `groups`, or empty [scope] groups".into(),
     })
 }
 
 /// Checks that at least one record can be used.
 fn without_use(read: &ExportRead, usability: &Usability) -> Option<Doubt> {
     (usability.usable_count() == 0).then(|| Doubt {
-        what: format!("none of its {} records can be used{}", read.users_count, why(usability)),
+        what: match read.users_count {
+            1 => format!("its only record cannot be used{}", why(usability)),
+            count => format!("none of its {count} records can be used{}", why(usability)),
+        },
         trouble: trouble(usability),
-        hint: "check the export job and [directory.columns]",
+        hint: "check the export job and [directory.columns]".into(),
     })
 }
 

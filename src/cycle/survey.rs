@@ -2,7 +2,7 @@
 
 use super::believe::believable;
 use crate::config::Settings;
-use crate::model::{Column, SpokenBefore};
+use crate::model::{Column, ColumnName, SpokenBefore};
 use crate::plan::mapping::map_record;
 use crate::plan::{UnnamedSoFar, Usability};
 use crate::source::{Export, ExportRead, SourceError};
@@ -16,6 +16,8 @@ pub struct Survey {
     pub usability: Usability,
     /// Groups of `[scope]` that no record names.
     pub groups_unnamed: BTreeSet<String>,
+    /// Mapped columns or members that no record has.
+    pub absent: Vec<Column>,
     /// The columns that are empty now but were not before, or why the export is refused whole.
     pub believed: Result<Vec<Column>, SourceError>,
 }
@@ -25,19 +27,23 @@ pub struct Survey {
 /// # Errors
 /// It cannot be read, or is malformed.
 pub fn survey(settings: &Settings, export: &mut Export, before: &SpokenBefore) -> Result<Survey, SourceError> {
+    let is_mapped = |column: &Column| matches!(settings.layout.column(*column), ColumnName::Theirs(_));
+    let mapped = Column::ALL.into_iter().filter(is_mapped);
     let look = |export: &mut Export| {
         let mut usability = Usability::default();
         let mut unnamed = UnnamedSoFar::of(&settings.scope);
+        let mut absent: Vec<_> = mapped.clone().collect();
         let read = export.read(&mut |user| {
             usability.note(&map_record(user, &settings.scope));
             unnamed.note(&user.groups);
+            absent.retain(|column| !user.has(*column));
         })?;
-        Ok::<_, SourceError>((read, usability, unnamed))
+        Ok::<_, SourceError>((read, usability, unnamed, absent))
     };
-    let (mut read, mut usability, unnamed) = look(export)?;
+    let (mut read, mut usability, unnamed, absent) = look(export)?;
     if export.expects_states(&read.spoken) {
-        (read, usability, _) = look(export)?;
+        (read, usability, ..) = look(export)?;
     }
     let believed = believable(settings, export, &read, &usability, before);
-    Ok(Survey { read, usability, groups_unnamed: unnamed.names().clone(), believed })
+    Ok(Survey { read, usability, groups_unnamed: unnamed.names().clone(), absent, believed })
 }

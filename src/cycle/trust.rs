@@ -77,7 +77,7 @@ impl Unproven {
 }
 
 /// Whether the clock was confirmed in this cycle, so that what is old may be thrown away by it. An endpoint that answers and
-/// shows no time is no reason to keep everything for ever.
+/// shows no time is not a reason to keep everything for ever.
 pub(super) fn is_confirmed<T: Transport>(context: &CycleContext<'_, T>, session: &Session<'_, T>) -> bool {
     let agrees = |date| clock::agree(context.clock.now(), date);
     session.seen().answered && context.target.date().is_none_or(agrees)

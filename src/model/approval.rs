@@ -8,7 +8,7 @@ use super::{Change, ChangeKey, Field, HoldId, UserName, short_digest};
 pub struct Content(Box<str>);
 
 impl Content {
-    /// Of a username and the fields that are set. What a field held before is no part of it: it is not sent.
+    /// Of a username and the fields that are set. What a field held before is not part of it: it is not sent.
     #[must_use]
     pub fn of(user_name: &UserName, fields: &[Field]) -> Self {
         let texts = fields.iter().flat_map(|field| {

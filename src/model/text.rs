@@ -86,13 +86,14 @@ pub fn bare(text: &str) -> &str {
 }
 
 /// What programs write in a CSV cell where there is nothing, and no person or group is called.
-const NULL_WORDS: [&str; 4] = ["null", "None", "nan", "<nil>"];
+const NULL_WORDS: [&str; 13] =
+    ["null", "None", "nan", "<nil>", "NULL", "NaN", "NaT", "<NA>", "\\N", "(null)", "<null>", "#N/A", "undefined"];
 
 /// Whether a CSV cell is the word for "nothing" of some program.
 #[must_use]
 pub fn is_null_word(text: &str) -> bool {
     let text = trimmed(text);
-    (3..=5).contains(&text.len()) && NULL_WORDS.contains(&text)
+    (2..=9).contains(&text.len()) && NULL_WORDS.contains(&text)
 }
 
 /// Whether a word may be meant by another: a letter in three may be wrong, or one is the beginning of the other.

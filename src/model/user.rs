@@ -31,7 +31,7 @@ pub enum RawGroups<'a> {
     /// A CSV cell, and the separator between its groups.
     Cell(Cow<'a, str>, char),
     /// The scoped groups in which the members file lists the user; and whether that file is whole: a group that it
-    /// does not list is no statement.
+    /// does not list says nothing.
     Joined(Vec<Cow<'a, str>>, Proof),
     /// The members file lists the username in a scoped group, with another id.
     Contradicted,
@@ -101,6 +101,25 @@ pub struct DirectoryUser<'a> {
     pub groups: RawGroups<'a>,
     /// A name that is some program's word for "nothing": absent here, and reported.
     pub null_word: Option<Column>,
+}
+
+impl DirectoryUser<'_> {
+    /// Whether the record has this column or member.
+    #[must_use]
+    pub fn has(&self, column: Column) -> bool {
+        let there = |value: &RawValue<'_>| *value != RawValue::Absent;
+        match column {
+            Column::Id => there(&self.id),
+            Column::Username => there(&self.username),
+            Column::Email => there(&self.email),
+            Column::Firstname => there(&self.firstname) || self.null_word == Some(Column::Firstname),
+            Column::Lastname => there(&self.lastname) || self.null_word.is_some(),
+            Column::State => !matches!(self.state, RawState::Absent | RawState::Lacking),
+            Column::Activated => there(&self.activated),
+            Column::Suspended => there(&self.suspended),
+            Column::Groups => !matches!(self.groups, RawGroups::Absent),
+        }
+    }
 }
 
 /// A user's state in the directory.

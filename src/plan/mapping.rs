@@ -291,18 +291,20 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
     let understood = match groups {
         RawGroups::Cell(text, _) => {
             let text = trimmed(text);
-            !text.starts_with(['[', '{']) && !is_type_name(text) && !is_null_word(text) && !scope.is_hinted_at(text)
+            !text.starts_with(['[', '{']) && !is_left_out(text) && !is_null_word(text) && !scope.is_hinted_at(text)
         }
-        RawGroups::Listed(names) => !names.iter().any(|name| is_type_name(trimmed(name)) || scope.is_meant_by(name)),
+        RawGroups::Listed(names) => !names.iter().any(|name| is_left_out(trimmed(name)) || scope.is_meant_by(name)),
         RawGroups::Joined(_, proof) => return Ok(Membership::Unlisted(*proof)),
         RawGroups::Absent | RawGroups::Contradicted | RawGroups::Other => true,
     };
     if understood { Ok(Membership::Out) } else { Err(RecordFault::GroupsForm) }
 }
 
-/// What PowerShell writes for a list or an object that it does not write out.
-fn is_type_name(text: &str) -> bool {
-    text.starts_with("@{") || text.starts_with("System.Object[]") || text.starts_with("System.Collections.")
+/// What programs write for a list that they do not write out, or not to its end: the name of its type, or dots.
+fn is_left_out(text: &str) -> bool {
+    ["@{", "System.", "Microsoft.", "java.util.", "<"].iter().any(|start| text.starts_with(start))
+        || ["[]", "...", "\u{2026}"].iter().any(|end| text.ends_with(end))
+        || text == "Array"
 }
 
 #[cfg(test)]
@@ -340,7 +342,22 @@ mod tests {
 
     #[test]
     fn a_cell_that_was_cut_otherwise_is_not_out_of_the_group() {
-        for unclear in ["Other,R", "Other|R", "r", "[R]", "{R}", "System.Object[]", "MyRoom"] {
+        for unclear in [
+            "Other,R",
+            "Other|R",
+            "r",
+            "[R]",
+            "{R}",
+            "System.Object[]",
+            "System.String[]",
+            "Microsoft.Graph.Group[]",
+            "String[]",
+            "Array",
+            "java.util.ArrayList@1b6d35",
+            "Other;More...",
+            "Other;More\u{2026}",
+            "MyRoom",
+        ] {
             check(&format!("a a@x.example +cell:{unclear}"), Err((RecordFault::GroupsForm, true)));
         }
         check("a a@x.example +cell:Other;R", Ok(Requested::Provision));

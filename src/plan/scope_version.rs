@@ -1,7 +1,7 @@
 //! The `[directory]` and `[scope]` settings under which a user was last wanted, so that an edit of our own configuration is
 //! never taken for a word of the directory.
 //!
-//! They are named fields with defaults, compared one by one: a key that a release brings, or no longer knows, is no edit.
+//! They are named fields with defaults, compared one by one: a key that a release adds or drops is not an edit.
 //! What only says which exports are refused whole (`min_users`, `max_age`) is not among them: an edit of it holds nothing.
 
 use super::mapping::{Requested, Scope, map_record};

@@ -74,7 +74,7 @@ impl Window {
     /// Room for more bytes; fill a part of it, then call [`Window::filled`].
     ///
     /// # Errors
-    /// There is no room left: one record is longer than the window.
+    /// The window is full: one record is longer than the window.
     pub fn spare(&mut self) -> Result<&mut [u8], RecordsError> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);

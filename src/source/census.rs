@@ -3,7 +3,7 @@
 use super::TakeUser;
 use super::blocks::FileDigest;
 use super::memberships::{Matched, Memberships};
-use crate::model::{DirectoryUser, Layout, RawGroups, RawState, RawValue, Spoken};
+use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue, Spoken};
 
 /// What a parse brought beside the records.
 pub(super) struct Parsed {
@@ -12,6 +12,8 @@ pub(super) struct Parsed {
     pub(super) digest: FileDigest,
     /// A name that is called like a status and is none of those that are read.
     pub(super) status: Option<String>,
+    /// Mapped columns that the header of a CSV does not have.
+    pub(super) lacking: Vec<Column>,
 }
 
 /// Counts records and hands them on.

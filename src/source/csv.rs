@@ -1,5 +1,5 @@
-//! CSV with a header row, by RFC 4180 to the letter: a stray or unclosed quote, refuses the
-//! file, because everything behind it would be swallowed into one field and its users would look absent.
+//! CSV with a header row, by RFC 4180 to the letter: a stray or unclosed quote refuses the file,
+//! because everything behind it would be swallowed into one field and its users would look absent.
 
 use super::census::Census;
 use super::header::Header;
@@ -40,9 +40,9 @@ impl<'l> Reader<'l> {
         Self { layout, header: None, header_fault: None, rows_count: 0, cells: Vec::new() }
     }
 
-    /// A column that is called like a status and is none of those that are read.
-    pub(super) fn status(&self) -> Option<&str> {
-        self.header.as_ref().and_then(|header| header.status.as_deref())
+    /// The header, once it was read.
+    pub(super) fn header(self) -> Option<Header> {
+        self.header
     }
 
     /// Hands on every whole row of the text.

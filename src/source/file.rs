@@ -263,7 +263,7 @@ impl Export {
         let Census { spoken, with_groups_count, known_states_count, memberships: joined, .. } = census;
         let joined = joined.map(|(memberships, matched)| memberships.read(&matched));
         self.memberships = memberships;
-        let Parsed { closed, digest, status } = parsed?;
+        let Parsed { closed, digest, status, lacking } = parsed?;
         self.check_digest(&digest)?;
         let proof = if closed || self.checked { Proof::Whole } else { Proof::Unproven };
         Ok(ExportRead {
@@ -272,6 +272,7 @@ impl Export {
             with_groups_count,
             known_states_count,
             status,
+            lacking,
             digest,
             proof,
             written_at: self.written_at(),

@@ -11,6 +11,8 @@ pub(super) struct Header {
     places: [Option<usize>; Column::COUNT],
     /// A column that is called like a status and is none of those that are read.
     pub(super) status: Option<String>,
+    /// Mapped columns that are not there; without them the rows can be read all the same.
+    pub(super) lacking: Vec<Column>,
     /// The names, folded.
     names: Vec<String>,
     /// A bit for each length of a name: nearly no row is as long as a header's.
@@ -34,7 +36,10 @@ impl Header {
             let id = place(&folded, "id")?;
             places[Column::Id as usize] = places[Column::Id as usize].or(id);
         }
-        let missing = missing(layout, &places);
+        let mapped = |column: &Column| matches!(layout.column(*column), ColumnName::Theirs(_));
+        let lacking: Vec<_> =
+            Column::ALL.into_iter().filter(|column| mapped(column) && places[*column as usize].is_none()).collect();
+        let missing = missing(layout, &places, &lacking);
         if !missing.is_empty() {
             let foreign = [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")];
             let foreign = foreign.iter().find(|(sign, _)| names.iter().any(|name| name.contains(*sign)));
@@ -48,7 +53,7 @@ impl Header {
         let status = names.iter().enumerate().find(|(at, name)| is_status(name) && !places.contains(&Some(*at)));
         let status = status.map(|(_, name)| name.clone());
         let lengths = folded.iter().fold(0, |bits, name| bits | bit(name.len()));
-        Ok(Self { width: names.len(), places, status, names: folded, lengths })
+        Ok(Self { width: names.len(), places, status, lacking, names: folded, lengths })
     }
 
     pub(super) fn place(&self, column: Column) -> Option<usize> {
@@ -89,8 +94,9 @@ fn place(folded: &[String], wanted: &str) -> Result<Option<usize>, String> {
     }
 }
 
-/// What must be there and is not: id and username, and a state whose place the configuration names.
-fn missing(layout: &Layout, places: &[Option<usize>; Column::COUNT]) -> Vec<String> {
+/// What must be there and is not: id and username, and a state whose place the configuration names. If any of these is
+/// missing, all mapped columns that are missing are named.
+fn missing(layout: &Layout, places: &[Option<usize>; Column::COUNT], lacking: &[Column]) -> Vec<String> {
     let absent = |column: Column| places[column as usize].is_none();
     let mut missing = Vec::new();
     if layout.rows == Rows::Memberships {
@@ -102,15 +108,19 @@ fn missing(layout: &Layout, places: &[Option<usize>; Column::COUNT]) -> Vec<Stri
         }
         return missing;
     }
-    for column in [Column::Id, Column::Username, Column::State] {
+    let mut required = Vec::new();
+    for column in [Column::Id, Column::Username, Column::State].into_iter().filter(|column| absent(*column)) {
         match layout.column(column) {
-            ColumnName::Ours if column == Column::Id && absent(column) => missing.push("`_id` (or `id`)".to_owned()),
-            ColumnName::Ours if column == Column::Username && absent(column) => missing.push("`username`".to_owned()),
-            ColumnName::Theirs(name) if absent(column) => {
-                missing.push(format!("`{name}` ([directory.columns] {})", column.key()));
-            }
-            ColumnName::Ours | ColumnName::Theirs(_) | ColumnName::Nothing => {}
+            ColumnName::Ours if column == Column::Id => missing.push("`_id` (or `id`)".to_owned()),
+            ColumnName::Ours if column == Column::Username => missing.push("`username`".to_owned()),
+            ColumnName::Theirs(_) => required.push(column),
+            ColumnName::Ours | ColumnName::Nothing => {}
         }
+    }
+    if !missing.is_empty() || !required.is_empty() {
+        let name = |column: &Column| layout.name(*column).unwrap_or_default().to_owned();
+        missing
+            .extend(lacking.iter().map(|column| format!("`{}` ([directory.columns] {})", name(column), column.key())));
     }
     missing
 }

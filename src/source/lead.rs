@@ -7,6 +7,7 @@ use super::shapes::{ERRORS, SHAPES, Shape};
 use super::strange::{Strange, other_format};
 use super::utf16::Decoder;
 use crate::model::Column;
+use serde::de::IgnoredAny;
 use std::fmt::Write;
 
 /// So much of a file is looked at.
@@ -71,7 +72,7 @@ impl Sight {
 
     fn look_at_json(&mut self) {
         let found = outline(&self.text);
-        self.single_object = found.object;
+        self.single_object = found.object && !self.is_lines();
         self.names = found.members;
         if !found.object {
             return;
@@ -101,6 +102,18 @@ impl Sight {
     /// Whether it is one JSON object and no user.
     pub(super) fn is_one_object(&self) -> bool {
         self.single_object || self.wrapper.is_some()
+    }
+
+    /// Whether its first line is a whole object, and not the only line.
+    fn is_lines(&self) -> bool {
+        let mut lines = self.text.trim_end().lines();
+        let first = lines.next().unwrap_or_default();
+        lines.next().is_some() && serde_json::from_str::<IgnoredAny>(first).is_ok()
+    }
+
+    /// Whether it is a JSON array.
+    pub(super) fn is_array(&self) -> bool {
+        self.json && self.text.starts_with('[')
     }
 
     /// What to do about it, if anything is known.
@@ -134,6 +147,10 @@ impl Sight {
             let what = "this looks like one user over several lines, as `ConvertTo-Json` writes a single user; use \
                         `ConvertTo-Json -InputObject @($users)`, or set [directory] records if a member holds the array";
             return Some(what.to_owned());
+        }
+        // An array begins as it should: which members its first record has is not what is wrong.
+        if self.is_array() && trouble == Trouble::Shape {
+            return None;
         }
         let shape = SHAPES.iter().find(|shape| shape.fits(&has));
         let wrapper = self.wrapper.as_deref().filter(|name| !read_as_wrapper && !name.eq_ignore_ascii_case("results"));

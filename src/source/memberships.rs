@@ -3,7 +3,7 @@
 //! It is a CSV as JumpCloud's own programs write it, and is read as an export is: whole, or not at all.
 
 use super::blocks::FileDigest;
-use crate::model::{DirectoryUser, Moment, Proof, RawGroups, RawValue, UserName, folded};
+use crate::model::{DirectoryUser, Moment, Proof, RawGroups, RawValue, UserName, bare, folded};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +42,8 @@ struct Listed {
     user_name: Option<Box<str>>,
     /// Places in the list of scoped groups.
     groups: Vec<u32>,
+    /// What stands in a row of this user for a scoped group and is not its name: no statement that the user is in none.
+    unclear: Option<Box<str>>,
 }
 
 /// Which users of the members file had a record in the export.
@@ -114,15 +116,40 @@ impl Memberships {
     pub(super) fn row(&mut self, row: &DirectoryUser<'_>) {
         let RawGroups::Cell(group, _) = &row.groups else { return };
         let group = group.trim();
-        let Some(at) = self.groups.iter().position(|known| known == group) else {
+        let at = self.groups.iter().position(|known| known == group);
+        if at.is_none() {
             for (known, spelled) in self.groups.iter().zip(&mut self.spelled) {
                 if *spelled == Spelled::Never && known.to_lowercase() == group.to_lowercase() {
                     *spelled = Spelled::Otherwise;
                 }
             }
-            return;
-        };
-        self.spelled[at] = Spelled::Right;
+            if !self.is_meant_by(group) {
+                return;
+            }
+        }
+        let Some(place) = self.place_of(row) else { return self.names_nobody = true };
+        let user = &mut self.users[place];
+        match at {
+            None => user.unclear = Some(group.into()),
+            Some(at) => {
+                self.spelled[at] = Spelled::Right;
+                if let Ok(at) = u32::try_from(at)
+                    && !user.groups.contains(&at)
+                {
+                    user.groups.push(at);
+                }
+            }
+        }
+    }
+
+    /// Whether a cell is a scoped group but for letter case and invisible letters, or has one beside others.
+    fn is_meant_by(&self, cell: &str) -> bool {
+        let is = |part: &str| self.groups.iter().any(|known| part.eq_ignore_ascii_case(known));
+        cell.split([';', ',', '|', '\n']).any(|part| is(bare(part)))
+    }
+
+    /// The place of a row's user; `None`: it names nobody.
+    fn place_of(&mut self, row: &DirectoryUser<'_>) -> Option<usize> {
         let (id, user_name) = (filled(&row.id), filled(&row.username));
         let place = match (id, user_name) {
             (Some(id), _) => self.by_id.get(id).copied().unwrap_or_else(|| {
@@ -130,7 +157,7 @@ impl Memberships {
                 self.users.len()
             }),
             (None, Some(name)) => *self.by_name.entry(folded(name)).or_insert(self.users.len()),
-            (None, None) => return self.names_nobody = true,
+            (None, None) => return None,
         };
         if let (Some(_), Some(name)) = (id, user_name) {
             self.names_of_ids.insert(folded(name));
@@ -140,14 +167,10 @@ impl Memberships {
                 id: id.map(Into::into),
                 user_name: user_name.map(Into::into),
                 groups: Vec::new(),
+                unclear: None,
             });
         }
-        let groups = &mut self.users[place].groups;
-        if let Ok(at) = u32::try_from(at)
-            && !groups.contains(&at)
-        {
-            groups.push(at);
-        }
+        Some(place)
     }
 
     /// That no user of it has had a record yet.
@@ -162,10 +185,15 @@ impl Memberships {
         let by_id = id.and_then(|id| self.by_id.get(id));
         let by_name = name.as_ref().and_then(|name| self.by_name.get(name));
         let mut names: Vec<Cow<'a, str>> = Vec::new();
+        let mut unclear = None;
         for place in [by_id, by_name].into_iter().flatten() {
             matched.0[*place] = true;
+            unclear = unclear.or(self.users[*place].unclear.as_deref());
             let groups = self.users[*place].groups.iter().filter_map(|at| self.groups.get(*at as usize));
             names.extend(groups.map(|group| Cow::Borrowed(group.as_str())));
+        }
+        if let (true, Some(cell)) = (names.is_empty(), unclear) {
+            return RawGroups::Listed(vec![Cow::Borrowed(cell)]);
         }
         if names.is_empty() && name.as_ref().is_some_and(|name| self.names_of_ids.contains(name)) {
             return RawGroups::Contradicted;

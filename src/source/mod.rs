@@ -34,7 +34,7 @@ pub use memberships::{MembershipsRead, OfNobody};
 
 use crate::config::{Settings, SourceConfig};
 use crate::http::ClientError;
-use crate::model::{DirectoryId, DirectoryUser, Exit, Moment, Proof, Spoken, command};
+use crate::model::{Column, DirectoryId, DirectoryUser, Exit, Moment, Proof, Spoken, command};
 use crate::secret::SecretError;
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +123,8 @@ pub struct ExportRead {
     pub known_states_count: u64,
     /// A column that is called like a status and is none of those that are read.
     pub status: Option<String>,
+    /// Mapped columns that the header of a CSV does not have.
+    pub lacking: Vec<Column>,
     /// What "the same file as last time" goes by; never a proof.
     pub digest: FileDigest,
     /// Whether an absence counts.
@@ -176,7 +178,7 @@ pub enum SourceError {
     /// A certificate authority or a proxy of the directory cannot be used.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// It was read, and it is not to be believed.
+    /// It was read, but cannot be trusted.
     #[error("the export {path} is refused whole")]
     Refused {
         /// Which file.

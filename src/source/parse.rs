@@ -6,7 +6,9 @@ use super::refusal::Broken;
 use super::utf16::Decoder;
 use super::{Export, SourceError, csv, json};
 use crate::model::{Format, clean};
-use crate::records::{self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, More, PageShape, Window};
+use crate::records::{
+    self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, More, PageShape, RecordsError, Window,
+};
 
 enum Walk<'l> {
     Documents(Documents),
@@ -48,7 +50,7 @@ impl Export {
             }
             read_bytes += count as u64;
             let emptied = match &mut decoder {
-                None => window.exchange(block, count).map_err(|error| self.malformed(&error, None))?,
+                None => window.exchange(block, count).map_err(|error| self.malformed(&error, Broken::Inside, None))?,
                 Some(decoder) => {
                     text.resize(BLOCK_HEADROOM_BYTES, 0);
                     let broken = if bytes.is_empty() { Broken::AtTheEnd } else { Broken::Inside };
@@ -58,7 +60,8 @@ impl Export {
                         return Ok(block);
                     }
                     let full = std::mem::take(&mut text);
-                    text = window.exchange(full, length).map_err(|error| self.malformed(&error, None))?;
+                    text =
+                        window.exchange(full, length).map_err(|error| self.malformed(&error, Broken::Inside, None))?;
                     block
                 }
             };
@@ -80,11 +83,7 @@ impl Export {
                 Walk::Lines => records::lines(&mut window, &mut line_count, &mut record),
                 Walk::Rows(reader) => records::rows(&mut window, &mut |text, ended| reader.rows(text, ended, census)),
             };
-            progress.map_err(|error| match walk {
-                Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, Broken::Inside, None),
-                Walk::Lines => self.malformed(&error, Some(line_count)),
-                Walk::Documents(_) | Walk::Rows(_) => self.malformed(&error, None),
-            })?;
+            progress.map_err(|error| self.not_walked(walk, &error, line_count))?;
             Ok::<_, Stop>(emptied)
         });
         let digest = digest.map_err(|stop| match stop {
@@ -92,16 +91,28 @@ impl Export {
             Stop::Refused(error) => error,
         })?;
         self.unchanged(read_bytes)?;
-        let mut status = records.status();
+        let (mut status, mut lacking) = (records.status(), Vec::new());
         let closed = match walk {
             Some(Walk::Documents(documents)) => self.totals(&documents.finish())?,
             Some(Walk::Rows(reader)) => {
-                status = reader.status().map(str::to_owned);
+                if let Some(header) = reader.header() {
+                    (status, lacking) = (header.status, header.lacking);
+                }
                 false
             }
             Some(Walk::Lines) | None => false,
         };
-        Ok(Parsed { closed, digest, status })
+        Ok(Parsed { closed, digest, status, lacking })
+    }
+
+    /// Why the file cannot be read to its end.
+    fn not_walked(&self, walk: &Walk<'_>, error: &RecordsError, line_count: u64) -> SourceError {
+        match walk {
+            Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, Broken::Header, None),
+            Walk::Rows(_) => self.malformed(error, Broken::Row, None),
+            Walk::Lines => self.malformed(error, Broken::Inside, Some(line_count)),
+            Walk::Documents(_) => self.malformed(error, Broken::Inside, None),
+        }
     }
 
     fn begin(&self, window: &Window, empty: bool) -> Result<Walk<'_>, SourceError> {

@@ -13,6 +13,10 @@ pub(super) enum Broken {
     AtTheEnd,
     /// Before its end.
     Inside,
+    /// In the header of a CSV.
+    Header,
+    /// In a row of a CSV.
+    Row,
 }
 
 impl Export {
@@ -39,8 +43,8 @@ impl Export {
         )
     }
 
-    pub(super) fn malformed(&self, error: &RecordsError, line_count: Option<u64>) -> SourceError {
-        let broken = if error.at_end { Broken::AtTheEnd } else { Broken::Inside };
+    pub(super) fn malformed(&self, error: &RecordsError, inside: Broken, line_count: Option<u64>) -> SourceError {
+        let broken = if error.at_end { Broken::AtTheEnd } else { inside };
         self.misread(&error.to_string(), broken, line_count)
     }
 
@@ -58,18 +62,22 @@ impl Export {
                 "members_path is a CSV with a header and one row per membership: GroupName, and UserID or Username";
             return self.refuse(what, &format!("{hint}; nothing was sent"));
         }
-        let lead = sight.lead(Trouble::Shape, self.layout.records.is_some());
-        let hint = match (lead, broken) {
-            (Some(lead), _) => format!("nothing was sent; {lead}"),
-            (None, Broken::AtTheEnd) => {
-                "the export job was cut short or writes another format; nothing was sent".to_owned()
+        if let Some(lead) = sight.lead(Trouble::Shape, self.layout.records.is_some()) {
+            return self.refuse(what, &format!("nothing was sent; {lead}"));
+        }
+        let hint = match broken {
+            _ if object => "write an array of users, or set [directory] records to the member that holds it",
+            Broken::AtTheEnd => "the export job was cut short or writes another format",
+            Broken::Inside if sight.is_array() && self.layout.records.is_some() => {
+                "the document is the array itself: remove [directory] records"
             }
-            (None, Broken::Inside) => {
-                "the export job writes another format, or [directory.columns] names other columns; nothing was sent"
-                    .to_owned()
+            Broken::Inside => "the export job writes another format, or wrote something else into the file",
+            Broken::Header => "the export job writes another format, or [directory.columns] names other columns",
+            Broken::Row => {
+                "fix the export job: one header, one user per row, quotes around cells with commas, no title and no total"
             }
         };
-        self.refuse(what, &hint)
+        self.refuse(what, &format!("{hint}; nothing was sent"))
     }
 
     /// The beginning of the file once more; nothing of it if it cannot be read any more.

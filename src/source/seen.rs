@@ -2,7 +2,7 @@
 
 /// So many names are shown.
 const NAMES_SHOWN_MAX: usize = 40;
-/// A longer one is no name.
+/// A longer text is not a name.
 const NAME_CHARS_MAX: usize = 40;
 
 /// "it has 3 columns: a, b, c". Where a name has an `@`, no name is shown: the first line is somebody's record.

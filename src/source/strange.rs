@@ -42,7 +42,14 @@ pub(super) fn other_format(found: &Strange<'_>) -> Option<String> {
     }
     if found.json {
         let python = found.text.starts_with("[{'") || found.text.starts_with("{'");
-        return python.then(|| "this looks like Python's own notation: write it with `json.dumps`".to_owned());
+        if python {
+            return Some("this looks like Python's own notation: write it with `json.dumps`".to_owned());
+        }
+        let not_json = ["NaN", "Infinity", "undefined"].into_iter().find(|word| {
+            let after_colon = |at: usize| found.text[..at].trim_end().ends_with(':');
+            found.text.match_indices(word).any(|(at, _)| after_colon(at))
+        });
+        return not_json.map(|word| format!("`{word}` is not JSON: have the job write null"));
     }
     of_lines(found.text).map(str::to_owned)
 }
@@ -63,6 +70,9 @@ fn of_lines(text: &str) -> Option<&'static str> {
     }
     if commas == 0 && FAILURES.iter().any(|word| lower.contains(word)) {
         return Some("this looks like the message of a command that failed: fix the export job");
+    }
+    if text.lines().skip(1).take(LINES_SEEN_MAX).any(|line| line.starts_with(['[', '{'])) {
+        return Some("something stands above the JSON: have the job write the JSON alone");
     }
     if line.starts_with("---") || line.starts_with("- ") || (line.contains(": ") && commas == 0) {
         return Some("this looks like YAML: have the job write JSON or CSV");

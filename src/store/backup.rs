@@ -1,6 +1,6 @@
 //! A copy of the state that is whole or is not there: written beside its place, synced, then renamed.
 
-use super::database::quick_check;
+use super::damage::quick_check;
 use super::error::StateError;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};

@@ -31,7 +31,7 @@ const WRITTEN: [(&str, &[&str]); 9] = [
 ];
 
 /// The latest instant that was the present when it was written; a wait counts from its earliest beginning. What is stored only
-/// together with an event is no later than that.
+/// together with an event is not later than that.
 ///
 /// # Errors
 /// The state cannot be read.

@@ -11,6 +11,7 @@
 
 mod backup;
 mod clock;
+mod damage;
 mod database;
 mod dead_letters;
 mod error;
@@ -35,7 +36,8 @@ mod walk;
 
 pub use backup::backup;
 pub use clock::{correct_clock, latest};
-pub use database::{Access, check_links, data_version, identity, may_be_used, open, quick_check};
+pub use damage::{check_links, quick_check};
+pub use database::{Access, data_version, identity, may_be_used, open};
 pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
 pub use groups::{group_memory, note_groups, unnamed_groups};

@@ -147,7 +147,7 @@ fn files_are_closed_and_a_rehearsal_touches_nothing_real() {
     for created in [5, 0] {
         let output = run.run(&["--reconcile", "--sandbox", "--json"]);
         let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
-        assert_eq!(report["created"], created, "a second rehearsal shows only what changed since");
+        assert_eq!(report["created"], created, "a second sandbox run shows only what changed since");
     }
     assert_eq!(std::fs::read_dir(run.folder.path()).expect("a folder").count(), before);
     run.activate();

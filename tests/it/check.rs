@@ -234,7 +234,7 @@ const ACCEPTED_BEFORE: &[(&str, &str, &str, u64)] = &[
     ),
     (
         "[{\"_id\":\"a\",\"username\":\"ann\",\"email\":\"a@x.example\",\"state\":\"ACTIVATED\"}]",
-        "none of its 1 records can be used",
+        "its only record cannot be used",
         "[directory.columns]\nusername = \"email\"",
         1,
     ),

@@ -20,9 +20,9 @@ fn check_text(snapshot: &str, export: &str, expected: &str) {
 
 const NO_LINE_END: &str =
     "an object that is neither one user per line nor a page: the last line has no newline at byte 0";
-const NO_GROUPS: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
+const NO_GROUPS: &str = "its only record cannot be used, most often: the record has no groups, but [scope] selects by group; \
     no user in it has groups, but [scope] selects by group; it has 2 members: _id, username";
-const NO_GROUPS_CSV: &str = "none of its 1 records can be used, most often: the record has no groups, but [scope] selects by group; \
+const NO_GROUPS_CSV: &str = "its only record cannot be used, most often: the record has no groups, but [scope] selects by group; \
     no user in it has groups, but [scope] selects by group; it has 2 columns: id, username";
 const RENAMED: &str = "the directory has another username; Rhombus does not change usernames";
 

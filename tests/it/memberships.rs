@@ -181,6 +181,26 @@ fn an_id_that_was_rewritten_is_no_absence() {
 }
 
 #[test]
+fn a_group_that_is_written_otherwise_is_no_absence() {
+    let run = run();
+    assert_eq!(counts(&cycle(&run, &users(&[]), members(0..5), 1)), (0, 5, 0));
+    let otherwise = members(0..5)
+        .replace("\"R\",\"p1@", "\"r\",\"p1@")
+        .replace("\"R\",\"p2@", "\"Staff,R\",\"p2@")
+        .replace("\"R\",\"p3@", "\"R\u{200b}\",\"p3@");
+    for minutes in 2..4 {
+        let report = cycle(&run, &users(&[]), &otherwise, minutes);
+        assert_eq!(counts(&report), (0, 0, 0), "{report:?}");
+        let refused = listed(&report).into_iter().filter(|entry| entry.starts_with("refused ")).collect::<Vec<_>>();
+        assert_eq!(
+            refused,
+            ["refused p1 groups_form", "refused p2 groups_form", "refused p3 groups_form"],
+            "{report:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_members_file_refuses_the_pair() {
     let run = run();
     assert_eq!(counts(&cycle(&run, &users(&[]), members(0..10), 1)), (0, 10, 0));

@@ -132,7 +132,7 @@ fn an_export_without_a_usable_record_is_no_good_cycle() {
         let run = strict();
         let report = cycle(&run, export);
         assert_eq!(counts(&report), (1, 0, 0), "{export}: {report:?}");
-        assert!(report.error.join(": ").contains("can be used"), "{export}: {report:?}");
+        assert!(report.error.join(": ").contains("be used"), "{export}: {report:?}");
         assert!(report.hint.is_some());
     }
 }
@@ -267,4 +267,40 @@ fn a_checksum_is_read_in_every_form_and_named_if_it_is_none() {
         let said = report.error.join(": ");
         assert!(report.exit.code() == 1 && said.contains("its checksum directory.json.sha256"), "{checksum:?}: {said}");
     }
+}
+
+#[test]
+fn a_mapped_column_that_a_csv_never_had_refuses_it_whole() {
+    let mapped = |columns: &[(Column, &str)]| {
+        let mut run = strict();
+        for (column, name) in columns {
+            run.settings.layout.columns[*column as usize] = ColumnName::Theirs((*name).into());
+        }
+        run
+    };
+    let suspended = [(Column::Suspended, "Blocked")];
+    let full = "_id,username,state\na,a@x.example,ACTIVATED\nb,b@x.example,ACTIVATED\n";
+    let part = "_id,username,state\na,a@x.example,ACTIVATED\nb,b@x.example,\nc,c@x.example,\n";
+    let ours = "_id,username,state,suspended\na,a@x.example,ACTIVATED,true\n";
+    for (columns, export, lacks) in [
+        (&suspended[..], full, "no `Blocked` ([directory.columns] suspended); it has 3 columns"),
+        (&suspended, ours, "no `Blocked` ([directory.columns] suspended)"),
+        (&[(Column::Activated, "On")], part, "no `On` ([directory.columns] activated)"),
+        (&[(Column::State, "On"), suspended[0]], full, "no `On` ([directory.columns] state) and no `Blocked`"),
+    ] {
+        let report = cycle(&mapped(columns), export);
+        assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
+        assert!(report.error.join(": ").contains(lacks), "{report:?}");
+    }
+    assert_eq!(counts(&cycle(&mapped(&[(Column::Activated, "On")]), full)), (0, 2, 0), "a full `state` decides");
+    assert_eq!(counts(&cycle(&mapped(&[(Column::Firstname, "Given")]), full)), (0, 2, 0), "a name is not managed");
+    let mut run = mapped(&suspended);
+    run.settings.layout.columns[Column::Suspended as usize] = ColumnName::Nothing;
+    assert_eq!(counts(&cycle(&run, full)), (0, 2, 0), "the way out that is printed");
+    // What was there before is judged by how many records it spoke in.
+    let run = mapped(&suspended);
+    let few = full.replace("state\n", "state,Blocked\n").replace("ACTIVATED\n", "ACTIVATED,\n")
+        + "c,c@x.example,ACTIVATED,1\n";
+    assert_eq!(counts(&cycle(&run, &few)), (0, 2, 0));
+    assert_eq!(counts(&cycle(&run, &format!("{full}d,d@x.example,ACTIVATED\n"))), (4, 0, 0), "held, not refused");
 }

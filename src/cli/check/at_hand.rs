@@ -3,7 +3,7 @@
 use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Clock, DirectoryUser, Moment, Proof, SpokenBefore, chain, clean};
+use crate::model::{Clock, Column, DirectoryUser, Moment, Proof, SpokenBefore, chain, clean};
 use crate::plan::Usability;
 use crate::process::SystemClock;
 use crate::report::{export_document, export_lines, old_export, record_lines};
@@ -24,6 +24,8 @@ pub(super) struct AtHand {
     proof: Option<Proof>,
     usability: Option<Usability>,
     groups_unnamed: BTreeSet<String>,
+    /// Mapped columns or members that no record has.
+    absent: Vec<Column>,
     /// Why it would be refused whole, in one line.
     why: String,
     /// The same, with its hint.
@@ -64,6 +66,7 @@ impl AtHand {
             proof: None,
             usability: None,
             groups_unnamed: BTreeSet::new(),
+            absent: Vec::new(),
             why: String::new(),
             failure: None,
         };
@@ -78,8 +81,10 @@ impl AtHand {
         let (settings, remembered) = (&deployment.config.settings, Remembered::of(deployment));
         let mut export = deployment.open_export()?;
         (self.written_at, self.members_written_at) = (Some(export.written_at()), export.memberships_written_at());
-        let Survey { read, usability, groups_unnamed, believed } = survey(settings, &mut export, &remembered.spoken)?;
+        let survey = survey(settings, &mut export, &remembered.spoken)?;
+        let Survey { read, usability, groups_unnamed, absent, believed } = survey;
         (self.proof, self.usability, self.groups_unnamed) = (Some(read.proof), Some(usability), groups_unnamed);
+        self.absent = absent;
         let now = SystemClock.now();
         export.check_age(now, settings.max_age, remembered.written_at)?;
         export.check_age_of_memberships(now, settings.max_age, remembered.members_written_at)?;
@@ -119,6 +124,10 @@ impl AtHand {
             for group in &self.groups_unnamed {
                 let _ = writeln!(text, "    no record names the group {} of [scope]", clean(group));
             }
+        }
+        for column in &self.absent {
+            let name = deployment.config.settings.layout.name(*column).unwrap_or_default();
+            let _ = writeln!(text, "    no record has `{}` ([directory.columns] {})", clean(name), column.key());
         }
         match (self.proof, &self.failure) {
             (Some(Proof::Unproven), None) => text.push_str(

@@ -15,7 +15,7 @@ pub(super) struct Neighbour {
     pub(super) path: PathBuf,
 }
 
-/// The rotated file whose last line is this event; `expected` is that line, where it is known.
+/// The rotated file whose last line is this event; `expected` is that line, if it is known.
 pub(super) fn neighbour_that_ends_at(file: &Path, sequence: i64, expected: Option<&str>) -> Option<Neighbour> {
     let name = file.file_name()?.to_str()?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
