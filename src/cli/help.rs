@@ -28,7 +28,7 @@ Do
   deactivate       stop managing users, at once; they stay as they are
   forget USER      end our link to an account, leave the account alone
   backup FILE      write a consistent copy of the state
-  import           users whom Rhombus has and the directory lacks; can create them
+  import           who is in Rhombus but not in the directory; can create them
 
 Try
   check            is the configuration good, and how is the export read?
