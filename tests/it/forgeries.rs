@@ -334,7 +334,7 @@ fn a_file_needs_no_configuration_and_its_oddities_are_said() {
         (huge.as_bytes(), 1, "event 1: the line has a sequence that no event has"),
         (long.as_bytes(), 1, "event 1: the line is longer than an event can be"),
         (b"\x1f\x8b\x08\x00", 1, "is compressed"),
-        (whole[..whole.len() - 20].as_bytes(), 1, "the line is torn"),
+        (&whole.as_bytes()[..whole.len() - 20], 1, "the line is torn"),
         (b"root:x:0:0\n", 1, "event 1: the line is not an event"),
     ] {
         std::fs::write(&file, text).expect("written");
