@@ -190,11 +190,7 @@ fn link_effect(
     match effect {
         LinkEffect::None => {}
         LinkEffect::Made { scim_id, user_name, names, active, external_id } => {
-            let row: i64 = transaction
-                .prepare_cached(
-                    "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made",
-                )?
-                .query_row([], |row| row.get(0))?;
+            let row = next_row(transaction)?;
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO links (directory_id, row, scim_id, user_name, folded, given_name, family_name, settings, linked_at, active, external_id)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -253,6 +249,12 @@ fn link_effect(
         }
     }
     Ok(())
+}
+
+/// Counts one more link and returns the number of its row.
+fn next_row(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+    let sql = "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made";
+    transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
 fn failure_effect(
