@@ -29,8 +29,8 @@ use crate::apply::{Apply, Previous};
 use crate::http::Transport;
 use crate::plan::{ApprovedPlan, names_plan};
 use crate::report::CycleReport;
-use crate::source::Keep;
-use crate::store::{self, JournalError};
+use crate::source::{Export, Keep, SourceError};
+use crate::store::{self, InstallationRow, JournalError};
 use compare::failed;
 use end::{CycleEnd, NoPlan, unrepaired_drift};
 use quiet::{end_quietly, quiet, wait_for_retry_after};
@@ -48,19 +48,11 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     correct_clock(context).await?;
     let installation = store::installation(reader)?;
     let mut end = CycleEnd::begin(context, installation.generation);
-    let opened = {
-        let door = door(reader, &installation, Keep::AsTheLast, &context.stop);
-        open_export(settings, context.clock.now(), &installation, &door)
-    };
-    let mut export = match opened {
+    let mut export = match enter(context, &installation).await? {
         Ok(export) => export,
         Err(error) => return write(context, end.fail(context, NoPlan::of(context, &error.into()))?).await,
     };
     let unproven = Unproven::of(context, &installation)?;
-    if let (None, Some(found)) = (&installation.directory_organization, export.organization()) {
-        let found = found.to_owned();
-        journal.write(move |transaction| store::bind_organization(transaction, &found)).await?;
-    }
     if context.options == CycleOptions::default()
         && !unproven.anything()
         && let Some(read) = quiet(context, &installation, &mut export)?
@@ -122,6 +114,22 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     apply.plan(compared.plan, context.progress).await;
     unproven.prove_token(&session).await;
     write(context, end.finish(context, &session, apply.into_tally()).await?).await
+}
+
+/// Opens the export; the first read binds the state to the directory's organisation.
+async fn enter<T: Transport>(
+    context: &CycleContext<'_, T>,
+    installation: &InstallationRow,
+) -> Result<Result<Export, SourceError>, JournalError> {
+    let opened = {
+        let door = door(&context.reader, installation, Keep::AsTheLast, &context.stop);
+        open_export(context.settings, context.clock.now(), installation, &door)
+    };
+    if let (None, Ok(Some(found))) = (&installation.directory_organization, opened.as_ref().map(Export::organization)) {
+        let found = found.to_owned();
+        context.journal.write(move |transaction| store::bind_organization(transaction, &found)).await?;
+    }
+    Ok(opened)
 }
 
 /// Checks for damage: nothing is sent from a damaged state.

@@ -181,7 +181,7 @@ fn what_no_sink_can_be_is_refused_by_name() {
             "index is not a name",
         ),
         ("kind = \"http\"\nurl = \"https://x.example/\"", "kind = \"http\" needs a style"),
-        ("kind = \"stdout\"\n[[sinks]]\nkind = \"stdout\"\nname = \"b\"", "two of them go to the same place"),
+        ("kind = \"stdout\"\n[[sinks]]\nkind = \"stdout\"\nname = \"b\"", "two sinks have the same destination"),
     ] {
         std::fs::write(&path, format!("[directory]\npath = \"d.json\"\n[[sinks]]\n{sink}\n")).expect("written");
         let error = rhombus_sync::config::Config::load(&path).err().unwrap_or_else(|| panic!("{sink} is taken"));
