@@ -334,7 +334,7 @@ mod tests {
         check("a a@x.example +suspended +in:Other", withhold(UserState::Suspended));
         check("a a@x.example +in:Other,R", Ok(Requested::Provision));
         check("a a@x.example +in:Other", Ok(Requested::OutOfScope));
-        check("a a@x.example +in:r", Ok(Requested::OutOfScope));
+        check("a a@x.example +in:r", Err((RecordFault::GroupsForm, true)));
         check("a a@x.example +joined:R", Ok(Requested::Provision));
         check("a a@x.example +joined", Ok(Requested::Unlisted(Proof::Unproven)));
     }
