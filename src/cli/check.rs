@@ -36,7 +36,9 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         check_authority(ca_file)?;
     }
     let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
-    let at_hand = AtHand::of(&deployment);
+    // What is not on this machine would have to be asked for.
+    let is_here = online || !config.settings.source.watched().is_empty();
+    let at_hand = is_here.then(|| AtHand::of(&deployment)).flatten();
     let found = match at_rhombus {
         Some(at_rhombus) => Some(prove(&deployment, at_rhombus, at_hand.as_ref())?),
         None => None,

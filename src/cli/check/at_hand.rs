@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::ErrorKind;
+use std::path::Path;
 
 /// How many records `--show` shows.
 const RECORDS_SHOWN: usize = 5;
@@ -53,11 +54,12 @@ impl Remembered {
 }
 
 impl AtHand {
-    /// Reads it as a cycle would; `None` if there is none yet, or none on this machine.
+    /// Reads it as a cycle would; `None` if there is none yet.
     pub(super) fn of(deployment: &Deployment) -> Option<Self> {
         let settings = &deployment.config.settings;
-        let path = settings.source.watched().into_iter().next()?;
-        if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        let is_missing =
+            |path: &Path| std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if settings.source.watched().into_iter().next().is_some_and(is_missing) {
             return None;
         }
         let mut found = Self {
