@@ -82,20 +82,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
-    if let Some(Found { at_rhombus: AtRhombus { accounts_count, apart }, users_count, not_supported }) = found {
-        let _ = writeln!(
-            text,
-            "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
-        );
-        if let Some((now, date)) = apart {
-            let _ = writeln!(text, "  the clock of this machine shows {now}, Rhombus's {date}: no user is removed");
-            text.push_str("    hint: set the clock of this machine right\n");
-        }
-        for method in not_supported {
-            let instead = if method == Method::Delete { "active=false" } else { "PUT" };
-            let method = method.as_str();
-            let _ = writeln!(text, "  {method} is not supported there (405 or 501): {instead} is sent instead");
-        }
+    if let Some(found) = &found {
+        found.write(&mut text);
     }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
     Ok(Output::done(text))
@@ -153,6 +141,25 @@ struct Found {
     users_count: u64,
     /// What cycles met at this endpoint.
     not_supported: BTreeSet<Method>,
+}
+
+impl Found {
+    fn write(&self, text: &mut String) {
+        let Self { at_rhombus: AtRhombus { accounts_count, apart }, users_count, not_supported } = self;
+        let _ = writeln!(
+            text,
+            "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
+        );
+        if let Some((now, date)) = apart {
+            let _ = writeln!(text, "  the clock of this machine shows {now}, Rhombus's {date}: no user is removed");
+            text.push_str("    hint: set the clock of this machine right\n");
+        }
+        for method in not_supported {
+            let instead = if *method == Method::Delete { "active=false" } else { "PUT" };
+            let method = method.as_str();
+            let _ = writeln!(text, "  {method} is not supported there (405 or 501): {instead} is sent instead");
+        }
+    }
 }
 
 /// What the endpoint shows.

@@ -6,27 +6,80 @@ mod of_state;
 mod verified;
 mod witnesses;
 
-use super::{Arguments, Output};
+use super::{Arguments, Output, replay, tail};
 use crate::config::SinkConfig;
 use crate::deployment::{Deployment, read_seal_key};
 use crate::event::{Flaw, FlawKind, SEQUENCE_END};
 use crate::failure::Failure;
 use crate::model::Exit;
+use clap::Subcommand;
 use of_file::Asking;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use verified::{Asked, Fault, Verified};
 use witnesses::Witnesses;
 
+/// A command about the log.
+#[derive(Subcommand, Debug)]
+pub(super) enum EventsCommand {
+    /// Show the last events
+    Tail {
+        /// The number of events
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+        count: u32,
+        /// Go on with each event that comes, until Ctrl-C
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Show the events that sinks refused for good
+    Dead,
+    /// Send a part of the log to the sinks again
+    Replay {
+        /// The sequence of the first event to send
+        #[arg(long, value_name = "SEQUENCE")]
+        from: i64,
+        /// Only to this sink, by its name in `status`
+        #[arg(long, value_name = "NAME")]
+        sink: Option<String>,
+    },
+    /// Verify that the log is complete and unchanged; without FILE, in the state and in every file sink
+    Verify {
+        /// A file of events, one per line; it needs no configuration
+        file: Option<PathBuf>,
+        /// An event that a receiver keeps, from its last log_checkpoint: proves the log up to there
+        #[arg(long, value_name = "SEQUENCE:CHAIN")]
+        head: Option<String>,
+        /// The key with which the events were sealed
+        #[arg(long, value_name = "FILE")]
+        seal_key_file: Option<PathBuf>,
+    },
+}
+
+impl EventsCommand {
+    pub(super) fn run(&self, arguments: &Arguments) -> Result<Output, Failure> {
+        match self {
+            Self::Tail { count, follow } => {
+                tail::run(arguments, *count, if *follow { tail::End::Never } else { tail::End::Now })
+            }
+            Self::Dead => replay::dead(arguments),
+            Self::Replay { from, sink } => replay::replay(arguments, *from, sink.as_deref()),
+            Self::Verify { file, head, seal_key_file } => {
+                let (file, head, seal_key_file) = (file.as_deref(), head.as_deref(), seal_key_file.as_deref());
+                verify(arguments, &Question { file, head, seal_key_file })
+            }
+        }
+    }
+}
+
 /// What `verify` is asked.
-pub(super) struct Question<'a> {
-    pub(super) file: Option<&'a Path>,
+struct Question<'a> {
+    file: Option<&'a Path>,
     /// `SEQUENCE:CHAIN`, from somebody else's copy.
-    pub(super) head: Option<&'a str>,
-    pub(super) seal_key_file: Option<&'a Path>,
+    head: Option<&'a str>,
+    seal_key_file: Option<&'a Path>,
 }
 
 /// Verifies a file, or the state and every file sink.
-pub(super) fn verify(arguments: &Arguments, question: &Question<'_>) -> Result<Output, Failure> {
+fn verify(arguments: &Arguments, question: &Question<'_>) -> Result<Output, Failure> {
     let anchor = question.head.map(anchor).transpose()?;
     let key = question.seal_key_file.map(read_seal_key).transpose()?;
     let mut asked = Asked { anchor, key };

@@ -170,7 +170,7 @@ enum Command {
     /// Show or verify the audit log, or send it again
     Events {
         #[command(subcommand)]
-        command: EventsCommand,
+        command: events::EventsCommand,
     },
     /// Run the Rhombus simulator as a server; it keeps its accounts
     Sandbox {
@@ -183,41 +183,6 @@ enum Command {
         /// Faults to inject and how often, e.g. `drop_after:0.1,e503:0.05,delay_ms:20,seed:7`; --help lists them all
         #[arg(long, value_name = "FAULTS", default_value = "", long_help = crate::sandbox::Faults::help())]
         faults: crate::sandbox::Faults,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-enum EventsCommand {
-    /// Show the last events
-    Tail {
-        /// The number of events
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
-        count: u32,
-        /// Go on with each event that comes, until Ctrl-C
-        #[arg(short, long)]
-        follow: bool,
-    },
-    /// Show the events that sinks refused for good
-    Dead,
-    /// Send a part of the log to the sinks again
-    Replay {
-        /// The sequence of the first event to send
-        #[arg(long, value_name = "SEQUENCE")]
-        from: i64,
-        /// Only to this sink, by its name in `status`
-        #[arg(long, value_name = "NAME")]
-        sink: Option<String>,
-    },
-    /// Verify that the log is complete and unchanged; without FILE, in the state and in every file sink
-    Verify {
-        /// A file of events, one per line; it needs no configuration
-        file: Option<PathBuf>,
-        /// An event that a receiver keeps, from its last log_checkpoint: proves the log up to there
-        #[arg(long, value_name = "SEQUENCE:CHAIN")]
-        head: Option<String>,
-        /// The key with which the events were sealed
-        #[arg(long, value_name = "FILE")]
-        seal_key_file: Option<PathBuf>,
     },
 }
 
@@ -353,17 +318,7 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
             import::run(arguments, *new_only, csv.as_deref(), whom.as_ref())
         }
         (Some(Command::Backup { file }), false) => backup::run(arguments, file),
-        (Some(Command::Events { command: EventsCommand::Tail { count, follow } }), false) => {
-            tail::run(arguments, *count, if *follow { tail::End::Never } else { tail::End::Now })
-        }
-        (Some(Command::Events { command: EventsCommand::Verify { file, head, seal_key_file } }), false) => {
-            let (file, head, seal_key_file) = (file.as_deref(), head.as_deref(), seal_key_file.as_deref());
-            events::verify(arguments, &events::Question { file, head, seal_key_file })
-        }
-        (Some(Command::Events { command: EventsCommand::Dead }), false) => replay::dead(arguments),
-        (Some(Command::Events { command: EventsCommand::Replay { from, sink } }), false) => {
-            replay::replay(arguments, *from, sink.as_deref())
-        }
+        (Some(Command::Events { command }), false) => command.run(arguments),
         (Some(Command::Activate { start_over }), false) => {
             let links = if *start_over { activate::Links::End } else { activate::Links::Stay };
             and_deliver(arguments, activate::run(arguments, links))

@@ -125,7 +125,7 @@ fn an_export_is_fetched_and_an_absence_from_a_whole_one_counts_at_once() {
     assert_eq!(site.accounts_after(0), 5);
     // Every command comes in through the same door.
     for (arguments, words) in [
-        (&["plan"][..], "5 users up to date"),
+        (&["plan"][..], "5 up to date"),
         (&["explain", "p1@x.example"], "p1@x.example"),
         (&["check", "--online"], "the export holds 5 users"),
         (&["history", "p1@x.example"], "user_create_provision"),
