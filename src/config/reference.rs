@@ -1,54 +1,19 @@
 //! docs/configuration.md, written from one table of every section and key. The tests below compare the table with what the
 //! parser accepts, key by key, value by value and default by default. It is not part of the program.
 
+mod shape;
 mod table;
 
-use Absent::{Is, Nothing, Required};
-use Shape::{Address, Duration, Integer, OneOf, Path, Text, Texts, YesNo};
+use shape::Absent::{Is, Nothing, Required};
+use shape::Shape::{self, Address, Duration, Integer, OneOf, Path, Text, Texts, YesNo};
 use table::SECTIONS;
-
-/// A section of the file, in the order in which the document shows them.
-struct Section {
-    /// As in the brackets: `guard.absent`.
-    name: &'static str,
-    about: &'static str,
-    keys: &'static [Key],
-}
-
-struct Key {
-    name: &'static str,
-    value: Shape,
-    default: Absent,
-    about: &'static str,
-}
-
-#[derive(Clone, Copy)]
-enum Shape {
-    Text,
-    Texts,
-    Path,
-    Address,
-    Integer,
-    YesNo,
-    Duration,
-    OneOf(&'static [&'static str]),
-}
-
-#[derive(Clone, Copy)]
-enum Absent {
-    /// In TOML.
-    Is(&'static str),
-    /// Left out: without it.
-    Nothing,
-    Required,
-}
 
 /// The only section that may stand more than once.
 const REPEATED: &str = "sinks";
 
 const INTRODUCTION: &str = "# Configuration
 
-This page is generated from the code; a test compares the two. To change it, edit `src/config/reference.rs` and run
+This page is generated from the code; a test compares the two. To change it, edit `src/config/reference/table.rs` and run
 `UPDATE_DOCS=1 cargo test --lib config::reference`.
 
 The file is TOML, by default `/etc/rhombus-sync/config.toml`; `-c FILE` or `RHOMBUS_SYNC_CONFIG` names another one.
@@ -94,6 +59,7 @@ fn in_words(value: Shape) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::shape::Section;
     use super::*;
     use crate::config::{Config, raw};
     use std::collections::BTreeSet;

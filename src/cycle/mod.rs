@@ -66,8 +66,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let scope_version = journal.write(move |transaction| store::scope_version_id(transaction, &wanted_under)).await?;
     let mut outstanding = store::outstanding(reader)?;
     end.unrepaired = unrepaired_drift(&outstanding, settings.policy.on_drift);
-    let lookups_failed = store::lookups_failed(reader)?;
-    let previous = Previous { failed: failed(&outstanding), lookups_failed };
+    let previous = Previous { failed: failed(&outstanding), lookups_failed: store::lookups_failed(reader)? };
     let session = context.session();
     let apply = Apply::new(&session, settings, (&context.cycle, context.source), scope_version, previous);
 
@@ -86,8 +85,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let (refreshed, only) = (refreshed.unwrap_or_default(), &context.options.only);
     let mut seen = refreshed.seen.clone();
     let (window_began, date) = (Some(context.clock.ago(settings.window)), context.target.date());
-    let (restored, stored) = (false, &outstanding);
-    let known = Known { in_doubt, outstanding: stored, refreshed, only, window_began, date, restored };
+    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only, window_began, date, restored: false };
     let compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {

@@ -61,6 +61,8 @@ const INWARDS: [&str; 11] = [
     "responsemetadata",
     "cursors",
 ];
+/// Names of what an answer that is not complete carries, as GraphQL does beside its data.
+const ERRORS: [&str; 2] = ["error", "errors"];
 /// How deep is looked for them.
 const DEPTH_MAX: usize = 3;
 
@@ -71,6 +73,8 @@ pub(super) struct Beside {
     more: Option<String>,
     /// The highest number of all records.
     total: Option<u64>,
+    /// The member that says that something went wrong.
+    error: Option<String>,
 }
 
 impl Beside {
@@ -78,6 +82,11 @@ impl Beside {
     pub(super) fn note(&mut self, key: &str, value: Option<&str>) {
         let name = folded(key);
         let known = [&NEXT[..], &MORE, &LAST, &TOTAL, &PAGES, &INWARDS].iter().any(|names| names.contains(&&*name));
+        if ERRORS.contains(&&*name)
+            && value.is_none_or(|value| serde_json::from_str(value).is_ok_and(|value| says(&value)))
+        {
+            self.error = Some(key.to_owned());
+        }
         if known || name == DELTA {
             match value.map(serde_json::from_str) {
                 Some(Ok(value)) => self.look(key, &name, &value, 0),
@@ -91,7 +100,7 @@ impl Beside {
     /// The member that says that there is more than so many records.
     pub(super) fn more_than(self, records_count: u64) -> Option<More> {
         let announced = self.total.filter(|total| *total > records_count);
-        self.more.map(More::Page).or(announced.map(More::Total))
+        self.error.map(More::Error).or(self.more.map(More::Page)).or(announced.map(More::Total))
     }
 
     fn look(&mut self, key: &str, name: &str, value: &Value, depth: usize) {
@@ -144,6 +153,8 @@ pub enum More {
     Page(String),
     /// A total of all records, higher than what is there.
     Total(u64),
+    /// This member says that something went wrong: who stands in the part that failed would look absent.
+    Error(String),
 }
 
 /// Whether a value leads anywhere.
@@ -173,7 +184,7 @@ mod tests {
         let mut beside = Beside::default();
         beside.note(key, Some(value));
         let said = beside.more_than(records_count).map(|more| match more {
-            More::Page(name) => name,
+            More::Page(name) | More::Error(name) => name,
             More::Total(total) => total.to_string(),
         });
         assert_eq!(said.as_deref(), expected, "{key}: {value}");
@@ -197,6 +208,10 @@ mod tests {
         check("count", "3", 2, Some("3"));
         check("@odata.count", "3", 2, Some("3"));
         check("totalResults", "3", 2, Some("3"));
+        check("errors", "[{\"message\":\"time-out\"}]", 2, Some("errors"));
+        check("error", "\"partial\"", 2, Some("error"));
+        check("errors", "[]", 2, None);
+        check("error", "null", 2, None);
     }
 
     #[test]

@@ -144,14 +144,17 @@ impl Export {
                 "the export job was cut short; nothing was sent",
             ));
         }
-        let more = match &read.more {
+        const PAGES: &str = "let the export job fetch all pages and write all users into one array; nothing was sent";
+        let (what, hint) = match &read.more {
             None => return Ok(read.closed || !read.totals.is_empty()),
-            Some(More::Page(name)) => format!("this is only one page of several (it has `{}`)", clean(name)),
+            Some(More::Error(name)) => {
+                (format!("its `{}` says that it is not complete", clean(name)), "fix the export job; nothing was sent")
+            }
+            Some(More::Page(name)) => (format!("this is only one page of several (it has `{}`)", clean(name)), PAGES),
             Some(More::Total(total)) => {
-                format!("this is only one page of several: {} of {total} users are in it", read.records_count)
+                (format!("this is only one page of several: {} of {total} users are in it", read.records_count), PAGES)
             }
         };
-        Err(self
-            .refuse(more, "let the export job fetch all pages and write all users into one array; nothing was sent"))
+        Err(self.refuse(what, hint))
     }
 }

@@ -66,6 +66,11 @@ fn formats() -> Vec<(Vec<u8>, Becomes)> {
         of(b"Fetching users: 2\n[{\"_id\":\"a\"}]\n", "no `_id`", "something stands above the JSON"),
         of(b"{\"a\":{\"username\":\"a@x.example\"}}", "neither one user per line", "write an array of users"),
         of(b"{\"totalCount\":\"2\",\"results\":[]}", "a total that is not a number", "nothing was sent"),
+        of(
+            b"{\"totalCount\":1,\"results\":[{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"ACTIVATED\"}],\"errors\":[{\"message\":\"x\"}]}",
+            "its `errors` says that it is not complete",
+            "fix the export job",
+        ),
     ]
 }
 

@@ -1,8 +1,8 @@
 //! The table itself: every section and key of the configuration.
 
-use super::Absent::{self, Is, Nothing, Required};
-use super::Shape::{self, Address, Duration, Integer, OneOf, Path, Text, Texts, YesNo};
-use super::{Key, Section};
+use super::shape::Absent::{self, Is, Nothing, Required};
+use super::shape::Shape::{self, Address, Duration, Integer, OneOf, Path, Text, Texts, YesNo};
+use super::shape::{Key, Section};
 
 /// By number (RFC 5424).
 const FACILITIES: &[&str] = &[
