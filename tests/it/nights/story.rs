@@ -27,7 +27,7 @@ impl Story {
     pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.args(["-c", "config.toml"]).args(words).current_dir(self.run.folder.path());
-        command.env_remove("NO_COLOR").env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8");
+        command.env_remove("NO_COLOR").env_remove("CI").env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8");
         command
     }
 
@@ -53,7 +53,11 @@ impl Story {
         let mut command = Command::new("sh");
         let words_of = words.join(" ");
         command.args(["-c", &format!("trap '' XFSZ; ulimit -f 0; exec {BINARY} -c config.toml {words_of}")]);
-        command.current_dir(self.run.folder.path()).env_remove("NO_COLOR").env("TERM", "xterm-256color");
+        command
+            .current_dir(self.run.folder.path())
+            .env_remove("NO_COLOR")
+            .env_remove("CI")
+            .env("TERM", "xterm-256color");
         self.once(command, words, exit);
     }
 
