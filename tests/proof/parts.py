@@ -24,17 +24,17 @@ PARTS = {
     "kills": Part(
         points.Kills, "1, 2, 3, 4, 5, 6, 9",
         "killed (SIGKILL) at a system call of a mixed run, half of them once more during the recovery; started again with "
-        "the same or a changed export", "kills", 1, 60, 100_000, (1, 2),
+        "the same or a changed export", "kills", 1, 60, 100_000, (1, 5, 9),
     ),
     "errors": Part(
         points.Errors, "1, 2, 4, 6",
         "a system call is answered with EIO, ENOSPC, EPIPE, ECONNRESET, EMFILE, EACCES, once or from then on", "errors",
-        1, 60, 100_000, (1, 2),
+        1, 60, 100_000, (1, 5, 9),
     ),
     "power": Part(
         power.Power, "1, 3, 4",
         "the disk as a power cut may leave it after each write: unsynced writes lost, kept, torn, or some of them; started "
-        "again with the same or a changed export", "images", 1, 100, 100_000, (1, 2),
+        "again with the same or a changed export", "images", 1, 100, 100_000, (1, 5, 9),
     ),
     "storm": Part(
         storm.Storm, "1 to 6, 9",
