@@ -69,8 +69,8 @@ class Points:
 
     def __init__(self, folder, seed):
         chance = world.seeded(seed)
-        self.method, self.removes = chance.choice(["patch", "put"]), chance.random() < 0.7
-        self.world = world.World(folder / "world", world.binary(), self.method, self.removes)
+        method, removes = chance.choice(["patch", "put"]), chance.random() < 0.7
+        self.world = world.World(folder / "world", world.binary(), method, removes, chance.random() < 0.4)
         self.exports = world.exports()
         self.world.begin(self.exports[0])
         self.eve = self.world.copy(folder / "eve")

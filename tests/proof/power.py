@@ -75,6 +75,15 @@ class Power(points.Points):
         chance.shuffle(every)
         return every
 
+    def control(self, chance):
+        """A disk that forgets what it was told to sync must be found out, or this finds nothing."""
+        for _ in range(60):
+            try:
+                self.play((chance.randint(1, len(self.steps)), "lying", 0), chance)
+            except (world.Violation, TimeoutError):
+                return
+        raise SystemExit("power: a disk that forgets synced writes goes unnoticed: this finds nothing")
+
     def play(self, case, chance):
         step, variant, changed = case
         self.eve_again()
@@ -96,7 +105,7 @@ class Disk:
     def build(self):
         synced = {}
         for number, step in enumerate(self.steps):
-            if step.kind == "sync":
+            if step.kind == "sync" and self.variant != "lying":
                 synced[step.place] = number
         for number, step in enumerate(self.steps):
             if step.kind == "sync":
@@ -112,7 +121,7 @@ class Disk:
     def kept(self, step):
         if self.variant == "kept":
             return True
-        if self.variant == "lost":
+        if self.variant in ("lost", "lying"):
             return False
         if self.variant == "torn" and step.kind == "write":
             sectors = range(0, len(step.data), SECTOR)
@@ -139,6 +148,3 @@ class Disk:
                     os.pwrite(descriptor, step.data, step.offset)
             finally:
                 os.close(descriptor)
-
-
-__all__ = ["Power", "world"]

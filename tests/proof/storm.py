@@ -23,7 +23,7 @@ class Storm:
     def play(self, case, chance):
         chance = world.seeded(case)
         method, removes = chance.choice(["patch", "put"]), chance.random() < 0.7
-        w = world.World(self.folder / f"storm-{case}", world.binary(), method, removes)
+        w = world.World(self.folder / f"storm-{case}", world.binary(), method, removes, chance.random() < 0.2)
         try:
             w.begin({n: world.person(n) for n in range(PEOPLE // 2)})
             for _ in range(ROUNDS):
@@ -33,7 +33,7 @@ class Storm:
             w.settle()
             w.judge()
         finally:
-            w.rhombus.close()
+            w.close()
         return f"{ROUNDS} rounds"
 
     def round(self, w, chance):

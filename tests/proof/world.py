@@ -16,7 +16,10 @@ import threading
 import time
 import urllib.parse
 
+import directory
+
 TOKEN = "CANARY-7d1f0c3b5a9e4f6288c4d2e1b0a79563"
+SECRETS = (TOKEN.encode(), directory.KEY.encode())
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUIET_AFTER = 60  # cycles until nothing may be left to do
 
@@ -229,21 +232,31 @@ def wanted(export):
 class World:
     """A folder with configuration, state, export and sink, and the Rhombus that it talks to."""
 
-    def __init__(self, folder, binary, update_method="patch", removes_inactive=True, settle_time="1s"):
+    def __init__(self, folder, binary, update_method="patch", removes_inactive=True, jumpcloud=False):
         self.folder, self.binary = pathlib.Path(folder), str(binary)
         self.rhombus = Rhombus(removes_inactive)
         self.past = []  # every export that was in place
         self.folder.mkdir(mode=0o700, parents=True)
         (self.folder / "token").write_text(TOKEN)
         (self.folder / "token").chmod(0o600)
+        self.jumpcloud = directory.JumpCloud() if jumpcloud else None
+        source = 'path = "directory.json"'
+        if jumpcloud:
+            (self.folder / "token-of-the-directory").write_text(directory.KEY)
+            (self.folder / "token-of-the-directory").chmod(0o600)
+            source = f"""\
+source = "jumpcloud"
+api_url = "{self.jumpcloud.address}"
+api_key_file = "token-of-the-directory"
+application_id = "{directory.APPLICATION}\""""
         (self.folder / "config.toml").write_text(f"""\
 [directory]
-path = "directory.json"
+{source}
 [rhombus]
 base_url = "{self.rhombus.address}/scim/v2"
 token_file = "token"
 update_method = "{update_method}"
-settle_time = "{settle_time}"
+settle_time = "1s"
 requests_per_second_max = 1000
 [guard.absent]
 count_free = 1000000
@@ -282,8 +295,8 @@ url = "{self.rhombus.address}/events"
         return done
 
     def spoken(self, text):
-        if TOKEN.encode() in text:
-            raise Violation("the token is in what the program prints")
+        if any(secret in text for secret in SECRETS):
+            raise Violation("a secret is in what the program prints")
 
     def place(self, export):
         """A new export, renamed into place."""
@@ -291,6 +304,9 @@ url = "{self.rhombus.address}/events"
         self.past.append(export)
         with self.rhombus.lock:
             self.rhombus.generation = len(self.past) - 1
+        if self.jumpcloud:
+            self.jumpcloud.hold(export)
+            return
         temporary = self.folder / "directory.new"
         temporary.write_text(json.dumps(list(export.values())))
         temporary.rename(self.folder / "directory.json")
@@ -325,6 +341,11 @@ url = "{self.rhombus.address}/events"
         if self.call("activate").returncode:
             raise SystemExit(self.call("activate").stderr.decode())
         self.settle()
+
+    def close(self):
+        self.rhombus.close()
+        if self.jumpcloud:
+            self.jumpcloud.close()
 
     # The oracle
 
@@ -428,8 +449,10 @@ url = "{self.rhombus.address}/events"
 
     def _secrets(self):
         for path in self.folder.rglob("*"):
-            if path.is_file() and path.name != "token" and TOKEN.encode() in path.read_bytes():
-                raise Violation(f"the token is in {path.name}")
+            if path.is_file() and not path.name.startswith("token"):
+                content = path.read_bytes()
+                if any(secret in content for secret in SECRETS):
+                    raise Violation(f"a secret is in {path.name}")
 
 
 def seeded(seed):
