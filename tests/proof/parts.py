@@ -20,6 +20,34 @@ class Part:
     seeds: tuple
 
 
+@dataclasses.dataclass
+class Suite:
+    """A part that is a test of `cargo test`, told to play all that it has."""
+
+    promise: str
+    method: str
+    counts: str
+    test: str
+    environment: dict
+    count: str  # what it prints of how many, as a regular expression
+
+    def command(self):
+        names = " ".join(f"{name}={value}" for name, value in self.environment.items())
+        return f"{names} cargo test --locked --test it {self.test} -- --nocapture"
+
+
+SUITES = {
+    "dialogue": Suite(
+        "1, 3, 4, 5", "every dialogue about one change: what the endpoint showed before, what it did, what it answered, what "
+        "it shows after; judged by its own truth", "dialogues", "dialogue::", {"RHOMBUS_SYNC_DIALOGUES": "all"},
+        r"(\d+) dialogues",
+    ),
+    "plans": Suite(
+        "2, 3, 5, 9, 10", "generated snapshots, exports, settings and histories; the plan judged by an oracle that shares no "
+        "code with it", "plans", "properties::", {"RHOMBUS_SYNC_CASES": "1000000"}, r"(\d+) plans",
+    ),
+}
+
 PARTS = {
     "kills": Part(
         points.Kills, "1, 2, 3, 4, 5, 6, 9",
