@@ -353,6 +353,7 @@ fn no_case_breaks_a_promise() {
         panic!("{reason}\na golden case:\n{}", case.golden());
     }
     result.expect("every case was judged");
+    eprintln!("{cases} plans");
     let lost = kinds.get("held for encoding").copied().unwrap_or(0);
     assert!(lost > cases / 1000, "only {lost} names lost their letters");
     for kind in ["create", "update", "deactivate", "delete", "held", "held for identity"] {
