@@ -280,8 +280,10 @@ fn misunderstood(mut error: clap::Error) -> ExitCode {
         let document = crate::report::failure_document(exit, &[what], tip.or(Some("see --help")));
         let _ = show_document(&format!("{document}\n"));
     }
-    // If this cannot be printed, neither can the reason.
-    let _ = error.print();
+    let shown = error.print().and_then(|()| std::io::stdout().flush());
+    if exit == Exit::Done {
+        return ended(exit, shown).into();
+    }
     if let Some(tip) = tip {
         let _ = writeln!(anstream::stderr(), "hint: {tip}");
     }

@@ -192,7 +192,9 @@ impl Thread {
         if failure.get().is_some() {
             return;
         }
-        // Another reader may keep the WAL in use; the next checkpoint then moves what is left.
+        // Another reader (Litestream always has one) may keep the WAL in use. Nobody waits for it, since the lock is still held:
+        // the next checkpoint moves what is left.
+        let _ = self.connection.busy_timeout(std::time::Duration::ZERO);
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 

@@ -45,6 +45,24 @@ fn a_trigger_in_a_state_is_refused_before_anything_is_sent() {
     assert_eq!(run.accounts().len(), 0);
 }
 
+/// Litestream reads the state in a transaction that does not end.
+#[test]
+fn who_reads_the_state_does_not_delay_the_end_of_a_cycle() {
+    let run = RealBinary::open("");
+    run.export(&people(0..3));
+    run.activate();
+    let reader = rusqlite::Connection::open(run.path("state.db")).expect("the state");
+    reader.execute_batch("BEGIN").expect("begun");
+    let events = || reader.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).expect("read");
+    let before = events();
+    let started = std::time::Instant::now();
+    run.reconcile(0);
+    let taken = started.elapsed();
+    assert!(taken < std::time::Duration::from_secs(4), "{taken:?}: it waited for the reader");
+    assert_eq!(events(), before, "the reader still sees what it saw");
+    assert_eq!(run.accounts().len(), 3);
+}
+
 #[test]
 fn a_backup_is_whole_or_not_there() {
     let run = RealBinary::open("");

@@ -108,7 +108,11 @@ fn an_output_that_cannot_be_written_is_a_failure_and_a_reader_that_left_is_none(
     let run = RealBinary::open("");
     run.export(&people(0..3));
     run.activate();
-    for arguments in [&["status"][..], &["status", "--json"], &["plan"], &["events", "tail"], &["--reconcile"]] {
+    let help = [&["--help"][..], &["plan", "--help"], &["--version"]];
+    for arguments in [&["status"][..], &["status", "--json"], &["plan"], &["events", "tail"], &["--reconcile"]]
+        .into_iter()
+        .chain(help)
+    {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
         let output = run.command(arguments).stdout(full).output().expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
