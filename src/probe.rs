@@ -82,7 +82,7 @@ pub(crate) async fn prove_organisation(target: &ScimTarget<Client>, state: &Conn
         | Outcome::NotSent
         | Outcome::Unknown(_) => of_unread_list(&judged),
     };
-    let said = "it is not proven that the token opens the organisation of the linked accounts".to_owned();
+    let said = "could not verify that the token belongs to the organisation of the linked accounts".to_owned();
     Err(NotProven::Unknown(Failure { exit: Exit::Failed, error: vec![said, judged.bare()], hint: Some(hint) }))
 }
 

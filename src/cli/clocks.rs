@@ -19,8 +19,8 @@ pub(super) fn settle(
     let latest = store::latest(transaction)?;
     if let Some(date) = date.filter(|date| !clock::agree(now, *date)) {
         return Ok(Some(format!(
-            "this machine's clock shows {now}, Rhombus's {date}: no user is removed until they agree\n  hint: set the clock of \
-             this machine right"
+            "this machine's clock shows {now}, Rhombus's {date}: no user is removed until they agree\n  hint: \
+             correct this machine's clock"
         )));
     }
     if !clock::is_ahead(latest, now) {
@@ -35,6 +35,6 @@ pub(super) fn settle(
     store::correct_clock(transaction, limit, &said, now)?;
     Ok(Some(format!(
         "the state was written up to {latest}, but this machine's clock shows {now} ({confirmed}): corrected; waits and \
-         approvals from then have ended\n  hint: if this clock is the wrong one, set it right and run this again"
+         approvals from then have ended\n  hint: if this clock is the wrong one, correct it and run this again"
     )))
 }

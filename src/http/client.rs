@@ -109,8 +109,7 @@ impl ClientError {
                 "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned()
             }
             Self::Other(_) => {
-                "look at `proxy`; without ca-certificates on the system, https certificates cannot be verified"
-                    .to_owned()
+                "check `proxy`; without ca-certificates on the system, https certificates cannot be verified".to_owned()
             }
         }
     }

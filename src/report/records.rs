@@ -113,7 +113,8 @@ mod tests {
         };
         let text = record_lines(1, &user, &layout, &Scope::new(&["R".to_owned()], &[]));
         let expected = format!(
-            "record 1: refused: username has a space, a control character or an invisible one\n  id: \"7\"\n  \
+            "record 1: refused: username contains a space, a control character or an invisible character\n  id: \
+             \"7\"\n  \
              username (`userPrincipalName`): \"ann [31m@x.example\"\n  firstname: \"{}\"\n  lastname: \"{}\"…\n  \
              state: SUSPENDED\n  activated: none\n  suspended: false\n  groups: \"R\", \"Staff\"{}, \"…\n",
             "y".repeat(60),

@@ -18,7 +18,7 @@ const STAFF: &str = "a a@x.example A|b b@x.example B|c c@x.example C|d d@x.examp
 #[track_caller]
 fn refused_whole(export: &str) {
     let said = plan("a a@x.example|b b@x.example", export);
-    assert!(said.starts_with("refused whole: "), "{export:.80}: {said}");
+    assert!(said.starts_with("rejected as a whole: "), "{export:.80}: {said}");
 }
 
 /// An array of one record for `a`, with these members, and the bystander.
@@ -219,7 +219,7 @@ fn usernames_that_differ_only_in_form_are_both_refused() {
 fn look_alikes_are_different_users() {
     let said =
         plan("a ann@x.example", &array("a ann@x.example|b \u{430}nn@x.example|c a\u{200b}nn@x.example|z z@x.example"));
-    let unseen = "username has a space, a control character or an invisible one";
+    let unseen = "username contains a space, a control character or an invisible character";
     assert_eq!(said, format!("create b | refused c: {unseen}"));
 }
 

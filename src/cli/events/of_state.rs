@@ -73,7 +73,7 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
     }
     verified.note_seals(verifier.sealed_from(), asked.key.as_ref());
     if witnesses.noted.is_none() && head.sequence > 0 {
-        verified.notes.push("no lock file with a note lies beside the state: one witness is missing".to_owned());
+        verified.notes.push("the state has no usable lock file beside it: one witness is missing".to_owned());
     }
     Ok(verified)
 }

@@ -54,7 +54,7 @@ pub(super) fn open(settings: &Settings, from: &JumpCloudConfig, door: &Door<'_>)
     let reading = Reading { settings, from, groups, linked, bound };
     let spooled = super::on_a_runtime(&described, &door.stop, move || async move { reading.run(&api).await })?;
     Export::of_spool(spooled, &described, &settings.layout, &door.stop)
-        .map_err(|error| failed(error.to_string(), "look at the disk that holds the state; nothing was sent"))
+        .map_err(|error| failed(error.to_string(), "check the disk that holds the state; nothing was sent"))
 }
 
 struct Reading<'r> {
