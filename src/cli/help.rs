@@ -1,5 +1,5 @@
 //! What the help of each command says: only the flags that apply to it, examples, its exit codes; the main help by what one
-//! wants to do; and a tip for a word that is none of ours.
+//! wants to do; and a tip for a command or flag that does not exist.
 
 use crate::model::is_near;
 use clap::builder::ArgAction;

@@ -1,5 +1,5 @@
-//! `activate --start-over`: lets go of all linked accounts because the organisation was emptied. The old state is kept as a
-//! backup; the next cycles make the accounts anew, as far as the guard lets them.
+//! `activate --start-over`: drops all links because the organisation was emptied. The old state is kept as a
+//! backup; the next cycles create the accounts again, within the guard's limits.
 
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};

@@ -1,4 +1,4 @@
-//! `status`: how the sync is. Off line, beside a running sender.
+//! `status`: how the sync is doing. Offline, beside a running sender.
 
 use super::{Arguments, Output};
 use crate::config::SinkConfig;

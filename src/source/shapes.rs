@@ -1,4 +1,4 @@
-//! Exports that are known by the names of their columns, and the lines of the configuration that read them. Data only;
+//! Exports that are known by the names of their columns, and the configuration that reads them. Data only;
 //! `lead` looks them up.
 
 use crate::model::Column;
