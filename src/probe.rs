@@ -70,7 +70,7 @@ pub(crate) async fn prove_organisation(target: &ScimTarget<Client>, state: &Conn
         Organisation::Unproven(judged) => judged,
     };
     let hint = match judged.outcome {
-        Outcome::Accepted => "nothing was changed; run it again: other accounts are asked for then".to_owned(),
+        Outcome::Accepted => "nothing was changed; run it again: it then asks for other accounts".to_owned(),
         Outcome::NotFound
         | Outcome::Conflict
         | Outcome::Unauthorized
@@ -154,7 +154,7 @@ pub(crate) async fn each_account(target: &ScimTarget<Client>, each: &mut dyn FnM
             });
         };
         if listing.is_endless(None) {
-            let hint = "what answers there shows accounts without end; nothing was changed";
+            let hint = "the server lists accounts without end; nothing was changed";
             return Err(Failure::new(Exit::Failed, "the list of accounts does not end", Some(hint)));
         }
         let accounts_count = listing.accounts_count();

@@ -70,7 +70,7 @@ fn held_now(reader: &Connection) -> rusqlite::Result<String> {
 fn over(reader: &Connection, hold: &HoldId) -> Result<Failure, Failure> {
     let what = match store::approved_by(reader, hold)? {
         _ if !store::is_exact(reader, hold)? => format!(
-            "hold {} ended with the upgrade: a hold of an earlier release did not say what would be sent",
+            "hold {} ended with the upgrade: a hold of an earlier release did not record what would be sent",
             short(hold.as_str())
         ),
         Some((by, at)) => format!("hold {} is over: {} released it {}", short(hold.as_str()), clean(&by), date(at)),

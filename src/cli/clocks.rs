@@ -31,10 +31,10 @@ pub(super) fn settle(
     let confirmed = date.map_or("Rhombus shows no time".to_owned(), |date| format!("Rhombus's shows {date}"));
     let mut said = Draft::new(EventType::ClockCorrected, true, Source::Activate);
     said.initiator = Initiator::Admin(person());
-    said.response.details = format!("the state was written up to {latest}; now it is {now}; {confirmed}");
+    said.response.details = format!("the state has times up to {latest}; it is now {now}; {confirmed}");
     store::correct_clock(transaction, limit, &said, now)?;
     Ok(Some(format!(
-        "the state was written up to {latest}, but this machine's clock shows {now} ({confirmed}): corrected; waits and \
+        "the state has times up to {latest}, but this machine's clock shows {now} ({confirmed}): corrected; waits and \
          approvals from then have ended\n  hint: if this clock is the wrong one, correct it and run this again"
     )))
 }

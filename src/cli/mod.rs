@@ -339,7 +339,7 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
 fn and_deliver(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
     let output = output?;
     if let Err(failure) = deliver::deliver(arguments) {
-        tracing::warn!(error = failure.in_one_line(), "the event of this command waits for the next sender");
+        tracing::warn!(error = failure.in_one_line(), "the event of this command is delivered with the next cycle");
     }
     Ok(output)
 }

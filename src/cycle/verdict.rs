@@ -44,7 +44,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         ),
         Some(End::NotRefreshed(why)) => ended(
             Exit::Failed,
-            format!("could not read what Rhombus holds: {why}"),
+            format!("could not read the accounts in Rhombus: {why}"),
             Some(
                 "nothing was sent; a cycle without --refresh does not need it, unless the state was restored from a backup",
             ),

@@ -118,7 +118,7 @@ fn export(facts: &Facts, now: Moment) -> Vec<String> {
 
 fn account(facts: &Facts, now: Moment) -> Vec<String> {
     let Some(link) = &facts.link else { return vec!["no account, by our records".to_owned()] };
-    let made = facts.linked_at.map(|at| format!(", ours since {}", dated(at, now))).unwrap_or_default();
+    let made = facts.linked_at.map(|at| format!(", linked {}", dated(at, now))).unwrap_or_default();
     let mut out = vec![format!("account {}{made}", clean(link.scim_id.as_str()))];
     if facts.username.as_ref() != Some(&link.user_name) {
         out.push(format!("its username there is {}", clean(link.user_name.as_str())));

@@ -53,9 +53,9 @@ fn value(column: Column, user: &DirectoryUser<'_>) -> String {
         Column::Lastname => raw(&user.lastname),
         Column::State => match user.state {
             RawState::Absent => "none".to_owned(),
-            RawState::Lacking => "none, though the export says where states are".to_owned(),
+            RawState::Lacking => "none, although the export has states".to_owned(),
             RawState::Said(state) => format!("{state:?}").to_uppercase(),
-            RawState::Unknown => "another word than the known ones".to_owned(),
+            RawState::Unknown => "not one of the known words".to_owned(),
             RawState::Other => "not a string".to_owned(),
         },
         Column::Activated => raw(&user.activated),

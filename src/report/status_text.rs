@@ -108,15 +108,15 @@ fn accounts(status: &Status) -> String {
 
 fn cycle(status: &Status) -> String {
     let good = match status.last_good_at {
-        Some(at) => format!("last good one {}", dated(at, status.now)),
-        None => "no good one yet".to_owned(),
+        Some(at) => format!("last good: {}", dated(at, status.now)),
+        None => "none good yet".to_owned(),
     };
     let Some(result) = status.last_cycle["result"].as_str() else { return good };
     let error = status.last_cycle["error"].as_array().map(|chain| {
         let causes: Vec<_> = chain.iter().filter_map(|part| part.as_str()).collect();
         format!(": {}", clean(&causes.join(": ")))
     });
-    format!("last one {result}{}; {good}", error.unwrap_or_default())
+    format!("last: {result}{}; {good}", error.unwrap_or_default())
 }
 
 /// Who waits for the same thing.

@@ -191,7 +191,7 @@ pub(super) fn with_value(user: &OutstandingUser) -> String {
     let wanted = wanted.and_then(|field| field.to.as_deref()).map(|name| shortened(&clean(name)));
     match (&user.reason, wanted) {
         (Reason::Username(UsernameConflict::Renamed), Some(wanted)) => {
-            format!("the directory says {wanted}, and Rhombus does not rename")
+            format!("the directory says {wanted}, but Rhombus does not rename users")
         }
         (Reason::Unusable(RecordFault::UsernameFormat), Some(wanted)) => format!("{} ({wanted:?})", user.reason),
         (_, _) if user.kind == OutstandingKind::Parked && !user.fields.is_empty() => {

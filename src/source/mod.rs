@@ -209,7 +209,8 @@ impl SourceError {
                     .to_owned(),
             ),
             Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::InvalidInput => Some(
-                "set [directory] path (and members_path) to a file that is written beside and renamed, not to a pipe or folder; \
+                "set [directory] path (and members_path) to a regular file that is replaced by a rename, not to a \
+                 pipe or folder; \
                  nothing was sent"
                     .to_owned(),
             ),

@@ -96,7 +96,7 @@ pub(super) fn pass_hole(
     let Some(chain) = store::chain_before(&witnesses.reader, sequence)? else { return Ok(None) };
     let note = format!(
         "events {} to {} are missing: they were lost with a state that was restored or replaced before event {sequence}; \
-         another copy of the log has them",
+         another copy of the log may have them",
         verifier.next(),
         sequence - 1
     );

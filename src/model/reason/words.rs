@@ -69,7 +69,7 @@ worded! {
         TokenRefused = "token_refused", "Rhombus refuses the token";
         WrongEndpoint = "wrong_endpoint", "this does not look like the endpoint this state belongs to";
         NoAnswer = "unreachable", "Rhombus does not answer";
-        NotRefreshed = "not_refreshed", "could not read what Rhombus holds";
+        NotRefreshed = "not_refreshed", "could not read the accounts in Rhombus";
         Stopped = "stopped", "stopped before its turn";
         Deactivated = "deactivated", "deactivated before its turn";
         NotInThisCycle = "not_tried", "not tried in this cycle";

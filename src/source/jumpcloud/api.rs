@@ -178,7 +178,7 @@ impl<'a> Api<'a> {
                     tries_count += 1;
                     if tries_count == TRIES_MAX {
                         let what = format!("{}: {what}", path_of(target));
-                        return Err(Trouble::failed(what, "it was asked three times; the next cycle asks again"));
+                        return Err(Trouble::failed(what, "it was asked three times; the next cycle tries again"));
                     }
                     tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
                 }
