@@ -62,7 +62,7 @@ fn every_member_of_the_document_is_there_after_a_good_cycle() {
     }
     assert_eq!((said["unmanaged"].clone(), said["version"].as_str()), (json!([]), Some(env!("CARGO_PKG_VERSION"))));
     assert_eq!(exit_code(&run), Some(0));
-    assert!(page(&run, &[]).starts_with("well: 4 users provisioned\n"), "{}", page(&run, &[]));
+    assert!(page(&run, &[]).starts_with("OK: 4 users provisioned\n"), "{}", page(&run, &[]));
 }
 
 #[test]
