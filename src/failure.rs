@@ -94,7 +94,7 @@ impl From<JournalError> for Failure {
             return Self { exit: Exit::Failed, hint: Some(hint), error: chain(&error) };
         }
         let hint = "nothing was sent after that; check disk space and permissions, then run again: requests in \
-         doubt are looked up first";
+                    doubt are looked up first";
         Self { exit: Exit::Failed, hint: Some(hint.to_owned()), error: chain(&error) }
     }
 }

@@ -64,10 +64,8 @@ pub(crate) fn of_other_organisation(accounts_count: u64) -> (String, String) {
         return (said.to_owned(), format!("{put}; or, if that organisation was emptied: {start_over}"));
     }
     let others = if accounts_count == 1 { "1 other is".to_owned() } else { format!("{accounts_count} others are") };
-    let said = format!(
-        "this token belongs to another organisation: none of the linked accounts is there, but \
-     {others}"
-    );
+    let said =
+        format!("this token belongs to another organisation: none of the linked accounts is there, but {others}");
     (said, format!("{put}; nothing was sent. To drop all links for good: {start_over}"))
 }
 

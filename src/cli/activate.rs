@@ -307,8 +307,7 @@ impl Done {
             let start_over = command("activate --start-over");
             text.push_str(&format!(
                 "none of the {} linked accounts is among them\n  hint: check the Rhombus console; if the \
-                 organisation was \
-                 emptied: {start_over}\n",
+                 organisation was emptied: {start_over}\n",
                 self.links_count
             ));
         }

@@ -43,9 +43,7 @@ fn named(reader: &Connection, text: &str, now: Moment) -> Result<HoldId, Failure
             let ids: Vec<_> = holds.iter().map(HoldId::as_str).collect();
             fail(
                 format!("{} holds begin with {text}: {}", ids.len(), ids.join(", ")),
-                "give more digits, or the \
-             whole id"
-                    .to_owned(),
+                "give more digits, or the whole id".to_owned(),
             )
         }
         NamedHold::NotAnId => fail(

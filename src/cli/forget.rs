@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     };
     let Some(link) = link else {
         let hint = "a user is a directory id, a linked username, or a username in the export; only a linked one can \
-         be forgotten";
+                    be forgotten";
         return Err(Failure::new(
             Exit::Failed,
             format!("no linked user matches `{}`", crate::model::clean(user)),

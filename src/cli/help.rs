@@ -68,20 +68,20 @@ const PAGES: [Page; 18] = [
         command: &["approve"],
         flags: &["only", "sandbox"],
         after: "Examples:\n  rhombus-sync approve                                    who is held and why, and what \
-         is approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
+                is approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
                 codes: 0 shown, or released; 1 no such hold, or nothing in it is still held",
     },
     Page {
         command: &["check"],
         flags: &[],
         after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check \
-         --show\n\nExit codes: 0 good; 1 the export, the endpoint or the token is bad; 78 the configuration is wrong",
+                --show\n\nExit codes: 0 good; 1 the export, the endpoint or the token is bad; 78 the configuration is wrong",
     },
     Page {
         command: &["activate"],
         flags: &[],
         after: "Examples:\n  rhombus-sync activate\n  rhombus-sync -c /etc/rhombus-sync/acme.toml activate\n\nRun \
-         it as the service's user: the state belongs to whoever creates it.\n\nExit codes: 0 users are managed now; 1 endpoint, \
+                it as the service's user: the state belongs to whoever creates it.\n\nExit codes: 0 users are managed now; 1 endpoint, \
                 token or state cannot be used; 78 the configuration is wrong",
     },
     Page {
@@ -101,13 +101,13 @@ const PAGES: [Page; 18] = [
         command: &["explain"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync explain ann@example.com\n  rhombus-sync explain 5f2b8c1e --json\n\nExit \
-         codes: 0 explained; 1 no user matches",
+                codes: 0 explained; 1 no user matches",
     },
     Page {
         command: &["history"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync history bob@example.com\n  rhombus-sync history bob@example.com --json | \
-         jq\n\nExit codes: 0 shown; 1 no events for this user",
+                jq\n\nExit codes: 0 shown; 1 no events for this user",
     },
     Page {
         command: &["forget"],
@@ -130,7 +130,7 @@ const PAGES: [Page; 18] = [
         command: &["events", "tail"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events tail\n  rhombus-sync events tail -f               follows until \
-         Ctrl-C\n  \
+                Ctrl-C\n  \
                 rhombus-sync events tail -n 1000 | jq .event_type\n\nOn a terminal it is a table; a pipe gets the \
                 events unchanged, one per line.\n\nExit codes: 0 shown; 1 the state cannot be used",
     },
@@ -149,7 +149,7 @@ const PAGES: [Page; 18] = [
         command: &["events", "replay"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events replay --from 4711\n  rhombus-sync events replay --from 4711 \
-         --sink siem\n\nWorks while the daemon runs.\n\nExit codes: 0 sent; 1 nothing could be sent; 3 sent in part",
+                --sink siem\n\nWorks while the daemon runs.\n\nExit codes: 0 sent; 1 nothing could be sent; 3 sent in part",
     },
     Page {
         command: &["import"],

@@ -98,8 +98,7 @@ impl Daemon {
                 self.triggers.ask_for_token_later();
                 let why = failure.in_one_line();
                 self.say(Latest::NoToken(format!(
-                    "the token file has changed, but the new token is not verified \
-                 yet: {why}"
+                    "the token file has changed, but the new token is not verified yet: {why}"
                 )));
             }
             Verified::Token(FoundToken::Good(token)) => {

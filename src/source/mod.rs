@@ -210,8 +210,7 @@ impl SourceError {
             ),
             Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::InvalidInput => Some(
                 "set [directory] path (and members_path) to a regular file that is replaced by a rename, not to a \
-                 pipe or folder; \
-                 nothing was sent"
+                 pipe or folder; nothing was sent"
                     .to_owned(),
             ),
             Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),

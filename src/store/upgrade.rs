@@ -67,7 +67,7 @@ impl Upgraded {
         (count > 0).then(|| {
             format!(
                 "{count} approvals ended with the upgrade: they did not record what would be sent; approve what \
-             is held again"
+                 is held again"
             )
         })
     }

@@ -109,13 +109,11 @@ pub(super) fn text(logs: &[Verified], head: Option<(i64, &str)>, asked: &Asked) 
         text.push_str(&format!("head {sequence}:{chain}\n"));
     }
     match (&asked.anchor, &asked.key) {
-        (Some((sequence, _)), _) => text.push_str(&format!(
-            "up to event {sequence} this is the log with the head \
-         you gave\n"
-        )),
+        (Some((sequence, _)), _) => {
+            text.push_str(&format!("up to event {sequence} this is the log with the head you gave\n"))
+        }
         (None, Some(_)) => text.push_str(
-            "only somebody with the key can have written it; only --head proves that \
-         nothing is missing at its end\n",
+            "only somebody with the key can have written it; only --head proves that nothing is missing at its end\n",
         ),
         (None, None) => text.push_str(
             "anyone who can write to all of these could have rewritten the log: keep the head elsewhere, and pass \
