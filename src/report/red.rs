@@ -144,7 +144,7 @@ mod tests {
         let gone = Signs { sender: Sender::Gone, ..good() };
         check(gone, Some((5, "no daemon is running: nothing starts the next cycle")));
         let nobody = Signs { last_good_at: None, last_cycle_at: None, ..good() };
-        check(nobody, Some((6_000, "no sender has run a good cycle for 4 days, and none is alive")));
+        check(nobody, Some((6_000, "no good cycle for 4 days, and none is running")));
         let begun = Signs { last_good_at: None, last_cycle_at: None, managed_since: ago(2), ..good() };
         check(begun, None);
         let begun_again = Signs { last_good_at: Some(ago(5_000)), managed_since: ago(2), ..good() };

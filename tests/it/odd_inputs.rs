@@ -45,7 +45,7 @@ fn an_empty_export_of_any_format_is_refused_whole() {
 
 #[test]
 fn a_truncated_export_removes_nobody() {
-    // tests/prefixes.rs walks through every byte; here, one cut of each kind.
+    // tests/it/prefixes.rs walks through every byte; here, one cut of each kind.
     refused_whole("[{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}");
     refused_whole("_id,username,groups\nz,z@x.example,R\nb,b@x.exa");
     assert!(plan("a a@x.example", "_id,username,groups\nz,z@x.example,R\n").starts_with("waiting a"));
@@ -347,7 +347,7 @@ fn json_that_is_not_one_document_is_refused() {
 
 #[test]
 fn an_edit_of_our_own_is_named_as_the_cause() {
-    // tests/guard.rs takes it through cycles and approvals.
+    // tests/it/guard.rs takes it through cycles and approvals.
     let said = plan_of(STAFF, &array(STAFF), |settings| {
         settings.scope = rhombus_sync::plan::Scope::new(&["Other".to_owned()], &[]);
         settings.wanted_under.scope = settings.scope.clone();
