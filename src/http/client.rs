@@ -109,7 +109,8 @@ impl ClientError {
                 "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned()
             }
             Self::Other(_) => {
-                "check `proxy`; without ca-certificates on the system, https certificates cannot be verified".to_owned()
+                "look at `proxy`; without ca-certificates on the system, https certificates cannot be verified"
+                    .to_owned()
             }
         }
     }

@@ -87,7 +87,8 @@ async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token
     let ask = Ask { body: Some((FORM, GRANT.to_vec())), ..Ask::get(token_url, auth, "application/json") };
     let asked_at = Instant::now();
     let answer = fetcher.ask(&ask, BodyMode::Whole).await;
-    let answer = answer.map_err(|error| failed(error.to_string(), "check [directory] token_url and the network"))?;
+    let answer =
+        answer.map_err(|error| failed(error.to_string(), "look at [directory] token_url, and at the network"))?;
     let body = answer.body.map_err(|what| failed(what, "the next cycle asks again"))?;
     match answer.status {
         200 => {}
@@ -98,9 +99,9 @@ async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token
         status => return Err(failed(format!("it answers {status}"), "the next cycle asks again")),
     }
     let parsed: Answer = serde_json::from_slice(&body)
-        .map_err(|_| failed("the answer is not one".to_owned(), "check [directory] token_url"))?;
+        .map_err(|_| failed("the answer is not one".to_owned(), "look at [directory] token_url"))?;
     let token = Token::from_text(&parsed.access_token)
-        .ok_or_else(|| failed("it cannot be sent in a header".to_owned(), "check [directory] token_url"))?;
+        .ok_or_else(|| failed("it cannot be sent in a header".to_owned(), "look at [directory] token_url"))?;
     let seconds = parsed.expires_in.filter(|seconds| *seconds > 0).map_or(LIFETIME_SECONDS, i64::unsigned_abs);
     let life = Duration::from_secs(seconds.min(LIFETIME_SECONDS * 24));
     Ok(Lent { token, until: asked_at + life - EARLY.min(life / 2) })

@@ -126,14 +126,14 @@ impl<'a> Api<'a> {
         match &self.from.organization_id {
             Some(wanted) if found.contains(wanted) => Ok(Some(wanted.clone())),
             Some(wanted) => Err(Trouble::failed(
-                format!("the key has no access to the organisation {wanted}"),
+                format!("the key does not open the organisation {wanted}"),
                 "compare [directory] organization_id with the organisations of this administrator",
             )),
             None => match found.as_slice() {
                 [one] => Ok(Some(one.clone())),
-                [] => Err(Trouble::failed("the key has no organisation", "use the key of an administrator")),
+                [] => Err(Trouble::failed("the key opens no organisation", "use the key of an administrator")),
                 several => Err(Trouble::failed(
-                    format!("the key has access to {} organisations", several.len()),
+                    format!("the key opens {} organisations", several.len()),
                     "set [directory] organization_id",
                 )),
             },
@@ -178,7 +178,7 @@ impl<'a> Api<'a> {
                     tries_count += 1;
                     if tries_count == TRIES_MAX {
                         let what = format!("{}: {what}", path_of(target));
-                        return Err(Trouble::failed(what, "it was asked three times; the next cycle tries again"));
+                        return Err(Trouble::failed(what, "it was asked three times; the next cycle asks again"));
                     }
                     tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
                 }
@@ -214,7 +214,8 @@ impl<'a> Api<'a> {
             429 => {
                 let wait = wait_of(answer.retry_after, answer.date, waits_count);
                 if wait > WAIT_MAX || waits_count == WAITS_MAX {
-                    let what = format!("JumpCloud limits the request rate, and asked us to wait {} s", wait.as_secs());
+                    let what =
+                        format!("JumpCloud is asked too often, and wants to be left alone for {} s", wait.as_secs());
                     return Err(Trouble::failed(
                         what,
                         "the next cycle asks again; a longer [schedule] cron asks less often",
@@ -231,8 +232,8 @@ impl<'a> Api<'a> {
             _ => {
                 let what = format!("{} answers {status} {}", path_of(target), message(&body, auth));
                 let hint = match status {
-                    300..=399 => "redirects are not followed: check [directory] api_url",
-                    _ => "check [directory] api_url, organization_id and application_id",
+                    300..=399 => "redirects are not followed: look at [directory] api_url",
+                    _ => "look at [directory] api_url, organization_id and application_id",
                 };
                 let (what, hint) = (what.trim_end().to_owned(), hint.to_owned());
                 Err(if status == 400 { Trouble::Malformed { what, hint } } else { Trouble::Failed { what, hint } })
@@ -243,8 +244,8 @@ impl<'a> Api<'a> {
 
 fn refused(status: u16, said: &str, is_service: bool) -> Trouble {
     let (whom, hint) = match is_service {
-        true => ("the service account", "check its role and organisation in JumpCloud, and organization_id"),
-        false => ("the API key", "put a valid key into [directory] api_key_file, and check its administrator's role"),
+        true => ("the service account", "look at its role and organisation in JumpCloud, and at organization_id"),
+        false => ("the API key", "put a valid key into [directory] api_key_file, and look at its administrator's role"),
     };
     Trouble::failed(format!("JumpCloud refuses {whom}: {status} {said}").trim_end(), hint)
 }

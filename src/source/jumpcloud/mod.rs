@@ -54,7 +54,7 @@ pub(super) fn open(settings: &Settings, from: &JumpCloudConfig, door: &Door<'_>)
     let reading = Reading { settings, from, groups, linked, bound };
     let spooled = super::on_a_runtime(&described, &door.stop, move || async move { reading.run(&api).await })?;
     Export::of_spool(spooled, &described, &settings.layout, &door.stop)
-        .map_err(|error| failed(error.to_string(), "check the disk that holds the state; nothing was sent"))
+        .map_err(|error| failed(error.to_string(), "look at the disk that holds the state; nothing was sent"))
 }
 
 struct Reading<'r> {
@@ -128,7 +128,7 @@ impl Reading<'_> {
         }
         if with_record_count != wanted.users_count() {
             let missing = wanted.users_count() - with_record_count;
-            return Err(Trouble::Shifted(format!("{missing} bound users or members have no record")));
+            return Err(Trouble::Shifted(format!("{missing} users who are bound or members have no record")));
         }
         let alone: Vec<(String, Option<records::Record>)> = aside
             .into_iter()
@@ -169,7 +169,7 @@ async fn confirm(
 ) -> Result<Option<(records::Record, Vec<u16>)>, Trouble> {
     match (wanted.ask(api, &id).await?, record) {
         (Some(groups), Some(record)) => Ok(Some((record, groups))),
-        (None, Some(_)) => Err(Trouble::Shifted("a user who has a record gets a 404".to_owned())),
+        (None, Some(_)) => Err(Trouble::Shifted("a user who has a record is answered 404".to_owned())),
         (None, None) => Ok(None),
         (Some(groups), None) => Ok(pages::user(api, members, &id).await?.map(|record| (record, groups))),
     }

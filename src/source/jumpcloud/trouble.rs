@@ -29,7 +29,7 @@ impl Trouble {
                 (format!("its pages do not add up, three times: {what}"), "the next cycle reads it again".to_owned())
             }
             Self::Failed { what, hint } | Self::Malformed { what, hint } => (what, hint),
-            Self::NotSpooled(what) => (what, "check space and permissions of the state's folder".to_owned()),
+            Self::NotSpooled(what) => (what, "look at the space and the rights of the state's folder".to_owned()),
         }
     }
 }

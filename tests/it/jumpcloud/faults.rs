@@ -39,7 +39,7 @@ fn a_fault_at_any_page_of_any_call_removes_nobody() {
                     "refuses the API key",
                 ),
                 (Fault::Status(302, "Location: /elsewhere\r\n", ""), "redirects are not followed"),
-                (Fault::Status(429, "Retry-After: 31\r\n", ""), "limits the request rate"),
+                (Fault::Status(429, "Retry-After: 31\r\n", ""), "asked too often"),
             ] {
                 company.jumpcloud.fault(call, page, fault, 1000);
                 company.refuses(1, words);
