@@ -83,7 +83,7 @@ impl From<LockError> for Failure {
             LockError::Io { .. } => "",
         };
         let hint =
-            (!pid.is_empty()).then(|| format!("if it is the daemon, it runs a cycle at once after: kill -USR1 {pid}"));
+            (!pid.is_empty()).then(|| format!("if it is the daemon, this starts a cycle at once: kill -USR1 {pid}"));
         Self { exit, hint, error: chain(&error) }
     }
 }
@@ -93,7 +93,8 @@ impl From<JournalError> for Failure {
         if let Some(hint) = error.ways_out() {
             return Self { exit: Exit::Failed, hint: Some(hint), error: chain(&error) };
         }
-        let hint = "nothing was sent after it; look at the disk's space and rights, then run again: what is in doubt is looked up";
+        let hint = "nothing was sent after that; check disk space and permissions, then run again: requests in \
+                    doubt are looked up first";
         Self { exit: Exit::Failed, hint: Some(hint.to_owned()), error: chain(&error) }
     }
 }

@@ -15,16 +15,16 @@ const CONNECTION: [(&str, &str); 9] = [
     ),
     (
         "UnknownIssuer",
-        "the server's certificate leads to no authority that is known here: either the server leaves out its intermediate \
-         certificate, or it has a private authority; put the one that is missing, as PEM, into [rhombus] ca_file",
+        "the server's certificate was issued by an unknown authority: either the server does not send its \
+         intermediate certificate, or the authority is private; put the missing certificate, as PEM, into [rhombus] ca_file",
     ),
     (
         "CaUsedAsEndEntity",
-        "the server shows the certificate of an authority as its own; give it a certificate that the authority signed for it, \
-         and put the authority's into [rhombus] ca_file",
+        "the server uses an authority's certificate as its own; give it a certificate signed by that authority, and \
+         put the authority's into [rhombus] ca_file",
     ),
-    ("certificate expired", "the server's certificate has expired, or the clock of this machine is wrong"),
-    ("certificate not valid yet", "the clock of this machine is wrong, or the server's certificate is not valid yet"),
+    ("certificate expired", "the server's certificate has expired, or this machine's clock is wrong"),
+    ("certificate not valid yet", "this machine's clock is wrong, or the server's certificate is not valid yet"),
     (
         "certificate not valid for name",
         "the server's certificate is for another name: use that name in [rhombus] base_url, or give the server another one",
@@ -33,11 +33,8 @@ const CONNECTION: [(&str, &str); 9] = [
         "invalid peer certificate",
         "the server's certificate could not be verified; with a private authority, set [rhombus] ca_file",
     ),
-    ("dns error", "the host of [rhombus] base_url (or of proxy) cannot be found: look at its spelling, and at DNS"),
-    (
-        "corrupt message",
-        "what answers there does not speak TLS: look at scheme and port of [rhombus] base_url and proxy",
-    ),
+    ("dns error", "the host of [rhombus] base_url (or of proxy) cannot be found: check its spelling, and DNS"),
+    ("corrupt message", "the server there does not speak TLS: check scheme and port of [rhombus] base_url and proxy"),
 ];
 
 /// What to do about a list that cannot be read.
@@ -46,7 +43,7 @@ pub(crate) fn of_unread_list(judged: &Judged) -> String {
         Outcome::Unauthorized | Outcome::Forbidden => {
             "put the token that the Rhombus console shows into the token file"
         }
-        Outcome::Throttled(_) => "Rhombus wants to be left alone for a while: try again later",
+        Outcome::Throttled(_) => "Rhombus asked us to wait: try again later",
         Outcome::NotFound | Outcome::Redirected => ADDRESS,
         Outcome::NotSupported => {
             "Rhombus does not support a list of users at this address (405 or 501), and nothing works without one; nothing \
@@ -63,38 +60,39 @@ pub(crate) fn of_other_organisation(accounts_count: u64) -> (String, String) {
     let start_over = command("activate --start-over");
     let put = "put the token of the organisation that this state belongs to into the token file";
     if accounts_count == 0 {
-        let said = "the organisation that this token opens is empty: none of the linked accounts is there";
+        let said = "the organisation of this token is empty: none of the linked accounts is there";
         return (said.to_owned(), format!("{put}; or, if that organisation was emptied: {start_over}"));
     }
     let others = if accounts_count == 1 { "1 other is".to_owned() } else { format!("{accounts_count} others are") };
-    let said = format!("this token opens another organisation: none of the linked accounts is there, but {others}");
-    (said, format!("{put}; nothing was sent. To let go of the linked accounts for good: {start_over}"))
+    let said =
+        format!("this token belongs to another organisation: none of the linked accounts is there, but {others}");
+    (said, format!("{put}; nothing was sent. To drop all links for good: {start_over}"))
 }
 
 /// Linked accounts are gone, all of them, though nothing here has changed.
 pub(crate) fn of_nobody_there() -> (String, String) {
-    let said = "none of the linked accounts exists at Rhombus any more";
+    let said = "none of the linked accounts exists in Rhombus any more";
     let start_over = command("activate --start-over");
-    let hint = "look into the Rhombus console: token and address are those that showed them before";
+    let hint = "check the Rhombus console: token and address are those that showed them before";
     (said.to_owned(), format!("{hint}. If the organisation was emptied: {start_over}"))
 }
 
 fn of_reason(reason: Option<&Reason>) -> &'static str {
     match reason {
         Some(Reason::Doubtful(AnswerDoubt::Markup)) => {
-            "what answers is a website or a login page, not SCIM: base_url must be the address of the SCIM service, and no \
-             portal may stand in between"
+            "the answer comes from a website or a login page, not from SCIM: base_url must be the address of the \
+             SCIM service, with no portal in between"
         }
         Some(Reason::ServerError { .. }) => {
-            "the server says that it fails itself: try again later; nothing was changed"
+            "the server reports an error of its own: try again later; nothing was changed"
         }
-        Some(Reason::UnusableAnswer { .. }) => "what answers there is not a whole SCIM list; nothing was changed",
+        Some(Reason::UnusableAnswer { .. }) => "the answer is not a complete SCIM list; nothing was changed",
         Some(Reason::NoConnection { text } | Reason::NoAnswer { text }) => {
             CONNECTION.iter().find(|(cause, _)| text.contains(cause)).map_or(
-                "look at the network between here and Rhombus, and at a firewall; nothing was changed",
+                "check the network and any firewall between here and Rhombus; nothing was changed",
                 |(_, hint)| hint,
             )
         }
-        Some(_) | None => "look at the network between here and Rhombus; nothing was changed",
+        Some(_) | None => "check the network between here and Rhombus; nothing was changed",
     }
 }

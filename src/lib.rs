@@ -1,6 +1,6 @@
-//! Provisioning sync: makes Rhombus Systems equal to a directory of users, over SCIM 2.0.
+//! Provisioning sync: keeps users in Rhombus Systems in sync with a directory, over SCIM 2.0.
 //!
-//! The house and its rooms are drawn in ARCHITECTURE.md; `tests/tidy.rs` holds who may use whom.
+//! The rooms are described in ARCHITECTURE.md; `tests/it/tidy.rs` checks which room may use which.
 
 mod apply;
 pub mod cli;

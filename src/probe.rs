@@ -70,7 +70,7 @@ pub(crate) async fn prove_organisation(target: &ScimTarget<Client>, state: &Conn
         Organisation::Unproven(judged) => judged,
     };
     let hint = match judged.outcome {
-        Outcome::Accepted => "nothing was changed; run it again: other accounts are asked for then".to_owned(),
+        Outcome::Accepted => "nothing was changed; run it again: it then asks for other accounts".to_owned(),
         Outcome::NotFound
         | Outcome::Conflict
         | Outcome::Unauthorized
@@ -82,7 +82,7 @@ pub(crate) async fn prove_organisation(target: &ScimTarget<Client>, state: &Conn
         | Outcome::NotSent
         | Outcome::Unknown(_) => of_unread_list(&judged),
     };
-    let said = "it is not proven that the token opens the organisation of the linked accounts".to_owned();
+    let said = "could not verify that the token belongs to the organisation of the linked accounts".to_owned();
     Err(NotProven::Unknown(Failure { exit: Exit::Failed, error: vec![said, judged.bare()], hint: Some(hint) }))
 }
 
@@ -154,7 +154,7 @@ pub(crate) async fn each_account(target: &ScimTarget<Client>, each: &mut dyn FnM
             });
         };
         if listing.is_endless(None) {
-            let hint = "what answers there shows accounts without end; nothing was changed";
+            let hint = "the server lists accounts without end; nothing was changed";
             return Err(Failure::new(Exit::Failed, "the list of accounts does not end", Some(hint)));
         }
         let accounts_count = listing.accounts_count();

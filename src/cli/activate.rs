@@ -102,8 +102,8 @@ async fn recognise(
             let start_over = command("activate --start-over");
             let bound = &installation.base_url;
             let hint = format!(
-                "set [rhombus] base_url back to {bound}, or put a token of the same organisation into the token file; to let go \
-                 of the linked accounts for good: {start_over}"
+                "set [rhombus] base_url back to {bound}, or put a token of the same organisation into the token \
+                 file; to drop all links for good: {start_over}"
             );
             let mut error = vec![format!("the state belongs to {bound}, and {endpoint} does not show its accounts")];
             error.extend(failure.error);
@@ -260,7 +260,8 @@ fn same_people(connection: &Connection, organization: Option<&str>, ids: &HashSe
         Exit::Failed,
         format!("none of the linked users is in the organisation {found}; the state belongs to {bound}"),
         Some(
-            "put back the key of that organisation; if this really is another one, move the state away and activate again",
+            "use the key of that organisation again; if the directory really has changed, move the state away and \
+             activate again",
         ),
     ))
 }
@@ -289,10 +290,10 @@ impl Done {
     }
 
     fn text(&self) -> Output {
-        let mut text = format!("activated; Rhombus holds {} accounts", self.holdings.accounts_count);
+        let mut text = format!("activated; Rhombus has {} accounts", self.holdings.accounts_count);
         match &self.unknown {
             Ok(count) => {
-                text.push_str(&format!(", {count} of them carry a directory id that the export lacks\n"));
+                text.push_str(&format!("; {count} of them carry a directory id that the export lacks\n"));
                 text.push_str(&names(&self.unmanaged));
             }
             Err(source) => text.push_str(&format!("\nthe export cannot be read yet: {source}\n")),
@@ -305,15 +306,15 @@ impl Done {
         } else if self.links_count > 0 && self.holdings.linked_count == 0 {
             let start_over = command("activate --start-over");
             text.push_str(&format!(
-                "none of the {} linked accounts is among them\n  hint: look into the Rhombus console; if the organisation was \
-                 emptied: {start_over}\n",
+                "none of the {} linked accounts is among them\n  hint: check the Rhombus console; if the \
+                 organisation was emptied: {start_over}\n",
                 self.links_count
             ));
         }
         if let Some(moved_to) = &self.moved_to {
             text.push_str(&format!("the old state could not be used and was moved to {}\n", moved_to.display()));
         }
-        text.push_str(&format!("to look: {}; then: {}\n", command("plan"), command("--reconcile")));
+        text.push_str(&format!("to preview: {}; to send: {}\n", command("plan"), command("--reconcile")));
         Output::done(text)
     }
 }
@@ -328,7 +329,7 @@ fn names(unmanaged: &[Unmanaged]) -> String {
         text.push_str(&format!("  and {} more: {}\n", unmanaged.len() - NAMES_SHOWN_MAX, command("status --all")));
     }
     if !unmanaged.is_empty() {
-        text.push_str("nobody manages these here: who has left is yours to remove at Rhombus\n");
+        text.push_str("rhombus-sync does not manage these: remove whoever has left by hand, in Rhombus\n");
     }
     text
 }

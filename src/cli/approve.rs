@@ -41,23 +41,26 @@ fn named(reader: &Connection, text: &str, now: Moment) -> Result<HoldId, Failure
         NamedHold::One(hold) => Ok(hold),
         NamedHold::Several(holds) => {
             let ids: Vec<_> = holds.iter().map(HoldId::as_str).collect();
-            fail(format!("{} holds begin with {text}: {}", ids.len(), ids.join(", ")), "name one whole".to_owned())
+            fail(
+                format!("{} holds begin with {text}: {}", ids.len(), ids.join(", ")),
+                "give more digits, or the whole id".to_owned(),
+            )
         }
         NamedHold::NotAnId => fail(
-            format!("`{text}` is not the id of a hold: that is 64 hex digits, of which the first 8 are enough"),
+            format!("`{text}` is not the id of a hold: that has 64 hex digits, of which the first 8 are enough"),
             held_now(reader)?,
         ),
         NamedHold::Unknown => fail(
             format!("no hold of the last 30 days begins with {text}"),
-            format!("{}; what only `plan` showed cannot be approved before a cycle held it", held_now(reader)?),
+            format!("{}; what only `plan` has shown cannot be approved until a cycle has held it", held_now(reader)?),
         ),
     }
 }
 
 fn held_now(reader: &Connection) -> rusqlite::Result<String> {
     Ok(match store::current_hold(reader)? {
-        Some(hold) => format!("held now is {}; to look: {}", short(hold.as_str()), command("approve")),
-        None => "nothing that can be approved is held now".to_owned(),
+        Some(hold) => format!("the current hold is {}; to review it: {}", short(hold.as_str()), command("approve")),
+        None => "nothing is held that could be approved".to_owned(),
     })
 }
 
@@ -65,14 +68,13 @@ fn held_now(reader: &Connection) -> rusqlite::Result<String> {
 fn over(reader: &Connection, hold: &HoldId) -> Result<Failure, Failure> {
     let what = match store::approved_by(reader, hold)? {
         _ if !store::is_exact(reader, hold)? => format!(
-            "hold {} ended with the upgrade: a hold of an earlier release did not say what would be sent",
+            "hold {} ended with the upgrade: a hold of an earlier release did not record what would be sent",
             short(hold.as_str())
         ),
         Some((by, at)) => format!("hold {} is over: {} released it {}", short(hold.as_str()), clean(&by), date(at)),
-        None => format!(
-            "hold {} is over: nothing of it is held any more, and nobody had to release it",
-            short(hold.as_str())
-        ),
+        None => {
+            format!("hold {} is over: its changes are no longer held, and nothing was released", short(hold.as_str()))
+        }
     };
     Ok(Failure::new(Exit::Failed, what, Some(&held_now(reader)?)))
 }
@@ -95,7 +97,7 @@ fn release(
     without_clock(&transaction, hold, &mut held)?;
     let chosen = identity.fit(choose(&transaction, held, &arguments.only)?)?;
     if chosen.is_empty() {
-        return Err(Failure::new(Exit::Failed, "nothing of this hold is held any more", None));
+        return Err(Failure::new(Exit::Failed, "nothing in this hold is still held", None));
     }
     let approval = Approval { hold: hold.clone(), by: person(), reason: clean(reason.trim()).into_owned() };
     store::append(&transaction, &events(&approval, &chosen, identity), now)?;
@@ -118,8 +120,8 @@ fn release(
     let what = if count == 1 { "1 change is".to_owned() } else { format!("{count} changes are") };
     let until = date(now.plus(crate::clock::APPROVAL));
     let next = match store::holder(&deployment.state_path) {
-        Some(_) => "the daemon sends within seconds".to_owned(),
-        None => format!("no daemon runs; to send: {}", command("--reconcile")),
+        Some(_) => "the daemon acts within seconds".to_owned(),
+        None => format!("no daemon is running; to send now: {}", command("--reconcile")),
     };
     let changes = released_lines(&chosen);
     Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n{changes}")))
@@ -155,10 +157,7 @@ fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<HeldChange>)
     });
     match doubts.values().next() {
         Some(doubt) if held.is_empty() => {
-            let what = format!(
-                "hold {} waits for the clock, and nothing of it can be approved: {doubt}",
-                short(hold.as_str())
-            );
+            let what = format!("hold {} waits for the clock and cannot be approved: {doubt}", short(hold.as_str()));
             Err(Failure::new(Exit::Failed, what, Some(&doubt.hint())))
         }
         Some(_) | None => Ok(()),
@@ -187,7 +186,7 @@ fn choose(reader: &Connection, held: Vec<HeldChange>, only: &[String]) -> Result
                 let hint = format!("`{}` shows who is held", command("approve"));
                 return Err(Failure::new(
                     Exit::Failed,
-                    format!("nothing of `{unknown}` is held under this id"),
+                    format!("no change of `{unknown}` is part of this hold"),
                     Some(&hint),
                 ));
             }

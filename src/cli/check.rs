@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     let settings = &config.settings;
     let _ = writeln!(text, "  export: {}", settings.source.described());
     match &at_hand {
-        None if settings.source.watched().is_empty() => text.push_str("    it is read with --online only\n"),
+        None if settings.source.watched().is_empty() => text.push_str("    it is read only with --online\n"),
         None => text.push_str("    there is none yet\n"),
         Some(at_hand) => text.push_str(&at_hand.text(&deployment)),
     }
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
 fn shown(arguments: &Arguments, deployment: &Deployment) -> Result<Output, Failure> {
     if arguments.json || !std::io::stdout().is_terminal() {
         let hint = "it shows people's names: run it without --json, and not into a pipe or a file";
-        return Err(Failure::new(Exit::Usage, "check --show goes to a terminal only", Some(hint)));
+        return Err(Failure::new(Exit::Usage, "check --show prints to a terminal only", Some(hint)));
     }
     first_records(deployment).map(Output::done)
 }
@@ -120,10 +120,10 @@ fn token_text(token: &TokenPlace, what: &str, missing: &str) -> String {
     let wrong = match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Some(("is missing".to_owned(), missing.to_owned())),
         Err(error) => {
-            Some((format!("cannot be looked at: {error}"), "the service's user must be able to read it".to_owned()))
+            Some((format!("cannot be checked: {error}"), "the service's user must be able to read it".to_owned()))
         }
         Ok(file) if !file.is_file() => {
-            Some(("is not a regular file".to_owned(), "name a file that holds nothing else".to_owned()))
+            Some(("is not a regular file".to_owned(), "name a regular file that holds nothing else".to_owned()))
         }
         Ok(file) if file.mode() & 0o007 != 0 => {
             let mode = file.mode() & 0o777;
@@ -148,16 +148,16 @@ impl Found {
         let Self { at_rhombus: AtRhombus { accounts_count, apart }, users_count, not_supported } = self;
         let _ = writeln!(
             text,
-            "  online: Rhombus answers and holds {accounts_count} accounts; the export holds {users_count} users"
+            "  online: Rhombus answers and has {accounts_count} accounts; the export has {users_count} users"
         );
         if let Some((now, date)) = apart {
-            let _ = writeln!(text, "  the clock of this machine shows {now}, Rhombus's {date}: no user is removed");
-            text.push_str("    hint: set the clock of this machine right\n");
+            let _ = writeln!(text, "  this machine's clock shows {now}, Rhombus's {date}: no user is removed");
+            text.push_str("    hint: correct this machine's clock\n");
         }
         for method in not_supported {
             let instead = if *method == Method::Delete { "active=false" } else { "PUT" };
             let method = method.as_str();
-            let _ = writeln!(text, "  {method} is not supported there (405 or 501): {instead} is sent instead");
+            let _ = writeln!(text, "  Rhombus does not support {method} (405 or 501): {instead} is sent instead");
         }
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn settle(
     let latest = store::latest(transaction)?;
     if let Some(date) = date.filter(|date| !clock::agree(now, *date)) {
         return Ok(Some(format!(
-            "this machine's clock shows {now}, Rhombus's {date}: no user is removed until they agree\n  hint: set the clock of \
-             this machine right"
+            "this machine's clock shows {now}, Rhombus's {date}: no user is removed until they agree\n  hint: \
+             correct this machine's clock"
         )));
     }
     if !clock::is_ahead(latest, now) {
@@ -31,10 +31,10 @@ pub(super) fn settle(
     let confirmed = date.map_or("Rhombus shows no time".to_owned(), |date| format!("Rhombus's shows {date}"));
     let mut said = Draft::new(EventType::ClockCorrected, true, Source::Activate);
     said.initiator = Initiator::Admin(person());
-    said.response.details = format!("the state was written up to {latest}; now it is {now}; {confirmed}");
+    said.response.details = format!("the state has times up to {latest}; it is now {now}; {confirmed}");
     store::correct_clock(transaction, limit, &said, now)?;
     Ok(Some(format!(
-        "the state was written up to {latest}, but this machine's clock shows {now} ({confirmed}): corrected; waits and \
-         approvals from then have ended\n  hint: if this clock is the wrong one, set it right and run this again"
+        "the state has times up to {latest}, but this machine's clock shows {now} ({confirmed}): corrected; waits and \
+         approvals from then have ended\n  hint: if this clock is the wrong one, correct it and run this again"
     )))
 }

@@ -29,8 +29,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         )));
     }
     let users = match store::holder(&deployment.state_path) {
-        Some(_) => format!("{count} users, and those whose requests are on their way, stay as they are at Rhombus"),
-        None => format!("{count} users stay as they are at Rhombus"),
+        Some(_) => format!("{count} users, and those whose requests are on their way, stay as they are in Rhombus"),
+        None => format!("{count} users stay as they are in Rhombus"),
     };
     let was = if installation.active { "deactivated" } else { "already deactivated" };
     Ok(Output::done(format!("{was}; {users}\nto begin again: {}\n", command("activate"))))

@@ -26,7 +26,7 @@ pub(super) enum EventsCommand {
         /// The number of events
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
         count: u32,
-        /// Go on with each event that comes, until Ctrl-C
+        /// Keep showing new events until Ctrl-C
         #[arg(short, long)]
         follow: bool,
     },
@@ -45,10 +45,10 @@ pub(super) enum EventsCommand {
     Verify {
         /// A file of events, one per line; it needs no configuration
         file: Option<PathBuf>,
-        /// An event that a receiver keeps, from its last log_checkpoint: proves the log up to there
+        /// The head that a receiver got with its last log_checkpoint: proves the log up to there
         #[arg(long, value_name = "SEQUENCE:CHAIN")]
         head: Option<String>,
-        /// The key with which the events were sealed
+        /// The key that the events were sealed with
         #[arg(long, value_name = "FILE")]
         seal_key_file: Option<PathBuf>,
     },
@@ -112,7 +112,7 @@ fn of_one_file(arguments: &Arguments, file: &Path, asked: &mut Asked) -> Result<
             (Some(witnesses), place_of(deployment, file), None)
         }
         Err(failure) => {
-            (None, None, Some(format!("verified by itself, without a state: {}", failure.error.join(": "))))
+            (None, None, Some(format!("verified on its own, without a state: {}", failure.error.join(": "))))
         }
     };
     let asking = Asking { path: file, asked, witnesses, place };

@@ -1,4 +1,4 @@
-//! `explain USER`: why this user is, or is not, in Rhombus, step by step. Off line; it changes nothing.
+//! `explain USER`: why this user is, or is not, in Rhombus, step by step. Offline; it changes nothing.
 
 use super::{Arguments, Output};
 use crate::cycle::{CompareError, Compared, Refreshed, find_user, look_for};

@@ -21,10 +21,11 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
         None => formerly_linked(&connection, user)?,
     };
     let Some(link) = link else {
-        let hint = "a user is a directory id, a linked username, or a username of the export; only a linked one can be forgotten";
+        let hint = "a user is a directory id, a linked username, or a username in the export; only a linked one can \
+                    be forgotten";
         return Err(Failure::new(
             Exit::Failed,
-            format!("nobody is linked as `{}`", crate::model::clean(user)),
+            format!("no linked user matches `{}`", crate::model::clean(user)),
             Some(hint),
         ));
     };
@@ -50,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     }
     let (name, account) = (crate::model::clean(link.user_name.as_str()), crate::model::clean(link.scim_id.as_str()));
     Ok(Output::done(format!(
-        "{name} is linked no more; account {account} stays as it is\n\
+        "{name} is no longer linked; account {account} stays as it is\n\
          next: a cycle links it again if the directory still wants the user\n"
     )))
 }

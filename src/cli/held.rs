@@ -65,7 +65,7 @@ fn shown(approved: StandingApproval) -> Approved {
 fn released_before(reader: &Connection, hold: Option<&HoldId>) -> rusqlite::Result<String> {
     let Some(hold) = hold else { return Ok(String::new()) };
     let sentence = |(by, at): (String, _)| {
-        format!("\n{} released it {}, and that is over; what is listed is held\n", clean(&by), date(at))
+        format!("\n{} released it {}, but that has ended; what is listed is held again\n", clean(&by), date(at))
     };
     Ok(store::approved_by(reader, hold)?.map(sentence).unwrap_or_default())
 }

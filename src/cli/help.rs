@@ -1,5 +1,5 @@
 //! What the help of each command says: only the flags that apply to it, examples, its exit codes; the main help by what one
-//! wants to do; and a tip for a word that is none of ours.
+//! wants to do; and a tip for a command or flag that does not exist.
 
 use crate::model::is_near;
 use clap::builder::ArgAction;
@@ -15,7 +15,7 @@ Usage: rhombus-sync [-c FILE]              the daemon: schedule and new exports
        rhombus-sync [-c FILE] COMMAND      COMMAND --help has examples
 
 Look (changes nothing)
-  status           whether somebody must look, and who waits for what
+  status           is anything wrong, and whose changes wait for what
   plan             what a cycle would do
   explain USER     why this user is, or is not, in Rhombus
   history USER     what was done for this user
@@ -26,9 +26,9 @@ Do
   approve [HOLD]   show what is held; with a hold's id, release exactly that
   activate         verify endpoint and token, begin managing users
   deactivate       stop managing users, at once; they stay as they are
-  forget USER      end our link to an account, leave the account alone
+  forget USER      drop our link to an account; the account stays as it is
   backup FILE      write a consistent copy of the state
-  import           who is in Rhombus but not in the directory; can create them
+  import           list who is in Rhombus but not in the directory
 
 Try
   check            is the configuration good, and how is the export read?
@@ -42,8 +42,8 @@ Options
   -h, --help         this help; -V, --version: version, commit, schema
 
 Exit codes: 0 done; 1 failed, nothing was accepted; 2 wrong command line;
-3 incomplete, tried again; 4 something is held; 5 another process sends;
-6 deactivated; 7 another plan; 78 wrong configuration
+3 incomplete, tried again; 4 something is held; 5 already running;
+6 deactivated; 7 the plan differs; 78 wrong configuration
 ";
 
 /// What the help of a command adds.
@@ -61,59 +61,59 @@ const PAGES: [Page; 18] = [
         command: &["plan"],
         flags: &["only", "refresh", "sandbox"],
         after: "Examples:\n  rhombus-sync plan\n  rhombus-sync plan --all | less\n  rhombus-sync plan --refresh --only \
-                ann@example.com    asks Rhombus about one user\n\nExit codes: 0 it could be computed; 1 the export is \
-                refused, or Rhombus cannot be read; 7 --expect-no-changes and there are changes",
+                ann@example.com    asks Rhombus about one user\n\nExit codes: 0 shown; 1 the export is rejected, or \
+                Rhombus cannot be read; 7 --expect-no-changes and there are changes",
     },
     Page {
         command: &["approve"],
         flags: &["only", "sandbox"],
-        after: "Examples:\n  rhombus-sync approve                                    who is held, why, and until when what is \
-                approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
-                codes: 0 shown, or released; 1 no such hold, or nothing of it is held any more",
+        after: "Examples:\n  rhombus-sync approve                                    who is held and why, and what \
+                is approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
+                codes: 0 shown, or released; 1 no such hold, or nothing in it is still held",
     },
     Page {
         command: &["check"],
         flags: &[],
-        after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check --show\n\nExit \
-                codes: 0 good; 1 the export, the endpoint or the token is not; 78 the configuration is wrong",
+        after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check \
+                --show\n\nExit codes: 0 good; 1 the export, the endpoint or the token is bad; 78 the configuration is wrong",
     },
     Page {
         command: &["activate"],
         flags: &[],
-        after: "Examples:\n  rhombus-sync activate\n  rhombus-sync -c /etc/rhombus-sync/acme.toml activate\n\nRun it as the \
-                user that will send: the state belongs to who creates it.\n\nExit codes: 0 users are managed now; 1 endpoint, \
+        after: "Examples:\n  rhombus-sync activate\n  rhombus-sync -c /etc/rhombus-sync/acme.toml activate\n\nRun \
+                it as the service's user: the state belongs to whoever creates it.\n\nExit codes: 0 users are managed now; 1 endpoint, \
                 token or state cannot be used; 78 the configuration is wrong",
     },
     Page {
         command: &["deactivate"],
         flags: &[],
         after: "Examples:\n  rhombus-sync deactivate\n\nA running daemon obeys within seconds, even during a cycle. \
-                `activate` begins again.\n\nExit codes: 0 nobody is managed now; 1 the state cannot be used",
+         `activate` resumes.\n\nExit codes: 0 users are no longer managed; 1 the state cannot be used",
     },
     Page {
         command: &["status"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --exit-code || \
-                alert    for a monitor\n\nExit codes: 0 it could be told; 1 the state cannot be used; with --exit-code 6 \
-                deactivated, 1 red, else 0, 3 or 4 as the last cycle for everybody",
+                alert    for a monitor\n\nExit codes: 0 shown; 1 the state cannot be used; with --exit-code 6 \
+                deactivated, 1 red, else 0, 3 or 4 as in the last cycle without --only",
     },
     Page {
         command: &["explain"],
         flags: &["sandbox"],
-        after: "Examples:\n  rhombus-sync explain ann@example.com\n  rhombus-sync explain 5f2b8c1e --json\n\nExit codes: 0 \
-                explained; 1 nobody is known by this name",
+        after: "Examples:\n  rhombus-sync explain ann@example.com\n  rhombus-sync explain 5f2b8c1e --json\n\nExit \
+                codes: 0 explained; 1 no user matches",
     },
     Page {
         command: &["history"],
         flags: &["sandbox"],
-        after: "Examples:\n  rhombus-sync history bob@example.com\n  rhombus-sync history bob@example.com --json | jq\n\nExit \
-                codes: 0 shown; 1 the log does not have this user",
+        after: "Examples:\n  rhombus-sync history bob@example.com\n  rhombus-sync history bob@example.com --json | \
+                jq\n\nExit codes: 0 shown; 1 no events for this user",
     },
     Page {
         command: &["forget"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync forget ewa@example.com\n\nA user who is still wanted is linked again by the next \
-                cycle.\n\nExit codes: 0 the link ended; 1 nobody is linked by this name",
+                cycle.\n\nExit codes: 0 the link is dropped; 1 no linked user matches",
     },
     Page {
         command: &["backup"],
@@ -129,15 +129,16 @@ const PAGES: [Page; 18] = [
     Page {
         command: &["events", "tail"],
         flags: &["sandbox"],
-        after: "Examples:\n  rhombus-sync events tail\n  rhombus-sync events tail -f               goes on until Ctrl-C\n  \
-                rhombus-sync events tail -n 1000 | jq .event_type\n\nOn a terminal it is a table; a pipe gets one event a line, \
-                as they are.\n\nExit codes: 0 shown; 1 the state cannot be used",
+        after: "Examples:\n  rhombus-sync events tail\n  rhombus-sync events tail -f               follows until \
+                Ctrl-C\n  \
+                rhombus-sync events tail -n 1000 | jq .event_type\n\nOn a terminal it is a table; a pipe gets the \
+                events unchanged, one per line.\n\nExit codes: 0 shown; 1 the state cannot be used",
     },
     Page {
         command: &["events", "verify"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events verify\n  rhombus-sync events verify /var/log/rhombus-sync/events.ndjson.1\n\n\
-                Exit codes: 0 complete and unchanged; 1 not, with the first event that is wrong",
+                Exit codes: 0 complete and unchanged; 1 not: the first bad event is named",
     },
     Page {
         command: &["events", "dead"],
@@ -147,15 +148,16 @@ const PAGES: [Page; 18] = [
     Page {
         command: &["events", "replay"],
         flags: &["sandbox"],
-        after: "Examples:\n  rhombus-sync events replay --from 4711\n  rhombus-sync events replay --from 4711 --sink siem\n\nAlso \
-                beside a running daemon.\n\nExit codes: 0 sent; 1 nothing could be sent; 3 not everything was taken",
+        after: "Examples:\n  rhombus-sync events replay --from 4711\n  rhombus-sync events replay --from 4711 \
+                --sink siem\n\nWorks while the daemon runs.\n\nExit codes: 0 sent; 1 nothing could be sent; 3 sent in part",
     },
     Page {
         command: &["import"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync import --new-only\n  rhombus-sync import --csv new.csv\n  rhombus-sync import --create \
                 ann@example.com\n\nOnly --create sends anything, and only with source = \"jumpcloud\".\n\nExit codes: 0 done; 1 Rhombus \
-                or the directory cannot be read; 2 --create with another source; 3 JumpCloud refused one; 5 another process sends",
+                or the directory cannot be read; 2 --create with another source; 3 JumpCloud refused one; 5 another \
+                process is sending",
     },
     Page {
         command: &["sandbox"],
@@ -211,7 +213,7 @@ const TIPS: [(&[&str], &str); 11] = [
     ),
     (
         &["--apply", "--yes", "-y", "--force", "-f"],
-        "nothing asks for confirmation: `--reconcile` runs a cycle, and what the guard holds needs `approve HOLD`",
+        "there are no prompts: `--reconcile` runs a cycle, and what the guard holds needs `approve HOLD`",
     ),
     (&["-v", "-vv", "--verbose", "--debug", "-d"], "RUST_LOG=info (or debug) in the environment shows more on stderr"),
     (&["version"], "`rhombus-sync --version`"),

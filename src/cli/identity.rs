@@ -51,8 +51,8 @@ impl SameUser {
             };
             match outcome {
                 Relink::Moved => settled_count += 1,
-                Relink::NotHeld => return Err(refused(name, "is not linked any more as it was when it was held")),
-                Relink::UnderWay => return Err(refused(name, "has a request that was not answered yet")),
+                Relink::NotHeld => return Err(refused(name, "is no longer linked as it was when it was held")),
+                Relink::UnderWay => return Err(refused(name, "has a request that is not answered yet")),
             }
         }
         Ok(settled_count)
@@ -82,6 +82,6 @@ impl SameUser {
 
 fn refused(name: &UserName, what: &str) -> Failure {
     let approve = crate::model::command("approve");
-    let hint = &format!("nothing was approved; run a cycle, then look at `{approve}` again");
+    let hint = &format!("nothing was approved; run a cycle, then run `{approve}` again");
     Failure::new(Exit::Failed, format!("{} {what}", clean(name.as_str())), Some(hint))
 }

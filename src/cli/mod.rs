@@ -59,7 +59,7 @@ struct Arguments {
     /// Only this user: a directory id, a linked username, or a username in the export (repeatable)
     #[arg(long, global = true, value_name = "USER")]
     only: Vec<String>,
-    /// With --reconcile and plan: first compare the snapshot with what Rhombus really holds
+    /// With --reconcile and plan: first compare the snapshot with what Rhombus really has
     #[arg(long, global = true)]
     refresh: bool,
     /// With --reconcile: only if the plan has exactly this digest, else exit 7
@@ -91,7 +91,7 @@ enum Command {
         /// Exit 7 if there are changes, including held ones
         #[arg(long)]
         expect_no_changes: bool,
-        /// Every change, not a page
+        /// Show every change, not just a page
         #[arg(long)]
         all: bool,
     },
@@ -99,10 +99,10 @@ enum Command {
     Approve {
         /// The id of the hold, as the report shows it
         hold: Option<String>,
-        /// Of those held for their identity: say that the former user and the newcomer are two
+        /// Of users held for their identity: treat the newcomer as a different person
         #[arg(long, requires = "hold")]
         as_new: bool,
-        /// Why, for the log
+        /// The reason, for the audit log
         #[arg(long, requires = "hold", value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -117,37 +117,37 @@ enum Command {
     },
     /// Verify endpoint and token, create or re-bind the state, start managing users
     Activate {
-        /// Let go of all linked accounts, after a backup, because the organisation was emptied
+        /// Drop all links, after a backup, because the organisation was emptied
         #[arg(long)]
         start_over: bool,
     },
     /// Stop managing users, at once; they stay as they are
     Deactivate,
-    /// Show whether somebody must look, what is waiting and how to settle it, and how far the sinks are
+    /// Show whether anything is wrong, what is waiting and how to resolve it, and how far each sink is
     Status {
-        /// Exit 6 if deactivated, 1 if red, else 0, 3 or 4 as the last cycle for everybody
+        /// Exit 6 if deactivated, 1 if red, else 0, 3 or 4 as in the last cycle without --only
         #[arg(long)]
         exit_code: bool,
-        /// Everybody, not a page
+        /// Show everybody, not just a page
         #[arg(long)]
         all: bool,
     },
     /// Explain step by step why a user is, or is not, in Rhombus; changes nothing
     Explain {
-        /// A directory id, a linked username, or a username of the export
+        /// A directory id, a linked username, or a username in the export
         user: String,
     },
     /// Show one user's audit events
     History {
-        /// A directory id, a linked username, or a username of the export
+        /// A directory id, a linked username, or a username in the export
         user: String,
     },
-    /// Remove the link to an account; the account itself stays as it is
+    /// Drop our link to an account; the account itself stays as it is
     Forget {
-        /// A directory id, a linked username, or a username of the export
+        /// A directory id, a linked username, or a username in the export
         user: String,
     },
-    /// List the users that Rhombus has and the directory lacks (new) or has (imported); create new ones in JumpCloud
+    /// List Rhombus users that the directory lacks (new) or has (imported); create new ones in JumpCloud
     Import {
         /// Only those that the directory lacks
         #[arg(long)]
@@ -256,7 +256,7 @@ fn ended(exit: Exit, shown: std::io::Result<()>) -> Exit {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return exit;
     }
-    let hint = "look at where the standard output goes";
+    let hint = "check where standard output goes";
     Failure::new(Exit::Failed, format!("the output cannot be written: {error}"), Some(hint)).show();
     match exit {
         Exit::Done | Exit::Failed | Exit::Partial | Exit::Held => Exit::Failed,
@@ -341,7 +341,7 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
 fn and_deliver(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
     let output = output?;
     if let Err(failure) = deliver::deliver(arguments) {
-        tracing::warn!(error = failure.in_one_line(), "the event of this command waits for the next sender");
+        tracing::warn!(error = failure.in_one_line(), "the event of this command is delivered with the next cycle");
     }
     Ok(output)
 }

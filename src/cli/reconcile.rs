@@ -112,7 +112,7 @@ fn output(
     if sinks.iter().any(is_stuck) {
         // It would wait for the same reader for ever.
         let status = crate::model::command("status");
-        tracing::warn!("nobody reads the standard output; `{status}` shows how the cycle went");
+        tracing::warn!("nothing reads standard output; `{status}` shows how the cycle went");
         return Output { exit: report.exit, text: String::new() };
     }
     Output { exit: report.exit, text: text(deployment, report) }

@@ -117,7 +117,7 @@ fn replay_to(
         Replayed { name: config.name.clone(), first: from, last: from - 1, sent_count: 0, refused: Vec::new() };
     let failed = |error: &SinkError, last: i64| {
         let again = format!("events replay --from {} --sink {}", last + 1, quoted(&config.name));
-        let hint = format!("once it is mended: {}", command(&again));
+        let hint = format!("once it is fixed: {}", command(&again));
         Failure { exit: Exit::Failed, error: chain(error), hint: Some(hint) }
     };
     sink.resume(from - 1).map_err(|error| failed(&error, done.last))?;

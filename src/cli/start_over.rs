@@ -1,5 +1,5 @@
-//! `activate --start-over`: lets go of all linked accounts because the organisation was emptied. The old state is kept as a
-//! backup; the next cycles make the accounts anew, as far as the guard lets them.
+//! `activate --start-over`: drops all links because the organisation was emptied. The old state is kept as a
+//! backup; the next cycles create the accounts again, within the guard's limits.
 
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
@@ -70,7 +70,7 @@ impl StartOver {
     /// What was done, and who stands at Rhombus without a link.
     pub(super) fn text(&self, holdings: &Holdings) -> String {
         let mut text = format!(
-            "started over: {} links have ended; the state as it was is in {}\n",
+            "started over: {} links dropped; a backup of the old state is in {}\n",
             self.links_count,
             self.backup.display()
         );
@@ -83,10 +83,10 @@ impl StartOver {
             text.push_str(&format!("  and {more} more\n"));
         }
         match holdings.accounts_count {
-            0 => text.push_str("nobody stands at Rhombus without a link\n"),
-            _ => text.push_str("these stand at Rhombus without a link; whoever is wanted is linked again\n"),
+            0 => text.push_str("no account in Rhombus is without a link\n"),
+            _ => text.push_str("the accounts above have no link; those still wanted are linked again\n"),
         }
-        text.push_str("the next cycles make the missing accounts anew, as far as the guard lets them\n");
+        text.push_str("the next cycles create the missing accounts again, within the guard's limits\n");
         text
     }
 
@@ -101,8 +101,8 @@ impl StartOver {
 }
 
 fn still_there(what: &str) -> Failure {
-    let hint = format!("nothing was changed; to let go of one account: {}", command("forget USER"));
-    Failure::new(Exit::Failed, format!("{what} at Rhombus: it is not an emptied organisation"), Some(&hint))
+    let hint = format!("nothing was changed; to drop a single link: {}", command("forget USER"));
+    Failure::new(Exit::Failed, format!("{what} still in Rhombus: the organisation was not emptied"), Some(&hint))
 }
 
 fn beside(deployment: &Deployment, now: Moment) -> PathBuf {

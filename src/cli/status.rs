@@ -1,4 +1,4 @@
-//! `status`: how the sync is. Off line, beside a running sender.
+//! `status`: how the sync is doing. Offline, beside a running sender.
 
 use super::{Arguments, Output};
 use crate::config::SinkConfig;
@@ -127,7 +127,7 @@ fn judge(
 ) -> Option<Red> {
     let sinks = sinks.iter().filter_map(|sink| {
         let error = sink.error.as_deref()?;
-        Some(Trouble { what: format!("the sink {} does not go on: {error}", sink.name), since: sink.since? })
+        Some(Trouble { what: format!("the sink {} is stuck: {error}", sink.name), since: sink.since? })
     });
     let removals = outstanding.iter().filter_map(|one| {
         let stays = one.kind == OutstandingKind::Failed && one.action.is_some_and(Action::removes);

@@ -21,9 +21,9 @@ pub struct Settings {
     pub directory_number: i64,
     /// How long a checksum that does not fit yet is read again.
     pub checksum_patience: Duration,
-    /// An export with fewer users is refused whole.
+    /// An export with fewer users is rejected as a whole.
     pub users_count_min: u64,
-    /// An export older than this is refused whole.
+    /// An export older than this is rejected as a whole.
     pub max_age: Option<Duration>,
     /// Who is wanted.
     pub scope: Scope,

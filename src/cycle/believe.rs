@@ -12,7 +12,7 @@ use std::borrow::Cow;
 /// Returns the columns that spoke of a few users before and speak of nobody now: nobody new may then get access.
 ///
 /// # Errors
-/// The export is refused whole.
+/// The export is rejected as a whole.
 pub fn believable(
     settings: &Settings,
     export: &Export,
@@ -154,7 +154,7 @@ fn without_groups(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
             }
         },
         trouble: Trouble::Records,
-        hint: "let the export job write `groups`, or empty [scope] groups".into(),
+        hint: "have the export job write `groups`, or empty [scope] groups".into(),
     })
 }
 

@@ -18,7 +18,7 @@ pub struct Survey {
     pub groups_unnamed: BTreeSet<String>,
     /// Mapped columns or members that no record has.
     pub absent: Vec<Column>,
-    /// The columns that are empty now but were not before, or why the export is refused whole.
+    /// The columns that are empty now but were not before, or why the export is rejected as a whole.
     pub believed: Result<Vec<Column>, SourceError>,
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn correct_clock<T: Transport>(context: &CycleContext<'_, T>) -
     let Some(limit) = date.and_then(|date| clock::wrong_beyond(latest, now, date)) else { return Ok(()) };
     let mut said = Draft::new(EventType::ClockCorrected, true, context.source);
     said.cycle = Some(context.cycle.clone());
-    said.response.details = format!("the state was written up to {latest}; now it is {now}, and Rhombus says so too");
+    said.response.details = format!("the state has times up to {latest}; it is now {now}, and Rhombus agrees");
     context.journal.write(move |transaction| store::correct_clock(transaction, limit, &said, now)).await
 }
 

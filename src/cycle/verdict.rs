@@ -29,7 +29,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         Some(End::OtherOrganisation { accounts_count }) => failed(of_other_organisation(*accounts_count)),
         Some(End::NotProven(why)) => ended(
             Exit::Failed,
-            format!("it is not proven that the token opens the organisation of the linked accounts: {why}"),
+            format!("could not verify that the token belongs to the organisation of the linked accounts: {why}"),
             Some("nothing was sent; the next cycle asks again"),
         ),
         Some(End::WrongEndpoint(why)) => ended(
@@ -44,7 +44,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         ),
         Some(End::NotRefreshed(why)) => ended(
             Exit::Failed,
-            format!("could not read what Rhombus holds: {why}"),
+            format!("could not read the accounts in Rhombus: {why}"),
             Some(
                 "nothing was sent; a cycle without --refresh does not need it, unless the state was restored from a backup",
             ),
@@ -57,9 +57,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         None if endpoint == Endpoint::Silent => ended(
             Exit::Failed,
             "Rhombus does not answer".to_owned(),
-            Some(
-                "look at the network between here and Rhombus; no user was marked failed, and the next cycle continues",
-            ),
+            Some("check the network between here and Rhombus; no user was marked failed, and the next cycle continues"),
         ),
         None => all_done(report),
     };

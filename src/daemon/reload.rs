@@ -97,7 +97,9 @@ impl Daemon {
             Verified::Token(FoundToken::Unproven(failure)) => {
                 self.triggers.ask_for_token_later();
                 let why = failure.in_one_line();
-                self.say(Latest::NoToken(format!("the token file has changed, and it is not proven yet: {why}")));
+                self.say(Latest::NoToken(format!(
+                    "the token file has changed, but the new token is not verified yet: {why}"
+                )));
             }
             Verified::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);

@@ -61,7 +61,7 @@ impl FlawKind {
     const fn words(self) -> &'static str {
         match self {
             Self::NotAnEvent => "the line is not an event",
-            Self::NoSequence => "the line has a sequence that no event has",
+            Self::NoSequence => "the line has a sequence that is not valid",
             Self::NoChain => "the line has no chain",
             Self::Chain => "the line does not match its chain",
             Self::Missing => "events are missing",
@@ -71,10 +71,10 @@ impl FlawKind {
             Self::Rewritten => "the log was rewritten: the state has a different event here",
             Self::BeyondHead => "the log was continued by somebody else: the state's log ends before it",
             Self::CutOff => "its end is cut off",
-            Self::Head => "the head of the log is another event",
-            Self::LockNote => "the lock file remembers another event, or a later one",
+            Self::Head => "the head of the log is a different event",
+            Self::LockNote => "the lock file names a different event, or a later one",
             Self::SinkAhead => "a sink has it, and the state does not",
-            Self::PruneMark => "the mark of what was pruned does not fit",
+            Self::PruneMark => "the mark of what was pruned does not match",
             Self::Unsealed => "the line has no seal",
             Self::Seal => "the seal was not made with this key",
             Self::Anchor => "it is not the event that was named as the head",

@@ -9,10 +9,10 @@ worded! {
         OutOfGroups = "out_of_group", "not in any scoped group";
         Suspended = "suspended", "suspended in the directory";
         Staged = "staged", "staged in the directory";
-        Vanished = "vanished", "wanted by the directory, but the account at Rhombus is gone";
+        Vanished = "vanished", "wanted by the directory, but the account in Rhombus is gone";
         ScopeChanged = "configuration_scope", "the configuration: [scope] was changed and no longer includes this user";
         SourceChanged = "configuration_directory", "the configuration: [directory] was changed and the new source lacks this user";
-        GroupUnnamed = "scope", "not in any scoped group, but no record names a group of [scope] that this user was in";
+        GroupUnnamed = "scope", "not in any scoped group, but no record names the [scope] group that this user was in";
         Identity = "identity", "the directory has this username under another id";
         LettersLost = "encoding", "the new name is the old one without its non-ASCII letters";
     }

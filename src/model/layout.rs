@@ -146,7 +146,7 @@ impl Layout {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WithoutState {
-    /// It is refused whole.
+    /// It is rejected as a whole.
     #[default]
     Refuse,
     /// Everybody in it counts as activated.

@@ -2,7 +2,7 @@
 //! never taken for a word of the directory.
 //!
 //! They are named fields with defaults, compared one by one: a key that a release adds or drops is not an edit.
-//! What only says which exports are refused whole (`min_users`, `max_age`) is not among them: an edit of it holds nothing.
+//! What only says which exports are rejected as a whole (`min_users`, `max_age`) is not among them: an edit of it holds nothing.
 
 use super::mapping::{Requested, Scope, map_record};
 use crate::model::{Cause, DirectoryUser, Format, ProvisionedUser, ScopeVersionId, SourceKind, UserName};

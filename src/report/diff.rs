@@ -141,9 +141,9 @@ fn shortly(cause: Cause) -> String {
     match cause {
         Cause::ScopeChanged => "[scope] was changed".to_owned(),
         Cause::SourceChanged => "[directory] was changed".to_owned(),
-        Cause::GroupUnnamed => "the group of [scope] is named by no record".to_owned(),
-        Cause::LettersLost => "letters are lost".to_owned(),
-        Cause::Vanished => "the account at Rhombus is gone".to_owned(),
+        Cause::GroupUnnamed => "no record names the [scope] group".to_owned(),
+        Cause::LettersLost => "letters were lost".to_owned(),
+        Cause::Vanished => "the account in Rhombus is gone".to_owned(),
         Cause::Wanted
         | Cause::NameChanged
         | Cause::Gone

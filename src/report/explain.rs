@@ -236,7 +236,7 @@ pub(super) fn next(facts: &Facts) -> String {
         return format!("the next cycle sends it: {}", change.action().as_str());
     }
     match (&facts.link, record(facts).map(|record| &record.requested)) {
-        (Some(_), _) => "nothing; that changes if names, state or groups change in the directory".to_owned(),
+        (Some(_), _) => "nothing, unless names, state or groups change in the directory".to_owned(),
         (None, Some(Ok(Requested::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
         (None, Some(Ok(Requested::OutOfScope | Requested::Unlisted(_)))) => {
             "an account, once the user is in a group of [scope]".to_owned()
@@ -266,11 +266,11 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
             format!("it continues at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
         }
         (OutstandingKind::Waiting | OutstandingKind::Failed, None) => {
-            "it continues with one of the next cycles".to_owned()
+            "it continues in one of the next cycles".to_owned()
         }
         (OutstandingKind::Refused, Some(until)) => {
             let at_once = command(&format!("--reconcile --only {id}"));
-            format!("fix the account in Rhombus; it is asked about again at {until}, at once with `{at_once}`")
+            format!("fix the account in Rhombus; it is checked again at {until}, or at once with `{at_once}`")
         }
         (OutstandingKind::Refused, None) if entry.scim_id.is_some() => {
             "fix the record in the directory, or fix the account in Rhombus".to_owned()

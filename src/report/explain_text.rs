@@ -61,14 +61,14 @@ fn verdict(facts: &Facts) -> &'static str {
     }
     let requested = record(facts).map(|record| &record.requested);
     match (&facts.export, requested, is_in) {
-        (Err(_), _, true) => "is in Rhombus by our record; the export cannot be read",
-        (Err(_), _, false) => "is not in Rhombus by our record; the export cannot be read",
-        (Ok(_), Some(Err(_)), true) => "is in Rhombus by our record; the record in the export cannot be used",
+        (Err(_), _, true) => "is in Rhombus by our records; the export cannot be read",
+        (Err(_), _, false) => "is not in Rhombus by our records; the export cannot be read",
+        (Ok(_), Some(Err(_)), true) => "is in Rhombus by our records; the record in the export cannot be used",
         (Ok(_), Some(Err(_)), false) => "is not in Rhombus; the record in the export cannot be used",
-        (Ok(_), Some(Ok(Requested::Provision)), true) => "should be in Rhombus, and is by our record",
+        (Ok(_), Some(Ok(Requested::Provision)), true) => "should be in Rhombus, and is, by our records",
         (Ok(_), Some(Ok(Requested::Provision)), false) => "should be in Rhombus, and is not yet",
-        (Ok(_), Some(Ok(_)) | None, true) => "should not be in Rhombus, and still is by our record",
-        (Ok(_), Some(Ok(_)) | None, false) => "should not be in Rhombus, and is not by our record",
+        (Ok(_), Some(Ok(_)) | None, true) => "should not be in Rhombus, and still is, by our records",
+        (Ok(_), Some(Ok(_)) | None, false) => "should not be in Rhombus, and is not, by our records",
     }
 }
 
@@ -117,8 +117,8 @@ fn export(facts: &Facts, now: Moment) -> Vec<String> {
 }
 
 fn account(facts: &Facts, now: Moment) -> Vec<String> {
-    let Some(link) = &facts.link else { return vec!["no account of ours, by our record".to_owned()] };
-    let made = facts.linked_at.map(|at| format!(", ours since {}", dated(at, now))).unwrap_or_default();
+    let Some(link) = &facts.link else { return vec!["no account, by our records".to_owned()] };
+    let made = facts.linked_at.map(|at| format!(", linked {}", dated(at, now))).unwrap_or_default();
     let mut out = vec![format!("account {}{made}", clean(link.scim_id.as_str()))];
     if facts.username.as_ref() != Some(&link.user_name) {
         out.push(format!("its username there is {}", clean(link.user_name.as_str())));
@@ -126,7 +126,7 @@ fn account(facts: &Facts, now: Moment) -> Vec<String> {
     if !link.active {
         out.push("it was found inactive".to_owned());
     }
-    out.push("this is our record; Rhombus was not asked".to_owned());
+    out.push("from our records; Rhombus was not asked".to_owned());
     out
 }
 
@@ -145,7 +145,7 @@ fn ask_rhombus(facts: &Facts) -> Vec<String> {
     }
     let held = facts.outstanding.iter().any(|one| one.kind == OutstandingKind::Held);
     if held {
-        out.push(format!("to look at all that is held: {}", command("approve")));
+        out.push(format!("to see everything that is held: {}", command("approve")));
     }
     out.push(format!("what was done for this user: {}", command(&format!("history {who}"))));
     out.push("Doors, schedules and badges are set in Rhombus; only the account is managed here.".to_owned());

@@ -117,8 +117,8 @@ fn limit(numbers: OverLimit, window: Duration) -> [String; 2] {
         GuardKind::Suspended => {
             (format!("{wanted} of {base} users are suspended or staged in the export"), "be removed")
         }
-        GuardKind::Create => (format!("{wanted} new accounts are wanted, beside {base} users"), "be created"),
-        GuardKind::Update => (format!("{wanted} of {base} users would get other names"), "be changed"),
+        GuardKind::Create => (format!("{wanted} new accounts are wanted, on top of {base} users"), "be created"),
+        GuardKind::Update => (format!("{wanted} of {base} users would get new names"), "be changed"),
     };
     let already = if spent == 0 { String::new() } else { format!("; {spent} already were") };
     let (kind, window) = (kind.as_str(), lasting(Moment(0), Moment(0).plus(window)));
@@ -206,8 +206,8 @@ pub fn approve_text(held: &Held<'_>, approved: &[Approved], a_daemon_runs: bool)
         out.push(format!("{}: {changes}, by {}; ends {until}", Paint::Good.over("APPROVED"), by.join(", ")));
         out.extend(diff::lines(approved.iter().map(|one| Line::of_released(&one.change)).collect(), usize::MAX).0);
         out.push(match a_daemon_runs {
-            true => "the daemon sends it within seconds".to_owned(),
-            false => format!("no daemon runs; to send it: {}", command("--reconcile")),
+            true => "the daemon acts within seconds".to_owned(),
+            false => format!("no daemon is running; to send now: {}", command("--reconcile")),
         });
     }
     whole(&out)

@@ -97,7 +97,7 @@ fn against(against: Against) -> String {
     match against {
         Against::Record => {
             let refresh = command("plan --refresh");
-            format!("Compared with our own record. To ask Rhombus: {refresh}")
+            format!("Compared with our own records. To ask Rhombus: {refresh}")
         }
         Against::Rhombus => "Compared with what Rhombus has now.".to_owned(),
     }

@@ -53,9 +53,9 @@ fn value(column: Column, user: &DirectoryUser<'_>) -> String {
         Column::Lastname => raw(&user.lastname),
         Column::State => match user.state {
             RawState::Absent => "none".to_owned(),
-            RawState::Lacking => "none, though the export says where states are".to_owned(),
+            RawState::Lacking => "none, although the export has states".to_owned(),
             RawState::Said(state) => format!("{state:?}").to_uppercase(),
-            RawState::Unknown => "another word than the known ones".to_owned(),
+            RawState::Unknown => "not one of the known words".to_owned(),
             RawState::Other => "not a string".to_owned(),
         },
         Column::Activated => raw(&user.activated),
@@ -113,7 +113,8 @@ mod tests {
         };
         let text = record_lines(1, &user, &layout, &Scope::new(&["R".to_owned()], &[]));
         let expected = format!(
-            "record 1: refused: username has a space, a control character or an invisible one\n  id: \"7\"\n  \
+            "record 1: refused: username contains a space, a control character or an invisible character\n  id: \
+             \"7\"\n  \
              username (`userPrincipalName`): \"ann [31m@x.example\"\n  firstname: \"{}\"\n  lastname: \"{}\"…\n  \
              state: SUSPENDED\n  activated: none\n  suspended: false\n  groups: \"R\", \"Staff\"{}, \"…\n",
             "y".repeat(60),

@@ -82,13 +82,13 @@ pub fn red(signs: &Signs, unhealthy_after: Duration) -> Option<Red> {
         return Some(Red { since: *since, reason: format!("{}{often}", clean(why)) });
     }
     if let (Sender::Gone, Some(since)) = (sender, last_cycle_at) {
-        return Some(Red { since: *since, reason: "no sender is alive: nobody starts the next cycle".to_owned() });
+        return Some(Red { since: *since, reason: "no daemon is running: nothing starts the next cycle".to_owned() });
     }
     if for_long(good_at) {
         let reason = match sender {
             Sender::Alive => format!("no good cycle for {}", lasting(good_at, *now)),
             Sender::Due | Sender::Gone => {
-                format!("no sender has run a good cycle for {}, and none is alive", lasting(good_at, *now))
+                format!("no good cycle for {}, and none is running", lasting(good_at, *now))
             }
         };
         return Some(Red { since: good_at, reason });
@@ -142,9 +142,9 @@ mod tests {
         let late = Signs { last_good_at: Some(ago(90)), failing: failing(80, 16), ..good() };
         check(late, Some((80, "no export (16 cycles in a row)")));
         let gone = Signs { sender: Sender::Gone, ..good() };
-        check(gone, Some((5, "no sender is alive: nobody starts the next cycle")));
+        check(gone, Some((5, "no daemon is running: nothing starts the next cycle")));
         let nobody = Signs { last_good_at: None, last_cycle_at: None, ..good() };
-        check(nobody, Some((6_000, "no sender has run a good cycle for 4 days, and none is alive")));
+        check(nobody, Some((6_000, "no good cycle for 4 days, and none is running")));
         let begun = Signs { last_good_at: None, last_cycle_at: None, managed_since: ago(2), ..good() };
         check(begun, None);
         let begun_again = Signs { last_good_at: Some(ago(5_000)), managed_since: ago(2), ..good() };

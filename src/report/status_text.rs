@@ -59,13 +59,13 @@ fn entry(what: &str, says: &str) -> String {
 fn headline(status: &Status) -> String {
     let users = count(usize::try_from(status.provisioned_count).unwrap_or(0), "user");
     if !status.active {
-        return format!("deactivated: {users} stay as they are at Rhombus; to begin again: {}", command("activate"));
+        return format!("deactivated: {users} stay as they are in Rhombus; to begin again: {}", command("activate"));
     }
     match &status.red {
         Some(red) => {
             format!("RED since {} ({}): {}", date(red.since), lasting(red.since, status.now), clean(&red.reason))
         }
-        None => format!("well: {users} provisioned"),
+        None => format!("OK: {users} provisioned"),
     }
 }
 
@@ -76,7 +76,7 @@ fn daemon(status: &Status) -> String {
             let next = daemon.next_cycle.map(|next| format!(", next cycle {}", dated(next, status.now)));
             format!("running{pid}{}", next.unwrap_or_default())
         }
-        (None, _) if status.cycle_runs => "not running; another process runs a cycle now".to_owned(),
+        (None, _) if status.cycle_runs => "not running; another process is running a cycle".to_owned(),
         (None, Some(at)) => format!("not running; the last cycle ended {}", dated(at, status.now)),
         (None, None) => format!("not running, and no cycle has run; to run one: {}", command("--reconcile")),
     }
@@ -103,20 +103,20 @@ fn accounts(status: &Status) -> String {
         }
         None => "token never proven".to_owned(),
     };
-    format!("{} at Rhombus by our record; {proven}", status.provisioned_count)
+    format!("{} in Rhombus by our records; {proven}", status.provisioned_count)
 }
 
 fn cycle(status: &Status) -> String {
     let good = match status.last_good_at {
-        Some(at) => format!("last good one {}", dated(at, status.now)),
-        None => "no good one yet".to_owned(),
+        Some(at) => format!("last good: {}", dated(at, status.now)),
+        None => "none good yet".to_owned(),
     };
     let Some(result) = status.last_cycle["result"].as_str() else { return good };
     let error = status.last_cycle["error"].as_array().map(|chain| {
         let causes: Vec<_> = chain.iter().filter_map(|part| part.as_str()).collect();
         format!(": {}", clean(&causes.join(": ")))
     });
-    format!("last one {result}{}; {good}", error.unwrap_or_default())
+    format!("last: {result}{}; {good}", error.unwrap_or_default())
 }
 
 /// Who waits for the same thing.
@@ -196,7 +196,7 @@ fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
 
 fn held(hold: Option<&HoldId>) -> String {
     match hold {
-        Some(hold) => format!("to look: {}; to release: {}", command("approve"), command(&approval(hold.as_str()))),
+        Some(hold) => format!("to review: {}; to release: {}", command("approve"), command(&approval(hold.as_str()))),
         None => "nothing to approve: it ends on its own, or with the next export".to_owned(),
     }
 }
@@ -210,7 +210,7 @@ fn sink(sink: &SinkStanding, now: Moment) -> String {
     let SinkStanding { name, kind: _, delivered, pending_count, dead_letters, error, since } = sink;
     let dead = match dead_letters {
         0 => String::new(),
-        count => format!(", {count} refused for good (to look: {})", command("events dead")),
+        count => format!(", {count} refused for good (to list them: {})", command("events dead")),
     };
     let error = error.as_ref().map(|error| format!(", {}", clean(error))).unwrap_or_default();
     let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();

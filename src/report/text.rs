@@ -64,11 +64,11 @@ pub fn cycle_text(story: &CycleStory<'_>) -> String {
 fn verdict(report: &CycleReport) -> String {
     match report.result {
         CycleResult::Done if everybody_is_refused(report) => {
-            Paint::Notice.over("nobody is as wanted, everybody is refused")
+            Paint::Notice.over("nothing could be done: every user is refused")
         }
         CycleResult::Done => Paint::Good.over("done"),
         CycleResult::Partial => Paint::Notice.over("incomplete"),
-        CycleResult::Held => Paint::Notice.over("done, but for what is held"),
+        CycleResult::Held => Paint::Notice.over("done, except for what is held"),
         CycleResult::Failed => Paint::Bad.over("failed"),
     }
 }
@@ -96,7 +96,7 @@ fn everybody_is_refused(report: &CycleReport) -> bool {
 pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
     for UnnamedGroup { name, named_at } in groups {
         let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {} did", date(at)));
-        let _ = writeln!(out, "  no record of the export names the group {} of [scope]; {since}", clean(name));
+        let _ = writeln!(out, "  no record in the export names the group {} of [scope]; {since}", clean(name));
     }
 }
 
@@ -191,7 +191,7 @@ pub(super) fn with_value(user: &OutstandingUser) -> String {
     let wanted = wanted.and_then(|field| field.to.as_deref()).map(|name| shortened(&clean(name)));
     match (&user.reason, wanted) {
         (Reason::Username(UsernameConflict::Renamed), Some(wanted)) => {
-            format!("the directory says {wanted}, and Rhombus does not rename")
+            format!("the directory says {wanted}, but Rhombus does not rename users")
         }
         (Reason::Unusable(RecordFault::UsernameFormat), Some(wanted)) => format!("{} ({wanted:?})", user.reason),
         (_, _) if user.kind == OutstandingKind::Parked && !user.fields.is_empty() => {

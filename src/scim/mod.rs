@@ -235,7 +235,7 @@ impl<T: Transport> ScimTarget<T> {
             Ok(body) => body,
             Err(error) => {
                 let judged = Judged { outcome: Outcome::NotSent, ..read.judged };
-                return unreadable(judged, &format!("the account cannot be put back: {error}"));
+                return unreadable(judged, &format!("the account cannot be sent back: {error}"));
             }
         };
         self.rate_limit.another(permit).await;

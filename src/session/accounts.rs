@@ -156,7 +156,7 @@ impl<T: Transport> Session<'_, T> {
                     return self.no_witness();
                 }
                 Ok(_) | Err(ReadError::Doubtful(_) | ReadError::Rejected(_)) => {
-                    self.end_cycle(End::WrongEndpoint("neither a linked account nor a list is there".to_owned()));
+                    self.end_cycle(End::WrongEndpoint("neither a linked account nor the list can be read".to_owned()));
                 }
                 Err(ReadError::Unanswered(_)) => return self.no_witness(),
                 Err(ReadError::Ended) => {}

@@ -14,7 +14,7 @@ const EVENTS_PER_DELIVERY: u32 = 500;
 /// A sink that has accepted nothing for this long is stuck. A one-shot run waits no longer than this for its sinks.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The error of a stuck sink.
-pub(super) const STUCK: &str = "not taking anything";
+pub(super) const STUCK: &str = "it accepts nothing";
 
 /// A sink, or the thread that may block in its place.
 #[expect(async_fn_in_trait, reason = "only a worker and the tests await it, each on its own thread")]

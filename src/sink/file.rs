@@ -98,7 +98,7 @@ impl FileSink {
                 rustix::fs::fchown(file.as_fd(), None, Some(rustix::process::Gid::from_raw(group))).map_err(
                     |error| {
                         let what = format!(
-                            "the file cannot be given to the group {name}: {error}; our user must be in that group"
+                            "cannot set the file's group to {name}: {error}; the service's user must be in that group"
                         );
                         std::io::Error::new(ErrorKind::PermissionDenied, what)
                     },

@@ -71,7 +71,7 @@ impl Sink for JournaldSink {
             match sent {
                 Ok(()) => {}
                 Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => {
-                    let why = "it is longer than a datagram of the journal".to_owned();
+                    let why = "it is too long for a journal datagram".to_owned();
                     receipt.refused.push(DeadLetter { sequence: event.sequence, why });
                 }
                 // What went before is there.

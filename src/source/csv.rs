@@ -128,7 +128,7 @@ impl<'l> Reader<'l> {
                 (Some(b','), _) => at += 1,
                 (Some(b'\n'), _) => return Ok(Row::Whole(at + 1)),
                 (Some(b'\r'), Some(b'\n')) => return Ok(Row::Whole(at + 2)),
-                (Some(_), _) => return Err("something follows a closing quote"),
+                (Some(_), _) => return Err("there is text after a closing quote"),
             }
         }
     }
@@ -156,7 +156,7 @@ impl<'l> Reader<'l> {
         }
         let cell = |column: Column| header.place(column).map(|place| text_of(text, &self.cells[place]));
         if header.comes_again(self.layout.rows, &cell) {
-            return Err(format!("row {}: the header comes again", self.rows_count).into());
+            return Err(format!("row {}: the header is repeated", self.rows_count).into());
         }
         let filled = |column| cell(column).filter(|text| !trimmed(text).is_empty());
         let text = |column| cell(column).map_or(RawValue::Absent, RawValue::Text);

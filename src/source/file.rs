@@ -204,13 +204,13 @@ impl Export {
         if written.since_ms(now) > AHEAD_MS_MAX {
             return Err(self.refuse(
                 format!("its modification time, {written}, is more than a day ahead"),
-                "`touch` it, or set the clock of the machine that writes it; nothing was sent",
+                "`touch` it, or correct the clock of the machine that writes it; nothing was sent",
             ));
         }
         if max_age.is_some() && !self.age_is_known {
             return Err(self.refuse(
-                "it comes without Last-Modified, so max_age cannot be kept".to_owned(),
-                "let the server send Last-Modified, or remove [directory] max_age; nothing was sent",
+                "it has no Last-Modified, so max_age cannot be checked".to_owned(),
+                "have the server send Last-Modified, or remove [directory] max_age; nothing was sent",
             ));
         }
         if let Some(max_age) = max_age
@@ -226,7 +226,7 @@ impl Export {
         {
             return Err(self.refuse(
                 format!("it was written at {written}, before the last one that was read, of {last}"),
-                "an old file has been put back; write a new export, or touch this one if it is right; nothing was sent",
+                "an old file was put back; write a new export, or touch this one if it is right; nothing was sent",
             ));
         }
         Ok(())

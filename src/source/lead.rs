@@ -131,7 +131,7 @@ impl Sight {
         }
         if let (Some(name), true) = (&self.inner, self.single_object) {
             return Some(format!(
-                "the users seem to be in `{name}`: have the job write that array alone (jq '.{name}')"
+                "the users seem to be in `{name}`: have the job write only that array (jq '.{name}')"
             ));
         }
         let mut lines = self.text.trim_end().lines();

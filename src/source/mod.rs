@@ -135,7 +135,7 @@ pub struct ExportRead {
     pub memberships: Option<MembershipsRead>,
 }
 
-/// Why an export is refused whole.
+/// Why an export is rejected as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// It cannot be opened or read.
@@ -163,7 +163,7 @@ pub enum SourceError {
         cause: Doubt,
     },
     /// It is the directory of another organisation than the one that the state is bound to.
-    #[error("the directory {path} opens the organisation {found}, but the state belongs to {bound}")]
+    #[error("the directory {path} is that of the organisation {found}, but the state belongs to {bound}")]
     OtherOrganization {
         /// Its address.
         path: String,
@@ -179,7 +179,7 @@ pub enum SourceError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// It was read, but cannot be trusted.
-    #[error("the export {path} is refused whole")]
+    #[error("the export {path} is rejected as a whole")]
     Refused {
         /// Which file.
         path: String,
@@ -209,8 +209,8 @@ impl SourceError {
                     .to_owned(),
             ),
             Self::Unreadable { cause, .. } if cause.kind() == std::io::ErrorKind::InvalidInput => Some(
-                "set [directory] path (and members_path) to a file that is written beside and renamed, not to a pipe or folder; \
-                 nothing was sent"
+                "set [directory] path (and members_path) to a regular file that is replaced by a rename, not to a \
+                 pipe or folder; nothing was sent"
                     .to_owned(),
             ),
             Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),
@@ -218,7 +218,7 @@ impl SourceError {
             Self::Secret(error) => Some(error.hint()),
             Self::Client(error) => Some(error.hint()),
             Self::OtherOrganization { .. } => Some(format!(
-                "put back the key of the bound organisation, or bind the state to this one: `{}`; nothing was sent",
+                "use the key of the bound organisation again, or bind the state to this one: `{}`; nothing was sent",
                 command("activate")
             )),
             Self::NotFetched { cause, .. } | Self::Refused { cause, .. } => cause.hint.clone(),

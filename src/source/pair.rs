@@ -54,7 +54,7 @@ fn read_members(
     let read = file.read(&mut |row| found.row(row))?;
     if let Some(group) = found.misspelled() {
         return Err(file.refuse(
-            format!("it has the group `{}` only in other letter case", clean(group)),
+            format!("it has the group `{}` only in different letter case", clean(group)),
             "write the name in [scope] groups as the file has it; nothing was sent",
         ));
     }

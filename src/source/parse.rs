@@ -132,7 +132,7 @@ impl Export {
                 Some(b'{') if wrapped || window.begins_with_a_page(&shape) => Walk::Documents(Documents::new(shape)),
                 Some(b'{') => Walk::Lines,
                 Some(_) => Walk::Rows(csv::Reader::new(&self.layout)),
-                None => return Err(self.refuse("nothing is in it but white space", "nothing was sent")),
+                None => return Err(self.refuse("it contains only white space", "nothing was sent")),
             },
         })
     }
@@ -144,7 +144,7 @@ impl Export {
                 "the export job was cut short; nothing was sent",
             ));
         }
-        const PAGES: &str = "let the export job fetch all pages and write all users into one array; nothing was sent";
+        const PAGES: &str = "have the export job fetch all pages and write all users into one array; nothing was sent";
         let (what, hint) = match &read.more {
             None => return Ok(read.closed || !read.totals.is_empty()),
             Some(More::Error(name)) => {

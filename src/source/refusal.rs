@@ -1,4 +1,4 @@
-//! How an export is refused whole: what is wrong with it, which columns it has, and what to do about it.
+//! How an export is rejected as a whole: what is wrong with it, which columns it has, and what to do about it.
 
 use super::lead::{LOOKED_AT_BYTES, Sight, Trouble};
 use super::{Doubt, Export, SourceError};

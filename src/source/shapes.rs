@@ -1,4 +1,4 @@
-//! Exports that are known by the names of their columns, and the lines of the configuration that read them. Data only;
+//! Exports that are known by the names of their columns, and the configuration that reads them. Data only;
 //! `lead` looks them up.
 
 use crate::model::Column;
@@ -265,7 +265,7 @@ const BAMBOO_HR: &[(Column, &str)] = &[
 /// How a file begins that is neither JSON nor CSV, what it is, and how to get one that is.
 pub(super) const BEGINNINGS: [(&[u8], &str, &str); 19] = [
     (b"PK\x03\x04", "a spreadsheet (xlsx) or another archive", "save it as CSV UTF-8 with commas, or unpack it"),
-    (b"PK\x05\x06", "an empty archive (zip)", "mend the job that packs it, and unpack it"),
+    (b"PK\x05\x06", "an empty archive (zip)", "fix the job that packs it, and unpack it"),
     (b"\xd0\xcf\x11\xe0", "a spreadsheet (xls)", "save it as CSV UTF-8 with commas"),
     (b"\x1f\x8b", "compressed (gzip)", "unpack it first"),
     (b"BZh", "compressed (bzip2)", "unpack it first"),
@@ -275,16 +275,16 @@ pub(super) const BEGINNINGS: [(&[u8], &str, &str); 19] = [
     (b"SQLite format 3", "a database (SQLite)", "have the job write the table: `sqlite3 -csv -header`"),
     (b"PAR1", "Parquet", "have the job write JSON or CSV"),
     (b"BEGIN:VCARD", "vCards", "have the job write JSON or CSV"),
-    (b"//", "JSON or a script with remarks", "have the job write plain JSON"),
+    (b"//", "JSON with comments, or a script", "have the job write plain JSON"),
     (b"%PDF", "a PDF", "have the job write JSON or CSV"),
     (
         b"<!doctype html",
-        "a web page, perhaps a sign-in",
+        "a web page, perhaps a sign-in page",
         "have the job fetch the export itself: its session or token was not accepted",
     ),
     (
         b"<html",
-        "a web page, perhaps a sign-in",
+        "a web page, perhaps a sign-in page",
         "have the job fetch the export itself: its session or token was not accepted",
     ),
     (b"<", "XML", "have the job write JSON or CSV"),

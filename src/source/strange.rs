@@ -72,7 +72,7 @@ fn of_lines(text: &str) -> Option<&'static str> {
         return Some("this looks like the message of a command that failed: fix the export job");
     }
     if text.lines().skip(1).take(LINES_SEEN_MAX).any(|line| line.starts_with(['[', '{'])) {
-        return Some("something stands above the JSON: have the job write the JSON alone");
+        return Some("something stands above the JSON: have the job write only the JSON");
     }
     if line.starts_with("---") || line.starts_with("- ") || (line.contains(": ") && commas == 0) {
         return Some("this looks like YAML: have the job write JSON or CSV");

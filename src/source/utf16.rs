@@ -31,7 +31,7 @@ impl Decoder {
         if bytes.is_empty() {
             return match (self.odd, self.high) {
                 (None, None) => Ok(()),
-                (Some(_), _) | (_, Some(_)) => Err("it is UTF-16 and ends in half a character"),
+                (Some(_), _) | (_, Some(_)) => Err("it is UTF-16 and ends in the middle of a character"),
             };
         }
         text.reserve(BYTES_PER_UNIT_MAX * (bytes.len() / 2 + 1));

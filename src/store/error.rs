@@ -53,7 +53,7 @@ pub enum StateError {
         owned: String,
     },
     /// What the lock file says cannot be true.
-    #[error("the lock file {path} does not fit the state: {why}")]
+    #[error("the lock file {path} does not match the state: {why}")]
     LockNote {
         /// Path of the lock file.
         path: PathBuf,

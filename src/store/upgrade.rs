@@ -65,7 +65,10 @@ impl Upgraded {
     pub fn approvals_ended(&self) -> Option<String> {
         let count = self.approvals_ended_count;
         (count > 0).then(|| {
-            format!("{count} approvals ended with the upgrade: they did not say what would be sent; approve again what is held then")
+            format!(
+                "{count} approvals ended with the upgrade: they did not record what would be sent; approve what \
+                 is held again"
+            )
         })
     }
 }

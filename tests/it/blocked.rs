@@ -108,10 +108,10 @@ fn a_run_whose_stdout_nobody_reads_ends_and_its_other_sinks_have_everything() {
     // What `activate` wrote to the log it delivered by itself, to a standard output that was read.
     assert_eq!(unread["delivered"], 1, "{unread}");
     assert_eq!(unread["pending"].as_i64(), file["delivered"].as_i64().map(|count| count - 1), "{unread}");
-    assert_eq!(unread["error"], "not taking anything", "{unread}");
+    assert_eq!(unread["error"], "it accepts nothing", "{unread}");
     assert!(unread["since"].is_string() && unread["dead_letters"] == 0 && unread["kind"] == "stdout", "{unread}");
     let text = String::from_utf8(run.run(&["status"]).stdout).expect("text");
-    assert!(text.contains("unread: 1 delivered, ") && text.contains("not taking anything for "), "{text}");
+    assert!(text.contains("unread: 1 delivered, ") && text.contains("it accepts nothing for "), "{text}");
     // A reader that comes back gets all of it, and the sink is well again.
     assert!(run.run(&["--reconcile"]).status.success());
     let unread = sink(&run, "unread");
@@ -138,7 +138,7 @@ fn a_sink_that_is_stuck_starves_no_other_is_named_and_holds_up_neither_a_reload_
     let mut daemon = Unread::start(&run, &[], &[]);
     until("the file has the whole first load", || events_count(&run) >= 302);
     assert!(sink(&run, "unread")["error"].is_null(), "it may be slow");
-    until("the stuck one is named", || sink(&run, "unread")["error"] == "not taking anything");
+    until("the stuck one is named", || sink(&run, "unread")["error"] == "it accepts nothing");
     let stuck = sink(&run, "unread");
     assert!(stuck["since"].is_string());
     run.export(&people(0..310));
@@ -239,7 +239,7 @@ fn a_sink_whose_place_another_write_still_holds_is_shown_as_stuck() {
     edit(&run, |text| text.replace("name = \"unread\"", "name = \"renamed\""));
     daemon.signal("HUP");
     until("the configuration is in force", || log(&run).contains("is in force"));
-    until("it is shown", || sink(&run, "renamed")["error"] == "not taking anything");
+    until("it is shown", || sink(&run, "renamed")["error"] == "it accepts nothing");
     assert!(sink(&run, "renamed")["since"].is_string());
 }
 

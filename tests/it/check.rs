@@ -89,7 +89,7 @@ fn it_counts_what_the_records_ask_for_and_names_groups_that_nobody_is_in() {
         "4 of 5 records usable: 1 wanted, 1 suspended, 1 staged, 1 out of scope\n",
         "1 refused: username is not an e-mail address\n",
         "no record names the group Typo of [scope]\n",
-        "cannot prove that it is whole",
+        "does not prove that it is complete",
         "token can be read by others (mode 644)\n    hint: chmod o-rwx ",
     ]);
     std::fs::set_permissions(checked.path("token"), PermissionsExt::from_mode(0o000)).expect("closed");
@@ -107,13 +107,18 @@ fn a_file_that_would_be_refused_is_said_with_what_leads_on() {
     let checked = Checked::new("max_age = \"1h\"", "");
     checked.write("export", "userPrincipalName,id,givenName,surname,accountEnabled\na@x.example,a,A,B,True\n");
     checked.says(&[
-        "it would be refused whole: the header has no `username`",
+        "it would be rejected as a whole: the header has no `username`",
         "[directory.columns]\n    id = \"id\"\n    username = \"userPrincipalName\"",
     ]);
     checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
     let file = std::fs::File::options().write(true).open(checked.path("export")).expect("it opens");
     file.set_modified(SystemTime::now() - Duration::from_secs(3 * 3_600)).expect("a time");
-    checked.says(&["1 of 1 records usable", "it would be refused whole: it was written at ", "longer than 1h ago"]);
+    checked.says(&[
+        "1 of 1 records usable",
+        "it would be rejected as a whole: it was written at ",
+        "longer than 1h \
+     ago",
+    ]);
     let said = checked.said();
     assert!(said.contains("is valid, but a cycle would refuse the export") && !said.contains("is good"), "{said}");
 }
@@ -155,7 +160,11 @@ fn first_records_fit_a_terminal_of_80_columns() {
     checked.write("export", format!("_id,mail,state,groups\n{rows}p,\n"));
     let (_, shown) = checked.on_a_terminal("check --show");
     assert!(
-        shown.contains("record 5") && shown.contains("it would be refused whole: row 11: 2 cells under 4 columns"),
+        shown.contains("record 5")
+            && shown.contains(
+                "it would be rejected as a whole: row 11: 2 cells under 4 \
+         columns"
+            ),
         "{shown}"
     );
     checked.write("export", "");
@@ -172,7 +181,7 @@ fn a_checksum_that_is_odd_or_wrong_is_named_as_such() {
         ("0123", "its checksum export.sha256 cannot be used: it does not begin with a SHA-256 of 64 hex digits"),
         (&"0".repeat(64), "its checksum export.sha256 is not the export's"),
     ] {
-        checked.write("export.sha256", checksum).says(&["it would be refused whole", said]);
+        checked.write("export.sha256", checksum).says(&["it would be rejected as a whole", said]);
     }
 }
 
@@ -180,13 +189,13 @@ fn a_checksum_that_is_odd_or_wrong_is_named_as_such() {
 fn both_files_of_a_pair_are_looked_at() {
     let checked = Checked::new("members_path = \"members\"", "\"R\"");
     checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\nb,b@x.example,ACTIVATED\n");
-    checked.says(&["it would be refused whole: the export ", "members cannot be read"]);
+    checked.says(&["it would be rejected as a whole: the export ", "members cannot be read"]);
     checked.write("members", "GroupName,UserID\nR,a\n");
     checked.says(&["members file: ", "2 of 2 records usable: 1 wanted, 0 suspended, 0 staged, 1 out of scope\n"]);
     checked.write("members", "GroupName,UserID\nS,a\n");
     checked.says(&["no record names the group R of [scope]"]);
     checked.write("members", "Group,User\nR,a\n");
-    checked.says(&["members is refused whole: the header has no `GroupName` and no `UserID` (or `Username`)"]);
+    checked.says(&["members is rejected as a whole: the header has no `GroupName` and no `UserID` (or `Username`)"]);
     checked.configure("members_path = \"members\"\n[directory.columns]\ngroups = \"memberOf\"", "\"R\"");
     let output = checked.run(&["check"]);
     assert_eq!(output.status.code(), Some(78));
@@ -250,10 +259,13 @@ const ACCEPTED_BEFORE: &[(&str, &str, &str, u64)] = &[
 fn what_was_accepted_and_is_refused_now_is_said_with_the_key_that_lifts_it() {
     for (export, said, lines, wanted) in ACCEPTED_BEFORE {
         let checked = Checked::new("", "");
-        checked.write("export", export).says(&["it would be refused whole", said]);
+        checked.write("export", export).says(&["it would be rejected as a whole", said]);
         checked.configure(lines, "");
         let said = checked.said();
-        assert!(!said.contains("refused whole") && said.contains(&format!("{wanted} wanted")), "{export}\n{said}");
+        assert!(
+            !said.contains("rejected as a whole") && said.contains(&format!("{wanted} wanted")),
+            "{export}\n{said}"
+        );
     }
 }
 

@@ -299,7 +299,7 @@ fn activate_tells_both_times_and_status_and_approve_offer_nothing() {
     let (code, plan) = text(&["plan"]);
     assert!(code == Some(0) && plan.contains("behind the last event") && plan.contains("activate"), "{plan}");
     let (code, said) = text(&["activate"]);
-    assert!(code == Some(0) && said.contains("the state was written up to 20") && said.contains("corrected"), "{said}");
+    assert!(code == Some(0) && said.contains("the state has times up to 20") && said.contains("corrected"), "{said}");
     assert_eq!(run.reconcile(0)["deleted"], 1);
     assert_eq!(run.events().iter().filter(|event| event["event_type"] == "clock_corrected").count(), 1);
     assert_eq!(text(&["events", "verify"]).0, Some(0));

@@ -296,7 +296,7 @@ fn a_token_of_another_organisation_is_taken_neither_by_a_reload_nor_by_itself() 
     "second".clone_into(&mut elsewhere.good.lock().expect("whole"));
     elsewhere.put_token("second");
     daemon.signal("HUP");
-    until("the reload is refused", || log(run).contains("the organisation that this token opens is empty"));
+    until("the reload is refused", || log(run).contains("the organisation of this token is empty"));
     run.export(&people(0..6));
     until("the old token is refused", || log(run).contains("Rhombus refuses the token"));
     until("the new one is not taken", || log(run).contains("the new token does not work either"));

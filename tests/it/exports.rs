@@ -183,7 +183,7 @@ fn judge(file: &str, becomes: &As) -> Result<(), String> {
     };
     let (error, hint) = plan.map_or_else(Ok, |plan| Err(format!("not refused: {}", render(&plan))))?;
     let shown = format!("{error}\n  {hint}");
-    let fits = error.contains("refused whole") && error.contains(said) && hint.contains(hinted);
+    let fits = error.contains("rejected as a whole") && error.contains(said) && hint.contains(hinted);
     if !fits || shown.contains("@example") {
         return Err(shown);
     }

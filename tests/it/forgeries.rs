@@ -205,7 +205,7 @@ fn no_forgery_passes_alone_or_in_pairs_and_what_is_missing_is_said() {
     let copy = genuine.copy();
     let untouched = said(&copy.verify(&[])).replace(&*copy.folder.path().to_string_lossy(), "");
     assert!(untouched.contains(&format!("head {}:", genuine.lines.len())), "{untouched}");
-    assert!(untouched.contains("whoever can write to all of these"), "{untouched}");
+    assert!(untouched.contains("anyone who can write to all of these"), "{untouched}");
     let alone = WAYS.iter().map(|way| vec![*way]);
     let kind = |way: &(&'static str, Tamper)| way.0.split(':').next().map(str::to_owned);
     let pairs = WAYS.iter().enumerate().flat_map(|(place, one)| {
@@ -245,11 +245,11 @@ fn each_way_alone_is_found_or_said_with_its_event() {
         ("events: all removed", "the state does not verify: event 1: its end is cut off"),
         ("events: the oldest removed", "the state does not verify: event 1: events are missing"),
         ("events: a hole with a reason", "events 4 to 5 are missing: they were lost with a state that was restored"),
-        ("events: cut with the head", &*format!("event {}: the lock file remembers another event", count - 1)),
-        ("lock: removed", "no lock file with a note lies beside the state: one witness is missing"),
-        ("lock: another chain", "the lock file remembers another event"),
+        ("events: cut with the head", &*format!("event {}: the lock file names a different event", count - 1)),
+        ("lock: removed", "the state has no usable lock file beside it: one witness is missing"),
+        ("lock: another chain", "the lock file names a different event"),
         ("place: ahead", "a sink has it, and the state does not"),
-        ("mark: moved", "event 1: the mark of what was pruned does not fit"),
+        ("mark: moved", "event 1: the mark of what was pruned does not match"),
     ] {
         let copy = genuine.copy();
         let (_, tamper) = WAYS.iter().find(|(name, _)| *name == way).expect("a way");
@@ -278,10 +278,10 @@ fn whoever_writes_everything_is_found_by_the_head_or_the_key() {
     let count = genuine.lines.len();
     let (copy, forged) = (genuine.copy(), all_forged(&genuine));
     let head = |sequence: usize| format!("{sequence}:{}", chain(&genuine.lines[sequence - 1]));
-    assert!(said(&forged.verify(&[])).contains("can have sealed the log anew"), "it passes, and says what it rests on");
+    assert!(said(&forged.verify(&[])).contains("could have rewritten the log"), "it passes, and says what it rests on");
     for sequence in [2, count] {
         let text = said(&copy.verify(&["--head", &head(sequence)]));
-        assert!(text.contains(&format!("up to event {sequence} it is the log whose head you named")), "{text}");
+        assert!(text.contains(&format!("up to event {sequence} this is the log with the head you gave")), "{text}");
         let output = forged.verify(&["--head", &head(sequence)]);
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains(&format!("event {sequence}: it is not the event that was named")), "{output:?}");
@@ -329,9 +329,9 @@ fn a_file_needs_no_configuration_and_its_oddities_are_said() {
     let repeated = format!("{}\n{whole}", genuine.lines[0]);
     let long = "x".repeat(9 << 20);
     for (text, exit, expected) in [
-        (whole.as_bytes(), 0, "verified by itself, without a state"),
+        (whole.as_bytes(), 0, "verified on its own, without a state"),
         (repeated.as_bytes(), 0, "events 1 to "),
-        (huge.as_bytes(), 1, "event 1: the line has a sequence that no event has"),
+        (huge.as_bytes(), 1, "event 1: the line has a sequence that is not valid"),
         (long.as_bytes(), 1, "event 1: the line is longer than an event can be"),
         (b"\x1f\x8b\x08\x00", 1, "is compressed"),
         (&whole.as_bytes()[..whole.len() - 20], 1, "the line is torn"),
@@ -400,7 +400,7 @@ fn a_note_in_the_lock_file_is_believed_within_reason() {
                 assert!(matches!(output.status.code(), Some(0 | 4 | 6)), "{note} {words:?}: {text}");
             } else {
                 assert_eq!(output.status.code(), Some(1), "{note} {words:?}: {text}");
-                assert!(text.contains("does not fit the state") && text.contains("hint: "), "{text}");
+                assert!(text.contains("does not match the state") && text.contains("hint: "), "{text}");
             }
         }
     }

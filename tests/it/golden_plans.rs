@@ -266,7 +266,7 @@ fn csv_is_read_by_its_header() {
             "the last line has no newline, or a quote is not closed at byte 19",
         ),
         ("id,username,groups\na,a@x.example\n", "row 2: 2 cells under 3 columns at byte 19"),
-        ("id,username,groups\na,\"a\"@x.example,R\n", "row 2: something follows a closing quote at byte 19"),
+        ("id,username,groups\na,\"a\"@x.example,R\n", "row 2: there is text after a closing quote at byte 19"),
         ("id,username,groups\na,a\"@x.example,R\n", "row 2: a quote in a cell that does not begin with one at byte 19"),
         (
             "id;username;groups\na;a@x.example;R\n",
@@ -277,7 +277,7 @@ fn csv_is_read_by_its_header() {
         ("id,username,groups\n", "it contains no users"),
         ("id,username\na,a@x.example\n", NO_GROUPS_CSV),
     ] {
-        check_text("a a@x.example", export, &format!("refused whole: {why}"));
+        check_text("a a@x.example", export, &format!("rejected as a whole: {why}"));
     }
 }
 
@@ -285,7 +285,7 @@ fn csv_is_read_by_its_header() {
 fn a_damaged_export_is_refused_whole() {
     for (export, why) in [
         ("", "it is empty"),
-        (" \n", "nothing is in it but white space"),
+        (" \n", "it contains only white space"),
         ("[]", "it contains no users"),
         (r#"{"totalCount":0,"results":[]}"#, "it contains no users"),
         (r#"[{"_id":"z","username":"z@x.example","groups":["R"]}"#, "truncated at byte 52"),
@@ -303,7 +303,7 @@ fn a_damaged_export_is_refused_whole() {
         ),
         (r#"[{"_id":"z","username":"z@x.example"}]"#, NO_GROUPS),
     ] {
-        check_text("a a@x.example", export, &format!("refused whole: {why}"));
+        check_text("a a@x.example", export, &format!("rejected as a whole: {why}"));
     }
 }
 
@@ -332,7 +332,7 @@ fn policies_decide_what_becomes_of_leavers() {
     let csv = plan_of("", "{\"_id\":\"a\",\"username\":\"a@x.example\",\"groups\":[]}\n", |settings| {
         settings.layout.format = Format::Csv
     });
-    assert_eq!(csv, "refused whole: row 1: a quote in a cell that does not begin with one at byte 0");
+    assert_eq!(csv, "rejected as a whole: row 1: a quote in a cell that does not begin with one at byte 0");
 }
 
 const SAME_USER: &str = "the directory has this username under another id; held until it is approved: `approve` moves the account to the new id, \
@@ -434,5 +434,5 @@ fn a_big_snapshot_gives_the_plan_that_a_small_one_gives() {
     assert_eq!(plan(&export), expected);
     let whole = array(&export.join("|"));
     let cut = plan_of(&users.join("|"), &whole[..whole.len() / 2], |_| {});
-    assert!(cut.starts_with("refused whole: truncated"), "{cut}");
+    assert!(cut.starts_with("rejected as a whole: truncated"), "{cut}");
 }

@@ -42,7 +42,7 @@ fn an_answer_that_is_no_list_says_what_it_is() {
         (404, "", "<html>Not Found</html>", "compare [rhombus] base_url"),
         (302, "Location: /login\r\n", "", "compare [rhombus] base_url"),
         (200, "", "<!DOCTYPE html><title>Sign in</title>", "a login page"),
-        (200, "", r#"{"hello":"world"}"#, "not a whole SCIM list"),
+        (200, "", r#"{"hello":"world"}"#, "not a complete SCIM list"),
         (401, "", "", "token file"),
         (403, "", "", "token file"),
         (403, "Retry-After: 60\r\n", "", "try again later"),
@@ -98,7 +98,7 @@ fn what_is_wrong_with_a_certificate_is_named() {
     check(&leaf(&["localhost"], false), keys, root.as_bytes(), (1, "intermediate certificate"));
     check(&leaf(&["elsewhere.example"], false), keys, middle_pem.as_bytes(), (1, "for another name"));
     check(&leaf(&["localhost"], true), keys, middle_pem.as_bytes(), (1, "has expired"));
-    check(&own.serve_itself(), keys, own.certificate.pem().as_bytes(), (1, "of an authority as its own"));
+    check(&own.serve_itself(), keys, own.certificate.pem().as_bytes(), (1, "an authority's certificate as its own"));
     // With the one that is missing, and a byte order mark before it, all is well.
     let both = format!("\u{feff}{middle_pem}{root}");
     let (exit, text) = run(&["activate"], &leaf(&["localhost"], false), keys, both.as_bytes());

@@ -38,7 +38,7 @@ fn names_compare_without_letter_case_and_blanks() {
         "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"state\":\"STAGED\",\"STATE\":\"ACTIVATED\"}]",
         "_id,username,state,State\na,a@x.example,STAGED,ACTIVATED\n",
     ] {
-        check(&[], doubled, "refused whole: ");
+        check(&[], doubled, "rejected as a whole: ");
     }
     check(&[], "[{\"_id\":\"a\",\"id\":\"b\",\"username\":\"a@x.example\",\"x\":1,\"X\":2}]", "create a");
 }
@@ -51,11 +51,15 @@ fn a_mapped_member_is_its_whole_name_first_and_then_inwards() {
     let both = "[{\"_id\":\"a\",\"profile\":{\"login\":\"no\"},\"profile.login\":\"a@x.example\"}]";
     check(&login, both, "create a");
     check(&login, "_id,profile.login\na,a@x.example\n", "create a");
-    check(&login, "[{\"_id\":\"a\",\"username\":\"a@x.example\"}]", "refused whole: its only record cannot be used");
+    check(
+        &login,
+        "[{\"_id\":\"a\",\"username\":\"a@x.example\"}]",
+        "rejected as a whole: its only record cannot be used",
+    );
     check(
         &login,
         "_id,username\na,a@x.example\n",
-        "refused whole: the header has no `profile.login` ([directory.columns] username)",
+        "rejected as a whole: the header has no `profile.login` ([directory.columns] username)",
     );
     let same = [(Column::Id, "mail"), (Column::Username, "mail")];
     check(&same, "[{\"mail\":\"a@x.example\"}]", "create a@x.example");
@@ -121,7 +125,7 @@ fn a_wrapper_is_opened_by_its_name_and_is_one_document() {
         (format!("{{\"users\":[{user}],\"x\":[1}}"), "not valid JSON"),
     ] {
         let plan = plan("", &[], &export, records("users"));
-        assert!(plan.starts_with("refused whole: ") && plan.contains(said), "{export}: {plan}");
+        assert!(plan.starts_with("rejected as a whole: ") && plan.contains(said), "{export}: {plan}");
     }
 }
 
@@ -149,7 +153,7 @@ fn what_stands_beside_the_records_may_have_any_length() {
         (format!("{{\"users\":[{user}],\"next\":\"{text}\"}}"), "one page of several (it has `next`)"),
     ] {
         let plan = plan("", &[], &export, records);
-        assert!(plan.starts_with("refused whole: ") && plan.contains(said), "{export:.40}: {plan}");
+        assert!(plan.starts_with("rejected as a whole: ") && plan.contains(said), "{export:.40}: {plan}");
     }
 }
 
@@ -174,7 +178,7 @@ fn utf_16_with_a_mark_is_read_strictly_and_over_many_blocks() {
     for bytes in [utf_16(text, u16::to_le_bytes), utf_16(text, u16::to_be_bytes)] {
         assert_eq!(plan("a a@x.example Zo\u{eb}", &[], &bytes, |_| {}), "update a name.givenName=Zo\u{eb} \u{1f511}");
         let cut = &bytes[..bytes.len() - 1];
-        assert!(plan("", &[], cut, |_| {}).contains("half a character"));
+        assert!(plan("", &[], cut, |_| {}).contains("the middle of a character"));
     }
     let users: Vec<_> = (0..20_000)
         .map(|n| format!("{{\"_id\":\"p{n:05}\",\"username\":\"p{n}@x.example\",\"firstname\":\"\u{4e2d}\u{1f511}{n}\",\"state\":\"SUSPENDED\"}}"))
@@ -195,7 +199,7 @@ fn a_header_may_have_a_line_above_it_and_never_comes_again() {
         "_id,username\na,a@x.example\n_ID,Username\n",
         "_id,username,lastname\na,a@x.example,x\nusername,_id,lastname\nb@x.example,b,x\n",
     ] {
-        check(&[], again, "refused whole: row 3: the header comes again");
+        check(&[], again, "rejected as a whole: row 3: the header is repeated");
     }
     check(&[], "username,_id,admin\na@x.example,admin,x\n", "create admin");
 }

@@ -67,7 +67,7 @@ fn another_external_id_is_held_and_approved_for_what_was_shown_alone() {
     run.run_whole(TWO);
     let theirs = |id: &'static str| move |account: &mut Value| account["externalId"] = id.into();
     edit(&run, "b@x.example", theirs("theirs"));
-    let said = |id: &str| format!("the account has another externalId at Rhombus than when it was linked: {id}");
+    let said = |id: &str| format!("the account has another externalId in Rhombus than when it was linked: {id}");
     let first = run.run_whole(WITHOUT_B);
     held(&first, &said("theirs"));
     assert_eq!(run.run_whole(WITHOUT_B).hold, first.hold, "as long as it shows the same, it is the same hold");
@@ -76,7 +76,7 @@ fn another_external_id_is_held_and_approved_for_what_was_shown_alone() {
     let second = run.run_whole(WITHOUT_B);
     held(&second, &said("a third"));
     assert_ne!(second.hold, first.hold);
-    assert_eq!(approve(&run, &first), 0, "nothing of it is held any more");
+    assert_eq!(approve(&run, &first), 0, "nothing in it is held any more");
     assert_eq!(run.run_whole(WITHOUT_B).done.deleted_count, 0);
     assert_eq!(approve(&run, &second), 1);
     assert_eq!(run.run_whole(WITHOUT_B).done.deleted_count, 1);
@@ -92,7 +92,7 @@ fn another_user_name_can_be_approved_whatever_the_method() {
         edit(&run, "b@x.example", |account| account["userName"] = "boss@x.example".into());
         let suspended = "a a@x.example Ann|b b@x.example Ben +suspended";
         let report = run.run_whole(suspended);
-        held(&report, "the account has another userName at Rhombus than the one that was linked: boss@x.example");
+        held(&report, "the account has another userName in Rhombus than the one that was linked: boss@x.example");
         approve(&run, &report);
         let report = run.run_whole(suspended);
         assert_eq!((report.exit.code(), report.done.deactivated_count), (0, 1), "{method:?}: {report:?}");

@@ -67,7 +67,7 @@ fn the_first_day() {
 fn ann_cannot_open_the_door() {
     let mut story = begun("01-door", "Ann cannot open the door");
     story.looks(&["explain", "ann.archer@harbor.example"], 0);
-    story.note("Nobody at the directory wants Jonas to have an account:");
+    story.note("Jonas is in no group that gets an account:");
     story.looks(&["explain", "jonas.jung@harbor.example"], 0);
     story.acts(&["plan", "--refresh", "--only", "ann.archer@harbor.example"], 0);
     story.end();
@@ -94,7 +94,7 @@ fn it_is_red_for_two_days() {
     story.looks(&["status"], 0);
     story.looks(&["status", "--exit-code", "--all"], 1);
     story.run.export(&staff());
-    story.note("The job is mended:");
+    story.note("The job is fixed:");
     story.acts(&["--reconcile"], 0);
     story.looks(&["status"], 0);
     story.end();
@@ -144,7 +144,7 @@ fn the_disk_is_full() {
 
 #[test]
 fn yesterdays_backup_is_put_back() {
-    let mut story = begun("07-restore", "Yesterday's backup is put back");
+    let mut story = begun("07-restore", "Yesterday's backup is restored");
     story.acts(&["backup", "yesterday.db"], 0);
     story.run.export(&without(&[1]));
     story.quietly(&["--reconcile"]);
@@ -152,7 +152,7 @@ fn yesterdays_backup_is_put_back() {
         let _ = std::fs::remove_file(story.run.path(file));
     }
     std::fs::copy(story.run.path("yesterday.db"), story.run.path("state.db")).expect("put back");
-    story.note("Bob was removed after the backup. The state is put back:");
+    story.note("Bob was removed after the backup. The state is restored:");
     story.looks(&["plan"], 0);
     story.looks(&["status"], 0);
     story.acts(&["--reconcile"], 4);

@@ -18,7 +18,7 @@ const STAFF: &str = "a a@x.example A|b b@x.example B|c c@x.example C|d d@x.examp
 #[track_caller]
 fn refused_whole(export: &str) {
     let said = plan("a a@x.example|b b@x.example", export);
-    assert!(said.starts_with("refused whole: "), "{export:.80}: {said}");
+    assert!(said.starts_with("rejected as a whole: "), "{export:.80}: {said}");
 }
 
 /// An array of one record for `a`, with these members, and the bystander.
@@ -45,7 +45,7 @@ fn an_empty_export_of_any_format_is_refused_whole() {
 
 #[test]
 fn a_truncated_export_removes_nobody() {
-    // tests/prefixes.rs walks through every byte; here, one cut of each kind.
+    // tests/it/prefixes.rs walks through every byte; here, one cut of each kind.
     refused_whole("[{\"_id\":\"z\",\"username\":\"z@x.example\",\"groups\":[\"R\"]}");
     refused_whole("_id,username,groups\nz,z@x.example,R\nb,b@x.exa");
     assert!(plan("a a@x.example", "_id,username,groups\nz,z@x.example,R\n").starts_with("waiting a"));
@@ -219,7 +219,7 @@ fn usernames_that_differ_only_in_form_are_both_refused() {
 fn look_alikes_are_different_users() {
     let said =
         plan("a ann@x.example", &array("a ann@x.example|b \u{430}nn@x.example|c a\u{200b}nn@x.example|z z@x.example"));
-    let unseen = "username has a space, a control character or an invisible one";
+    let unseen = "username contains a space, a control character or an invisible character";
     assert_eq!(said, format!("create b | refused c: {unseen}"));
 }
 
@@ -347,7 +347,7 @@ fn json_that_is_not_one_document_is_refused() {
 
 #[test]
 fn an_edit_of_our_own_is_named_as_the_cause() {
-    // tests/guard.rs takes it through cycles and approvals.
+    // tests/it/guard.rs takes it through cycles and approvals.
     let said = plan_of(STAFF, &array(STAFF), |settings| {
         settings.scope = rhombus_sync::plan::Scope::new(&["Other".to_owned()], &[]);
         settings.wanted_under.scope = settings.scope.clone();

@@ -63,7 +63,7 @@ impl Bench {
         Self { folder, connection, settings }
     }
 
-    /// What a cycle would do; none where the export is refused whole.
+    /// What a cycle would do; none where the export is rejected as a whole.
     fn plan(&self, bytes: &[u8]) -> Option<Vec<Change>> {
         let path = self.folder.path().join("directory.json");
         // Gone first: ext4 flushes a file that is cut and written anew to the disk, and that takes longer than the plan.

@@ -1,5 +1,5 @@
 //! Promises 2, 3, 5, 9 and 10 over generated snapshots, exports, configurations and histories, judged by an oracle that
-//! shares no code with the plan. A failing case is shrunk, and prints itself as a case for tests/golden_plans.rs.
+//! shares no code with the plan. A failing case is shrunk, and prints itself as a case for tests/it/golden_plans.rs.
 //! `RHOMBUS_SYNC_CASES=1000000 cargo test --test it properties::` walks through more of them.
 
 mod files;

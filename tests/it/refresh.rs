@@ -72,7 +72,7 @@ fn names_that_were_changed_are_set_again_or_reported() {
     run.settings.policy.on_drift = OnDrift::Report;
     let before = sent(&run);
     let report = refreshed(&run, STAFF);
-    let expected = ["a: the names were changed at Rhombus", "b: the account is inactive at Rhombus"];
+    let expected = ["a: the names were changed in Rhombus", "b: the account is inactive in Rhombus"];
     assert_eq!(
         (report.exit.code(), listed(&report, OutstandingKind::Drift)),
         (0, expected.map(str::to_owned).to_vec())
@@ -96,7 +96,7 @@ fn an_account_that_is_gone_is_made_again_and_counts_as_a_create() {
     run.settings.limits.insert(GuardKind::Create, none);
     let report = refreshed(&run, STAFF);
     assert_eq!((report.exit.code(), report.done.created_count), (4, 0), "{report:?}");
-    assert_eq!(listed(&report, OutstandingKind::Drift), ["c: the account is gone at Rhombus"]);
+    assert_eq!(listed(&report, OutstandingKind::Drift), ["c: the account is gone from Rhombus"]);
     assert_eq!(run.run_whole(STAFF).exit.code(), 4, "it is held for as long as it is so");
     let wide = Limits { count_free: 9, percent_max: 0, count_max: 9 };
     run.settings.limits.insert(GuardKind::Create, wide);
@@ -171,7 +171,7 @@ fn an_account_that_changed_hands_is_left_alone_until_it_is_forgotten() {
     edit(&run, "a@x.example", |account| account["userName"] = "somebody@x.example".into());
     let before = sent(&run);
     let report = refreshed(&run, "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem|d d@x.example Dan");
-    let reason = "a: the account has another userName at Rhombus than the one that was linked";
+    let reason = "a: the account has another userName in Rhombus than the one that was linked";
     assert_eq!(
         (report.exit.code(), listed(&report, OutstandingKind::Drift)),
         (0, vec![reason.to_owned()]),

@@ -184,7 +184,7 @@ fn a_lost_state_is_no_first_run_and_activate_goes_on_with_its_log() {
     let output = run.run(&["activate"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        said.contains("holds 5 accounts") && said.contains("2 of them carry a directory id that the export lacks"),
+        said.contains("has 5 accounts") && said.contains("2 of them carry a directory id that the export lacks"),
         "{said}"
     );
     let report = run.reconcile(0);

@@ -62,7 +62,7 @@ fn every_member_of_the_document_is_there_after_a_good_cycle() {
     }
     assert_eq!((said["unmanaged"].clone(), said["version"].as_str()), (json!([]), Some(env!("CARGO_PKG_VERSION"))));
     assert_eq!(exit_code(&run), Some(0));
-    assert!(page(&run, &[]).starts_with("well: 4 users provisioned\n"), "{}", page(&run, &[]));
+    assert!(page(&run, &[]).starts_with("OK: 4 users provisioned\n"), "{}", page(&run, &[]));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn without_a_good_cycle_for_an_hour_it_is_red_and_says_since_when_and_why() {
     assert_eq!((status(&run)["red"].clone(), exit_code(&run)), (Value::Null, Some(3)), "it may be better soon");
     long_ago(&run, "last_good_cycle_at managed_since failing_since", 2);
     let red = status(&run)["red"].clone();
-    assert!(red["reason"].as_str().is_some_and(|why| why.contains("is refused whole")), "{red}");
+    assert!(red["reason"].as_str().is_some_and(|why| why.contains("is rejected as a whole")), "{red}");
     assert_eq!(exit_code(&run), Some(1));
     let page = page(&run, &[]);
     assert!(page.starts_with("RED since ") && page.contains(" (2 h): "), "{page}");
@@ -119,7 +119,7 @@ fn a_daemon_that_died_is_red_at_once_and_one_that_lives_is_named() {
     daemon.kill().expect("killed");
     daemon.wait().expect("its end");
     let said = status(&run);
-    assert!(said["red"]["reason"].as_str().is_some_and(|why| why.contains("no sender is alive")), "{said}");
+    assert!(said["red"]["reason"].as_str().is_some_and(|why| why.contains("no daemon is running")), "{said}");
     assert_eq!((said["daemon"].clone(), exit_code(&run)), (Value::Null, Some(1)));
 }
 

@@ -152,7 +152,7 @@ fn check(files: Vec<(Vec<u8>, Becomes)>, groups: &str) {
         let right = match (&becomes, &found) {
             (Read(expected), Ok(said)) => said == expected,
             (Refused(said, hinted), Err((error, hint))) => {
-                error.contains("refused whole") && error.contains(said) && hint.contains(hinted)
+                error.contains("rejected as a whole") && error.contains(said) && hint.contains(hinted)
             }
             (Read(_), Err(_)) | (Refused(..), Ok(_)) => false,
         };

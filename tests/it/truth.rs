@@ -100,7 +100,7 @@ fn everybody_refused_is_not_said_to_be_done() {
     run.export(&users);
     run.activate();
     let said = out(&check(&run, &["--reconcile"], 0));
-    assert!(said.contains("nobody is as wanted, everybody is refused") && !said.contains(": done"), "{said}");
+    assert!(said.contains("nothing could be done: every user is refused") && !said.contains(": done"), "{said}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_hold_is_named_by_eight_digits_and_said_as_what_it_is() {
     let hold = run.reconcile(4)["hold"].as_str().expect("a hold").to_owned();
     let said = |arguments: &[&str]| err(&check(&run, arguments, 1));
     assert!(said(&["approve", "deadbeef"]).contains("no hold of the last 30 days begins with deadbeef"));
-    assert!(said(&["approve", "deadbeef"]).contains(&format!("held now is {}", &hold[..8])));
+    assert!(said(&["approve", "deadbeef"]).contains(&format!("the current hold is {}", &hold[..8])));
     assert!(said(&["approve", "xyz"]).contains("`xyz` is not the id of a hold"));
     assert!(said(&["approve", &hold[..7]]).contains("the first 8 are enough"));
     let other = format!("{}{}", &hold[..8], "0".repeat(56));
@@ -236,7 +236,7 @@ fn each_command_that_is_suggested_can_be_pasted() {
     let missing = err(&ask(&["status"]));
     let activated = paste(&run, &missing, "hint: run `");
     assert!(activated.status.success(), "{}", err(&activated));
-    let made = paste(&run, &out(&activated), "then: ");
+    let made = paste(&run, &out(&activated), "to send: ");
     assert!(made.status.success() && out(&made).contains("5 created"), "{}", err(&made));
     let mut text = std::fs::read_to_string(&odd).expect("a configuration");
     for kind in ["absent", "create"] {
@@ -251,10 +251,10 @@ fn each_command_that_is_suggested_can_be_pasted() {
     assert_eq!(held.status.code(), Some(4));
     assert!(out(&held).contains("HELD: 1 deletion") && out(&held).contains(" approve "), "{}", out(&held));
     let page = out(&ask(&["status"]));
-    assert!(out(&paste(&run, &page, "to look: ")).contains("p4@x.example"), "{page}");
+    assert!(out(&paste(&run, &page, "to review: ")).contains("p4@x.example"), "{page}");
     let released = paste(&run, &page, "to release: ");
     assert!(released.status.success() && out(&released).contains("1 change is released"), "{}", err(&released));
-    let sent = paste(&run, &out(&released), "to send: ");
+    let sent = paste(&run, &out(&released), "to send now: ");
     assert!(out(&sent).contains("1 deleted"), "{}{}", out(&sent), err(&sent));
     assert!(ask(&["deactivate"]).status.success());
     let idle = err(&ask(&["--reconcile"]));

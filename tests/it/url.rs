@@ -127,7 +127,7 @@ fn an_export_is_fetched_and_an_absence_from_a_whole_one_counts_at_once() {
     for (arguments, words) in [
         (&["plan"][..], "5 up to date"),
         (&["explain", "p1@x.example"], "p1@x.example"),
-        (&["check", "--online"], "the export holds 5 users"),
+        (&["check", "--online"], "the export has 5 users"),
         (&["history", "p1@x.example"], "user_create_provision"),
     ] {
         let output = site.run.run(arguments);
@@ -204,7 +204,7 @@ fn what_is_not_a_whole_200_is_a_failed_read() {
         (format!("HTTP/1.1 206 Partial\r\nContent-Length: {}\r\n\r\n{body}", body.len()), "206"),
         ("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n".to_owned(), "token_file"),
         ("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_owned(), "503"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<htm".to_owned(), "refused whole"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<htm".to_owned(), "rejected as a whole"),
         (String::new(), "no answer"),
     ] {
         site.publish(|at| at.raw = Some(raw));

@@ -27,7 +27,7 @@ pub(super) struct AtHand {
     groups_unnamed: BTreeSet<String>,
     /// Mapped columns or members that no record has.
     absent: Vec<Column>,
-    /// Why it would be refused whole, in one line.
+    /// Why it would be rejected as a whole, in one line.
     why: String,
     /// The same, with its hint.
     failure: Option<Failure>,
@@ -93,7 +93,7 @@ impl AtHand {
         believed.map(drop)
     }
 
-    /// Why it would be refused whole.
+    /// Why it would be rejected as a whole.
     pub(super) fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
     }
@@ -133,13 +133,14 @@ impl AtHand {
         }
         match (self.proof, &self.failure) {
             (Some(Proof::Unproven), None) => text.push_str(
-                "    it cannot prove that it is whole: a missing user must be missing from two exports; a .sha256 file beside it proves it\n",
+                "    it does not prove that it is complete: a user counts as gone only if missing from two exports; \
+                 a .sha256 file beside it proves it\n",
             ),
             (Some(Proof::Whole | Proof::Unproven) | None, _) => {}
         }
         if let Some(failure) = &self.failure {
             let hint = failure.hint.as_deref().unwrap_or_default().replace('\n', "\n    ");
-            let _ = writeln!(text, "    it would be refused whole: {}\n    hint: {hint}", self.why);
+            let _ = writeln!(text, "    it would be rejected as a whole: {}\n    hint: {hint}", self.why);
         }
         text
     }
@@ -176,7 +177,7 @@ pub(super) fn first_records(deployment: &Deployment) -> Result<String, Failure> 
         return Err(failure);
     }
     let hint = failure.hint.as_deref().unwrap_or_default();
-    let _ = writeln!(text, "it would be refused whole: {why}\nhint: {hint}");
+    let _ = writeln!(text, "it would be rejected as a whole: {why}\nhint: {hint}");
     Ok(text)
 }
 

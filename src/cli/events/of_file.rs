@@ -50,7 +50,7 @@ impl Asking<'_> {
     pub(super) fn verify(&self) -> Result<Verified, Fault> {
         if self.path == Path::new("-") {
             let hint = "to verify what comes through a pipe, name /dev/stdin";
-            return Err(Failure::new(Exit::Failed, "`-` is not a file of events", Some(hint)).into());
+            return Err(Failure::new(Exit::Failed, "`-` is not an event file", Some(hint)).into());
         }
         let file = match File::open(self.path) {
             Ok(file) => file,

@@ -73,7 +73,7 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
     }
     verified.note_seals(verifier.sealed_from(), asked.key.as_ref());
     if witnesses.noted.is_none() && head.sequence > 0 {
-        verified.notes.push("no lock file with a note lies beside the state: one witness is missing".to_owned());
+        verified.notes.push("the state has no usable lock file beside it: one witness is missing".to_owned());
     }
     Ok(verified)
 }
@@ -96,7 +96,7 @@ pub(super) fn pass_hole(
     let Some(chain) = store::chain_before(&witnesses.reader, sequence)? else { return Ok(None) };
     let note = format!(
         "events {} to {} are missing: they were lost with a state that was restored or replaced before event {sequence}; \
-         another copy of the log has them",
+         another copy of the log may have them",
         verifier.next(),
         sequence - 1
     );

@@ -109,10 +109,15 @@ pub(super) fn text(logs: &[Verified], head: Option<(i64, &str)>, asked: &Asked) 
         text.push_str(&format!("head {sequence}:{chain}\n"));
     }
     match (&asked.anchor, &asked.key) {
-        (Some((sequence, _)), _) => text.push_str(&format!("up to event {sequence} it is the log whose head you named\n")),
-        (None, Some(_)) => text.push_str("nobody without the key can have written it; only --head proves that nothing is missing at its end\n"),
+        (Some((sequence, _)), _) => {
+            text.push_str(&format!("up to event {sequence} this is the log with the head you gave\n"))
+        }
+        (None, Some(_)) => text.push_str(
+            "only somebody with the key can have written it; only --head proves that nothing is missing at its end\n",
+        ),
         (None, None) => text.push_str(
-            "whoever can write to all of these can have sealed the log anew: keep the head elsewhere, and name it with --head\n",
+            "anyone who can write to all of these could have rewritten the log: keep the head elsewhere, and pass \
+             it with --head\n",
         ),
     }
     text

@@ -219,7 +219,7 @@ fn still_to_do(deployment: &Deployment) -> String {
         }
     };
     format!(
-        "still to do in JumpCloud: put them into {whither}; only then are they managed here, and their accounts linked\n"
+        "still to do in JumpCloud: add them to {whither}; only then are they managed here, and their accounts linked\n"
     )
 }
 
@@ -237,14 +237,14 @@ fn failure(result: &Outcome, why: Option<&str>) -> Failure {
     if !result.unknown.is_empty() {
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         error.push(format!(
-            "not known yet whether JumpCloud creates {}{why}: {}",
+            "not known yet whether JumpCloud created {}{why}: {}",
             result.unknown.len(),
             names(&result.unknown)
         ));
     }
     let hint = match result.unknown.is_empty() {
-        true => "look at these users in JumpCloud: another user may have the name or address".to_owned(),
-        false => format!("look again with `{}`; nobody is handed over twice", command("import")),
+        true => "check these users in JumpCloud: another user may have the name or address".to_owned(),
+        false => format!("check again with `{}`; nobody is created twice", command("import")),
     };
     Failure { exit: Exit::Partial, error, hint: Some(hint) }
 }

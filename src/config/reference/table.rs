@@ -111,7 +111,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "members_path",
                 Path,
                 Nothing,
-                "A CSV of group memberships: `GroupName`, and `Username` or `UserID`, a row each. It stands for `groups`.",
+                "A CSV of group memberships: `GroupName`, and `Username` or `UserID`, one row per membership. It \
+                 replaces `groups`.",
             ),
         ],
     },
@@ -272,7 +273,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "seal_key_file",
                 Path,
                 Nothing,
-                "The file that holds a key. Each event is sealed with it, so that who can write the log cannot rewrite it.",
+                "The file that holds a key. Each event is sealed with it, so that write access to the log is not \
+                 enough to rewrite it.",
             ),
             key("seal_key_credential", Text, Nothing, "Instead of `seal_key_file`: the name of a systemd credential."),
         ],

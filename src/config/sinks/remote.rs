@@ -75,7 +75,7 @@ impl fmt::Display for SyslogAddress {
 /// A syslog facility, by its name (RFC 5424, section 6.2.1). Its place in the list is its number.
 #[derive(Deserialize, Serialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "their names are those of the RFC")]
+#[expect(missing_docs, reason = "the names are those of RFC 5424")]
 pub enum Facility {
     Kern,
     User,

@@ -323,13 +323,11 @@ impl ClockDoubt {
     pub fn hint(self) -> String {
         match self {
             Self::BehindLog(_) => format!(
-                "it ends as soon as this clock and Rhombus's agree: set the clock of this machine right; if it is right and \
-                 Rhombus shows no time, run {}",
+                "it ends as soon as this clock and Rhombus's agree: correct this machine's clock; if it is right \
+                 and Rhombus shows no time, run {}",
                 command("activate")
             ),
-            Self::OffRhombus(_) => {
-                "it ends as soon as the clocks agree: set the clock of this machine right".to_owned()
-            }
+            Self::OffRhombus(_) => "it ends as soon as the clocks agree: correct this machine's clock".to_owned(),
         }
     }
 }

@@ -13,7 +13,7 @@ worded! {
         NoUsername = "no_username", "the record has no username";
         UsernameType = "username_type", "username is not a string";
         LongUsername = "long_username", "username is longer than 254 bytes";
-        UsernameCharacters = "username_characters", "username has a space, a control character or an invisible one";
+        UsernameCharacters = "username_characters", "username contains a space, a control character or an invisible character";
         UsernameFormat = "username_format", "username is not an e-mail address";
         FirstnameType = "firstname_type", "firstname is not a string";
         Firstname = "firstname", "firstname is longer than 1024 bytes or has a control character";
@@ -46,10 +46,10 @@ worded! {
         NotFreed = "username_not_freed", "the username still belongs to an account whose removal is not confirmed";
         OfHeld = "username_of_held", "the username still belongs to an account whose removal is held";
         CreateInDoubt = "create_in_doubt", "an earlier create with this username got no answer; it is being looked up";
-        TwoAccounts = "two_accounts", "two accounts at Rhombus have this username";
-        AccountWithoutId = "account_without_id", "the account at Rhombus with this username has no usable id";
-        LinkedToAnother = "linked_to_another", "the account at Rhombus with this username is linked to another user";
-        NotOurs = "not_ours", "an account at Rhombus that we did not create has this username";
+        TwoAccounts = "two_accounts", "two accounts in Rhombus have this username";
+        AccountWithoutId = "account_without_id", "the account in Rhombus with this username has no usable id";
+        LinkedToAnother = "linked_to_another", "the account in Rhombus with this username is linked to another user";
+        NotOurs = "not_ours", "an account in Rhombus that we did not create has this username";
         Hidden = "username_hidden", "Rhombus says that the username is taken, but shows no account with it";
         AnsweredLinked = "answered_linked", "Rhombus answered with an account that is linked to another user";
     }
@@ -60,7 +60,7 @@ worded! {
     NotTried {
         Unproven = "absent", "missing from an export that may be incomplete; must also be missing from the next one";
         Unlisted = "unlisted", "in no scoped group of a members file that may be incomplete; must also be missing from the next one";
-        UnnamedMembership = "unnamed_membership", "in no scoped group, but a row of the members file names nobody and might be this user";
+        UnnamedMembership = "unnamed_membership", "in no scoped group, but the members file has a row without a usable id that might be this user";
         UnnamedRecord = "unnamed_record", "missing from the export, but it has a record without a usable id that might be this user";
         InDoubt = "in_doubt", "an earlier request got no answer; its outcome is being looked up";
         Forgotten = "forgotten", "the link was removed by hand; the next cycle makes a new plan";
@@ -69,7 +69,7 @@ worded! {
         TokenRefused = "token_refused", "Rhombus refuses the token";
         WrongEndpoint = "wrong_endpoint", "this does not look like the endpoint this state belongs to";
         NoAnswer = "unreachable", "Rhombus does not answer";
-        NotRefreshed = "not_refreshed", "could not read what Rhombus holds";
+        NotRefreshed = "not_refreshed", "could not read the accounts in Rhombus";
         Stopped = "stopped", "stopped before its turn";
         Deactivated = "deactivated", "deactivated before its turn";
         NotInThisCycle = "not_tried", "not tried in this cycle";
@@ -79,16 +79,16 @@ worded! {
 worded! {
     /// How an account at Rhombus differs from what it should be.
     AccountState {
-        Gone = "gone", "the account is gone at Rhombus";
-        CreatedAgain = "vanished", "the account is gone at Rhombus; the next cycle creates it again";
-        Inactive = "inactive", "the account is inactive at Rhombus";
+        Gone = "gone", "the account is gone from Rhombus";
+        CreatedAgain = "vanished", "the account is gone from Rhombus; the next cycle creates it again";
+        Inactive = "inactive", "the account is inactive in Rhombus";
         Reactivated = "found_inactive", "the account was found inactive; the next cycle reactivates it";
         CreatedInactive = "created_inactive", "the account was created inactive; the next cycle reactivates it";
         Unread = "unread", "the account could not be read; the next cycle asks again";
         CreatedOtherwise = "created_otherwise", "the account was created with other names; the next cycle sets them";
-        NamesChanged = "names_changed", "the names were changed at Rhombus";
+        NamesChanged = "names_changed", "the names were changed in Rhombus";
         StillThere = "still_there", "Rhombus accepted the removal, but the account is still there and active";
-        Unmanaged = "unmanaged", "the account has a directory id of yours, but is not managed here";
+        Unmanaged = "unmanaged", "the account carries an id of your directory, but is not managed here";
         NotApplied = "not_applied", "Rhombus accepted the update, but the account is unchanged";
         NeverApplied = "never_applied", "Rhombus accepted three updates and changed nothing";
     }
@@ -98,12 +98,12 @@ worded! {
     /// Why nothing follows from what Rhombus answered.
     AnswerDoubt {
         NotAnAccount = "not_an_account", "the answer to a read is not an account";
-        Markup = "markup", "the answer is a page for people, not JSON";
+        Markup = "markup", "the answer is a web page, not JSON";
         OtherId = "other_id", "Rhombus shows another account under this id";
         OtherUser = "other_user", "Rhombus answered with another user's account";
-        ShortList = "short_list", "the list shows fewer accounts than it announces";
-        LongList = "long_list", "the list shows more accounts than can be kept";
-        PartialFilter = "partial_filter", "the filter shows only a part of what it found";
+        ShortList = "short_list", "the list contains fewer accounts than it declares";
+        LongList = "long_list", "the list contains more accounts than can be kept";
+        PartialFilter = "partial_filter", "the filter returned only part of what it found";
         NotRead = "not_read", "Rhombus accepted the update, but the account cannot be read";
         CallsUsedUp = "calls_used_up", "this user has taken as many requests as one cycle allows";
         NoWitness = "no_witness", "the account is gone, but no answer shows that this is the right endpoint";
@@ -114,7 +114,7 @@ worded! {
 worded! {
     /// What an account shows that is not what it was when it was linked.
     Mismatch {
-        UserName = "user_name", "the account has another userName at Rhombus than the one that was linked";
-        ExternalId = "external_id", "the account has another externalId at Rhombus than when it was linked";
+        UserName = "user_name", "the account has another userName in Rhombus than the one that was linked";
+        ExternalId = "external_id", "the account has another externalId in Rhombus than when it was linked";
     }
 }

@@ -73,7 +73,7 @@ fn says(answer: &Answer, document: &Value) -> String {
 /// Elasticsearch answers 200 and says of each event what became of it. One that it has already is delivered.
 fn bulk(answer: &Answer, document: &Value, count: usize) -> Answered {
     let Some(items) = document["items"].as_array().filter(|items| items.len() == count) else {
-        let what = format!("{}: it does not list what became of each event", says(answer, document));
+        let what = format!("{}: it does not report the result of each event", says(answer, document));
         return Answered::Stuck(what);
     };
     let items: Vec<_> = items.iter().map(|item| bulk_item(&item["create"])).collect();
@@ -172,7 +172,7 @@ mod tests {
             Item::Later(said("the receiver answered 429: full")),
         ]);
         check(ElasticBulk, 200, items, 4, &expected);
-        let short = "the receiver answered 200: {\"items\":[]}: it does not list what became of each event";
+        let short = "the receiver answered 200: {\"items\":[]}: it does not report the result of each event";
         check(ElasticBulk, 200, r#"{"items":[]}"#, 1, &Answered::Stuck(said(short)));
     }
 }

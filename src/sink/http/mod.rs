@@ -199,7 +199,7 @@ impl Sink for HttpSink {
 
     fn deliver(&mut self, events: &[Sealed]) -> Result<Receipt, SinkError> {
         if self.not_before.is_some_and(|at| at > Instant::now()) {
-            return Err(self.error("the receiver wants to be left alone for a while"));
+            return Err(self.error("the receiver asked us to wait"));
         }
         let mut receipt = Receipt::default();
         let (mut parts, mut bytes_count) = (Vec::new(), 0);

@@ -158,7 +158,7 @@ fn tcp(host: &str, port: u16) -> std::io::Result<TcpStream> {
 fn tls(host: &str, port: u16, files: &TlsFiles) -> std::io::Result<Connection> {
     let config = client_config(files)?;
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| Error::other("the host is not a name that a certificate can have"))?;
+        .map_err(|_| Error::other("the host is not a valid name for a certificate"))?;
     let mut session = ClientConnection::new(config, name).map_err(Error::other)?;
     let mut stream = tcp(host, port)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

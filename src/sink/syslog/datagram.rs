@@ -146,7 +146,7 @@ impl Sink for DatagramSink {
             match self.writer.message(event).map(|message| self.send(&message)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
-                    let why = "it is longer than a datagram to this receiver: set a smaller length_max".to_owned();
+                    let why = "it is too long for a datagram to this receiver: set a smaller length_max".to_owned();
                     receipt.refused.push(DeadLetter { sequence: event.sequence, why });
                 }
                 Ok(Err(cause)) => return Err(SinkError { name: self.name.clone(), cause, repeat_count: REPEAT_COUNT }),

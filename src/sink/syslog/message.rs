@@ -49,7 +49,7 @@ impl Writer {
         let text_bytes_max = self.length_max.saturating_sub(header.len());
         let text = self.renderer.line_within(event, text_bytes_max).ok_or_else(|| DeadLetter {
             sequence: event.sequence,
-            why: format!("it is longer than {} bytes, however much is cut", self.length_max),
+            why: format!("it is longer than {} bytes even after cutting", self.length_max),
         })?;
         let mut message = Vec::with_capacity(header.len() + text.len() + 8);
         if self.framing == Framing::Counted {

@@ -69,7 +69,7 @@ pub fn hand_over(
                 None => return Ok(HandedOver::Unknown("the answer names no job".to_owned())),
             },
             Ok(Sent::Refused(what)) => {
-                return Err(failed(what, "look at the role of the key's administrator; nobody was created"));
+                return Err(failed(what, "check the role of the key's administrator; nobody was created"));
             }
             Ok(Sent::Unknown(what)) => return Ok(HandedOver::Unknown(what)),
             Err(trouble) => {

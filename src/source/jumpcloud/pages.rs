@@ -30,7 +30,7 @@ pub(super) async fn users(
     let first = fetch(0).await?;
     let (total, rows) = (first.total, first.records.len() as u64);
     if total > ROWS_MAX {
-        return Err(Trouble::failed(format!("it announces {total} users"), "look at [directory] api_url"));
+        return Err(Trouble::failed(format!("it declares {total} users"), "check [directory] api_url"));
     }
     let mut order = Order::default();
     order.page(first, total, rows.max(PAGE_ROWS.min(total)), each)?;
@@ -70,7 +70,7 @@ impl Order {
         }
         for record in page.records {
             if self.last.as_ref().is_some_and(|last| *last >= record.id) {
-                return Err(Trouble::Shifted("users come twice, or not in the order of their `_id`".to_owned()));
+                return Err(Trouble::Shifted("users appear twice, or out of `_id` order".to_owned()));
             }
             self.last = Some(record.id.clone());
             each(record)?;
@@ -95,7 +95,7 @@ async fn users_page(api: &Api<'_>, members: &Members, fields: &str, skip: u64) -
     };
     match api.get(&target, parse).await? {
         Some(Reply { value, .. }) => Ok(value),
-        None => Err(Trouble::failed("there is no /api/systemusers", "look at [directory] api_url")),
+        None => Err(Trouble::failed("there is no /api/systemusers", "check [directory] api_url")),
     }
 }
 
@@ -155,11 +155,11 @@ pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Rows>, T
                 tracing::warn!(
                     announced,
                     shown_count,
-                    "JumpCloud announces rows that it does not show; who is absent is asked for alone"
+                    "JumpCloud declares rows that it does not show; each absent user is asked for individually"
                 );
                 return Ok(Some(rows));
             }
-            let what = format!("{} shows other rows at each read", target.split('?').next().unwrap_or_default());
+            let what = format!("{} returns different rows on each read", target.split('?').next().unwrap_or_default());
             return Err(Trouble::Shifted(what));
         }
         shown_before = Some(rows);
@@ -171,7 +171,7 @@ async fn graph_once(api: &Api<'_>, target: &str) -> Result<Option<(Rows, Option<
     let Some(first) = graph_page(api, target, 0).await? else { return Ok(None) };
     let (announced, first_count) = (first.total_count, first.value.len() as u64);
     if announced.is_some_and(|announced| announced > ROWS_MAX) {
-        return Err(Trouble::failed("a list announces millions of rows", "look at [directory] api_url"));
+        return Err(Trouble::failed("a list declares millions of rows", "check [directory] api_url"));
     }
     let mut shown = Shown { announced, ..Shown::default() };
     shown.page(first, Twice::IsAShift)?;
@@ -227,7 +227,7 @@ impl Shown {
             match self.ids.insert(id.clone()) {
                 true => self.rows.push((id, name)),
                 false if twice == Twice::IsExpected => {}
-                false => return Err(Trouble::Shifted("a list shows a row twice".to_owned())),
+                false => return Err(Trouble::Shifted("a list contains a row twice".to_owned())),
             }
         }
         Ok(())

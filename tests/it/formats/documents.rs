@@ -50,7 +50,7 @@ const FIELDS: [(&str, &str, &str, &str, &str); 27] = [
     ("resource.username", "the username", "`user.name`, `entity.name`", "`user.target.name`", "`duser`"),
     (
         "resource.target_id",
-        "the SCIM id at Rhombus",
+        "the SCIM id in Rhombus",
         "`user.uid_alt`",
         "`rhombus_sync.audit.target_id`",
         "`flexString1`",

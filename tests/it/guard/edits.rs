@@ -132,7 +132,7 @@ fn an_edit_of_what_refuses_an_export_whole_holds_nothing() {
     let mut installation = InProcess::new();
     set(&mut installation, serde_json::json!({"min_users": 6}), &["R"]);
     installation.run_whole(STAFF);
-    assert_eq!(installation.run_whole(FOUR_LEFT).exit.code(), 1, "it is refused whole");
+    assert_eq!(installation.run_whole(FOUR_LEFT).exit.code(), 1, "it is rejected as a whole");
     set(&mut installation, serde_json::json!({"min_users": 2}), &["R"]);
     let report = installation.run_whole(FOUR_LEFT);
     assert_eq!(said(&report), (0, 4, 0), "the directory said so, and not the edit: {report:?}");

@@ -100,7 +100,7 @@ fn a_dead_letter_is_shown_and_sent_again_by_replay() {
         "{siem}"
     );
     let page = String::from_utf8(run.run(&["status"]).stdout).expect("text");
-    assert!(page.contains("1 refused for good (to look: ") && page.contains(" events dead)"), "{page}");
+    assert!(page.contains("1 refused for good (to list them: ") && page.contains(" events dead)"), "{page}");
 
     let dead: Value = serde_json::from_slice(&run.run(&["events", "dead", "--json"]).stdout).expect("JSON");
     let sequence = dead[0]["sequence"].as_i64().expect("a sequence");

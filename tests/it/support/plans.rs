@@ -26,7 +26,7 @@ pub(crate) fn plan_of(
         .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), NOW));
     match planned {
         Ok(compared) => render(&compared.plan),
-        Err(error) => format!("refused whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),
+        Err(error) => format!("rejected as a whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),
     }
 }
 
