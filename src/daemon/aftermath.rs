@@ -65,7 +65,7 @@ impl Daemon {
         match self.news.of(report, SystemClock.now()) {
             Word::Nothing => tracing::debug!(cycle, result, counts, took_ms, "a cycle ended"),
             Word::Same(count) => tracing::info!(count, result, counts, "cycles came to the same as the one before"),
-            Word::News if !report.error.is_empty() && !self.stopping => {
+            Word::News if !report.error.is_empty() && !self.health.is_stopping => {
                 tracing::warn!(cycle, error = report.error.join(": "), hint = report.hint, counts, "a cycle failed");
             }
             Word::News if report.count(OutstandingKind::Held) + report.count(OutstandingKind::Failed) > 0 => {
