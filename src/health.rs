@@ -93,10 +93,14 @@ impl LastCycle {
         }
     }
 
+    fn counts(&self) -> String {
+        let lists = self.outstanding.iter().map(|(kind, count)| format!(", {count} {}", kind.as_str()));
+        format!("{}: {} provisioned{}", self.result, self.provisioned_count, lists.collect::<String>())
+    }
+
     fn line(&self) -> String {
         if self.error.is_empty() {
-            let lists = self.outstanding.iter().map(|(kind, count)| format!(", {count} {}", kind.as_str()));
-            return format!("{}: {} provisioned{}", self.result, self.provisioned_count, lists.collect::<String>());
+            return self.counts();
         }
         let hint = self.hint.as_ref().map(|hint| format!(" ({})", hint.replace('\n', "; "))).unwrap_or_default();
         format!("{}: {}{hint}", self.result, self.error)
@@ -148,7 +152,8 @@ impl Health {
     /// The last word, once the process ends.
     #[must_use]
     pub fn last_word(&self) -> String {
-        format!("stopped by a signal; at last: {}", self.headline())
+        let last = self.last_cycle.as_ref().map(|last| format!("; the last cycle: {}", last.counts()));
+        format!("stopped by a signal{}", last.unwrap_or_default())
     }
 }
 
@@ -204,6 +209,6 @@ mod tests {
         ] {
             assert_eq!(health.line(), line);
         }
-        assert_eq!(well.last_word(), "stopped by a signal; at last: active");
+        assert_eq!(well.last_word(), "stopped by a signal");
     }
 }

@@ -130,7 +130,6 @@ impl Daemon {
             self.next_cycle()?;
         }
         self.stop();
-        self.tell();
         tracing::info!("stopped by a signal");
         if let Some(sending) = self.sending.take() {
             tokio::select! {
@@ -157,6 +156,7 @@ impl Daemon {
             }
         }
         self.stopping_since.get_or_insert_with(Instant::now);
+        self.tell();
     }
 
     /// Once a second: everything that comes without a signal.
