@@ -49,6 +49,8 @@ impl Daemon {
         }
         self.health.token_is_refused = report.token == TokenProof::Refused;
         if self.health.token_is_refused {
+            // It is no news when it is found on the disk.
+            self.refused_token = self.token.clone().or(self.refused_token.take());
             name_waiting_removals(&report);
         }
         self.resume(&report);

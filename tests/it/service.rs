@@ -185,6 +185,24 @@ fn a_credential_that_is_missing_or_refused_names_the_unit() {
 }
 
 #[test]
+fn a_wrong_token_that_lies_there_at_the_start_is_not_called_another_one() {
+    let run = RealBinary::open("");
+    rarely(&run);
+    run.export(&people(0..3));
+    run.activate();
+    assert_eq!(run.reconcile(0)["created"], 3);
+    let token = std::fs::read(run.path("sandbox/token")).expect("a token");
+    std::fs::write(run.path("sandbox/token"), "wrong").expect("written");
+    let mut daemon = Service::start(&run, &[]);
+    daemon.hear("STATUS=failed: Rhombus refuses the token");
+    // A few looks at the disk later.
+    std::thread::sleep(Duration::from_millis(2_500));
+    std::fs::write(run.path("sandbox/token"), token).expect("written");
+    daemon.hear("STATUS=done: 3 provisioned");
+    assert!(!daemon.heard.iter().any(|message| message.contains("has changed")), "{:#?}", daemon.heard);
+}
+
+#[test]
 fn what_a_timer_writes_to_the_journal_has_priorities_and_no_names() {
     let run = RealBinary::open("");
     run.export(&people(0..3));

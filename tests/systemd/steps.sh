@@ -173,12 +173,12 @@ do_it 'systemctl enable -q --now rhombus-sync'
 echo "an instance named like a domain"
 do_it 'install -m 600 /root/token /etc/rhombus-sync/acme.example.token
   sed "s#^token_file = .*#token_credential = \"rhombus-token\"#; s#/rhombus-sync/rhombus-sync.db#/rhombus-sync-acme.example/rhombus-sync.db#; s#/var/log/rhombus-sync/#/var/log/rhombus-sync-acme.example/#" /root/config.toml >/etc/rhombus-sync/acme.example.toml
-  mkdir /etc/systemd/system/rhombus-sync@.service.d; cp /etc/systemd/system/rhombus-sync.service.d/export.conf /etc/systemd/system/rhombus-sync@.service.d/; systemctl daemon-reload
-  systemctl start rhombus-sync@acme.example'
-soon "it starts" 'systemctl show -p StatusText --value rhombus-sync@acme.example' 'idle: there is no state yet'
+  mkdir /etc/systemd/system/rhombus-sync@.service.d; cp /etc/systemd/system/rhombus-sync.service.d/export.conf /etc/systemd/system/rhombus-sync@.service.d/; systemctl daemon-reload'
 step "a command that needs its token gets it by the line of the page" 0 \
-  'systemd-run -P -q -E SUDO_USER=carol -p DynamicUser=yes -p User=rhombus-sync-acme -p StateDirectory=rhombus-sync-acme.example -p StateDirectoryMode=0700 -p LogsDirectory=rhombus-sync-acme.example -p LogsDirectoryMode=0700 -p SupplementaryGroups=exporter -p LoadCredential=rhombus-token:/etc/rhombus-sync/acme.example.token rhombus-sync -c /etc/rhombus-sync/acme.example.toml activate' 'activated'
-soon "and the instance begins" 'systemctl restart rhombus-sync@acme.example; sleep 3; systemctl show -p StatusText --value rhombus-sync@acme.example' '^done: 9 provisioned'
+  'SUDO_USER=carol systemd-run -q -P -E SUDO_USER -p LoadCredential=rhombus-token:/etc/rhombus-sync/acme.example.token rhombus-sync -c /etc/rhombus-sync/acme.example.toml activate' 'activated'
+do_it 'systemctl enable -q --now rhombus-sync@acme.example'
+soon "it starts, and the state is its user's" 'systemctl show -p StatusText --value rhombus-sync@acme.example' '^done: 9 provisioned'
+step "the log says who activated it" 0 'grep idm_integration_activate /var/log/rhombus-sync-acme.example/events.ndjson' '"username":"carol"'
 
 echo "reboot"
 reboot_machine || fail "it does not come up again"
