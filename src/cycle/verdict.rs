@@ -23,10 +23,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         Some(End::Unauthorized(why)) => ended(
             Exit::Failed,
             format!("Rhombus refuses the token: {why}"),
-            Some(&format!(
-                "{}; no user was marked failed, and the next cycle continues",
-                put_token("a valid token")
-            )),
+            Some(&format!("{}; no user was marked failed, and the next cycle continues", put_token("a valid token"))),
         ),
         Some(End::NobodyThere) => failed(of_nobody_there()),
         Some(End::OtherOrganisation { accounts_count }) => failed(of_other_organisation(*accounts_count)),

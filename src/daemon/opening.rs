@@ -57,7 +57,9 @@ impl Daemon {
         match place.map(|rhombus| &rhombus.token) {
             Some(TokenPlace::File(path)) if path.try_exists().is_ok_and(|exists| !exists) => {
                 let path = path.display();
-                Ok(Some(format!("there is no token in {path}; put the token that the Rhombus console shows into this file")))
+                Ok(Some(format!(
+                    "there is no token in {path}; put the token that the Rhombus console shows into this file"
+                )))
             }
             Some(token @ TokenPlace::Credential(_)) => match token.read() {
                 Ok(_) => Ok(None),
@@ -68,7 +70,11 @@ impl Daemon {
     }
 
     /// Called when the state is open, or cannot be opened. Only at the daemon's start does a failure end it.
-    pub(super) fn opened(&mut self, source: Source, opened: Result<(Option<Token>, Sending), Failure>) -> Result<(), Failure> {
+    pub(super) fn opened(
+        &mut self,
+        source: Source,
+        opened: Result<(Option<Token>, Sending), Failure>,
+    ) -> Result<(), Failure> {
         self.opening = None;
         match opened {
             Ok((token, mut sending)) => {

@@ -224,7 +224,11 @@ fn what_a_timer_writes_to_the_journal_has_priorities_and_no_names() {
     };
     let (exit, said) = in_the_journal(&run);
     assert!(exit == Some(0) && said.starts_with("<6>done: created=3 ") && said.lines().count() == 1, "{said}");
-    rewrite(&run, "[guard.absent]\ncount_free = 100000\npercent_max = 100", "[guard.absent]\ncount_free = 0\npercent_max = 0");
+    rewrite(
+        &run,
+        "[guard.absent]\ncount_free = 100000\npercent_max = 100",
+        "[guard.absent]\ncount_free = 0\npercent_max = 0",
+    );
     run.export(&people(0..2));
     let (exit, said) = in_the_journal(&run);
     assert!(exit == Some(4) && said.lines().all(|line| line.starts_with("<4>")), "{said}");

@@ -1,12 +1,12 @@
 # Sourced by run: a Debian in a folder, booted in systemd-nspawn or in qemu, and commands that run in it.
 
 suite=${SUITE:-bookworm}
-packages=systemd,systemd-sysv,dbus,ca-certificates,logrotate,procps
-[ "$machine" = nspawn ] || packages=$packages,linux-image-cloud-amd64
 
 # The folder, from a copy of an earlier run if there is one.
 make_root() {
-  local made=$cache/$suite-$machine.tar
+  local made=$cache/$suite-$machine.tar packages=systemd,systemd-sysv,dbus,ca-certificates,logrotate,procps
+  [ "$machine" = nspawn ] || packages=$packages,linux-image-cloud-amd64
+  command -v debootstrap >/dev/null || { echo "no debootstrap" >&2; exit 1; }
   if [ ! -s "$made" ]; then
     debootstrap --variant=minbase --include="$packages" "$suite" "$work/made" >"$work/debootstrap.log" 2>&1 || {
       tail -n 5 "$work/debootstrap.log" >&2
