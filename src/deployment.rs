@@ -5,7 +5,7 @@ use crate::cycle::{door, find_user, open_export};
 use crate::event::SealKey;
 use crate::failure::Failure;
 use crate::http::{Client, ClientSettings, Dialect};
-use crate::model::{Clock, DirectoryId, Exit, command, hex, quoted};
+use crate::model::{Clock, DirectoryId, Exit, command, hex, note_token_comes_from_systemd, quoted};
 use crate::process::{SystemClock, random};
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
@@ -80,7 +80,20 @@ impl Deployment {
         for secret in config.sinks.iter().flat_map(SinkConfig::secrets) {
             secret::refuse_exposed(secret)?;
         }
-        Ok(Self { config, state_path, is_sandbox: mode == Mode::Sandbox, simulator: Arc::default() })
+        let deployment = Self { config, state_path, is_sandbox: mode == Mode::Sandbox, simulator: Arc::default() };
+        deployment.note_token_place();
+        Ok(deployment)
+    }
+
+    /// From now on hints say how to replace the token of this configuration.
+    pub(crate) fn note_token_place(&self) {
+        note_token_comes_from_systemd(self.token_is_a_credential());
+    }
+
+    /// Whether systemd passes the token: then it never changes while the process runs.
+    pub(crate) fn token_is_a_credential(&self) -> bool {
+        let place = self.config.rhombus.as_ref().map(|rhombus| &rhombus.token);
+        matches!(place, Some(TokenPlace::Credential(_)))
     }
 
     /// The endpoint that the state is bound to.

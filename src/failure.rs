@@ -3,7 +3,8 @@
 use crate::config::ConfigError;
 use crate::cycle::CompareError;
 use crate::http::ClientError;
-use crate::model::{Exit, chain};
+use crate::logs;
+use crate::model::{Exit, chain, clean};
 use crate::report::CycleReport;
 use crate::sandbox::SandboxError;
 use crate::secret::SecretError;
@@ -35,8 +36,17 @@ impl Failure {
         format!("{}{hint}", self.error.join(": "))
     }
 
+    /// Prints it on stderr; in the journal each line has its priority.
     pub(crate) fn show(&self) {
         let mut out = anstream::stderr().lock();
+        if logs::stderr_is_the_journal() {
+            let prefix = logs::prefix_of(self.exit);
+            let _ = writeln!(out, "{prefix}error: {}", clean(&self.error.join(": ")));
+            for line in self.hint.iter().flat_map(|hint| hint.lines()) {
+                let _ = writeln!(out, "{prefix}hint: {line}");
+            }
+            return;
+        }
         let red = anstyle::AnsiColor::Red.on_default().effects(anstyle::Effects::BOLD);
         let _ = writeln!(out, "{red}error:{red:#} {}", self.error.join(": "));
         if let Some(hint) = &self.hint {

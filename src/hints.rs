@@ -1,6 +1,6 @@
 //! What the reader can do about an endpoint that cannot be read, by its cause. PURE.
 
-use crate::model::{AnswerDoubt, Reason, command};
+use crate::model::{AnswerDoubt, Reason, command, put_token};
 use crate::outcome::{Judged, Outcome};
 
 /// Where the address is the cause.
@@ -8,7 +8,8 @@ const ADDRESS: &str = "compare [rhombus] base_url with the Rhombus console; noth
 
 /// Causes that the libraries below us tell apart in words alone. Real certificates and proxies in the tests show when those
 /// change; what is not known any more gets the hint for every network.
-const CONNECTION: [(&str, &str); 9] = [
+const CONNECTION: [(&str, &str); 10] = [
+    ("no trusted CA certificates", "install ca-certificates, or set [rhombus] ca_file"),
     (
         "proxy authorization required",
         "the proxy wants a user and a password: put them into [rhombus] proxy (http://user:password@host:port)",
@@ -41,7 +42,7 @@ const CONNECTION: [(&str, &str); 9] = [
 pub(crate) fn of_unread_list(judged: &Judged) -> String {
     let hint = match &judged.outcome {
         Outcome::Unauthorized | Outcome::Forbidden => {
-            "put the token that the Rhombus console shows into the token file"
+            return put_token("the token that the Rhombus console shows");
         }
         Outcome::Throttled(_) => "Rhombus asked us to wait: try again later",
         Outcome::NotFound | Outcome::Redirected => ADDRESS,
@@ -58,7 +59,7 @@ pub(crate) fn of_unread_list(judged: &Judged) -> String {
 /// What a token opens that shows none of the linked accounts, and what to do about it.
 pub(crate) fn of_other_organisation(accounts_count: u64) -> (String, String) {
     let start_over = command("activate --start-over");
-    let put = "put the token of the organisation that this state belongs to into the token file";
+    let put = put_token("the token of the organisation that this state belongs to");
     if accounts_count == 0 {
         let said = "the organisation of this token is empty: none of the linked accounts is there";
         return (said.to_owned(), format!("{put}; or, if that organisation was emptied: {start_over}"));

@@ -1,6 +1,7 @@
 //! Logs for operators, on stderr: ids and counts, never names, addresses or tokens. Pretty on a terminal, else `key=value`; JSON
 //! on request; with priorities if stderr is the journal.
 
+use crate::model::Exit;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use std::fmt::{self, Debug};
@@ -53,11 +54,30 @@ pub(crate) fn begin(format: LogFormat, level: Level) {
     let _ = tracing_subscriber::registry().with(layer).with(filter).try_init();
 }
 
-/// `JOURNAL_STREAM` names the device and inode that systemd connected; a redirected stderr does not match them.
-fn stderr_is_the_journal() -> bool {
+/// Whether what is written to stderr goes to the journal.
+pub(crate) fn stderr_is_the_journal() -> bool {
+    is_the_journal("/proc/self/fd/2")
+}
+
+/// Whether what is written to stdout goes to the journal: there it is a log, with ids and counts and nobody's name.
+pub(crate) fn stdout_is_the_journal() -> bool {
+    is_the_journal("/proc/self/fd/1")
+}
+
+/// `JOURNAL_STREAM` names the device and inode that systemd connected; a redirected stream does not match them.
+fn is_the_journal(stream: &str) -> bool {
     let named = std::env::var("JOURNAL_STREAM").ok();
-    let stderr = std::fs::metadata("/proc/self/fd/2").ok();
-    named.zip(stderr).is_some_and(|(named, file)| named == format!("{}:{}", file.dev(), file.ino()))
+    let file = std::fs::metadata(stream).ok();
+    named.zip(file).is_some_and(|(named, file)| named == format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// What comes before each line of an exit in the journal: syslog(3)'s number for how bad it is.
+pub(crate) fn prefix_of(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done => "<6>",
+        Exit::Partial | Exit::Held | Exit::Busy | Exit::Inactive | Exit::Unexpected => "<4>",
+        Exit::Failed | Exit::Usage | Exit::Misconfigured => "<3>",
+    }
 }
 
 /// Writes lines to stderr on its own thread. If the reader is too slow, lines are dropped: logging never blocks the work.

@@ -11,6 +11,14 @@ use std::path::{Path, PathBuf};
 /// The longest secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 16 * 1024;
 
+/// Where the shipped units look for the token.
+const SHIPPED_TOKEN: &str = "/etc/rhombus-sync/token";
+
+/// Whether a secret lies where systemd puts what it passes to this process.
+fn is_credential(path: &Path) -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder))
+}
+
 /// Why a secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -39,6 +47,9 @@ impl SecretError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::Unreadable { path, .. } | Self::Unfit(path) if is_credential(path) => format!(
+                "put it into the file that LoadCredential= of the unit names (as shipped: {SHIPPED_TOKEN}) and restart the service"
+            ),
             Self::Unreadable { path, cause } if cause.kind() == std::io::ErrorKind::PermissionDenied => {
                 format!(
                     "run this as the user that owns {} (the service's user), or give it to that user",
@@ -48,7 +59,11 @@ impl SecretError {
             Self::Unreadable { .. } => "put the token that the Rhombus console shows into this file".to_owned(),
             Self::Exposed(path) => format!("chmod o-rwx {}", path.display()),
             Self::Unfit(_) => "the file must hold the token and nothing else".to_owned(),
-            Self::NoCredentials => "use LoadCredential= in the unit, or token_file".to_owned(),
+            Self::NoCredentials => format!(
+                "systemd passes it to the service alone; this command gets it by: systemd-run -P -E SUDO_USER \
+                 -p LoadCredential=rhombus-token:{SHIPPED_TOKEN} {}; or use token_file",
+                crate::model::command("COMMAND")
+            ),
         }
     }
 }

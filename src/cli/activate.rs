@@ -8,7 +8,7 @@ use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::http::Client;
-use crate::model::{Clock, Exit, Moment, RawValue, clean, command};
+use crate::model::{Clock, Exit, Moment, RawValue, clean, command, put_token};
 use crate::probe::{Holdings, NotProven, holdings, is_linked, prove_organisation};
 use crate::process::{SystemClock, person, random};
 use crate::scim::{Account, ScimTarget};
@@ -101,9 +101,9 @@ async fn recognise(
         NotProven::Bad(failure) if is_elsewhere => {
             let start_over = command("activate --start-over");
             let bound = &installation.base_url;
+            let put = put_token("a token of the same organisation");
             let hint = format!(
-                "set [rhombus] base_url back to {bound}, or put a token of the same organisation into the token \
-                 file; to drop all links for good: {start_over}"
+                "set [rhombus] base_url back to {bound}, or {put}; to drop all links for good: {start_over}"
             );
             let mut error = vec![format!("the state belongs to {bound}, and {endpoint} does not show its accounts")];
             error.extend(failure.error);

@@ -8,6 +8,7 @@ use crate::cycle_thread::{CycleEnded, CycleStart, CycleThread};
 use crate::deployment::{Deployment, sandbox_folder};
 use crate::event::Source;
 use crate::failure::Failure;
+use crate::logs;
 use crate::model::Clock;
 use crate::process::{StopSignals, SystemClock, exit_on_stop};
 use crate::report::{Approvable, CycleReport, CycleStory, Extent, Held, cycle_document, cycle_text};
@@ -114,6 +115,13 @@ fn output(
         let status = crate::model::command("status");
         tracing::warn!("nothing reads standard output; `{status}` shows how the cycle went");
         return Output { exit: report.exit, text: String::new() };
+    }
+    if logs::stdout_is_the_journal() {
+        // The journal is a log: `status` and the audit log have the names.
+        let (prefix, result) = (logs::prefix_of(report.exit), report.result.as_str());
+        let counts = report.counts();
+        let text = format!("{prefix}{result}: {counts} took_ms={} cycle={}\n", report.took_ms, report.cycle.as_str());
+        return Output { exit: report.exit, text };
     }
     Output { exit: report.exit, text: text(deployment, report) }
 }

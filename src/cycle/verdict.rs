@@ -2,7 +2,7 @@
 
 use crate::config::{Settings, SourceConfig};
 use crate::hints::{of_nobody_there, of_other_organisation};
-use crate::model::{AnswerDoubt, ClockDoubt, Exit, NotTried, OutstandingKind, clean, command};
+use crate::model::{AnswerDoubt, ClockDoubt, Exit, NotTried, OutstandingKind, clean, command, put_token};
 use crate::report::{CycleReport, CycleResult};
 use crate::session::End;
 
@@ -23,7 +23,7 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         Some(End::Unauthorized(why)) => ended(
             Exit::Failed,
             format!("Rhombus refuses the token: {why}"),
-            Some("put a valid token into the token file; no user was marked failed, and the next cycle continues"),
+            Some(&format!("{}; no user was marked failed, and the next cycle continues", put_token("a valid token"))),
         ),
         Some(End::NobodyThere) => failed(of_nobody_there()),
         Some(End::OtherOrganisation { accounts_count }) => failed(of_other_organisation(*accounts_count)),

@@ -49,6 +49,8 @@ impl Daemon {
         }
         self.health.token_is_refused = report.token == TokenProof::Refused;
         if self.health.token_is_refused {
+            // It is no news when it is found on the disk.
+            self.refused_token = self.token.clone().or(self.refused_token.take());
             name_waiting_removals(&report);
         }
         self.resume(&report);
@@ -65,7 +67,7 @@ impl Daemon {
         match self.news.of(report, SystemClock.now()) {
             Word::Nothing => tracing::debug!(cycle, result, counts, took_ms, "a cycle ended"),
             Word::Same(count) => tracing::info!(count, result, counts, "cycles came to the same as the one before"),
-            Word::News if !report.error.is_empty() && !self.stopping => {
+            Word::News if !report.error.is_empty() && !self.health.is_stopping => {
                 tracing::warn!(cycle, error = report.error.join(": "), hint = report.hint, counts, "a cycle failed");
             }
             Word::News if report.count(OutstandingKind::Held) + report.count(OutstandingKind::Failed) > 0 => {

@@ -5,6 +5,7 @@
 mod aftermath;
 mod backoff;
 mod news;
+mod opening;
 mod reload;
 mod run;
 mod sending;
@@ -13,6 +14,7 @@ mod ticks;
 mod triggers;
 mod waits;
 mod watch;
+mod word;
 
 pub(crate) use run::run;
 
@@ -28,14 +30,18 @@ use news::News;
 use reload::Verification;
 use sending::Sending;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 use systemd::ServiceManager;
 use tokio::task::{JoinHandle, JoinSet};
 use triggers::Triggers;
+use word::Progress;
 
 /// A cycle in progress.
 struct Running {
     cycle: CycleThread,
     refresh: bool,
+    progress: Arc<Progress>,
 }
 
 /// The state that is being opened, with its token; `source` then starts a cycle.
@@ -65,5 +71,5 @@ struct Daemon {
     verification: Option<Verification>,
     noting: JoinSet<Result<(), JournalError>>,
     is_ready: bool,
-    stopping: bool,
+    stopping_since: Option<Instant>,
 }

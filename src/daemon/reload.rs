@@ -2,12 +2,11 @@
 //! This runs on its own thread: the loop keeps running, and a stop signal does not wait for it.
 
 use super::Daemon;
-use crate::config::TokenPlace;
 use crate::deployment::{Deployment, Mode};
 use crate::event::{Initiator, Source};
 use crate::failure::Failure;
 use crate::health::Latest;
-use crate::model::{Clock, Exit};
+use crate::model::{Clock, Exit, token_place};
 use crate::probe::{NotProven, prove, prove_organisation};
 use crate::process::{SystemClock, Task, spawn};
 use crate::secret::Token;
@@ -61,6 +60,10 @@ impl Daemon {
 
     /// While Rhombus refuses the token in use: checks a new token on disk once, and uses it if it works.
     pub(super) fn look_for_new_token(&mut self) -> Result<(), Failure> {
+        if self.deployment.token_is_a_credential() {
+            // It changes with a restart only.
+            return Ok(());
+        }
         let known: Vec<_> = [&self.token, &self.refused_token].into_iter().flatten().cloned().collect();
         let deployment = self.deployment.clone();
         let thread = spawn("token", move || Verified::Token(find_token(&deployment, &known)))?;
@@ -75,17 +78,19 @@ impl Daemon {
             Verified::Reload(loaded) => match *loaded {
                 Ok((deployment, token)) => self.take_configuration(deployment, token)?,
                 Err(failure) => {
-                    self.health.latest = Latest::ReloadRefused(failure.in_one_line());
-                    let line = self.health.line();
-                    tracing::warn!("{line}");
-                    self.manager.status(&line);
+                    self.deployment.note_token_place();
+                    let why = failure.in_one_line();
+                    tracing::warn!("the reload was refused, the old configuration stays: {why}");
+                    self.health.reload_refused = Some(why);
+                    self.tell();
                 }
             },
             Verified::Token(FoundToken::Known) => {}
             Verified::Token(FoundToken::Unreadable(failure)) => {
                 let why = failure.in_one_line();
                 self.say(Latest::NoToken(format!(
-                    "Rhombus refuses the token, and the token file cannot be read: {why}"
+                    "Rhombus refuses the token, and {} cannot be read: {why}",
+                    token_place()
                 )));
             }
             Verified::Token(FoundToken::Bad(token, failure)) => {
@@ -120,9 +125,9 @@ impl Daemon {
             sending.shipping.change(&self.deployment.config.sinks)?;
         }
         self.note_token(Source::Signal);
-        if !self.say(Latest::Reloaded) {
-            tracing::info!("{}", self.health.line());
-        }
+        self.health.reload_refused = None;
+        tracing::info!("the configuration was read again and is in force");
+        self.tell();
         Ok(())
     }
 
@@ -147,8 +152,7 @@ fn load(config: &Path, mode: Mode, before: &Deployment) -> Result<(Deployment, O
             format!("restart the service; for another endpoint run `{}` first", crate::model::command("activate"));
         return Err(Failure::new(Exit::Misconfigured, "[state] and [rhombus] base_url need a restart", Some(&hint)));
     }
-    let place = deployment.config.rhombus.as_ref().map(|rhombus| &rhombus.token);
-    if matches!(place, Some(TokenPlace::Credential(_))) {
+    if deployment.token_is_a_credential() {
         tracing::info!("systemd credentials do not change on a reload; restart the service for a new token");
     }
     let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };

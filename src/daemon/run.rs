@@ -7,11 +7,12 @@
 
 use super::news::News;
 use super::sending::Sending;
-use super::systemd::ServiceManager;
+use super::systemd::{ServiceManager, last_word};
 use super::ticks::{FALLBACK, start};
 use super::triggers::{Triggers, Wanted};
 use super::waits::{closed, ended, opened, verified};
-use super::{Daemon, Opening, Running};
+use super::word::Progress;
+use super::{Daemon, Running};
 use crate::cycle::CycleOptions;
 use crate::cycle_thread::{CycleStart, CycleThread};
 use crate::deployment::{Deployment, Mode};
@@ -24,7 +25,8 @@ use crate::secret::Token;
 use crate::store::{self, JournalError};
 use rusqlite::Transaction;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
@@ -37,7 +39,7 @@ const MOVED: &str = "the state was removed or replaced; it will be opened again"
 /// Runs the daemon until a signal, or until an error that retrying cannot mend.
 pub(crate) fn run(config: &Path, mode: Mode) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async {
+    let ended = LocalSet::new().block_on(&runtime, async {
         let mut signals = Signals::listen()?;
         let from = config.to_owned();
         let mut loading = spawn("loading", move || {
@@ -52,7 +54,11 @@ pub(crate) fn run(config: &Path, mode: Mode) -> Result<(), Failure> {
             loaded = loading.done() => loaded.unwrap_or_else(crashed)?,
         };
         Daemon::new(config, mode, deployment)?.live(signals).await
-    })
+    });
+    if let Err(failure) = &ended {
+        last_word(&format!("stopped: {}", failure.in_one_line()));
+    }
+    ended
 }
 
 /// Every signal that the daemon obeys. It listens before it does anything else: until then each signal ends the process.
@@ -90,7 +96,7 @@ impl Daemon {
             verification: None,
             noting: JoinSet::new(),
             is_ready: false,
-            stopping: false,
+            stopping_since: None,
         })
     }
 
@@ -105,7 +111,7 @@ impl Daemon {
         fallback.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.open(Source::Startup)?;
-        while !(self.stopping && self.running.is_none()) {
+        while !(self.health.is_stopping && self.running.is_none()) {
             tokio::select! {
                 biased;
                 () = stop.recv() => self.stop(),
@@ -123,7 +129,7 @@ impl Daemon {
             }
             self.next_cycle()?;
         }
-        self.manager.stopping();
+        self.stop();
         tracing::info!("stopped by a signal");
         if let Some(sending) = self.sending.take() {
             tokio::select! {
@@ -135,76 +141,28 @@ impl Daemon {
         if let Ok(mut scheduler) = scheduler {
             let _ = scheduler.shutdown().await;
         }
+        self.manager.status(&self.health.last_word());
         Ok(())
     }
 
     fn stop(&mut self) {
-        self.stopping = true;
+        if !std::mem::replace(&mut self.health.is_stopping, true) {
+            self.manager.stopping();
+        }
         if let Some(running) = &self.running {
             running.cycle.stop();
-        }
-    }
-
-    /// Takes the lock and opens the state on another thread, or says why the daemon is idle.
-    fn open(&mut self, source: Source) -> Result<(), Failure> {
-        if self.opening.is_some() || self.closing.is_some() {
-            return Ok(());
-        }
-        // Only a missing file means "no state yet": one that this user may not look at is a failure.
-        if !self.deployment.is_sandbox && self.deployment.state_path.try_exists().is_ok_and(|exists| !exists) {
-            let activate = command("activate");
-            self.say(Latest::Idle(format!("there is no state yet; run `{activate}`, or restore a backup")));
-            self.ready();
-            return Ok(());
-        }
-        // A reload while the state is being opened may bring a newer token than the one read now.
-        self.token = None;
-        let deployment = self.deployment.clone();
-        let state = spawn("opening", move || {
-            if !deployment.is_sandbox {
-                store::may_be_used(&deployment.state_path)?;
+            if self.stopping_since.is_none() {
+                tracing::info!("told to stop: no new request is sent, and those in flight are waited for");
             }
-            let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
-            if token.is_some() {
-                // Fails now if no client can be built. A token that others can read is never used.
-                deployment.target_with(token.clone())?;
-            }
-            Ok((token, Sending::begin(&deployment)?))
-        })?;
-        self.opening = Some(Opening { state, source });
-        Ok(())
-    }
-
-    /// Called when the state is open, or cannot be opened. Only at the daemon's start does a failure end it.
-    fn opened(&mut self, source: Source, opened: Result<(Option<Token>, Sending), Failure>) -> Result<(), Failure> {
-        self.opening = None;
-        match opened {
-            Ok((token, mut sending)) => {
-                // A reload may have changed the sinks in the meantime.
-                sending.shipping.change(&self.deployment.config.sinks)?;
-                (self.token, self.sending) = (self.token.take().or(token), Some(sending));
-                // The same cycle covers any other request made in the meantime.
-                let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);
-                self.triggers.want(source, refresh);
-                self.say(Latest::Active);
-            }
-            Err(failure) if failure.exit == Exit::Inactive => drop(self.say(Latest::Idle(deactivated()))),
-            Err(failure) if source == Source::Startup => return Err(failure),
-            Err(failure) => drop(self.say(Latest::Idle(failure.in_one_line()))),
         }
-        self.ready();
-        Ok(())
-    }
-
-    fn ready(&mut self) {
-        if !std::mem::replace(&mut self.is_ready, true) {
-            self.manager.ready();
-        }
+        self.stopping_since.get_or_insert_with(Instant::now);
+        self.tell();
     }
 
     /// Once a second: everything that comes without a signal.
     fn tick(&mut self) -> Result<(), Failure> {
         self.manager.alive();
+        self.tell();
         let now = SystemClock.now();
         SystemClock.look();
         self.triggers.tick(now, self.running.is_some());
@@ -271,7 +229,7 @@ impl Daemon {
 
     /// Starts the requested cycle. A request made while the daemon is idle is dropped.
     fn next_cycle(&mut self) -> Result<(), Failure> {
-        if self.running.is_some() || self.stopping || self.opening.is_some() {
+        if self.running.is_some() || self.health.is_stopping || self.opening.is_some() {
             return Ok(());
         }
         match self.triggers.take() {
@@ -282,15 +240,18 @@ impl Daemon {
 
     fn start_cycle(&mut self, wanted: Wanted) -> Result<(), Failure> {
         let Some(sending) = &self.sending else { return Ok(()) };
+        let progress = Arc::new(Progress::default());
+        let noted = progress.clone();
         let cycle = CycleThread::start(CycleStart {
             deployment: self.deployment.clone(),
             journal: sending.journal.clone(),
             token: self.token.clone(),
             source: wanted.source,
             options: CycleOptions { refresh: wanted.refresh, ..CycleOptions::default() },
-            progress: Box::new(|_, _| {}),
+            progress: Box::new(move |done, all| noted.note(done, all)),
         })?;
-        self.running = Some(Running { cycle, refresh: wanted.refresh });
+        self.running = Some(Running { cycle, refresh: wanted.refresh, progress });
+        self.tell();
         Ok(())
     }
 
@@ -315,23 +276,10 @@ impl Daemon {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Tells the service manager how the daemon is, and logs it if it has changed. Returns whether it has.
-    pub(super) fn say(&mut self, latest: Latest) -> bool {
-        self.health.latest = latest;
-        self.health.next_cycle = self.triggers.next();
-        let line = self.health.line();
-        let news = self.manager.status(&line);
-        // Of a cycle the log has said what there is to say.
-        if news && self.health.latest != Latest::Cycle {
-            tracing::info!("{line}");
-        }
-        news
-    }
 }
 
 /// Why the daemon is idle.
-fn deactivated() -> String {
+pub(super) fn deactivated() -> String {
     format!("deactivated; run `{}` to manage users again", command("activate"))
 }
 

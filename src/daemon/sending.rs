@@ -1,7 +1,9 @@
 //! What the daemon holds while it may send: the lock, the journal, the sinks' workers, and a view of what commands write.
 
+use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::health::StuckSink;
 use crate::model::Moment;
 use crate::process::spawn;
 use crate::ship::Shipping;
@@ -98,6 +100,19 @@ impl Sending {
     /// Until when Rhombus asked us to wait; `None` if that has passed.
     pub(super) fn not_before(&self, now: Moment) -> Option<Moment> {
         store::installation(&self.commands).ok().and_then(|row| row.retry_after(now))
+    }
+
+    /// The sinks that take nothing.
+    pub(super) fn stuck(&self, deployment: &Deployment) -> Vec<StuckSink> {
+        let places = store::sink_places(&self.commands).unwrap_or_default();
+        let with_error = |sink: &SinkConfig| {
+            let place = places.iter().find(|place| place.name == sink.place())?;
+            let error = place.error.clone()?;
+            let head = store::head_of(&self.commands).map_or(place.delivered, |head| head.sequence);
+            let pending_count = head.saturating_sub(place.delivered);
+            Some(StuckSink { name: sink.name.clone(), error, since: place.since, pending_count })
+        };
+        deployment.config.sinks.iter().filter_map(with_error).collect()
     }
 
     /// The number of provisioned users; 0 if the state cannot be read.

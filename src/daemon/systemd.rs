@@ -30,6 +30,11 @@ impl ServiceManager {
         tell(&[NotifyState::Stopping]);
     }
 
+    /// It still waits for what it has begun: do not kill it before this has passed.
+    pub(super) fn wait_for(&self, time: Duration) {
+        tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))]);
+    }
+
     /// Feeds the watchdog. Only the loop calls this, so that a loop that hangs is noticed.
     pub(super) fn alive(&self) {
         if self.watchdog {
@@ -46,6 +51,11 @@ impl ServiceManager {
         status.clone_into(&mut self.status);
         true
     }
+}
+
+/// The last word of a process that cannot run: what is shown would be that of the living.
+pub(super) fn last_word(word: &str) {
+    tell(&[NotifyState::Status(word)]);
 }
 
 /// Ignores errors: there may be no service manager.

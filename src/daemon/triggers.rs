@@ -4,7 +4,8 @@ use super::backoff::Backoff;
 use super::watch::Watch;
 use crate::config::Config;
 use crate::event::Source;
-use crate::model::Moment;
+use crate::model::{Clock, Duration as Span, Moment};
+use crate::process::SystemClock;
 use crate::schedule::{CronSchedule, Due};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub(super) struct Triggers {
     watch: Option<Watch>,
     wanted: Option<Wanted>,
     wake_at: Option<Instant>,
+    /// The same by the wall clock, to be told.
+    wake_moment: Option<Moment>,
     checkpoint_at: Option<Instant>,
     token_at: Option<Instant>,
     pub(super) backoff: Backoff,
@@ -97,6 +100,8 @@ impl Triggers {
     /// Asks for a cycle after `wait`; `None` cancels that.
     pub(super) fn wake_in(&mut self, wait: Option<Duration>) {
         self.wake_at = wait.map(|wait| Instant::now() + wait);
+        let whole = |wait: Duration| Span::from_seconds(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX));
+        self.wake_moment = wait.map(|wait| SystemClock.now().plus(whole(wait)));
     }
 
     /// Asks for a cycle after the next backoff pause.
@@ -125,8 +130,9 @@ impl Triggers {
         self.token_at.is_none_or(|at| Instant::now() >= at)
     }
 
-    /// When the schedule starts the next cycle.
+    /// When the next cycle starts: by the schedule, or earlier, because something is tried again.
     pub(super) fn next(&self) -> Option<Moment> {
-        self.cron.as_ref().and_then(Due::next)
+        let again = self.wake_at.and(self.wake_moment);
+        self.cron.as_ref().and_then(Due::next).into_iter().chain(again).min()
     }
 }

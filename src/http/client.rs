@@ -108,10 +108,8 @@ impl ClientError {
             Self::Authority { what: AuthorityFault::Empty | AuthorityFault::Damaged(_), .. } => {
                 "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned()
             }
-            Self::Other(_) => {
-                "look at `proxy`; without ca-certificates on the system, https certificates cannot be verified"
-                    .to_owned()
-            }
+            Self::Other(why) if why == NO_AUTHORITIES => NO_AUTHORITIES_HINT.to_owned(),
+            Self::Other(_) => "look at `proxy`".to_owned(),
         }
     }
 }
@@ -274,8 +272,28 @@ fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
         headers.insert(AUTHORIZATION, authorization);
     }
     let builder = hardened(settings.timeout, settings.ca_file.as_deref(), settings.proxy.as_deref())?;
+    // Where nothing is encrypted, nothing needs to be trusted: a system without certificates is good enough for it.
+    let builder = if settings.base_url.starts_with("http://") { builder.tls_certs_only([]) } else { builder };
     let builder = builder.default_headers(headers);
-    builder.build().map_err(|error| error.without_url().to_string())
+    builder.build().map_err(not_built)
+}
+
+/// What is said where nothing can be trusted: without certificate authorities no https server can be verified.
+const NO_AUTHORITIES: &str = "there are no trusted CA certificates on this system";
+/// What to do about that.
+const NO_AUTHORITIES_HINT: &str = "install ca-certificates, or set ca_file";
+/// How the library below us says it.
+const NO_ROOTS: &str = "No CA certificates were loaded";
+
+/// Why a client, or a verifier of certificates, could not be built.
+#[must_use]
+pub fn not_trusting(error: &dyn Error) -> String {
+    let text = chain(error).join(": ");
+    if text.contains(NO_ROOTS) { NO_AUTHORITIES.to_owned() } else { text }
+}
+
+pub(super) fn not_built(error: reqwest::Error) -> String {
+    not_trusting(&error.without_url())
 }
 
 /// A client that follows nothing, repeats nothing, and goes through no proxy but this one.

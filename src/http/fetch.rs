@@ -1,7 +1,7 @@
 //! Asks a directory over HTTP. A secret belongs to one request, and goes to the address of that request alone: nothing is
 //! followed, and nothing is sent twice. When to ask again is the caller's.
 
-use super::client::{MASK, authorities, date, hardened, http_date, retry_after};
+use super::client::{MASK, authorities, date, hardened, http_date, not_built, retry_after};
 use super::{ANSWER_BYTES_MAX, BodyMode, ClientError};
 use crate::model::{Duration, Moment, clean};
 use crate::outcome::{CallError, RetryAfter};
@@ -91,7 +91,7 @@ impl Fetcher {
             authorities(path).map_err(|what| ClientError::Authority { path: path.to_owned(), what })?;
         }
         let builder = hardened(timeout, ca_file, proxy).map_err(ClientError::Other)?.read_timeout(SILENCE_MAX);
-        let inner = builder.build().map_err(|error| ClientError::Other(error.without_url().to_string()))?;
+        let inner = builder.build().map_err(|error| ClientError::Other(not_built(error)))?;
         Ok(Self { inner })
     }
 

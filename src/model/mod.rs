@@ -23,6 +23,7 @@ mod response;
 mod shown;
 mod text;
 mod time;
+mod token_words;
 mod user;
 
 pub use approval::{Approval, Content, ExactChange, HeldChange, Person};
@@ -45,6 +46,7 @@ pub use response::Response;
 pub use shown::{LinkedExternalId, Shown};
 pub use text::{bare, chain, clean, hex, is_invisible, is_near, is_null_word, short_digest, trimmed};
 pub use time::{Clock, Duration, Moment};
+pub use token_words::{note_token_comes_from_systemd, put_token, token_place};
 pub use user::{
     DesiredUser, DirectoryUser, Names, Proof, ProvisionedUser, RawGroups, RawState, RawValue, RowView, ScopeVersionId,
     Seen, Unusable, UserState,

@@ -213,7 +213,11 @@ impl SourceError {
                  pipe or folder; nothing was sent"
                     .to_owned(),
             ),
-            Self::Unreadable { .. } => Some("the service's user must be able to read it; nothing was sent".to_owned()),
+            Self::Unreadable { .. } => Some(
+                "the service's user must be able to read it: give the unit its group (SupplementaryGroups=), and keep it out of \
+                 /home and /tmp, which the unit does not see; nothing was sent"
+                    .to_owned(),
+            ),
             Self::Stopped { .. } => None,
             Self::Secret(error) => Some(error.hint()),
             Self::Client(error) => Some(error.hint()),

@@ -33,6 +33,7 @@ mod recipes;
 mod refresh;
 mod sandbox;
 mod scope_hold;
+mod service;
 mod silence;
 mod sinks;
 mod state;

@@ -1,6 +1,7 @@
 //! A connection to a syslog receiver: made, written to, and asked whether the receiver has hung up. A receiver says nothing else.
 
 use crate::config::TlsFiles;
+use crate::http::not_trusting;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection};
@@ -172,8 +173,8 @@ fn tls(host: &str, port: u16, files: &TlsFiles) -> std::io::Result<Connection> {
 fn client_config(files: &TlsFiles) -> std::io::Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let extra = files.ca_file.as_deref().map_or(Ok(Vec::new()), certificates)?;
-    let verifier =
-        rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone()).map_err(Error::other)?;
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone())
+        .map_err(|error| Error::other(not_trusting(&error)))?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?
