@@ -126,9 +126,16 @@ struct End {
 /// What a graph list shows: ids, with names where it has them.
 pub(super) type Rows = Vec<(String, Option<String>)>;
 
+/// A graph list, as far as it was shown.
+pub(super) struct Listed {
+    pub(super) rows: Rows,
+    /// Whether these are as many as it announces. A row that is not shown may be any.
+    pub(super) is_whole: bool,
+}
+
 /// Every row of a graph list; none: 404. A list that announces more than it shows is read again; if it shows the same again,
 /// that is what it shows.
-pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Rows>, Trouble> {
+pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Listed>, Trouble> {
     let mut shown_before: Option<Rows> = None;
     let mut reads_count = 0;
     loop {
@@ -146,7 +153,7 @@ pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Rows>, T
         rows.sort();
         let shown_count = rows.len() as u64;
         if announced.is_none_or(|announced| announced == shown_count) {
-            return Ok(Some(rows));
+            return Ok(Some(Listed { rows, is_whole: true }));
         }
         let same = shown_before.as_ref() == Some(&rows);
         if reads_count >= READS_MAX {
@@ -157,7 +164,7 @@ pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Rows>, T
                     shown_count,
                     "JumpCloud announces rows that it does not show; who is absent is asked for alone"
                 );
-                return Ok(Some(rows));
+                return Ok(Some(Listed { rows, is_whole: false }));
             }
             let what = format!("{} shows other rows at each read", target.split('?').next().unwrap_or_default());
             return Err(Trouble::Shifted(what));

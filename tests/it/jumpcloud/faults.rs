@@ -6,13 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// The calls of a read of 250 people with somebody to confirm, each with its pages.
-const CALLS: [(Call, u64); 6] = [
+const CALLS: [(Call, u64); 4] = [
     (Call::Organizations, 1),
     (Call::Bound, 3),
     (Call::Users, 3),
     (Call::OfUser, 1),
-    (Call::Groups, 0),
-    (Call::Members, 0),
 ];
 
 /// A company of 250 who are all provisioned, of whom one has left the group and one is gone.

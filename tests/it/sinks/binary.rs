@@ -12,17 +12,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-fn add(run: &RealBinary, sink: &str) {
+pub(super) fn add(run: &RealBinary, sink: &str) {
     let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     std::fs::write(run.path("config.toml"), format!("{text}\n[[sinks]]\n{sink}\n")).expect("written");
 }
 
-fn lines(run: &RealBinary) -> Vec<String> {
+pub(super) fn lines(run: &RealBinary) -> Vec<String> {
     let text = std::fs::read_to_string(run.path("events.ndjson")).expect("a log");
     text.lines().map(str::to_owned).collect()
 }
 
-fn sink(run: &RealBinary, name: &str) -> Value {
+pub(super) fn sink(run: &RealBinary, name: &str) -> Value {
     let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
     let sinks = status["sinks"].as_array().cloned().unwrap_or_default();
     sinks.into_iter().find(|sink| sink["name"] == name).expect("the sink")
