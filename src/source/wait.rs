@@ -1,5 +1,5 @@
 //! A directory that wants to be left alone, beyond the end of a read: until when is noted beside the state, for the ticks and
-//! restarts to come. Somebody who asks by hand asks all the same: that is one request, which renews the wait or ends it.
+//! restarts to come. Somebody who asks by hand asks all the same: the first answer renews the wait, or the read ends it.
 
 use super::{Asked, Doubt, Keep, SourceError, spool};
 use crate::http::Fetched;

@@ -51,7 +51,9 @@ fn jumpcloud() -> Directory {
         port,
         secret: KEY,
         keys: Box::new(|root| {
-            format!("source = \"jumpcloud\"\napi_url = \"{root}\"\napi_key_file = \"key\"\napplication_id = \"{APPLICATION}\"")
+            format!(
+                "source = \"jumpcloud\"\napi_url = \"{root}\"\napi_key_file = \"key\"\napplication_id = \"{APPLICATION}\""
+            )
         }),
         seen: Box::new(move || jumpcloud.endpoint.seen()),
         users_count: 12,

@@ -24,6 +24,8 @@ use tokio::runtime::Runtime;
 const TIMEOUT: Duration = Duration::from_seconds(30);
 /// The longest body, unless a single event is longer: every receiver takes this much.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// The most events in it.
+const BODY_EVENTS_MAX: usize = 500;
 /// So many refusals in a row, and no event taken: then it is the receiver, or the way to it.
 const REFUSALS_MAX: usize = 32;
 /// How long a receiver is left alone that wants to be, and does not say for how long.
@@ -215,7 +217,8 @@ impl HttpSink {
     /// Asks once what is stored of what was taken.
     fn ask(&mut self) -> Result<(), SinkError> {
         let (Some(runtime), Some(client)) = (&self.runtime, &self.acknowledger) else { return Ok(()) };
-        let request = Request { method: Method::Post, target: String::new(), body: Some(self.unacknowledged.question()) };
+        let request =
+            Request { method: Method::Post, target: String::new(), body: Some(self.unacknowledged.question()) };
         // No answer says nothing about what it took: it is asked again.
         if let Ok(answer) = runtime.block_on(client.call(&request, BodyMode::Whole)) {
             match self.unacknowledged.answered(&answer) {
@@ -270,7 +273,7 @@ impl Sink for HttpSink {
         }
         let mut receipt = Receipt::default();
         let (mut parts, mut bytes_count) = (Vec::new(), 0);
-        for event in events {
+        for event in events.iter().take(BODY_EVENTS_MAX) {
             match body::part(&self.config, &self.renderer, event) {
                 Some(part) if !parts.is_empty() && bytes_count + part.text.len() > BODY_BYTES_MAX => break,
                 Some(part) => {

@@ -108,7 +108,10 @@ impl StreamSink {
 
     /// The messages of these events, and those of them that cannot be sent at all.
     fn messages(&self, events: &[Sealed]) -> (Vec<u8>, Vec<DeadLetter>) {
-        let (mut bytes, mut refused) = (Vec::new(), Vec::new());
+        /// What stands before and behind a line, about.
+        const HEADER_BYTES: usize = 256;
+        let bytes_count = events.iter().map(|event| event.line.len() + HEADER_BYTES).sum();
+        let (mut bytes, mut refused) = (Vec::with_capacity(bytes_count), Vec::new());
         for event in events {
             match self.writer.message(event) {
                 Ok(message) => bytes.extend_from_slice(&message),

@@ -135,7 +135,9 @@ async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token
     match answer.status {
         200 => {}
         408 | 429 | 500.. => {
-            return Ok(asked_for.map_or_else(|| Lending::Again(format!("it answers {}", answer.status)), Lending::Later));
+            return Ok(
+                asked_for.map_or_else(|| Lending::Again(format!("it answers {}", answer.status)), Lending::Later)
+            );
         }
         400 | 401 | 403 => {
             let what = format!("{} {}", answer.status, message(&body, auth));

@@ -244,12 +244,21 @@ impl Shown {
     async fn pages(&mut self, api: &Api<'_>, target: &str, pages: Pages, twice: Twice) -> Result<bool, Trouble> {
         let (announced, step) = (self.announced, usize::try_from(pages.step).unwrap_or(usize::MAX));
         let skips = (pages.skip..announced.unwrap_or(ROWS_MAX)).step_by(step);
-        let replies = stream::iter(skips).map(|skip| graph_page(api, target, skip)).buffered(pages.wide);
+        let replies = stream::iter(skips).map(|skip| async move { (skip, graph_page(api, target, skip).await) });
+        let replies = replies.buffered(pages.wide);
         pin_mut!(replies);
-        while let Some(reply) = replies.next().await {
+        let mut new_until = pages.skip;
+        while let Some((skip, reply)) = replies.next().await {
             let Some(reply) = reply? else { return Ok(false) };
-            let is_over = reply.value.is_empty() && announced.is_none();
+            let (shown_count, is_empty) = (self.rows.len(), reply.value.is_empty());
+            let is_over = is_empty && announced.is_none();
             self.page(reply, twice)?;
+            if self.rows.len() > shown_count {
+                new_until = skip;
+            } else if !is_empty && skip - new_until > 2 * PAGE_ROWS {
+                // Whatever it is asked for, it shows the same.
+                return Err(Trouble::Shifted("a list goes on, and shows nothing new".to_owned()));
+            }
             if is_over {
                 break;
             }

@@ -32,10 +32,9 @@ impl Trouble {
                 (format!("its pages do not add up, three times: {what}"), "the next cycle reads it again".to_owned())
             }
             Self::Failed { what, hint } | Self::Malformed { what, hint } => (what, hint),
-            Self::Later { what, wait: _ } => (
-                what,
-                "the first cycle after that asks again; a longer [schedule] cron asks less often".to_owned(),
-            ),
+            Self::Later { what, wait: _ } => {
+                (what, "the first cycle after that asks again; a longer [schedule] cron asks less often".to_owned())
+            }
             Self::NotSpooled(what) => (what, "look at the space and the rights of the state's folder".to_owned()),
         }
     }

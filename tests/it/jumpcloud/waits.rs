@@ -30,7 +30,11 @@ fn a_long_wait_is_kept_by_ticks_and_restarts_and_ended_by_hand() {
         daemon.signal("TERM");
         assert_eq!(daemon.exit(), Some(0));
         let calls = company.jumpcloud.calls();
-        assert_eq!(calls.get(&Call::Bound).copied(), (start == 0).then_some(1), "asked once, and never again: {calls:?}");
+        assert_eq!(
+            calls.get(&Call::Bound).copied(),
+            (start == 0).then_some(1),
+            "asked once, and never again: {calls:?}"
+        );
     }
     let said = company.run.events().last().map(|event| event["error_message"].clone());
     assert!(said.is_some_and(|said| said.as_str().is_some_and(|said| said.contains("left alone until"))));

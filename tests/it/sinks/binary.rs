@@ -131,6 +131,28 @@ fn a_dead_letter_is_shown_and_sent_again_by_replay() {
 }
 
 #[test]
+fn a_replay_sends_again_what_the_receiver_lost_with_its_connection() {
+    let (lost_count, dies) = (Arc::new(std::sync::atomic::AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, is_dying) = (lost_count.clone(), dies.clone());
+    let receiver = SyslogReceiver::start(move |_, message| {
+        let dying = is_dying.load(Ordering::SeqCst) && !message.is_empty();
+        if dying && count.fetch_add(1, Ordering::SeqCst) == 5 { Does::HangUp } else { Does::Keep }
+    });
+    let run = RealBinary::open("");
+    add(&run, &format!("kind = \"syslog\"\nname = \"siem\"\naddress = \"tcp://127.0.0.1:{}\"", receiver.port));
+    run.export(&people(0..40));
+    run.activate();
+    run.reconcile(0);
+    let before = receiver.lines().len();
+    assert_eq!(before, lines(&run).len());
+    dies.store(true, Ordering::SeqCst);
+    let replay = run.run(&["events", "replay", "--from", "1", "--sink", "siem"]);
+    assert_eq!(replay.status.code(), Some(0), "{}", String::from_utf8_lossy(&replay.stderr));
+    // The five that it had read by then were in its memory only.
+    all_there(&receiver.lines()[before + 5..], &lines(&run));
+}
+
+#[test]
 fn a_secret_of_a_sink_that_others_may_read_is_refused() {
     let run = RealBinary::open("");
     let secrets = [

@@ -48,7 +48,8 @@ fn sinks_are_added_renamed_and_removed_without_a_loss_or_a_repetition() {
     daemon.signal("HUP");
     until("it is renamed", || {
         let status: serde_json::Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
-        let names: Vec<_> = status["sinks"].as_array().expect("a list").iter().map(|sink| sink["name"].clone()).collect();
+        let names: Vec<_> =
+            status["sinks"].as_array().expect("a list").iter().map(|sink| sink["name"].clone()).collect();
         names.len() == 2 && names.contains(&"uno".into())
     });
     let before = got(&second).len();

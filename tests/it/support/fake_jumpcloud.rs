@@ -42,7 +42,7 @@ pub(crate) enum Fault {
     Total,
     /// Before it answers, a row that was shown is gone: what follows moves up.
     Shift,
-    /// The first page again.
+    /// The first page again, at this page and those behind it.
     Repeat,
     /// No rows at all.
     Empty,
@@ -225,7 +225,8 @@ impl Directory {
             return Answer::error(400, "Bad Request: request parameter \"limit\" exceeds maximum value of 100");
         }
         let page = (target.number("skip", 0) / self.rows_max) as u64;
-        let at = self.faults.iter_mut().find(|(of, at, _, times)| *of == call && *at == page && *times > 0);
+        let fits = |at: u64, fault: &Fault| at == page || (at < page && matches!(fault, Fault::Repeat));
+        let at = self.faults.iter_mut().find(|(of, at, fault, times)| *of == call && fits(*at, fault) && *times > 0);
         let fault = at.map(|(.., fault, times)| {
             *times -= 1;
             fault.clone()

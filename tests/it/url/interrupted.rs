@@ -69,7 +69,8 @@ fn states<'k>(old: &'k Kept, new: &'k Kept) -> Vec<Vec<(&'static str, &'k [u8])>
 
 #[test]
 fn whatever_a_kill_leaves_of_a_spool_the_next_cycle_is_right() {
-    for (body, tag) in [(json as fn(std::ops::Range<usize>) -> String, true), (json, false), (csv, true), (csv, false)] {
+    for (body, tag) in [(json as fn(std::ops::Range<usize>) -> String, true), (json, false), (csv, true), (csv, false)]
+    {
         let publish = |at: &mut Published, count: usize, etag: &'static str| {
             (at.body, at.etag) = (body(0..count), tag.then_some(etag));
         };
