@@ -12,8 +12,6 @@ pub(super) const CHANNEL: &str = "6f5f1c1e-7a3b-4d2c-9c56-72686f6d6275";
 const PATIENCE: Duration = Duration::from_secs(300);
 /// So many numbers are asked for at a time.
 const ASKED_MAX: usize = 1_000;
-/// Splunk's code for a token that has no acknowledgement.
-const NOT_OFFERED: i64 = 14;
 
 /// What was posted and is not acknowledged yet, in the order in which it was posted.
 #[derive(Default)]
@@ -84,10 +82,9 @@ impl Unacknowledged {
                 self.0.retain(|posted| said.get(&posted.number.to_string()) != Some(&true));
                 Acknowledged::SoFar
             }
-            404 | 405 => Acknowledged::NotOffered,
-            400 if document["code"].as_i64() == Some(NOT_OFFERED) => Acknowledged::NotOffered,
+            401 | 403 => Acknowledged::Stuck,
             408 | 425 | 429 | 500..=599 => Acknowledged::Later,
-            _ => Acknowledged::Stuck,
+            _ => Acknowledged::NotOffered,
         }
     }
 }
@@ -127,7 +124,7 @@ mod tests {
             (200, "<html>", Acknowledged::SoFar),
             (503, "", Acknowledged::Later),
             (400, r#"{"text":"ACK is disabled","code":14}"#, Acknowledged::NotOffered),
-            (400, r#"{"text":"Data channel is missing","code":10}"#, Acknowledged::Stuck),
+            (404, "", Acknowledged::NotOffered),
             (401, "", Acknowledged::Stuck),
         ] {
             assert_eq!(posted.answered(&answer(status, body)), expected, "{status} {body}");
