@@ -133,9 +133,20 @@ fn replay_to(
             events = store::pending(reader, done.last, EVENTS_AT_A_TIME)?;
         }
         if events.is_empty() {
-            break;
+            let receipt = sink.settle(done.last).map_err(|error| failed(&error, from - 1))?;
+            if receipt.settled >= done.last {
+                break;
+            }
+            // What the receiver lost with its connection goes again.
+            done.last = receipt.taken.clamp(from - 1, done.last);
+            continue;
         }
         let receipt = sink.deliver(&events).map_err(|error| failed(&error, done.last))?;
+        if receipt.taken < events[0].sequence - 1 && events[0].sequence > kept_from {
+            events.clear();
+            done.last = receipt.taken.max(from - 1);
+            continue;
+        }
         if done.sent_count == 0 {
             done.first = events[0].sequence;
         }
@@ -145,7 +156,6 @@ fn replay_to(
         done.last = receipt.taken;
         done.refused.extend(receipt.refused);
     }
-    sink.settle(done.last).map_err(|error| failed(&error, from - 1))?;
     note(deployment, &place, &ours, &done)?;
     Ok(done)
 }

@@ -29,7 +29,7 @@ pub fn door<'d>(
 ) -> Door<'d> {
     let linked = || store::linked_ids(reader).map_err(|error| error.to_string());
     let organization = installation.directory_organization.clone();
-    Door { stop: stop.clone(), keep, linked: Some(Box::new(linked)), organization }
+    Door { stop: stop.clone(), keep, linked: Some(Box::new(linked)), organization, ..Door::default() }
 }
 
 /// Opens the export, if its age is allowed.

@@ -26,10 +26,11 @@ pub use selection::{find_user, look_for};
 pub use survey::{Survey, survey};
 
 use crate::apply::{Apply, Previous};
+use crate::event::Source;
 use crate::http::Transport;
 use crate::plan::{ApprovedPlan, names_plan};
 use crate::report::CycleReport;
-use crate::source::{Export, Keep, SourceError};
+use crate::source::{Asked, Door, Export, Keep, SourceError};
 use crate::store::{self, InstallationRow, JournalError};
 use compare::failed;
 use end::{CycleEnd, NoPlan, unrepaired_drift};
@@ -120,7 +121,8 @@ async fn enter<T: Transport>(
     installation: &InstallationRow,
 ) -> Result<Result<Export, SourceError>, JournalError> {
     let opened = {
-        let door = door(&context.reader, installation, Keep::AsTheLast, &context.stop);
+        let known = door(&context.reader, installation, Keep::AsTheLast, &context.stop);
+        let door = Door { asked: asked(context.source), ..known };
         open_export(context.settings, context.clock.now(), installation, &door)
     };
     if let (None, Ok(Some(found))) = (&installation.directory_organization, opened.as_ref().map(Export::organization)) {
@@ -128,6 +130,19 @@ async fn enter<T: Transport>(
         context.journal.write(move |transaction| store::bind_organization(transaction, &found)).await?;
     }
     Ok(opened)
+}
+
+/// Whether somebody is there who wants this cycle.
+fn asked(source: Source) -> Asked {
+    match source {
+        Source::Schedule | Source::Startup | Source::Watch | Source::Recovery => Asked::BySchedule,
+        Source::Reconcile
+        | Source::Signal
+        | Source::Activate
+        | Source::Deactivate
+        | Source::Forget
+        | Source::Approve => Asked::BySomebody,
+    }
 }
 
 /// Checks for damage: nothing is sent from a damaged state.

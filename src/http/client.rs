@@ -329,7 +329,7 @@ pub fn check_authority(path: &Path) -> Result<(), ClientError> {
     built.map(|_| ()).map_err(|error| fault(AuthorityFault::Damaged(chain(&error).join(": "))))
 }
 
-pub(super) fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
     let unreadable = |error: &dyn std::fmt::Display| AuthorityFault::Unreadable(error.to_string());
     let file = std::fs::read(path).map_err(|error| unreadable(&error))?;
     let pem = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);

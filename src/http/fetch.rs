@@ -1,7 +1,7 @@
 //! Asks a directory over HTTP. A secret belongs to one request, and goes to the address of that request alone: nothing is
 //! followed, and nothing is sent twice. When to ask again is the caller's.
 
-use super::client::{MASK, authorities, date, hardened, http_date, not_built, retry_after};
+use super::client::{MASK, check_authority, date, hardened, http_date, not_built, retry_after};
 use super::{ANSWER_BYTES_MAX, BodyMode, ClientError};
 use crate::model::{Duration, Moment, clean};
 use crate::outcome::{CallError, RetryAfter};
@@ -88,7 +88,7 @@ impl Fetcher {
     /// The certificate authority or the proxy cannot be used.
     pub fn new(timeout: Duration, ca_file: Option<&Path>, proxy: Option<&str>) -> Result<Self, ClientError> {
         if let Some(path) = ca_file {
-            authorities(path).map_err(|what| ClientError::Authority { path: path.to_owned(), what })?;
+            check_authority(path)?;
         }
         let builder = hardened(timeout, ca_file, proxy).map_err(ClientError::Other)?.read_timeout(SILENCE_MAX);
         let inner = builder.build().map_err(|error| ClientError::Other(not_built(error)))?;

@@ -9,8 +9,10 @@ use rusqlite::Connection;
 use std::pin::pin;
 use std::time::Duration;
 
-/// How many events are delivered at a time.
-const EVENTS_PER_DELIVERY: u32 = 500;
+/// How many events are delivered at a time: each delivery costs a commit, and at a file an fsync.
+const EVENTS_PER_DELIVERY: u32 = 2_000;
+/// How many bytes of them, so that long ones cost no more memory.
+const BYTES_PER_DELIVERY: usize = 1 << 20;
 /// A sink that has accepted nothing for this long is stuck. A one-shot run waits no longer than this for its sinks.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The error of a stuck sink.
@@ -64,7 +66,7 @@ pub async fn catch_up(
         Err(error) => return notes.fail(&error).await,
     }
     loop {
-        let events = store::pending(reader, taken, EVENTS_PER_DELIVERY)?;
+        let events = store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?;
         let is_last = events.is_empty();
         if is_last && taken <= notes.stored.delivered {
             break;

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Below what the journal takes of a unit by default: 10,000 in 30 s.
 const PER_SECOND_MAX: u32 = 250;
+/// So many at a time, to be heard of every two seconds: a longer silence is taken for a sink that is stuck.
+const AT_ONCE_MAX: usize = 500;
 /// A journal that takes nothing for this long is stuck.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -60,7 +62,7 @@ impl Sink for JournaldSink {
 
     fn deliver(&mut self, events: &[Sealed]) -> Result<Receipt, SinkError> {
         let mut receipt = Receipt::default();
-        for event in events {
+        for event in events.iter().take(AT_ONCE_MAX) {
             let sent = match entry(&self.renderer, event) {
                 Some(entry) => self.send(&entry),
                 None => {

@@ -25,6 +25,7 @@ mod strange;
 mod url;
 mod utf16;
 mod value;
+mod wait;
 
 pub use blocks::FileDigest;
 pub use file::Export;
@@ -54,6 +55,16 @@ pub enum Keep {
     Nothing,
 }
 
+/// Who wants an export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Asked {
+    /// A tick, or the start of the daemon: a directory that wants to be left alone is left alone.
+    BySchedule,
+    /// Somebody who is there.
+    #[default]
+    BySomebody,
+}
+
 /// What stands behind whoever opens an export.
 #[derive(Default)]
 pub struct Door<'d> {
@@ -61,6 +72,8 @@ pub struct Door<'d> {
     pub stop: CancellationToken,
     /// Whether it becomes the export of last time.
     pub keep: Keep,
+    /// Who wants it.
+    pub asked: Asked,
     /// Asked by a source that is read in pages: whoever is linked and not shown is asked for alone.
     pub linked: Option<Box<Linked<'d>>>,
     /// The organisation that the state is bound to, if it is bound to one.

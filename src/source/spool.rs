@@ -143,27 +143,40 @@ impl Drop for Part {
 
 /// Writes the note about the spool at `path`.
 pub(super) fn write_note(path: &Path, note: &Note) -> std::io::Result<()> {
-    let (name, part) = (beside(path, ".json"), beside(path, ".json.part"));
-    let text = serde_json::to_vec(note).map_err(std::io::Error::other)?;
+    write_small(&beside(path, ".json"), &serde_json::to_vec(note).map_err(std::io::Error::other)?)
+}
+
+/// Puts a small private file in the place of the one at `name`: all of it or nothing.
+pub(super) fn write_small(name: &Path, text: &[u8]) -> std::io::Result<()> {
+    let part = beside(name, ".part");
     if let Err(error) = std::fs::remove_file(&part)
         && error.kind() != ErrorKind::NotFound
     {
         return Err(error);
     }
     let mut file = create(&part)?;
-    file.write_all(&text)?;
+    file.write_all(text)?;
     file.sync_all()?;
     std::fs::rename(part, name)
 }
 
-/// The spool at `path` with its note, if both are there, belong together, and came from this address.
-pub(super) fn last(path: &Path, url: &str) -> Option<(File, Note)> {
+/// A small file, up to its limit.
+pub(super) fn read_small(name: &Path) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    open(&beside(path, ".json")).ok()?.take(NOTE_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let note: Note = serde_json::from_slice(&text).ok()?;
+    open(name)?.take(NOTE_BYTES_MAX).read_to_end(&mut text).map(|_| text)
+}
+
+/// What was noted of the spool at `path`, if it came from this address. The spool itself may be lost, or another one.
+pub(super) fn noted(path: &Path, url: &str) -> Option<Note> {
+    let note: Note = serde_json::from_slice(&read_small(&beside(path, ".json")).ok()?).ok()?;
+    (note.url == url).then_some(note)
+}
+
+/// The spool at `path`, if it is the one of this note.
+pub(super) fn of(path: &Path, note: Note) -> Option<(File, Note)> {
     let mut file = open(path).ok()?;
     let (digest, length) = digest(&mut file).ok()?;
-    (note.url == url && note.digest == digest && note.length == length).then_some((file, note))
+    (note.digest == digest && note.length == length).then_some((file, note))
 }
 
 fn digest(file: &mut File) -> std::io::Result<(String, u64)> {
@@ -201,7 +214,7 @@ fn open(path: &Path) -> std::io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -231,11 +244,12 @@ mod tests {
             let note = Note { url: "u".to_owned(), digest, length, ..Note::default() };
             drop(spool.keep(&path, &note).expect("kept"));
         };
-        assert!(last(&path, "u").is_none(), "nothing is there");
+        let last = |url| noted(&path, url).and_then(|note| of(&path, note));
+        assert!(last("u").is_none(), "nothing is there");
         keep("[1]", "[1]");
-        assert!(last(&path, "u").is_some() && last(&path, "other").is_none());
+        assert!(last("u").is_some() && last("other").is_none());
         keep("[2]", "[1]");
-        assert!(last(&path, "u").is_none(), "killed between spool and note");
+        assert!(last("u").is_none(), "killed between spool and note");
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "nothing else stays");
     }
 

@@ -5,6 +5,7 @@
 
 use super::checksum::{self, Checksum};
 use super::spool::{self, Note, Spool, Spooled};
+use super::wait::{self, Patience, WAIT_MAX};
 use super::{Door, Doubt, Export, Keep, SourceError};
 use crate::config::{Settings, UrlConfig};
 use crate::http::{Ask, Auth, BodyMode, Fetched, Fetcher};
@@ -19,6 +20,8 @@ use std::time::{Duration as StdDuration, Instant, SystemTime};
 const EXPORT_TIMEOUT: Duration = Duration::from_seconds(600);
 /// How often a checksum that does not fit yet is fetched again.
 const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(500);
+/// How often one read waits because the server said so.
+const WAITS_MAX: u32 = 5;
 /// Which media types are asked for.
 const ACCEPT: &str = "application/json, text/csv, application/x-ndjson, */*;q=0.5";
 
@@ -29,9 +32,13 @@ const ACCEPT: &str = "application/json, text/csv, application/x-ndjson, */*;q=0.
 pub(super) fn open(settings: &Settings, from: &UrlConfig, door: &Door<'_>) -> Result<Export, SourceError> {
     let token = from.token.as_ref().map(crate::config::TokenPlace::read).transpose()?;
     let fetcher = Fetcher::new(EXPORT_TIMEOUT, from.ca_file.as_deref(), from.proxy.as_deref())?;
-    let fetch = Fetch { settings, from, keep: door.keep, token, fetcher };
-    let spooled = super::on_a_runtime(&from.described(), &door.stop, move || fetch.run())?;
-    Export::of_spool(spooled, &from.described(), &settings.layout, &door.stop).map_err(|error| {
+    let described = from.described();
+    let patience = Patience::beside(&settings.spool, &described, door.keep);
+    patience.allows(door.asked)?;
+    let fetch = Fetch { settings, from, keep: door.keep, token, fetcher, patience: &patience };
+    let spooled = super::on_a_runtime(&described, &door.stop, move || fetch.run())?;
+    patience.is_over();
+    Export::of_spool(spooled, &described, &settings.layout, &door.stop).map_err(|error| {
         fetch_failed(from, &error.to_string(), "look at the disk that holds the state; nothing was sent")
     })
 }
@@ -47,6 +54,7 @@ struct Fetch<'f> {
     keep: Keep,
     token: Option<Token>,
     fetcher: Fetcher,
+    patience: &'f Patience<'f>,
 }
 
 /// One try.
@@ -57,6 +65,8 @@ enum Read {
     OfLastTime(Note),
     /// Its checksum does not fit, or not yet.
     Doubtful(String),
+    /// It wants to be left alone for so long.
+    Later(StdDuration),
 }
 
 /// What a checksum says.
@@ -69,15 +79,17 @@ enum Checked {
 impl Fetch<'_> {
     /// Fetches it; with a checksum that does not fit yet, again for a while: the job publishes one after the other.
     async fn run(self) -> Result<Spooled, SourceError> {
-        let mut last = spool::last(&self.settings.spool, &self.from.url);
+        // The version that was read last, also if its bytes are lost: it must not become another one for that.
+        let before = spool::noted(&self.settings.spool, &self.from.url);
+        let mut last = before.clone().and_then(|note| spool::of(&self.settings.spool, note));
         let mut spool = match self.keep {
             Keep::AsTheLast => Spool::to_keep(&self.settings.spool),
             Keep::Nothing => Spool::to_look(&self.settings.spool),
         }
         .map_err(|error| self.not_spooled(&error))?;
-        let started = Instant::now();
+        let (started, mut waits_count) = (Instant::now(), 0);
         loop {
-            match self.once(&mut spool, &mut last).await? {
+            match self.once(&mut spool, &mut last, before.as_ref()).await? {
                 Read::New(note) => {
                     let file = spool.keep(&self.settings.spool, &note).map_err(|error| self.not_spooled(&error))?;
                     return Ok(spooled(file, &note));
@@ -96,16 +108,33 @@ impl Fetch<'_> {
                     return Err(SourceError::Refused { path: self.from.described(), cause });
                 }
                 Read::Doubtful(_) => tokio::time::sleep(CHECKSUM_PAUSE).await,
+                Read::Later(wait) if wait <= WAIT_MAX && waits_count < WAITS_MAX => {
+                    waits_count += 1;
+                    tokio::time::sleep(wait).await;
+                }
+                Read::Later(wait) => {
+                    self.patience.note(wait);
+                    let what = format!("the server wants to be left alone for {} s", wait.as_secs());
+                    return Err(self.failed(&what, "the first cycle after that asks again; nothing was sent"));
+                }
             }
         }
     }
 
-    async fn once(&self, spool: &mut Spool, last: &mut Option<(File, Note)>) -> Result<Read, SourceError> {
+    async fn once(
+        &self,
+        spool: &mut Spool,
+        last: &mut Option<(File, Note)>,
+        before: Option<&Note>,
+    ) -> Result<Read, SourceError> {
         spool.clear().map_err(|error| self.not_spooled(&error))?;
         let known = last.as_ref().and_then(|(_, note)| note.etag.clone());
         let answer = self.ask(&self.from.url, known.as_deref(), &mut |bytes| spool.write(bytes)).await?;
+        if let (429 | 503, Some(wait)) = (answer.status, wait::asked_for(&answer)) {
+            return Ok(Read::Later(wait));
+        }
         match (answer.status, last) {
-            (200, last) => {
+            (200, _) => {
                 if let Err(what) = &answer.body {
                     return Err(self.failed(what, "what arrived is not used; the next cycle fetches it again"));
                 }
@@ -115,7 +144,6 @@ impl Fetch<'_> {
                     Checked::Doubtful(doubt) => return Ok(Read::Doubtful(doubt)),
                 };
                 let (digest, length) = spool.digest().map_err(|error| self.not_spooled(&error))?;
-                let before = last.as_ref().map(|(_, note)| note);
                 Ok(Read::New(self.note_of(&answer, digest, length, checked, before)))
             }
             (304, Some((_, note))) if known.is_some() && note.checked => Ok(Read::OfLastTime(note.clone())),

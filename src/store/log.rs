@@ -107,6 +107,30 @@ pub fn pending(connection: &Connection, after: i64, count: u32) -> rusqlite::Res
         .collect()
 }
 
+/// The same, and no more of them than make so many bytes; at least one.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn pending_within(
+    connection: &Connection,
+    after: i64,
+    count: u32,
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<Sealed>> {
+    let sql = "SELECT sequence, line FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query((after, count))?;
+    let (mut events, mut bytes_count) = (Vec::new(), 0);
+    while bytes_count < bytes_max
+        && let Some(row) = rows.next()?
+    {
+        let line: String = row.get(1)?;
+        bytes_count += line.len();
+        events.push(Sealed { sequence: row.get(0)?, line });
+    }
+    Ok(events)
+}
+
 /// The positions of all sinks that were ever configured.
 pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> {
     connection

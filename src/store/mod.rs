@@ -63,7 +63,7 @@ pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
     SinkPlace, append, event_line, find_in_log, head_of, history, last_deactivated, last_events, note_sink, pending,
-    prune, pruned, seal_with, sink_places,
+    pending_within, prune, pruned, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A daemon that is killed when the test ends.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
 }
 
@@ -29,20 +29,20 @@ impl Drop for Daemon {
 
 impl Daemon {
     /// Starts it in an run; its log goes to `daemon.log` there.
-    fn start(run: &RealBinary, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(run: &RealBinary, environment: &[(&str, &str)]) -> Self {
         let log = std::fs::File::create(run.path("daemon.log")).expect("a log");
         let mut command = run.command(&["--log-format", "text"]);
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
         Self { child: command.spawn().expect("it starts") }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(sent.expect("kill").success());
     }
 
     /// Waits for its end.
-    fn exit(&mut self) -> Option<i32> {
+    pub(crate) fn exit(&mut self) -> Option<i32> {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -56,7 +56,7 @@ impl Daemon {
 
 /// Waits until something is so; how long that took.
 #[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < PATIENCE, "never: {what}");
@@ -66,7 +66,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
 }
 
 /// A quiet schedule, so that only what a test does starts a cycle.
-fn rarely(run: &RealBinary) {
+pub(crate) fn rarely(run: &RealBinary) {
     let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     let schedule = "[schedule]\ncron = \"0 0 0 1 1 *\"\nrefresh_cron = \"\"\n";
     std::fs::write(run.path("config.toml"), format!("{text}{schedule}")).expect("written");

@@ -2,6 +2,7 @@
 //! code that shares nothing with the writers. `RHOMBUS_SYNC_FORMATS=FOLDER` keeps the generated files for others' validators.
 
 mod documents;
+mod ecs;
 
 use rhombus_sync::event::{EventFormat, OcsfVersion, Outline, Renderer, Sealed};
 use serde_json::{Value, json};

@@ -2,6 +2,8 @@
 //! removed for it.
 
 mod faults;
+mod groups;
+mod waits;
 
 use crate::support::fake_jumpcloud::{APPLICATION, Call, FakeJumpCloud, Fault, KEY, client_secret, id, user};
 use crate::support::real_binary::RealBinary;

@@ -10,6 +10,7 @@ mod clock;
 mod crash_points;
 mod daemon;
 mod dialogue;
+mod directories;
 mod exports;
 mod forgeries;
 mod formats;

@@ -4,6 +4,7 @@
 mod binary;
 mod files;
 mod posts;
+mod reload;
 
 use crate::support::outbox::Outbox;
 use crate::support::syslog_receiver::{Does, SyslogReceiver, line_of};

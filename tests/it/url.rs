@@ -1,5 +1,7 @@
 //! An export behind an address: what is an export and what is not, how often it is asked for, and where its token goes.
 
+mod interrupted;
+
 use crate::support::raw_endpoint::{Asked, Endpoint};
 use crate::support::real_binary::{RealBinary, people};
 use serde_json::Value;
@@ -15,8 +17,12 @@ struct Published {
     checksum: Option<String>,
     /// Written instead of an answer to a request for the export.
     raw: Option<String>,
+    /// So many times; always if it is not said.
+    raw_count: Option<u32>,
     /// Takes the request, and says nothing.
     silent: bool,
+    /// Called at each request, before it is answered.
+    at_each: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 struct Site {
@@ -30,7 +36,20 @@ impl Site {
         let published = Arc::new(Mutex::new(Published::default()));
         let of = published.clone();
         let server = Endpoint::start(move |asked| {
-            let published = of.lock().expect("whole").clone();
+            let published = {
+                let mut now = of.lock().expect("whole");
+                let published = now.clone();
+                if let (Some(count), false) = (&mut now.raw_count, asked.line.contains(".sha256")) {
+                    *count -= 1;
+                    if *count == 0 {
+                        (now.raw, now.raw_count) = (None, None);
+                    }
+                }
+                published
+            };
+            if let Some(at_each) = &published.at_each {
+                at_each();
+            }
             if published.silent {
                 loop {
                     std::thread::park();

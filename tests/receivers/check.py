@@ -75,45 +75,52 @@ def certificates():
             "-extfile", "ext", "-out", "server.pem")
 
 
+def contributed(name, before, **changes):
+    """A file of contrib as it is, but for its paths and ports."""
+    text = (CONTRIB / name).read_text()
+    for old, new in changes["places"]:
+        assert old in text, f"{name} has no {old}"
+        text = text.replace(old, str(new))
+    (WORK / name).write_text(before + text)
+    return WORK / name
+
+
 def rsyslog(tcp, tls):
-    (WORK / "rsyslog.conf").write_text(f"""
-global(workDirectory="{WORK}" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off"
-       defaultNetstreamDriver="gtls" defaultNetstreamDriverCAFile="{WORK}/ca.pem"
-       defaultNetstreamDriverCertFile="{WORK}/server.pem" defaultNetstreamDriverKeyFile="{WORK}/server.key")
+    (WORK / "rsyslog-local.conf").write_text(f"""
+global(workDirectory="{WORK}" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off")
 template(name="line" type="string" string="%msg:R,ERE,1,FIELD:^ ?(.*)$--end%\\n")
 template(name="tagged" type="string" string="%programname% %msg:R,ERE,1,FIELD:^ ?(.*)$--end%\\n")
-module(load="imtcp" streamDriver.name="gtls")
+module(load="imtcp")
 module(load="imuxsock" sysSock.use="off")
 ruleset(name="tcp") {{ action(type="omfile" file="{WORK}/rsyslog-tcp" template="line") }}
-ruleset(name="tls") {{ action(type="omfile" file="{WORK}/rsyslog-tls" template="line") }}
 ruleset(name="local") {{ action(type="omfile" file="{WORK}/rsyslog-local" template="tagged") }}
-input(type="imtcp" port="{tcp}" ruleset="tcp" address="127.0.0.1" streamDriver.name="ptcp" streamDriver.mode="0")
-input(type="imtcp" port="{tls}" ruleset="tls" address="127.0.0.1" streamDriver.name="gtls" streamDriver.mode="1"
-      streamDriver.authMode="anon")
+input(type="imtcp" port="{tcp}" ruleset="tcp" address="127.0.0.1")
 input(type="imuxsock" socket="{WORK}/rsyslog.sock" ruleset="local" createPath="on")
 """)
-    start(ROOT / "usr/sbin/rsyslogd", "-n", "-f", WORK / "rsyslog.conf", "-i", WORK / "rsyslog.pid", "-M",
-          ROOT / "usr/lib/x86_64-linux-gnu/rsyslog")
+    ours = contributed("rsyslog.conf", f'global(workDirectory="{WORK}")\n', places=[
+        ("/etc/rsyslog.d/", f"{WORK}/"), ("/var/log/rhombus-sync.ndjson", WORK / "rsyslog-tls"), ('"6514"', f'"{tls}"')])
+    for number, file in enumerate((WORK / "rsyslog-local.conf", ours)):
+        start(ROOT / "usr/sbin/rsyslogd", "-n", "-f", file, "-i", WORK / f"rsyslog-{number}.pid", "-M",
+              ROOT / "usr/lib/x86_64-linux-gnu/rsyslog")
 
 
 def syslog_ng(tcp, tls):
-    (WORK / "syslog-ng.conf").write_text(f"""@version: 3.38
+    (WORK / "syslog-ng-local.conf").write_text(f"""@version: 3.38
 options {{ stats-freq(0); keep-hostname(yes); }};
 source tcp {{ syslog(transport("tcp") ip("127.0.0.1") port({tcp})); }};
-source tls {{ syslog(transport("tls") ip("127.0.0.1") port({tls})
-  tls(key-file("{WORK}/server.key") cert-file("{WORK}/server.pem") peer-verify(optional-untrusted))); }};
 source local {{ unix-dgram("{WORK}/syslog-ng.sock"); }};
 destination tcp {{ file("{WORK}/syslog-ng-tcp" template("$MSG\\n")); }};
-destination tls {{ file("{WORK}/syslog-ng-tls" template("$MSG\\n")); }};
 destination local {{ file("{WORK}/syslog-ng-local" template("$PROGRAM $MSG\\n")); }};
 log {{ source(tcp); destination(tcp); }};
-log {{ source(tls); destination(tls); }};
 log {{ source(local); destination(local); }};
 """)
     folder = ROOT / "usr/lib/syslog-ng"
     modules = next(folder.glob("3.*"))
-    start(ROOT / "usr/sbin/syslog-ng", "-F", "--no-caps", "-f", WORK / "syslog-ng.conf", "--persist-file", WORK / "ng.persist",
-          "--pidfile", WORK / "ng.pid", "--control", WORK / "ng.ctl", "--module-path", modules)
+    ours = contributed("syslog-ng.conf", "@version: 3.38\n", places=[
+        ("/etc/syslog-ng/", f"{WORK}/"), ("/var/log/rhombus-sync.ndjson", WORK / "syslog-ng-tls"), ("port(6514)", f"port({tls})")])
+    for number, file in enumerate((WORK / "syslog-ng-local.conf", ours)):
+        start(ROOT / "usr/sbin/syslog-ng", "-F", "--no-caps", "-f", file, "--persist-file", WORK / f"ng-{number}.persist",
+              "--pidfile", WORK / f"ng-{number}.pid", "--control", WORK / f"ng-{number}.ctl", "--module-path", modules)
 
 
 def collector():
@@ -171,15 +178,13 @@ def rotel():
 def filelog():
     """The OpenTelemetry collector tails the file sink."""
     to, bodies = collector()
-    (WORK / "otel.yaml").write_text(json.dumps({
-        "receivers": {"filelog": {"include": [str(WORK / "events.ndjson")], "start_at": "beginning"}},
-        "exporters": {"otlphttp": {"endpoint": f"http://127.0.0.1:{to}", "compression": "none", "encoding": "json"}},
-        "service": {"pipelines": {"logs": {"receivers": ["filelog"], "exporters": ["otlphttp"]}},
-                    "telemetry": {"metrics": {"level": "none"}}},
-    }))
+    ours = contributed("otel-collector.yaml", "", places=[
+        ("/var/log/rhombus-sync/events.ndjson", WORK / "events.ndjson"), ("https://otel.example:4318", f"http://127.0.0.1:{to}")])
     program = next(PACKAGES.glob("otel_collector/bin/otelcol*"))
     program.chmod(0o755)
-    start(program, "--config", WORK / "otel.yaml")
+    # So that what arrives can be read here.
+    readable = [f"--set=exporters::otlphttp::{key}={value}" for key, value in (("compression", "none"), ("encoding", "json"))]
+    start(program, "--config", ours, *readable, "--set=service::telemetry::metrics::level=none")
     return bodies
 
 

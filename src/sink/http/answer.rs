@@ -70,14 +70,15 @@ fn says(answer: &Answer, document: &Value) -> String {
     format!("the receiver answered {}{text}", answer.status)
 }
 
-/// Elasticsearch answers 200 and says of each event what became of it. One that it has already is delivered.
+/// Elasticsearch answers 200 and says of each event what became of it. One that it has already is delivered. Without a right or an
+/// index nothing gets through, whichever event it is.
 fn bulk(answer: &Answer, document: &Value, count: usize) -> Answered {
     let Some(items) = document["items"].as_array().filter(|items| items.len() == count) else {
         let what = format!("{}: it does not report the result of each event", says(answer, document));
         return Answered::Stuck(what);
     };
     let items: Vec<_> = items.iter().map(|item| bulk_item(&item["create"])).collect();
-    let denied = |item: &Value| matches!(item["create"]["status"].as_u64(), Some(401 | 403));
+    let denied = |item: &Value| matches!(item["create"]["status"].as_u64(), Some(401 | 403 | 404));
     if document["items"].as_array().is_some_and(|items| items.iter().all(denied)) {
         let Some(Item::Refused(why)) = items.into_iter().next() else { return Answered::Taken };
         return Answered::Stuck(why);

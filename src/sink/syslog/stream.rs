@@ -17,8 +17,9 @@ const CONFIRMED_AFTER: Duration = Duration::from_secs(1);
 const REPEAT_COUNT: i64 = 1_000;
 /// A receiver that closes a connection which was idle for so long has read everything.
 const IDLE: Duration = Duration::from_secs(60);
-/// How many events may be written ahead of those that count as delivered.
-const AHEAD_MAX: i64 = 20_000;
+/// How many events may be written ahead of those that count as delivered: each such stretch costs a second, and goes again if the
+/// receiver hangs up before it is over.
+const AHEAD_MAX: i64 = 100_000;
 /// How many events one goes by at first, after the receiver has hung up.
 const PIECE: usize = 500;
 /// How many other events are tried before one is believed to be at fault.
@@ -107,7 +108,10 @@ impl StreamSink {
 
     /// The messages of these events, and those of them that cannot be sent at all.
     fn messages(&self, events: &[Sealed]) -> (Vec<u8>, Vec<DeadLetter>) {
-        let (mut bytes, mut refused) = (Vec::new(), Vec::new());
+        /// What stands before and behind a line, about.
+        const HEADER_BYTES: usize = 256;
+        let bytes_count = events.iter().map(|event| event.line.len() + HEADER_BYTES).sum();
+        let (mut bytes, mut refused) = (Vec::with_capacity(bytes_count), Vec::new());
         for event in events {
             match self.writer.message(event) {
                 Ok(message) => bytes.extend_from_slice(&message),

@@ -1,10 +1,12 @@
 //! What JumpCloud is asked with: an API key, or the access token of a service account, renewed before it expires. The key goes
 //! to the API alone, the client's secret to the token's address alone.
 
+use super::api::{PAUSE, TRIES_MAX, WAITS_MAX};
 use super::trouble::{Trouble, message};
 use crate::config::{ApiCredential, JumpCloudConfig};
 use crate::http::{Ask, Auth, BodyMode, Fetcher};
 use crate::secret::{SecretError, Token};
+use crate::source::wait::{self, WAIT_MAX};
 use serde::Deserialize;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -58,7 +60,7 @@ impl Access {
         if let Some(lent) = lent.as_ref().filter(|lent| Instant::now() < lent.until) {
             return Ok(Some(lent.token.clone()));
         }
-        let fresh = ask(fetcher, token_url, client_id, secret).await?;
+        let fresh = lend(fetcher, token_url, client_id, secret).await?;
         let token = fresh.token.clone();
         *lent = Some(fresh);
         Ok(Some(token))
@@ -81,17 +83,62 @@ impl Access {
     }
 }
 
-async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lent, Trouble> {
+/// What came of asking for a token.
+enum Lending {
+    Lent(Lent),
+    /// It may work another time; what went wrong.
+    Again(String),
+    /// It wants to be left alone for so long.
+    Later(Duration),
+}
+
+/// Asks for a token, again if that may help, as the API is asked.
+async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lent, Trouble> {
+    let (mut tries_count, mut waits_count) = (0, 0);
+    loop {
+        match ask(fetcher, token_url, client_id, secret).await? {
+            Lending::Lent(lent) => return Ok(lent),
+            Lending::Later(wait) if wait <= WAIT_MAX && waits_count < WAITS_MAX => {
+                waits_count += 1;
+                tokio::time::sleep(wait).await;
+            }
+            Lending::Later(wait) => {
+                let what = format!("{token_url} wants to be left alone for {} s", wait.as_secs());
+                return Err(Trouble::Later { what, wait });
+            }
+            Lending::Again(what) => {
+                tries_count += 1;
+                if tries_count == TRIES_MAX {
+                    let what = format!("no access token from {token_url}: {what}");
+                    return Err(Trouble::failed(what, "it was asked three times; the next cycle asks again"));
+                }
+                tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
+            }
+        }
+    }
+}
+
+async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lending, Trouble> {
     let auth = Auth::Basic(client_id, secret);
     let failed = |what: String, hint: &str| Trouble::failed(format!("no access token from {token_url}: {what}"), hint);
     let ask = Ask { body: Some((FORM, GRANT.to_vec())), ..Ask::get(token_url, auth, "application/json") };
     let asked_at = Instant::now();
-    let answer = fetcher.ask(&ask, BodyMode::Whole).await;
-    let answer =
-        answer.map_err(|error| failed(error.to_string(), "look at [directory] token_url, and at the network"))?;
-    let body = answer.body.map_err(|what| failed(what, "the next cycle asks again"))?;
+    let answer = match fetcher.ask(&ask, BodyMode::Whole).await {
+        Ok(answer) => answer,
+        Err(error) => return Ok(Lending::Again(error.to_string())),
+    };
+    let asked_for = wait::asked_for(&answer);
+    let body = match answer.body {
+        Ok(body) => body,
+        Err(what) => return Ok(Lending::Again(what)),
+    };
     match answer.status {
         200 => {}
+        408 | 429 | 500.. => {
+            return Ok(
+                asked_for.map_or_else(|| Lending::Again(format!("it answers {}", answer.status)), Lending::Later)
+            );
+        }
         400 | 401 | 403 => {
             let what = format!("{} {}", answer.status, message(&body, auth));
             return Err(failed(what, "compare client_id and client_secret_file with the service account in JumpCloud"));
@@ -104,5 +151,5 @@ async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token
         .ok_or_else(|| failed("it cannot be sent in a header".to_owned(), "look at [directory] token_url"))?;
     let seconds = parsed.expires_in.filter(|seconds| *seconds > 0).map_or(LIFETIME_SECONDS, i64::unsigned_abs);
     let life = Duration::from_secs(seconds.min(LIFETIME_SECONDS * 24));
-    Ok(Lent { token, until: asked_at + life - EARLY.min(life / 2) })
+    Ok(Lending::Lent(Lent { token, until: asked_at + life - EARLY.min(life / 2) }))
 }

@@ -5,21 +5,19 @@ use super::access::Access;
 use super::trouble::{Trouble, message};
 use crate::config::JumpCloudConfig;
 use crate::http::{Ask, Auth, BodyMode, ClientError, Fetched, Fetcher};
-use crate::model::Moment;
-use crate::outcome::{CallError, RetryAfter};
+use crate::outcome::CallError;
+use crate::source::wait::{self, WAIT_MAX};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::cell::Cell;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often one question is asked that was cut, timed out or answered with nonsense.
-const TRIES_MAX: u32 = 3;
+pub(super) const TRIES_MAX: u32 = 3;
 /// How often one question waits because JumpCloud said so.
-const WAITS_MAX: u32 = 5;
-/// A longer wait than this ends the read.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(super) const WAITS_MAX: u32 = 5;
 /// The pause before the second try; it doubles.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// How many pages of organisations are looked through.
 const ORGANIZATION_PAGES_MAX: u64 = 100;
 const ACCEPT: &str = "application/json";
@@ -194,7 +192,7 @@ impl<'a> Api<'a> {
         parse: &impl Fn(&[u8]) -> Result<T, String>,
         waits_count: u32,
     ) -> Result<Next<Option<Reply<T>>>, Trouble> {
-        let (status, total_count) = (answer.status, answer.total_count);
+        let (status, total_count, asked_for) = (answer.status, answer.total_count, wait::asked_for(&answer));
         let body = match answer.body {
             Ok(body) => body,
             Err(what) => return Ok(Next::Again(what)),
@@ -211,21 +209,14 @@ impl<'a> Api<'a> {
             404 => Ok(Next::Done(None)),
             401 if self.access.is_renewable() => Ok(Next::Renew),
             401 | 403 => Err(refused(status, &message(&body, auth), self.access.is_renewable())),
+            // Without a word of how long: a second, doubling.
             429 => {
-                let wait = wait_of(answer.retry_after, answer.date, waits_count);
-                if wait > WAIT_MAX || waits_count == WAITS_MAX {
-                    let what =
-                        format!("JumpCloud is asked too often, and wants to be left alone for {} s", wait.as_secs());
-                    return Err(Trouble::failed(
-                        what,
-                        "the next cycle asks again; a longer [schedule] cron asks less often",
-                    ));
-                }
-                Ok(Next::Wait(wait))
+                let wait = asked_for.unwrap_or(Duration::from_secs(1 << waits_count.min(4)));
+                waited("is asked too often", wait, waits_count)
             }
-            408 | 500.. => match answer.retry_after {
-                Some(after) if waits_count < WAITS_MAX && wait_of(Some(after), answer.date, 0) <= WAIT_MAX => {
-                    Ok(Next::Wait(wait_of(Some(after), answer.date, 0)))
+            408 | 500.. => match asked_for {
+                Some(wait) if waits_count < WAITS_MAX || wait > WAIT_MAX => {
+                    waited(&format!("answers {status}"), wait, waits_count)
                 }
                 Some(_) | None => Ok(Next::Again(format!("it answers {status}"))),
             },
@@ -250,18 +241,12 @@ fn refused(status: u16, said: &str, is_service: bool) -> Trouble {
     Trouble::failed(format!("JumpCloud refuses {whom}: {status} {said}").trim_end(), hint)
 }
 
-/// How long to wait. Without a word of it, a second, doubling.
-fn wait_of(after: Option<RetryAfter>, date: Option<Moment>, waits_count: u32) -> Duration {
-    match after {
-        Some(RetryAfter::Seconds(seconds)) => Duration::from_secs(seconds.into()),
-        Some(RetryAfter::At(at)) => {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-            let now = date.unwrap_or(Moment(i64::try_from(now).unwrap_or(i64::MAX)));
-            Duration::from_millis(at.since_ms(now).max(0).unsigned_abs())
-        }
-        Some(RetryAfter::Unreadable) => WAIT_MAX,
-        None => Duration::from_secs(1 << waits_count.min(4)),
+/// Waits, if it is not for too long or once too often.
+fn waited<T>(why: &str, wait: Duration, waits_count: u32) -> Result<Next<T>, Trouble> {
+    if wait <= WAIT_MAX && waits_count < WAITS_MAX {
+        return Ok(Next::Wait(wait));
     }
+    Err(Trouble::Later { what: format!("JumpCloud {why}, and wants to be left alone for {} s", wait.as_secs()), wait })
 }
 
 /// A part of an address, with everything but unreserved characters encoded (RFC 3986, section 2.3).

@@ -17,6 +17,7 @@ mod wanted;
 pub use bulk::{HandedOver, NewUser, hand_over};
 
 use super::spool::{Spool, Spooled};
+use super::wait::Patience;
 use super::{Door, Doubt, Export, SourceError};
 use crate::config::{JumpCloudConfig, Settings};
 use crate::model::{DirectoryId, Moment};
@@ -27,7 +28,7 @@ use records::{Members, Written};
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 use trouble::Trouble;
-use wanted::Wanted;
+use wanted::{Alone, Wanted};
 
 /// How often a list that does not add up is read.
 const READS_MAX: u32 = 3;
@@ -46,13 +47,16 @@ pub(super) fn open(settings: &Settings, from: &JumpCloudConfig, door: &Door<'_>)
         path: described.clone(),
         cause: Doubt { what, hint: Some(hint.to_owned()) },
     };
+    let patience = Patience::beside(&settings.spool, &described, door.keep);
+    patience.allows(door.asked)?;
     let linked = door.linked.as_ref().map_or(Ok(Vec::new()), |linked| linked());
     let linked = linked.map_err(|what| failed(format!("the state cannot be read: {what}"), "nothing was sent"))?;
     let api = Api::new(from, Access::read(from)?)?;
     let groups: Vec<String> = settings.scope.groups().map(str::to_owned).collect();
     let bound = door.organization.as_deref();
-    let reading = Reading { settings, from, groups, linked, bound };
+    let reading = Reading { settings, from, groups, linked, bound, patience: &patience };
     let spooled = super::on_a_runtime(&described, &door.stop, move || async move { reading.run(&api).await })?;
+    patience.is_over();
     Export::of_spool(spooled, &described, &settings.layout, &door.stop)
         .map_err(|error| failed(error.to_string(), "look at the disk that holds the state; nothing was sent"))
 }
@@ -65,6 +69,7 @@ struct Reading<'r> {
     linked: Vec<DirectoryId>,
     /// The organisation that the state is bound to.
     bound: Option<&'r str>,
+    patience: &'r Patience<'r>,
 }
 
 impl Reading<'_> {
@@ -122,7 +127,7 @@ impl Reading<'_> {
                     aside.push(record);
                     return Ok(());
                 }
-                written.record(&record, &wanted.names(groups))
+                written.record(&record, Some(&wanted.names(groups)))
             };
             pages::users(api, &members, &mut each).await?;
         }
@@ -141,7 +146,7 @@ impl Reading<'_> {
         pin_mut!(asked);
         while let Some(confirmed) = asked.next().await {
             if let Some((record, groups)) = confirmed? {
-                written.record(&record, &wanted.names(&groups))?;
+                written.record(&record, groups.map(|groups| wanted.names(&groups)).as_deref())?;
             }
         }
         written.end()?;
@@ -149,6 +154,9 @@ impl Reading<'_> {
     }
 
     fn said(&self, trouble: Trouble) -> SourceError {
+        if let Trouble::Later { wait, .. } = &trouble {
+            self.patience.note(*wait);
+        }
         let (what, hint) = trouble.words();
         let hint = format!("{hint}; nothing was sent");
         SourceError::NotFetched { path: self.from.described(), cause: Doubt { what, hint: Some(hint) } }
@@ -159,18 +167,32 @@ impl Reading<'_> {
     }
 }
 
-/// Asks for one user alone. None: the directory does not have that user any more.
+/// Asks for one user alone. None: the directory does not have that user any more; without groups: it does not say.
 async fn confirm(
     api: &Api<'_>,
     wanted: &Wanted,
     members: &Members,
     id: String,
     record: Option<records::Record>,
-) -> Result<Option<(records::Record, Vec<u16>)>, Trouble> {
-    match (wanted.ask(api, &id).await?, record) {
-        (Some(groups), Some(record)) => Ok(Some((record, groups))),
-        (None, Some(_)) => Err(Trouble::Shifted("a user who has a record is answered 404".to_owned())),
-        (None, None) => Ok(None),
-        (Some(groups), None) => Ok(pages::user(api, members, &id).await?.map(|record| (record, groups))),
+) -> Result<Option<(records::Record, Option<Vec<u16>>)>, Trouble> {
+    let groups = match wanted.ask(api, &id).await? {
+        Alone::Gone if record.is_some() => {
+            return Err(Trouble::Shifted("a user who has a record is answered 404".to_owned()));
+        }
+        Alone::Gone => return Ok(None),
+        Alone::In(groups) => Some(groups),
+        Alone::Unsure => None,
+    };
+    let record = match record {
+        Some(record) => Some(record),
+        None => pages::user(api, members, &id).await?,
+    };
+    match (record, groups) {
+        (Some(record), groups) => Ok(Some((record, groups))),
+        // Still bound is still wanted, whatever else is said of the user.
+        (None, Some(groups)) if !groups.is_empty() => {
+            Err(Trouble::Shifted("a user who is bound or a member has no record".to_owned()))
+        }
+        (None, _) => Ok(None),
     }
 }

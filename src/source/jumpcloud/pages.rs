@@ -126,9 +126,16 @@ struct End {
 /// What a graph list shows: ids, with names where it has them.
 pub(super) type Rows = Vec<(String, Option<String>)>;
 
+/// A graph list, as far as it was shown.
+pub(super) struct Listed {
+    pub(super) rows: Rows,
+    /// Whether these are as many as it announces. A row that is not shown may be any.
+    pub(super) is_whole: bool,
+}
+
 /// Every row of a graph list; none: 404. A list that announces more than it shows is read again; if it shows the same again,
 /// that is what it shows.
-pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Rows>, Trouble> {
+pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Listed>, Trouble> {
     let mut shown_before: Option<Rows> = None;
     let mut reads_count = 0;
     loop {
@@ -146,7 +153,7 @@ pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Rows>, T
         rows.sort();
         let shown_count = rows.len() as u64;
         if announced.is_none_or(|announced| announced == shown_count) {
-            return Ok(Some(rows));
+            return Ok(Some(Listed { rows, is_whole: true }));
         }
         let same = shown_before.as_ref() == Some(&rows);
         if reads_count >= READS_MAX {
@@ -157,7 +164,7 @@ pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Rows>, T
                     shown_count,
                     "JumpCloud declares rows that it does not show; each absent user is asked for individually"
                 );
-                return Ok(Some(rows));
+                return Ok(Some(Listed { rows, is_whole: false }));
             }
             let what = format!("{} returns different rows on each read", target.split('?').next().unwrap_or_default());
             return Err(Trouble::Shifted(what));
@@ -237,12 +244,21 @@ impl Shown {
     async fn pages(&mut self, api: &Api<'_>, target: &str, pages: Pages, twice: Twice) -> Result<bool, Trouble> {
         let (announced, step) = (self.announced, usize::try_from(pages.step).unwrap_or(usize::MAX));
         let skips = (pages.skip..announced.unwrap_or(ROWS_MAX)).step_by(step);
-        let replies = stream::iter(skips).map(|skip| graph_page(api, target, skip)).buffered(pages.wide);
+        let replies = stream::iter(skips).map(|skip| async move { (skip, graph_page(api, target, skip).await) });
+        let replies = replies.buffered(pages.wide);
         pin_mut!(replies);
-        while let Some(reply) = replies.next().await {
+        let mut new_until = pages.skip;
+        while let Some((skip, reply)) = replies.next().await {
             let Some(reply) = reply? else { return Ok(false) };
-            let is_over = reply.value.is_empty() && announced.is_none();
+            let (shown_count, is_empty) = (self.rows.len(), reply.value.is_empty());
+            let is_over = is_empty && announced.is_none();
             self.page(reply, twice)?;
+            if self.rows.len() > shown_count {
+                new_until = skip;
+            } else if !is_empty && skip - new_until > 2 * PAGE_ROWS {
+                // Whatever it is asked for, it shows the same.
+                return Err(Trouble::Shifted("a list goes on, and shows nothing new".to_owned()));
+            }
             if is_over {
                 break;
             }

@@ -125,10 +125,17 @@ impl<'s> Written<'s> {
         Ok(Self { spool, pending: "[".to_owned(), is_first: true })
     }
 
-    /// Appends a record that is in these groups.
-    pub(super) fn record(&mut self, record: &Record, groups: &[&str]) -> Result<(), Trouble> {
+    /// Appends a record that is in these groups. None: nobody can say, and a record that says nothing of its groups stands for
+    /// a user who is there and is not removed.
+    pub(super) fn record(&mut self, record: &Record, groups: Option<&[&str]>) -> Result<(), Trouble> {
         let separator = if std::mem::take(&mut self.is_first) { "\n" } else { ",\n" };
-        let _ = write!(self.pending, "{separator}{{\"groups\":{}{}}}", serde_json::json!(groups), record.members);
+        let _ = match groups {
+            Some(groups) => {
+                let groups = serde_json::json!(groups);
+                write!(self.pending, "{separator}{{\"groups\":{groups}{}}}", record.members)
+            }
+            None => write!(self.pending, "{separator}{{{}}}", record.members.trim_start_matches(',')),
+        };
         if self.pending.len() > PENDING_BYTES { self.flush() } else { Ok(()) }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::http::{Auth, without_secret};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Why a read ended.
 pub(super) enum Trouble {
@@ -11,6 +12,8 @@ pub(super) enum Trouble {
     Failed { what: String, hint: String },
     /// It was answered 400: the same, but where an id that is not JumpCloud's was asked for.
     Malformed { what: String, hint: String },
+    /// It wants to be left alone for longer than a read waits.
+    Later { what: String, wait: Duration },
     /// The spool cannot be written.
     NotSpooled(String),
 }
@@ -29,6 +32,9 @@ impl Trouble {
                 (format!("its pages do not add up, three times: {what}"), "the next cycle reads it again".to_owned())
             }
             Self::Failed { what, hint } | Self::Malformed { what, hint } => (what, hint),
+            Self::Later { what, wait: _ } => {
+                (what, "the first cycle after that asks again; a longer [schedule] cron asks less often".to_owned())
+            }
             Self::NotSpooled(what) => (what, "look at the space and the rights of the state's folder".to_owned()),
         }
     }

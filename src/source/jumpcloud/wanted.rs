@@ -28,24 +28,24 @@ impl Wanted {
         let mut wanted = Self { application, names, ids: Vec::new(), users: BTreeMap::new() };
         if let Some(id) = &wanted.application {
             let target = format!("/api/v2/applications/{}/users", encoded(id));
-            let Some(rows) = graph(api, &target).await? else {
+            let Some(listed) = graph(api, &target).await? else {
                 let what = format!("JumpCloud does not have the application {id}");
                 return Err(Trouble::failed(
                     what,
                     "compare [directory] application_id with the application's address in JumpCloud",
                 ));
             };
-            wanted.users = rows.into_iter().map(|(user, _)| (user.into(), Box::from([0]))).collect();
+            wanted.users = listed.rows.into_iter().map(|(user, _)| (user.into(), Box::from([0]))).collect();
             return Ok(wanted);
         }
         for (at, name) in groups.iter().enumerate() {
             let id = group_id(api, name).await?;
             let target = format!("/api/v2/usergroups/{}/membership", encoded(&id));
-            let Some(rows) = graph(api, &target).await? else {
+            let Some(listed) = graph(api, &target).await? else {
                 return Err(Trouble::Shifted(format!("the group `{}` is gone", clean(name))));
             };
             let at = u16::try_from(at).map_err(|_| Trouble::failed("[scope] has too many groups", "name fewer"))?;
-            for (user, _) in rows {
+            for (user, _) in listed.rows {
                 let groups = wanted.users.entry(user.into()).or_default();
                 *groups = groups.iter().copied().chain([at]).collect();
             }
@@ -69,31 +69,42 @@ impl Wanted {
         groups.iter().filter_map(|at| self.names.get(usize::from(*at)).map(String::as_str)).collect()
     }
 
-    /// Asks for the groups of one user alone. None: there is no such user.
-    pub(super) async fn ask(&self, api: &Api<'_>, id: &str) -> Result<Option<Vec<u16>>, Trouble> {
+    /// Asks for the groups of one user alone.
+    pub(super) async fn ask(&self, api: &Api<'_>, id: &str) -> Result<Alone, Trouble> {
         if id == "." || id == ".." {
-            return Ok(None);
+            return Ok(Alone::Gone);
         }
         let what = if self.application.is_some() { "applications" } else { "memberof" };
         let target = format!("/api/v2/users/{}/{what}", encoded(id));
         // An id from the source of before, which JumpCloud cannot have given.
         let is_foreign = id.len() != ID_DIGITS || !id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let rows = match graph(api, &target).await {
-            Err(Trouble::Malformed { .. }) if is_foreign => return Ok(None),
-            rows => rows?,
+        let listed = match graph(api, &target).await {
+            Err(Trouble::Malformed { .. }) if is_foreign => return Ok(Alone::Gone),
+            listed => listed?,
         };
-        let Some(rows) = rows else { return Ok(None) };
-        let has = |id: &String| rows.iter().any(|(row, _)| row == id);
+        let Some(listed) = listed else { return Ok(Alone::Gone) };
+        let has = |id: &String| listed.rows.iter().any(|(row, _)| row == id);
         let ids = self.application.iter().chain(&self.ids).enumerate().filter(|(_, id)| has(id));
-        Ok(Some(ids.filter_map(|(at, _)| u16::try_from(at).ok()).collect()))
+        let groups: Vec<u16> = ids.filter_map(|(at, _)| u16::try_from(at).ok()).collect();
+        Ok(if groups.is_empty() && !listed.is_whole { Alone::Unsure } else { Alone::In(groups) })
     }
+}
+
+/// What JumpCloud says of one user who was asked for alone.
+pub(super) enum Alone {
+    /// There is no such user.
+    Gone,
+    /// The user is in these of our groups, or in none.
+    In(Vec<u16>),
+    /// The user is in none that is shown, but more are announced than are shown: any of ours may be among them.
+    Unsure,
 }
 
 /// The id of the group with exactly this name: the filter of the API knows wild cards.
 async fn group_id(api: &Api<'_>, name: &str) -> Result<String, Trouble> {
     let target = format!("/api/v2/usergroups?filter=name%3Aeq%3A{}&sort=name", encoded(name));
-    let rows = graph(api, &target).await?.unwrap_or_default();
-    let mut found = rows.into_iter().filter(|(_, found)| found.as_deref() == Some(name)).map(|(id, _)| id);
+    let rows = graph(api, &target).await?.map(|listed| listed.rows);
+    let mut found = rows.into_iter().flatten().filter(|(_, found)| found.as_deref() == Some(name)).map(|(id, _)| id);
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(id),
         (Some(_), Some(_)) => Err(Trouble::failed(

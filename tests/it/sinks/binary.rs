@@ -12,17 +12,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-fn add(run: &RealBinary, sink: &str) {
+pub(super) fn add(run: &RealBinary, sink: &str) {
     let text = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
     std::fs::write(run.path("config.toml"), format!("{text}\n[[sinks]]\n{sink}\n")).expect("written");
 }
 
-fn lines(run: &RealBinary) -> Vec<String> {
+pub(super) fn lines(run: &RealBinary) -> Vec<String> {
     let text = std::fs::read_to_string(run.path("events.ndjson")).expect("a log");
     text.lines().map(str::to_owned).collect()
 }
 
-fn sink(run: &RealBinary, name: &str) -> Value {
+pub(super) fn sink(run: &RealBinary, name: &str) -> Value {
     let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
     let sinks = status["sinks"].as_array().cloned().unwrap_or_default();
     sinks.into_iter().find(|sink| sink["name"] == name).expect("the sink")
@@ -128,6 +128,28 @@ fn a_dead_letter_is_shown_and_sent_again_by_replay() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && error.contains(said), "{error}");
     }
+}
+
+#[test]
+fn a_replay_sends_again_what_the_receiver_lost_with_its_connection() {
+    let (lost_count, dies) = (Arc::new(std::sync::atomic::AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, is_dying) = (lost_count.clone(), dies.clone());
+    let receiver = SyslogReceiver::start(move |_, message| {
+        let dying = is_dying.load(Ordering::SeqCst) && !message.is_empty();
+        if dying && count.fetch_add(1, Ordering::SeqCst) == 5 { Does::HangUp } else { Does::Keep }
+    });
+    let run = RealBinary::open("");
+    add(&run, &format!("kind = \"syslog\"\nname = \"siem\"\naddress = \"tcp://127.0.0.1:{}\"", receiver.port));
+    run.export(&people(0..40));
+    run.activate();
+    run.reconcile(0);
+    let before = receiver.lines().len();
+    assert_eq!(before, lines(&run).len());
+    dies.store(true, Ordering::SeqCst);
+    let replay = run.run(&["events", "replay", "--from", "1", "--sink", "siem"]);
+    assert_eq!(replay.status.code(), Some(0), "{}", String::from_utf8_lossy(&replay.stderr));
+    // The five that it had read by then were in its memory only.
+    all_there(&receiver.lines()[before + 5..], &lines(&run));
 }
 
 #[test]

@@ -224,3 +224,85 @@ fn a_connection_that_is_cut_costs_repeats_and_no_event() {
     all_there(&kept.lines(), &outbox.lines());
     assert!(kept.count() > 1_200, "the second portion went twice");
 }
+
+#[test]
+fn splunk_is_believed_once_it_has_acknowledged_and_gets_again_what_it_has_not() {
+    let kept = Kept::default();
+    let (receiver, state) = (kept.clone(), Mutex::new((0_u64, std::collections::BTreeMap::<u64, u32>::new())));
+    let endpoint = Endpoint::start(move |asked| {
+        let (numbers, looks) = &mut *state.lock().expect("whole");
+        if asked.line.starts_with("POST /services/collector/ack?channel=") {
+            let wanted: Value = serde_json::from_str(&asked.body).expect("JSON");
+            let mut acks = serde_json::Map::new();
+            for number in wanted["acks"].as_array().expect("numbers") {
+                // Only the second look finds it stored.
+                let looked = looks.entry(number.as_u64().expect("a number")).or_default();
+                *looked += 1;
+                acks.insert(number.to_string(), (*looked > 1).into());
+            }
+            return asked.answer(200, "", &json!({"acks": acks}).to_string());
+        }
+        assert!(asked.line.starts_with("POST /services/collector/event "), "{}", asked.line);
+        for event in serde_json::Deserializer::from_str(&asked.body).into_iter::<Value>() {
+            receiver.keep(event.expect("JSON")["event"]["id"].as_str().expect("an id"));
+        }
+        *numbers += 1;
+        asked.answer(200, "", &json!({"text": "Success", "code": 0, "ackId": *numbers}).to_string());
+    });
+    let mut outbox = outbox(&endpoint, "splunk-hec", "");
+    let root = endpoint.base_url.trim_end_matches("/scim/v2").to_owned();
+    outbox.configure(&format!(
+        "kind = \"http\"\nstyle = \"splunk-hec\"\nurl = \"{root}/services/collector/event\"\ntoken_file = \"token\""
+    ));
+    outbox.log_count(1_200);
+    let started = std::time::Instant::now();
+    outbox.ship_until(|place| {
+        // Everything was taken at once; only the acknowledgement settles it.
+        let taken = kept.count() == 1_200;
+        assert!(place.delivered == 0 || taken, "{place:?}");
+        place.delivered == 1_200
+    });
+    assert!(started.elapsed() >= std::time::Duration::from_millis(500), "asked twice");
+    let ids: Vec<_> = outbox.lines().iter().map(|line| id_of(line)).collect();
+    assert_eq!(kept.lines(), ids, "each once");
+    let asked: Vec<_> = endpoint.seen().into_iter().filter(|request| request.contains("/ack?")).collect();
+    assert!(asked.iter().all(|request| request.to_lowercase().contains("authorization: splunk canary")), "{asked:?}");
+}
+
+#[test]
+fn a_token_without_acknowledgement_counts_by_its_answer() {
+    for said in [r#"{"text":"ACK is disabled","code":14}"#, ""] {
+        let endpoint = Endpoint::start(move |asked| match asked.line.contains("/ack?") {
+            true if said.is_empty() => asked.answer(404, "", ""),
+            true => asked.answer(400, "", said),
+            false => asked.answer(200, "", r#"{"text":"Success","code":0,"ackId":1}"#),
+        });
+        let mut outbox = outbox(&endpoint, "splunk-hec", "");
+        let root = endpoint.base_url.trim_end_matches("/scim/v2").to_owned();
+        outbox.configure(&format!("kind = \"http\"\nstyle = \"splunk-hec\"\nurl = \"{root}/services/collector\""));
+        outbox.log_count(3);
+        outbox.ship();
+    }
+}
+
+#[test]
+fn an_index_that_refuses_everything_makes_no_dead_letters() {
+    for status in [400, 403, 404] {
+        let mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_mended = mended.clone();
+        let endpoint = Endpoint::start(move |asked| {
+            let good = is_mended.load(std::sync::atomic::Ordering::SeqCst);
+            let items: Vec<_> = (0..asked.body.lines().count() / 2)
+                .map(|_| json!({"create": {"status": if good { 201 } else { status }, "error": {"reason": "no such index"}}}))
+                .collect();
+            asked.answer(200, "", &json!({"errors": !good, "items": items}).to_string());
+        });
+        let outbox = outbox(&endpoint, "elastic-bulk", "index = \"audit\"");
+        outbox.log_count(40);
+        outbox.ship_until(|place| place.error.as_ref().is_some_and(|error| error.contains("no such index")));
+        assert_eq!((outbox.place().delivered, outbox.refused()), (0, vec![]), "{status}");
+        mended.store(true, std::sync::atomic::Ordering::SeqCst);
+        outbox.ship();
+        assert_eq!(outbox.refused(), Vec::<i64>::new(), "{status}");
+    }
+}

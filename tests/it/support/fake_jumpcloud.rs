@@ -42,6 +42,10 @@ pub(crate) enum Fault {
     Total,
     /// Before it answers, a row that was shown is gone: what follows moves up.
     Shift,
+    /// The first page again, at this page and those behind it.
+    Repeat,
+    /// No rows at all.
+    Empty,
     /// A good answer, after which nothing is said: bulk creates do their work and hang up.
     Mute,
 }
@@ -221,7 +225,8 @@ impl Directory {
             return Answer::error(400, "Bad Request: request parameter \"limit\" exceeds maximum value of 100");
         }
         let page = (target.number("skip", 0) / self.rows_max) as u64;
-        let at = self.faults.iter_mut().find(|(of, at, _, times)| *of == call && *at == page && *times > 0);
+        let fits = |at: u64, fault: &Fault| at == page || (at < page && matches!(fault, Fault::Repeat));
+        let at = self.faults.iter_mut().find(|(of, at, fault, times)| *of == call && fits(*at, fault) && *times > 0);
         let fault = at.map(|(.., fault, times)| {
             *times -= 1;
             fault.clone()
@@ -236,8 +241,13 @@ impl Directory {
                     if call == Call::Users { self.users.keys().next() } else { self.bound_users.first() }.cloned();
                 self.users.remove(&gone.clone().unwrap_or_default());
                 self.bound_users.remove(&gone.unwrap_or_default());
+                if call == Call::Members
+                    && let Some((_, members)) = target.path.get(3).and_then(|group| self.groups.get_mut(group))
+                {
+                    members.pop_first();
+                }
             }
-            Some(Fault::Short | Fault::Total | Fault::Mute) | None => {}
+            Some(Fault::Short | Fault::Total | Fault::Repeat | Fault::Empty | Fault::Mute) | None => {}
         }
         self.good(call, &target, asked, fault.as_ref())
     }
@@ -271,6 +281,8 @@ impl Directory {
 
     fn good(&mut self, call: Call, target: &Target, asked: &Asked<'_>, fault: Option<&Fault>) -> Answer {
         let (skip, limit) = (target.number("skip", 0), target.number("limit", 10).min(self.rows_max));
+        let skip = if matches!(fault, Some(Fault::Repeat)) { 0 } else { skip };
+        let limit = if matches!(fault, Some(Fault::Empty)) { 0 } else { limit };
         let window = |rows: Vec<Value>| {
             let mut rows: Vec<Value> = rows.into_iter().skip(skip).take(limit).collect();
             if matches!(fault, Some(Fault::Short)) {
