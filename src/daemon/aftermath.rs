@@ -2,11 +2,10 @@
 
 use super::Daemon;
 use super::news::Word;
-use super::sending::Sending;
 use crate::cycle_thread::CycleEnded;
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::health::{LastCycle, Latest};
+use crate::health::{Idle, LastCycle, Latest, PastCycle, Waits};
 use crate::model::{Clock, Exit, OutstandingKind};
 use crate::process::SystemClock;
 use crate::report::{CycleReport, Resume, TokenProof};
@@ -19,6 +18,7 @@ impl Daemon {
     /// Handles the end of a cycle. A state that cannot be written, or a bug, ends the process.
     pub(super) fn after(&mut self, ended: CycleEnded) -> Result<(), Failure> {
         let refresh = self.running.take().is_some_and(|running| running.refresh);
+        self.health.running_since = None;
         let report = match ended {
             CycleEnded::Reported(report, token) => {
                 // The next cycle reads the file again: somebody may have put the right one there.
@@ -52,10 +52,22 @@ impl Daemon {
             name_waiting_removals(&report);
         }
         self.resume(&report);
-        let provisioned = self.sending.as_ref().map_or(0, Sending::provisioned);
-        self.health.last_cycle = Some(LastCycle::of(&report, provisioned));
+        self.remember(&report);
         self.say(Latest::Cycle);
         Ok(())
+    }
+
+    /// Keeps what is shown of a cycle, and tells who waits for a sign of life that it was a good one.
+    fn remember(&mut self, report: &CycleReport) {
+        let (now, sinks) = (SystemClock.now(), &self.deployment.config.sinks);
+        let (provisioned, pending) =
+            self.sending.as_ref().map_or((0, 0), |sending| (sending.provisioned(), sending.pending(sinks)));
+        self.health.last_cycle = Some(LastCycle::of(report, provisioned, now));
+        self.health.past.note(PastCycle::of(report, now, pending));
+        self.health.waits = Waits::of(&report.outstanding);
+        if let (Some(monitor), None) = (&self.monitor, report.why_not_good()) {
+            monitor.beat();
+        }
     }
 
     /// A cycle in the log, unless it came to the same as the one before.
@@ -77,7 +89,7 @@ impl Daemon {
 
     fn not_started(&mut self, refresh: bool, failure: &Failure) {
         if failure.exit == Exit::Misconfigured {
-            self.rest(&failure.in_one_line());
+            self.rest(Idle::CannotSend, &failure.in_one_line());
             return;
         }
         if self.rest_if_moved() {

@@ -21,6 +21,7 @@ use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::Health;
+use crate::monitor::Monitor;
 use crate::process::Task;
 use crate::secret::Token;
 use crate::store::JournalError;
@@ -55,6 +56,7 @@ struct Daemon {
     manager: ServiceManager,
     triggers: Triggers,
     health: Health,
+    monitor: Option<Monitor>,
     news: News,
     opening: Option<Opening>,
     /// `None`: idle, without lock and state.

@@ -8,6 +8,7 @@ use crate::event::{Initiator, Source};
 use crate::failure::Failure;
 use crate::health::Latest;
 use crate::model::{Clock, Exit};
+use crate::monitor::Heartbeat;
 use crate::probe::{NotProven, prove, prove_organisation};
 use crate::process::{SystemClock, Task, spawn};
 use crate::secret::Token;
@@ -75,7 +76,8 @@ impl Daemon {
             Verified::Reload(loaded) => match *loaded {
                 Ok((deployment, token)) => self.take_configuration(deployment, token)?,
                 Err(failure) => {
-                    self.health.latest = Latest::ReloadRefused(failure.in_one_line());
+                    self.health.note(Latest::ReloadRefused(failure.in_one_line()), SystemClock.now());
+                    self.tell();
                     let line = self.health.line();
                     tracing::warn!("{line}");
                     self.manager.status(&line);
@@ -102,6 +104,7 @@ impl Daemon {
             Verified::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);
                 self.health.token_is_refused = false;
+                self.tell();
                 tracing::info!("the new token works and is in use");
                 self.note_token(Source::Schedule);
                 self.triggers.want(Source::Schedule, false);
@@ -114,6 +117,10 @@ impl Daemon {
         let before = std::mem::replace(&mut self.deployment, deployment);
         self.triggers.follow(&self.deployment.config, Some(&before.config), SystemClock.now())?;
         self.token = token;
+        self.health.unhealthy_after = self.deployment.unhealthy_after();
+        if let Some(monitor) = &self.monitor {
+            monitor.follow(&self.deployment)?;
+        }
         if let Some(sending) = &mut self.sending {
             sending.shipping.change(&self.deployment.config.sinks)?;
         }
@@ -145,6 +152,11 @@ fn load(config: &Path, mode: Mode, before: &Deployment) -> Result<(Deployment, O
             format!("restart the service; for another endpoint run `{}` first", crate::model::command("activate"));
         return Err(Failure::new(Exit::Misconfigured, "[state] and [rhombus] base_url need a restart", Some(&hint)));
     }
+    let listen = |deployment: &Deployment| deployment.config.monitor.as_ref().map(|monitor| monitor.listen);
+    if listen(&deployment) != listen(before) {
+        return Err(Failure::new(Exit::Misconfigured, "[monitor] listen needs a restart", Some("restart the service")));
+    }
+    Heartbeat::read(&deployment)?;
     let place = deployment.config.rhombus.as_ref().map(|rhombus| &rhombus.token);
     if matches!(place, Some(TokenPlace::Credential(_))) {
         tracing::info!("systemd credentials do not change on a reload; restart the service for a new token");

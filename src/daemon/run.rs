@@ -17,8 +17,9 @@ use crate::cycle_thread::{CycleStart, CycleThread};
 use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::health::{Health, Latest};
+use crate::health::{Health, Idle, Latest};
 use crate::model::{Clock, Exit, command};
+use crate::monitor::Monitor;
 use crate::process::{StopSignals, SystemClock, spawn};
 use crate::secret::Token;
 use crate::store::{self, JournalError};
@@ -72,7 +73,11 @@ impl Signals {
 impl Daemon {
     fn new(config: &Path, mode: Mode, deployment: Deployment) -> Result<Self, Failure> {
         let mut triggers = Triggers::default();
-        triggers.follow(&deployment.config, None, SystemClock.now())?;
+        let now = SystemClock.now();
+        triggers.follow(&deployment.config, None, now)?;
+        let unhealthy_after = deployment.unhealthy_after();
+        let health = Health { started_at: now, unhealthy_after, ..Health::default() };
+        let monitor = Monitor::start(&deployment, &health)?;
         Ok(Self {
             config: config.to_owned(),
             mode,
@@ -81,7 +86,8 @@ impl Daemon {
             refused_token: None,
             manager: ServiceManager::find(),
             triggers,
-            health: Health::default(),
+            health,
+            monitor,
             news: News::default(),
             opening: None,
             sending: None,
@@ -153,7 +159,8 @@ impl Daemon {
         // Only a missing file means "no state yet": one that this user may not look at is a failure.
         if !self.deployment.is_sandbox && self.deployment.state_path.try_exists().is_ok_and(|exists| !exists) {
             let activate = command("activate");
-            self.say(Latest::Idle(format!("there is no state yet; run `{activate}`, or restore a backup")));
+            let why = format!("there is no state yet; run `{activate}`, or restore a backup");
+            self.say(Latest::Idle(Idle::NoState, why));
             self.ready();
             return Ok(());
         }
@@ -182,15 +189,20 @@ impl Daemon {
             Ok((token, mut sending)) => {
                 // A reload may have changed the sinks in the meantime.
                 sending.shipping.change(&self.deployment.config.sinks)?;
+                self.health.waits = sending.waits();
                 (self.token, self.sending) = (self.token.take().or(token), Some(sending));
                 // The same cycle covers any other request made in the meantime.
                 let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);
                 self.triggers.want(source, refresh);
                 self.say(Latest::Active);
             }
-            Err(failure) if failure.exit == Exit::Inactive => drop(self.say(Latest::Idle(deactivated()))),
+            Err(failure) if failure.exit == Exit::Inactive => {
+                self.say(Latest::Idle(Idle::Deactivated, deactivated()));
+            }
             Err(failure) if source == Source::Startup => return Err(failure),
-            Err(failure) => drop(self.say(Latest::Idle(failure.in_one_line()))),
+            Err(failure) => {
+                self.say(Latest::Idle(Idle::CannotSend, failure.in_one_line()));
+            }
         }
         self.ready();
         Ok(())
@@ -239,8 +251,8 @@ impl Daemon {
         match (&self.running, commands.moved, commands.deactivated) {
             (Some(running), true, _) => running.cycle.stop(),
             (Some(running), false, true) => running.cycle.deactivate(),
-            (None, true, _) => self.rest(MOVED),
-            (None, false, true) => self.rest(&deactivated()),
+            (None, true, _) => self.rest(Idle::CannotSend, MOVED),
+            (None, false, true) => self.rest_deactivated(),
             (_, false, false) if commands.approved => self.triggers.want(Source::Approve, false),
             (_, false, false) => {}
         }
@@ -248,23 +260,23 @@ impl Daemon {
     }
 
     /// Releases lock and state, and says why.
-    pub(super) fn rest(&mut self, why: &str) {
+    pub(super) fn rest(&mut self, idle: Idle, why: &str) {
         if let Some(sending) = self.sending.take() {
             self.closing = Some(tokio::task::spawn_local(sending.end()));
         }
-        self.say(Latest::Idle(why.to_owned()));
+        self.say(Latest::Idle(idle, why.to_owned()));
     }
 
     /// Releases lock and state because of `deactivate`.
     pub(super) fn rest_deactivated(&mut self) {
-        self.rest(&deactivated());
+        self.rest(Idle::Deactivated, &deactivated());
     }
 
     /// Releases a state that was removed or replaced. Returns whether it was.
     pub(super) fn rest_if_moved(&mut self) -> bool {
         let moved = self.sending.as_ref().is_some_and(Sending::has_moved);
         if moved {
-            self.rest(MOVED);
+            self.rest(Idle::CannotSend, MOVED);
         }
         moved
     }
@@ -291,6 +303,8 @@ impl Daemon {
             progress: Box::new(|_, _| {}),
         })?;
         self.running = Some(Running { cycle, refresh: wanted.refresh });
+        self.health.running_since = Some(SystemClock.now());
+        self.tell();
         Ok(())
     }
 
@@ -318,8 +332,9 @@ impl Daemon {
 
     /// Tells the service manager how the daemon is, and logs it if it has changed. Returns whether it has.
     pub(super) fn say(&mut self, latest: Latest) -> bool {
-        self.health.latest = latest;
+        self.health.note(latest, SystemClock.now());
         self.health.next_cycle = self.triggers.next();
+        self.tell();
         let line = self.health.line();
         let news = self.manager.status(&line);
         // Of a cycle the log has said what there is to say.
@@ -327,6 +342,13 @@ impl Daemon {
             tracing::info!("{line}");
         }
         news
+    }
+
+    /// Tells the monitor.
+    pub(super) fn tell(&self) {
+        if let Some(monitor) = &self.monitor {
+            monitor.tell(&self.health);
+        }
     }
 }
 

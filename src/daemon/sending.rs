@@ -1,7 +1,9 @@
 //! What the daemon holds while it may send: the lock, the journal, the sinks' workers, and a view of what commands write.
 
+use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::health::Waits;
 use crate::model::Moment;
 use crate::process::spawn;
 use crate::ship::Shipping;
@@ -103,5 +105,20 @@ impl Sending {
     /// The number of provisioned users; 0 if the state cannot be read.
     pub(super) fn provisioned(&self) -> i64 {
         store::installation(&self.commands).map_or(0, |row| row.provisioned_count)
+    }
+
+    /// Everybody whose wanted change is not done, as the last cycle left them.
+    pub(super) fn waits(&self) -> Vec<Waits> {
+        store::outstanding(&self.commands).map(|outstanding| Waits::of(&outstanding)).unwrap_or_default()
+    }
+
+    /// How many events the sink that is furthest behind lacks.
+    pub(super) fn pending(&self, sinks: &[SinkConfig]) -> i64 {
+        let places = store::sink_places(&self.commands).unwrap_or_default();
+        let delivered = |sink: &SinkConfig| {
+            places.iter().find(|place| place.name == sink.place()).map_or(0, |place| place.delivered)
+        };
+        let head = store::head_of(&self.commands).map_or(0, |head| head.sequence);
+        sinks.iter().map(|sink| head - delivered(sink)).max().unwrap_or_default()
     }
 }
