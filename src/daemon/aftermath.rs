@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use super::news::Word;
+use super::sending::Sending;
 use crate::cycle_thread::CycleEnded;
 use crate::event::Source;
 use crate::failure::Failure;
@@ -17,7 +18,8 @@ const IDS_SHOWN_MAX: usize = 20;
 impl Daemon {
     /// Handles the end of a cycle. A state that cannot be written, or a bug, ends the process.
     pub(super) fn after(&mut self, ended: CycleEnded) -> Result<(), Failure> {
-        let refresh = self.running.take().is_some_and(|running| running.refresh);
+        let (refresh, pending_count) =
+            self.running.take().map_or((false, 0), |running| (running.refresh, running.pending_count));
         self.health.running_since = None;
         let report = match ended {
             CycleEnded::Reported(report, token) => {
@@ -52,18 +54,17 @@ impl Daemon {
             name_waiting_removals(&report);
         }
         self.resume(&report);
-        self.remember(&report);
+        self.remember(&report, pending_count);
         self.say(Latest::Cycle);
         Ok(())
     }
 
     /// Keeps what is shown of a cycle, and tells who waits for a sign of life that it was a good one.
-    fn remember(&mut self, report: &CycleReport) {
-        let (now, sinks) = (SystemClock.now(), &self.deployment.config.sinks);
-        let (provisioned, pending) =
-            self.sending.as_ref().map_or((0, 0), |sending| (sending.provisioned(), sending.pending(sinks)));
+    fn remember(&mut self, report: &CycleReport, pending_count: i64) {
+        let now = SystemClock.now();
+        let provisioned = self.sending.as_ref().map_or(0, Sending::provisioned);
         self.health.last_cycle = Some(LastCycle::of(report, provisioned, now));
-        self.health.past.note(PastCycle::of(report, now, pending));
+        self.health.past.note(PastCycle::of(report, now, pending_count));
         self.health.waits = Waits::of(&report.outstanding);
         if let (Some(monitor), None) = (&self.monitor, report.why_not_good()) {
             monitor.beat();

@@ -37,6 +37,8 @@ use triggers::Triggers;
 struct Running {
     cycle: CycleThread,
     refresh: bool,
+    /// How many events the sink that is furthest behind lacked when it began.
+    pending_count: i64,
 }
 
 /// The state that is being opened, with its token; `source` then starts a cycle.

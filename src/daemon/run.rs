@@ -302,7 +302,8 @@ impl Daemon {
             options: CycleOptions { refresh: wanted.refresh, ..CycleOptions::default() },
             progress: Box::new(|_, _| {}),
         })?;
-        self.running = Some(Running { cycle, refresh: wanted.refresh });
+        let pending_count = sending.pending(&self.deployment.config.sinks);
+        self.running = Some(Running { cycle, refresh: wanted.refresh, pending_count });
         self.health.running_since = Some(SystemClock.now());
         self.tell();
         Ok(())

@@ -215,6 +215,15 @@ impl Health {
         (self.idle, self.latest) = (idle, latest);
     }
 
+    /// When the last good cycle ended, as the state shows it.
+    #[must_use]
+    pub fn last_good_at(&self) -> Option<Moment> {
+        match &self.standing {
+            Standing::Seen(seen) => seen.last_good_at,
+            Standing::NotLooked | Standing::Unusable { .. } => None,
+        }
+    }
+
     /// One line for the service manager.
     #[must_use]
     pub fn line(&self) -> String {

@@ -4,7 +4,7 @@
 use super::look::Looker;
 use super::metrics::metrics;
 use super::page::page;
-use crate::health::{Health, Standing, Verdict};
+use crate::health::{Health, Verdict};
 use crate::model::{Moment, hex};
 use crate::process::random;
 use crate::report::{ago, lasting};
@@ -78,12 +78,9 @@ fn is_this_machine(host: &str) -> bool {
 fn healthz(health: &Health, now: Moment) -> (StatusCode, String) {
     match health.verdict(now) {
         Verdict::Well => {
-            let good = match &health.standing {
-                Standing::Seen(seen) => seen.last_good_at,
-                Standing::NotLooked | Standing::Unusable { .. } => None,
-            };
-            let good =
-                good.map_or("no good cycle yet".to_owned(), |at| format!("last good cycle {} ({at})", ago(at, now)));
+            let good = health
+                .last_good_at()
+                .map_or("no good cycle yet".to_owned(), |at| format!("last good cycle {} ({at})", ago(at, now)));
             (StatusCode::OK, format!("ok: {good}\n"))
         }
         Verdict::Deactivated => (StatusCode::OK, "deactivated: nobody is managed\n".to_owned()),

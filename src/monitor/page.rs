@@ -22,7 +22,7 @@ pub(super) fn page(health: &Health, now: Moment, nonce: &str) -> String {
          <noscript><meta http-equiv=\"refresh\" content=\"30\"></noscript>\
          <style nonce=\"{nonce}\">{STYLE}</style></head>\n<body><header><h1>rhombus-sync</h1>\
          <p id=\"lost\" class=\"verdict red\" role=\"alert\" hidden>The daemon does not answer: what is shown here is old.</p></header>\n\
-         <main><p class=\"verdict {class}\"><strong>{word}</strong>{}</p>\n",
+         <main data-title=\"{word} – rhombus-sync\"><p class=\"verdict {class}\"><strong>{word}</strong>{}</p>\n",
         Safe(&says)
     );
     let seen = match &health.standing {
@@ -53,9 +53,14 @@ fn in_words(verdict: &Verdict, health: &Health, now: Moment) -> (&'static str, &
         Verdict::Well => {
             let held: usize =
                 health.waits.iter().filter(|one| one.kind == OutstandingKind::Held).map(|one| one.count).sum();
-            let but =
-                if held > 0 { format!(", but {held} changes are held and wait for a decision") } else { String::new() };
-            ("well", "Well", format!("nobody must look{but}"))
+            let held = match held {
+                0 => String::new(),
+                1 => "; 1 change is held and waits for a decision".to_owned(),
+                count => format!("; {count} changes are held and wait for a decision"),
+            };
+            let good = health.last_good_at().map(|at| format!("the last good cycle ended {}", ago(at, now)));
+            let good = good.unwrap_or("there was no good cycle yet".to_owned());
+            ("well", "Well", format!("{good}{held}"))
         }
         Verdict::Deactivated => {
             let how = command("activate");
@@ -103,7 +108,7 @@ fn facts(out: &mut String, health: &Health, seen: Option<&StateSeen>, now: Momen
 
 fn last_cycle(last: &LastCycle, now: Moment) -> String {
     let done: Vec<_> = last.done.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    let done = if done.is_empty() { "nothing to change".to_owned() } else { done.join(", ") };
+    let done = if done.is_empty() { "no change".to_owned() } else { done.join(", ") };
     let why = match last.error.is_empty() {
         true => format!(": {done}"),
         false => format!(": {}", Safe(&without_addresses(&clean(&last.error)))),

@@ -8,6 +8,8 @@ use std::fmt::Write;
 
 /// How many cycles a picture shows.
 const CYCLES_SHOWN_MAX: usize = 96;
+/// A picture is as wide as if there were so many.
+const CYCLES_MIN: usize = 24;
 const WIDTH: usize = 480;
 const HEIGHT: usize = 56;
 /// The shortest bar that is seen.
@@ -43,7 +45,7 @@ pub(super) fn bars(out: &mut String, cycles: &[&PastCycle], now: Moment) {
     let counts = CycleResult::ALL.map(|result| format!("{} {}", of(result), result.as_str())).join(", ");
     let alt = format!("The last {} cycles: {counts}. The longest took {longest_ms} ms.", cycles.len());
     begin(out, &alt);
-    let step = WIDTH / CYCLES_SHOWN_MAX;
+    let step = WIDTH / cycles.len().clamp(CYCLES_MIN, CYCLES_SHOWN_MAX);
     let first = WIDTH - cycles.len() * step;
     for (number, cycle) in cycles.iter().enumerate() {
         let height = usize::try_from(cycle.took_ms * (HEIGHT as u64) / longest_ms).unwrap_or(HEIGHT).max(BAR_MIN);
@@ -64,8 +66,11 @@ pub(super) fn lines(out: &mut String, cycles: &[&PastCycle], lines: &[Line]) {
         lines.iter().flat_map(|(_, _, value)| cycles.iter().map(|cycle| value(cycle))).max().unwrap_or(0).max(1);
     let last = |value: fn(&PastCycle) -> i64| cycles.last().map_or(0, |cycle| value(cycle));
     let most = |value: fn(&PastCycle) -> i64| cycles.iter().map(|cycle| value(cycle)).max().unwrap_or(0);
-    let said = lines.iter().map(|(_, name, value)| format!("{name} {} (at most {})", last(*value), most(*value)));
-    let alt = format!("After the last {} cycles: {}.", cycles.len(), said.collect::<Vec<_>>().join(", "));
+    let said = |(_, name, value): &Line| format!("{name} {} (at most {})", last(*value), most(*value));
+    let all: Vec<_> = lines.iter().map(said).collect();
+    let alt = format!("After each of the last {} cycles: {}.", cycles.len(), all.join(", "));
+    let keys = lines.iter().zip(&all).map(|((class, ..), said)| format!("<span class=\"key {class}\">{said}</span>"));
+    let keys = keys.collect::<Vec<_>>().join(" ");
     begin(out, &alt);
     let step = WIDTH as f64 / cycles.len().saturating_sub(1).max(1) as f64;
     for (class, _, value) in lines {
@@ -75,7 +80,7 @@ pub(super) fn lines(out: &mut String, cycles: &[&PastCycle], lines: &[Line]) {
         });
         let _ = write!(out, "<polyline class=\"{class}\" points=\"{}\"/>", points.collect::<Vec<_>>().join(" "));
     }
-    end(out, &alt);
+    end(out, &keys);
 }
 
 fn begin(out: &mut String, alt: &str) {
@@ -85,6 +90,6 @@ fn begin(out: &mut String, alt: &str) {
     );
 }
 
-fn end(out: &mut String, alt: &str) {
-    let _ = write!(out, "</svg><figcaption>{alt}</figcaption></figure>");
+fn end(out: &mut String, caption: &str) {
+    let _ = write!(out, "</svg><figcaption>{caption}</figcaption></figure>");
 }

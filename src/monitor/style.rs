@@ -25,6 +25,7 @@ padding:.7rem .9rem;margin:.6rem 0;overflow-wrap:anywhere}\
 .waits h3{font-size:1rem;margin:0}.waits p{margin:.2rem 0 0}\
 code{font:.92em/1.5 ui-monospace,monospace;background:var(--back);border:1px solid var(--rule);border-radius:.25rem;padding:.05rem .35rem;\
 user-select:all;overflow-wrap:anywhere}\
+a{color:var(--calm)}\
 .soft{color:var(--soft)}\
 .wide{overflow-x:auto}\
 table{border-collapse:collapse;width:100%;font-size:.95rem}\
@@ -36,18 +37,24 @@ figure svg{display:block;width:100%;height:3.5rem}\
 figcaption{color:var(--soft);font-size:.9rem;margin-top:.4rem}\
 rect.done{fill:var(--good)}rect.partial{fill:var(--calm)}rect.held{fill:var(--hold)}rect.failed{fill:var(--bad)}\
 polyline{fill:none;stroke-width:2;vector-effect:non-scaling-stroke}\
-.held>.key,polyline.held{stroke:var(--hold)}polyline.failed{stroke:var(--bad);stroke-dasharray:6 3}\
+.key{display:inline-block;margin-right:1.2rem}\
+.key::before{content:'';display:inline-block;width:1.5em;margin-right:.4em;vertical-align:middle;border-top:2px solid var(--calm)}\
+.key.held::before{border-color:var(--hold)}.key.failed::before{border-color:var(--bad);border-top-style:dashed}\
+.key.waiting::before{border-top-style:dotted}\
+polyline.held{stroke:var(--hold)}polyline.failed{stroke:var(--bad);stroke-dasharray:6 3}\
 polyline.waiting{stroke:var(--calm);stroke-dasharray:2 3}polyline.pending{stroke:var(--calm)}\
 footer{color:var(--soft);font-size:.9rem;margin-top:2rem;padding-bottom:2rem}\
 #lost{display:none}.stale #lost{display:block}.stale main{opacity:.6}\
 @media(max-width:30rem){body{font-size:15px}dl{grid-template-columns:1fr}}\
 @media(forced-colors:active){.verdict,.waits li{border:1px solid}}";
 
-/// Renews the page while somebody looks at it and selects nothing. If nobody answers, the page says that it is old.
+/// Renews the page while somebody looks at it and selects nothing. If nobody answers, the page says that it is old. Only `main` is
+/// parsed: a style with another nonce would break the policy.
 pub(super) const RENEW: &str = "\
 setInterval(async()=>{if(document.hidden||String(getSelection()))return;let fresh=null;\
-try{const answer=await fetch('/',{cache:'no-store'});if(answer.ok)fresh=new DOMParser().parseFromString(await answer.text(),'text/html')}\
+try{const answer=await fetch('/',{cache:'no-store'});if(answer.ok){const text=await answer.text();\
+fresh=new DOMParser().parseFromString(text.slice(text.indexOf('<main'),text.indexOf('</main>')),'text/html').querySelector('main')}}\
 catch{}\
 document.body.classList.toggle('stale',!fresh);document.getElementById('lost').hidden=!!fresh;if(!fresh)return;\
-const here=document.scrollingElement.scrollTop;document.title=fresh.title;\
-document.querySelector('main').replaceWith(fresh.querySelector('main'));document.scrollingElement.scrollTop=here},10000)";
+const here=document.scrollingElement.scrollTop;document.title=fresh.dataset.title;\
+document.querySelector('main').replaceWith(fresh);document.scrollingElement.scrollTop=here},10000)";
