@@ -118,8 +118,9 @@ impl Daemon {
         self.triggers.follow(&self.deployment.config, Some(&before.config), SystemClock.now())?;
         self.token = token;
         self.health.unhealthy_after = self.deployment.unhealthy_after();
-        if let Some(monitor) = &self.monitor {
-            monitor.follow(&self.deployment)?;
+        if let Some(Err(failure)) = self.monitor.as_ref().map(|monitor| monitor.follow(&self.deployment)) {
+            // It was readable a moment ago; what the monitor shows is no reason to stop.
+            tracing::warn!(error = failure.in_one_line(), "the monitor follows the old configuration");
         }
         if let Some(sending) = &mut self.sending {
             sending.shipping.change(&self.deployment.config.sinks)?;

@@ -190,6 +190,9 @@ impl Daemon {
                 // A reload may have changed the sinks in the meantime.
                 sending.shipping.change(&self.deployment.config.sinks)?;
                 self.health.waits = sending.waits();
+                if self.monitor.is_some() {
+                    self.health.past.begin_with(sending.earlier().into_iter());
+                }
                 (self.token, self.sending) = (self.token.take().or(token), Some(sending));
                 // The same cycle covers any other request made in the meantime.
                 let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);

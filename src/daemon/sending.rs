@@ -3,7 +3,7 @@
 use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::health::Waits;
+use crate::health::{PastCycle, Waits};
 use crate::model::Moment;
 use crate::process::spawn;
 use crate::ship::Shipping;
@@ -110,6 +110,12 @@ impl Sending {
     /// Everybody whose wanted change is not done, as the last cycle left them.
     pub(super) fn waits(&self) -> Vec<Waits> {
         store::outstanding(&self.commands).map(|outstanding| Waits::of(&outstanding)).unwrap_or_default()
+    }
+
+    /// What the log says of earlier cycles.
+    pub(super) fn earlier(&self) -> Vec<PastCycle> {
+        let lines = store::cycle_lines(&self.commands).unwrap_or_default();
+        lines.iter().filter_map(|(at, line)| PastCycle::of_event(line, *at)).collect()
     }
 
     /// How many events the sink that is furthest behind lacks.

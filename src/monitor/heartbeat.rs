@@ -8,7 +8,7 @@ use crate::http::{Ask, Auth, BodyMode, Fetcher};
 use crate::model::{Duration, Exit};
 use crate::secret::Token;
 
-/// The deadline of one request: nothing waits for it.
+/// The deadline of one request; `--reconcile` waits for it, the daemon does not.
 const TIMEOUT: Duration = Duration::from_seconds(10);
 
 /// Where it goes.
@@ -38,7 +38,7 @@ impl Heartbeat {
     }
 
     /// Asks the address. Only the log hears of a failure, and never the address.
-    pub(super) async fn send(&self) {
+    pub(crate) async fn send(&self) {
         let url = self.url.expose();
         let answered = match Fetcher::new(TIMEOUT, None, None) {
             Ok(fetcher) => {

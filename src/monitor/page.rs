@@ -1,7 +1,7 @@
 //! `/`: one page for people who would rather look than read. Is it well, what waits for whom since when, and which command settles
 //! it. Ids only; it works without a script, on a phone and in a screen reader.
 
-use super::pictures::{EVENTS, USERS, bars, lines, shown};
+use super::pictures::{EVENTS, USERS, bars, lines, shown, took};
 use super::style::{RENEW, STYLE};
 use crate::health::{Health, LastCycle, Standing, StateSeen, Verdict, Waits, is_shown, without_addresses};
 use crate::model::{Moment, OutstandingKind, clean, command};
@@ -163,7 +163,7 @@ fn cycles(out: &mut String, health: &Health, now: Moment) {
     out.push_str("<h2>The last cycles</h2>\n");
     let cycles = shown(health.past.cycles());
     if cycles.is_empty() {
-        out.push_str("<p>None has ended since the daemon started.</p>\n");
+        out.push_str("<p>There was none yet.</p>\n");
         return;
     }
     bars(out, &cycles, now);
@@ -179,14 +179,14 @@ fn cycles(out: &mut String, health: &Health, now: Moment) {
         let _ = writeln!(
             out,
             "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{} ms</td></tr>",
+             <td class=\"n\">{}</td></tr>",
             time(cycle.at, &ago(cycle.at, now)),
             cycle.result.as_str(),
             cycle.changes_count,
             cycle.held_count,
             cycle.failed_count,
             cycle.waiting_count,
-            cycle.took_ms
+            took(cycle)
         );
     }
     out.push_str("</tbody></table></div>\n");

@@ -25,10 +25,16 @@ pub(super) const USERS: [Line; 3] = [
     ("waiting", "waiting", |cycle| count(cycle.waiting_count)),
 ];
 /// The line of events.
-pub(super) const EVENTS: [Line; 1] = [("pending", "events not shipped", |cycle| cycle.pending_count)];
+pub(super) const EVENTS: [Line; 1] =
+    [("pending", "events not shipped", |cycle| cycle.pending_count.unwrap_or_default())];
 
 fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// How long a cycle took.
+pub(super) fn took(cycle: &PastCycle) -> String {
+    cycle.took_ms.map_or("before the start".to_owned(), |took_ms| format!("{took_ms} ms"))
 }
 
 /// The cycles that a picture shows, oldest first.
@@ -40,7 +46,7 @@ pub(super) fn shown<'p>(past: impl DoubleEndedIterator<Item = &'p PastCycle>) ->
 
 /// A bar for each cycle, as high as it took long.
 pub(super) fn bars(out: &mut String, cycles: &[&PastCycle], now: Moment) {
-    let longest_ms = cycles.iter().map(|cycle| cycle.took_ms).max().unwrap_or(0).max(1);
+    let longest_ms = cycles.iter().filter_map(|cycle| cycle.took_ms).max().unwrap_or(0).max(1);
     let of = |result: CycleResult| cycles.iter().filter(|cycle| cycle.result == result).count();
     let counts = CycleResult::ALL.map(|result| format!("{} {}", of(result), result.as_str())).join(", ");
     let alt = format!("The last {} cycles: {counts}. The longest took {longest_ms} ms.", cycles.len());
@@ -48,9 +54,10 @@ pub(super) fn bars(out: &mut String, cycles: &[&PastCycle], now: Moment) {
     let step = WIDTH / cycles.len().clamp(CYCLES_MIN, CYCLES_SHOWN_MAX);
     let first = WIDTH - cycles.len() * step;
     for (number, cycle) in cycles.iter().enumerate() {
-        let height = usize::try_from(cycle.took_ms * (HEIGHT as u64) / longest_ms).unwrap_or(HEIGHT).max(BAR_MIN);
+        let took_ms = cycle.took_ms.unwrap_or_default();
+        let height = usize::try_from(took_ms * (HEIGHT as u64) / longest_ms).unwrap_or(HEIGHT).max(BAR_MIN);
         let (x, y, result) = (first + number * step, HEIGHT - height, cycle.result.as_str());
-        let said = format!("{result}, {}, {} ms", ago(cycle.at, now), cycle.took_ms);
+        let said = format!("{result}, {}, {}", ago(cycle.at, now), took(cycle));
         let width = step - 1;
         let _ = write!(
             out,

@@ -60,3 +60,20 @@ pub fn glance(connection: &Connection) -> rusqlite::Result<Glance> {
         },
     )
 }
+
+/// How many events are looked through for cycles: a first load has one for each user.
+const EVENTS_LOOKED_AT: u32 = 2_000;
+
+/// The lines of the last cycles, and when they were stored, oldest first.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn cycle_lines(connection: &Connection) -> rusqlite::Result<Vec<(Moment, String)>> {
+    connection
+        .prepare(
+            "SELECT stored_at, line FROM (SELECT * FROM events ORDER BY sequence DESC LIMIT ?1)
+             WHERE directory_id IS NULL AND line ->> '$.event_type' LIKE 'reconcile~_%' ESCAPE '~' ORDER BY sequence",
+        )?
+        .query_map([EVENTS_LOOKED_AT], |row| Ok((Moment(row.get(0)?), row.get(1)?)))?
+        .collect()
+}
