@@ -5,8 +5,10 @@ use crate::cycle::{door, find_user, open_export};
 use crate::event::SealKey;
 use crate::failure::Failure;
 use crate::http::{Client, ClientSettings, Dialect};
-use crate::model::{Clock, DirectoryId, Exit, command, hex, note_token_comes_from_systemd, quoted};
+use crate::meter::Meter;
+use crate::model::{Clock, DirectoryId, Duration, Exit, command, hex, note_token_comes_from_systemd, quoted};
 use crate::process::{SystemClock, random};
+use crate::report::UNHEALTHY_AFTER;
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{self, SecretError, Token};
@@ -59,6 +61,8 @@ pub(crate) struct Deployment {
     pub(crate) is_sandbox: bool,
     /// The simulator of a sandbox run, once it runs: base URL and token.
     simulator: Arc<OnceLock<(String, Token)>>,
+    /// What happens at the endpoint, counted since the process began.
+    pub(crate) meter: Arc<Meter>,
 }
 
 impl Deployment {
@@ -77,10 +81,17 @@ impl Deployment {
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
         }
-        for secret in config.sinks.iter().flat_map(SinkConfig::secrets) {
+        let heartbeat = config.monitor.as_ref().and_then(|monitor| monitor.heartbeat_url_file.as_deref());
+        for secret in config.sinks.iter().flat_map(SinkConfig::secrets).chain(heartbeat) {
             secret::refuse_exposed(secret)?;
         }
-        let deployment = Self { config, state_path, is_sandbox: mode == Mode::Sandbox, simulator: Arc::default() };
+        let deployment = Self {
+            config,
+            state_path,
+            is_sandbox: mode == Mode::Sandbox,
+            simulator: Arc::default(),
+            meter: Arc::default(),
+        };
         deployment.note_token_place();
         Ok(deployment)
     }
@@ -107,6 +118,11 @@ impl Deployment {
                 Some("the Rhombus console shows it; `--sandbox` runs against a simulator without one"),
             )),
         }
+    }
+
+    /// So long without a good cycle is red.
+    pub(crate) fn unhealthy_after(&self) -> Duration {
+        self.config.monitor.as_ref().map_or(UNHEALTHY_AFTER, |monitor| monitor.unhealthy_after)
     }
 
     /// Opens the state, which must be bound to this endpoint. A sandbox run creates its own.
@@ -239,7 +255,7 @@ impl Deployment {
             client.prepare()?;
         }
         let rate_limit = RateLimit::new(settings.concurrency_max, settings.requests_per_second_max);
-        Ok(ScimTarget::new(client, rate_limit, self.config.update_method))
+        Ok(ScimTarget::new(client, rate_limit, self.config.update_method).counted_by(self.meter.clone()))
     }
 
     /// The simulator inside the process; one for all cycles.
@@ -259,9 +275,10 @@ impl Deployment {
         Ok(self.simulator.get_or_init(|| (sandbox.base_url(), token)).clone())
     }
 
-    /// Keeps the simulator after a reload of the configuration.
+    /// Keeps the simulator, and what was counted, after a reload of the configuration.
     pub(crate) fn with_simulator_of(mut self, before: &Self) -> Self {
         self.simulator.clone_from(&before.simulator);
+        self.meter.clone_from(&before.meter);
         self
     }
 

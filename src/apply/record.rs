@@ -4,6 +4,7 @@ use super::intents::StoredIntent;
 use super::tally::{Tally, entry_for};
 use crate::event::{Draft, EventType, Resource, Source, event_type_of};
 use crate::http::Transport;
+use crate::meter::ChangeOutcome;
 use crate::model::{
     Action, Approval, Change, ChangeKey, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind,
     OutstandingUser, ScimId, ScopeVersionId,
@@ -169,8 +170,35 @@ impl<'a, T: Transport> Record<'a, T> {
                 settlement.failure = FailureEffect::Keep;
             }
         }
+        self.count(&settlement);
         let (scope_version, now) = (self.scope_version, self.session.now());
         self.session.queue(move |transaction| store::settle(transaction, &settlement, scope_version, now));
+    }
+
+    /// Counts what was attempted: one event is one attempt.
+    fn count(&self, settlement: &Settlement) {
+        for event in &settlement.events {
+            let action = match event.event_type {
+                EventType::UserCreateProvision => Action::Create,
+                EventType::UserUpdateProvision if settlement.action == Action::Link => Action::Link,
+                EventType::UserUpdateProvision => Action::Update,
+                EventType::UserDeprovision => Action::Deactivate,
+                EventType::UserDeleteProvision => Action::Delete,
+                EventType::UserLookupProvision
+                | EventType::IdmIntegrationActivate
+                | EventType::IdmIntegrationUpdate
+                | EventType::IdmIntegrationReauth
+                | EventType::IdmIntegrationDelete
+                | EventType::ReconcileCompleted
+                | EventType::ReconcileHeld
+                | EventType::ReconcileFailed
+                | EventType::ReconcileApproved
+                | EventType::LogCheckpoint
+                | EventType::ClockCorrected => continue,
+            };
+            let outcome = if event.success { ChangeOutcome::Accepted } else { ChangeOutcome::Failed };
+            self.session.target().meter().note_change(action, outcome);
+        }
     }
 
     /// Ends an intent of which nothing was accepted.

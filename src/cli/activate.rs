@@ -102,9 +102,8 @@ async fn recognise(
             let start_over = command("activate --start-over");
             let bound = &installation.base_url;
             let put = put_token("a token of the same organisation");
-            let hint = format!(
-                "set [rhombus] base_url back to {bound}, or {put}; to drop all links for good: {start_over}"
-            );
+            let hint =
+                format!("set [rhombus] base_url back to {bound}, or {put}; to drop all links for good: {start_over}");
             let mut error = vec![format!("the state belongs to {bound}, and {endpoint} does not show its accounts")];
             error.extend(failure.error);
             Failure { exit: Exit::Failed, error, hint: Some(hint) }

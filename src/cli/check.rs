@@ -82,6 +82,13 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
+    if let Some(monitor) = &config.monitor {
+        let _ = writeln!(text, "  monitor: http://{}/", monitor.listen);
+        if let Some(file) = &monitor.heartbeat_url_file {
+            let missing = "put the address of the dead man's switch into this file";
+            text.push_str(&token_text(&TokenPlace::File(file.clone()), "heartbeat", missing));
+        }
+    }
     if let Some(found) = &found {
         found.write(&mut text);
     }

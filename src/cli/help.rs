@@ -30,10 +30,12 @@ Do
   backup FILE      write a consistent copy of the state
   import           list who is in Rhombus but not in the directory
 
-Try
+Try, set up
   check            is the configuration good, and how is the export read?
   --sandbox        with --reconcile and others: act on a built-in simulator
   sandbox          the simulator of Rhombus as a server
+  completions SHELL  a script that completes commands in a shell
+  man DIR            the manual pages
 
 Options
   -c, --config FILE  default /etc/rhombus-sync/config.toml; RHOMBUS_SYNC_CONFIG
@@ -56,7 +58,7 @@ struct Page {
     after: &'static str,
 }
 
-const PAGES: [Page; 18] = [
+const PAGES: [Page; 20] = [
     Page {
         command: &["plan"],
         flags: &["only", "refresh", "sandbox"],
@@ -164,6 +166,18 @@ const PAGES: [Page; 18] = [
         flags: &[],
         after: "Examples:\n  rhombus-sync sandbox\n  rhombus-sync sandbox --faults \
                 drop_after:0.1,e503:0.05\n\nExit codes: 0 stopped by a signal; 1 the address or the files cannot be used",
+    },
+    Page {
+        command: &["completions"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync completions bash >/etc/bash_completion.d/rhombus-sync\n  rhombus-sync completions fish \
+                >~/.config/fish/completions/rhombus-sync.fish\n\nExit codes: 0 printed; 2 it is not one of these shells",
+    },
+    Page {
+        command: &["man"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync man man && man -l man/rhombus-sync.1\n\nExit codes: 0 written; 1 the folder cannot be \
+                written to",
     },
     Page { command: &["help"], flags: &[], after: "" },
 ];

@@ -5,6 +5,7 @@ mod approve;
 mod backup;
 mod check;
 mod clocks;
+mod completions;
 mod deactivate;
 mod deliver;
 mod events;
@@ -15,6 +16,7 @@ mod help;
 mod history;
 mod identity;
 mod import;
+mod man;
 mod plan;
 mod progress;
 mod reconcile;
@@ -184,6 +186,17 @@ enum Command {
         #[arg(long, value_name = "FAULTS", default_value = "", long_help = crate::sandbox::Faults::help())]
         faults: crate::sandbox::Faults,
     },
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages: one for each command, one for the configuration file, one for the events
+    Man {
+        /// A folder; it is created if it is missing
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 /// What a command prints, and its exit code.
@@ -334,6 +347,8 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Sandbox { listen, users, faults }), false) => {
             sandbox::run(arguments, *listen, users.clone(), faults.clone())
         }
+        (Some(Command::Completions { shell }), false) => Ok(completions::run(*shell)),
+        (Some(Command::Man { folder }), false) => man::run(arguments, folder),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::event::Source;
 use crate::failure::Failure;
 use crate::logs;
 use crate::model::Clock;
+use crate::monitor::Heartbeat;
 use crate::process::{StopSignals, SystemClock, exit_on_stop};
 use crate::report::{Approvable, CycleReport, CycleStory, Extent, Held, cycle_document, cycle_text};
 use crate::ship::{PATIENCE, Shipping};
@@ -22,6 +23,7 @@ const COMMANDS_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    let heartbeat = Heartbeat::read(&deployment)?;
     let (lock, writer, _) = deployment.sender()?;
     let journal = Journal::start(writer, Some(lock), None)?;
     let sinks = sinks(&deployment, arguments);
@@ -30,6 +32,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         let mut signals = StopSignals::listen()?;
         let report = cycle(&deployment, arguments, &journal, &mut signals).await?;
         let behind = ship(&sinks, &deployment.state_path, &journal, &mut signals).await?;
+        let is_good = arguments.only.is_empty() && report.why_not_good().is_none();
+        if let Some(heartbeat) = heartbeat.filter(|_| is_good) {
+            tokio::select! {
+                biased;
+                () = signals.recv() => {}
+                () = heartbeat.send() => {}
+            }
+        }
         Ok::<_, Failure>((report, behind))
     })?;
     exit_on_stop(report.exit);

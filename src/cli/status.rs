@@ -5,11 +5,11 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser};
+use crate::model::{Action, Clock, Duration, Exit, Moment, OutstandingKind, OutstandingUser};
 use crate::process::{SystemClock, is_daemon};
 use crate::report::{
-    DaemonStanding, ExportStanding, Extent, Red, Sender, Signs, SinkStanding, Status, TokenStanding, Trouble,
-    UNHEALTHY_AFTER, red, status_document, status_text,
+    DaemonStanding, ExportStanding, Extent, Red, Sender, Signs, SinkStanding, Status, TokenStanding, Trouble, red,
+    status_document, status_text,
 };
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace};
@@ -55,7 +55,10 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
     let places = store::sink_places(&reader)?;
     let sinks: Vec<_> = deployment.config.sinks.iter().map(|sink| standing_of(sink, &places, head.sequence)).collect();
     let (sender, daemon) = sender(deployment, &installation, &health, now);
-    let red = installation.active.then(|| judge(now, &installation, &health, &sinks, &outstanding, sender)).flatten();
+    let red = installation
+        .active
+        .then(|| judge(now, &installation, &health, &sinks, &outstanding, sender, deployment.unhealthy_after()))
+        .flatten();
     Ok(Status {
         now,
         version: env!("CARGO_PKG_VERSION"),
@@ -124,6 +127,7 @@ fn judge(
     sinks: &[SinkStanding],
     outstanding: &[OutstandingUser],
     sender: Sender,
+    unhealthy_after: Duration,
 ) -> Option<Red> {
     let sinks = sinks.iter().filter_map(|sink| {
         let error = sink.error.as_deref()?;
@@ -146,7 +150,7 @@ fn judge(
         removals: removals.collect(),
         sender,
     };
-    red(&signs, UNHEALTHY_AFTER)
+    red(&signs, unhealthy_after)
 }
 
 fn standing_of(sink: &SinkConfig, places: &[SinkPlace], head: i64) -> SinkStanding {

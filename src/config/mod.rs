@@ -7,6 +7,7 @@ mod check;
 mod directory;
 mod error;
 mod layout;
+mod monitor;
 mod noticed;
 mod raw;
 mod settings;
@@ -15,6 +16,7 @@ mod sinks;
 pub use api::{ApiCredential, JumpCloudConfig, UrlConfig};
 pub use directory::SourceConfig;
 pub use error::ConfigError;
+pub use monitor::{MonitorConfig, check_heartbeat};
 pub use settings::Settings;
 pub use sinks::{FILE_MODE, Facility, HttpSink, HttpStyle, SinkConfig, SinkKind, SyslogAddress, SyslogSink, TlsFiles};
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub seal_key: Option<TokenPlace>,
     /// Where events go.
     pub sinks: Vec<SinkConfig>,
+    /// Where the monitor listens, if there is one.
+    pub monitor: Option<MonitorConfig>,
 }
 
 /// `[rhombus]`: the endpoint.
@@ -175,6 +179,7 @@ impl Config {
                 (None, name) => name.clone().map(TokenPlace::Credential),
             },
             sinks,
+            monitor: raw.monitor.as_ref().map(|raw| monitor::monitor(raw, &place)).transpose()?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration as the log detects edits of it: every key by its name in the file.
 
 use super::directory::RawDirectory;
+use super::monitor::RawMonitor;
 use super::raw::{Raw, RawGuard, RawRhombus, RawSchedule, RawScope, RawState};
 use super::sinks::RawSink;
 use crate::model::ConfigKeys;
@@ -13,10 +14,12 @@ pub(super) fn keys_of(raw: &Raw) -> ConfigKeys {
     let config = json!({
         "directory": raw.directory, "scope": raw.scope, "rhombus": rhombus, "schedule": raw.schedule, "guard": raw.guard,
         "state": raw.state, "sinks": raw.sinks.iter().map(set_keys).collect::<Vec<_>>(),
+        "monitor": raw.monitor.clone().unwrap_or_default(),
     });
     let defaults = json!({
         "directory": RawDirectory::default(), "scope": RawScope::default(), "rhombus": RawRhombus::default(),
         "schedule": RawSchedule::default(), "guard": RawGuard::default(), "state": RawState::default(), "sinks": [],
+        "monitor": RawMonitor::default(),
     });
     ConfigKeys::of(&config, &defaults)
 }
@@ -75,6 +78,7 @@ mod tests {
             ("[guard]\nwindow = \"1h\"\n", "guard.window"),
             ("[state]\nkeep_history = \"30d\"\n", "state.keep_history"),
             ("[[sinks]]\nkind = \"stdout\"\n", "sinks"),
+            ("[monitor]\nunhealthy_after = \"2h\"\n", "monitor.unhealthy_after"),
         ] {
             check("", edit, &[key]);
             check(edit, "", &[key]);

@@ -2,6 +2,7 @@
 
 use super::directory::RawDirectory;
 use super::error::Problem;
+use super::monitor::RawMonitor;
 use super::sinks::RawSink;
 use crate::model::{Duration, ExistingAccounts, OnDrift, Removals, UpdateMethod};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub(super) struct Raw {
     pub(super) state: RawState,
     #[serde(default)]
     pub(super) sinks: Vec<RawSink>,
+    pub(super) monitor: Option<RawMonitor>,
 }
 
 #[derive(Deserialize, Serialize, Default)]

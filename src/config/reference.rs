@@ -168,7 +168,7 @@ mod tests {
         let mut shown: BTreeSet<(String, String)> = BTreeSet::new();
         let mut section = String::new();
         for line in example.lines() {
-            if let Some(name) = line.strip_prefix('[') {
+            if let Some(name) = line.trim_start_matches("# ").strip_prefix('[') {
                 section = name.split(']').next().unwrap_or_default().trim_matches('[').to_owned();
             } else if let Some((name, _)) = line.trim_start_matches("# ").split_once(" = ") {
                 shown.insert((section.clone(), name.to_owned()));

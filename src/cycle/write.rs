@@ -4,7 +4,7 @@ use super::context::CycleContext;
 use super::end::CycleEnd;
 use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Transport;
-use crate::model::{Action, ConfigKeys, CycleId, Duration, HoldId, Moment, OutstandingKind, OutstandingUser};
+use crate::model::{ConfigKeys, CycleId, Duration, HoldId, Moment};
 use crate::plan::{ScopeVersion, hold_id};
 use crate::report::{CycleReport, CycleResult, TokenProof, cycle_document};
 use crate::store::{self, CycleHealth, JournalError};
@@ -123,7 +123,7 @@ fn write_holds(transaction: &Transaction<'_>, end: &mut CycleEnd) -> rusqlite::R
 /// What it says of the syncing itself.
 fn health_of(end: &CycleEnd, source: Source, now: Moment) -> CycleHealth {
     let report = &end.report;
-    let why = why_not_good(report, end.row.export_written_at);
+    let why = report.why_not_good();
     CycleHealth {
         source: source.as_str(),
         everybody: end.is_about_everybody.then_some((report.exit.code(), why)),
@@ -131,24 +131,6 @@ fn health_of(end: &CycleEnd, source: Source, now: Moment) -> CycleHealth {
         in_scope_count: end.in_scope_count.map(u64::cast_signed),
         now,
     }
-}
-
-/// Why a cycle is not a good one: it was cut short, could not read its export or reach Rhombus, or a removal failed. Who is
-/// rejected, refused, parked or held is counted, and makes no cycle bad.
-fn why_not_good(report: &CycleReport, export_written_at: Option<Moment>) -> Option<String> {
-    if !report.error.is_empty() {
-        return Some(report.error.join(": "));
-    }
-    let stays =
-        |entry: &&OutstandingUser| entry.kind == OutstandingKind::Failed && entry.action.is_some_and(Action::removes);
-    let mut stay = report.outstanding.iter().filter(stays);
-    if let Some(first) = stay.next() {
-        let name = first.username.as_ref().map_or("(nobody)", |name| name.as_str());
-        let more = stay.count();
-        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-        return Some(format!("the removal of {name}{more} failed: {}", first.reason));
-    }
-    export_written_at.is_none().then(|| "the export was not read".to_owned())
 }
 
 fn cycle_event(report: &CycleReport, source: Source) -> Draft {

@@ -6,7 +6,7 @@ use super::sending::Sending;
 use crate::cycle_thread::CycleEnded;
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::health::{LastCycle, Latest};
+use crate::health::{Idle, LastCycle, Latest, PastCycle, Waits};
 use crate::model::{Clock, Exit, OutstandingKind};
 use crate::process::SystemClock;
 use crate::report::{CycleReport, Resume, TokenProof};
@@ -18,7 +18,9 @@ const IDS_SHOWN_MAX: usize = 20;
 impl Daemon {
     /// Handles the end of a cycle. A state that cannot be written, or a bug, ends the process.
     pub(super) fn after(&mut self, ended: CycleEnded) -> Result<(), Failure> {
-        let refresh = self.running.take().is_some_and(|running| running.refresh);
+        let (refresh, pending_count) =
+            self.running.take().map_or((false, 0), |running| (running.refresh, running.pending_count));
+        self.health.running_since = None;
         let report = match ended {
             CycleEnded::Reported(report, token) => {
                 // The next cycle reads the file again: somebody may have put the right one there.
@@ -54,10 +56,21 @@ impl Daemon {
             name_waiting_removals(&report);
         }
         self.resume(&report);
-        let provisioned = self.sending.as_ref().map_or(0, Sending::provisioned);
-        self.health.last_cycle = Some(LastCycle::of(&report, provisioned));
+        self.remember(&report, pending_count);
         self.say(Latest::Cycle);
         Ok(())
+    }
+
+    /// Keeps what is shown of a cycle, and tells who waits for a sign of life that it was a good one.
+    fn remember(&mut self, report: &CycleReport, pending_count: i64) {
+        let now = SystemClock.now();
+        let provisioned = self.sending.as_ref().map_or(0, Sending::provisioned);
+        self.health.last_cycle = Some(LastCycle::of(report, provisioned, now));
+        self.health.past.note(PastCycle::of(report, now, pending_count));
+        self.health.waits = Waits::of(&report.outstanding);
+        if let (Some(monitor), None) = (&self.monitor, report.why_not_good()) {
+            monitor.beat();
+        }
     }
 
     /// A cycle in the log, unless it came to the same as the one before.
@@ -79,7 +92,7 @@ impl Daemon {
 
     fn not_started(&mut self, refresh: bool, failure: &Failure) {
         if failure.exit == Exit::Misconfigured {
-            self.rest(&failure.in_one_line());
+            self.rest(Idle::CannotSend, &failure.in_one_line());
             return;
         }
         if self.rest_if_moved() {

@@ -23,6 +23,7 @@ use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::Health;
+use crate::monitor::Monitor;
 use crate::process::Task;
 use crate::secret::Token;
 use crate::store::JournalError;
@@ -42,6 +43,8 @@ struct Running {
     cycle: CycleThread,
     refresh: bool,
     progress: Arc<Progress>,
+    /// How many events the sink that is furthest behind lacked when it began.
+    pending_count: i64,
 }
 
 /// The state that is being opened, with its token; `source` then starts a cycle.
@@ -61,6 +64,7 @@ struct Daemon {
     manager: ServiceManager,
     triggers: Triggers,
     health: Health,
+    monitor: Option<Monitor>,
     news: News,
     opening: Option<Opening>,
     /// `None`: idle, without lock and state.

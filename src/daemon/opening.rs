@@ -6,7 +6,7 @@ use super::{Daemon, Opening};
 use crate::config::TokenPlace;
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::health::Latest;
+use crate::health::{Idle, Latest};
 use crate::model::{Exit, command};
 use crate::process::spawn;
 use crate::secret::Token;
@@ -21,12 +21,13 @@ impl Daemon {
         // Only a missing file means "no state yet": one that this user may not look at is a failure.
         if !self.deployment.is_sandbox && self.deployment.state_path.try_exists().is_ok_and(|exists| !exists) {
             let activate = command("activate");
-            self.say(Latest::Idle(format!("there is no state yet; run `{activate}`, or restore a backup")));
+            let why = format!("there is no state yet; run `{activate}`, or restore a backup");
+            self.say(Latest::Idle(Idle::NoState, why));
             self.ready();
             return Ok(());
         }
         if let Some(missing) = self.missing_token()? {
-            self.say(Latest::Idle(missing));
+            self.say(Latest::Idle(Idle::CannotSend, missing));
             self.ready();
             return Ok(());
         }
@@ -80,15 +81,23 @@ impl Daemon {
             Ok((token, mut sending)) => {
                 // A reload may have changed the sinks in the meantime.
                 sending.shipping.change(&self.deployment.config.sinks)?;
+                self.health.waits = sending.waits();
+                if self.monitor.is_some() {
+                    self.health.past.begin_with(sending.earlier().into_iter());
+                }
                 (self.token, self.sending) = (self.token.take().or(token), Some(sending));
                 // The same cycle covers any other request made in the meantime.
                 let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);
                 self.triggers.want(source, refresh);
                 self.say(Latest::Active);
             }
-            Err(failure) if failure.exit == Exit::Inactive => drop(self.say(Latest::Idle(deactivated()))),
+            Err(failure) if failure.exit == Exit::Inactive => {
+                self.say(Latest::Idle(Idle::Deactivated, deactivated()));
+            }
             Err(failure) if source == Source::Startup => return Err(failure),
-            Err(failure) => drop(self.say(Latest::Idle(failure.in_one_line()))),
+            Err(failure) => {
+                self.say(Latest::Idle(Idle::CannotSend, failure.in_one_line()));
+            }
         }
         self.ready();
         Ok(())

@@ -7,6 +7,7 @@ use crate::event::{Initiator, Source};
 use crate::failure::Failure;
 use crate::health::Latest;
 use crate::model::{Clock, Exit, token_place};
+use crate::monitor::Heartbeat;
 use crate::probe::{NotProven, prove, prove_organisation};
 use crate::process::{SystemClock, Task, spawn};
 use crate::secret::Token;
@@ -109,6 +110,7 @@ impl Daemon {
             Verified::Token(FoundToken::Good(token)) => {
                 self.token = Some(token);
                 self.health.token_is_refused = false;
+                self.tell();
                 tracing::info!("the new token works and is in use");
                 self.note_token(Source::Schedule);
                 self.triggers.want(Source::Schedule, false);
@@ -121,6 +123,11 @@ impl Daemon {
         let before = std::mem::replace(&mut self.deployment, deployment);
         self.triggers.follow(&self.deployment.config, Some(&before.config), SystemClock.now())?;
         self.token = token;
+        self.health.unhealthy_after = self.deployment.unhealthy_after();
+        if let Some(Err(failure)) = self.monitor.as_ref().map(|monitor| monitor.follow(&self.deployment)) {
+            // It was readable a moment ago; what the monitor shows is no reason to stop.
+            tracing::warn!(error = failure.in_one_line(), "the monitor follows the old configuration");
+        }
         if let Some(sending) = &mut self.sending {
             sending.shipping.change(&self.deployment.config.sinks)?;
         }
@@ -152,6 +159,11 @@ fn load(config: &Path, mode: Mode, before: &Deployment) -> Result<(Deployment, O
             format!("restart the service; for another endpoint run `{}` first", crate::model::command("activate"));
         return Err(Failure::new(Exit::Misconfigured, "[state] and [rhombus] base_url need a restart", Some(&hint)));
     }
+    let listen = |deployment: &Deployment| deployment.config.monitor.as_ref().map(|monitor| monitor.listen);
+    if listen(&deployment) != listen(before) {
+        return Err(Failure::new(Exit::Misconfigured, "[monitor] listen needs a restart", Some("restart the service")));
+    }
+    Heartbeat::read(&deployment)?;
     if deployment.token_is_a_credential() {
         tracing::info!("systemd credentials do not change on a reload; restart the service for a new token");
     }

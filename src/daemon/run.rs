@@ -18,8 +18,9 @@ use crate::cycle_thread::{CycleStart, CycleThread};
 use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::health::{Health, Latest};
+use crate::health::{Health, Idle, Latest};
 use crate::model::{Clock, Exit, command};
+use crate::monitor::Monitor;
 use crate::process::{StopSignals, SystemClock, spawn};
 use crate::secret::Token;
 use crate::store::{self, JournalError};
@@ -78,7 +79,11 @@ impl Signals {
 impl Daemon {
     fn new(config: &Path, mode: Mode, deployment: Deployment) -> Result<Self, Failure> {
         let mut triggers = Triggers::default();
-        triggers.follow(&deployment.config, None, SystemClock.now())?;
+        let now = SystemClock.now();
+        triggers.follow(&deployment.config, None, now)?;
+        let unhealthy_after = deployment.unhealthy_after();
+        let health = Health { started_at: now, unhealthy_after, ..Health::default() };
+        let monitor = Monitor::start(&deployment, &health)?;
         Ok(Self {
             config: config.to_owned(),
             mode,
@@ -87,7 +92,8 @@ impl Daemon {
             refused_token: None,
             manager: ServiceManager::find(),
             triggers,
-            health: Health::default(),
+            health,
+            monitor,
             news: News::default(),
             opening: None,
             sending: None,
@@ -197,8 +203,8 @@ impl Daemon {
         match (&self.running, commands.moved, commands.deactivated) {
             (Some(running), true, _) => running.cycle.stop(),
             (Some(running), false, true) => running.cycle.deactivate(),
-            (None, true, _) => self.rest(MOVED),
-            (None, false, true) => self.rest(&deactivated()),
+            (None, true, _) => self.rest(Idle::CannotSend, MOVED),
+            (None, false, true) => self.rest_deactivated(),
             (_, false, false) if commands.approved => self.triggers.want(Source::Approve, false),
             (_, false, false) => {}
         }
@@ -206,23 +212,23 @@ impl Daemon {
     }
 
     /// Releases lock and state, and says why.
-    pub(super) fn rest(&mut self, why: &str) {
+    pub(super) fn rest(&mut self, idle: Idle, why: &str) {
         if let Some(sending) = self.sending.take() {
             self.closing = Some(tokio::task::spawn_local(sending.end()));
         }
-        self.say(Latest::Idle(why.to_owned()));
+        self.say(Latest::Idle(idle, why.to_owned()));
     }
 
     /// Releases lock and state because of `deactivate`.
     pub(super) fn rest_deactivated(&mut self) {
-        self.rest(&deactivated());
+        self.rest(Idle::Deactivated, &deactivated());
     }
 
     /// Releases a state that was removed or replaced. Returns whether it was.
     pub(super) fn rest_if_moved(&mut self) -> bool {
         let moved = self.sending.as_ref().is_some_and(Sending::has_moved);
         if moved {
-            self.rest(MOVED);
+            self.rest(Idle::CannotSend, MOVED);
         }
         moved
     }
@@ -250,7 +256,9 @@ impl Daemon {
             options: CycleOptions { refresh: wanted.refresh, ..CycleOptions::default() },
             progress: Box::new(move |done, all| noted.note(done, all)),
         })?;
-        self.running = Some(Running { cycle, refresh: wanted.refresh, progress });
+        let pending_count = sending.pending(&self.deployment.config.sinks);
+        self.running = Some(Running { cycle, refresh: wanted.refresh, progress, pending_count });
+        self.health.running_since = Some(SystemClock.now());
         self.tell();
         Ok(())
     }

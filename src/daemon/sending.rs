@@ -3,7 +3,7 @@
 use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::health::StuckSink;
+use crate::health::{PastCycle, StuckSink, Waits};
 use crate::model::Moment;
 use crate::process::spawn;
 use crate::ship::Shipping;
@@ -118,5 +118,26 @@ impl Sending {
     /// The number of provisioned users; 0 if the state cannot be read.
     pub(super) fn provisioned(&self) -> i64 {
         store::installation(&self.commands).map_or(0, |row| row.provisioned_count)
+    }
+
+    /// Everybody whose wanted change is not done, as the last cycle left them.
+    pub(super) fn waits(&self) -> Vec<Waits> {
+        store::outstanding(&self.commands).map(|outstanding| Waits::of(&outstanding)).unwrap_or_default()
+    }
+
+    /// What the log says of earlier cycles.
+    pub(super) fn earlier(&self) -> Vec<PastCycle> {
+        let lines = store::cycle_lines(&self.commands).unwrap_or_default();
+        lines.iter().filter_map(|(at, line)| PastCycle::of_event(line, *at)).collect()
+    }
+
+    /// How many events the sink that is furthest behind lacks.
+    pub(super) fn pending(&self, sinks: &[SinkConfig]) -> i64 {
+        let places = store::sink_places(&self.commands).unwrap_or_default();
+        let delivered = |sink: &SinkConfig| {
+            places.iter().find(|place| place.name == sink.place()).map_or(0, |place| place.delivered)
+        };
+        let head = store::head_of(&self.commands).map_or(0, |head| head.sequence);
+        sinks.iter().map(|sink| head - delivered(sink)).max().unwrap_or_default()
     }
 }

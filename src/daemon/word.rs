@@ -2,6 +2,8 @@
 
 use super::Daemon;
 use crate::health::{Latest, UnderWay};
+use crate::model::Clock;
+use crate::process::SystemClock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ impl Daemon {
     /// Tells the service manager what happened, and logs it if it is news. Returns whether it is.
     pub(super) fn say(&mut self, latest: Latest) -> bool {
         let news = self.health.latest != latest;
-        self.health.latest = latest;
+        self.health.note(latest, SystemClock.now());
         // Of a cycle the log has said what there is to say.
         if news && self.health.latest != Latest::Cycle {
             tracing::info!("{}", self.health.headline());
@@ -43,13 +45,16 @@ impl Daemon {
         news
     }
 
-    /// Tells the service manager how the daemon is now.
+    /// Tells the service manager and the monitor how the daemon is now.
     pub(super) fn tell(&mut self) {
         self.health.next_cycle = self.triggers.next();
         self.health.under_way = self.running.as_ref().map(|running| running.progress.read());
         self.health.stuck = self.sending.as_ref().map(|sending| sending.stuck(&self.deployment)).unwrap_or_default();
         let line = self.health.line();
         self.manager.status(&line);
+        if let Some(monitor) = &self.monitor {
+            monitor.tell(&self.health);
+        }
         let longest = self.deployment.config.timeout.std() * LAST_REQUESTS + LAST_SINKS;
         if self.stopping_since.is_some_and(|since| since.elapsed() < longest) {
             self.manager.wait_for(EXTENSION);

@@ -14,7 +14,7 @@ pub fn old_export(written_at: Moment, now: Moment, max_age: Option<Duration>) ->
 
 /// From one instant to the other: `40 s`, `5 min`, `3 h`, `2 days`.
 #[must_use]
-pub(super) fn lasting(from: Moment, to: Moment) -> String {
+pub fn lasting(from: Moment, to: Moment) -> String {
     let seconds = to.since_ms(from).max(0) / 1_000;
     match seconds {
         ..120 => format!("{seconds} s"),

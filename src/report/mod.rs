@@ -19,7 +19,7 @@ mod status_text;
 mod text;
 mod words;
 
-pub use age::{ago, date, old_export};
+pub use age::{ago, date, lasting, old_export};
 pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, held_changes_document, plan_document, users_of};
 pub use event_text::{event_text, events_table};
@@ -36,7 +36,7 @@ pub use status_text::status_text;
 pub use text::{CycleStory, cycle_text, groups_text};
 pub use words::Extent;
 
-use crate::model::{CycleId, Duration, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
+use crate::model::{Action, CycleId, Duration, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 
 /// How a cycle ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +52,9 @@ pub enum CycleResult {
 }
 
 impl CycleResult {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Partial, Self::Held, Self::Failed];
+
     /// Its name in reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -134,6 +137,26 @@ impl CycleReport {
     #[must_use]
     pub fn count(&self, kind: OutstandingKind) -> usize {
         self.outstanding.iter().filter(|entry| entry.kind == kind).count()
+    }
+
+    /// Why it is not a good one: it was cut short, could not read its export or reach Rhombus, or a removal failed. Who is
+    /// rejected, refused, parked or held is counted, and makes no cycle bad.
+    #[must_use]
+    pub fn why_not_good(&self) -> Option<String> {
+        if !self.error.is_empty() {
+            return Some(self.error.join(": "));
+        }
+        let stays = |entry: &&OutstandingUser| {
+            entry.kind == OutstandingKind::Failed && entry.action.is_some_and(Action::removes)
+        };
+        let mut stay = self.outstanding.iter().filter(stays);
+        if let Some(first) = stay.next() {
+            let name = first.username.as_ref().map_or("(nobody)", |name| name.as_str());
+            let more = stay.count();
+            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+            return Some(format!("the removal of {name}{more} failed: {}", first.reason));
+        }
+        self.export_written_at.is_none().then(|| "the export was not read".to_owned())
     }
 
     /// Its counts in one line, for the log.

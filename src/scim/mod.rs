@@ -18,6 +18,7 @@ pub use organisation::{ASKED_COUNT, Organisation, is_the_linked, organisation};
 pub use rate_limit::{Permit, RateLimit};
 
 use crate::http::{BodyMode, Method, Request, Transport};
+use crate::meter::{Meter, Operation};
 use crate::model::{AnswerDoubt, DesiredUser, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use pages::CountAsked;
@@ -25,6 +26,8 @@ use patience::Patience;
 use resource::Resource;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// RFC 8259, section 8.1: a reader may ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -38,6 +41,7 @@ pub struct ScimTarget<T> {
     not_supported: RefCell<BTreeSet<Method>>,
     patience: Patience,
     count_asked: Cell<CountAsked>,
+    meter: Arc<Meter>,
 }
 
 /// An update of names.
@@ -84,7 +88,20 @@ impl<T: Transport> ScimTarget<T> {
             not_supported: RefCell::default(),
             patience: Patience::default(),
             count_asked: Cell::default(),
+            meter: Arc::default(),
         }
+    }
+
+    /// Counts its requests, and what comes of them, there.
+    #[must_use]
+    pub fn counted_by(self, meter: Arc<Meter>) -> Self {
+        Self { meter, ..self }
+    }
+
+    /// Where requests and changes are counted.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Waits until a request may be sent.
@@ -114,7 +131,10 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
+        let began = Instant::now();
         let mut answer = self.transport.call(request, mode).await;
+        let status = answer.as_ref().ok().map(|answer| answer.status);
+        self.meter.note_request(operation(request), status, began.elapsed());
         match &mut answer {
             Ok(Answer { status: 200..=299, .. }) => self.patience.renew(),
             Ok(Answer { retry_after: Some(retry_after), .. }) => *retry_after = self.patience.read(*retry_after),
@@ -240,6 +260,18 @@ impl<T: Transport> ScimTarget<T> {
         };
         self.rate_limit.another(permit).await;
         account_of(&self.send(Method::Put, wire::user(id), Some(body)).await)
+    }
+}
+
+fn operation(request: &Request) -> Operation {
+    match request.method {
+        Method::Get if request.target.starts_with(wire::FILTER) => Operation::Lookup,
+        Method::Get if request.target.starts_with("/Users/") => Operation::Read,
+        Method::Get => Operation::List,
+        Method::Post => Operation::Create,
+        Method::Patch => Operation::Patch,
+        Method::Put => Operation::Put,
+        Method::Delete => Operation::Delete,
     }
 }
 

@@ -11,6 +11,9 @@ const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// Everything but RFC 3986's unreserved characters, including the `+` and `@` of an e-mail address.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// How the target of a filter begins.
+pub(super) const FILTER: &str = "/Users?filter=";
+
 pub(super) fn user(id: &ScimId) -> String {
     format!("/Users/{}", utf8_percent_encode(id.as_str(), ENCODED))
 }
@@ -26,7 +29,7 @@ pub(super) fn list(from: Option<(&str, &str)>, count: Option<usize>) -> String {
 /// A filter's value is a JSON string (RFC 7644, section 3.4.2.2); all of it is percent-encoded.
 pub(super) fn filter(name: &str) -> String {
     let filter = format!("userName eq {}", Value::from(name));
-    format!("/Users?filter={}", utf8_percent_encode(&filter, ENCODED))
+    format!("{FILTER}{}", utf8_percent_encode(&filter, ENCODED))
 }
 
 #[derive(Serialize)]

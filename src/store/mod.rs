@@ -15,6 +15,7 @@ mod damage;
 mod database;
 mod dead_letters;
 mod error;
+mod glance;
 mod groups;
 mod handed_over;
 mod health;
@@ -40,6 +41,7 @@ pub use damage::{check_links, quick_check};
 pub use database::{Access, data_version, identity, may_be_used, open};
 pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
+pub use glance::{Glance, cycle_lines, glance};
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};
 pub use health::{

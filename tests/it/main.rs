@@ -26,6 +26,7 @@ mod layouts;
 mod limits;
 mod linked_accounts;
 mod memberships;
+mod monitor;
 mod nights;
 mod odd_inputs;
 mod prefixes;

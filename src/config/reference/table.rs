@@ -357,4 +357,34 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section {
+        name: "monitor",
+        about: "Answers `/`, `/healthz` and `/metrics` over HTTP; without the section, nothing listens. See [monitor](monitor.md).",
+        keys: &[
+            key(
+                "listen",
+                Text,
+                Is("\"127.0.0.1:9484\""),
+                "An IP address and a port. Another address than loopback needs `allow_remote`. Needs a restart.",
+            ),
+            key(
+                "allow_remote",
+                YesNo,
+                Is("false"),
+                "Allows other machines to read the monitor. It shows ids, never names.",
+            ),
+            key(
+                "unhealthy_after",
+                Duration,
+                Is("\"1h\""),
+                "So long without a good cycle, or with a stuck sink or a failed removal, is red: for `/healthz`, and for `status`.",
+            ),
+            key(
+                "heartbeat_url_file",
+                Path,
+                Nothing,
+                "The file that holds an address, asked by GET after each good cycle. Others must not be able to read it.",
+            ),
+        ],
+    },
 ];

@@ -1,15 +1,31 @@
-//! How the daemon is, as one value. PURE: the service manager's line is one rendering of it.
+//! How the daemon is, as one value. PURE: the service manager's line, `/healthz`, `/metrics` and the monitor's page are
+//! renderings of it.
 
-use crate::model::{Moment, OutstandingKind};
-use crate::report::CycleReport;
+mod past;
+mod verdict;
+mod waits;
+
+pub use past::{Past, PastCycle};
+pub use verdict::Verdict;
+pub use waits::{Waits, earlier, is_shown, without_addresses};
+
+use crate::meter::Counted;
+use crate::model::{Duration, Moment, OutstandingKind};
+use crate::report::{CycleReport, SinkStanding, UNHEALTHY_AFTER};
 
 /// How a daemon is.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Health {
     /// What happened last.
     pub latest: Latest,
+    /// Why nobody is managed, if nobody is.
+    pub idle: Option<(Idle, String)>,
+    /// Since when.
+    pub idle_since: Moment,
     /// The last cycle since its start.
     pub last_cycle: Option<LastCycle>,
+    /// Since when a cycle runs, if one does.
+    pub running_since: Option<Moment>,
     /// When the next one starts: by the schedule, or earlier, because something is tried again.
     pub next_cycle: Option<Moment>,
     /// Whether Rhombus refuses the token in use.
@@ -22,6 +38,18 @@ pub struct Health {
     pub stuck: Vec<StuckSink>,
     /// It was told to stop, and finishes what it has begun.
     pub is_stopping: bool,
+    /// When the daemon started: it counts since then.
+    pub started_at: Moment,
+    /// `[monitor] unhealthy_after`.
+    pub unhealthy_after: Duration,
+    /// Everybody whose wanted change is not done.
+    pub waits: Vec<Waits>,
+    /// The last cycles.
+    pub past: Past,
+    /// What was counted at the endpoint.
+    pub counted: Counted,
+    /// What the state shows.
+    pub standing: Standing,
 }
 
 /// How far a cycle is.
@@ -46,6 +74,69 @@ pub struct StuckSink {
     pub pending_count: i64,
 }
 
+/// Why nobody is managed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Idle {
+    /// There is no state yet.
+    NoState,
+    /// `deactivate` was run.
+    Deactivated,
+    /// State, token or configuration cannot be used, or another process sends.
+    CannotSend,
+}
+
+/// What the state shows, for whoever looks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Standing {
+    /// Nobody has looked.
+    #[default]
+    NotLooked,
+    /// It cannot be read.
+    Unusable {
+        /// Since when.
+        since: Moment,
+        /// Why.
+        why: String,
+    },
+    /// It was read.
+    Seen(Box<StateSeen>),
+}
+
+/// What was read of the state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StateSeen {
+    /// Whether users are managed.
+    pub is_active: bool,
+    /// How many are provisioned.
+    pub provisioned_count: i64,
+    /// How many accounts carry a directory id and are managed by nobody.
+    pub unmanaged_count: i64,
+    /// When managing began.
+    pub managed_since: Moment,
+    /// When the last good cycle ended.
+    pub last_good_at: Option<Moment>,
+    /// When the last cycle ended.
+    pub last_cycle_at: Option<Moment>,
+    /// The first cycle since the last good one, how many there were, and why the latest was not good.
+    pub failing: Option<(Moment, u32, String)>,
+    /// When Rhombus first answered to the token in use.
+    pub token_first_proven_at: Option<Moment>,
+    /// When it last did.
+    pub token_proven_at: Option<Moment>,
+    /// Since when it refuses it.
+    pub token_refused_since: Option<Moment>,
+    /// When the last export that was read was written.
+    pub export_written_at: Option<Moment>,
+    /// How many users it held.
+    pub export_users_count: i64,
+    /// How many of them were in scope.
+    pub in_scope_count: Option<i64>,
+    /// What can be approved now.
+    pub hold: Option<String>,
+    /// Where events go.
+    pub sinks: Vec<SinkStanding>,
+}
+
 /// What happened last, and is told until something else does.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Latest {
@@ -53,7 +144,7 @@ pub enum Latest {
     #[default]
     Starting,
     /// It manages nobody, and why.
-    Idle(String),
+    Idle(Idle, String),
     /// It may send.
     Active,
     /// A cycle ended.
@@ -69,6 +160,12 @@ pub enum Latest {
 pub struct LastCycle {
     /// Its result.
     pub result: &'static str,
+    /// When it ended.
+    pub at: Moment,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// What was done, by its name.
+    pub done: Vec<(&'static str, u64)>,
     /// How many users are provisioned after it.
     pub provisioned_count: i64,
     /// How many stand in each list.
@@ -82,10 +179,13 @@ pub struct LastCycle {
 impl LastCycle {
     /// Of a report.
     #[must_use]
-    pub fn of(report: &CycleReport, provisioned_count: i64) -> Self {
+    pub fn of(report: &CycleReport, provisioned_count: i64, at: Moment) -> Self {
         let outstanding = OutstandingKind::ALL.map(|kind| (kind, report.count(kind)));
         Self {
             result: report.result.as_str(),
+            at,
+            took_ms: report.took_ms,
+            done: report.done.named().filter(|(_, count)| *count > 0).collect(),
             provisioned_count,
             outstanding: outstanding.into_iter().filter(|(_, count)| *count > 0).collect(),
             error: report.error.join(": "),
@@ -107,13 +207,59 @@ impl LastCycle {
     }
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            latest: Latest::default(),
+            idle: None,
+            idle_since: Moment::default(),
+            last_cycle: None,
+            running_since: None,
+            next_cycle: None,
+            token_is_refused: false,
+            under_way: None,
+            reload_refused: None,
+            stuck: Vec::new(),
+            is_stopping: false,
+            started_at: Moment::default(),
+            unhealthy_after: UNHEALTHY_AFTER,
+            waits: Vec::new(),
+            past: Past::default(),
+            counted: Counted::default(),
+            standing: Standing::default(),
+        }
+    }
+}
+
 impl Health {
+    /// Something has happened.
+    pub fn note(&mut self, latest: Latest, now: Moment) {
+        let idle = match &latest {
+            Latest::Idle(idle, why) => Some((*idle, why.clone())),
+            Latest::Active | Latest::Cycle => None,
+            Latest::Starting | Latest::NotStarted(_) | Latest::NoToken(_) => self.idle.clone(),
+        };
+        if idle.is_some() && self.idle.as_ref().map(|(idle, _)| idle) != idle.as_ref().map(|(idle, _)| idle) {
+            self.idle_since = now;
+        }
+        (self.idle, self.latest) = (idle, latest);
+    }
+
+    /// When the last good cycle ended, as the state shows it.
+    #[must_use]
+    pub fn last_good_at(&self) -> Option<Moment> {
+        match &self.standing {
+            Standing::Seen(seen) => seen.last_good_at,
+            Standing::NotLooked | Standing::Unusable { .. } => None,
+        }
+    }
+
     /// What happened last, in one line.
     #[must_use]
     pub fn headline(&self) -> String {
         match &self.latest {
             Latest::Starting => "starting".to_owned(),
-            Latest::Idle(why) => format!("idle: {why}"),
+            Latest::Idle(_, why) => format!("idle: {why}"),
             Latest::Active => "active".to_owned(),
             Latest::Cycle => self.last_cycle.as_ref().map(LastCycle::line).unwrap_or_default(),
             Latest::NotStarted(why) => format!("no cycle: {why}"),
@@ -165,6 +311,9 @@ mod tests {
     fn a_line_says_what_happened_last() {
         let cycle = LastCycle {
             result: "held",
+            at: Moment(1),
+            took_ms: 1,
+            done: Vec::new(),
             provisioned_count: 3,
             outstanding: vec![(OutstandingKind::Held, 2)],
             error: String::new(),
@@ -174,7 +323,7 @@ mod tests {
         let health = |latest, last_cycle| Health { latest, last_cycle, ..Health::default() };
         for (health, line) in [
             (Health::default(), "starting"),
-            (health(Latest::Idle("deactivated".into()), None), "idle: deactivated"),
+            (health(Latest::Idle(Idle::Deactivated, "deactivated".into()), None), "idle: deactivated"),
             (health(Latest::Cycle, Some(cycle.clone())), "held: 3 provisioned, 2 held"),
             (health(Latest::Cycle, Some(failed)), "held: no export (write one)"),
             (health(Latest::Active, Some(cycle)), "active"),

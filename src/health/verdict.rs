@@ -1,0 +1,73 @@
+//! Whether the sync is well, and if not, why: for `/healthz` and for the page.
+
+use super::waits::{Waits, without_addresses};
+use super::{Health, Idle, Standing, StateSeen};
+use crate::model::{Moment, OutstandingKind, command};
+use crate::report::{Red, Sender, Signs, Trouble, red};
+
+/// How the sync is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nobody must look.
+    Well,
+    /// Nobody is managed, because an administrator wants it so.
+    Deactivated,
+    /// Somebody must look.
+    Red(Red),
+}
+
+impl Health {
+    /// How the sync is now. No name and no address is in it.
+    #[must_use]
+    pub fn verdict(&self, now: Moment) -> Verdict {
+        let at_once = |since: Moment, reason: &str| Verdict::Red(Red { since, reason: without_addresses(reason) });
+        match (&self.idle, &self.standing) {
+            (Some((Idle::Deactivated, _)), Standing::Seen(_) | Standing::NotLooked) => return Verdict::Deactivated,
+            (Some((Idle::NoState, why) | (Idle::CannotSend, why)), _) => return at_once(self.idle_since, why),
+            (_, Standing::Unusable { since, why }) => return at_once(*since, why),
+            (None, Standing::NotLooked | Standing::Seen(_)) => {}
+        }
+        let Standing::Seen(seen) = &self.standing else { return Verdict::Well };
+        if !seen.is_active {
+            return Verdict::Deactivated;
+        }
+        let red = red(&self.signs(seen, now), self.unhealthy_after);
+        red.map_or(Verdict::Well, |red| Verdict::Red(Red { reason: without_addresses(&red.reason), ..red }))
+    }
+
+    fn signs(&self, seen: &StateSeen, now: Moment) -> Signs {
+        let sinks = seen.sinks.iter().filter_map(|sink| {
+            // What a receiver says may repeat an event, and events name people.
+            let what = format!("the sink {} does not go on; to see why: {}", sink.name, command("status"));
+            Some(Trouble { what, since: sink.since.filter(|_| sink.error.is_some())? })
+        });
+        let failed = |waits: &&Waits| waits.kind == OutstandingKind::Failed && waits.is_pending_removal();
+        let removals: Vec<_> = self.waits.iter().filter(failed).filter_map(removal).collect();
+        let failing = seen.failing.clone().map(|(since, count, why)| {
+            // What was noted for `status` names the user.
+            let by_removal =
+                removals.first().filter(|_| self.last_cycle.as_ref().is_none_or(|last| last.error.is_empty()));
+            (since, count, by_removal.map_or(why, |removal| removal.what.clone()))
+        });
+        Signs {
+            now,
+            // At first, since the start: a daemon that comes back gets the same time.
+            managed_since: seen.managed_since.max(self.started_at),
+            last_good_at: seen.last_good_at,
+            last_cycle_at: seen.last_cycle_at,
+            failing,
+            token_refused_since: seen.token_refused_since.or(self.token_is_refused.then_some(now)),
+            sinks: sinks.collect(),
+            removals,
+            sender: Sender::Alive,
+        }
+    }
+}
+
+fn removal(waits: &Waits) -> Option<Trouble> {
+    let who = match (&waits.ids[..], waits.count) {
+        ([id], 1) => format!("the removal of {id} failed"),
+        (_, count) => format!("{count} removals failed"),
+    };
+    Some(Trouble { what: format!("{who}: {}", waits.why), since: waits.since? })
+}
