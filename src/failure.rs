@@ -61,7 +61,7 @@ impl From<ConfigError> for Failure {
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         let exit = match &error {
-            SecretError::Exposed(_) => Exit::Misconfigured,
+            SecretError::Exposed(_) | SecretError::Refused { .. } => Exit::Misconfigured,
             SecretError::Unreadable { .. } | SecretError::Unfit(_) | SecretError::NoCredentials => Exit::Failed,
         };
         Self { exit, hint: Some(error.hint()), error: chain(&error) }

@@ -157,6 +157,7 @@ fn open_or_make(deployment: &Deployment, endpoint: &str) -> Result<Opened, Failu
         Err(error) => return Err(error.into()),
     };
     let connection = store::create(path, endpoint, now, random())?;
+    store::take_name(&connection, lock.noted())?;
     deployment.seal(&connection)?;
     Ok(Opened { connection, moved_to, made: Some(lock) })
 }
@@ -177,7 +178,7 @@ fn can_be_replaced(error: &StateError) -> bool {
         | StateError::Newer { .. }
         | StateError::Damaged { .. } => true,
         StateError::Older { .. }
-        | StateError::Exposed(_)
+        | StateError::Refused { .. }
         | StateError::Denied { .. }
         | StateError::LockNote { .. }
         | StateError::Tampered { .. }

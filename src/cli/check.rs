@@ -8,17 +8,19 @@ use crate::clock;
 use crate::config::TokenPlace;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::files::Refusal;
 use crate::http::{Method, check_authority};
 use crate::model::{Clock, Exit, Moment};
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
+use crate::secret;
 use crate::store::{self, Access};
 use at_hand::{AtHand, first_records};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::{ErrorKind, IsTerminal};
-use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 /// How many of the coming runs are shown.
 const RUNS_SHOWN: usize = 3;
@@ -35,6 +37,10 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     {
         check_authority(ca_file)?;
     }
+    for secret in deployment.secrets().into_iter().filter_map(|secret| secret.path().ok()) {
+        secret::refuse_exposed(&secret)?;
+    }
+    let loose = deployment.loose_files();
     let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
     // What is not on this machine would have to be asked for.
     let is_here = online || !config.settings.source.watched().is_empty();
@@ -52,6 +58,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         document.insert("accounts".to_owned(), json!(found.as_ref().map(|found| found.at_rhombus.accounts_count)));
         document.insert("users".to_owned(), json!(found.as_ref().map(|found| found.users_count)));
         document.insert("not_supported".to_owned(), json!(found.as_ref().map(|found| names(&found.not_supported))));
+        let said = |(path, refusal): &(PathBuf, Refusal)| json!({"path": path, "what": refusal.to_string()});
+        document.insert("loose".to_owned(), loose.iter().map(said).collect());
         AtHand::members(at_hand.as_ref(), &mut document);
         return Ok(Output::done(format!("{}\n", Value::Object(document))));
     }
@@ -81,6 +89,11 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
+    }
+    for (path, refusal) in &loose {
+        let is_itself = refusal.path == *path;
+        let of = if is_itself { String::new() } else { format!("{}: ", path.display()) };
+        let _ = write!(text, "  allowed, but loose: {of}{refusal}\n    hint: {}\n", refusal.hint());
     }
     if let Some(found) = &found {
         found.write(&mut text);
@@ -124,10 +137,6 @@ fn token_text(token: &TokenPlace, what: &str, missing: &str) -> String {
         }
         Ok(file) if !file.is_file() => {
             Some(("is not a regular file".to_owned(), "name a file that holds nothing else".to_owned()))
-        }
-        Ok(file) if file.mode() & 0o007 != 0 => {
-            let mode = file.mode() & 0o777;
-            Some((format!("can be read by others (mode {mode:o})"), format!("chmod o-rwx {}", path.display())))
         }
         Ok(_) => None,
     };

@@ -4,7 +4,7 @@
 mod client;
 mod fetch;
 
-pub use client::{AuthorityFault, Client, ClientError, ClientSettings, Dialect, check_authority};
+pub use client::{AuthorityFault, Client, ClientError, ClientSettings, Dialect, check_authority, refuse_exposed};
 pub(crate) use fetch::without_secret;
 pub use fetch::{Ask, Auth, Fetched, Fetcher};
 

@@ -14,6 +14,7 @@ use crate::config::SinkConfig;
 use crate::store::{Journal, SinkPlace};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+pub use worker::owner;
 use worker::Worker;
 
 /// The workers of all sinks.

@@ -4,12 +4,12 @@
 //! The note about a spool names its digest: a spool and a note that do not belong together are never used as one.
 
 use super::blocks::Hash;
+use crate::files::{self, Role};
 use crate::folder;
 use crate::model::Moment;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A longer export is refused: a million users of 2 KiB.
@@ -66,19 +66,19 @@ impl Spool {
         {
             return Err(error);
         }
-        Ok(Self { file: create(&part)?, length: 0, part: Part(Some(part)) })
+        Ok(Self { file: files::create_new(&part)?, length: 0, part: Part(Some(part)) })
     }
 
     /// One that is gone with its handle.
     pub(super) fn to_look(path: &Path) -> std::io::Result<Self> {
         let suffix = format!(".look-{}", std::process::id());
         let name = beside(path, &suffix);
-        let made = match create(&name) {
+        let made = match files::create_new(&name) {
             Ok(file) => Ok((file, name)),
             // Whoever may not write beside the state may still look.
             Err(_) => {
                 let name = std::env::temp_dir().join(format!("rhombus-sync{suffix}-{}", chance()?));
-                create(&name).map(|file| (file, name))
+                files::create_new(&name).map(|file| (file, name))
             }
         };
         let (file, name) = made?;
@@ -150,7 +150,7 @@ pub(super) fn write_note(path: &Path, note: &Note) -> std::io::Result<()> {
     {
         return Err(error);
     }
-    let mut file = create(&part)?;
+    let mut file = files::create_new(&part)?;
     file.write_all(&text)?;
     file.sync_all()?;
     std::fs::rename(part, name)
@@ -159,9 +159,9 @@ pub(super) fn write_note(path: &Path, note: &Note) -> std::io::Result<()> {
 /// The spool at `path` with its note, if both are there, belong together, and came from this address.
 pub(super) fn last(path: &Path, url: &str) -> Option<(File, Note)> {
     let mut text = Vec::new();
-    open(&beside(path, ".json")).ok()?.take(NOTE_BYTES_MAX).read_to_end(&mut text).ok()?;
+    files::open(&beside(path, ".json"), Role::State).ok()?.take(NOTE_BYTES_MAX).read_to_end(&mut text).ok()?;
     let note: Note = serde_json::from_slice(&text).ok()?;
-    let mut file = open(path).ok()?;
+    let mut file = files::open(path, Role::State).ok()?;
     let (digest, length) = digest(&mut file).ok()?;
     (note.url == url && note.digest == digest && note.length == length).then_some((file, note))
 }
@@ -187,18 +187,6 @@ pub(super) fn each_block(file: &mut File, each: &mut dyn FnMut(&[u8])) -> std::i
             Err(error) => return Err(error),
         }
     }
-}
-
-/// A new file that only we may read; one that is there is not opened.
-fn create(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// A regular file; a link or a pipe in its place is not opened.
-fn open(path: &Path) -> std::io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

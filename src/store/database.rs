@@ -2,7 +2,9 @@
 
 use super::error::StateError;
 use super::schema::{damaged, known_schema, schema};
+use crate::files::{self, Role};
 use rusqlite::{Connection, OpenFlags};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -11,6 +13,9 @@ pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_s
 
 /// No mutex: each connection stays on one thread.
 pub(super) const OPEN_FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// What SQLite keeps beside a database, after its name.
+pub const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// What a connection may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,11 +68,14 @@ pub fn may_be_used(path: &Path) -> Result<(), StateError> {
 }
 
 pub(super) fn check_rights(path: &Path) -> Result<(), StateError> {
-    let file = match std::fs::metadata(path) {
+    let file = match files::look(path, Role::State) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StateError::Missing(path.to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Err(denied(path)),
-        Err(error) => return Err(error.into()),
+        Err(error) => match (files::refusal_of(&error), error.kind()) {
+            (Some(refusal), _) => return Err(StateError::Refused { path: path.to_owned(), refusal: refusal.clone() }),
+            (None, ErrorKind::NotFound) => return Err(StateError::Missing(path.to_owned())),
+            (None, ErrorKind::PermissionDenied) => return Err(denied(path)),
+            (None, _) => return Err(error.into()),
+        },
     };
     if rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
         == Err(rustix::io::Errno::ACCESS)
@@ -77,10 +85,23 @@ pub(super) fn check_rights(path: &Path) -> Result<(), StateError> {
     if file.len() == 0 {
         return Err(StateError::Empty(path.to_owned()));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for (path, mode) in [(folder, std::fs::metadata(folder)?.mode()), (path, file.mode())] {
-        if mode & 0o002 != 0 {
-            return Err(StateError::Exposed(path.to_owned()));
+    check_side_files(path)
+}
+
+/// What SQLite keeps beside the state is a part of it.
+fn check_side_files(path: &Path) -> Result<(), StateError> {
+    for suffix in SIDE_FILES {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        match files::look(Path::new(&beside), Role::State) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => match files::refusal_of(&error) {
+                Some(refusal) => {
+                    return Err(StateError::Refused { path: beside.into(), refusal: refusal.clone() });
+                }
+                None => return Err(error.into()),
+            },
+            Ok(_) => {}
         }
     }
     Ok(())

@@ -9,6 +9,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// A log that went on for longer than this since the backup was made is not believed: that is years of changes.
 const BEYOND_HEAD_MAX: i64 = 10_000_000;
+/// How many hex digits an installation's id has.
+const ID_DIGITS: usize = 24;
 
 /// Detects a restored state and marks it. Every command that writes calls this first, because its own event would hide
 /// the gap. `first` says what a missing note means. Returns a sentence about the restoration, if there was one.
@@ -93,6 +95,16 @@ fn is_credible(connection: &Connection, noted: &NotedHead) -> Result<(), StateEr
 
 fn is_within_reach(noted: &NotedHead, head: i64) -> bool {
     (0..SEQUENCE_END).contains(&noted.sequence) && noted.sequence <= head.saturating_add(BEYOND_HEAD_MAX)
+}
+
+/// A new state in the place of one that is lost goes on with its log, and so with its name: events, sinks and the lock file know
+/// the installation by it.
+pub fn take_name(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<()> {
+    let is_id = |name: &&String| name.len() == ID_DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(name) = noted.and_then(|noted| noted.installation.as_ref()).filter(is_id) {
+        connection.execute("UPDATE installation SET installation_id = ?1", [name])?;
+    }
+    Ok(())
 }
 
 /// Continues the log after the noted head, if that is further on. A new state takes over the log of whichever was here before.

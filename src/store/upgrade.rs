@@ -5,10 +5,9 @@ use super::error::StateError;
 use super::log;
 use super::schema::{APPLICATION_ID, MIGRATIONS, schema};
 use crate::event::{Draft, EventType, SealKey, Source};
+use crate::files;
 use crate::model::{Moment, hex};
 use rusqlite::Connection;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The first schema whose approvals know what would be sent.
@@ -83,7 +82,7 @@ pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Res
     if let Some(folder) = path.parent() {
         crate::folder::create(folder)?;
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    files::create_new(path)?;
     let mut connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     prepare(&connection, path)?;
