@@ -139,7 +139,10 @@ impl Deployment {
             Err(StateError::Older { .. }) => {}
             // Whoever has the state by its own name has it.
             Err(error @ StateError::Refused { refusal: Refusal { why: Why::Link, .. }, .. }) => {
-                return Err(Lock::acquire(&self.state_path).err().filter(LockError::is_held).map_or(error.into(), Failure::from));
+                return Err(Lock::acquire(&self.state_path)
+                    .err()
+                    .filter(LockError::is_held)
+                    .map_or(error.into(), Failure::from));
             }
             Err(error) => return Err(error.into()),
             Ok(reader) if !store::installation(&reader)?.active => return Err(inactive()),
@@ -187,7 +190,8 @@ impl Deployment {
             checksum.push(".sha256");
             [(path.to_owned(), Role::Export), (checksum.into(), Role::Export)]
         });
-        let ca_file = self.config.rhombus.iter().filter(|_| !self.is_sandbox).filter_map(|rhombus| rhombus.ca_file.clone());
+        let ca_file =
+            self.config.rhombus.iter().filter(|_| !self.is_sandbox).filter_map(|rhombus| rhombus.ca_file.clone());
         let sinks = self.config.sinks.iter();
         let certificates = sinks.clone().flat_map(SinkConfig::certificates).map(Path::to_owned).chain(ca_file);
         let files = inputs

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::cycle::CompareError;
+use crate::files::{Refusal, refusal_of};
 use crate::http::ClientError;
 use crate::model::{Exit, chain};
 use crate::report::CycleReport;
@@ -82,8 +83,12 @@ impl From<LockError> for Failure {
             LockError::Held(said) => said.trim_matches(|letter: char| !letter.is_ascii_digit()),
             LockError::Io { .. } => "",
         };
-        let hint =
-            (!pid.is_empty()).then(|| format!("if it is the daemon, it runs a cycle at once after: kill -USR1 {pid}"));
+        let refused = match &error {
+            LockError::Io { cause, .. } => refusal_of(cause).map(Refusal::hint),
+            LockError::Held(_) => None,
+        };
+        let told = || format!("if it is the daemon, it runs a cycle at once after: kill -USR1 {pid}");
+        let hint = refused.or_else(|| (!pid.is_empty()).then(told));
         Self { exit, hint, error: chain(&error) }
     }
 }

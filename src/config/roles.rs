@@ -96,7 +96,8 @@ impl Places {
     /// # Errors
     /// A file that is about to be written, `what`, is one of them.
     pub fn check_written(&self, what: &str, path: &Path) -> Result<(), ConfigError> {
-        let place = Place { what: what.to_owned(), path: path.to_owned(), is_written: true, identity: Identity::of(path) };
+        let place =
+            Place { what: what.to_owned(), path: path.to_owned(), is_written: true, identity: Identity::of(path) };
         self.check_against(&place, &self.places)
     }
 

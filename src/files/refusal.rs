@@ -77,7 +77,9 @@ impl Refusal {
             Why::GroupWrites { .. } => format!("chmod g-w {path}"),
             Why::InTheOpen { .. } => "put it into a folder to which only one user may write".to_owned(),
             Why::Owner { .. } => format!("chown root {path}, or give it to the service's user"),
-            Why::Owners { .. } => format!("let one user own the file and its folder: chown the one or the other; {path}"),
+            Why::Owners { .. } => {
+                format!("let one user own the file and its folder: chown the one or the other; {path}")
+            }
         }
     }
 }

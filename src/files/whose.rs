@@ -45,7 +45,8 @@ impl Trust {
     /// Whom a process trusts whose state lies there, or will.
     #[must_use]
     pub fn beside(state: &Path, strictness: Strictness) -> Self {
-        let folders = state.ancestors().skip(1).map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let folders =
+            state.ancestors().skip(1).map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
         let owner = || folders.map(std::fs::metadata).find_map(|found| found.ok().map(|found| found.uid()));
         Self { stands_in_for: if rustix::process::geteuid().is_root() { owner() } else { None }, strictness }
     }
@@ -88,14 +89,15 @@ const fn is_about_itself(why: &Why) -> bool {
     }
 }
 
-/// Whether a group is its owner's own: it has the owner's number or is the owner's first one, or it is ours; and nobody else is
-/// known to be in it.
+/// Whether a group is its owner's own: it has the owner's number or is the owner's first one; or it is ours, and what it may write is
+/// ours or root's (a container's volume). And nobody else is known to be in it.
 fn is_own_group(uid: u32, gid: u32) -> bool {
     let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let ours = || {
         let groups = rustix::process::getgroups().unwrap_or_default();
-        let is_root = rustix::process::geteuid().is_root();
-        !is_root && groups.into_iter().chain([rustix::process::getegid()]).any(|group| group.as_raw() == gid)
+        let us = rustix::process::geteuid();
+        let may_share = !us.is_root() && [0, us.as_raw()].contains(&uid);
+        may_share && groups.into_iter().chain([rustix::process::getegid()]).any(|group| group.as_raw() == gid)
     };
     stands_alone(uid, gid, &file("/etc/passwd"), &file("/etc/group"), &ours)
 }

@@ -83,7 +83,8 @@ impl Sandbox {
         if let Some(path) = &settings.users
             && accounts.count(Duration::ZERO)? == 0
         {
-            let text = files::read(path, Role::Named, USERS_BYTES_MAX).map_err(|cause| SandboxError::UsersFile { path: path.clone(), cause })?;
+            let text = files::read(path, Role::Named, USERS_BYTES_MAX)
+                .map_err(|cause| SandboxError::UsersFile { path: path.clone(), cause })?;
             let users: Vec<Map<String, Value>> = digits::read(&text)?;
             for mut user in users {
                 // Rhombus has only active accounts.

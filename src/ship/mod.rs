@@ -14,8 +14,8 @@ use crate::config::SinkConfig;
 use crate::store::{Journal, SinkPlace};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-pub use worker::owner;
 use worker::Worker;
+pub use worker::owner;
 
 /// The workers of all sinks.
 pub struct Shipping {

@@ -256,7 +256,9 @@ mod tests {
     use super::*;
 
     fn event(sequence: i64) -> Sealed {
-        let line = format!("{{\"@version\":\"1\",\"id\":\"{sequence:024x}\",\"timestamp\":\"\",\"idm_client_id\":\"i\",\"sequence\":{sequence},\"chain\":\"\"}}");
+        let line = format!(
+            "{{\"@version\":\"1\",\"id\":\"{sequence:024x}\",\"timestamp\":\"\",\"idm_client_id\":\"i\",\"sequence\":{sequence},\"chain\":\"\"}}"
+        );
         Sealed { sequence, line }
     }
 
@@ -287,7 +289,9 @@ mod tests {
         let path = folder.path().join("events.ndjson");
         let long = "x".repeat(FIRST_LINE_BYTES_MAX + 1);
         let foreign = event(1).line.replace("\"i\"", "\"j\"");
-        for text in ["token", "token\n", "\n", "{}\n", long.as_str(), &format!("{foreign}\n"), &foreign[..foreign.len() - 3]] {
+        for text in
+            ["token", "token\n", "\n", "{}\n", long.as_str(), &format!("{foreign}\n"), &foreign[..foreign.len() - 3]]
+        {
             std::fs::write(&path, text).expect("written");
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).expect("a mode");
             let owner = Owner { installation: "i".into(), chain_of: Box::new(|_| None) };

@@ -104,7 +104,8 @@ impl Export {
         let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
         let file = files::open(path, Role::Export).map_err(|cause| match files::refusal_of(&cause) {
             Some(refusal) if refusal.why != Why::NotRegular => {
-                let cause = Doubt { what: refusal.to_string(), hint: Some(format!("{}; nothing was sent", refusal.hint())) };
+                let cause =
+                    Doubt { what: refusal.to_string(), hint: Some(format!("{}; nothing was sent", refusal.hint())) };
                 SourceError::Refused { path: path.display().to_string(), cause }
             }
             Some(_) | None => unreadable(cause),

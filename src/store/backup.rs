@@ -1,6 +1,7 @@
 //! A copy of the state that is whole or is not there: written beside its place, synced, then renamed.
 
 use super::damage::quick_check;
+use super::database::real;
 use super::error::StateError;
 use crate::files;
 use rusqlite::Connection;
@@ -30,7 +31,7 @@ pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
     // What a backup that was cut short left behind.
     let _ = std::fs::remove_file(&partial);
     // A copy beside the state belongs to whom the state belongs; another one to whoever asked for it.
-    let is_beside = connection.path().map(Path::new).is_some_and(|state| state.parent() == file.parent());
+    let is_beside = connection.path().map(Path::new).is_some_and(|state| state.parent() == real(file).parent());
     let create = if is_beside { files::create_new } else { files::create_to_keep };
     drop(create(&partial).map_err(failed)?);
     let copied = quick_check(connection)

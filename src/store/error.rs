@@ -67,12 +67,12 @@ pub enum StateError {
         /// What does not fit.
         why: String,
     },
-    /// It has something in it that no release of ours made.
-    #[error("the state {path} has {what}, which rhombus-sync did not make")]
+    /// It does not consist of what our releases make.
+    #[error("the state {path} {what}")]
     Tampered {
         /// Path of the database.
         path: PathBuf,
-        /// What it has.
+        /// What it has or lacks.
         what: String,
     },
     /// It is bound to another endpoint.

@@ -62,8 +62,8 @@ pub use intents::{
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
-    SinkPlace, append, event_line, find_in_log, head_of, history, installation_id, last_deactivated, last_events, note_sink, pending,
-    prune, pruned, seal_with, sink_places,
+    SinkPlace, append, event_line, find_in_log, head_of, history, installation_id, last_deactivated, last_events,
+    note_sink, pending, prune, pruned, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,

@@ -1,9 +1,9 @@
 //! Makes a state, or brings an older one to this program's schema.
 
-use super::database::{BUSY_TIMEOUT, OPEN_FLAGS, check_rights, connect, prepare};
+use super::database::{BUSY_TIMEOUT, OPEN_FLAGS, check_rights, connect, prepare, real};
 use super::error::StateError;
 use super::log;
-use super::schema::{APPLICATION_ID, MIGRATIONS, schema};
+use super::schema::{APPLICATION_ID, MIGRATIONS, is_untampered, schema};
 use crate::event::{Draft, EventType, SealKey, Source};
 use crate::files;
 use crate::model::{Moment, hex};
@@ -26,6 +26,7 @@ pub fn upgrade(path: &Path, now: Moment, key: Option<&SealKey>) -> Result<Option
     if missing.is_empty() {
         return Ok(None);
     }
+    is_untampered(&connection, path, found)?;
     if let Some(key) = key {
         log::seal_with(&connection, key)?;
     }
@@ -83,7 +84,7 @@ pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Res
         crate::folder::create(folder)?;
     }
     files::create_new(path)?;
-    let mut connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
+    let mut connection = Connection::open_with_flags(real(path), OPEN_FLAGS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     prepare(&connection, path)?;
     let second = (now.0.max(0) / 1000) as u32;

@@ -11,6 +11,7 @@ mod crash_points;
 mod daemon;
 mod dialogue;
 mod exports;
+mod files;
 mod forgeries;
 mod formats;
 mod golden_plans;

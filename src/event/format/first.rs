@@ -42,7 +42,8 @@ impl FirstLine {
         if whole {
             return stamp(line).map_or(Self::Foreign, Self::Event);
         }
-        let begins = |beginning: &str| line.chars().zip(beginning.chars()).all(|(is, wanted)| wanted == '?' || is == wanted);
+        let begins =
+            |beginning: &str| line.chars().zip(beginning.chars()).all(|(is, wanted)| wanted == '?' || is == wanted);
         if line.is_empty() || !BEGINNINGS.iter().any(|(_, beginning)| begins(beginning)) {
             return Self::Foreign;
         }
@@ -104,7 +105,9 @@ mod tests {
             assert_eq!((found.sequence, found.installation.as_deref()), (7, named), "{format:?}");
             assert_eq!(found.chain.len(), 64, "{format:?}");
             for end in 1..line.len() {
-                let FirstLine::Torn(installation) = FirstLine::of(&line[..end], false) else { panic!("{}", &line[..end]) };
+                let FirstLine::Torn(installation) = FirstLine::of(&line[..end], false) else {
+                    panic!("{}", &line[..end])
+                };
                 assert!(installation.is_none() || installation.as_deref() == named, "{installation:?}");
             }
         }

@@ -193,7 +193,8 @@ fn client_config(tls: &TlsFiles) -> std::io::Result<Arc<ClientConfig>> {
 
 fn certificates(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
     let wrong = |what: String| Error::new(ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-    let text = files::read(path, Role::Certificate, CERTIFICATES_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
+    let text =
+        files::read(path, Role::Certificate, CERTIFICATES_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let found = found.map_err(|error| wrong(error.to_string()))?;
     if found.is_empty() { Err(wrong("it contains no certificate in PEM".to_owned())) } else { Ok(found) }
