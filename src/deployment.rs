@@ -183,7 +183,7 @@ impl Deployment {
         self.config.settings.source.secrets().into_iter().chain(rhombus).chain(key).collect()
     }
 
-    /// What is allowed and yet loose: whose group may write to it.
+    /// What is allowed and yet loose: whose group may write to it, or what others can read.
     pub(crate) fn loose_files(&self) -> Vec<(PathBuf, Refusal)> {
         let inputs = self.config.settings.source.watched().into_iter().flat_map(|path| {
             let mut checksum = path.as_os_str().to_owned();
@@ -196,6 +196,7 @@ impl Deployment {
         let certificates = sinks.clone().flat_map(SinkConfig::certificates).map(Path::to_owned).chain(ca_file);
         let files = inputs
             .chain(certificates.map(|path| (path, Role::Certificate)))
+            .chain(std::iter::once((self.state_path.clone(), Role::State)))
             .chain(sinks.filter_map(SinkConfig::file).map(|path| (path.to_owned(), Role::Sink)));
         files.filter_map(|(path, role)| files::loose(&path, role).map(|refusal| (path, refusal))).collect()
     }

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::{ErrorKind, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How many of the coming runs are shown.
 const RUNS_SHOWN: usize = 3;
@@ -31,15 +31,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         return shown(arguments, &deployment);
     }
     deployment.endpoint()?;
+    check_files(&deployment)?;
     let config = &deployment.config;
-    if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox)
-        && let Some(ca_file) = &rhombus.ca_file
-    {
-        check_authority(ca_file)?;
-    }
-    for secret in deployment.secrets().into_iter().filter_map(|secret| secret.path().ok()) {
-        secret::refuse_exposed(&secret)?;
-    }
     let loose = deployment.loose_files();
     let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
     // What is not on this machine would have to be asked for.
@@ -90,16 +83,30 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
-    for (path, refusal) in &loose {
-        let is_itself = refusal.path == *path;
-        let of = if is_itself { String::new() } else { format!("{}: ", path.display()) };
-        let _ = write!(text, "  allowed, but loose: {of}{refusal}\n    hint: {}\n", refusal.hint());
-    }
+    loose.iter().for_each(|(path, refusal)| text.push_str(&loose_text(path, refusal)));
     if let Some(found) = &found {
         found.write(&mut text);
     }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
     Ok(Output::done(text))
+}
+
+/// What a cycle would refuse before it begins.
+fn check_files(deployment: &Deployment) -> Result<(), Failure> {
+    if let (Some(rhombus), false) = (&deployment.config.rhombus, deployment.is_sandbox)
+        && let Some(ca_file) = &rhombus.ca_file
+    {
+        check_authority(ca_file)?;
+    }
+    for secret in deployment.secrets().into_iter().filter_map(|secret| secret.path().ok()) {
+        secret::refuse_exposed(&secret)?;
+    }
+    Ok(())
+}
+
+fn loose_text(path: &Path, refusal: &Refusal) -> String {
+    let of = if refusal.path == path { String::new() } else { format!("{}: ", path.display()) };
+    format!("  allowed, but loose: {of}{refusal}\n    hint: {}\n", refusal.hint())
 }
 
 /// The first records, for the eyes of whoever sits at the terminal: they are people's names and addresses.

@@ -10,6 +10,7 @@ use std::io::Result;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
 const GROUP_WRITES: u32 = 0o020;
 /// On a folder like `/tmp`: only its owner may replace a file there.
@@ -115,14 +116,17 @@ pub(super) fn judge(
     Ok(())
 }
 
-/// What is allowed and yet loose: the group of what an export job or a log shipper writes beside.
+/// What is allowed and yet loose: a group that writes beside an export job or a log shipper, and others who read what is ours.
 pub(super) fn looseness(role: Role, path: &Path, file: &Looks, way: &[Step], who: &Who<'_>) -> Option<Refusal> {
     if role == Role::Named {
         return None;
     }
     let mut folders = way.iter().filter(|step| step.is_holder && step.looks.mode & STICKY == 0);
-    let found = group_writes(path, file, who);
-    found.and_then(|()| folders.try_for_each(|step| group_writes(&step.folder, &step.looks, who))).err()
+    let found = group_writes(path, file, who)
+        .and_then(|()| folders.try_for_each(|step| group_writes(&step.folder, &step.looks, who)));
+    // What we write holds names and addresses.
+    let is_read = role.is_written() && file.mode & OTHERS_READ != 0 && !file.is_read_only;
+    found.err().or_else(|| is_read.then(|| Refusal::new(path, Why::OthersRead { mode: file.mode })))
 }
 
 /// Whose group may not write to it.

@@ -149,7 +149,8 @@ pub fn look(path: &Path, role: Role) -> Result<Metadata> {
     file.metadata()
 }
 
-/// What is allowed and yet loose, if anything is: whose group may write to it or to its folder. For `check`.
+/// What is allowed and yet loose, if anything is: whose group may write to it or to its folder, or that others can read what is ours.
+/// For `check`.
 #[must_use]
 pub fn loose(path: &Path, role: Role) -> Option<Refusal> {
     let file = open_to_look(path, role).ok()?;

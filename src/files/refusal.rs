@@ -30,6 +30,11 @@ pub enum Why {
         /// Its mode.
         mode: u32,
     },
+    /// Anybody may read it, and it has names and addresses in it.
+    OthersRead {
+        /// Its mode.
+        mode: u32,
+    },
     /// A group may write to it in which others are.
     GroupWrites {
         /// Its mode.
@@ -74,6 +79,7 @@ impl Refusal {
                 format!("give it one name: cp -p {path} {path}.copy && mv {path}.copy {path} (while nothing runs)")
             }
             Why::OthersWrite { .. } => format!("chmod o-w {path}"),
+            Why::OthersRead { .. } => format!("chmod o-r {path}"),
             Why::GroupWrites { .. } => format!("chmod g-w {path}"),
             Why::InTheOpen { .. } => "put it into a folder to which only one user may write".to_owned(),
             Why::Owner { .. } => format!("chown root {path}, or give it to the service's user"),
@@ -92,6 +98,7 @@ impl std::fmt::Display for Refusal {
             Why::Link => write!(f, "{path} is a link, which is not followed for what is written"),
             Why::Linked { count } => write!(f, "{path} has {count} names (hard links)"),
             Why::OthersWrite { mode } => write!(f, "{path} is writable by others (mode {:04o})", mode & 0o7777),
+            Why::OthersRead { mode } => write!(f, "{path} is readable by others (mode {:04o})", mode & 0o7777),
             Why::GroupWrites { mode, gid } => {
                 write!(f, "{path} is writable by the group {gid} (mode {:04o})", mode & 0o7777)
             }

@@ -82,6 +82,7 @@ const fn is_about_itself(why: &Why) -> bool {
     match why {
         Why::NotRegular | Why::Link | Why::Linked { .. } => true,
         Why::OthersWrite { .. }
+        | Why::OthersRead { .. }
         | Why::GroupWrites { .. }
         | Why::InTheOpen { .. }
         | Why::Owner { .. }

@@ -302,14 +302,4 @@ mod tests {
             assert_eq!(mode & 0o777, 0o640, "its mode neither");
         }
     }
-
-    #[test]
-    fn a_folder_that_others_can_write_to_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for (mode, good) in [(0o777, false), (0o1777, true), (0o755, true)] {
-            std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).expect("set");
-            let mut sink = FileSink::new("f".into(), folder.path().join("events.ndjson"));
-            assert_eq!(sink.resume(0).is_ok(), good, "{mode:o}");
-        }
-    }
 }

@@ -39,7 +39,7 @@ fn a_configuration_from_a_config_map_is_read() {
 #[test]
 fn a_state_on_a_read_only_disk_can_be_looked_at_and_saved() {
     // A writer that was killed leaves what SQLite keeps beside a database.
-    let killed = "import sqlite3,os\nc=sqlite3.connect('m/state.db')\nc.execute('update head set timestamp=timestamp')\nc.commit()\nos._exit(0)\n";
+    let killed = "import sqlite3,os\nc=sqlite3.connect('m/state.db')\nc.execute('update head set timestamp=timestamp+1')\nc.commit()\nos._exit(0)\n";
     for (how, then) in [("closed", "test ! -s m/state.db-wal"), ("killed", "python3 killed.py; test -s m/state.db-wal")]
     {
         let run = RealBinary::open("");

@@ -243,8 +243,12 @@ fn a_group_may_not_write_what_is_private_and_is_named_where_it_may() {
         group(path, 0);
         mode(&run.path(path), was);
     }
-    check(&run, &["check"], 0, &[]);
     assert!(!ends(&run, &["check"]).1.contains("loose"));
+    mode(&run.path("state/state.db"), 0o644);
+    check(&run, &["check"], 0, &["allowed, but loose: ", "is readable by others (mode 0644)", "hint: chmod o-r"]);
+    let output = run.run(&["check", "--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(found["loose"].as_array().map(Vec::len), Some(1), "{found}");
 }
 
 #[test]
