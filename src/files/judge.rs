@@ -196,3 +196,113 @@ fn owners(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `uid[:gid] mode [ro] [links=N]`; `-`: it is to be made.
+    fn looks(text: &str) -> Option<Looks> {
+        let mut words = text.split(' ').filter(|word| *word != "-");
+        let (owner, mode) = (words.next()?, words.next().expect("a mode"));
+        let (uid, gid) = owner.split_once(':').unwrap_or((owner, owner));
+        let number = |text: &str| text.parse().expect("a number");
+        let mut looks = Looks {
+            uid: number(uid),
+            gid: number(gid),
+            mode: u32::from_str_radix(mode, 8).expect("octal"),
+            links_count: 1,
+            is_read_only: false,
+        };
+        for word in words {
+            match word.strip_prefix("links=") {
+                Some(count) => looks.links_count = u64::from(number(count)),
+                None => looks.is_read_only = true,
+            }
+        }
+        Some(looks)
+    }
+
+    /// Folders from the outermost to the one that holds the file, and the file, as `us` and whom we stand in for see them.
+    #[track_caller]
+    fn check(role: Role, (us, stands_in_for): (u32, Option<u32>), way: &str, expected: &str) {
+        let things: Vec<_> = way.split(" / ").map(looks).collect();
+        let (file, folders) = things.split_last().expect("a file");
+        let steps: Vec<_> = folders
+            .iter()
+            .zip(&things[1..])
+            .enumerate()
+            .map(|(place, (folder, child))| Step {
+                folder: PathBuf::from(format!("/{place}")),
+                looks: folder.expect("a folder"),
+                child_uid: child.map(|child| child.uid),
+                is_holder: place + 1 == folders.len(),
+            })
+            .collect();
+        let who = Who {
+            us,
+            trusted: [0, us].into_iter().chain(stands_in_for).collect(),
+            is_own_group: &|uid, gid| uid == gid,
+            credentials: Some("/credentials".into()),
+        };
+        let found = match judge(role, Path::new("/f"), file.as_ref(), &steps, &who) {
+            Ok(()) => "ok".to_owned(),
+            Err(Refusal { path, why }) => format!("{} {why:?}", path.display()),
+        };
+        assert!(found.starts_with(expected), "{role:?} {us} {way}: {found}");
+    }
+
+    #[test]
+    fn whose_a_file_may_be_and_who_may_write_to_it() {
+        const SERVICE: (u32, Option<u32>) = (500, None);
+        const ROOT_BESIDE_IT: (u32, Option<u32>) = (0, Some(500));
+        let strict = [Role::Configuration, Role::Secret, Role::Certificate, Role::State, Role::Sink];
+        for role in strict.into_iter().chain([Role::Export]) {
+            for who in [SERVICE, ROOT_BESIDE_IT] {
+                check(role, who, "0 755 / 0 755 / 0 644", "ok");
+                check(role, who, "0 755 / 500 700 / 500 600", "ok");
+                check(role, who, "0 755 / 500 700 / 0 600", "ok");
+                check(role, who, "0 755 / 0 755 / 500 602", "/f OthersWrite");
+                check(role, who, "0 755 / 500 777 / 500 600", "/1 OthersWrite");
+                check(role, who, "0 777 / 500 700 / 500 600", "/0 OthersWrite");
+                check(role, who, "0 1777 / 500 700 / 500 600", "ok");
+                check(role, who, "0 755 / 0 1777 / 500 600", "ok");
+                check(role, who, "0 755 / 0 1777 / 9 600", if role == Role::Export { "/f InTheOpen" } else { "/f Owner" });
+                check(role, who, "0 755 / 0 777 ro / 0 666 ro", "ok");
+                check(role, who, "0 755 / 7 777 ro / 7 666 ro", "ok");
+                check(role, who, "0 755 / 7 777 ro / 8 666 ro", "/1 Owners");
+            }
+            check(role, (0, None), "0 755 / 0 700 / 500 600", if role == Role::Export { "ok" } else { "/f Owner" });
+        }
+        for role in strict {
+            check(role, SERVICE, "0 755 / 0 755 / 7 644", "/f Owner { uid: 7 }");
+            check(role, SERVICE, "0 755 / 7 755 / 0 644", "/1 Owner { uid: 7 }");
+        }
+        for (way, expected) in [
+            ("0 755 / 7 755 / 7 644", "ok"),
+            ("0 755 / 0 755 / 7 644", "ok"),
+            ("0 755 / 7 755 / 0 644", "ok"),
+            ("0 755 / 7 755 / 8 644", "/1 Owners"),
+            ("0 1777 / 7 755 / 7 644", "ok"),
+            ("0 1777 / 7 755 / 0 755 / 0 644", "/f InTheOpen"),
+            ("0 755 / 0:9 775 / 7:9 664", "ok"),
+        ] {
+            check(Role::Export, SERVICE, way, expected);
+        }
+        for role in [Role::Configuration, Role::Secret, Role::State] {
+            check(role, SERVICE, "0 755 / 500 770 / 500 660", "ok");
+            check(role, SERVICE, "0 755 / 500 700 / 500:9 660", "/f GroupWrites");
+            check(role, SERVICE, "0 755 / 500:9 770 / 500 600", "/1 GroupWrites");
+            check(role, SERVICE, "0 755 / 500:9 1770 / 500 600", "ok");
+            check(role, SERVICE, "0 755 / 0:9 770 ro / 0:9 660 ro", "ok");
+        }
+        check(Role::Sink, SERVICE, "0 755 / 0:9 775 / 500:9 660", "ok");
+        check(Role::State, SERVICE, "0 755 / 500 700 / -", "ok");
+        check(Role::Sink, SERVICE, "0 755 / 0 1777 / -", "ok");
+        check(Role::Sink, SERVICE, "0 755 / 9 755 / -", "/1 Owner");
+        check(Role::State, SERVICE, "0 755 / 500 700 / 500 600 links=2", "/f Linked");
+        check(Role::Sink, SERVICE, "0 755 / 500 700 / 500 600 links=2", "ok");
+        check(Role::Sink, ROOT_BESIDE_IT, "0 755 / 500 700 / 0 600 links=2", "/f Linked");
+        check(Role::Named, SERVICE, "0 777 / 9 777 / 9 666", "ok");
+    }
+}
