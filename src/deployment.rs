@@ -126,7 +126,10 @@ impl Deployment {
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
         let noted = store::noted_beside(&self.state_path);
-        store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())?;
+        let restored = store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())?;
+        if restored.is_some() {
+            store::note_beside(&self.state_path, &connection)?;
+        }
         let installation = store::installation(&connection)?;
         Ok((connection, installation))
     }

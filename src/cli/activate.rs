@@ -129,7 +129,10 @@ fn open_or_make(deployment: &Deployment, endpoint: &str) -> Result<Opened, Failu
     match usable(path) {
         Ok(mut connection) => {
             deployment.seal(&connection)?;
-            store::continue_log(&mut connection, store::noted_beside(path).as_ref(), WithoutNote::IsUnknown, now)?;
+            let noted = store::noted_beside(path);
+            if store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, now)?.is_some() {
+                store::note_beside(path, &connection)?;
+            }
             return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(StateError::Older { .. }) => {

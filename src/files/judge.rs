@@ -267,7 +267,12 @@ mod tests {
                 check(role, who, "0 777 / 500 700 / 500 600", "/0 OthersWrite");
                 check(role, who, "0 1777 / 500 700 / 500 600", "ok");
                 check(role, who, "0 755 / 0 1777 / 500 600", "ok");
-                check(role, who, "0 755 / 0 1777 / 9 600", if role == Role::Export { "/f InTheOpen" } else { "/f Owner" });
+                check(
+                    role,
+                    who,
+                    "0 755 / 0 1777 / 9 600",
+                    if role == Role::Export { "/f InTheOpen" } else { "/f Owner" },
+                );
                 check(role, who, "0 755 / 0 777 ro / 0 666 ro", "ok");
                 check(role, who, "0 755 / 7 777 ro / 7 666 ro", "ok");
                 check(role, who, "0 755 / 7 777 ro / 8 666 ro", "/1 Owners");

@@ -1,6 +1,6 @@
-//! Only one process sends. The lock file beside the state names its holder, the head of the log and the installation: a state
-//! behind that head was restored from a backup. The lock file of earlier releases (`rhombus-sync.lock` beside `rhombus-sync.db`)
-//! is locked as well, so that none of them sends at the same time.
+//! Only one process sends. The lock file beside the state names its holder, the head of the log, the installation and its reign: a
+//! state behind that head, or of another reign, was restored from a backup or comes from another host. The lock file of earlier
+//! releases (`rhombus-sync.lock` beside `rhombus-sync.db`) is locked as well, so that none of them sends at the same time.
 
 use super::log;
 use crate::event::Head;
@@ -13,8 +13,6 @@ use std::path::{Path, PathBuf};
 
 /// The longest lock file that is read, in bytes.
 const BYTES_MAX: u64 = 256;
-/// The reign under which the log is written. There is one host, and so one reign.
-const REIGN: u32 = 0;
 /// How often the lock is asked for, and the pause between: a look at it takes microseconds.
 const LOCK_TRIES: u32 = 3;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
@@ -78,6 +76,8 @@ pub struct NotedHead {
     pub chain: String,
     /// Whose log it is; `None` if an earlier release noted it.
     pub installation: Option<String>,
+    /// The reign under which it was written; `None` if an earlier release noted it.
+    pub reign: Option<i64>,
     /// The lock file that says so.
     pub path: PathBuf,
 }
@@ -145,13 +145,17 @@ impl Lock {
     /// The state cannot be read, or the file written.
     pub fn note(&mut self, connection: &Connection) -> Result<(), String> {
         let Head { sequence, chain, .. } = log::head_of(connection).map_err(|error| error.to_string())?;
-        let is_ours = |noted: &NotedHead| noted.sequence == sequence && noted.installation.is_some();
+        let reign = log::reign(connection).map_err(|error| error.to_string())?;
+        let is_ours = |noted: &NotedHead| {
+            noted.sequence == sequence && noted.installation.is_some() && noted.reign == Some(reign)
+        };
         if self.noted.as_ref().is_some_and(is_ours) {
             return Ok(());
         }
         let installation = log::installation_id(connection).map_err(|error| error.to_string())?;
         let is_longer = self.noted.as_ref().is_none_or(|noted| noted.installation.is_none());
-        self.noted = Some(NotedHead { sequence, chain, installation: Some(installation), path: self.path.clone() });
+        let (installation, path) = (Some(installation), self.path.clone());
+        self.noted = Some(NotedHead { sequence, chain, installation, reign: Some(reign), path });
         self.write(is_longer).map_err(|error| format!("the lock file cannot be written: {error}"))
     }
 
@@ -186,6 +190,7 @@ pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()
         let noted = NotedHead {
             sequence: head.sequence,
             chain: if head.chain.is_empty() { noted.chain } else { head.chain },
+            reign: noted.reign.and(Some(log::reign(connection)?)),
             ..noted
         };
         // If it cannot be written here, the next cycle notes it.
@@ -272,7 +277,9 @@ fn parse(text: &str, path: &Path) -> Option<NotedHead> {
     let mut words = text.split_whitespace().skip(1);
     let sequence = words.next()?.parse().ok()?;
     let chain = words.next().filter(|chain| *chain != NO_CHAIN).unwrap_or_default().to_owned();
-    Some(NotedHead { sequence, chain, installation: words.next().map(str::to_owned), path: path.to_owned() })
+    let installation = words.next().map(str::to_owned);
+    let reign = words.next().and_then(|reign| reign.parse().ok());
+    Some(NotedHead { sequence, chain, installation, reign, path: path.to_owned() })
 }
 
 fn line(noted: Option<&NotedHead>) -> String {
@@ -281,10 +288,12 @@ fn line(noted: Option<&NotedHead>) -> String {
 
 fn line_of(pid: &str, noted: Option<&NotedHead>) -> String {
     match noted {
-        Some(NotedHead { sequence, chain, installation, .. }) => {
+        Some(NotedHead { sequence, chain, installation, reign, .. }) => {
             let installation = installation.as_deref().unwrap_or_default();
+            // Without the installation, it would be read as one.
+            let reign = reign.filter(|_| !installation.is_empty()).map(|reign| reign.to_string()).unwrap_or_default();
             let chain = if chain.is_empty() { NO_CHAIN } else { chain };
-            format!("{pid:<10} {sequence:<20} {chain:<64} {installation:<24} {REIGN:<10}\n")
+            format!("{pid:<10} {sequence:<20} {chain:<64} {installation:<24} {reign:<10}\n")
         }
         None => format!("{pid:<132}\n"),
     }

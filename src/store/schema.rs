@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// `RHSY`: tells our database from another application's.
 pub(super) const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-pub(super) const MIGRATIONS: [&str; 12] = [
+pub(super) const MIGRATIONS: [&str; 13] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: [&str; 12] = [
     include_str!("../../state/0011_mismatch.sql"),
     include_str!("../../state/0012_dead_letters.sql"),
     include_str!("../../state/0013_directory_organization.sql"),
+    include_str!("../../state/0014_reign.sql"),
 ];
 
 /// The schema that this program writes.
@@ -54,7 +55,8 @@ pub(super) fn is_untampered(connection: &Connection, path: &Path, found: i32) ->
     let ours = ours(found)?;
     let tampered = |what: String| Err(StateError::Tampered { path: path.to_owned(), what: clean(&what).into_owned() });
     if let Some(name) = parts.keys().find(|name| !ours.contains_key(*name)) {
-        return tampered(format!("has a {name}, which rhombus-sync did not make"));
+        let article = if name.starts_with('i') { "an" } else { "a" };
+        return tampered(format!("has {article} {name}, which rhombus-sync did not make"));
     }
     match ours.iter().find(|(name, sql)| parts.get(*name) != Some(sql)) {
         Some((name, _)) if parts.contains_key(name) => tampered(format!("has another {name} than rhombus-sync makes")),
