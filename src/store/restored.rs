@@ -32,7 +32,7 @@ pub fn continue_log(
         }
         Some(noted) if is_of_another_reign(connection, noted)? => {
             format!(
-                "the state was last written elsewhere, after event {}, the last one that was written here",
+                "the state was written elsewhere after event {}, the last one that was written here",
                 noted.sequence
             )
         }
