@@ -1,10 +1,11 @@
 //! What commands act on: the real state and endpoint, or those of a sandbox run.
 
-use crate::config::{Config, SinkConfig, SinkKind, SourceConfig, TokenPlace, spool_beside};
+use crate::config::{Config, Places, SinkConfig, SinkKind, SourceConfig, TokenPlace, spool_beside};
 use crate::cycle::{door, find_user, open_export};
 use crate::event::SealKey;
 use crate::failure::Failure;
-use crate::http::{Client, ClientSettings, Dialect};
+use crate::files::{self, Refusal, Role, Strictness, Trust, Why};
+use crate::http::{self, Client, ClientSettings, Dialect};
 use crate::meter::Meter;
 use crate::model::{Clock, DirectoryId, Duration, Exit, command, hex, note_token_comes_from_systemd, quoted};
 use crate::process::{SystemClock, random};
@@ -13,7 +14,7 @@ use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{self, SecretError, Token};
 use crate::source::{self, Door, Export, Keep, SourceError};
-use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, WithoutNote};
+use crate::store::{self, Access, InstallationRow, JournalError, Lock, LockError, StateError, WithoutNote};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -22,17 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 /// The endpoint that a sandbox run's state is bound to, whatever port the simulator gets.
 const SANDBOX_ENDPOINT: &str = "sandbox:";
-
-/// Where a secret lies.
-fn place_of(secret: &TokenPlace) -> Result<PathBuf, SecretError> {
-    match secret {
-        TokenPlace::File(path) => Ok(path.clone()),
-        TokenPlace::Credential(name) => {
-            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SecretError::NoCredentials)?;
-            Ok(PathBuf::from(folder).join(name))
-        }
-    }
-}
 
 /// Reads the key of a log's seals.
 ///
@@ -68,7 +58,12 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// Reads the configuration. A sandbox run has its own state and sink, in `sandbox/` beside the state, and no rate limit.
     pub(crate) fn load(config: &Path, mode: Mode) -> Result<Self, Failure> {
-        let mut config = Config::load(config)?;
+        let strictness = match mode {
+            Mode::Real => Strictness::Refuse,
+            Mode::Sandbox => Strictness::Say,
+        };
+        let path = config;
+        let mut config = Config::load_with(path, strictness)?;
         let mut state_path = config.state_path.clone();
         if mode == Mode::Sandbox {
             let folder = sandbox_folder(&config);
@@ -81,9 +76,14 @@ impl Deployment {
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
         }
+        files::keep_company(&Trust::beside(&state_path, strictness));
+        Places::of(&config, path, &state_path).check()?;
         let heartbeat = config.monitor.as_ref().and_then(|monitor| monitor.heartbeat_url_file.as_deref());
         for secret in config.sinks.iter().flat_map(SinkConfig::secrets).chain(heartbeat) {
             secret::refuse_exposed(secret)?;
+        }
+        for certificate in config.sinks.iter().flat_map(SinkConfig::certificates) {
+            http::refuse_exposed(certificate)?;
         }
         let deployment = Self {
             config,
@@ -155,7 +155,10 @@ impl Deployment {
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
         let noted = store::noted_beside(&self.state_path);
-        store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())?;
+        let restored = store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())?;
+        if restored.is_some() {
+            store::note_beside(&self.state_path, &connection)?;
+        }
         let installation = store::installation(&connection)?;
         Ok((connection, installation))
     }
@@ -166,6 +169,13 @@ impl Deployment {
         match store::open(&self.state_path, Access::Read) {
             Err(StateError::Missing(_)) if self.is_sandbox => drop(self.state(Access::Write)?),
             Err(StateError::Older { .. }) => {}
+            // Whoever has the state by its own name has it.
+            Err(error @ StateError::Refused { refusal: Refusal { why: Why::Link, .. }, .. }) => {
+                return Err(Lock::acquire(&self.state_path)
+                    .err()
+                    .filter(LockError::is_held)
+                    .map_or(error.into(), Failure::from));
+            }
             Err(error) => return Err(error.into()),
             Ok(reader) if !store::installation(&reader)?.active => return Err(inactive()),
             Ok(_) => {}
@@ -198,6 +208,31 @@ impl Deployment {
         Ok(())
     }
 
+    /// Where the secrets lie that a cycle needs.
+    pub(crate) fn secrets(&self) -> Vec<&TokenPlace> {
+        let rhombus = self.config.rhombus.as_ref().filter(|_| !self.is_sandbox).map(|rhombus| &rhombus.token);
+        let key = self.config.seal_key.as_ref().filter(|_| !self.is_sandbox);
+        self.config.settings.source.secrets().into_iter().chain(rhombus).chain(key).collect()
+    }
+
+    /// What is allowed and yet loose: whose group may write to it, or what others can read.
+    pub(crate) fn loose_files(&self) -> Vec<(PathBuf, Refusal)> {
+        let inputs = self.config.settings.source.watched().into_iter().flat_map(|path| {
+            let mut checksum = path.as_os_str().to_owned();
+            checksum.push(".sha256");
+            [(path.to_owned(), Role::Export), (checksum.into(), Role::Export)]
+        });
+        let ca_file =
+            self.config.rhombus.iter().filter(|_| !self.is_sandbox).filter_map(|rhombus| rhombus.ca_file.clone());
+        let sinks = self.config.sinks.iter();
+        let certificates = sinks.clone().flat_map(SinkConfig::certificates).map(Path::to_owned).chain(ca_file);
+        let files = inputs
+            .chain(certificates.map(|path| (path, Role::Certificate)))
+            .chain(std::iter::once((self.state_path.clone(), Role::State)))
+            .chain(sinks.filter_map(SinkConfig::file).map(|path| (path.to_owned(), Role::Sink)));
+        files.filter_map(|(path, role)| files::loose(&path, role).map(|refusal| (path, refusal))).collect()
+    }
+
     /// The token of the real endpoint.
     pub(crate) fn token(&self) -> Result<Token, Failure> {
         let Some(rhombus) = &self.config.rhombus else {
@@ -209,7 +244,7 @@ impl Deployment {
     /// The key of the log's seals, if events are sealed. A sandbox run seals nothing.
     pub(crate) fn seal_key(&self) -> Result<Option<SealKey>, Failure> {
         match self.config.seal_key.as_ref().filter(|_| !self.is_sandbox) {
-            Some(place) => read_seal_key(&place_of(place)?).map(Some),
+            Some(place) => read_seal_key(&place.path()?).map(Some),
             None => Ok(None),
         }
     }

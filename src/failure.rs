@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::cycle::CompareError;
+use crate::files::{Refusal, refusal_of};
 use crate::http::ClientError;
 use crate::logs;
 use crate::model::{Exit, chain, clean};
@@ -71,7 +72,7 @@ impl From<ConfigError> for Failure {
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         let exit = match &error {
-            SecretError::Exposed(_) => Exit::Misconfigured,
+            SecretError::Exposed(_) | SecretError::Refused { .. } => Exit::Misconfigured,
             SecretError::Unreadable { .. } | SecretError::Unfit(_) | SecretError::NoCredentials => Exit::Failed,
         };
         Self { exit, hint: Some(error.hint()), error: chain(&error) }
@@ -92,8 +93,12 @@ impl From<LockError> for Failure {
             LockError::Held(said) => said.trim_matches(|letter: char| !letter.is_ascii_digit()),
             LockError::Io { .. } => "",
         };
-        let hint =
-            (!pid.is_empty()).then(|| format!("if it is the daemon, this starts a cycle at once: kill -USR1 {pid}"));
+        let refused = match &error {
+            LockError::Io { cause, .. } => refusal_of(cause).map(Refusal::hint),
+            LockError::Held(_) => None,
+        };
+        let told = || format!("if it is the daemon, this starts a cycle at once: kill -USR1 {pid}");
+        let hint = refused.or_else(|| (!pid.is_empty()).then(told));
         Self { exit, hint, error: chain(&error) }
     }
 }

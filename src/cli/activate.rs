@@ -128,7 +128,10 @@ fn open_or_make(deployment: &Deployment, endpoint: &str) -> Result<Opened, Failu
     match usable(path) {
         Ok(mut connection) => {
             deployment.seal(&connection)?;
-            store::continue_log(&mut connection, store::noted_beside(path).as_ref(), WithoutNote::IsUnknown, now)?;
+            let noted = store::noted_beside(path);
+            if store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, now)?.is_some() {
+                store::note_beside(path, &connection)?;
+            }
             return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(StateError::Older { .. }) => {
@@ -156,6 +159,7 @@ fn open_or_make(deployment: &Deployment, endpoint: &str) -> Result<Opened, Failu
         Err(error) => return Err(error.into()),
     };
     let connection = store::create(path, endpoint, now, random())?;
+    store::take_name(&connection, lock.noted())?;
     deployment.seal(&connection)?;
     Ok(Opened { connection, moved_to, made: Some(lock) })
 }
@@ -176,7 +180,7 @@ fn can_be_replaced(error: &StateError) -> bool {
         | StateError::Newer { .. }
         | StateError::Damaged { .. } => true,
         StateError::Older { .. }
-        | StateError::Exposed(_)
+        | StateError::Refused { .. }
         | StateError::Denied { .. }
         | StateError::LockNote { .. }
         | StateError::Tampered { .. }

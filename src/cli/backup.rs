@@ -1,6 +1,7 @@
 //! `backup FILE`: a consistent copy of the state, even while another process writes to it.
 
 use super::{Arguments, Output};
+use crate::config::Places;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::Exit;
@@ -10,6 +11,8 @@ use std::path::Path;
 
 pub(super) fn run(arguments: &Arguments, file: &Path) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    let places = Places::of(&deployment.config, &arguments.config, &deployment.state_path);
+    places.check_written("the backup", &std::path::absolute(file)?)?;
     let (reader, installation) = deployment.state(Access::Read)?;
     store::backup(&reader, file).map_err(|error| {
         let hint = "name a file that does not exist yet, in a folder that you can write to";

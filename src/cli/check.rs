@@ -8,17 +8,19 @@ use crate::clock;
 use crate::config::TokenPlace;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::files::Refusal;
 use crate::http::{Method, check_authority};
 use crate::model::{Clock, Exit, Moment};
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
+use crate::secret;
 use crate::store::{self, Access};
 use at_hand::{AtHand, first_records};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::{ErrorKind, IsTerminal};
-use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// How many of the coming runs are shown.
 const RUNS_SHOWN: usize = 3;
@@ -29,12 +31,9 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         return shown(arguments, &deployment);
     }
     deployment.endpoint()?;
+    check_files(&deployment)?;
     let config = &deployment.config;
-    if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox)
-        && let Some(ca_file) = &rhombus.ca_file
-    {
-        check_authority(ca_file)?;
-    }
+    let loose = deployment.loose_files();
     let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
     // What is not on this machine would have to be asked for.
     let is_here = online || !config.settings.source.watched().is_empty();
@@ -52,6 +51,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         document.insert("accounts".to_owned(), json!(found.as_ref().map(|found| found.at_rhombus.accounts_count)));
         document.insert("users".to_owned(), json!(found.as_ref().map(|found| found.users_count)));
         document.insert("not_supported".to_owned(), json!(found.as_ref().map(|found| names(&found.not_supported))));
+        let said = |(path, refusal): &(PathBuf, Refusal)| json!({"path": path, "what": refusal.to_string()});
+        document.insert("loose".to_owned(), loose.iter().map(said).collect());
         AtHand::members(at_hand.as_ref(), &mut document);
         return Ok(Output::done(format!("{}\n", Value::Object(document))));
     }
@@ -89,11 +90,30 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
             text.push_str(&token_text(&TokenPlace::File(file.clone()), "heartbeat", missing));
         }
     }
+    loose.iter().for_each(|(path, refusal)| text.push_str(&loose_text(path, refusal)));
     if let Some(found) = &found {
         found.write(&mut text);
     }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
     Ok(Output::done(text))
+}
+
+/// What a cycle would refuse before it begins.
+fn check_files(deployment: &Deployment) -> Result<(), Failure> {
+    if let (Some(rhombus), false) = (&deployment.config.rhombus, deployment.is_sandbox)
+        && let Some(ca_file) = &rhombus.ca_file
+    {
+        check_authority(ca_file)?;
+    }
+    for secret in deployment.secrets().into_iter().filter_map(|secret| secret.path().ok()) {
+        secret::refuse_exposed(&secret)?;
+    }
+    Ok(())
+}
+
+fn loose_text(path: &Path, refusal: &Refusal) -> String {
+    let of = if refusal.path == path { String::new() } else { format!("{}: ", path.display()) };
+    format!("  allowed, but loose: {of}{refusal}\n    hint: {}\n", refusal.hint())
 }
 
 /// The first records, for the eyes of whoever sits at the terminal: they are people's names and addresses.
@@ -131,10 +151,6 @@ fn token_text(token: &TokenPlace, what: &str, missing: &str) -> String {
         }
         Ok(file) if !file.is_file() => {
             Some(("is not a regular file".to_owned(), "name a regular file that holds nothing else".to_owned()))
-        }
-        Ok(file) if file.mode() & 0o007 != 0 => {
-            let mode = file.mode() & 0o777;
-            Some((format!("can be read by others (mode {mode:o})"), format!("chmod o-rwx {}", path.display())))
         }
         Ok(_) => None,
     };

@@ -8,6 +8,7 @@ use crate::event::{Outline, Sealed};
 use crate::failure::Failure;
 use crate::model::{Clock, Exit, chain, clean, command, quoted};
 use crate::process::SystemClock;
+use crate::ship;
 use crate::sink::{self, Company, DeadLetter, SinkError};
 use crate::store::{self, Access, DeadLetterRow};
 use rusqlite::Connection;
@@ -112,7 +113,8 @@ fn replay_to(
     let letters = store::dead_letters(reader)?;
     let place = config.place();
     let ours: Vec<_> = letters.into_iter().filter(|letter| letter.sink == place && letter.sequence >= from).collect();
-    let mut sink = sink::open(config, Company::Beside);
+    let owner = ship::owner(reader, &deployment.state_path)?;
+    let mut sink = sink::open(config, Company::Beside, owner);
     let mut done =
         Replayed { name: config.name.clone(), first: from, last: from - 1, sent_count: 0, refused: Vec::new() };
     let failed = |error: &SinkError, last: i64| {

@@ -4,14 +4,13 @@ use super::{Arguments, Output, show, show_document};
 use crate::config::{Config, ConfigError};
 use crate::deployment::sandbox_folder;
 use crate::failure::Failure;
+use crate::files::{self, Strictness, Trust};
 use crate::model::hex;
 use crate::process::random;
 use crate::sandbox::{Faults, Sandbox, Settings};
 use crate::secret::Token;
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,11 +20,12 @@ pub(super) fn run(
     users: Option<PathBuf>,
     faults: Faults,
 ) -> Result<Output, Failure> {
-    let folder = match Config::load(&arguments.config) {
+    let folder = match Config::load_with(&arguments.config, Strictness::Say) {
         Ok(config) => sandbox_folder(&config),
         Err(ConfigError::Missing(_)) => PathBuf::from("sandbox"),
         Err(error) => return Err(error.into()),
     };
+    files::keep_company(&Trust::beside(&folder, Strictness::Say));
     crate::folder::create(&folder)?;
     let token_file = folder.join("token");
     let token = token(&token_file)?;
@@ -61,9 +61,8 @@ pub(super) fn run(
 
 /// The token of an earlier run, or a new one.
 fn token(path: &Path) -> Result<Token, Failure> {
-    if !path.exists() {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        writeln!(file, "{}", hex(&random()))?;
+    if path.symlink_metadata().is_err() {
+        writeln!(files::create_new(path)?, "{}", hex(&random()))?;
     }
     Ok(Token::read(path)?)
 }

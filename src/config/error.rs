@@ -1,5 +1,6 @@
 //! What is wrong with a configuration file, without ever showing a value of it.
 
+use crate::files::{Refusal, Why, refusal_of};
 use crate::model::is_near;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,27 @@ pub enum ConfigError {
         #[source]
         cause: std::io::Error,
     },
+    /// Somebody else may write to it.
+    #[error("the configuration {path} is not used")]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        refusal: Refusal,
+    },
+    /// Two of the files that it names are one, and one of them is written.
+    #[error("the configuration {path} is wrong: {first} and {second} are one file: {file}")]
+    SameFile {
+        /// Which configuration.
+        path: PathBuf,
+        /// What the file is.
+        first: String,
+        /// What else it is.
+        second: String,
+        /// The file.
+        file: PathBuf,
+    },
     /// It is wrong.
     #[error("the configuration {path} is wrong")]
     Wrong {
@@ -31,10 +53,12 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(super) fn unreadable(path: &Path, cause: std::io::Error) -> Self {
-        if cause.kind() == std::io::ErrorKind::NotFound {
-            Self::Missing(path.to_owned())
-        } else {
-            Self::Unreadable { path: path.to_owned(), cause }
+        match refusal_of(&cause) {
+            Some(refusal) if refusal.why != Why::NotRegular => {
+                Self::Refused { path: path.to_owned(), refusal: refusal.clone() }
+            }
+            None if cause.kind() == std::io::ErrorKind::NotFound => Self::Missing(path.to_owned()),
+            Some(_) | None => Self::Unreadable { path: path.to_owned(), cause },
         }
     }
 
@@ -43,7 +67,12 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing(_) => Some("copy config.example.toml there, or name another file with -c".to_owned()),
-            Self::Unreadable { .. } => Some("the service's user must be able to read it".to_owned()),
+            Self::Unreadable { cause, .. } => Some(match refusal_of(cause) {
+                Some(refusal) => refusal.hint(),
+                None => "the service's user must be able to read it".to_owned(),
+            }),
+            Self::Refused { refusal, .. } => Some(refusal.hint()),
+            Self::SameFile { .. } => Some("give each a file of its own".to_owned()),
             Self::Wrong { .. } => None,
         }
     }

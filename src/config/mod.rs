@@ -10,6 +10,7 @@ mod layout;
 mod monitor;
 mod noticed;
 mod raw;
+mod roles;
 mod settings;
 mod sinks;
 
@@ -17,9 +18,11 @@ pub use api::{ApiCredential, JumpCloudConfig, UrlConfig};
 pub use directory::SourceConfig;
 pub use error::ConfigError;
 pub use monitor::{MonitorConfig, check_heartbeat};
+pub use roles::Places;
 pub use settings::Settings;
 pub use sinks::{FILE_MODE, Facility, HttpSink, HttpStyle, SinkConfig, SinkKind, SyslogAddress, SyslogSink, TlsFiles};
 
+use crate::files::{self, Role, Strictness, Trust};
 use crate::model::{Duration, GuardKind, UpdateMethod};
 use crate::plan::{Limits, Policy, Scope, ScopeVersion};
 use crate::secret::{SecretError, Token};
@@ -74,13 +77,21 @@ impl TokenPlace {
     /// Reads it.
     ///
     /// # Errors
-    /// It cannot be read, is readable by others, or is not a token.
+    /// It cannot be read, others may read or write it, or it is not a token.
     pub fn read(&self) -> Result<Token, SecretError> {
+        Token::read(&self.path()?)
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// systemd passed no credentials.
+    pub fn path(&self) -> Result<PathBuf, SecretError> {
         match self {
-            Self::File(path) => Token::read(path),
+            Self::File(path) => Ok(path.clone()),
             Self::Credential(name) => {
                 let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SecretError::NoCredentials)?;
-                Token::read(&PathBuf::from(folder).join(name))
+                Ok(PathBuf::from(folder).join(name))
             }
         }
     }
@@ -99,6 +110,8 @@ pub struct Schedule {
     pub watch: bool,
 }
 
+/// The longest configuration, in bytes.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// How long a checksum that does not fit yet is read again.
 const CHECKSUM_PATIENCE: Duration = Duration::from_seconds(5);
 
@@ -108,11 +121,27 @@ impl Config {
     /// # Errors
     /// It cannot be read, or it is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
+        Self::load_with(path, Strictness::Refuse)
+    }
+
+    /// The same; what becomes of a file that somebody else may write to is up to `strictness`.
+    ///
+    /// # Errors
+    /// It cannot be read or used, or it is wrong.
+    pub fn load_with(path: &Path, strictness: Strictness) -> Result<Self, ConfigError> {
+        let unreadable = |cause| ConfigError::unreadable(path, cause);
+        let file = files::open_unjudged(path, Role::Configuration).map_err(unreadable)?;
+        let bytes = files::read_whole(&file, CONFIG_BYTES_MAX).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(std::io::Error::other(error.utf8_error())))?;
         // However the file was called: where a sink writes is its name in the state.
-        let whole = std::path::absolute(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
+        let whole = std::path::absolute(path).map_err(unreadable)?;
         let folder = whole.parent().map(Path::to_owned).unwrap_or_default();
-        Self::from_text(&text, &folder).map_err(|problem| ConfigError::Wrong { path: path.to_owned(), problem })
+        let config =
+            Self::from_text(&text, &folder).map_err(|problem| ConfigError::Wrong { path: path.to_owned(), problem })?;
+        // Root may stand in for whom the state belongs to, which only the file says.
+        let trust = Trust::beside(&config.state_path, strictness);
+        files::admit_for(path, &file, Role::Configuration, &trust).map_err(unreadable)?;
+        Ok(config)
     }
 
     fn from_text(text: &str, folder: &Path) -> Result<Self, error::Problem> {

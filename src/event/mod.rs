@@ -10,7 +10,7 @@ mod seal;
 mod verify;
 
 pub use chain::SealKey;
-pub use format::{EventFormat, OcsfVersion, Outline, Renderer};
+pub use format::{EventFormat, FirstLine, OcsfVersion, Outline, Renderer, Stamp};
 pub use line::{Head, Installation};
 pub(crate) use seal::event_type_of;
 pub use seal::{Sealed, seal};

@@ -2,6 +2,7 @@
 //! ever; all of that is switched off here.
 
 use super::{ANSWER_BYTES_MAX, BodyMode, Method, Request, Transport};
+use crate::files::{self, Refusal, Role};
 use crate::model::{Duration, Moment, chain};
 use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::secret::Token;
@@ -20,6 +21,8 @@ const CONNECT_SECONDS_MAX: u64 = 10;
 /// The longest `Retry-After` that is believed, in seconds: a day.
 const RETRY_AFTER_SECONDS_MAX: u64 = 86_400;
 
+/// The longest file of certificates, in bytes: a system's whole bundle has a quarter of a MiB.
+const AUTHORITIES_BYTES_MAX: u64 = 8 << 20;
 /// The first byte of a certificate in DER.
 const DER_SEQUENCE: u8 = 0x30;
 
@@ -82,6 +85,9 @@ pub enum AuthorityFault {
     /// It cannot be read.
     #[error("{0}")]
     Unreadable(String),
+    /// It is not a file, or somebody else may write to it.
+    #[error("{0}")]
+    Refused(Refusal),
     /// It is in DER.
     #[error("it is in DER format, not PEM")]
     Der,
@@ -101,6 +107,7 @@ impl ClientError {
             Self::Authority { what: AuthorityFault::Unreadable(_), .. } => {
                 "set ca_file to a file that the service's user can read".to_owned()
             }
+            Self::Authority { what: AuthorityFault::Refused(refusal), .. } => refusal.hint(),
             Self::Authority { path, what: AuthorityFault::Der } => format!(
                 "`openssl x509 -inform der -in {} -out ca.pem` makes PEM of it; set ca_file to that",
                 path.display()
@@ -329,9 +336,22 @@ pub fn check_authority(path: &Path) -> Result<(), ClientError> {
     built.map(|_| ()).map_err(|error| fault(AuthorityFault::Damaged(chain(&error).join(": "))))
 }
 
-fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
-    let unreadable = |error: &dyn std::fmt::Display| AuthorityFault::Unreadable(error.to_string());
-    let file = std::fs::read(path).map_err(|error| unreadable(&error))?;
+/// Only looks at a file of certificates; one that is not there is missed when it is needed.
+///
+/// # Errors
+/// It is refused.
+pub fn refuse_exposed(path: &Path) -> Result<(), ClientError> {
+    let refusal = files::look(path, Role::Certificate).err().and_then(|error| files::refusal_of(&error).cloned());
+    refusal.map_or(Ok(()), |refusal| {
+        Err(ClientError::Authority { path: path.to_owned(), what: AuthorityFault::Refused(refusal) })
+    })
+}
+
+pub(super) fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
+    let file = files::read(path, Role::Certificate, AUTHORITIES_BYTES_MAX).map_err(|error| {
+        let refusal = files::refusal_of(&error).cloned();
+        refusal.map_or_else(|| AuthorityFault::Unreadable(error.to_string()), AuthorityFault::Refused)
+    })?;
     let pem = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
     let found =
         reqwest::Certificate::from_pem_bundle(pem).map_err(|error| AuthorityFault::Damaged(error.to_string()))?;

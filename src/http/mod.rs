@@ -4,7 +4,9 @@
 mod client;
 mod fetch;
 
-pub use client::{AuthorityFault, Client, ClientError, ClientSettings, Dialect, check_authority, not_trusting};
+pub use client::{
+    AuthorityFault, Client, ClientError, ClientSettings, Dialect, check_authority, not_trusting, refuse_exposed,
+};
 pub(crate) use fetch::without_secret;
 pub use fetch::{Ask, Auth, Fetched, Fetcher};
 

@@ -2,11 +2,10 @@
 
 use super::answer::Refusal;
 use super::filter::Filter;
+use crate::files;
 use crate::model::{folded, hex};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value, json};
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ impl Accounts {
     /// It is not such a file.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         // SQLite copies the mode of this file to its companions; if it cannot be created, opening says why.
-        let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let _ = files::create_new(path);
         let connection = Connection::open(path)?;
         // A sandbox run need not survive a power loss.
         connection.pragma_update(None, "synchronous", "OFF")?;

@@ -8,6 +8,7 @@ use super::faults::{Dice, Fault, Faults, Verb};
 
 use super::routes::{Shared, router};
 use super::user;
+use crate::files::{self, Role};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -22,6 +23,9 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+
+/// The longest list of users to start with, in bytes.
+const USERS_BYTES_MAX: u64 = 256 << 20;
 
 /// Why the simulator cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +83,8 @@ impl Sandbox {
         if let Some(path) = &settings.users
             && accounts.count(Duration::ZERO)? == 0
         {
-            let text = std::fs::read(path).map_err(|cause| SandboxError::UsersFile { path: path.clone(), cause })?;
+            let text = files::read(path, Role::Named, USERS_BYTES_MAX)
+                .map_err(|cause| SandboxError::UsersFile { path: path.clone(), cause })?;
             let users: Vec<Map<String, Value>> = digits::read(&text)?;
             for mut user in users {
                 // Rhombus has only active accounts.

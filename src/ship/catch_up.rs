@@ -66,7 +66,18 @@ pub async fn catch_up(
         Err(error) => return notes.fail(&error).await,
     }
     loop {
-        let events = store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?;
+        // The head first: what is written meanwhile is no hole.
+        let head = store::head_of(reader)?.sequence;
+        let mut events = store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?;
+        if let Some((place, missing)) = hole(reader, (taken, head), &events)? {
+            // What comes before it goes out.
+            events.truncate(place);
+            if place == 0 {
+                let what = format!("event {missing} is missing in the state; `events verify` says more");
+                let name = notes.stored.name.clone();
+                return notes.fail(&SinkError { name, cause: std::io::Error::other(what), repeat_count: 0 }).await;
+            }
+        }
         let is_last = events.is_empty();
         if is_last && taken <= notes.stored.delivered {
             break;
@@ -86,6 +97,25 @@ pub async fn catch_up(
     let delivered = notes.stored.delivered;
     notes.go_on(Receipt::all(delivered)).await?;
     Ok(notes.stored)
+}
+
+/// Where events are missing that neither a restoration nor pruning explains: before which of these, and the first one.
+fn hole(reader: &Connection, (taken, head): (i64, i64), events: &[Sealed]) -> rusqlite::Result<Option<(usize, i64)>> {
+    let is_explained = |next: i64| -> rusqlite::Result<bool> {
+        let mark = store::pruned(reader)?.map_or(0, |(mark, _)| mark);
+        Ok(mark.saturating_add(1) >= next || store::chain_before(reader, next)?.is_some())
+    };
+    let mut expected = taken.saturating_add(1);
+    for (place, event) in events.iter().enumerate() {
+        if event.sequence != expected && !is_explained(event.sequence)? {
+            return Ok(Some((place, expected)));
+        }
+        expected = event.sequence.saturating_add(1);
+    }
+    if events.is_empty() && taken < head && !is_explained(head.saturating_add(1))? {
+        return Ok(Some((0, expected)));
+    }
+    Ok(None)
 }
 
 /// What the state stores about a sink; written only if it has changed.

@@ -3,7 +3,7 @@
 use super::catch_up::Hand;
 use crate::config::SinkConfig;
 use crate::event::Sealed;
-use crate::sink::{self, Company, Receipt, SinkError};
+use crate::sink::{self, Company, Owner, Receipt, SinkError};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -52,10 +52,10 @@ pub(super) struct HandThread {
 
 impl HandThread {
     /// Starts the thread; `None` while an earlier thread still writes to the same place.
-    pub(super) fn start(config: &SinkConfig) -> std::io::Result<Option<Self>> {
+    pub(super) fn start(config: &SinkConfig, owner: Owner) -> std::io::Result<Option<Self>> {
         let Some(claim) = Claim::of(config.place()) else { return Ok(None) };
         let (calls, received) = mpsc::channel();
-        let mut sink = sink::open(config, Company::Alone);
+        let mut sink = sink::open(config, Company::Alone, owner);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             let _claim = claim;
             // A worker that has ended does not wait for its answer.
@@ -109,15 +109,19 @@ mod tests {
     use super::*;
     use crate::config::SinkKind;
 
+    fn owner() -> Owner {
+        Owner { installation: String::new(), chain_of: Box::new(|_| None) }
+    }
+
     #[test]
     fn one_thread_at_a_time_writes_to_a_place() {
         let folder = tempfile::tempdir().expect("a folder");
         let config = SinkConfig::new(SinkKind::file(folder.path().join("events")));
         let renamed = SinkConfig { name: "another name".to_owned(), ..config.clone() };
-        let first = HandThread::start(&config).expect("a thread").expect("a free place");
-        assert!(HandThread::start(&renamed).expect("a thread").is_none(), "the place is taken");
+        let first = HandThread::start(&config, owner()).expect("a thread").expect("a free place");
+        assert!(HandThread::start(&renamed, owner()).expect("a thread").is_none(), "the place is taken");
         drop(first);
-        while HandThread::start(&renamed).expect("a thread").is_none() {
+        while HandThread::start(&renamed, owner()).expect("a thread").is_none() {
             std::thread::yield_now();
         }
     }

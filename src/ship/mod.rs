@@ -15,6 +15,7 @@ use crate::store::{Journal, SinkPlace};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use worker::Worker;
+pub use worker::owner;
 
 /// The workers of all sinks.
 pub struct Shipping {

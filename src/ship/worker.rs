@@ -3,11 +3,13 @@
 use super::catch_up::{PATIENCE, STUCK, catch_up};
 use super::hand::HandThread;
 use crate::config::SinkConfig;
+use crate::event::chain_of;
 use crate::model::{Clock, Moment};
 use crate::process::SystemClock;
+use crate::sink::Owner;
 use crate::store::{self, Access, Journal, JournalError, SinkPlace};
 use rusqlite::Connection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
@@ -167,7 +169,8 @@ impl Shipper {
         let started = Instant::now();
         let mut is_noted = false;
         loop {
-            let hand = HandThread::start(&self.config).map_err(|error| JournalError::from(error.to_string()))?;
+            let owner = owner(reader, &self.state)?;
+            let hand = HandThread::start(&self.config, owner).map_err(|error| JournalError::from(error.to_string()))?;
             if hand.is_some() || self.signals.is_to_leave() {
                 return Ok(hand);
             }
@@ -212,6 +215,20 @@ impl Shipper {
         let noted = place.clone();
         self.journal.write(move |transaction| store::note_sink(transaction, &noted)).await
     }
+}
+
+/// Whose log goes to the sinks of this state.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn owner(reader: &Connection, state: &Path) -> rusqlite::Result<Owner> {
+    let (installation, state) = (store::installation_id(reader)?, state.to_owned());
+    // Asked seldom, on the sink's own thread.
+    let chain_of = move |sequence| {
+        let line = store::event_line(&store::open(&state, Access::Read).ok()?, sequence).ok()??;
+        chain_of(&line).map(str::to_owned)
+    };
+    Ok(Owner { installation, chain_of: Box::new(chain_of) })
 }
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
 //! A file of whole lines, each batch in one write. A line torn by a crash is cut off and written again, even if it was stored as
 //! delivered. A file that was renamed is made anew; one that was cut to nothing is written from its start.
 
-use super::{Company, Receipt, Sink, SinkError};
+use super::{Company, Owner, Receipt, Sink, SinkError};
 use crate::config::FILE_MODE;
-use crate::event::{EventFormat, Renderer, Sealed};
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use crate::event::{EventFormat, FirstLine, Renderer, Sealed};
+use crate::files::{self, Make, Role, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 
 /// How many bytes are read at a time in the search for the last newline, backwards from the end.
 const TAIL_BYTES: u64 = 64 * 1024;
 
-const WRITABLE_BY_OTHERS: u32 = 0o002;
-/// Set on a folder like `/tmp`: only its owner may replace a file there.
-const STICKY: u32 = 0o1000;
+/// A longer first line is not an event.
+const FIRST_LINE_BYTES_MAX: usize = 1 << 20;
+/// How many bytes of it are read at a time: most events are shorter.
+const FIRST_PIECE_BYTES: usize = 4 * 1024;
 
 /// Events appended to a file, one a line.
 pub struct FileSink {
@@ -25,6 +27,8 @@ pub struct FileSink {
     mode: u32,
     group: Option<String>,
     company: Company,
+    /// None: whoever's event it begins with.
+    owner: Option<Owner>,
     file: Option<File>,
 }
 
@@ -39,6 +43,7 @@ impl FileSink {
             mode: FILE_MODE,
             group: None,
             company: Company::Alone,
+            owner: None,
             file: None,
         }
     }
@@ -61,6 +66,12 @@ impl FileSink {
         Self { company, ..self }
     }
 
+    /// The same for the log of this installation alone.
+    #[must_use]
+    pub fn of(self, owner: Owner) -> Self {
+        Self { owner: Some(owner), ..self }
+    }
+
     fn error(&self, cause: std::io::Error) -> SinkError {
         SinkError::new(&self.name, cause)
     }
@@ -69,14 +80,9 @@ impl FileSink {
         if let Some(folder) = self.path.parent() {
             crate::folder::create(folder)?;
         }
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mode = std::fs::metadata(folder)?.mode();
-        if mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0 {
-            // Anyone who can write there could replace the file with a link to another one.
-            let what = format!("the folder {} is writable by others", folder.display());
-            return Err(std::io::Error::new(ErrorKind::PermissionDenied, what));
-        }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(self.mode).open(&self.path)?;
+        let mut file = files::open_to_write(&self.path, Role::Sink, Write::AtItsEnd, Make::IfMissing(self.mode))?;
+        // Before anything of it is touched.
+        self.is_our_log(&file)?;
         self.hand_over(&file)?;
         let torn = match self.company {
             Company::Alone => mend(&mut file, self.renderer.format)?,
@@ -84,6 +90,25 @@ impl FileSink {
         };
         self.file = Some(file);
         Ok(torn)
+    }
+
+    /// A file that is not empty is ours if it begins with an event of this log, or with what a crash left of one.
+    fn is_our_log(&self, file: &File) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        let whole = read_first_line(file, &mut bytes)?;
+        let line = String::from_utf8_lossy(&bytes);
+        if bytes.is_empty() && !whole {
+            return Ok(());
+        }
+        let first = FirstLine::of(&line, whole);
+        let what = match (&self.owner, &first) {
+            (_, FirstLine::Foreign) => "its first line is not an event of ours",
+            (Some(owner), _) if !owner.owns(&first) => "its first line is an event of another installation",
+            (Some(_) | None, FirstLine::Event(_) | FirstLine::Torn(_)) => return Ok(()),
+        };
+        let path = self.path.display();
+        let what = format!("{path} is left alone: {what}; name another file, or move this one away");
+        Err(std::io::Error::new(ErrorKind::InvalidData, what))
     }
 
     /// Gives a file of ours its mode and its group. The mode that it was made with passed the umask.
@@ -138,6 +163,23 @@ impl Sink for FileSink {
         };
         written.map(|()| receipt).map_err(|cause| self.error(cause))
     }
+}
+
+/// Reads the first line, without its end; false: the file ends before it does, or it is too long to be an event.
+fn read_first_line(file: &File, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    let mut piece = vec![0; FIRST_PIECE_BYTES];
+    while line.len() < FIRST_LINE_BYTES_MAX {
+        let count = file.read_at(&mut piece, line.len() as u64)?;
+        if count == 0 {
+            break;
+        }
+        if let Some(end) = piece[..count].iter().position(|byte| *byte == b'\n') {
+            line.extend_from_slice(&piece[..end]);
+            return Ok(true);
+        }
+        line.extend_from_slice(&piece[..count]);
+    }
+    Ok(false)
 }
 
 /// The number of a group of this system.
@@ -214,31 +256,50 @@ mod tests {
     use super::*;
 
     fn event(sequence: i64) -> Sealed {
-        Sealed { sequence, line: format!("{{\"sequence\":{sequence}}}") }
+        let line = format!(
+            "{{\"@version\":\"1\",\"id\":\"{sequence:024x}\",\"timestamp\":\"\",\"idm_client_id\":\"i\",\"sequence\":{sequence},\"chain\":\"\"}}"
+        );
+        Sealed { sequence, line }
     }
 
     #[test]
     fn a_torn_line_is_cut_off_and_written_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("events.ndjson");
-        for (torn, whole) in [("{\"sequence\":1}\n{\"seq", 1), ("{\"seq", 0), ("{\"sequence\":1}\n", 7), ("", 7)] {
-            std::fs::write(&path, torn).expect("written");
+        let (one, two) = (event(1).line, event(2).line);
+        for (torn, whole) in [
+            (format!("{one}\n{}", &two[..50]), 1),
+            (one[..50].to_owned(), 0),
+            (one[..3].to_owned(), 0),
+            (format!("{one}\n"), 7),
+            (String::new(), 7),
+        ] {
+            std::fs::write(&path, &torn).expect("written");
             let mut sink = FileSink::new("f".into(), path.clone());
             assert_eq!(sink.resume(7).expect("it opens"), whole, "{torn:?}");
             sink.deliver(&[event(2)]).expect("delivered");
             let lines = std::fs::read_to_string(&path).expect("read");
-            assert!(lines.ends_with("{\"sequence\":2}\n") && lines.lines().all(|line| line.ends_with('}')), "{lines}");
+            assert!(lines.ends_with(&format!("{two}\n")) && lines.lines().all(|line| line.ends_with('}')), "{lines}");
         }
     }
 
     #[test]
-    fn a_folder_that_others_can_write_to_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
+    fn a_file_that_does_not_begin_with_an_event_of_ours_is_not_touched() {
         let folder = tempfile::tempdir().expect("a folder");
-        for (mode, good) in [(0o777, false), (0o1777, true), (0o755, true)] {
-            std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).expect("set");
-            let mut sink = FileSink::new("f".into(), folder.path().join("events.ndjson"));
-            assert_eq!(sink.resume(0).is_ok(), good, "{mode:o}");
+        let path = folder.path().join("events.ndjson");
+        let long = "x".repeat(FIRST_LINE_BYTES_MAX + 1);
+        let foreign = event(1).line.replace("\"i\"", "\"j\"");
+        for text in
+            ["token", "token\n", "\n", "{}\n", long.as_str(), &format!("{foreign}\n"), &foreign[..foreign.len() - 3]]
+        {
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).expect("a mode");
+            let owner = Owner { installation: "i".into(), chain_of: Box::new(|_| None) };
+            let mut sink = FileSink::new("f".into(), path.clone()).of(owner);
+            assert!(sink.resume(0).is_err() && sink.deliver(&[event(1)]).is_err(), "{text:.40}");
+            assert!(std::fs::read_to_string(&path).expect("read") == text, "{text:.40}");
+            let mode = std::fs::metadata(&path).expect("there").mode();
+            assert_eq!(mode & 0o777, 0o640, "its mode neither");
         }
     }
 }

@@ -12,7 +12,7 @@ pub use file::FileSink;
 pub use stdout::StdoutSink;
 
 use crate::config::{SinkConfig, SinkKind};
-use crate::event::{Renderer, Sealed};
+use crate::event::{FirstLine, Renderer, Sealed, Stamp};
 use std::borrow::Cow;
 
 /// The sink did not accept the events.
@@ -95,14 +95,36 @@ pub enum Company {
     Beside,
 }
 
+/// Whose log goes to a sink: a file that begins with another one's is not touched.
+pub struct Owner {
+    /// The installation, as its events name it.
+    pub installation: String,
+    /// The chain of the event with this sequence, if the state has it.
+    pub chain_of: Box<dyn Fn(i64) -> Option<String> + Send>,
+}
+
+impl Owner {
+    fn owns(&self, first: &FirstLine) -> bool {
+        match first {
+            FirstLine::Event(Stamp { installation: Some(named), .. }) => *named == self.installation,
+            FirstLine::Event(Stamp { installation: None, sequence, chain }) => {
+                (self.chain_of)(*sequence).is_none_or(|known| known == *chain)
+            }
+            FirstLine::Torn(named) => named.as_ref().is_none_or(|named| *named == self.installation),
+            FirstLine::Foreign => false,
+        }
+    }
+}
+
 /// The sink that a configuration describes. It opens nothing before its first call.
 #[must_use]
-pub fn open(config: &SinkConfig, company: Company) -> Box<dyn Sink> {
+pub fn open(config: &SinkConfig, company: Company, owner: Owner) -> Box<dyn Sink> {
     let (name, renderer) = (config.name.clone(), renderer(config));
     match &config.kind {
-        SinkKind::File { path, mode, group } => Box::new(
-            FileSink::new(name, path.clone()).with(renderer).owned_by(*mode, group.clone()).in_company(company),
-        ),
+        SinkKind::File { path, mode, group } => {
+            let sink = FileSink::new(name, path.clone()).with(renderer).owned_by(*mode, group.clone());
+            Box::new(sink.in_company(company).of(owner))
+        }
         SinkKind::Stdout => Box::new(StdoutSink::new(name, renderer)),
         SinkKind::Journald { socket } => Box::new(journald::JournaldSink::new(name, renderer, socket.clone())),
         SinkKind::Syslog(syslog) => syslog::open(name, renderer, syslog),

@@ -1,7 +1,7 @@
 //! The checksum beside an export (`directory.csv.sha256`), in the forms in which programs and shells write it.
 
 use super::utf16::Decoder;
-use crate::files;
+use crate::files::{self, Role};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ pub(super) enum Checksum {
 /// # Errors
 /// It is there and cannot be read.
 pub(super) fn read(path: &Path) -> std::io::Result<Option<Checksum>> {
-    match files::read_start(path, CHECKSUM_BYTES_MAX as u64) {
+    match files::read_start(path, Role::Export, CHECKSUM_BYTES_MAX as u64) {
         Ok(bytes) => Ok(Some(parse(&bytes))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

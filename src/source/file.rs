@@ -6,8 +6,8 @@ use super::checksum::{self, Checksum};
 use super::members::Node;
 use super::memberships::Memberships;
 use super::spool::Spooled;
-use super::{ExportRead, SourceError, TakeUser};
-use crate::files;
+use super::{Doubt, ExportRead, SourceError, TakeUser};
+use crate::files::{self, Role, Why};
 use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
@@ -67,9 +67,13 @@ impl Export {
                 Ok(None) => return Ok(export),
                 Err(cause) => {
                     let name = beside.file_name().unwrap_or_default().display();
+                    let mended = match files::refusal_of(&cause) {
+                        Some(refusal) => refusal.hint(),
+                        None => "let the service's user read it, or remove it".to_owned(),
+                    };
                     return Err(export.refuse(
                         format!("its checksum {name} cannot be read: {cause}"),
-                        "let the service's user read it, or remove it; nothing was sent",
+                        &format!("{mended}; nothing was sent"),
                     ));
                 }
             };
@@ -98,7 +102,14 @@ impl Export {
 
     fn open_once(path: &Path, layout: &Layout, stop: &CancellationToken) -> Result<Self, SourceError> {
         let unreadable = |cause| SourceError::Unreadable { path: path.display().to_string(), cause };
-        let file = files::open(path).map_err(unreadable)?;
+        let file = files::open(path, Role::Export).map_err(|cause| match files::refusal_of(&cause) {
+            Some(refusal) if refusal.why != Why::NotRegular => {
+                let cause =
+                    Doubt { what: refusal.to_string(), hint: Some(format!("{}; nothing was sent", refusal.hint())) };
+                SourceError::Refused { path: path.display().to_string(), cause }
+            }
+            Some(_) | None => unreadable(cause),
+        })?;
         let opened = file.metadata().map_err(unreadable)?;
         let written_at = written_at(opened.mtime(), opened.mtime_nsec());
         let export =

@@ -246,9 +246,9 @@ impl SourceError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Secret(SecretError::Exposed(_)) | Self::Client(_) | Self::OtherOrganization { .. } => {
-                Exit::Misconfigured
-            }
+            Self::Secret(SecretError::Exposed(_) | SecretError::Refused { .. })
+            | Self::Client(_)
+            | Self::OtherOrganization { .. } => Exit::Misconfigured,
             Self::Unreadable { .. }
             | Self::Stopped { .. }
             | Self::NotFetched { .. }

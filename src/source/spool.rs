@@ -4,12 +4,12 @@
 //! The note about a spool names its digest: a spool and a note that do not belong together are never used as one.
 
 use super::blocks::Hash;
+use crate::files::{self, Role};
 use crate::folder;
 use crate::model::Moment;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A longer export is refused: a million users of 2 KiB.
@@ -66,19 +66,19 @@ impl Spool {
         {
             return Err(error);
         }
-        Ok(Self { file: create(&part)?, length: 0, part: Part(Some(part)) })
+        Ok(Self { file: files::create_new(&part)?, length: 0, part: Part(Some(part)) })
     }
 
     /// One that is gone with its handle.
     pub(super) fn to_look(path: &Path) -> std::io::Result<Self> {
         let suffix = format!(".look-{}", std::process::id());
         let name = beside(path, &suffix);
-        let made = match create(&name) {
+        let made = match files::create_new(&name) {
             Ok(file) => Ok((file, name)),
             // Whoever may not write beside the state may still look.
             Err(_) => {
                 let name = std::env::temp_dir().join(format!("rhombus-sync{suffix}-{}", chance()?));
-                create(&name).map(|file| (file, name))
+                files::create_new(&name).map(|file| (file, name))
             }
         };
         let (file, name) = made?;
@@ -154,7 +154,7 @@ pub(super) fn write_small(name: &Path, text: &[u8]) -> std::io::Result<()> {
     {
         return Err(error);
     }
-    let mut file = create(&part)?;
+    let mut file = files::create_new(&part)?;
     file.write_all(text)?;
     file.sync_all()?;
     std::fs::rename(part, name)
@@ -163,7 +163,7 @@ pub(super) fn write_small(name: &Path, text: &[u8]) -> std::io::Result<()> {
 /// A small file, up to its limit.
 pub(super) fn read_small(name: &Path) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    open(name)?.take(NOTE_BYTES_MAX).read_to_end(&mut text).map(|_| text)
+    files::open(name, Role::State)?.take(NOTE_BYTES_MAX).read_to_end(&mut text).map(|_| text)
 }
 
 /// What was noted of the spool at `path`, if it came from this address. The spool itself may be lost, or another one.
@@ -174,7 +174,7 @@ pub(super) fn noted(path: &Path, url: &str) -> Option<Note> {
 
 /// The spool at `path`, if it is the one of this note.
 pub(super) fn of(path: &Path, note: Note) -> Option<(File, Note)> {
-    let mut file = open(path).ok()?;
+    let mut file = files::open(path, Role::State).ok()?;
     let (digest, length) = digest(&mut file).ok()?;
     (note.digest == digest && note.length == length).then_some((file, note))
 }
@@ -200,18 +200,6 @@ pub(super) fn each_block(file: &mut File, each: &mut dyn FnMut(&[u8])) -> std::i
             Err(error) => return Err(error),
         }
     }
-}
-
-/// A new file that only we may read; one that is there is not opened.
-fn create(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// A regular file; a link or a pipe in its place is not opened.
-fn open(path: &Path) -> std::io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
 }
 
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {

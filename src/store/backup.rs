@@ -1,11 +1,12 @@
 //! A copy of the state that is whole or is not there: written beside its place, synced, then renamed.
 
 use super::damage::quick_check;
+use super::database::real;
 use super::error::StateError;
+use crate::files;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +30,10 @@ pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
     let partial = PathBuf::from(partial);
     // What a backup that was cut short left behind.
     let _ = std::fs::remove_file(&partial);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
+    // A copy beside the state belongs to whom the state belongs; another one to whoever asked for it.
+    let is_beside = connection.path().map(Path::new).is_some_and(|state| state.parent() == real(file).parent());
+    let create = if is_beside { files::create_new } else { files::create_to_keep };
+    drop(create(&partial).map_err(failed)?);
     let copied = quick_check(connection)
         .and_then(|()| copy(connection, &partial))
         .and_then(|()| put_in_place(&partial, file).map_err(failed));

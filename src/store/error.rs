@@ -1,5 +1,6 @@
 //! Why the state cannot be used, and what the operator can do about it.
 
+use crate::files::Refusal;
 use crate::model::command;
 use std::path::PathBuf;
 
@@ -39,9 +40,15 @@ pub enum StateError {
         /// The first problem that SQLite reports.
         what: String,
     },
-    /// Other users can write to it.
-    #[error("{0} is writable by others")]
-    Exposed(PathBuf),
+    /// It, or what lies beside it, is not what it should be, or somebody else may write to it.
+    #[error("the state {path} cannot be used")]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        refusal: Refusal,
+    },
     /// This user may not use it.
     #[error("the state {path} cannot be opened by {user}: permission denied")]
     Denied {
@@ -60,12 +67,12 @@ pub enum StateError {
         /// What does not fit.
         why: String,
     },
-    /// It has something in it that no release of ours made.
-    #[error("the state {path} has {what}, which rhombus-sync did not make")]
+    /// It does not consist of what our releases make.
+    #[error("the state {path} {what}")]
     Tampered {
         /// Path of the database.
         path: PathBuf,
-        /// What it has.
+        /// What it has or lacks.
         what: String,
     },
     /// It is bound to another endpoint.
@@ -120,7 +127,7 @@ impl StateError {
                 path.display()
             ),
             Self::Tampered { .. } => format!("do not use this file; {ways}"),
-            Self::Exposed(path) => format!("chmod o-w {}", path.display()),
+            Self::Refused { refusal, .. } => refusal.hint(),
             Self::OtherEndpoint { .. } => {
                 format!("set base_url back, or run `{}` to bind the state to the new endpoint", command("activate"))
             }

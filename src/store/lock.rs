@@ -1,19 +1,18 @@
-//! Only one process sends. The lock file beside the state names its holder, the head of the log and the installation: a state
-//! behind that head was restored from a backup. The lock file of earlier releases (`rhombus-sync.lock` beside `rhombus-sync.db`)
-//! is locked as well, so that none of them sends at the same time.
+//! Only one process sends. The lock file beside the state names its holder, the head of the log, the installation and its reign: a
+//! state behind that head, or of another reign, was restored from a backup or comes from another host. The lock file of earlier
+//! releases (`rhombus-sync.lock` beside `rhombus-sync.db`) is locked as well, so that none of them sends at the same time.
 
 use super::log;
 use crate::event::Head;
+use crate::files::{self, Make, Role, Write};
 use rusqlite::Connection;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The longest lock file that is read, in bytes.
 const BYTES_MAX: u64 = 256;
-/// The reign under which the log is written. There is one host, and so one reign.
-const REIGN: u32 = 0;
 /// How often the lock is asked for, and the pause between: a look at it takes microseconds.
 const LOCK_TRIES: u32 = 3;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
@@ -24,7 +23,7 @@ pub enum LockError {
     /// Another process has it.
     #[error("another rhombus-sync is already running{0}")]
     Held(String),
-    /// A file system error.
+    /// A file system error, or it is refused.
     #[error("the lock file {path} cannot be used")]
     Io {
         /// Path of the lock file.
@@ -33,6 +32,14 @@ pub enum LockError {
         #[source]
         cause: std::io::Error,
     },
+}
+
+impl LockError {
+    /// Whether another process has it.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        matches!(self, Self::Held(_))
+    }
 }
 
 /// Whoever has the lock of a state.
@@ -50,7 +57,7 @@ pub fn holder(state: &Path) -> Option<Holder> {
 }
 
 fn holder_of(path: &Path) -> Option<Holder> {
-    let file = File::open(path).ok()?;
+    let file = files::open(path, Role::State).ok()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {
             let text = read(&file).unwrap_or_default();
@@ -69,17 +76,13 @@ pub struct NotedHead {
     pub chain: String,
     /// Whose log it is; `None` if an earlier release noted it.
     pub installation: Option<String>,
+    /// The reign under which it was written; `None` if an earlier release noted it.
+    pub reign: Option<i64>,
     /// The lock file that says so.
     pub path: PathBuf,
 }
 
-/// Whether a lock file is made if it is missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Create {
-    Yes,
-    No,
-}
-
+const FILE_MODE: u32 = 0o600;
 /// Stands for the chain before the first event.
 const NO_CHAIN: &str = "-";
 /// Process id, sequence and chain: what earlier releases noted.
@@ -102,9 +105,9 @@ impl Lock {
     /// Another process has it, or the file cannot be used.
     pub fn acquire(state: &Path) -> Result<Self, LockError> {
         let path = beside(state);
-        let (file, text) = locked(&path, Create::Yes)?;
+        let (file, text) = locked(&path, Make::IfMissing(FILE_MODE))?;
         let former_path = former_beside(state);
-        let former = former_path.as_ref().map(|path| locked(path, Create::No)).transpose()?;
+        let former = former_path.as_ref().map(|path| locked(path, Make::Never)).transpose()?;
         let former_note = former.as_ref().zip(former_path).and_then(|((_, text), path)| parse(text, &path));
         let noted = parse(&text, &path).or(former_note);
         let mut lock = Self { path: path.clone(), file, _former: former.map(|(file, _)| file), noted };
@@ -142,13 +145,17 @@ impl Lock {
     /// The state cannot be read, or the file written.
     pub fn note(&mut self, connection: &Connection) -> Result<(), String> {
         let Head { sequence, chain, .. } = log::head_of(connection).map_err(|error| error.to_string())?;
-        let is_ours = |noted: &NotedHead| noted.sequence == sequence && noted.installation.is_some();
+        let reign = log::reign(connection).map_err(|error| error.to_string())?;
+        let is_ours = |noted: &NotedHead| {
+            noted.sequence == sequence && noted.installation.is_some() && noted.reign == Some(reign)
+        };
         if self.noted.as_ref().is_some_and(is_ours) {
             return Ok(());
         }
         let installation = log::installation_id(connection).map_err(|error| error.to_string())?;
         let is_longer = self.noted.as_ref().is_none_or(|noted| noted.installation.is_none());
-        self.noted = Some(NotedHead { sequence, chain, installation: Some(installation), path: self.path.clone() });
+        let (installation, path) = (Some(installation), self.path.clone());
+        self.noted = Some(NotedHead { sequence, chain, installation, reign: Some(reign), path });
         self.write(is_longer).map_err(|error| format!("the lock file cannot be written: {error}"))
     }
 
@@ -176,13 +183,14 @@ pub fn noted_beside(state: &Path) -> Option<NotedHead> {
 pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()> {
     let head = log::head_of(connection)?;
     let path = beside(state);
-    let Ok(file) = open(&path, Create::No) else { return Ok(()) };
+    let Ok(file) = open(&path, Make::Never) else { return Ok(()) };
     let Ok(text) = read(&file) else { return Ok(()) };
     if let Some(noted) = parse(&text, &path).filter(|noted| noted.sequence < head.sequence) {
         let pid = text.split_whitespace().next().unwrap_or_default();
         let noted = NotedHead {
             sequence: head.sequence,
             chain: if head.chain.is_empty() { noted.chain } else { head.chain },
+            reign: noted.reign.and(Some(log::reign(connection)?)),
             ..noted
         };
         // If it cannot be written here, the next cycle notes it.
@@ -222,32 +230,26 @@ fn beside(state: &Path) -> PathBuf {
 
 /// The lock file of earlier releases, if it is there: it names no installation, else it is the lock of another state.
 fn former_beside(state: &Path) -> Option<PathBuf> {
-    let path = real(state).with_extension("lock");
-    let text = read_again(&path).ok().filter(|_| path != beside(state))?;
+    let (real, path) = (real(state), real(state).with_extension("lock"));
+    let text = read_again(&path).ok().filter(|_| path != real && path != beside(state))?;
     (text.split_whitespace().count() <= FORMER_WORDS_MAX).then_some(path)
 }
 
-/// Opens a lock file: a regular file and no link, without waiting.
-fn open(path: &Path, create: Create) -> std::io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(create == Create::Yes)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
+/// Opens a lock file. Whoever can read it could hold it: nobody but its owner may.
+fn open(path: &Path, make: Make) -> std::io::Result<File> {
+    let file = files::open_to_write(path, Role::State, Write::Anywhere, make)?;
+    let found = file.metadata()?;
+    let may_change = [0, found.uid()].contains(&rustix::process::geteuid().as_raw());
+    if found.mode() & 0o077 != 0 && may_change {
+        file.set_permissions(PermissionsExt::from_mode(FILE_MODE))?;
     }
     Ok(file)
 }
 
 /// Opens a lock file and locks it; answers what it says.
-fn locked(path: &Path, create: Create) -> Result<(File, String), LockError> {
+fn locked(path: &Path, make: Make) -> Result<(File, String), LockError> {
     let io = |cause| LockError::Io { path: path.to_owned(), cause };
-    let file = open(path, create).map_err(io)?;
+    let file = open(path, make).map_err(io)?;
     let text = read(&file).map_err(io)?;
     match lock_patiently(&file) {
         // Read again: whoever held it may have written since.
@@ -268,14 +270,16 @@ fn read(file: &File) -> std::io::Result<String> {
 }
 
 fn read_again(path: &Path) -> std::io::Result<String> {
-    read(&File::open(path)?)
+    read(&files::open(path, Role::State)?)
 }
 
 fn parse(text: &str, path: &Path) -> Option<NotedHead> {
     let mut words = text.split_whitespace().skip(1);
     let sequence = words.next()?.parse().ok()?;
     let chain = words.next().filter(|chain| *chain != NO_CHAIN).unwrap_or_default().to_owned();
-    Some(NotedHead { sequence, chain, installation: words.next().map(str::to_owned), path: path.to_owned() })
+    let installation = words.next().map(str::to_owned);
+    let reign = words.next().and_then(|reign| reign.parse().ok());
+    Some(NotedHead { sequence, chain, installation, reign, path: path.to_owned() })
 }
 
 fn line(noted: Option<&NotedHead>) -> String {
@@ -284,10 +288,12 @@ fn line(noted: Option<&NotedHead>) -> String {
 
 fn line_of(pid: &str, noted: Option<&NotedHead>) -> String {
     match noted {
-        Some(NotedHead { sequence, chain, installation, .. }) => {
+        Some(NotedHead { sequence, chain, installation, reign, .. }) => {
             let installation = installation.as_deref().unwrap_or_default();
+            // Without the installation, it would be read as one.
+            let reign = reign.filter(|_| !installation.is_empty()).map(|reign| reign.to_string()).unwrap_or_default();
             let chain = if chain.is_empty() { NO_CHAIN } else { chain };
-            format!("{pid:<10} {sequence:<20} {chain:<64} {installation:<24} {REIGN:<10}\n")
+            format!("{pid:<10} {sequence:<20} {chain:<64} {installation:<24} {reign:<10}\n")
         }
         None => format!("{pid:<132}\n"),
     }

@@ -34,8 +34,13 @@ pub fn head_of(connection: &Connection) -> rusqlite::Result<Head> {
         .query_row([], |row| Ok(Head { sequence: row.get(0)?, chain: row.get(1)?, timestamp: Moment(row.get(2)?) }))
 }
 
-/// Whose log it is.
-pub(super) fn installation_id(connection: &Connection) -> rusqlite::Result<String> {
+/// The reign under which the log is written.
+pub(super) fn reign(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("SELECT reign FROM installation")?.query_row([], |row| row.get(0))
+}
+
+/// The installation, as its events name it.
+pub fn installation_id(connection: &Connection) -> rusqlite::Result<String> {
     connection.prepare_cached("SELECT installation_id FROM installation")?.query_row([], |row| row.get(0))
 }
 

@@ -38,7 +38,7 @@ mod walk;
 pub use backup::backup;
 pub use clock::{correct_clock, latest};
 pub use damage::{check_links, quick_check};
-pub use database::{Access, data_version, identity, may_be_used, open};
+pub use database::{Access, SIDE_FILES, data_version, identity, may_be_used, open};
 pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
 pub use glance::{Glance, cycle_lines, glance};
@@ -64,14 +64,14 @@ pub use intents::{
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
-    SinkPlace, append, event_line, find_in_log, head_of, history, last_deactivated, last_events, note_sink, pending,
-    pending_within, prune, pruned, seal_with, sink_places,
+    SinkPlace, append, event_line, find_in_log, head_of, history, installation_id, last_deactivated, last_events,
+    note_sink, pending, pending_within, prune, pruned, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
     replace_unlisted, unlisted,
 };
-pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored};
+pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored, take_name};
 pub use schema::SCHEMA;
 pub use snapshot::{
     Snapshot, each_link, link_by_id, link_by_scim_id, link_of, linked_ids, note_external_ids, some_links, witnesses,

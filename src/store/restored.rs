@@ -9,6 +9,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// A log that went on for longer than this since the backup was made is not believed: that is years of changes.
 const BEYOND_HEAD_MAX: i64 = 10_000_000;
+/// A greater number in a lock file counts as this one.
+const REIGN_MAX: i64 = 1 << 31;
+/// How many hex digits an installation's id has.
+const ID_DIGITS: usize = 24;
 
 /// Detects a restored state and marks it. Every command that writes calls this first, because its own event would hide
 /// the gap. `first` says what a missing note means. Returns a sentence about the restoration, if there was one.
@@ -26,6 +30,12 @@ pub fn continue_log(
         Some(noted) if noted.sequence > head.sequence => {
             format!("the state ends at event {}, but its log ends at event {}", head.sequence, noted.sequence)
         }
+        Some(noted) if is_of_another_reign(connection, noted)? => {
+            format!(
+                "the state was written elsewhere after event {}, the last one that was written here",
+                noted.sequence
+            )
+        }
         None if head.sequence > 0 && without_note == WithoutNote::IsRestored => {
             format!("the state ends at event {}, but no lock file beside it says where its log ends", head.sequence)
         }
@@ -34,6 +44,7 @@ pub fn continue_log(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     go_on_after(&transaction, noted)?;
     // Approvals and first sightings belong to the lost history.
+    begin_reign(&transaction, noted)?;
     transaction.execute_batch(
         "UPDATE installation SET restored = 1, quiet_digest = NULL; DELETE FROM approvals; DELETE FROM absences; DELETE FROM unlisted;",
     )?;
@@ -52,10 +63,23 @@ pub fn continue_log(
 pub fn looks_restored(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<bool> {
     let Some(noted) = noted else { return Ok(false) };
     match is_credible(connection, noted) {
-        Ok(()) => Ok(noted.sequence > log::head_of(connection)?.sequence),
+        Ok(()) => Ok(noted.sequence > log::head_of(connection)?.sequence || is_of_another_reign(connection, noted)?),
         Err(StateError::Sqlite(error)) => Err(error),
         Err(_) => Ok(false),
     }
+}
+
+/// Whether the log was written elsewhere since the lock file was: a copy may lack what happened after it was made, and nothing here
+/// can tell.
+fn is_of_another_reign(connection: &Connection, noted: &NotedHead) -> rusqlite::Result<bool> {
+    let Some(named) = noted.reign.filter(|_| noted.installation.is_some()) else { return Ok(false) };
+    Ok(named != log::reign(connection)?)
+}
+
+/// Begins another reign: a greater number, and not the one that a second host would take that has the same copy.
+fn begin_reign(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<()> {
+    let sql = "UPDATE installation SET reign = max(reign, ?1) + 1 + abs(random() % 10000)";
+    connection.execute(sql, [noted.and_then(|noted| noted.reign).unwrap_or(0).clamp(0, REIGN_MAX)]).map(drop)
 }
 
 /// What a lock file without a noted head means.
@@ -93,6 +117,15 @@ fn is_credible(connection: &Connection, noted: &NotedHead) -> Result<(), StateEr
 
 fn is_within_reach(noted: &NotedHead, head: i64) -> bool {
     (0..SEQUENCE_END).contains(&noted.sequence) && noted.sequence <= head.saturating_add(BEYOND_HEAD_MAX)
+}
+
+/// A new state in the place of one that is lost goes on with its log, and so with its name: events, sinks and the lock file know
+/// the installation by it.
+pub fn take_name(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<()> {
+    let is_id = |name: &&String| name.len() == ID_DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let Some(name) = noted.and_then(|noted| noted.installation.as_ref()).filter(is_id) else { return Ok(()) };
+    connection.execute("UPDATE installation SET installation_id = ?1", [name])?;
+    begin_reign(connection, noted)
 }
 
 /// Continues the log after the noted head, if that is further on. A new state takes over the log of whichever was here before.

@@ -1,13 +1,16 @@
 //! The schema of the state: its migrations, and which of them a database has.
 
 use super::error::StateError;
+use crate::model::clean;
 use rusqlite::Connection;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// `RHSY`: tells our database from another application's.
 pub(super) const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-pub(super) const MIGRATIONS: [&str; 12] = [
+pub(super) const MIGRATIONS: [&str; 13] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
@@ -20,6 +23,7 @@ pub(super) const MIGRATIONS: [&str; 12] = [
     include_str!("../../state/0011_mismatch.sql"),
     include_str!("../../state/0012_dead_letters.sql"),
     include_str!("../../state/0013_directory_organization.sql"),
+    include_str!("../../state/0014_reign.sql"),
 ];
 
 /// The schema that this program writes.
@@ -39,6 +43,46 @@ pub(super) fn schema(connection: &Connection, path: &Path) -> Result<i32, StateE
         _ if found > known => Err(StateError::Newer { found, known }),
         _ => Ok(found),
     }
+}
+
+/// What a database consists of, as our releases make it: a trigger or a view that comes with a restored copy could swallow events,
+/// and an altered table could hide them.
+///
+/// # Errors
+/// It has more, less or something else; or it cannot be read.
+pub(super) fn is_untampered(connection: &Connection, path: &Path, found: i32) -> Result<(), StateError> {
+    let parts = parts(connection).map_err(|error| damaged(path, error))?;
+    let ours = ours(found)?;
+    let tampered = |what: String| Err(StateError::Tampered { path: path.to_owned(), what: clean(&what).into_owned() });
+    if let Some(name) = parts.keys().find(|name| !ours.contains_key(*name)) {
+        let article = if name.starts_with('i') { "an" } else { "a" };
+        return tampered(format!("has {article} {name}, which rhombus-sync did not make"));
+    }
+    match ours.iter().find(|(name, sql)| parts.get(*name) != Some(sql)) {
+        Some((name, _)) if parts.contains_key(name) => tampered(format!("has another {name} than rhombus-sync makes")),
+        Some((name, _)) => tampered(format!("lacks the {name}")),
+        None => Ok(()),
+    }
+}
+
+/// Every part (`table links`) with its SQL; SQLite's own are left out.
+fn parts(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let sql = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'";
+    connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// The parts of a state with this schema.
+fn ours(found: i32) -> Result<BTreeMap<String, String>, StateError> {
+    static CURRENT: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    if let Some(current) = CURRENT.get().filter(|_| found == known_schema()) {
+        return Ok(current.clone());
+    }
+    let connection = Connection::open_in_memory()?;
+    for migration in MIGRATIONS.iter().take(usize::try_from(found).unwrap_or(0)) {
+        connection.execute_batch(migration)?;
+    }
+    let parts = parts(&connection)?;
+    Ok(if found == known_schema() { CURRENT.get_or_init(|| parts).clone() } else { parts })
 }
 
 pub(super) fn pragma(connection: &Connection, path: &Path, name: &str) -> Result<i32, StateError> {

@@ -1,14 +1,13 @@
 //! Makes a state, or brings an older one to this program's schema.
 
-use super::database::{BUSY_TIMEOUT, OPEN_FLAGS, check_rights, connect, prepare};
+use super::database::{BUSY_TIMEOUT, OPEN_FLAGS, check_rights, connect, prepare, real};
 use super::error::StateError;
 use super::log;
-use super::schema::{APPLICATION_ID, MIGRATIONS, schema};
+use super::schema::{APPLICATION_ID, MIGRATIONS, is_untampered, schema};
 use crate::event::{Draft, EventType, SealKey, Source};
+use crate::files;
 use crate::model::{Moment, hex};
 use rusqlite::Connection;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The first schema whose approvals know what would be sent.
@@ -27,6 +26,7 @@ pub fn upgrade(path: &Path, now: Moment, key: Option<&SealKey>) -> Result<Option
     if missing.is_empty() {
         return Ok(None);
     }
+    is_untampered(&connection, path, found)?;
     if let Some(key) = key {
         log::seal_with(&connection, key)?;
     }
@@ -86,8 +86,8 @@ pub fn create(path: &Path, base_url: &str, now: Moment, random: [u8; 16]) -> Res
     if let Some(folder) = path.parent() {
         crate::folder::create(folder)?;
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let mut connection = Connection::open_with_flags(path, OPEN_FLAGS)?;
+    files::create_new(path)?;
+    let mut connection = Connection::open_with_flags(real(path), OPEN_FLAGS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     prepare(&connection, path)?;
     let second = (now.0.max(0) / 1000) as u32;

@@ -3,7 +3,6 @@
 
 use crate::support::real_binary::{RealBinary, people, person};
 use serde_json::Value;
-use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -244,26 +243,20 @@ fn a_sink_whose_place_another_write_still_holds_is_shown_as_stuck() {
 }
 
 #[test]
-fn a_configuration_that_is_slow_to_read_makes_nobody_deaf() {
+fn a_configuration_that_is_a_pipe_is_waited_for_by_nobody() {
     let run = RealBinary::open("");
     edit(&run, |text| text + RARELY);
     run.export(&people(0..3));
     run.activate();
     let text = std::fs::read(run.path("config.toml")).expect("a configuration");
-    for (signal, goes_on) in [("HUP", true), ("USR1", true), ("TERM", false)] {
-        std::fs::remove_file(run.path("config.toml")).expect("removed");
-        assert!(Command::new("mkfifo").arg(run.path("config.toml")).status().expect("mkfifo").success());
-        let mut daemon = Unread::start(&run, &[], &[]);
-        // Opened once the daemon reads.
-        let mut pipe = std::fs::OpenOptions::new().write(true).open(run.path("config.toml")).expect("a reader");
-        daemon.signal(signal);
-        if !goes_on {
-            assert_eq!(daemon.exit().0, Some(0), "{signal}");
-            continue;
-        }
-        pipe.write_all(&text).expect("written");
-        drop(pipe);
-        until("it is active", || log(&run).contains("active") || daemon.0.try_wait().expect("a child").is_some());
-        assert!(log(&run).contains("active"), "{signal}: {}", log(&run));
-    }
+    let daemon = Unread::start(&run, &[], &[]);
+    until("it is active", || log(&run).contains("active"));
+    std::fs::remove_file(run.path("config.toml")).expect("removed");
+    assert!(Command::new("mkfifo").arg(run.path("config.toml")).status().expect("mkfifo").success());
+    daemon.signal("HUP");
+    until("the reload is refused", || log(&run).contains("it is not a regular file"));
+    std::fs::remove_file(run.path("config.toml")).expect("removed");
+    std::fs::write(run.path("config.toml"), text).expect("written");
+    daemon.signal("HUP");
+    until("the configuration is in force", || log(&run).contains("is in force"));
 }

@@ -84,15 +84,18 @@ fn it_counts_what_the_records_ask_for_and_names_groups_that_nobody_is_in() {
     let file = std::fs::File::options().write(true).open(checked.path("export")).expect("it opens");
     file.set_modified(SystemTime::now() - Duration::from_secs(3 * 3_600)).expect("a time");
     std::fs::set_permissions(checked.path("token"), PermissionsExt::from_mode(0o644)).expect("exposed");
+    let output = checked.run(&["check"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("token is readable by others") && said.contains("hint: chmod o-rwx "), "{said}");
+    std::fs::set_permissions(checked.path("token"), PermissionsExt::from_mode(0o000)).expect("closed");
     checked.says(&[
         "written 3 h ago (",
         "4 of 5 records usable: 1 wanted, 1 suspended, 1 staged, 1 out of scope\n",
         "1 refused: username is not an e-mail address\n",
         "no record names the group Typo of [scope]\n",
         "does not prove that it is complete",
-        "token can be read by others (mode 644)\n    hint: chmod o-rwx ",
     ]);
-    std::fs::set_permissions(checked.path("token"), PermissionsExt::from_mode(0o000)).expect("closed");
     let said = checked.said();
     assert!(!said.contains("CANARY") && !said.contains("token is") && !said.contains("token can"), "{said}");
     let output = checked.run(&["check", "--json"]);

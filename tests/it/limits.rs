@@ -64,6 +64,58 @@ fn who_reads_the_state_does_not_delay_the_end_of_a_cycle() {
 }
 
 #[test]
+fn a_state_that_does_not_consist_of_what_we_make_is_refused() {
+    for (sql, expected) in [
+        ("CREATE VIEW links_too AS SELECT * FROM links", "has a view links_too, which rhombus-sync did not make"),
+        ("CREATE TABLE more (a)", "has a table more, which rhombus-sync did not make"),
+        (
+            "CREATE UNIQUE INDEX one ON events (substr(line, 1, 20))",
+            "has an index one, which rhombus-sync did not make",
+        ),
+        ("DROP TABLE restorations", "lacks the table restorations"),
+        ("ALTER TABLE approvals ADD COLUMN extra", "has another table approvals than rhombus-sync makes"),
+    ] {
+        let run = RealBinary::open("");
+        run.export(&people(0..2));
+        run.activate();
+        let state = rusqlite::Connection::open(run.path("state.db")).expect("the state");
+        state.execute_batch(sql).expect(sql);
+        drop(state);
+        for words in [&["--reconcile"][..], &["status"]] {
+            let output = run.run(words);
+            assert_eq!(output.status.code(), Some(1), "{words:?}: {}", said(&output));
+            assert!(said(&output).contains(expected), "{sql}: {}", said(&output));
+        }
+        assert_eq!(run.accounts().len(), 0);
+    }
+}
+
+#[test]
+fn shipping_stops_at_an_event_that_is_missing() {
+    for (missing, delivered) in [("sequence = 3", 2), ("sequence BETWEEN 2 AND 3", 1), ("sequence > 3", 3)] {
+        let run = RealBinary::open("");
+        run.export(&people(0..3));
+        // Nothing is delivered yet.
+        std::fs::create_dir(run.path("events.ndjson")).expect("in the way");
+        run.activate();
+        run.reconcile(0);
+        let state = rusqlite::Connection::open(run.path("state.db")).expect("the state");
+        state.execute(&format!("DELETE FROM events WHERE {missing}"), []).expect("gone");
+        drop(state);
+        std::fs::remove_dir(run.path("events.ndjson")).expect("out of the way");
+        run.reconcile(0);
+        let status: serde_json::Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
+        let sink = &status["sinks"][0];
+        let error = sink["error"].as_str().expect("an error");
+        assert!(error.contains(&format!("event {} is missing in the state", delivered + 1)), "{missing}: {error}");
+        assert_eq!(sink["delivered"], delivered, "{missing}");
+        let log = std::fs::read_to_string(run.path("events.ndjson")).expect("a log");
+        assert_eq!(log.lines().count(), delivered, "{missing}");
+        assert_eq!(run.run(&["events", "verify"]).status.code(), Some(1));
+    }
+}
+
+#[test]
 fn a_backup_is_whole_or_not_there() {
     let run = RealBinary::open("");
     run.export(&people(0..3));

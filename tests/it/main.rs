@@ -12,6 +12,7 @@ mod daemon;
 mod dialogue;
 mod directories;
 mod exports;
+mod files;
 mod forgeries;
 mod formats;
 mod golden_plans;

@@ -1,7 +1,7 @@
 //! The file that rotation left beside a sink's: `FILE.1`, or `FILE-…` with a date.
 
 use crate::event::Verifier;
-use std::fs::File;
+use crate::files::{self, Role};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub(super) fn neighbour_that_ends_at(file: &Path, sequence: i64, expected: Optio
 }
 
 fn last_line(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
+    let mut file = files::open(path, Role::Named).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES_MAX))).ok()?;
     let mut end = Vec::new();

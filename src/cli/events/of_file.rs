@@ -7,6 +7,7 @@ use super::verified::{Asked, Fault, Verified};
 use super::witnesses::Witnesses;
 use crate::event::{ChainStart, Flaw, FlawKind, SEQUENCE_END, Step, Verifier};
 use crate::failure::Failure;
+use crate::files::{self, Role};
 use crate::model::Exit;
 use crate::store;
 use std::fs::File;
@@ -47,12 +48,20 @@ impl Asking<'_> {
     }
 
     /// Verifies the file.
+    /// A sink's file is a file; what a person names may come through a pipe.
+    fn open(&self) -> std::io::Result<File> {
+        match self.place {
+            Some(_) => files::open(self.path, Role::Named),
+            None => File::open(self.path),
+        }
+    }
+
     pub(super) fn verify(&self) -> Result<Verified, Fault> {
         if self.path == Path::new("-") {
             let hint = "to verify what comes through a pipe, name /dev/stdin";
             return Err(Failure::new(Exit::Failed, "`-` is not an event file", Some(hint)).into());
         }
-        let file = match File::open(self.path) {
+        let file = match self.open() {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.place.is_some() => {
                 return self.without_lines();

@@ -189,6 +189,17 @@ impl SinkConfig {
         }
     }
 
+    /// The certificates that it goes by.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<&Path> {
+        let paths = match &self.kind {
+            SinkKind::Syslog(syslog) => [syslog.tls.ca_file.as_deref(), syslog.tls.cert_file.as_deref()],
+            SinkKind::Http(http) => [http.ca_file.as_deref(), None],
+            SinkKind::File { .. } | SinkKind::Stdout | SinkKind::Journald { .. } => [None, None],
+        };
+        paths.into_iter().flatten().collect()
+    }
+
     /// The files of it that others must not be able to read.
     #[must_use]
     pub fn secrets(&self) -> Vec<&Path> {

@@ -3,10 +3,12 @@
 
 mod cef;
 mod ecs;
+mod first;
 mod ocsf;
 mod record;
 mod shorten;
 
+pub use first::{FirstLine, Stamp};
 pub use ocsf::OcsfVersion;
 
 use super::Sealed;

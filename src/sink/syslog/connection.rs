@@ -1,13 +1,14 @@
 //! A connection to a syslog receiver: made, written to, and asked whether the receiver has hung up. A receiver says nothing else.
 
 use crate::config::TlsFiles;
+use crate::files::{self, Role};
 use crate::http::not_trusting;
+use crate::secret::read_private;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what was written may stay unacknowledged by the other machine: then the connection counts as broken.
 const SILENCE_MS_MAX: u32 = 30_000;
+/// The longest file of certificates, in bytes.
+const CERTIFICATES_BYTES_MAX: u64 = 8 << 20;
 /// When the other machine is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -170,9 +173,9 @@ fn tls(host: &str, port: u16, files: &TlsFiles) -> std::io::Result<Connection> {
 }
 
 /// The system's certificate authorities and ours; the name of the host is always checked.
-fn client_config(files: &TlsFiles) -> std::io::Result<Arc<ClientConfig>> {
+fn client_config(tls: &TlsFiles) -> std::io::Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let extra = files.ca_file.as_deref().map_or(Ok(Vec::new()), certificates)?;
+    let extra = tls.ca_file.as_deref().map_or(Ok(Vec::new()), certificates)?;
     let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone())
         .map_err(|error| Error::other(not_trusting(&error)))?;
     let builder = ClientConfig::builder_with_provider(provider)
@@ -180,7 +183,7 @@ fn client_config(files: &TlsFiles) -> std::io::Result<Arc<ClientConfig>> {
         .map_err(Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let config = match (&files.cert_file, &files.key_file) {
+    let config = match (&tls.cert_file, &tls.key_file) {
         (Some(cert), Some(key)) => {
             builder.with_client_auth_cert(certificates(cert)?, private_key(key)?).map_err(Error::other)?
         }
@@ -191,7 +194,8 @@ fn client_config(files: &TlsFiles) -> std::io::Result<Arc<ClientConfig>> {
 
 fn certificates(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
     let wrong = |what: String| Error::new(ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-    let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let text =
+        files::read(path, Role::Certificate, CERTIFICATES_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let found = found.map_err(|error| wrong(error.to_string()))?;
     if found.is_empty() { Err(wrong("it contains no certificate in PEM".to_owned())) } else { Ok(found) }
@@ -199,9 +203,6 @@ fn certificates(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
 
 fn private_key(path: &Path) -> std::io::Result<PrivateKeyDer<'static>> {
     let wrong = |what: String| Error::new(ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-    let file = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
-    if file.mode() & 0o007 != 0 {
-        return Err(wrong("the key is readable by others: chmod o-rwx it".to_owned()));
-    }
-    PrivateKeyDer::from_pem_file(path).map_err(|error| wrong(error.to_string()))
+    let text = read_private(path).map_err(|error| wrong(crate::model::chain(&error).join(": ")))?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| wrong(error.to_string()))
 }

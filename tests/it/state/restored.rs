@@ -148,3 +148,38 @@ fn second_sightings_do_not_end_what_a_restored_state_holds() {
     let status: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(status["held"].as_array().map(Vec::len), Some(1), "{status}");
 }
+
+#[test]
+fn a_state_that_was_elsewhere_meanwhile_is_not_believed() {
+    let run = settled(6);
+    // This host leads, and keeps its lock file; then the state leads on another one, which has none.
+    let lock = std::fs::read(run.path("state.db.lock")).expect("a lock");
+    std::fs::remove_file(run.path("state.db.lock")).expect("another host");
+    for given in ["Quinn", "Robin"] {
+        let mut users = people(0..6);
+        users[2]["firstname"] = given.into();
+        run.export(&users);
+        run.reconcile(0);
+    }
+    run.reconcile(0);
+    // A copy of it comes back here, beside the lock file of then. It may lack the last events, and nothing here can tell.
+    std::fs::write(run.path("state.db.lock"), lock).expect("written");
+    let plan: Value = serde_json::from_slice(&run.run(&["plan", "--json"]).stdout).expect("JSON");
+    run.export(&people(0..5));
+    assert_eq!(run.run(&["approve"]).status.code(), Some(0), "{plan}");
+    let report = run.reconcile(4);
+    assert_eq!((report["deleted"].as_u64(), report["held"].as_array().map(Vec::len)), (Some(0), Some(1)), "{report}");
+    assert!(report["held"][0]["code"] == "restored", "{report}");
+    let hold = report["hold"].as_str().expect("a hold");
+    assert!(run.run(&["approve", hold]).status.success());
+    assert_eq!(run.reconcile(0)["deleted"], 1);
+    // Said once: from here on the lock file knows the reign.
+    let restored = |event: &&Value| {
+        event["message_chain"]["message_details"].as_str().is_some_and(|said| said.starts_with("restored"))
+    };
+    let count = run.events().iter().filter(restored).count();
+    run.export(&people(0..4));
+    assert_eq!(run.reconcile(0)["deleted"], 1, "and believes it");
+    assert_eq!(run.events().iter().filter(restored).count(), count);
+    assert!(run.run(&["events", "verify"]).status.success());
+}
