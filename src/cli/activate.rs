@@ -182,6 +182,7 @@ fn can_be_replaced(error: &StateError) -> bool {
         | StateError::LockNote { .. }
         | StateError::Tampered { .. }
         | StateError::OtherEndpoint { .. }
+        | StateError::Unusable { .. }
         | StateError::Io(_)
         | StateError::Copy { .. }
         | StateError::Sqlite(_) => false,

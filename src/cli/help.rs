@@ -93,8 +93,8 @@ const PAGES: [Page; 18] = [
     Page {
         command: &["status"],
         flags: &["sandbox"],
-        after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --exit-code || \
-                alert    for a monitor\n\nExit codes: 0 it could be told; 1 the state cannot be used; with --exit-code 6 \
+        after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --watch            drawn anew until q\n  rhombus-sync \
+                status --exit-code || alert    for a monitor\n\nExit codes: 0 it could be told; 1 the state cannot be used; with --exit-code 6 \
                 deactivated, 1 red, else 0, 3 or 4 as the last cycle for everybody",
     },
     Page {

@@ -26,6 +26,10 @@ pub enum Access {
 /// # Errors
 /// The file is missing, not ours, of another schema, damaged, or unsafe to use.
 pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
+    opened(path, access).map_err(|error| error.at(path))
+}
+
+fn opened(path: &Path, access: Access) -> Result<Connection, StateError> {
     check_rights(path)?;
     let connection = connect(path)?;
     let (found, known) = (schema(&connection, path)?, known_schema());

@@ -1,10 +1,10 @@
 //! What an approved plan shows: to those who apply it, to commands, and of some users only. It lets nothing through that the
 //! guard held.
 
-use super::{ApprovedPlan, wait_for_held_removals};
+use super::{ApprovedPlan, Cleared, wait_for_held_removals};
 use crate::model::{
-    Approval, Change, ChangeKey, Content, DirectoryId, ExactChange, HeldChange, HoldId, OutstandingKind,
-    OutstandingUser, OverLimit, Reason, UsernameConflict,
+    Change, ChangeKey, Content, DirectoryId, ExactChange, HeldChange, HoldId, OutstandingKind, OutstandingUser,
+    OverLimit, Reason, UsernameConflict,
 };
 use crate::plan::claims::not_created;
 use crate::plan::digest;
@@ -16,10 +16,10 @@ impl ApprovedPlan {
         self.changes.iter()
     }
 
-    /// What may be sent, and what of it an administrator released.
+    /// What may be sent, and on which terms.
     #[must_use]
-    pub fn into_changes(self) -> (Vec<Change>, BTreeMap<ExactChange, Approval>) {
-        (self.changes, self.approved)
+    pub fn into_cleared(self) -> Cleared {
+        Cleared { changes: self.changes, approved: self.approved, conditional: self.conditional }
     }
 
     /// The same for some users only. What the guard holds of everybody's plan, it holds of theirs.
