@@ -153,10 +153,7 @@ pub fn compare(
     ledger.shown = shown(outstanding);
     ledger.gone = gone;
     ledger.arrivals_stopped = silent.first().copied();
-    let last_event = store::head_of(reader)?.timestamp;
-    let behind = clock::is_ahead(last_event, now).then(|| ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
-    let off = date.filter(|date| !clock::agree(now, *date)).map(|date| now.since_ms(date) / 60_000);
-    ledger.removals_stopped = behind.or(off.map(ClockDoubt::OffRhombus));
+    ledger.removals_stopped = clock_doubt(store::head_of(reader)?.timestamp, now, date);
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let groups = std::mem::take(&mut plan.groups);
     let mut plan = plan::approve(plan, &ledger);
@@ -294,6 +291,13 @@ fn beside_its_row(
         None => comparison.record(user, None),
     }
     Ok(())
+}
+
+/// Why our clock is not believed, if it is not: it is behind the last event, or another one than Rhombus's.
+fn clock_doubt(last_event: Moment, now: Moment, date: Option<Moment>) -> Option<ClockDoubt> {
+    let behind = clock::is_ahead(last_event, now).then(|| ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
+    let off = date.filter(|date| !clock::agree(now, *date)).map(|date| now.since_ms(date) / 60_000);
+    behind.or(off.map(ClockDoubt::OffRhombus))
 }
 
 /// What the accounts showed whose removals the last cycle held for it.

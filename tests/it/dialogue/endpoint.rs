@@ -167,8 +167,9 @@ impl Endpoint {
     /// What a good answer would be, without the change.
     fn as_if_done(&mut self, request: &Request) -> Answer {
         let (accounts, effects, made) = (self.accounts.clone(), self.effects.clone(), self.made.clone());
+        let sent = self.sent.clone();
         let good = self.obey(request, Effect::Done);
-        (self.accounts, self.effects, self.made) = (accounts, effects, made);
+        (self.accounts, self.effects, self.made, self.sent) = (accounts, effects, made, sent);
         good
     }
 
