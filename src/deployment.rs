@@ -155,7 +155,8 @@ impl Deployment {
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
         let noted = store::noted_beside(&self.state_path);
-        let restored = store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())?;
+        let restored = store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())
+            .map_err(|error| error.at(&self.state_path))?;
         if restored.is_some() {
             store::note_beside(&self.state_path, &connection)?;
         }
@@ -184,8 +185,8 @@ impl Deployment {
         self.upgrade()?;
         let (mut writer, _) = self.state(Access::Write)?;
         let noted = lock.noted().cloned();
-        if let Some(what) =
-            store::continue_log(&mut writer, noted.as_ref(), WithoutNote::IsRestored, SystemClock.now())?
+        if let Some(what) = store::continue_log(&mut writer, noted.as_ref(), WithoutNote::IsRestored, SystemClock.now())
+            .map_err(|error| error.at(&self.state_path))?
         {
             tracing::warn!(
                 "the state was restored from a backup: {what}; this cycle is a refresh, and its removals are held"
@@ -199,7 +200,8 @@ impl Deployment {
     /// Brings the state to this program's schema, and says so.
     pub(crate) fn upgrade(&self) -> Result<(), Failure> {
         let key = self.seal_key()?;
-        if let Some(upgraded) = store::upgrade(&self.state_path, SystemClock.now(), key.as_ref())? {
+        let upgraded = store::upgrade(&self.state_path, SystemClock.now(), key.as_ref());
+        if let Some(upgraded) = upgraded.map_err(|error| error.at(&self.state_path))? {
             tracing::warn!(backup = %upgraded.copy.display(), "the state was upgraded to this program's schema");
             if let Some(said) = upgraded.approvals_ended() {
                 tracing::warn!("{said}");

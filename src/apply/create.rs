@@ -58,29 +58,22 @@ impl<T: Transport> Attempt<T> for Creating<'_, T> {
                     return ControlFlow::Break(());
                 }
             };
-            match apply.judge_found(user, found, judged_as) {
-                LookupResult::Ours(account) => {
-                    apply.created(change, user, self.stored, account, &Judged::accepted(), SentWhen::Unanswered);
-                }
-                LookupResult::Adoptable(account) => apply.link(change, user, Some(self.stored), account).await,
-                LookupResult::Forbidden(reason) => apply.record.refuse(change, Some(self.stored), reason),
-                LookupResult::Nothing if tries.sent == MaybeApplied::NotDone => return ControlFlow::Continue(()),
-                LookupResult::Nothing if apply.session.now() >= apply.record.may_show_until(self.stored) => {
-                    return match apply.record.renew(&mut self.stored).await {
-                        Some(()) => ControlFlow::Continue(()),
-                        None => ControlFlow::Break(()),
-                    };
-                }
-                LookupResult::Nothing if tries.count >= retry::RETRIES_MAX || apply.session.ended() => {
-                    let lost = tries.lost.clone().unwrap_or_else(Judged::accepted);
-                    apply.record.unanswered(change, Some(self.stored), MaybeApplied::MaybeDone, &lost);
-                }
-                LookupResult::Nothing => {
-                    apply.session.pause(&mut tries.count).await;
-                    continue;
-                }
+            apply.settled_by(change, user, self.stored, found, judged_as).await?;
+            if tries.sent == MaybeApplied::NotDone {
+                return ControlFlow::Continue(());
             }
-            return ControlFlow::Break(());
+            if apply.session.now() >= apply.record.may_show_until(self.stored) {
+                return match apply.record.renew(&mut self.stored).await {
+                    Some(()) => ControlFlow::Continue(()),
+                    None => ControlFlow::Break(()),
+                };
+            }
+            if tries.count >= retry::RETRIES_MAX || apply.session.ended() {
+                let lost = tries.lost.clone().unwrap_or_else(Judged::accepted);
+                apply.record.unanswered(change, Some(self.stored), MaybeApplied::MaybeDone, &lost);
+                return ControlFlow::Break(());
+            }
+            apply.session.pause(&mut tries.count).await;
         }
     }
 }
@@ -155,21 +148,39 @@ impl<T: Transport> Apply<'_, T> {
             // A failed look-up is not an absence.
             Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_)) => return maybe_done(),
         };
-        match self.judge_found(user, found, MaybeApplied::MaybeDone) {
+        if self.settled_by(change, user, stored, found, MaybeApplied::MaybeDone).await.is_break() {
+            return;
+        }
+        match sent {
+            // The account of an earlier try may become visible later.
+            MaybeApplied::MaybeDone => maybe_done(),
+            MaybeApplied::NotDone if is_refused_for_now(judged) => {
+                self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged);
+            }
+            MaybeApplied::NotDone => {
+                self.record.fail(change, Some(stored.ends(IntentEnd::NotAccepted)), judged);
+            }
+        }
+    }
+
+    /// Settles a create by what a look-up shows; `Continue` if that is nothing.
+    async fn settled_by(
+        &self,
+        change: &Change,
+        user: &DesiredUser,
+        stored: StoredIntent,
+        found: Vec<Account>,
+        sent: MaybeApplied,
+    ) -> ControlFlow<()> {
+        match self.judge_found(user, found, sent) {
+            LookupResult::Nothing => return ControlFlow::Continue(()),
             LookupResult::Ours(account) => {
                 self.created(change, user, stored, account, &Judged::accepted(), SentWhen::Unanswered);
             }
             LookupResult::Adoptable(account) => self.link(change, user, Some(stored), account).await,
             LookupResult::Forbidden(reason) => self.record.refuse(change, Some(stored), reason),
-            // The account of an earlier try may become visible later.
-            LookupResult::Nothing if sent == MaybeApplied::MaybeDone => maybe_done(),
-            LookupResult::Nothing if is_refused_for_now(judged) => {
-                self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged);
-            }
-            LookupResult::Nothing => {
-                self.record.fail(change, Some(stored.ends(IntentEnd::NotAccepted)), judged);
-            }
         }
+        ControlFlow::Break(())
     }
 
     /// 409: the username is taken. The full list may show an account that the filter does not.
@@ -199,17 +210,15 @@ impl<T: Transport> Apply<'_, T> {
             }
         };
         let found = if found.is_empty() { self.hidden_inactive(user).await } else { found };
-        match self.judge_found(user, found, sent) {
-            LookupResult::Ours(account) => {
-                self.created(change, user, stored, account, &Judged::accepted(), SentWhen::Unanswered);
-            }
-            LookupResult::Adoptable(account) => self.link(change, user, Some(stored), account).await,
-            LookupResult::Forbidden(reason) => self.record.refuse(change, Some(stored), reason),
+        if self.settled_by(change, user, stored, found, sent).await.is_break() {
+            return;
+        }
+        match sent {
             // The account of a lost create may become visible only after the next create was refused.
-            LookupResult::Nothing if sent == MaybeApplied::MaybeDone => {
+            MaybeApplied::MaybeDone => {
                 self.record.unanswered(change, Some(stored), MaybeApplied::MaybeDone, judged);
             }
-            LookupResult::Nothing => {
+            MaybeApplied::NotDone => {
                 tracing::warn!(
                     status = judged.response.status,
                     "Rhombus says that a username is taken, but does not show the account"

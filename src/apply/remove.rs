@@ -214,6 +214,10 @@ impl<T: Transport> Apply<'_, T> {
                 }
                 Some(shown)
             }
+            None if self.conditional.borrow().contains(&change.key()) => {
+                let entry = entry_for(change, OutstandingKind::Waiting, NotTried::NotAsApproved);
+                return Admitted::Not(entry.until(self.session.now()));
+            }
             None => None,
         };
         let now = self.session.now();

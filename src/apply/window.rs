@@ -8,10 +8,10 @@ use crate::config::Settings;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    Approval, Change, Content, CycleId, DirectoryId, ExactChange, Moment, OutstandingKind, ScopeVersionId,
+    Approval, Change, ChangeKey, Content, CycleId, DirectoryId, ExactChange, Moment, OutstandingKind, ScopeVersionId,
     UsernameConflict,
 };
-use crate::plan::ApprovedPlan;
+use crate::plan::{ApprovedPlan, Cleared};
 use crate::scim::Update;
 use crate::session::{MaybeApplied, Session};
 use crate::store::Intent;
@@ -40,6 +40,8 @@ pub(crate) struct Apply<'a, T> {
     /// An earlier run's updates and removals that may still take effect.
     pub(super) undecided: RefCell<BTreeMap<DirectoryId, StoredIntent>>,
     pub(super) creates_are_free: Cell<bool>,
+    /// Removals that go out only if their accounts are still as they were when the guard let these through.
+    pub(super) conditional: RefCell<BTreeSet<ChangeKey>>,
 }
 
 impl<'a, T: Transport> Apply<'a, T> {
@@ -59,13 +61,15 @@ impl<'a, T: Transport> Apply<'a, T> {
             removed: RefCell::default(),
             undecided: RefCell::default(),
             creates_are_free: Cell::new(false),
+            conditional: RefCell::default(),
         }
     }
 
     /// Sends everything that the guard let through; `progress` gets the number of changes done and their total.
     pub(crate) async fn plan(&self, plan: ApprovedPlan, progress: &dyn Fn(u64, u64)) {
         self.creates_are_free.set(plan.creates_are_free());
-        let (mut changes, approved) = plan.into_changes();
+        let Cleared { mut changes, approved, conditional } = plan.into_cleared();
+        *self.conditional.borrow_mut() = conditional;
         let of = |change: &Change| Some((change.key(), approved.get(&change.exact())?.clone()));
         let released = if approved.is_empty() { BTreeMap::new() } else { changes.iter().filter_map(of).collect() };
         self.record.note_approvals(released);

@@ -185,6 +185,7 @@ fn can_be_replaced(error: &StateError) -> bool {
         | StateError::LockNote { .. }
         | StateError::Tampered { .. }
         | StateError::OtherEndpoint { .. }
+        | StateError::Unusable { .. }
         | StateError::Io(_)
         | StateError::Copy { .. }
         | StateError::Sqlite(_) => false,

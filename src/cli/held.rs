@@ -1,13 +1,14 @@
 //! `approve` without a hold: what is held, with the values that an approval releases, what of it was approved already and until
 //! when, and the commands that settle it. Offline; it changes nothing.
 
+use super::status::approved as approved_for_people;
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Clock, HeldChange, HoldId, OutstandingKind, OutstandingUser, clean};
+use crate::model::{Clock, HoldId, OutstandingKind, clean};
 use crate::process::SystemClock;
-use crate::report::{Approvable, Approved, Extent, Held, approve_text, date, held_changes_document, users_of};
-use crate::store::{self, Access, StandingApproval};
+use crate::report::{Approvable, Extent, Held, approve_text, date, held_changes_document, users_of};
+use crate::store::{self, Access};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -25,9 +26,9 @@ pub(super) fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Out
     }
     let now = SystemClock.now();
     let approved = store::standing_approvals(&reader, now)?;
-    outstanding.retain(|entry| !approved.iter().any(|approved| is_of(&approved.change, entry)));
+    outstanding.retain(|entry| !approved.iter().any(|approved| approved.change.is_about(entry)));
     for entry in &mut outstanding {
-        if let Some(change) = changes.iter().find(|change| is_of(change, entry)) {
+        if let Some(change) = changes.iter().find(|change| change.is_about(entry)) {
             entry.fields.clone_from(&change.fields);
         }
     }
@@ -39,26 +40,12 @@ pub(super) fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Out
         extent: Extent::All,
         now,
     };
-    let approved: Vec<_> = approved.into_iter().map(shown).collect();
+    let approved: Vec<_> = approved.into_iter().map(approved_for_people).collect();
     let mut text = approve_text(&held, &approved, store::holder(&deployment.state_path).is_some());
     if approved.is_empty() && !outstanding.is_empty() {
         text.push_str(&released_before(&reader, hold.as_ref())?);
     }
     Ok(Output::done(text))
-}
-
-/// Whether this is the very change that an entry is about: same user, account, action and values.
-fn is_of(change: &HeldChange, entry: &OutstandingUser) -> bool {
-    let key = &change.exact.key;
-    entry.action == Some(key.action)
-        && entry.directory_id.as_ref() == Some(&key.directory_id)
-        && entry.scim_id == key.scim_id
-        && *entry.wanted == *change.exact.content.as_str()
-}
-
-fn shown(approved: StandingApproval) -> Approved {
-    let StandingApproval { change, by, until } = approved;
-    Approved { change, by: by.text(), until }
 }
 
 /// Who released this hold last, if it is held still and nothing of the release stands.

@@ -95,7 +95,7 @@ const PAGES: [Page; 20] = [
     Page {
         command: &["status"],
         flags: &["sandbox"],
-        after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --exit-code || \
+        after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --watch            redrawn until q\n  rhombus-sync status --exit-code || \
                 alert    for a monitor\n\nExit codes: 0 shown; 1 the state cannot be used; with --exit-code 6 \
                 deactivated, 1 red, else 0, 3 or 4 as in the last cycle without --only",
     },

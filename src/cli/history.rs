@@ -1,24 +1,27 @@
-//! `history USER`: what the log says of one user, oldest first.
+//! `history USER`: what was done for one user, oldest first: a story for people, the events as they are with `--json`.
 
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::Exit;
-use crate::report::event_text;
+use crate::model::{Clock, Exit};
+use crate::process::SystemClock;
+use crate::report::{History, history_text};
 use crate::store::{self, Access};
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let (reader, _) = deployment.state(Access::Read)?;
-    let id = deployment.find_user(&reader, user)?;
-    let lines = id.map(|id| store::history(&reader, &id)).transpose()?.unwrap_or_default();
-    if lines.is_empty() {
+    let known = deployment.find_user(&reader, user)?;
+    let lines = known.as_ref().map(|id| store::history(&reader, id)).transpose()?.unwrap_or_default();
+    let Some(id) = known.filter(|_| !lines.is_empty()) else {
         let hint = "a user is a directory id, or a username that is linked, in the export, or in the log";
         let what = format!("no audit events for `{}`", crate::model::clean(user));
         return Err(Failure::new(Exit::Failed, what, Some(hint)));
-    }
+    };
     if arguments.json {
         return Ok(Output::done(format!("[{}]\n", lines.join(","))));
     }
-    Ok(Output::done(lines.iter().map(|line| event_text(line)).collect::<String>()))
+    let link = store::link_by_id(&reader, &id)?;
+    let account = link.as_ref().map(|link| &link.scim_id);
+    Ok(Output::done(history_text(&History { id: &id, lines: &lines, account, now: SystemClock.now() })))
 }

@@ -25,6 +25,7 @@ mod sandbox;
 mod start_over;
 mod status;
 mod tail;
+mod watch;
 
 use crate::config::SinkConfig;
 use crate::deployment::Deployment;
@@ -133,6 +134,9 @@ enum Command {
         /// Show everybody, not just a page
         #[arg(long)]
         all: bool,
+        /// Draw the page anew every two seconds, until q; on a terminal only
+        #[arg(long, conflicts_with_all = ["all", "exit_code"])]
+        watch: bool,
     },
     /// Explain step by step why a user is, or is not, in Rhombus; changes nothing
     Explain {
@@ -339,7 +343,8 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
             and_deliver(arguments, activate::run(arguments, links))
         }
         (Some(Command::Deactivate), false) => and_deliver(arguments, deactivate::run(arguments)),
-        (Some(Command::Status { exit_code, all }), false) => status::run(
+        (Some(Command::Status { watch: true, .. }), false) => status::watch(arguments),
+        (Some(Command::Status { exit_code, all, watch: false }), false) => status::run(
             arguments,
             if *all { Extent::All } else { Extent::Page },
             if *exit_code { status::ExitCode::OfTheSync } else { status::ExitCode::OfThisCommand },

@@ -8,11 +8,12 @@ use crate::failure::Failure;
 use crate::model::{Action, Clock, Duration, Exit, Moment, OutstandingKind, OutstandingUser};
 use crate::process::{SystemClock, is_daemon};
 use crate::report::{
-    DaemonStanding, ExportStanding, Extent, Red, Sender, Signs, SinkStanding, Status, TokenStanding, Trouble, red,
-    status_document, status_text,
+    Approved, DaemonStanding, ExportStanding, Extent, Red, Sender, Signs, SinkStanding, Status, TokenProof,
+    TokenStanding, Trouble, red, status_document, status_text,
 };
 use crate::schedule::CronSchedule;
-use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace};
+use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace, StandingApproval};
+use serde_json::Value;
 
 /// Whether the exit code says how the sync is, or only that it could be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,20 @@ pub(super) fn run(arguments: &Arguments, extent: Extent, exit_code: ExitCode) ->
     Ok(Output { exit, text })
 }
 
+/// `status --watch`: the page, drawn anew until its reader has seen enough. What cannot be read now may be so the next time.
+pub(super) fn watch(arguments: &Arguments) -> Result<Output, Failure> {
+    if arguments.json {
+        return Err(Failure::usage("--json is one document, and --watch does not end"));
+    }
+    let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    gather(&deployment)?;
+    super::watch::redraw(|| match gather(&deployment) {
+        Ok(status) => status_text(&status, Extent::Page),
+        Err(failure) => format!("error: {}\n", failure.in_one_line()),
+    })?;
+    Ok(Output::done(""))
+}
+
 /// 6 if nobody is managed, 1 if somebody must look, else how the last cycle for everybody ended; one that failed is tried again.
 fn exit_of(status: &Status) -> Exit {
     match (status.active, &status.red, status.everybody_exit) {
@@ -55,10 +70,11 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
     let places = store::sink_places(&reader)?;
     let sinks: Vec<_> = deployment.config.sinks.iter().map(|sink| standing_of(sink, &places, head.sequence)).collect();
     let (sender, daemon) = sender(deployment, &installation, &health, now);
-    let red = installation
-        .active
-        .then(|| judge(now, &installation, &health, &sinks, &outstanding, sender, deployment.unhealthy_after()))
-        .flatten();
+    let last_cycle: Value =
+        installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let judge =
+        || judge(now, &installation, &health, &sinks, &outstanding, sender, deployment.unhealthy_after(), &last_cycle);
+    let red = installation.active.then(judge).flatten();
     Ok(Status {
         now,
         version: env!("CARGO_PKG_VERSION"),
@@ -66,11 +82,7 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         restored: installation.restored
             || store::looks_restored(&reader, store::noted_beside(&deployment.state_path).as_ref())?,
         provisioned_count: installation.provisioned_count,
-        last_cycle: installation
-            .last_cycle
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default(),
+        last_cycle,
         last_cycle_at: health.last_cycle_at,
         everybody_exit: health.everybody_exit,
         last_good_at: installation.last_good_cycle_at,
@@ -87,11 +99,18 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         token: TokenStanding { first_proven_at: health.token_first_proven_at, proven_at: health.token_proven_at },
         head: (head.sequence, head.chain),
         hold: store::current_hold(&reader)?,
+        approved: store::standing_approvals(&reader, now)?.into_iter().map(approved).collect(),
         groups_unnamed: store::unnamed_groups(&reader)?,
         outstanding,
         unmanaged: store::unmanaged(&reader)?,
         sinks,
     })
+}
+
+/// What a coming cycle still sends for an approval.
+pub(super) fn approved(standing: StandingApproval) -> Approved {
+    let StandingApproval { change, by, until } = standing;
+    Approved { change, by: by.text(), until }
 }
 
 /// Who sends, and the daemon among them.
@@ -128,6 +147,7 @@ fn judge(
     outstanding: &[OutstandingUser],
     sender: Sender,
     unhealthy_after: Duration,
+    last_cycle: &Value,
 ) -> Option<Red> {
     let sinks = sinks.iter().filter_map(|sink| {
         let error = sink.error.as_deref()?;
@@ -146,6 +166,7 @@ fn judge(
         last_cycle_at: health.last_cycle_at,
         failing: health.failing_since.map(|since| (since, health.failing_count, health.failing_why.clone())),
         token_refused_since: health.token_refused_since,
+        token: TokenProof::from_name(last_cycle["token"].as_str()),
         sinks: sinks.collect(),
         removals: removals.collect(),
         sender,

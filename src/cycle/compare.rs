@@ -6,8 +6,8 @@ use super::selection::Selection;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::{
-    ClockDoubt, Column, DirectoryId, DirectoryUser, ExistingAccounts, InDoubt, Moment, OutstandingKind,
-    OutstandingUser, Proof, RawValue, Reason, ScopeVersionId, Seen, UsernameConflict,
+    ChangeKey, ClockDoubt, Column, DirectoryId, DirectoryUser, ExistingAccounts, InDoubt, Mismatch, Moment,
+    OutstandingKind, OutstandingUser, Proof, RawValue, Reason, ScopeVersionId, Seen, Shown, UsernameConflict,
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
@@ -115,6 +115,7 @@ pub fn compare(
 ) -> Result<Compared, CompareError> {
     let Known { in_doubt, outstanding, refreshed, only, window_began, date, restored } = known;
     let Refreshed { seen, listed } = refreshed;
+    let gone = seen.iter().filter(|(_, seen)| **seen == Seen::Gone).map(|(id, _)| id.clone()).collect();
     // Whoever is asked for by name is tried at once.
     let mut failed = if only.is_empty() { failed(outstanding) } else { BTreeMap::new() };
     if settings.existing_accounts == ExistingAccounts::Adopt {
@@ -149,11 +150,10 @@ pub fn compare(
         ledger.approved.clear();
     }
     ledger.limits.clone_from(&settings.limits);
+    ledger.shown = shown(outstanding);
+    ledger.gone = gone;
     ledger.arrivals_stopped = silent.first().copied();
-    let last_event = store::head_of(reader)?.timestamp;
-    let behind = clock::is_ahead(last_event, now).then(|| ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
-    let off = date.filter(|date| !clock::agree(now, *date)).map(|date| now.since_ms(date) / 60_000);
-    ledger.removals_stopped = behind.or(off.map(ClockDoubt::OffRhombus));
+    ledger.removals_stopped = clock_doubt(store::head_of(reader)?.timestamp, now, date);
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let groups = std::mem::take(&mut plan.groups);
     let mut plan = plan::approve(plan, &ledger);
@@ -291,6 +291,24 @@ fn beside_its_row(
         None => comparison.record(user, None),
     }
     Ok(())
+}
+
+/// Why our clock is not believed, if it is not: it is behind the last event, or another one than Rhombus's.
+fn clock_doubt(last_event: Moment, now: Moment, date: Option<Moment>) -> Option<ClockDoubt> {
+    let behind = clock::is_ahead(last_event, now).then(|| ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
+    let off = date.filter(|date| !clock::agree(now, *date)).map(|date| now.since_ms(date) / 60_000);
+    behind.or(off.map(ClockDoubt::OffRhombus))
+}
+
+/// What the accounts showed whose removals the last cycle held for it.
+fn shown(outstanding: &[OutstandingUser]) -> BTreeMap<ChangeKey, (Mismatch, Shown)> {
+    let held = outstanding.iter().filter(|entry| entry.kind == OutstandingKind::Held);
+    held.filter_map(|entry| {
+        let Reason::Mismatch { what, shown: Some(shown) } = &entry.reason else { return None };
+        let (action, directory_id) = (entry.action?, entry.directory_id.clone()?);
+        Some((ChangeKey { action, directory_id, scim_id: entry.scim_id.clone() }, (*what, shown.clone())))
+    })
+    .collect()
 }
 
 /// The users among them whose change failed, or is refused for what Rhombus shows, by id: they are tried again at a set time.

@@ -38,8 +38,10 @@ pub(super) struct CycleEnd {
     pub(super) repaired: Vec<OutstandingUser>,
     /// Whether it was asked to be about everybody.
     pub(super) is_about_everybody: bool,
-    /// How many users of the export were in scope.
+    /// How many users of the export were in a group of `[scope]`, or may have been, whatever their state.
     pub(super) in_scope_count: Option<u64>,
+    /// How many it wants an account for: in scope, and neither staged nor suspended.
+    pub(super) wanted_count: Option<u64>,
     /// The users that this cycle was about; `None`: everybody.
     pub(super) only: Option<BTreeSet<DirectoryId>>,
     /// Which statements for or against access the export contained.
@@ -110,6 +112,7 @@ impl CycleEnd {
             repaired: Vec::new(),
             is_about_everybody: context.options.only.is_empty(),
             in_scope_count: None,
+            wanted_count: None,
             only: None,
             spoken: None,
             sightings: None,
@@ -142,6 +145,7 @@ impl CycleEnd {
         self.spoken = Some(read.spoken);
         self.sightings = Some(Sightings::of(compared));
         self.in_scope_count = Some(compared.usability.in_scope_count());
+        self.wanted_count = Some(compared.usability.wanted_count);
         self.held = plan.held_changes();
         self.approved = compared.only.is_none().then(|| (plan.approved(), compared.planned_at));
         self.left_behind.clone_from(&compared.left_behind);

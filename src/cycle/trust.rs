@@ -35,7 +35,7 @@ pub(super) async fn correct_clock<T: Transport>(context: &CycleContext<'_, T>) -
 pub(super) struct Unproven {
     /// It is another one than the last that was proven: does it open the same organisation?
     token_is_new: bool,
-    /// Nothing was heard from Rhombus for a day.
+    /// Nothing was heard from Rhombus for a day, or the last it said was that the token is not the right one.
     for_long: bool,
 }
 
@@ -49,10 +49,10 @@ impl Unproven {
             let now = context.clock.now();
             now.since_ms(proven_at) >= TOKEN_UNPROVEN_MAX.milliseconds() || clock::is_ahead(proven_at, now)
         };
-        let proven_at = store::health(&context.reader)?.token_proven_at;
+        let health = store::health(&context.reader)?;
         Ok(Self {
             token_is_new: *fingerprint != installation.token_fingerprint,
-            for_long: proven_at.is_none_or(is_long_ago),
+            for_long: health.token_proven_at.is_none_or(is_long_ago) || health.token_refused_since.is_some(),
         })
     }
 

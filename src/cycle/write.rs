@@ -59,7 +59,11 @@ impl Writer {
         let health = health_of(&end, self.source, now);
         store::note_health(transaction, &health)?;
         let CycleEnd { report, mut row, .. } = end;
-        row.report = cycle_document(&report).to_string();
+        let mut document = cycle_document(&report);
+        if report.token == TokenProof::Unknown {
+            document["token"] = store::known_of_token(transaction)?.into();
+        }
+        row.report = document.to_string();
         row.hold = report.hold.as_deref().map(HoldId::new);
         row.export_users_count = row.export_written_at.map(|_| report.export_users_count.cast_signed());
         row.good_at = matches!(health.everybody, Some((_, None))).then_some(now);
@@ -128,7 +132,7 @@ fn health_of(end: &CycleEnd, source: Source, now: Moment) -> CycleHealth {
         source: source.as_str(),
         everybody: end.is_about_everybody.then_some((report.exit.code(), why)),
         token: report.token,
-        in_scope_count: end.in_scope_count.map(u64::cast_signed),
+        in_scope_count: end.wanted_count.map(u64::cast_signed),
         now,
     }
 }

@@ -11,7 +11,7 @@ pub use waits::{Waits, earlier, is_shown, without_addresses};
 
 use crate::meter::Counted;
 use crate::model::{Duration, Moment, OutstandingKind};
-use crate::report::{CycleReport, SinkStanding, UNHEALTHY_AFTER};
+use crate::report::{CycleReport, SinkStanding, TokenProof, UNHEALTHY_AFTER};
 
 /// How a daemon is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,7 +123,9 @@ pub struct StateSeen {
     pub token_first_proven_at: Option<Moment>,
     /// When it last did.
     pub token_proven_at: Option<Moment>,
-    /// Since when it refuses it.
+    /// Whose the token is, as the last cycle found.
+    pub token: TokenProof,
+    /// Since when it is not the right one: refused, or of another organisation.
     pub token_refused_since: Option<Moment>,
     /// When the last export that was read was written.
     pub export_written_at: Option<Moment>,

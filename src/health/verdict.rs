@@ -57,6 +57,7 @@ impl Health {
             last_cycle_at: seen.last_cycle_at,
             failing,
             token_refused_since: seen.token_refused_since.or(self.token_is_refused.then_some(now)),
+            token: seen.token,
             sinks: sinks.collect(),
             removals,
             sender: Sender::Alive,

@@ -1,7 +1,7 @@
 //! What a person sees before approving a change, and who the person is. An approval covers exactly what was shown: the same
 //! change with another username or other values is another one.
 
-use super::{Change, ChangeKey, Field, HoldId, UserName, short_digest};
+use super::{Change, ChangeKey, Field, HoldId, OutstandingUser, UserName, short_digest};
 
 /// A digest of what a change would send: the username, and but for removals the values of its fields.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,6 +55,18 @@ pub struct HeldChange {
     pub user_name: UserName,
     /// The fields that would be set, with both values.
     pub fields: Vec<Field>,
+}
+
+impl HeldChange {
+    /// Whether this is the very change that an entry is about: same user, account, action and values.
+    #[must_use]
+    pub fn is_about(&self, entry: &OutstandingUser) -> bool {
+        let ExactChange { key, content } = &self.exact;
+        entry.action == Some(key.action)
+            && entry.directory_id.as_ref() == Some(&key.directory_id)
+            && entry.scim_id == key.scim_id
+            && *entry.wanted == *content.as_str()
+    }
 }
 
 impl Change {

@@ -63,8 +63,8 @@ impl RawGroups<'_> {
 }
 
 /// The member `state`, in the words of `[directory.states]` or in ours.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum RawState {
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum RawState<'a> {
     /// Missing, `null`, or empty.
     #[default]
     Absent,
@@ -73,7 +73,7 @@ pub enum RawState {
     /// One of the known words.
     Said(UserState),
     /// An unknown word.
-    Unknown,
+    Unknown(Cow<'a, str>),
     /// Not a string.
     Other,
 }
@@ -92,7 +92,7 @@ pub struct DirectoryUser<'a> {
     /// `name.familyName`.
     pub lastname: RawValue<'a>,
     /// The user's state.
-    pub state: RawState,
+    pub state: RawState<'a>,
     /// Decides only if `state` is absent.
     pub activated: RawValue<'a>,
     /// If true: suspended, whatever `state` says.
@@ -142,6 +142,8 @@ pub struct Unusable {
     pub username: Option<UserName>,
     /// What is wrong with it.
     pub fault: RecordFault,
+    /// The word that is none of the known states, if that is it.
+    pub unknown_state: Option<Box<str>>,
 }
 
 /// The two managed names. `None`: the export does not have the key, so the name is left alone.

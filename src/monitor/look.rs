@@ -5,7 +5,7 @@ use super::{Heartbeat, Place};
 use crate::health::{Health, Standing, StateSeen};
 use crate::model::{Clock, Moment, chain};
 use crate::process::SystemClock;
-use crate::report::SinkStanding;
+use crate::report::{SinkStanding, TokenProof};
 use crate::store::{self, Access, Glance, SinkPlace, StateError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,6 +72,7 @@ fn glance(place: &Place) -> Result<StateSeen, StateError> {
         export_written_at,
         export_users_count,
         hold,
+        token,
         health,
         head,
         sinks,
@@ -99,6 +100,7 @@ fn glance(place: &Place) -> Result<StateSeen, StateError> {
         failing: health.failing_since.map(|since| (since, health.failing_count, health.failing_why.clone())),
         token_first_proven_at: health.token_first_proven_at,
         token_proven_at: health.token_proven_at,
+        token: TokenProof::from_name(token.as_deref()),
         token_refused_since: health.token_refused_since,
         export_written_at,
         export_users_count,

@@ -32,7 +32,11 @@ impl Comparison {
             return;
         }
         let name = row.map(|row| &row.user_name).or(unusable.username.as_ref());
-        let mut entry = OutstandingUser::new(OutstandingKind::Refused, Some(&id), name, unusable.fault);
+        let reason = match unusable.unknown_state {
+            Some(word) => Reason::UnknownState { word: word.into() },
+            None => unusable.fault.into(),
+        };
+        let mut entry = OutstandingUser::new(OutstandingKind::Refused, Some(&id), name, reason);
         entry.scim_id = row.map(|row| row.scim_id.clone());
         if let Some(name) = &unusable.username {
             let to = Some(name.as_str().into());

@@ -2,11 +2,12 @@
 //!
 //! It alone makes an [`ApprovedPlan`]. What it holds is listed with the numbers that tripped it.
 
-use super::claims::not_created;
+mod views;
+
 use super::{Plan, digest};
 use crate::model::{
-    Approval, Cause, Change, ChangeKey, ClockDoubt, Column, Content, DirectoryId, ExactChange, GuardKind, HeldBy,
-    HeldChange, HoldId, OutstandingKind, OutstandingUser, OverLimit, Reason, UsernameConflict,
+    Approval, Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, ExactChange, GuardKind, HeldBy, HoldId,
+    Mismatch, OutstandingKind, OutstandingUser, OverLimit, Reason, Shown, UsernameConflict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,12 +53,35 @@ pub struct Ledger {
     pub removals_stopped: Option<ClockDoubt>,
     /// The column that fell silent on who may not come in: nobody may, then.
     pub arrivals_stopped: Option<Column>,
+    /// What the accounts showed whose removals the last cycle held for it.
+    pub shown: BTreeMap<ChangeKey, (Mismatch, Shown)>,
+    /// Users whose accounts were just read and are gone: a removal takes nothing from them.
+    pub gone: BTreeSet<DirectoryId>,
 }
 
 impl Ledger {
-    /// Whether an administrator released exactly this change.
+    /// Whether nobody needs to release this change: an administrator did, as it was shown, or the account is gone already.
     fn releases(&self, change: &Change) -> bool {
-        !self.approved.is_empty() && self.approved.contains_key(&change.exact())
+        self.is_gone(change)
+            || (!self.approved.is_empty()
+                && (self.approved.contains_key(&change.exact()) || self.approved.contains_key(&self.exact(change))))
+    }
+
+    fn is_gone(&self, change: &Change) -> bool {
+        change.action().removes() && self.gone.contains(change.directory_id())
+    }
+
+    /// A change with what it would send; of a removal also what the account showed, if that was not what was linked.
+    fn exact(&self, change: &Change) -> ExactChange {
+        match self.shown.get(&change.key()) {
+            Some((_, shown)) => change.exact_for(&shown.to_string()),
+            None => change.exact(),
+        }
+    }
+
+    /// Whether a released change goes out only if its account is still as it was when it was let through.
+    fn is_conditional(&self, change: &Change) -> bool {
+        !self.approved.contains_key(&change.exact())
     }
 }
 
@@ -66,6 +90,8 @@ impl Ledger {
 pub struct ApprovedPlan {
     changes: Vec<Change>,
     approved: BTreeMap<ExactChange, Approval>,
+    /// Removals that were let through for what their accounts showed last.
+    conditional: BTreeSet<ChangeKey>,
     held: Vec<Change>,
     /// What the accounts showed whose removals the last cycle held for it.
     shown: BTreeMap<ChangeKey, String>,
@@ -81,186 +107,74 @@ pub struct ApprovedPlan {
     removals_wait_for_the_clock: bool,
 }
 
-impl ApprovedPlan {
-    /// What may be sent, removals first.
-    pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.changes.iter()
-    }
-
-    /// What may be sent, and what of it an administrator released.
-    #[must_use]
-    pub fn into_changes(self) -> (Vec<Change>, BTreeMap<ExactChange, Approval>) {
-        (self.changes, self.approved)
-    }
-
-    /// The same for some users only. What the guard holds of everybody's plan, it holds of theirs.
-    #[must_use]
-    pub fn only(mut self, users: &BTreeSet<DirectoryId>) -> Self {
-        let theirs = |change: &Change| users.contains(change.directory_id());
-        self.changes.retain(theirs);
-        // A newcomer who takes over a username waits for whoever carries it and is not meant.
-        let waits = |change: &mut Change| match change {
-            Change::Create { after_removal_of: Some(holder), .. } => !users.contains(holder),
-            Change::Create { .. } | Change::Update { .. } | Change::Remove { .. } | Change::Relink { .. } => false,
-        };
-        let waiting = self.changes.extract_if(.., waits);
-        self.outstanding
-            .extend(waiting.map(|change| not_created(&change, OutstandingKind::Waiting, UsernameConflict::NotFreed)));
-        self.held.retain(theirs);
-        self.outstanding.retain(|entry| entry.directory_id.as_ref().is_some_and(|id| users.contains(id)));
-        let changed = self.changes.iter().chain(&self.held).map(Change::directory_id);
-        let changed = changed.chain(self.held.iter().filter_map(Change::former_id));
-        let entry = self.outstanding.iter().filter_map(|entry| entry.directory_id.as_ref());
-        let spoken_of: BTreeSet<_> = changed.chain(entry).collect();
-        self.unchanged_count = users.iter().filter(|id| !spoken_of.contains(id)).count() as u64;
-        self.digest = digest::plan_digest(self.changes.iter(), self.held.iter());
-        self.hold = self.hold_id();
-        self
-    }
-
-    /// The plan as a command shows it, which asks Rhombus nothing: removals that the last cycle held for what the account
-    /// showed are held still, unless exactly that was approved, and so are those that it held for Rhombus's clock. A cycle
-    /// reads the account again. The digest is that of the plan before look-ups.
-    #[must_use]
-    pub fn held_as_stored(mut self, stored: &[OutstandingUser]) -> Self {
-        let mut read = BTreeMap::new();
-        for entry in stored.iter().filter(|entry| entry.kind == OutstandingKind::Held) {
-            let (Some(id), Some(action)) = (&entry.directory_id, entry.action) else { continue };
-            let shown = entry.reason.shown();
-            if shown.is_none() && !matches!(entry.reason, Reason::Clock(_)) {
-                continue;
-            }
-            let key = ChangeKey { action, directory_id: id.clone(), scim_id: entry.scim_id.clone() };
-            let exact = ExactChange { key, content: Content::stored(&entry.wanted) };
-            if shown.is_none() || !self.approved.contains_key(&exact) {
-                read.insert(exact.key, (entry, shown));
-            }
-        }
-        self.held.extend(self.changes.extract_if(.., |change| {
-            let key = change.key();
-            let Some((entry, shown)) = read.remove(&key) else { return false };
-            self.outstanding.push(entry.clone());
-            match shown {
-                Some(shown) => drop(self.shown.insert(key, shown)),
-                None => drop(self.off_clock.insert(key)),
-            }
-            true
-        }));
-        wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
-        self.outstanding.sort_by(OutstandingUser::order);
-        self.hold = self.hold_id();
-        self
-    }
-
-    /// What an administrator released and the plan still has.
-    #[must_use]
-    pub fn approved(&self) -> Vec<ExactChange> {
-        if self.approved.is_empty() {
-            return Vec::new();
-        }
-        let planned: BTreeMap<_, _> =
-            self.changes.iter().chain(&self.held).map(|change| (change.key(), change.exact().content)).collect();
-        // What the account of a removal shows is known once it is read.
-        let is_planned = |exact: &&ExactChange| {
-            let content = planned.get(&exact.key);
-            content == Some(&exact.content) || (content.is_some() && exact.key.action.removes())
-        };
-        self.approved.keys().filter(is_planned).cloned().collect()
-    }
-
-    /// What the guard holds and an administrator can release: not what waits for the clock.
-    pub fn approvable(&self) -> impl Iterator<Item = &Change> {
-        let waits = |change: &Change| self.removals_wait_for_the_clock || self.off_clock.contains(&change.key());
-        self.held.iter().filter(move |change| !(change.action().removes() && waits(change)))
-    }
-
-    /// What the guard holds.
-    #[must_use]
-    pub fn held(&self) -> &[Change] {
-        &self.held
-    }
-
-    /// The same, as a hold stores it.
-    #[must_use]
-    pub fn held_changes(&self) -> Vec<HeldChange> {
-        self.approvable().map(|change| self.as_stored(change)).collect()
-    }
-
-    /// What is held of one user, as a hold stores it.
-    #[must_use]
-    pub fn held_of(&self, id: &DirectoryId) -> Option<HeldChange> {
-        self.approvable().find(|change| change.is_about(id)).map(|change| self.as_stored(change))
-    }
-
-    fn as_stored(&self, change: &Change) -> HeldChange {
-        match self.shown.get(&change.key()) {
-            Some(shown) => change.as_held_for(shown),
-            None => change.as_held(),
-        }
-    }
-
-    fn hold_id(&self) -> Option<HoldId> {
-        digest::hold_id(self.held_changes().into_iter().map(|held| held.exact))
-    }
-
-    /// Everybody whose wanted change is not sent, with the reason; what is held among them.
-    #[must_use]
-    pub fn outstanding(&self) -> &[OutstandingUser] {
-        &self.outstanding
-    }
-
-    /// The id of what is held.
-    #[must_use]
-    pub fn hold(&self) -> Option<&HoldId> {
-        self.hold.as_ref()
-    }
-
-    /// Which limits were passed.
-    #[must_use]
-    pub fn tripped(&self) -> &[OverLimit] {
-        &self.tripped
-    }
-
-    /// The digest of the plan.
-    #[must_use]
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    /// Whether removals are held because the state was restored from a backup.
-    #[must_use]
-    pub fn holds_restored(&self) -> bool {
-        self.holds_restored
-    }
-
-    /// Whether creates spend no budget: no cycle has ended yet without any left.
-    #[must_use]
-    pub fn creates_are_free(&self) -> bool {
-        self.creates_are_free
-    }
-
-    /// Users who are up to date.
-    #[must_use]
-    pub fn unchanged_count(&self) -> u64 {
-        self.unchanged_count
-    }
+/// What may be sent, and on which terms.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Cleared {
+    /// The changes, removals first.
+    pub changes: Vec<Change>,
+    /// What of it an administrator released.
+    pub approved: BTreeMap<ExactChange, Approval>,
+    /// Removals that go out only if their accounts are still as they were when these were let through: gone, or other than
+    /// when they were linked.
+    pub conditional: BTreeSet<ChangeKey>,
 }
 
 /// Lets through what the limits allow and holds the rest.
 #[must_use]
 pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
-    let mut reasons: BTreeMap<GuardKind, HeldBy> = BTreeMap::new();
-    let mut tripped = Vec::new();
-    for kind in GuardKind::ALL {
-        if let Some(numbers) = over_limit(&plan, ledger, kind) {
-            reasons.insert(kind, HeldBy::Limit(numbers));
-            tripped.push(numbers);
+    let (reasons, tripped) = reasons(&plan, ledger);
+    let (mut changes, mut outstanding) = (plan.changes, plan.outstanding);
+    let (mut held_for, mut conditional, mut shown) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+    let held: Vec<_> = changes
+        .extract_if(.., |change| {
+            let released = ledger.releases(change);
+            if let Some(by) = held_by(change, ledger, &reasons).filter(|by| !(released && can_be_released(*by))) {
+                held_for.push(by);
+                return true;
+            }
+            // It counted for nothing, so it goes only for that.
+            if released && ledger.is_conditional(change) {
+                conditional.insert(change.key());
+            }
+            false
+        })
+        .collect();
+    for (change, by) in held.iter().zip(held_for) {
+        outstanding.push(held_user(change, by, ledger));
+        if let Some((_, theirs)) = ledger.shown.get(&change.key()).filter(|_| can_be_released(by)) {
+            shown.insert(change.key(), theirs.to_string());
         }
     }
-    let clock = ledger.removals_stopped.map(HeldBy::Clock);
-    if let Some(by) = clock {
-        reasons.insert(GuardKind::Absent, by);
-        reasons.insert(GuardKind::Suspended, by);
+    wait_for_held_removals(&mut changes, &held, &mut outstanding);
+    let digest = digest::plan_digest(changes.iter(), held.iter());
+    let mut plan = ApprovedPlan {
+        changes,
+        approved: ledger.approved.clone(),
+        conditional,
+        hold: None,
+        holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
+        held,
+        shown,
+        off_clock: BTreeSet::new(),
+        outstanding,
+        tripped,
+        digest,
+        unchanged_count: plan.unchanged_count,
+        creates_are_free: ledger.first_load,
+        removals_wait_for_the_clock: ledger.removals_stopped.is_some(),
+    };
+    plan.hold = plan.hold_id();
+    plan
+}
+
+/// Why each kind is held as a whole, and which limits were passed.
+fn reasons(plan: &Plan, ledger: &Ledger) -> (BTreeMap<GuardKind, HeldBy>, Vec<OverLimit>) {
+    let tripped: Vec<_> = GuardKind::ALL.into_iter().filter_map(|kind| over_limit(plan, ledger, kind)).collect();
+    let mut reasons: BTreeMap<GuardKind, HeldBy> =
+        tripped.iter().map(|numbers| (numbers.kind, HeldBy::Limit(*numbers))).collect();
+    if let Some(doubt) = ledger.removals_stopped {
+        reasons.insert(GuardKind::Absent, HeldBy::Clock(doubt));
+        reasons.insert(GuardKind::Suspended, HeldBy::Clock(doubt));
     }
     let passes = |change: &Change| {
         ledger.releases(change)
@@ -274,44 +188,29 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
             reasons.entry(kind).or_insert(HeldBy::Everybody);
         }
     }
-    let held_by = |change: &Change| {
-        let clock = clock.filter(|_| change.action().removes());
-        let restored = (ledger.restored && change.action().removes()).then_some(HeldBy::Restored);
-        let limit = change.guard_kind().and_then(|kind| reasons.get(&kind).copied());
-        let by = clock.or(restored).or(own_reason(change, ledger)).or(limit)?;
-        let approved = ledger.releases(change);
-        // A link is moved by the command that approves it, not by a cycle.
-        (!approved || clock.is_some() || by == HeldBy::Identity).then_some(by)
-    };
-    let (mut changes, mut outstanding) = (plan.changes, plan.outstanding);
-    let mut reasons_of_held = Vec::new();
-    let held: Vec<_> = changes
-        .extract_if(.., |change| {
-            let by = held_by(change);
-            reasons_of_held.extend(by);
-            by.is_some()
-        })
-        .collect();
-    outstanding.extend(held.iter().zip(reasons_of_held).map(|(change, by)| held_user(change, by)));
-    wait_for_held_removals(&mut changes, &held, &mut outstanding);
-    let digest = digest::plan_digest(changes.iter(), held.iter());
-    let mut plan = ApprovedPlan {
-        changes,
-        approved: ledger.approved.clone(),
-        hold: None,
-        holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
-        held,
-        shown: BTreeMap::new(),
-        off_clock: BTreeSet::new(),
-        outstanding,
-        tripped,
-        digest,
-        unchanged_count: plan.unchanged_count,
-        creates_are_free: ledger.first_load,
-        removals_wait_for_the_clock: clock.is_some(),
-    };
-    plan.hold = plan.hold_id();
-    plan
+    (reasons, tripped)
+}
+
+/// Why a change is held unless it is released, if it is.
+fn held_by(change: &Change, ledger: &Ledger, reasons: &BTreeMap<GuardKind, HeldBy>) -> Option<HeldBy> {
+    let clock = ledger.removals_stopped.map(HeldBy::Clock).filter(|_| change.action().removes());
+    let restored = (ledger.restored && change.action().removes()).then_some(HeldBy::Restored);
+    let limit = change.guard_kind().and_then(|kind| reasons.get(&kind).copied());
+    clock.or(restored).or(own_reason(change, ledger)).or(limit)
+}
+
+/// Whether an approval lets a cycle send it: not what waits for the clock; and a link is moved by the command that approves it.
+fn can_be_released(by: HeldBy) -> bool {
+    match by {
+        HeldBy::Clock(_) | HeldBy::Identity => false,
+        HeldBy::Limit(_)
+        | HeldBy::Everybody
+        | HeldBy::Configuration
+        | HeldBy::Restored
+        | HeldBy::Status(_)
+        | HeldBy::Scope
+        | HeldBy::Encoding => true,
+    }
 }
 
 /// Why a change is held however few there are.
@@ -377,12 +276,17 @@ fn wait_for_held_removals(changes: &mut Vec<Change>, held: &[Change], outstandin
     });
 }
 
-fn held_user(change: &Change, by: HeldBy) -> OutstandingUser {
-    let reason = Reason::Held { cause: change.cause(), by };
+/// Who is held and why. Where the account showed something else than its link, that is what is told: it is remembered with the
+/// entry, so that one approval releases the change from the guard and for what was shown.
+fn held_user(change: &Change, by: HeldBy, ledger: &Ledger) -> OutstandingUser {
+    let (reason, exact) = match ledger.shown.get(&change.key()).filter(|_| can_be_released(by)) {
+        Some((what, shown)) => (Reason::Mismatch { what: *what, shown: Some(shown.clone()) }, ledger.exact(change)),
+        None => (Reason::Held { cause: change.cause(), by }, change.exact()),
+    };
     let mut entry =
         OutstandingUser::new(OutstandingKind::Held, Some(change.directory_id()), Some(change.user_name()), reason)
             .action(change.action())
-            .wanted(change.exact().content.as_str())
+            .wanted(exact.content.as_str())
             .fields(change.fields());
     entry.scim_id = change.scim_id().cloned();
     entry.former_id = change.former_id().cloned();
@@ -499,6 +403,41 @@ mod tests {
         let silent = |ledger: &mut Ledger| ledger.arrivals_stopped = Some(Column::State);
         check(&format!("{ROWS}|w w@x.example"), silent, " / w / status");
     }
+
+    #[test]
+    fn what_an_account_showed_is_held_with_the_rest_and_one_approval_releases_both() {
+        let who = UserName::of_account("boss@x.example");
+        let shown = Shown::of(Some(&who), None);
+        let known = |ledger: &mut Ledger| drop(ledger.shown.insert(key("a"), (Mismatch::UserName, shown.clone())));
+        check("d d@x.example D", known, " / a b c / guard mismatch");
+        let (ExactChange { key, content }, by) = approval("a");
+        let exact = ExactChange { key, content: content.shown([shown.to_string().as_str()]) };
+        let released = |ledger: &mut Ledger| {
+            known(ledger);
+            ledger.approved.insert(exact.clone(), by.clone());
+        };
+        check("d d@x.example D|c c@x.example C", released, "a b /  / ");
+        // What was approved for what was shown says nothing of an account of which nothing is known.
+        let unseen = |ledger: &mut Ledger| drop(ledger.approved.insert(exact.clone(), by.clone()));
+        check("d d@x.example D", unseen, " / a b c / guard");
+    }
+
+    #[test]
+    fn whose_account_is_gone_needs_no_approval_and_counts_for_nothing() {
+        let gone = |ledger: &mut Ledger| ledger.gone.extend(["a", "d"].map(DirectoryId::new));
+        check("d d@x.example E", gone, "a b c d /  / ");
+        let restored = |ledger: &mut Ledger| {
+            gone(ledger);
+            ledger.restored = true;
+        };
+        check("c c@x.example C|d d@x.example D", restored, "a / b / restored");
+        let clock = |ledger: &mut Ledger| {
+            gone(ledger);
+            ledger.removals_stopped = Some(ClockDoubt::BehindLog(100));
+        };
+        check("b b@x.example B|c c@x.example C|d d@x.example D", clock, " / a / clock");
+    }
+
     #[test]
     fn what_the_last_cycle_held_for_rhombus_clock_is_told_and_not_offered() {
         let limits = Limits { count_free: 2, percent_max: 0, count_max: 9 };

@@ -2,11 +2,14 @@
 
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawGroups,
-    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, bare, folded, has_control, is_null_word,
-    trimmed,
+    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, bare, clean, folded, has_control,
+    is_null_word, trimmed,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// A value that is shown to people is cut here.
+const VALUE_CHARS_MAX: usize = 60;
 
 /// Which users are wanted (`[scope]`).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -179,7 +182,12 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
     let in_scope = in_scope(&user.groups, scope);
     let reject = |fault| {
         let username = username_of(user);
-        let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, fault };
+        let word = match &user.state {
+            RawState::Unknown(word) if fault == RecordFault::UnknownState => Some(word),
+            RawState::Unknown(_) | RawState::Absent | RawState::Lacking | RawState::Said(_) | RawState::Other => None,
+        };
+        let unknown_state = word.map(|word| shown(trimmed(word)));
+        let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, fault, unknown_state };
         Reject {
             unusable,
             could_be_in_scope: !matches!(in_scope, Ok(Membership::Out | Membership::Unlisted(Proof::Whole))),
@@ -210,6 +218,12 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
         UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
     Ok(MappedUser { id, user_name, given, family, requested, null_word: user.null_word })
+}
+
+/// A value of a record, as people may be shown it.
+fn shown(value: &str) -> Box<str> {
+    let cut: String = value.chars().take(VALUE_CHARS_MAX).collect();
+    clean(&cut).into()
 }
 
 /// The username that a record carries, whatever it looks like.
@@ -257,12 +271,12 @@ fn flag(value: &RawValue<'_>, fault: RecordFault) -> Result<Option<bool>, Record
 fn state(user: &DirectoryUser<'_>) -> Result<UserState, RecordFault> {
     let suspended = flag(&user.suspended, RecordFault::SuspendedType)?.unwrap_or(false);
     let activated = flag(&user.activated, RecordFault::ActivatedType)?;
-    let stated = match user.state {
-        RawState::Said(state) => state,
+    let stated = match &user.state {
+        RawState::Said(state) => *state,
         RawState::Absent if activated == Some(false) => UserState::Staged,
         RawState::Absent => UserState::Activated,
         RawState::Lacking => return Err(RecordFault::NoState),
-        RawState::Unknown => return Err(RecordFault::UnknownState),
+        RawState::Unknown(_) => return Err(RecordFault::UnknownState),
         RawState::Other => return Err(RecordFault::StateType),
     };
     Ok(if suspended { UserState::Suspended } else { stated })

@@ -24,7 +24,7 @@ pub use comparison::{Comparison, Inputs, Memberships, Policy, Whole};
 pub use digest::{hold_id, names_plan, plan_digest};
 pub use duplicates::{DuplicateFinder, Duplicates};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
-pub use guard::{ApprovedPlan, Ledger, Limits, approve};
+pub use guard::{ApprovedPlan, Cleared, Ledger, Limits, approve};
 pub use mapping::Scope;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
 pub use usability::Usability;

@@ -20,6 +20,7 @@ pub fn cycle_document(report: &CycleReport) -> Value {
         "hold": report.hold,
         "plan": report.plan,
         "groups_unnamed": groups_document(&report.groups_unnamed),
+        "token": report.token.as_str(),
         "took_ms": report.took_ms,
     });
     for (name, count) in report.done.named() {

@@ -31,7 +31,7 @@ fn row(event: &Value) -> String {
     format!("{at}  {:<23}  {who}{}{}{}\n", text(&event["event_type"]), outcome(event), changes(event), by(event))
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map(|text| clean(text).into_owned()).unwrap_or_default()
 }
 
@@ -63,7 +63,7 @@ fn changes(event: &Value) -> String {
 }
 
 /// Who asked for it, if a person did; and who approved it.
-fn by(event: &Value) -> String {
+pub(super) fn by(event: &Value) -> String {
     let initiator = &event["initiated_by"];
     let mut out = String::new();
     if initiator["type"] == "admin" {

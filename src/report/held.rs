@@ -108,17 +108,24 @@ fn reason(reason: &Reason, window: Duration) -> Vec<String> {
     }
 }
 
+fn count_of(number: u64, word: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), word)
+}
+
 fn limit(numbers: OverLimit, window: Duration) -> [String; 2] {
     let OverLimit { kind, wanted, spent, limit, base } = numbers;
+    let are = if wanted == 1 { "is" } else { "are" };
     let (what, may) = match kind {
         GuardKind::Absent => {
-            (format!("{wanted} of {base} users are missing from the export or from its groups"), "be removed")
+            (format!("{wanted} of {base} users {are} missing from the export or from its groups"), "be removed")
         }
         GuardKind::Suspended => {
-            (format!("{wanted} of {base} users are suspended or staged in the export"), "be removed")
+            (format!("{wanted} of {base} users {are} suspended or staged in the export"), "be removed")
         }
-        GuardKind::Create => (format!("{wanted} new accounts are wanted, on top of {base} users"), "be created"),
-        GuardKind::Update => (format!("{wanted} of {base} users would get new names"), "be changed"),
+        GuardKind::Create => {
+            (format!("{} {are} wanted, beside {base} users", count_of(wanted, "new account")), "be created")
+        }
+        GuardKind::Update => (format!("{wanted} of {base} users would get other names"), "be changed"),
     };
     let already = if spent == 0 { String::new() } else { format!("; {spent} already were") };
     let (kind, window) = (kind.as_str(), lasting(Moment(0), Moment(0).plus(window)));
@@ -189,6 +196,14 @@ pub struct Approved {
     pub until: Moment,
 }
 
+/// What sends what was approved.
+pub(super) fn sends(a_sender_is_alive: bool) -> String {
+    match a_sender_is_alive {
+        true => "the daemon sends it within seconds".to_owned(),
+        false => format!("no daemon is running; to send it now: {}", command("--reconcile")),
+    }
+}
+
 /// `approve` without a hold.
 #[must_use]
 pub fn approve_text(held: &Held<'_>, approved: &[Approved], a_daemon_runs: bool) -> String {
@@ -205,10 +220,7 @@ pub fn approve_text(held: &Held<'_>, approved: &[Approved], a_daemon_runs: bool)
         let (changes, until) = (count(approved.len(), "change"), dated(last, held.now));
         out.push(format!("{}: {changes}, by {}; ends {until}", Paint::Good.over("APPROVED"), by.join(", ")));
         out.extend(diff::lines(approved.iter().map(|one| Line::of_released(&one.change)).collect(), usize::MAX).0);
-        out.push(match a_daemon_runs {
-            true => "the daemon acts within seconds".to_owned(),
-            false => format!("no daemon is running; to send now: {}", command("--reconcile")),
-        });
+        out.push(sends(a_daemon_runs));
     }
     whole(&out)
 }

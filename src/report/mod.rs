@@ -9,6 +9,7 @@ mod explain;
 mod explain_text;
 mod export;
 mod held;
+mod history;
 mod import;
 mod paint;
 mod plan_text;
@@ -27,6 +28,7 @@ pub use explain::{Explanation, ExportFacts, Facts, RecordFacts, explain, explain
 pub use explain_text::explain_text;
 pub use export::{export_document, export_lines};
 pub use held::{Approvable, Approved, Held, approve_text, released_lines};
+pub use history::{History, history_text};
 pub use import::{ImportRow, ImportStatus, import_csv, import_document, import_text};
 pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
@@ -68,9 +70,10 @@ impl CycleResult {
 }
 
 /// What a cycle showed of the token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum TokenProof {
     /// Rhombus was not asked, or did not answer.
+    #[default]
     Unknown,
     /// Rhombus answered with it.
     Proven,
@@ -78,6 +81,26 @@ pub enum TokenProof {
     Refused,
     /// It opens another organisation.
     Foreign,
+}
+
+impl TokenProof {
+    /// Its name in reports; none for what is not known.
+    #[must_use]
+    pub const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown => None,
+            Self::Proven => Some("proven"),
+            Self::Refused => Some("refused"),
+            Self::Foreign => Some("foreign"),
+        }
+    }
+
+    /// Parses that name.
+    #[must_use]
+    pub fn from_name(name: Option<&str>) -> Self {
+        let all = [Self::Proven, Self::Refused, Self::Foreign];
+        all.into_iter().find(|proof| name.is_some() && proof.as_str() == name).unwrap_or(Self::Unknown)
+    }
 }
 
 /// When the next cycle should begin, beyond the schedule.

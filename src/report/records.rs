@@ -51,11 +51,11 @@ fn value(column: Column, user: &DirectoryUser<'_>) -> String {
         }
         Column::Firstname => raw(&user.firstname),
         Column::Lastname => raw(&user.lastname),
-        Column::State => match user.state {
+        Column::State => match &user.state {
             RawState::Absent => "none".to_owned(),
             RawState::Lacking => "none, although the export has states".to_owned(),
             RawState::Said(state) => format!("{state:?}").to_uppercase(),
-            RawState::Unknown => "not one of the known words".to_owned(),
+            RawState::Unknown(word) => format!("{}, not one of the known words", quoted(word)),
             RawState::Other => "not a string".to_owned(),
         },
         Column::Activated => raw(&user.activated),

@@ -1,5 +1,6 @@
 //! Whether somebody must look: one reason, and since when. Users who only wait, are held or are refused are not a reason.
 
+use super::TokenProof;
 use super::age::lasting;
 use crate::model::{Duration, Moment, clean};
 
@@ -48,8 +49,10 @@ pub struct Signs {
     pub last_cycle_at: Option<Moment>,
     /// The first cycle since the last good one, how many there were, and why the latest was not good.
     pub failing: Option<(Moment, u32, String)>,
-    /// Since when Rhombus refuses the token.
+    /// Since when the token is not the right one: refused, or of another organisation.
     pub token_refused_since: Option<Moment>,
+    /// What was last known of it.
+    pub token: TokenProof,
     /// Sinks that do not go on.
     pub sinks: Vec<Trouble>,
     /// Removals that failed.
@@ -68,13 +71,18 @@ pub fn red(signs: &Signs, unhealthy_after: Duration) -> Option<Red> {
         last_cycle_at,
         failing,
         token_refused_since,
+        token,
         sinks,
         removals,
         sender,
     } = signs;
     let for_long = |since: Moment| now.since_ms(since) >= unhealthy_after.milliseconds();
     if let Some(since) = *token_refused_since {
-        return Some(Red { since, reason: "Rhombus refuses the token".to_owned() });
+        let reason = match token {
+            TokenProof::Foreign => "the token opens another organisation: nothing is sent",
+            TokenProof::Unknown | TokenProof::Proven | TokenProof::Refused => "Rhombus refuses the token",
+        };
+        return Some(Red { since, reason: reason.to_owned() });
     }
     let good_at = last_good_at.unwrap_or(*managed_since).max(*managed_since);
     if let Some((since, count, why)) = failing.as_ref().filter(|_| for_long(good_at)) {
@@ -118,6 +126,7 @@ mod tests {
             last_cycle_at: Some(ago(5)),
             failing: None,
             token_refused_since: None,
+            token: TokenProof::Proven,
             sinks: Vec::new(),
             removals: Vec::new(),
             sender: Sender::Due,
@@ -138,6 +147,8 @@ mod tests {
         check(good(), None);
         check(Signs { sender: Sender::Alive, ..good() }, None);
         check(Signs { token_refused_since: Some(ago(1)), ..good() }, Some((1, "Rhombus refuses the token")));
+        let foreign = Signs { token_refused_since: Some(ago(1)), token: TokenProof::Foreign, ..good() };
+        check(foreign, Some((1, "the token opens another organisation: nothing is sent")));
         check(Signs { failing: failing(4, 1), ..good() }, None);
         let late = Signs { last_good_at: Some(ago(90)), failing: failing(80, 16), ..good() };
         check(late, Some((80, "no export (16 cycles in a row)")));

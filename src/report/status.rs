@@ -1,6 +1,7 @@
 //! `status`: how the sync is, as a document. The page for people is made of the same.
 
 use super::document::{groups_document, user, users_of};
+use super::held::Approved;
 use super::red::Red;
 use crate::model::{Duration, HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ pub struct Status {
     pub head: (i64, String),
     /// What is held, by its id.
     pub hold: Option<HoldId>,
+    /// What was approved, and a coming cycle sends; a cycle stored it as held.
+    pub approved: Vec<Approved>,
     /// Groups of the scope that no record of the export names.
     pub groups_unnamed: Vec<UnnamedGroup>,
     /// Everybody whose wanted change is not done.
@@ -70,7 +73,7 @@ pub struct ExportStanding {
     pub max_age: Option<Duration>,
     /// How many users it held.
     pub users_count: i64,
-    /// How many of them were in scope.
+    /// How many of them were in scope: wanted, neither staged nor suspended.
     pub in_scope_count: Option<i64>,
 }
 
@@ -115,6 +118,7 @@ pub fn status_document(status: &Status) -> Value {
         "last_cycle_at": time(status.last_cycle_at),
         "last_good_cycle": time(status.last_good_at),
         "next_cycle": next_cycle,
+        "approved": status.approved.iter().map(approved).collect::<Vec<_>>(),
         "groups_unnamed": groups_document(&status.groups_unnamed),
         "hold": status.hold.as_ref().map(|hold| hold.as_str()),
         "sinks": status.sinks.iter().map(sink).collect::<Vec<_>>(),
@@ -136,6 +140,15 @@ pub fn status_document(status: &Status) -> Value {
         document[kind.as_str()] = users_of(&status.outstanding, kind);
     }
     document
+}
+
+fn approved(approved: &Approved) -> Value {
+    let Approved { change, by, until } = approved;
+    let key = &change.exact.key;
+    json!({
+        "id": key.directory_id.as_str(), "username": change.user_name.as_str(), "action": key.action.as_str(),
+        "by": by, "until": until.to_string(),
+    })
 }
 
 fn sink(sink: &SinkStanding) -> Value {

@@ -2,11 +2,12 @@
 //! the command that settles it.
 
 use super::age::{ago, date, dated, lasting, old_export};
+use super::held::sends;
 use super::status::{SinkStanding, Status};
 use super::text::groups_text;
 use super::words::{Extent, count, name};
 use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// A page: so many lines fit on a terminal that is not tiny.
@@ -87,7 +88,7 @@ fn export(status: &Status) -> String {
     let path = clean(&export.path);
     let Some(written_at) = export.written_at else { return format!("{path}, not read yet") };
     let users = match export.in_scope_count {
-        Some(in_scope) => format!("{in_scope} of {} users in scope", export.users_count),
+        Some(wanted) => format!("{wanted} of {} users wanted", export.users_count),
         None => count(usize::try_from(export.users_count).unwrap_or(0), "user"),
     };
     let old = old_export(written_at, status.now, export.max_age).map(|old| format!("; {old}")).unwrap_or_default();
@@ -124,7 +125,10 @@ type Groups<'u> = BTreeMap<(OutstandingKind, Option<&'static str>, String), Vec<
 
 fn outstanding(status: &Status, extent: Extent, lines_before: usize) -> Vec<String> {
     let mut groups: Groups<'_> = BTreeMap::new();
-    for one in &status.outstanding {
+    let is_approved = |one: &&OutstandingUser| {
+        one.kind == OutstandingKind::Held && status.approved.iter().any(|approved| approved.change.is_about(one))
+    };
+    for one in status.outstanding.iter().filter(|one| !is_approved(one)) {
         let key = (one.kind, one.action.map(Action::as_str), one.reason.to_string());
         groups.entry(key).or_default().push(one);
     }
@@ -132,6 +136,9 @@ fn outstanding(status: &Status, extent: Extent, lines_before: usize) -> Vec<Stri
         .iter()
         .map(|((kind, action, reason), users)| group(kind.as_str(), *action, reason, users, status, extent))
         .collect();
+    if !status.approved.is_empty() {
+        all.insert(0, approved(status, extent));
+    }
     if !status.unmanaged.is_empty() {
         let users: Vec<_> = status.unmanaged.iter().collect();
         all.push(group("unmanaged", None, &users[0].reason.to_string(), &users, status, extent));
@@ -166,15 +173,34 @@ fn group(
     let mut lines = vec![entry(kind, &format!("{users_count}{action}{since}: {}", clean(reason)))];
     let mut names: Vec<_> = users.iter().map(|one| name(one)).collect();
     names.sort_unstable();
-    if extent == Extent::All {
-        lines.extend(names.iter().map(|name| entry("", name)));
-    } else {
-        let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        names.truncate(NAMES_SHOWN_MAX);
-        lines.push(entry("", &format!("{}{more}", names.join(", "))));
-    }
+    lines.extend(names_lines(names, extent));
     lines.extend(way_out(users, status).map(|way| entry("", &way)));
+    lines
+}
+
+/// Who, from A to Z: the first few on a page, a line each if everybody is asked for.
+fn names_lines(mut names: Vec<String>, extent: Extent) -> Vec<String> {
+    if extent == Extent::All {
+        return names.iter().map(|name| entry("", name)).collect();
+    }
+    let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    names.truncate(NAMES_SHOWN_MAX);
+    vec![entry("", &format!("{}{more}", names.join(", ")))]
+}
+
+/// What was approved and is not sent yet: how much, by whom, until when, who, and what sends it.
+fn approved(status: &Status, extent: Extent) -> Vec<String> {
+    let all = &status.approved;
+    let by: BTreeSet<_> = all.iter().map(|one| clean(&one.by)).collect();
+    let by: Vec<_> = by.iter().map(AsRef::as_ref).collect();
+    let until = all.iter().map(|one| one.until).max().unwrap_or(status.now);
+    let (changes, until) = (count(all.len(), "change"), dated(until, status.now));
+    let mut lines = vec![entry("approved", &format!("{changes}, by {}; ends {until}", by.join(", ")))];
+    let mut names: Vec<_> = all.iter().map(|one| clean(one.change.user_name.as_str()).into_owned()).collect();
+    names.sort_unstable();
+    lines.extend(names_lines(names, extent));
+    lines.push(entry("", &sends(status.daemon.is_some() || status.cycle_runs)));
     lines
 }
 

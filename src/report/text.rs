@@ -164,6 +164,11 @@ fn way_out(users: &[&OutstandingUser]) -> Option<String> {
         let forget = command(&format!("forget {who}"));
         return Some(format!("undo it in the directory; or, for a new account under the new name: {forget}"));
     }
+    if matches!(first.reason, Reason::UnknownState { .. }) {
+        return Some(
+            "if the word is right, name it in [directory.states]; else fix the record in the directory".to_owned(),
+        );
+    }
     let by_hand = matches!(first.kind, OutstandingKind::Parked | OutstandingKind::Drift);
     by_hand.then(|| command(&format!("explain {who}")))
 }

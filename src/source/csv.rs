@@ -178,7 +178,7 @@ impl<'l> Reader<'l> {
             username: text(Column::Username),
             firstname: name(first, no_first),
             lastname: name(last, no_last),
-            state: filled(Column::State).map_or(RawState::Absent, |word| state_of(&word, self.layout)),
+            state: filled(Column::State).map_or(RawState::Absent, |word| state_of(word, self.layout)),
             activated: flag(Column::Activated),
             suspended: flag(Column::Suspended),
             email: text(Column::Email),

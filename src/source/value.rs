@@ -52,10 +52,10 @@ impl<'de> Value<'de> {
         }
     }
 
-    pub(super) fn state(self, layout: &Layout) -> RawState {
-        let word: Cow<'_, str> = match &self {
+    pub(super) fn state(self, layout: &Layout) -> RawState<'de> {
+        let word: Cow<'de, str> = match self {
             Self::Null => return RawState::Absent,
-            Self::Text(word) => (&**word).into(),
+            Self::Text(word) => word,
             Self::Flag(flag) if layout.state_is_mapped() => flag.to_string().into(),
             Self::Unsigned(number) if layout.state_is_mapped() => number.to_string().into(),
             Self::Signed(number) if layout.state_is_mapped() => number.to_string().into(),
@@ -64,7 +64,7 @@ impl<'de> Value<'de> {
                 return RawState::Other;
             }
         };
-        state_of(&word, layout)
+        state_of(word, layout)
     }
 
     pub(super) fn groups(self) -> RawGroups<'de> {
@@ -79,10 +79,14 @@ impl<'de> Value<'de> {
 }
 
 /// What a word says of a user's state.
-pub(super) fn state_of(word: &str, layout: &Layout) -> RawState {
-    match trimmed(word) {
-        "" => RawState::Absent,
-        word => layout.state(word).map_or(RawState::Unknown, RawState::Said),
+pub(super) fn state_of<'w>(word: Cow<'w, str>, layout: &Layout) -> RawState<'w> {
+    let bare = trimmed(&word);
+    if bare.is_empty() {
+        return RawState::Absent;
+    }
+    match layout.state(bare) {
+        Some(state) => RawState::Said(state),
+        None => RawState::Unknown(word),
     }
 }
 

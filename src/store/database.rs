@@ -41,6 +41,10 @@ pub enum Access {
 /// # Errors
 /// The file is missing, not ours, of another schema, damaged, or unsafe to use.
 pub fn open(path: &Path, access: Access) -> Result<Connection, StateError> {
+    opened(path, access).map_err(|error| error.at(path))
+}
+
+fn opened(path: &Path, access: Access) -> Result<Connection, StateError> {
     check_rights(path)?;
     let connection = match (access, connect(path)) {
         (Access::Read, Err(StateError::Sqlite(error))) => connect_as_it_lies(path, error)?,

@@ -2,7 +2,7 @@
 
 use crate::files::Refusal;
 use crate::model::command;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +92,14 @@ pub enum StateError {
         #[source]
         cause: std::io::Error,
     },
+    /// The file system or SQLite refuses it.
+    #[error("the state {path} cannot be used: {what}")]
+    Unusable {
+        /// Path of the database.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
     /// A file system error.
     #[error("the state's folder cannot be used")]
     Io(#[from] std::io::Error),
@@ -100,7 +108,43 @@ pub enum StateError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+/// What SQLite says, in words; its codes are for its makers.
+pub(super) fn in_words(error: &rusqlite::Error) -> String {
+    use rusqlite::ErrorCode::{DatabaseBusy, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
+    let code = error.sqlite_error().map(|error| error.extended_code).unwrap_or_default();
+    match error.sqlite_error_code() {
+        Some(DiskFull) => "the disk is full".to_owned(),
+        Some(SystemIoFailure) => format!("the disk cannot be read or written; it may be full (SQLite error {code})"),
+        Some(ReadOnly | PermissionDenied) => "it may not be written".to_owned(),
+        Some(DatabaseBusy) => "another process keeps writing to it".to_owned(),
+        Some(_) | None => error.to_string(),
+    }
+}
+
 impl StateError {
+    /// The same with the path of the state, if it does not have it yet.
+    #[must_use]
+    pub fn at(self, path: &Path) -> Self {
+        let what = match &self {
+            Self::Io(cause) => cause.to_string(),
+            Self::Sqlite(cause) => in_words(cause),
+            Self::Missing(_)
+            | Self::Empty(_)
+            | Self::Foreign(_)
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Damaged { .. }
+            | Self::Refused { .. }
+            | Self::Denied { .. }
+            | Self::LockNote { .. }
+            | Self::Tampered { .. }
+            | Self::OtherEndpoint { .. }
+            | Self::Copy { .. }
+            | Self::Unusable { .. } => return self,
+        };
+        Self::Unusable { path: path.to_owned(), what }
+    }
+
     /// What the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -131,7 +175,7 @@ impl StateError {
             Self::OtherEndpoint { .. } => {
                 format!("set base_url back, or run `{}` to bind the state to the new endpoint", command("activate"))
             }
-            Self::Io(_) | Self::Sqlite(_) | Self::Copy { .. } => {
+            Self::Unusable { .. } | Self::Io(_) | Self::Sqlite(_) | Self::Copy { .. } => {
                 "check disk space and permissions; nothing is sent until the state can be written".to_owned()
             }
         })

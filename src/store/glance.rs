@@ -22,6 +22,8 @@ pub struct Glance {
     pub export_users_count: i64,
     /// What can be approved now.
     pub hold: Option<String>,
+    /// What the last cycle's report says of the token.
+    pub token: Option<String>,
     /// How the syncing itself is.
     pub health: HealthRow,
     /// Number of the last event.
@@ -40,7 +42,7 @@ pub fn glance(connection: &Connection) -> rusqlite::Result<Glance> {
         "SELECT count(*) FROM unmanaged u WHERE NOT EXISTS (SELECT 1 FROM links l WHERE l.scim_id = u.scim_id)";
     let unmanaged_count = connection.query_row(unmanaged, [], |row| row.get(0))?;
     connection.query_row(
-        "SELECT active, provisioned, last_good_cycle_at, export_written_at, export_users_count, hold
+        "SELECT active, provisioned, last_good_cycle_at, export_written_at, export_users_count, hold, json_extract(last_cycle, '$.token')
          FROM installation, counts",
         [],
         |row| {
@@ -53,6 +55,7 @@ pub fn glance(connection: &Connection) -> rusqlite::Result<Glance> {
                 export_written_at: moment(3)?,
                 export_users_count: row.get(4)?,
                 hold: row.get(5)?,
+                token: row.get(6)?,
                 health,
                 head,
                 sinks,

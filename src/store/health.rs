@@ -3,7 +3,7 @@
 
 use crate::model::{AccountState, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
 use crate::report::TokenProof;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 /// What earlier cycles and `activate` left.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,9 +26,9 @@ pub struct HealthRow {
     pub token_first_proven_at: Option<Moment>,
     /// When it last did.
     pub token_proven_at: Option<Moment>,
-    /// Since when it refuses it.
+    /// Since when it is not the right one: Rhombus refuses it, or it opens another organisation.
     pub token_refused_since: Option<Moment>,
-    /// How many users of the last export that was read were in scope.
+    /// How many users of the last export that was read were in scope, and neither staged nor suspended.
     pub export_in_scope_count: Option<i64>,
 }
 
@@ -70,7 +70,7 @@ pub struct CycleHealth {
     pub everybody: Option<(u8, Option<String>)>,
     /// What it showed of the token.
     pub token: TokenProof,
-    /// How many users of its export were in scope, if it read one.
+    /// How many users of its export were in scope, and neither staged nor suspended, if it read one.
     pub in_scope_count: Option<i64>,
     /// Now.
     pub now: Moment,
@@ -107,9 +107,9 @@ pub fn note_health(transaction: &Transaction<'_>, cycle: &CycleHealth) -> rusqli
         }
     }
     match cycle.token {
-        TokenProof::Unknown | TokenProof::Foreign => Ok(()),
+        TokenProof::Unknown => Ok(()),
         TokenProof::Proven => note_proof(transaction, cycle.now),
-        TokenProof::Refused => {
+        TokenProof::Refused | TokenProof::Foreign => {
             let sql = "UPDATE health SET token_refused_since = ifnull(token_refused_since, ?1)";
             transaction.execute(sql, [now]).map(drop)
         }
@@ -124,6 +124,15 @@ pub fn note_proof(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
     let sql = "UPDATE health SET token_proven_at = ?1, token_first_proven_at = ifnull(token_first_proven_at, ?1),
                token_refused_since = NULL";
     transaction.execute(sql, [now.0]).map(drop)
+}
+
+/// What the last cycle's report says of the token, as long as that is not the right one: a cycle that asks nobody keeps it.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn known_of_token(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT last_cycle ->> '$.token' FROM installation, health WHERE token_refused_since IS NOT NULL";
+    connection.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
 }
 
 /// Another token is in use from now on.

@@ -4,8 +4,10 @@
 //! When [`Journal::write`] returns, its write is on the disk. After the first error nothing more is written and every
 //! call fails; fsync is never retried on the same handle (Rebello et al., ATC'20).
 
+use super::error::in_words;
 use super::{Lock, StateError, database};
 use crate::model::chain;
+use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
@@ -31,7 +33,7 @@ type Answer = Box<dyn FnOnce() + Send>;
 
 /// The journal has ended; carries the first error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the state cannot be used: {what}")]
+#[error("{what}")]
 pub struct JournalError {
     what: String,
     damage: Damage,
@@ -46,15 +48,17 @@ enum Damage {
 
 impl From<String> for JournalError {
     fn from(what: String) -> Self {
-        Self { what, damage: Damage::None }
+        Self { what: format!("the state cannot be used: {what}"), damage: Damage::None }
     }
 }
 
 impl From<rusqlite::Error> for JournalError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let found = matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase));
-        Self { what: error.to_string(), damage: if found { Damage::Found } else { Damage::None } }
+        Self {
+            what: format!("the state cannot be used: {}", in_words(&error)),
+            damage: if found { Damage::Found } else { Damage::None },
+        }
     }
 }
 
@@ -218,7 +222,11 @@ impl Thread {
             ended(error.into());
             return None;
         }
-        let mut failed = |error: rusqlite::Error| ended(error.into());
+        let path = std::path::PathBuf::from(self.connection.path().unwrap_or_default());
+        let mut failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => ended(error.into()),
+            Some(_) | None => ended(StateError::from(error).at(&path).into()),
+        };
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&mut failed).ok()?;
         let mut answers = Vec::with_capacity(writes.len());

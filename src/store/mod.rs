@@ -45,8 +45,8 @@ pub use glance::{Glance, cycle_lines, glance};
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};
 pub use health::{
-    CycleHealth, HealthRow, Unmanaged, begin_health, health, note_health, note_proof, replace_unmanaged, unmanaged,
-    was_ever_provisioned,
+    CycleHealth, HealthRow, Unmanaged, begin_health, health, known_of_token, note_health, note_proof,
+    replace_unmanaged, unmanaged, was_ever_provisioned,
 };
 pub use holds::{
     NamedHold, StandingApproval, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of,

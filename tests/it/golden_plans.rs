@@ -84,7 +84,7 @@ fn the_state_of_a_record_decides() {
     check("a a@x.example", ",\"activated\":\"no\"", "refused a: activated is not a boolean");
     let states =
         |state: &str| format!("_id,username,groups,state\na,a@x.example,R,{state}\nz,z@x.example,R,ACTIVATED\n");
-    check_text("a a@x.example", &states("active"), "refused a: state is not one of the known words");
+    check_text("a a@x.example", &states("active"), "refused a: state \"active\" is not one of the known words");
     check_text("a a@x.example", &states(""), "refused a: the record has no state, but the export has a state column");
     check_text("a a@x.example", &states("suspended"), "deactivate a (suspended in the directory)");
 }
@@ -384,7 +384,7 @@ fn the_guard_holds_a_kind_and_lets_the_rest_through() {
     };
     let held = plan_of(&snapshot.join("|"), &array(&format!("{stay}|new new@x.example")), limited);
     let reason =
-        "missing from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 20 users";
+        "missing from the export; 4 removals wanted, and [guard.absent] allows 3 of 20 users within its window";
     let expected: Vec<_> = (16..20).map(|n| format!("held u{n}: {reason}")).collect();
     assert_eq!(held, format!("create new | {}", expected.join(" | ")));
     let three = plan_of(&snapshot[..18].join("|"), &array(&four_gone), limited);

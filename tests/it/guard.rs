@@ -48,7 +48,7 @@ fn a_lay_off_is_two_steps_look_and_approve() {
     let held = installation.run_whole(FOUR_LEFT);
     assert_eq!(said(&held), (4, 0, 4));
     let numbers =
-        "missing from the export; guard.absent: 4 wanted and 0 spent within the window, limit is 3 of 6 users";
+        "missing from the export; 4 removals wanted, and [guard.absent] allows 3 of 6 users within its window";
     assert!(reasons(&held, OutstandingKind::Held).iter().all(|reason| reason.ends_with(numbers)), "{held:?}");
     assert_eq!(approve(&installation, held.hold.as_deref().expect("a hold")), 4);
     assert_eq!(said(&installation.run_whole(FOUR_LEFT)), (0, 4, 0));

@@ -9,36 +9,12 @@ use rhombus_sync::report::CycleReport;
 use rhombus_sync::store::{self, Access};
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 const TWO: &str = "a a@x.example Ann|b b@x.example Ben";
 const THREE: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem";
 
 fn staff(count: usize) -> String {
     (0..count).map(|n| format!("u{n:03} u{n:03}@x.example Pat")).collect::<Vec<_>>().join("|")
-}
-
-/// Answers some requests with something else, instead of obeying them.
-fn refuse(run: &InProcess, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
-    run.accounts.borrow_mut().refuse = Some(Rc::new(decide));
-}
-
-fn obey(run: &InProcess) {
-    run.accounts.borrow_mut().refuse = None;
-}
-
-fn later(run: &InProcess, seconds: i64) {
-    run.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
-}
-
-fn asked(run: &InProcess, method: Method) -> usize {
-    run.accounts.borrow().seen.iter().filter(|(asked, ..)| *asked == method).count()
-}
-
-fn id_of(run: &InProcess, name: &str) -> String {
-    let accounts = run.accounts.borrow();
-    accounts.by_id.iter().find(|(_, account)| account["userName"] == *name).expect("an account").0.clone()
 }
 
 /// The username that a filter asks for, as it was written.
@@ -60,8 +36,8 @@ fn check(report: &CycleReport, exit: u8, kind: OutstandingKind, count: usize) {
 fn a_strangers_account_under_the_id_of_ours_bears_no_witness() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    let gone = id_of(&run, "c@x.example");
-    refuse(&run, move |request| {
+    let gone = run.id_of("c@x.example");
+    run.refuse(move |request| {
         let Some(id) = request.target.strip_prefix("/Users/") else {
             let stranger = json!({"id": "account-2", "userName": "account-2@other.example"});
             return Some(page(&[&stranger], 1));
@@ -71,7 +47,7 @@ fn a_strangers_account_under_the_id_of_ours_bears_no_witness() {
     });
     let report = run.run_whole(TWO);
     assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0), "{report:?}");
-    obey(&run);
+    run.obey();
     run.run_whole(TWO);
     run.judge(TWO, "the leaver goes at the right endpoint");
 }
@@ -82,14 +58,14 @@ fn nothing_is_sent_to_an_account_that_was_just_seen_with_another_username() {
         let run = InProcess::new();
         run.update_method.set(method);
         run.run_whole(THREE);
-        let id = id_of(&run, "a@x.example");
+        let id = run.id_of("a@x.example");
         run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["userName"] = "boss@x.example".into();
         let before = run.accounts.borrow().by_id[&id].clone();
         // By PATCH nothing is read before; the first answer is lost.
-        refuse(&run, |request| (request.method == Method::Patch).then(|| answer(503, "")));
+        run.refuse(|request| (request.method == Method::Patch).then(|| answer(503, "")));
         let report = run.run_whole("a a@x.example Anna|b b@x.example Ben|c c@x.example Cem");
         assert_eq!((report.done.updated_count, report.count(OutstandingKind::Drift)), (0, 1), "{method:?}: {report:?}");
-        assert!(asked(&run, Method::Patch) <= 1 && asked(&run, Method::Put) == 0, "{method:?}");
+        assert!(run.asked(Method::Patch) <= 1 && run.asked(Method::Put) == 0, "{method:?}");
         assert_eq!(run.accounts.borrow().by_id[&id], before);
     }
 }
@@ -100,12 +76,12 @@ fn a_filter_that_shows_a_part_is_not_obeyed() {
     for _ in 0..2 {
         run.accounts.borrow_mut().add(json!({"userName": "a@x.example"}));
     }
-    let first = run.accounts.borrow().by_id[&id_of(&run, "a@x.example")].clone();
-    refuse(&run, move |request| filtered(request).map(|_| page(&[&first], 2)));
+    let first = run.accounts.borrow().by_id[&run.id_of("a@x.example")].clone();
+    run.refuse(move |request| filtered(request).map(|_| page(&[&first], 2)));
     check(&run.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
     let run = InProcess::new();
     run.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
-    refuse(&run, |request| filtered(request).map(|_| page(&[], 1)));
+    run.refuse(|request| filtered(request).map(|_| page(&[], 1)));
     let report = run.run_whole("a a@x.example Ann");
     assert_eq!((report.done.linked_count, report.done.created_count), (1, 0), "{report:?}");
 }
@@ -113,7 +89,7 @@ fn a_filter_that_shows_a_part_is_not_obeyed() {
 #[test]
 fn a_filter_that_is_answered_with_500_is_followed_by_the_list() {
     let run = InProcess::new();
-    refuse(&run, |request| filtered(request).map(|_| answer(500, "")));
+    run.refuse(|request| filtered(request).map(|_| answer(500, "")));
     let report = run.run_whole("a a@x.example Ann");
     assert_eq!((report.exit.code(), report.done.created_count), (0, 1), "{report:?}");
     run.judge("a a@x.example Ann", "by the list");
@@ -122,7 +98,7 @@ fn a_filter_that_is_answered_with_500_is_followed_by_the_list() {
 /// A filter that tells letters apart, and a list that shows its first twenty for ever.
 fn shows_twenty(run: &InProcess, filter_works: bool) {
     let accounts = run.accounts.clone();
-    refuse(run, move |request| {
+    run.refuse(move |request| {
         if request.method != Method::Get || !request.target.starts_with("/Users?") {
             return None;
         }
@@ -160,18 +136,18 @@ fn look_ups_that_prove_nothing_are_no_silence() {
 fn thirty_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
-    refuse(&run, |request| (request.method == Method::Post).then(|| answer(503, "")));
+    run.refuse(|request| (request.method == Method::Post).then(|| answer(503, "")));
     let report = run.run_whole(&staff(100));
     assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
-    let posts = asked(&run, Method::Post);
+    let posts = run.asked(Method::Post);
     assert!((30..=62).contains(&posts), "{posts} of 100 were sent");
     let logged = |success: bool| {
         let of = |event: &Value| event["event_type"] == "user_create_provision" && event["success"] == success;
         run.events().iter().filter(|event| of(event)).count()
     };
     assert_eq!((logged(false), logged(true)), (posts, 0));
-    obey(&run);
-    later(&run, 61);
+    run.obey();
+    run.later(61);
     let report = run.run_whole(&staff(100));
     assert_eq!((report.exit.code(), report.done.created_count), (0, 100), "{report:?}");
     run.judge(&staff(100), "after the silence");
@@ -181,7 +157,7 @@ fn thirty_lost_creates_end_the_cycle_and_each_is_in_the_log() {
 fn the_list_call_after_a_403_may_ask_to_wait() {
     let run = InProcess::new();
     run.run_whole(TWO);
-    refuse(&run, |request| {
+    run.refuse(|request| {
         let wait = Answer { retry_after: Some(RetryAfter::Seconds(3600)), ..answer(429, "") };
         Some(if request.method == Method::Get { wait } else { answer(403, "") })
     });
@@ -207,12 +183,12 @@ fn the_longest_of_two_waits_counts() {
 fn an_account_that_was_inactive_shows_nothing_of_a_lost_delete() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    let id = id_of(&run, "c@x.example");
+    let id = run.id_of("c@x.example");
     run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["active"] = false.into();
-    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(503, "")));
+    run.refuse(|request| (request.method == Method::Delete).then(|| answer(503, "")));
     let report = run.run_whole(TWO);
     assert_eq!((report.exit.code(), report.done.deleted_count), (3, 0), "{report:?}");
-    obey(&run);
+    run.obey();
     assert_eq!(run.run_whole(TWO).done.deleted_count, 1);
     run.judge(TWO, "deleted once it was");
 }
@@ -221,8 +197,8 @@ fn an_account_that_was_inactive_shows_nothing_of_a_lost_delete() {
 fn an_account_that_is_gone_after_its_update_is_made_again() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    let (id, accounts) = (id_of(&run, "a@x.example"), run.accounts.clone());
-    refuse(&run, move |request| {
+    let (id, accounts) = (run.id_of("a@x.example"), run.accounts.clone());
+    run.refuse(move |request| {
         (request.method == Method::Patch).then(|| {
             accounts.borrow_mut().by_id.remove(&id);
             accounts.borrow_mut().log.push(("user_update_provision".to_owned(), id.clone()));
@@ -231,7 +207,7 @@ fn an_account_that_is_gone_after_its_update_is_made_again() {
     });
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
-    obey(&run);
+    run.obey();
     assert_eq!(run.run_whole(moved).done.created_count, 1);
     run.judge(moved, "made again");
 }
@@ -241,7 +217,7 @@ fn a_401_marks_nobody_failed_whatever_came_before_it() {
     let run = InProcess::new();
     run.run_whole(TWO);
     let tries = Cell::new(0);
-    refuse(&run, move |request| {
+    run.refuse(move |request| {
         tries.set(tries.get() + usize::from(request.method == Method::Patch));
         let again = request.method == Method::Patch && tries.get() > 1;
         let first = request.method == Method::Patch;
@@ -256,17 +232,17 @@ fn obeyed_late(export: &str, method: Method, event_type: &str, obeyed: impl Fn(&
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
     run.run_whole(THREE);
-    refuse(&run, move |request| (request.method == method).then(|| answer(504, "")));
+    run.refuse(move |request| (request.method == method).then(|| answer(504, "")));
     run.run_whole(export);
-    obey(&run);
+    run.obey();
     let before = run.accounts.borrow().seen.len();
     let report = run.run_whole(THREE);
     check(&report, 3, OutstandingKind::Waiting, 1);
     assert_eq!(run.accounts.borrow().seen.len(), before + 1, "it is looked up, and nothing is sent before it is known");
-    let id = id_of(&run, "c@x.example");
+    let id = run.id_of("c@x.example");
     obeyed(&mut run, &id);
     run.accounts.borrow_mut().log.push((event_type.to_owned(), id));
-    later(&run, 61);
+    run.later(61);
     run
 }
 
@@ -296,9 +272,9 @@ fn what_is_still_wanted_is_sent_again_at_once() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
     run.run_whole(THREE);
-    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    run.refuse(|request| (request.method == Method::Delete).then(|| answer(504, "")));
     run.run_whole(TWO);
-    obey(&run);
+    run.obey();
     assert_eq!(run.run_whole(TWO).done.deleted_count, 1, "a leaver keeps no key for a minute");
     run.judge(TWO, "sent again");
 }
@@ -323,23 +299,31 @@ fn each_request_of_a_put_keeps_the_pace() {
     assert!(most <= Some(5), "{most:?} in a second");
 }
 
-#[test]
-fn an_account_that_is_made_inactive_is_brought_back() {
-    let run = InProcess::new();
+/// From now on an account that is created is altered: as it is answered, or as it is kept too.
+fn makes(run: &InProcess, kept: bool, alter: impl Fn(&mut Value) + 'static) {
     let accounts = run.accounts.clone();
-    refuse(&run, move |request| {
+    run.refuse(move |request| {
         (request.method == Method::Post).then(|| {
             let made = serde_json::from_slice(request.body.as_deref().expect("a body")).expect("JSON");
-            let mut made = accounts.borrow_mut().add(made);
+            let mut accounts = accounts.borrow_mut();
+            let mut made = accounts.add(made);
             let id = made["id"].as_str().expect("an id").to_owned();
-            made["active"] = false.into();
-            accounts.borrow_mut().by_id.insert(id.clone(), made.clone());
-            accounts.borrow_mut().log.push(("user_create_provision".to_owned(), id));
+            alter(&mut made);
+            if kept {
+                accounts.by_id.insert(id.clone(), made.clone());
+            }
+            accounts.log.push(("user_create_provision".to_owned(), id));
             answer(201, &made.to_string())
         })
     });
+}
+
+#[test]
+fn an_account_that_is_made_inactive_is_brought_back() {
+    let run = InProcess::new();
+    makes(&run, true, |made| made["active"] = false.into());
     check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 2);
-    obey(&run);
+    run.obey();
     let report = run.run_whole(TWO);
     assert_eq!((report.exit.code(), report.done.updated_count), (0, 2), "{report:?}");
     run.judge(TWO, "brought back");
@@ -349,7 +333,7 @@ fn an_account_that_is_made_inactive_is_brought_back() {
 fn methods_that_the_endpoint_does_not_know_are_remembered() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(405, "")));
+    run.refuse(|request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(405, "")));
     run.run_whole("a a@x.example Anna|b b@x.example Ben");
     let state = store::open(&run.path("state.db"), Access::Read).expect("a state");
     let known = store::installation(&state).expect("a row").not_supported;
@@ -361,10 +345,10 @@ fn a_removal_that_is_obeyed_between_two_looks_is_in_the_log_once() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
     run.run_whole(THREE);
-    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    run.refuse(|request| (request.method == Method::Delete).then(|| answer(504, "")));
     run.run_whole(TWO);
-    let (id, accounts, reads) = (id_of(&run, "c@x.example"), run.accounts.clone(), Cell::new(0));
-    refuse(&run, move |request| {
+    let (id, accounts, reads) = (run.id_of("c@x.example"), run.accounts.clone(), Cell::new(0));
+    run.refuse(move |request| {
         reads.set(reads.get() + usize::from(request.target == format!("/Users/{id}")));
         if reads.get() == 2 && accounts.borrow_mut().by_id.remove(&id).is_some() {
             accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id.clone()));
@@ -373,8 +357,8 @@ fn a_removal_that_is_obeyed_between_two_looks_is_in_the_log_once() {
     });
     let report = run.run_whole(TWO);
     assert_eq!((report.exit.code(), report.done.deleted_count), (0, 1), "{report:?}");
-    obey(&run);
-    later(&run, 61);
+    run.obey();
+    run.later(61);
     run.run_whole(TWO);
     run.judge(TWO, "once");
 }
@@ -384,21 +368,21 @@ fn what_is_sent_again_in_vain_leaves_the_doubt() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
     run.run_whole(THREE);
-    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(504, "")));
+    run.refuse(|request| (request.method == Method::Delete).then(|| answer(504, "")));
     run.run_whole(TWO);
-    refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(400, "")));
+    run.refuse(|request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(400, "")));
     check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 1);
     let state = store::open(&run.path("state.db"), Access::Read).expect("a state");
     let removals = "SELECT count(*) FROM intents WHERE action = 'delete'";
     let count: i64 = state.query_row(removals, [], |row| row.get(0)).expect("a count");
     assert_eq!((count, store::open_intents(&state).expect("intents").len()), (1, 1), "sent twice, it is one change");
     // Wanted after all; and then the first request is obeyed.
-    obey(&run);
+    run.obey();
     check(&run.run_whole(THREE), 3, OutstandingKind::Waiting, 1);
-    let id = id_of(&run, "c@x.example");
+    let id = run.id_of("c@x.example");
     run.accounts.borrow_mut().by_id.remove(&id);
     run.accounts.borrow_mut().log.push(("user_delete_provision".to_owned(), id));
-    later(&run, 61);
+    run.later(61);
     assert_eq!(run.run_whole(THREE).done.created_count, 1);
     run.judge(THREE, "deleted late, and made again");
 }
@@ -408,12 +392,12 @@ fn an_update_that_is_accepted_and_not_kept_is_no_success() {
     for body in ["", "{}", "<html>"] {
         let run = InProcess::new();
         run.run_whole(THREE);
-        refuse(&run, move |request| (request.method == Method::Patch).then(|| answer(200, body)));
+        run.refuse(move |request| (request.method == Method::Patch).then(|| answer(200, body)));
         let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
         let report = run.run_whole(moved);
         check(&report, 3, OutstandingKind::Failed, 1);
         assert_eq!(report.done.updated_count, 0);
-        obey(&run);
+        run.obey();
         assert_eq!(run.run_whole(moved).done.updated_count, 1);
         run.judge(moved, "one success event");
         let said = |event: &&Value| event["success"] == false && event["event_type"] == "user_update_provision";
@@ -422,49 +406,13 @@ fn an_update_that_is_accepted_and_not_kept_is_no_success() {
 }
 
 #[test]
-fn an_update_that_a_read_settles_is_judged_as_one_that_its_answer_settles() {
-    let run = InProcess::new();
-    run.run_whole(THREE);
-    let (id, accounts) = (id_of(&run, "a@x.example"), run.accounts.clone());
-    refuse(&run, move |request| {
-        (request.method == Method::Patch).then(|| {
-            let mut accounts = accounts.borrow_mut();
-            let account = accounts.by_id.get_mut(&id).expect("an account");
-            account["name"]["givenName"] = "Anna".into();
-            account["active"] = false.into();
-            accounts.log.push(("user_update_provision".to_owned(), id.clone()));
-            answer(503, "")
-        })
-    });
-    let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
-    check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
-    obey(&run);
-    assert_eq!(run.run_whole(moved).done.updated_count, 1);
-    assert_eq!(run.accounts.borrow().by_id[&id_of(&run, "a@x.example")]["active"], true);
-    run.judge(moved, "brought back");
-}
-
-#[test]
 fn an_account_that_is_made_without_its_names_gets_them() {
     for shown in [true, false] {
         let run = InProcess::new();
-        let accounts = run.accounts.clone();
-        refuse(&run, move |request| {
-            (request.method == Method::Post).then(|| {
-                let made = serde_json::from_slice(request.body.as_deref().expect("a body")).expect("JSON");
-                let mut made = accounts.borrow_mut().add(made);
-                let id = made["id"].as_str().expect("an id").to_owned();
-                made.as_object_mut().expect("an object").remove("name");
-                if shown {
-                    accounts.borrow_mut().by_id.insert(id.clone(), made.clone());
-                }
-                accounts.borrow_mut().log.push(("user_create_provision".to_owned(), id));
-                answer(201, &made.to_string())
-            })
-        });
+        makes(&run, shown, |made| drop(made.as_object_mut().expect("an object").remove("name")));
         let report = run.run_whole(TWO);
         check(&report, if shown { 3 } else { 0 }, OutstandingKind::Failed, if shown { 2 } else { 0 });
-        obey(&run);
+        run.obey();
         assert_eq!(run.run_whole(TWO).done.updated_count, if shown { 2 } else { 0 });
         run.judge(TWO, "with names");
     }
@@ -474,8 +422,8 @@ fn an_account_that_is_made_without_its_names_gets_them() {
 fn one_id_that_is_shown_twice_is_one_account() {
     let run = InProcess::new();
     run.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
-    let account = run.accounts.borrow().by_id[&id_of(&run, "a@x.example")].clone();
-    refuse(&run, move |request| filtered(request).map(|_| page(&[&account, &account], 2)));
+    let account = run.accounts.borrow().by_id[&run.id_of("a@x.example")].clone();
+    run.refuse(move |request| filtered(request).map(|_| page(&[&account, &account], 2)));
     let report = run.run_whole("a a@x.example Ann");
     assert_eq!((report.exit.code(), report.done.linked_count), (0, 1), "{report:?}");
 }
@@ -489,7 +437,7 @@ fn a_returner_whose_inactive_account_is_hidden_is_found_by_its_id() {
     run.run_whole(THREE);
     assert_eq!(run.run_whole(TWO).done.deactivated_count, 1);
     let accounts = run.accounts.clone();
-    refuse(&run, move |request| {
+    run.refuse(move |request| {
         let shown: Vec<Value> =
             accounts.borrow().by_id.values().filter(|account| account["active"] != false).cloned().collect();
         let name = filtered(request);
@@ -502,14 +450,14 @@ fn a_returner_whose_inactive_account_is_hidden_is_found_by_its_id() {
     });
     let report = run.run_whole(THREE);
     assert_eq!((report.exit.code(), report.done.linked_count, report.done.updated_count), (0, 1, 1), "{report:?}");
-    assert_eq!(run.accounts.borrow().by_id[&id_of(&run, "c@x.example")]["active"], true);
+    assert_eq!(run.accounts.borrow().by_id[&run.id_of("c@x.example")]["active"], true);
 }
 
 #[test]
 fn one_user_costs_twelve_calls_at_most_however_the_look_ups_fail() {
     let run = InProcess::new();
     run.run_whole(TWO);
-    refuse(&run, |request| {
+    run.refuse(|request| {
         let of_newcomer = filtered(request).is_some_and(|name| name.eq_ignore_ascii_case("c@x.example"));
         (of_newcomer || request.method == Method::Post).then(|| answer(if of_newcomer { 500 } else { 429 }, ""))
     });

@@ -20,19 +20,9 @@ fn staff(count: usize, given: &str) -> String {
     (0..count).map(|n| format!("u{n:03} u{n:03}@x.example {given}")).collect::<Vec<_>>().join("|")
 }
 
-/// Answers some requests with something else, instead of obeying them.
-fn refuse(run: &InProcess, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
-    run.accounts.borrow_mut().refuse = Some(Rc::new(decide));
-}
-
 /// Obeys all requests and changes some answers.
 fn mangle(run: &InProcess, change: impl Fn(&Request, Answer) -> Result<Answer, CallError> + 'static) {
     *run.mangle.borrow_mut() = Rc::new(move |request, answer| change(request, answer?));
-}
-
-fn obey(run: &InProcess) {
-    run.accounts.borrow_mut().refuse = None;
-    mangle(run, |_, answer| Ok(answer));
 }
 
 fn is_read(request: &Request) -> bool {
@@ -77,7 +67,7 @@ fn an_answer_of_somebody_else_is_not_believed() {
         Ok(if is_read(request) { Answer { body: Ok(other.into_bytes()), ..answer } } else { answer })
     });
     check(&run.run_whole("a a@x.example Ann|b b@x.example Ben"), 4, OutstandingKind::Held, 1);
-    obey(&run);
+    run.obey();
     run.judge(THREE, "nobody was removed");
 }
 
@@ -85,11 +75,11 @@ fn an_answer_of_somebody_else_is_not_believed() {
 fn a_404_counts_only_at_the_right_endpoint() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    refuse(&run, |request| request.target.starts_with("/Users").then(|| answer(404, "")));
+    run.refuse(|request| request.target.starts_with("/Users").then(|| answer(404, "")));
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
     assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0), "{report:?}");
     assert!(report.error[0].contains("does not look like the endpoint"), "{:?}", report.error);
-    obey(&run);
+    run.obey();
     assert_eq!(run.run_whole(THREE).unchanged_count, 3);
     run.judge(THREE, "nothing was forgotten");
 }
@@ -124,7 +114,7 @@ fn an_account_that_shows_late_is_waited_for_and_its_name_is_reserved() {
     check(&run.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, OutstandingKind::Waiting, 1);
     let report = run.run_whole("z z@x.example Zoe|b a@x.example Bea");
     check(&report, 3, OutstandingKind::Waiting, 2);
-    obey(&run);
+    run.obey();
     run.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
     run.run_whole("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem");
     run.judge("z z@x.example Zoe|b a@x.example Bea|c c@x.example Cem", "a reserved name");
@@ -151,7 +141,7 @@ fn a_409_after_a_lost_answer_is_our_own_account() {
 #[test]
 fn a_username_that_is_taken_by_nobody_to_be_seen_is_refused() {
     let run = InProcess::new();
-    refuse(&run, |request| (request.method == Method::Post).then(|| answer(409, "")));
+    run.refuse(|request| (request.method == Method::Post).then(|| answer(409, "")));
     check(&run.run_whole("a a@x.example Ann"), 0, OutstandingKind::Refused, 1);
     let events = run.events().len();
     run.run_whole("a a@x.example Ann");
@@ -164,10 +154,10 @@ fn an_inactive_account_is_brought_back_however_often_that_fails() {
     run.accounts.borrow_mut().by_id.get_mut("account-1").expect("the account to link")["active"] = false.into();
     let user = "k linked@x.example Old";
     for (status, exit) in [(429, 3), (400, 3)] {
-        refuse(&run, move |request| (request.method == Method::Patch).then(|| answer(status, "")));
+        run.refuse(move |request| (request.method == Method::Patch).then(|| answer(status, "")));
         assert_eq!(run.run_whole(user).exit.code(), exit);
     }
-    obey(&run);
+    run.obey();
     let report = run.run_whole("k linked@x.example Oldest");
     assert_eq!((report.exit.code(), report.done.updated_count), (0, 1), "{report:?}");
     assert_eq!(run.accounts.borrow().by_id["account-1"]["active"], true);
@@ -179,7 +169,7 @@ fn what_three_accepted_updates_do_not_change_is_parked() {
     let run = InProcess::new();
     run.run_whole(THREE);
     let before = run.accounts.borrow().by_id.values().find(|a| a["userName"] == "a@x.example").cloned().expect("a");
-    refuse(&run, move |request| (request.method == Method::Patch).then(|| answer(200, &before.to_string())));
+    run.refuse(move |request| (request.method == Method::Patch).then(|| answer(200, &before.to_string())));
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     for _ in 0..3 {
         check(&run.run_whole(moved), 3, OutstandingKind::Failed, 1);
@@ -187,7 +177,7 @@ fn what_three_accepted_updates_do_not_change_is_parked() {
     let report = run.run_whole(moved);
     check(&report, 3, OutstandingKind::Parked, 1);
     assert_eq!(run.run_whole(moved).done.updated_count, 0);
-    obey(&run);
+    run.obey();
     assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").done.updated_count, 1);
 }
 
@@ -195,7 +185,7 @@ fn what_three_accepted_updates_do_not_change_is_parked() {
 fn a_removal_that_does_nothing_is_a_failure() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(204, "")));
+    run.refuse(|request| (request.method == Method::Delete).then(|| answer(204, "")));
     let report = run.run_whole("a a@x.example Ann|b b@x.example Ben");
     check(&report, 3, OutstandingKind::Failed, 1);
     assert_eq!(report.done.deleted_count, 0);
@@ -205,7 +195,7 @@ fn a_removal_that_does_nothing_is_a_failure() {
 fn an_unsupported_delete_becomes_active_false_and_patch_becomes_put() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    refuse(&run, |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(501, "")));
+    run.refuse(|request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(501, "")));
     let report = run.run_whole("a a@x.example Anna|b b@x.example Ben");
     assert_eq!((report.exit.code(), report.done.updated_count, report.done.deactivated_count), (0, 1, 1), "{report:?}");
     run.judge("a a@x.example Anna|b b@x.example Ben", "by PUT");
@@ -234,7 +224,7 @@ fn a_lost_create_of_a_leaver_is_awaited_then_linked_and_removed() {
     });
     check(&run.run_whole("z z@x.example Zoe|a a@x.example Ann"), 3, OutstandingKind::Waiting, 1);
     check(&run.run_whole("z z@x.example Zoe"), 3, OutstandingKind::Waiting, 1);
-    obey(&run);
+    run.obey();
     let report = run.run_whole("z z@x.example Zoe");
     assert_eq!((report.exit.code(), report.done.created_count, report.done.deleted_count), (0, 1, 1), "{report:?}");
     run.judge("z z@x.example Zoe", "who has left is linked, then removed");
@@ -249,7 +239,7 @@ fn a_5xx_after_the_commit_of_a_create_makes_one_account_and_event() {
         });
         let report = run.run_whole("a a@x.example Ann");
         assert_eq!((report.exit.code(), report.done.created_count), (0, 1), "{status}: {report:?}");
-        obey(&run);
+        run.obey();
         assert_eq!(run.run_whole("a a@x.example Ann").unchanged_count, 1);
         run.judge("a a@x.example Ann", &format!("{status}"));
         let made = run

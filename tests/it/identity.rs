@@ -255,7 +255,11 @@ fn the_commands_tell_it_and_take_either_id() {
     assert_eq!(run.reconcile(0)["unchanged"], 3);
     for id in ["id-00001", "ID-00001"] {
         let (_, text) = said(&["history", id]);
-        assert!(text.contains("user_create_provision") && text.contains("directory_id → \"ID-00001\""), "{id}: {text}");
+        assert!(
+            text.contains("user_create_provision")
+                && text.contains("moved to another directory id: directory id id-00001 -> ID-00001"),
+            "{id}: {text}"
+        );
     }
     staff[0]["_id"] = "id-00001".into();
     run.export(&staff);

@@ -96,7 +96,7 @@ fn a_mapped_state_has_words_and_any_other_is_unusable() {
     assert_eq!(
         said,
         format!(
-            "create a | refused b: state is not one of the known words | refused c: {no_state} | refused d: {no_state}"
+            "create a | refused b: state \"x\" is not one of the known words | refused c: {no_state} | refused d: {no_state}"
         )
     );
 }

@@ -5,7 +5,8 @@ use crate::support::fake_rhombus::answer;
 use crate::support::in_process::{InProcess, approval};
 use crate::support::real_binary::{RealBinary, people};
 use rhombus_sync::http::Method;
-use rhombus_sync::model::{HoldId, LinkedExternalId, Moment, OutstandingKind, ScimId, UpdateMethod};
+use rhombus_sync::model::{GuardKind, HoldId, LinkedExternalId, Moment, OutstandingKind, ScimId, UpdateMethod};
+use rhombus_sync::plan::Limits;
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::store::{self, Access};
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 const TWO: &str = "a a@x.example Ann|b b@x.example Ben";
+const THREE: &str = "a a@x.example Ann|b b@x.example Ben|c c@x.example Cem";
+const WITHOUT_B_OF_THREE: &str = "a a@x.example Ann|c c@x.example Cem";
 const WITHOUT_B: &str = "a a@x.example Ann";
 
 fn edit(run: &InProcess, name: &str, change: impl FnOnce(&mut Value)) {
@@ -81,6 +84,96 @@ fn another_external_id_is_held_and_approved_for_what_was_shown_alone() {
     assert_eq!(approve(&run, &second), 1);
     assert_eq!(run.run_whole(WITHOUT_B).done.deleted_count, 1);
     run.judge(WITHOUT_B, "approved, and removed");
+}
+
+/// From now on no removal goes out without an approval.
+fn nobody_may_go(run: &mut InProcess) {
+    run.settings.limits.insert(GuardKind::Absent, Limits { count_free: 0, percent_max: 0, count_max: 0 });
+}
+
+#[test]
+fn what_was_shown_before_the_limit_was_passed_is_released_with_it_by_one_approval() {
+    let mut run = InProcess::new();
+    run.run_whole(THREE);
+    edit(&run, "b@x.example", |account| account["externalId"] = "theirs".into());
+    let first = run.run_whole(WITHOUT_B_OF_THREE);
+    assert_eq!(first.exit.code(), 4, "{first:?}");
+    nobody_may_go(&mut run);
+    let both = run.run_whole(WITHOUT_B);
+    let codes: Vec<_> = both.outstanding.iter().map(|one| one.reason.code()).collect();
+    assert_eq!((both.exit.code(), codes), (4, vec!["mismatch", "guard"]), "{both:?}");
+    assert_eq!(run.run_whole(WITHOUT_B).hold, both.hold, "it is the same hold as long as nothing changes");
+    assert_eq!(approve(&run, &both), 2);
+    let report = run.run_whole(WITHOUT_B);
+    assert_eq!((report.exit.code(), report.done.deleted_count), (0, 2), "{report:?}");
+    run.judge(WITHOUT_B, "one approval");
+}
+
+#[test]
+fn an_approval_for_what_was_shown_is_none_for_an_account_that_is_as_it_was() {
+    let mut run = InProcess::new();
+    run.run_whole(TWO);
+    edit(&run, "b@x.example", |account| account["externalId"] = "theirs".into());
+    run.run_whole(WITHOUT_B);
+    nobody_may_go(&mut run);
+    let held = run.run_whole(WITHOUT_B);
+    assert_eq!(approve(&run, &held), 1);
+    edit(&run, "b@x.example", |account| account["externalId"] = "b".into());
+    let report = run.run_whole(WITHOUT_B);
+    let listed: Vec<_> = report.outstanding.iter().map(|one| (one.kind, one.reason.code())).collect();
+    assert_eq!((report.exit.code(), listed), (3, vec![(OutstandingKind::Waiting, "not_as_approved")]), "{report:?}");
+    let report = run.run_whole(WITHOUT_B);
+    assert_eq!((report.exit.code(), report.outstanding[0].reason.code()), (4, "guard"), "{report:?}");
+    assert_eq!(approve(&run, &report), 1);
+    assert_eq!(run.run_whole(WITHOUT_B).done.deleted_count, 1);
+}
+
+#[test]
+fn what_an_approval_did_not_show_is_held_until_it_is_shown() {
+    let mut run = InProcess::new();
+    run.run_whole(TWO);
+    nobody_may_go(&mut run);
+    edit(&run, "b@x.example", |account| account["externalId"] = "theirs".into());
+    let held = run.run_whole(WITHOUT_B);
+    assert_eq!(held.outstanding[0].reason.code(), "guard", "nobody has looked at the account");
+    approve(&run, &held);
+    let shown = run.run_whole(WITHOUT_B);
+    assert_eq!((shown.exit.code(), shown.outstanding[0].reason.code()), (4, "mismatch"), "{shown:?}");
+    approve(&run, &shown);
+    assert_eq!(run.run_whole(WITHOUT_B).done.deleted_count, 1);
+}
+
+#[test]
+fn whose_account_a_refresh_found_gone_needs_no_approval_unless_it_is_there_after_all() {
+    for comes_back in [false, true] {
+        let mut run = InProcess::new();
+        run.run_whole(THREE);
+        nobody_may_go(&mut run);
+        let kept = {
+            let mut accounts = run.accounts.borrow_mut();
+            let id = accounts.by_id.iter().find(|(_, one)| one["userName"] == "b@x.example").expect("it").0.clone();
+            accounts.by_id.remove_entry(&id).expect("removed by hand")
+        };
+        run.refresh.set(true);
+        if comes_back {
+            let (reads, accounts) = (std::cell::Cell::new(0), run.accounts.clone());
+            run.accounts.borrow_mut().refuse = Some(Rc::new(move |request| {
+                reads.set(reads.get() + usize::from(request.target == format!("/Users/{}", kept.0)));
+                if reads.get() == 3 {
+                    accounts.borrow_mut().by_id.insert(kept.0.clone(), kept.1.clone());
+                }
+                None
+            }));
+        }
+        let report = run.run_whole(WITHOUT_B_OF_THREE);
+        let listed: Vec<_> = report.outstanding.iter().map(|one| one.reason.code()).collect();
+        if comes_back {
+            assert_eq!((report.exit.code(), listed), (3, vec!["not_as_approved"]), "{report:?}");
+            assert_eq!(run.run_whole(WITHOUT_B_OF_THREE).exit.code(), 4, "the guard holds it");
+        } else {
+            assert_eq!((report.exit.code(), report.done.deleted_count), (0, 1), "{report:?}");
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod story;
 mod words;
 
 use crate::support::real_binary::people;
-use crate::support::terminal::{Stderr, in_a_terminal, without_colour};
+use crate::support::terminal::{Stderr, in_a_terminal, typing_in_a_terminal, without_colour};
 use serde_json::{Value, json};
 use story::Story;
 
@@ -126,6 +126,7 @@ fn four_in_ten_are_laid_off() {
     let hold = story.hold();
     story.acts(&["approve", &hold[..8], "--only", "bob.baker@harbor.example"], 0);
     story.looks(&["approve"], 0);
+    story.looks(&["status"], 0);
     story.acts(&["approve", &hold[..8]], 0);
     story.acts(&["--reconcile"], 0);
     story.acts(&["approve", &hold[..8]], 1);
@@ -152,9 +153,11 @@ fn yesterdays_backup_is_put_back() {
         let _ = std::fs::remove_file(story.run.path(file));
     }
     std::fs::copy(story.run.path("yesterday.db"), story.run.path("state.db")).expect("put back");
-    story.note("Bob was removed after the backup. The state is restored:");
+    story.run.export(&without(&[1, 2]));
+    story.note("Bob was removed after the backup, and Carla has left since. The state is put back:");
     story.looks(&["plan"], 0);
     story.looks(&["status"], 0);
+    story.note("The cycle finds Bob's account gone, so that only Carla's needs a word:");
     story.acts(&["--reconcile"], 4);
     story.end();
 }
@@ -202,6 +205,7 @@ fn users_that_rhombus_refuses() {
     let mut users = staff();
     users[4]["username"] = json!("ewa.new@harbor.example");
     users[5]["username"] = json!("farid fuchs");
+    users[6]["state"] = json!("FROZEN");
     users[0]["firstname"] = json!("Anna");
     story.run.export(&users);
     story.looks(&["plan"], 0);
@@ -223,6 +227,51 @@ fn words_that_are_mistyped() {
     story.looks(&["--reconcile", "--expect", "deadbeef"], 7);
     story.looks(&["events", "verify"], 0);
     story.end();
+}
+
+#[test]
+fn nobody_syncs() {
+    let mut story = Story::begin("13-no-daemon", "Nobody syncs: the daemon died");
+    story.configure("[[sinks]]", "[schedule]\ncron = \"0 0 0 1 1 *\"\nrefresh_cron = \"\"\n[[sinks]]");
+    story.run.export(&staff());
+    story.quietly(&["activate"]);
+    story.a_daemon_dies_after_its_first_cycle();
+    story.looks(&["status"], 0);
+    story.looks(&["status", "--exit-code"], 1);
+    story.note("Until it is started again (systemctl start rhombus-sync), a cycle can be run by hand. An hour without one is red again:");
+    story.acts(&["--reconcile"], 0);
+    story.looks(&["status"], 0);
+    story.end();
+}
+
+#[test]
+fn the_export_is_too_old() {
+    let mut story = Story::begin("14-old-export", "The export is too old: its job has not run for three days");
+    story.configure("[scope]", "max_age = \"26h\"\n[scope]");
+    story.run.export(&staff());
+    story.quietly(&["activate"]);
+    story.quietly(&["--reconcile"]);
+    story.the_export_is_of_three_days_ago();
+    story.looks(&["plan"], 1);
+    story.acts(&["--reconcile"], 1);
+    story.looks(&["status"], 0);
+    story.run.export(&staff());
+    story.note("The job runs again:");
+    story.acts(&["--reconcile"], 0);
+    story.end();
+}
+
+#[test]
+fn a_watched_status_is_drawn_until_q_and_a_pipe_is_told_so() {
+    let story = begun("", "");
+    let shown = typing_in_a_terminal(story.command(&["status", "--watch"]), Stderr::Pipe, b"q");
+    assert_eq!(shown.exit, Some(0), "{}{}", shown.terminal, shown.stderr);
+    assert!(shown.terminal.contains("well: 9 users provisioned"), "{}", shown.terminal);
+    assert!(shown.terminal.contains("q ends it") && shown.terminal.ends_with("\u{1b}[?1049l"), "{:?}", shown.terminal);
+    let piped = story.command(&["status", "--watch"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&piped.stderr).into_owned();
+    assert_eq!((piped.status.code(), piped.stdout.len()), (Some(2), 0), "{said}");
+    assert!(said.contains("needs a terminal") && said.contains("hint: "), "{said}");
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn many_gone_are_held_with_the_numbers_and_the_rest_goes_on() {
     let plan = plan_of(STAFF, &array("d d@x.example Dora|e e@x.example"), |settings| {
         settings.limits.insert(GuardKind::Absent, Limits { count_free: 2, percent_max: 10, count_max: 50 });
     });
-    let held = "missing from the export; guard.absent: 3 wanted and 0 spent within the window, limit is 2 of 4 users";
+    let held = "missing from the export; 3 removals wanted, and [guard.absent] allows 2 of 4 users within its window";
     assert_eq!(
         plan,
         format!("update d name.givenName=Dora | create e | held a: {held} | held b: {held} | held c: {held}")

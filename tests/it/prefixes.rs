@@ -74,7 +74,7 @@ impl Bench {
         let planned = open_export(settings, now, &installation, &Default::default())
             .map_err(CompareError::from)
             .and_then(|mut export| compare(&self.connection, settings, &mut export, Known::default(), now));
-        planned.ok().map(|compared| compared.plan.into_changes().0)
+        planned.ok().map(|compared| compared.plan.into_cleared().changes)
     }
 }
 

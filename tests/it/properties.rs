@@ -182,7 +182,7 @@ impl Case {
             Says::Staged => user.state = RawState::Said(UserState::Staged),
             Says::Out => user.groups = RawGroups::Listed(vec!["Everyone".into()]),
             Says::NoGroups => user.groups = RawGroups::Absent,
-            Says::BadState => user.state = RawState::Unknown,
+            Says::BadState => user.state = RawState::Unknown("FROZEN".into()),
         }
         user
     }

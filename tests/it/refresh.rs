@@ -26,19 +26,13 @@ fn settled() -> InProcess {
     run
 }
 
-fn id_of(run: &InProcess, name: &str) -> String {
-    let accounts = run.accounts.borrow();
-    let found = accounts.by_id.iter().find(|(_, account)| account["userName"] == name);
-    found.expect("an account").0.clone()
-}
-
 fn edit(run: &InProcess, name: &str, change: impl FnOnce(&mut Value)) {
-    let id = id_of(run, name);
+    let id = run.id_of(name);
     change(run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account"));
 }
 
 fn remove(run: &InProcess, name: &str) {
-    let id = id_of(run, name);
+    let id = run.id_of(name);
     run.accounts.borrow_mut().by_id.remove(&id);
 }
 

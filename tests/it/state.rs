@@ -72,7 +72,10 @@ fn a_full_disk_stops_it_before_the_request_and_the_next_run_loses_nothing() {
         let said = stderr(&output);
         if output.status.code() == Some(1) {
             stopped += 1;
-            assert!(said.contains("the state cannot be used") && said.contains("hint:"), "{blocks}: {said}");
+            assert!(
+                said.contains(&format!("the state {}", run.path("state.db").display())) && said.contains("hint:"),
+                "{blocks}: {said}"
+            );
             assert!(run.accounts().len() < PEOPLE, "{blocks}: it went on after the error");
         } else {
             assert_eq!(output.status.code(), Some(0), "{blocks}: {said}");

@@ -104,7 +104,7 @@ fn tables() -> Vec<(Vec<u8>, Becomes)> {
         (csv(|text| text.replace("ED,", "ED  ,")), BOTH),
         (
             csv(|text| text.replace("SUSPENDED", "null")),
-            Read("create a | create b | refused c: state is not one of the known words"),
+            Read("create a | create b | refused c: state \"null\" is not one of the known words"),
         ),
         (
             csv(|text| {

@@ -187,7 +187,33 @@ fn nothing_goes_to_another_organisation_until_the_right_one_answers() {
     elsewhere.put_token("second");
     assert_eq!(run.run(&["--reconcile"]).status.code(), Some(1));
     assert_eq!((elsewhere.count(), elsewhere.event_types().last().map(String::as_str)), (0, Some("reconcile_failed")));
+    let red = || {
+        let said: Value = serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("one document");
+        said["red"]["reason"].as_str().map(str::to_owned)
+    };
+    let foreign = Some("the token opens another organisation: nothing is sent".to_owned());
+    assert_eq!(red(), foreign, "at once, not after an hour");
+    std::fs::write(run.path("directory.json"), "[").expect("a torn export");
+    assert_eq!(run.run(&["--reconcile"]).status.code(), Some(1));
+    assert_eq!(red(), foreign, "a cycle that asks nobody knows no better");
+    run.export(&people(0..5));
     *elsewhere.accounts.lock().expect("whole") = ours;
     assert_eq!(run.reconcile(0)["unchanged"], 5);
+    assert_eq!(red(), None);
     assert_eq!(elsewhere.event_types().iter().filter(|kind| *kind == "idm_integration_reauth").count(), 1);
+}
+
+#[test]
+fn a_token_that_was_refused_is_asked_about_until_it_is_good_though_nothing_changed() {
+    let run = proven();
+    run.run_whole(STAFF);
+    run.refuse(|_| Some(answer(401, "{}")));
+    assert_eq!(run.run_whole(FIVE).exit.code(), 1);
+    run.obey();
+    assert_eq!(run.run_whole(STAFF).exit.code(), 0);
+    let before = count(&run);
+    assert_eq!(run.run_whole(STAFF).exit.code(), 0);
+    assert_eq!(count(&run), before, "it was found good, and nobody is asked again");
+    let state = store::open(&run.path("state.db"), Access::Read).expect("the state opens");
+    assert_eq!(store::health(&state).expect("the row").token_refused_since, None);
 }

@@ -9,26 +9,8 @@ use rhombus_sync::outcome::{Answer, CallError};
 use rhombus_sync::report::CycleReport;
 use serde_json::{Value, json};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 const TWO: &str = "a a@x.example Ann|b b@x.example Ben";
-
-fn refuse(run: &InProcess, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
-    run.accounts.borrow_mut().refuse = Some(Rc::new(decide));
-}
-
-fn obey(run: &InProcess) {
-    run.accounts.borrow_mut().refuse = None;
-    *run.mangle.borrow_mut() = Rc::new(|_, answer| answer);
-}
-
-fn later(run: &InProcess, seconds: i64) {
-    run.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
-}
-
-fn asked(run: &InProcess, method: Method) -> usize {
-    run.accounts.borrow().seen.iter().filter(|(asked, ..)| *asked == method).count()
-}
 
 fn staff(range: std::ops::Range<usize>) -> String {
     range.map(|n| format!("u{n:03} u{n:03}@x.example Pat")).collect::<Vec<_>>().join("|")
@@ -38,20 +20,15 @@ fn listed(report: &CycleReport) -> Vec<(OutstandingKind, &str)> {
     report.outstanding.iter().map(|one| (one.kind, one.reason.code())).collect()
 }
 
-fn id_of(run: &InProcess, name: &str) -> String {
-    let accounts = run.accounts.borrow();
-    accounts.by_id.iter().find(|(_, account)| account["userName"] == *name).expect("an account").0.clone()
-}
-
 #[test]
 fn what_a_refresh_cannot_read_is_listed_and_the_next_cycle_asks_again() {
     for status in [400, 403, 500, 200] {
         let run = InProcess::new();
         run.run_whole(TWO);
-        let id = id_of(&run, "b@x.example");
+        let id = run.id_of("b@x.example");
         run.accounts.borrow_mut().by_id.get_mut(&id).expect("an account")["active"] = false.into();
         let theirs = format!("/Users/{id}");
-        refuse(&run, move |request| (request.target == theirs).then(|| answer(status, "")));
+        run.refuse(move |request| (request.target == theirs).then(|| answer(status, "")));
         run.refresh.set(true);
         let report = run.run_whole(TWO);
         let unread = vec![(OutstandingKind::Failed, "unread")];
@@ -59,7 +36,7 @@ fn what_a_refresh_cannot_read_is_listed_and_the_next_cycle_asks_again() {
         run.refresh.set(false);
         let report = run.run_whole(TWO);
         assert_eq!((report.exit.code(), listed(&report)), (3, unread), "{status}: the same file, and no early end");
-        obey(&run);
+        run.obey();
         let report = run.run_whole(TWO);
         assert_eq!((report.exit.code(), report.done.updated_count), (0, 1), "{status}: brought back: {report:?}");
         assert!(listed(&run.run_whole(TWO)).is_empty(), "{status}");
@@ -69,17 +46,17 @@ fn what_a_refresh_cannot_read_is_listed_and_the_next_cycle_asks_again() {
 #[test]
 fn what_is_refused_for_what_rhombus_hides_is_asked_anew_with_back_off() {
     let run = InProcess::new();
-    refuse(&run, |request| (request.method == Method::Post).then(|| answer(409, "")));
+    run.refuse(|request| (request.method == Method::Post).then(|| answer(409, "")));
     let refused = vec![(OutstandingKind::Refused, "username_hidden")];
     for (wait, posts) in [(0, 1), (60, 1), (300, 2), (600, 2), (400, 3)] {
-        later(&run, wait);
+        run.later(wait);
         let report = run.run_whole("a a@x.example Ann");
         assert_eq!((report.exit.code(), listed(&report)), (0, refused.clone()), "{wait}: {report:?}");
-        assert_eq!(asked(&run, Method::Post), posts, "after {wait} s more");
+        assert_eq!(run.asked(Method::Post), posts, "after {wait} s more");
     }
-    obey(&run);
+    run.obey();
     run.accounts.borrow_mut().add(json!({"userName": "a@x.example", "name": {"givenName": "Ann"}}));
-    later(&run, 3_600);
+    run.later(3_600);
     assert_eq!(run.run_whole("a a@x.example Ann").done.linked_count, 1, "it can be seen by now");
 }
 
@@ -87,7 +64,7 @@ fn what_is_refused_for_what_rhombus_hides_is_asked_anew_with_back_off() {
 fn a_change_that_is_accepted_and_found_inactive_by_a_read_is_brought_back() {
     let run = InProcess::new();
     run.run_whole(TWO);
-    let (id, accounts) = (id_of(&run, "a@x.example"), run.accounts.clone());
+    let (id, accounts) = (run.id_of("a@x.example"), run.accounts.clone());
     let lose = move |request: &Request, reply: Result<Answer, CallError>| {
         if request.method != Method::Patch {
             return reply;
@@ -101,7 +78,7 @@ fn a_change_that_is_accepted_and_found_inactive_by_a_read_is_brought_back() {
     let moved = "a a@x.example Anna|b b@x.example Ben";
     let report = run.run_whole(moved);
     assert_eq!((report.exit.code(), listed(&report)), (3, vec![(OutstandingKind::Failed, "found_inactive")]));
-    obey(&run);
+    run.obey();
     assert_eq!(run.run_whole(moved).done.updated_count, 1);
     run.judge(moved, "brought back");
 }
@@ -120,17 +97,17 @@ fn a_create_that_is_rejected_and_made_all_the_same_is_ours() {
         run.judge(TWO, "rejected, and made");
         let recovered = |event: &Value| event["initiated_by"]["source"] == "recovery";
         assert_eq!(run.events().iter().filter(|event| recovered(event)).count(), 2, "{status}");
-        assert_eq!(asked(&run, Method::Post), 2, "{status}");
+        assert_eq!(run.asked(Method::Post), 2, "{status}");
     }
 }
 
 #[test]
 fn a_rejected_create_is_looked_up_once_and_not_forgotten_where_that_fails() {
     let run = InProcess::new();
-    refuse(&run, |request| (request.method == Method::Post).then(|| answer(400, "")));
+    run.refuse(|request| (request.method == Method::Post).then(|| answer(400, "")));
     let report = run.run_whole("a a@x.example Ann");
     assert_eq!(listed(&report), [(OutstandingKind::Failed, "rejected")]);
-    assert_eq!((asked(&run, Method::Post), asked(&run, Method::Get)), (1, 2), "before and after");
+    assert_eq!((run.asked(Method::Post), run.asked(Method::Get)), (1, 2), "before and after");
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(60);
     let posted = std::cell::Cell::new(false);
@@ -145,7 +122,7 @@ fn a_rejected_create_is_looked_up_once_and_not_forgotten_where_that_fails() {
     *run.mangle.borrow_mut() = Rc::new(reject);
     let report = run.run_whole(TWO);
     assert!(report.outstanding.iter().all(|one| one.kind == OutstandingKind::Waiting), "{report:?}");
-    obey(&run);
+    run.obey();
     assert_eq!(run.run_whole("b b@x.example Ben").done.created_count, 2, "who has left is linked first");
     run.run_whole("b b@x.example Ben");
     run.judge("b b@x.example Ben", "then removed");
@@ -156,7 +133,7 @@ fn creates_that_the_endpoint_cannot_serve_wait_five_minutes_then_fifteen() {
     let mut run = InProcess::new();
     run.settings.settle_time = Duration::from_seconds(10);
     run.run_whole("z z@x.example Zoe");
-    refuse(&run, |request| {
+    run.refuse(|request| {
         let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
         (request.method == Method::Post && body.contains("u0")).then(|| answer(500, ""))
     });
@@ -168,16 +145,16 @@ fn creates_that_the_endpoint_cannot_serve_wait_five_minutes_then_fifteen() {
         failed.filter(|one| one.until.is_some()).count()
     };
     assert!(poisoned(&report) >= 10, "{report:?}");
-    let posts = asked(&run, Method::Post);
+    let posts = run.asked(Method::Post);
     for wait in [15, 120, 120] {
-        later(&run, wait);
+        run.later(wait);
         let report = run.run_whole(&export);
         assert!(poisoned(&report) >= 10, "looked up, and listed with the same next try: {report:?}");
     }
-    let sent = asked(&run, Method::Post) - posts;
+    let sent = run.asked(Method::Post) - posts;
     assert!(sent <= 2 * 4 * 3, "{sent} creates were sent of those that were not put off");
-    obey(&run);
-    later(&run, 120);
+    run.obey();
+    run.later(120);
     let report = run.run_whole(&export);
     assert_eq!((report.exit.code(), run.accounts.borrow().by_id.len()), (0, 16), "{report:?}");
 }
@@ -187,12 +164,12 @@ fn a_list_by_cursor_alone_ends_where_an_index_is_not_supported() {
     for status in [400, 501] {
         let run = InProcess::new();
         run.run_whole(TWO);
-        refuse(&run, move |request| request.target.contains("startIndex").then(|| answer(status, "")));
+        run.refuse(move |request| request.target.contains("startIndex").then(|| answer(status, "")));
         run.refresh.set(true);
         let report = run.run_whole(TWO);
         assert_eq!((report.exit.code(), report.unchanged_count), (0, 2), "{status}: {report:?}");
         // A list that showed fewer than it announced has not ended.
-        refuse(&run, move |request| match request.target.contains("startIndex") {
+        run.refuse(move |request| match request.target.contains("startIndex") {
             true => Some(answer(status, "")),
             false => request.target.starts_with("/Users?count").then(|| {
                 answer(

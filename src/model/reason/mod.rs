@@ -17,6 +17,11 @@ use std::fmt;
 pub enum Reason {
     /// The record cannot be used.
     Unusable(RecordFault),
+    /// The record cannot be used: its state is not one of the known words.
+    UnknownState {
+        /// The word, cleaned and cut for people.
+        word: String,
+    },
     /// Records that could be in scope match no known user.
     Unnamed {
         /// What is wrong with them.
@@ -166,6 +171,7 @@ impl Reason {
                 ..
             }
             | Self::Unusable(_)
+            | Self::UnknownState { .. }
             | Self::Unnamed { .. }
             | Self::Username(_)
             | Self::NotTried(_)
@@ -188,6 +194,7 @@ impl Reason {
         match self {
             Self::Mismatch { shown, .. } => shown.as_ref().map(Shown::to_string),
             Self::Unusable(_)
+            | Self::UnknownState { .. }
             | Self::Unnamed { .. }
             | Self::Username(_)
             | Self::NotTried(_)
@@ -210,6 +217,7 @@ impl Reason {
     pub fn code(&self) -> &str {
         match self {
             Self::Unusable(fault) | Self::Unnamed { fault, .. } => fault.code(),
+            Self::UnknownState { .. } => RecordFault::UnknownState.code(),
             Self::Username(conflict) => conflict.code(),
             Self::NotTried(why) => why.code(),
             Self::Kept(cause) => cause.code(),
@@ -264,6 +272,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unusable(fault) => fault.fmt(f),
+            Self::UnknownState { word } => write!(f, "state {word:?} is not one of the known words"),
             Self::Unnamed { fault, count: 1 } => write!(f, "a record that matches no known user: {fault}"),
             Self::Unnamed { fault, count } => write!(f, "{count} records that match no known user: {fault}"),
             Self::Username(conflict) => conflict.fmt(f),
@@ -312,8 +321,20 @@ impl fmt::Display for HeldBy {
 impl fmt::Display for OverLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, wanted, spent, limit, base } = self;
+        let what = match (kind, wanted) {
+            (GuardKind::Absent | GuardKind::Suspended, 1) => "removal",
+            (GuardKind::Absent | GuardKind::Suspended, _) => "removals",
+            (GuardKind::Create, 1) => "new account",
+            (GuardKind::Create, _) => "new accounts",
+            (GuardKind::Update, 1) => "change of names",
+            (GuardKind::Update, _) => "changes of names",
+        };
+        let already = if *spent == 0 { String::new() } else { format!(" beside {spent} already made") };
         let kind = kind.as_str();
-        write!(f, "guard.{kind}: {wanted} wanted and {spent} spent within the window, limit is {limit} of {base} users")
+        write!(
+            f,
+            "{wanted} {what} wanted{already}, and [guard.{kind}] allows {limit} of {base} users within its window"
+        )
     }
 }
 

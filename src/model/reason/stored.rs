@@ -75,7 +75,8 @@ impl Reason {
                 detail.mismatch = Some(what.code().to_owned());
                 detail.shown.clone_from(shown);
             }
-            Self::UnusableAnswer { text }
+            Self::UnknownState { word: text }
+            | Self::UnusableAnswer { text }
             | Self::Rejected { text }
             | Self::ServerError { text }
             | Self::NoConnection { text }
@@ -116,6 +117,7 @@ impl Reason {
         if let Some(text) = &detail.text {
             let text = text.clone();
             return match code {
+                "unknown_state" => Some(Self::UnknownState { word: text }),
                 "unusable_answer" => Some(Self::UnusableAnswer { text }),
                 "rejected" => Some(Self::Rejected { text }),
                 "server_error" => Some(Self::ServerError { text }),
@@ -180,6 +182,7 @@ mod tests {
         let doubts = [HeldBy::Status(Column::Suspended), HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
         let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(doubts).collect::<Vec<_>>();
         let mut all = vec![
+            Reason::UnknownState { word: "FROZEN".to_owned() },
             Reason::UnusableAnswer { text: text() },
             Reason::Rejected { text: text() },
             Reason::ServerError { text: text() },

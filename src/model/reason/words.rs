@@ -65,6 +65,7 @@ worded! {
         InDoubt = "in_doubt", "an earlier request got no answer; its outcome is being looked up";
         Forgotten = "forgotten", "the link was removed by hand; the next cycle makes a new plan";
         OldPlan = "old_plan", "the plan is more than ten minutes old; the next cycle makes a new plan";
+        NotAsApproved = "not_as_approved", "the account is not as it was when the removal was let through; the next cycle makes a new plan";
         Throttled = "throttled", "Rhombus asked us to wait";
         TokenRefused = "token_refused", "Rhombus refuses the token";
         WrongEndpoint = "wrong_endpoint", "this does not look like the endpoint this state belongs to";

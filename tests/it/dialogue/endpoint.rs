@@ -6,7 +6,7 @@ use crate::support::fake_rhombus::answer;
 use rhombus_sync::http::{Method, Request};
 use rhombus_sync::outcome::{Answer, CallError, RetryAfter};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An answer that is none: the connection breaks.
 const CUT: u16 = 0;
@@ -57,6 +57,8 @@ pub(super) struct Endpoint {
     /// How many accounts each username has had: ids do not depend on the order of calls.
     made: BTreeMap<String, u32>,
     is_playing: bool,
+    /// Updates of the play that had an effect. One that is sent again unchanged is the same change, which has one event.
+    sent: BTreeSet<(String, Option<Vec<u8>>)>,
 }
 
 impl Endpoint {
@@ -165,8 +167,9 @@ impl Endpoint {
     /// What a good answer would be, without the change.
     fn as_if_done(&mut self, request: &Request) -> Answer {
         let (accounts, effects, made) = (self.accounts.clone(), self.effects.clone(), self.made.clone());
+        let sent = self.sent.clone();
         let good = self.obey(request, Effect::Done);
-        (self.accounts, self.effects, self.made) = (accounts, effects, made);
+        (self.accounts, self.effects, self.made, self.sent) = (accounts, effects, made, sent);
         good
     }
 
@@ -296,7 +299,10 @@ impl Endpoint {
             } else {
                 "user_update_provision"
             };
-            self.effects.push((event, id.clone()));
+            let same = (request.target.clone(), request.body.clone());
+            if !self.is_playing || self.sent.insert(same) {
+                self.effects.push((event, id.clone()));
+            }
             self.accounts.insert(id.clone(), after);
         }
         answer(200, &shown)

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_login_page_is_no_empty_list() {
     let run = InProcess::new();
-    refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
+    run.refuse(|request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
     let report = run.run_whole("a a@x.example Ann");
     assert_eq!((report.exit.code(), report.done.created_count), (1, 0), "{report:?}");
     let said =
@@ -13,10 +13,10 @@ fn a_login_page_is_no_empty_list() {
     assert_eq!(said(&run), 1);
     run.run_whole("a a@x.example Ann");
     assert_eq!(said(&run), 1, "once per user and cause");
-    obey(&run);
+    run.obey();
     run.run_whole("a a@x.example Ann");
     run.judge("a a@x.example Ann", "after the login page");
-    refuse(&run, |request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
+    run.refuse(|request| is_list(request).then(|| answer(200, "<html>Sign in</html>")));
     run.run_whole("a a@x.example Ann|b b@x.example Ben");
     assert_eq!(said(&run), 2, "another user's trouble is said");
 }
@@ -27,7 +27,7 @@ fn an_ignored_filter_makes_the_whole_list_decide() {
     run.run_whole(&staff(3, "Pat"));
     run.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
     let all: Vec<Value> = run.accounts.borrow().by_id.values().cloned().collect();
-    refuse(&run, move |request| {
+    run.refuse(move |request| {
         request
             .target
             .contains("filter=")
@@ -46,7 +46,7 @@ fn a_filter_that_cares_for_letter_case_is_not_trusted() {
     run.run_whole(&staff(3, "Pat"));
     run.accounts.borrow_mut().add(json!({"userName": "New@x.example", "name": {"givenName": "New"}}));
     let all: Vec<Value> = run.accounts.borrow().by_id.values().cloned().collect();
-    refuse(&run, move |request| {
+    run.refuse(move |request| {
         let filter = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy().into_owned();
         let name = filter.split('"').nth(1)?.to_owned();
         let found: Vec<_> = all.iter().filter(|account| account["userName"] == *name).collect();
@@ -60,7 +60,7 @@ fn a_filter_that_cares_for_letter_case_is_not_trusted() {
 fn a_list_that_shows_too_few_does_not_prove_that_nobody_is_there() {
     let run = InProcess::new();
     run.accounts.borrow_mut().add(json!({"userName": "u002@x.example", "name": {"givenName": "Pat"}}));
-    refuse(&run, |request| {
+    run.refuse(|request| {
         (is_list(request) && !request.target.contains("filter="))
             .then(|| answer(200, r#"{"totalResults":3,"Resources":[]}"#))
     });
@@ -77,7 +77,7 @@ fn a_list_that_repeats_and_lies_about_its_total_makes_nobody_twice() {
             .add(json!({"userName": format!("p{number}@x.example"), "name": {"givenName": "Pat"}}));
     }
     let first: Vec<Value> = run.accounts.borrow().by_id.values().take(100).cloned().collect();
-    refuse(&run, move |request| {
+    run.refuse(move |request| {
         let lies = is_list(request) && !request.target.contains("filter=");
         lies.then(|| answer(200, &json!({"totalResults": 100, "Resources": first}).to_string()))
     });

@@ -7,20 +7,20 @@ fn a_refused_token_ends_the_cycle_at_once_and_blames_nobody() {
     for status in [401, 403] {
         let run = InProcess::new();
         run.run_whole(THREE);
-        refuse(&run, move |_| Some(answer(status, "")));
+        run.refuse(move |_| Some(answer(status, "")));
         let before = run.accounts.borrow().seen.len();
         let report = run.run_whole(&staff(50, "Pat"));
         assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
         let calls = run.accounts.borrow().seen.len() - before;
         assert!(calls <= 10, "{calls} calls after {status}");
-        obey(&run);
+        run.obey();
     }
 }
 
 #[test]
 fn a_403_to_one_user_is_that_users_failure() {
     let run = InProcess::new();
-    refuse(&run, |request| {
+    run.refuse(|request| {
         let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
         body.contains("b@x.example").then(|| answer(403, ""))
     });
@@ -33,7 +33,7 @@ fn a_403_to_one_user_is_that_users_failure() {
 fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
     let run = InProcess::new();
     run.run_whole(THREE);
-    refuse(&run, |request| (request.method == Method::Patch).then(|| answer(400, r#"{"detail":"bad value"}"#)));
+    run.refuse(|request| (request.method == Method::Patch).then(|| answer(400, r#"{"detail":"bad value"}"#)));
     let moved = "a a@x.example Anna|b b@x.example Ben|c c@x.example Cem";
     let report = run.run_whole(moved);
     check(&report, 3, OutstandingKind::Failed, 1);
@@ -43,9 +43,9 @@ fn a_rejected_user_is_tried_again_later_and_at_once_when_it_changes() {
     assert_eq!(run.accounts.borrow().seen.len(), calls, "it was not due");
     run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem");
     assert_eq!(run.accounts.borrow().seen.len(), calls + 1, "another value is tried at once");
-    refuse(&run, |_| Some(answer(401, "")));
+    run.refuse(|_| Some(answer(401, "")));
     run.run_whole("a a@x.example Anja|b b@x.example Ben");
-    obey(&run);
+    run.obey();
     run.clock.fetch_add(6 * 60_000, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(run.run_whole("a a@x.example Anja|b b@x.example Ben|c c@x.example Cem").done.updated_count, 1);
 }
@@ -55,7 +55,7 @@ fn thirty_users_without_an_answer_end_the_cycle_even_if_the_list_is_answered() {
     for target in [Method::Patch, Method::Post, Method::Delete] {
         let run = InProcess::new();
         run.run_whole(&staff(60, "Pat"));
-        refuse(&run, move |request| (request.method == target).then(|| answer(503, "<html>busy</html>")));
+        run.refuse(move |request| (request.method == target).then(|| answer(503, "<html>busy</html>")));
         let export = match target {
             Method::Patch => staff(60, "Quinn"),
             Method::Post => {
@@ -76,7 +76,7 @@ fn thirty_users_without_an_answer_end_the_cycle_even_if_the_list_is_answered() {
 fn ten_users_without_an_answer_end_the_cycle_if_the_list_has_none_either() {
     let run = InProcess::new();
     run.run_whole(&staff(60, "Pat"));
-    refuse(&run, |_| Some(answer(503, "<html>busy</html>")));
+    run.refuse(|_| Some(answer(503, "<html>busy</html>")));
     let before = run.accounts.borrow().seen.len();
     let report = run.run_whole(&staff(10, "Pat"));
     assert_eq!(report.exit.code(), 1, "{report:?}");
@@ -91,7 +91,7 @@ fn ten_users_without_an_answer_end_the_cycle_if_the_list_has_none_either() {
 fn blocked() -> (InProcess, impl Fn(&str) -> String) {
     let run = InProcess::new();
     run.run_whole(&staff(40, "Pat"));
-    refuse(&run, |request| (request.method == Method::Delete).then(|| answer(500, "")));
+    run.refuse(|request| (request.method == Method::Delete).then(|| answer(500, "")));
     let stay = staff(40, "Pat").split('|').skip(12).collect::<Vec<_>>().join("|");
     (run, move |newcomers| format!("{stay}{newcomers}"))
 }
@@ -122,7 +122,7 @@ fn twelve_users_who_cannot_be_removed_keep_nobody_else_out() {
     let sent = deletions(&run);
     check(&run.run_whole(&same), 3, OutstandingKind::Failed, 12);
     assert_eq!(deletions(&run), sent);
-    obey(&run);
+    run.obey();
     run.clock.fetch_add(16 * 60_000, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(run.run_whole(&same).done.deleted_count, 12);
     run.judge(&same, "removed at last");
@@ -144,7 +144,7 @@ fn without_any_answer_nobody_has_failed() {
     let run = InProcess::new();
     *run.mangle.borrow_mut() = Rc::new(|_, _| Err(CallError::NotSent("connection refused".to_owned())));
     check(&run.run_whole("a a@x.example Ann"), 1, OutstandingKind::Failed, 0);
-    obey(&run);
+    run.obey();
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn retry_after_holds_every_request_also_across_a_restart() {
             })
         }
     };
-    refuse(&run, wait(20, told.clone()));
+    run.refuse(wait(20, told.clone()));
     let start = run.accounts.borrow().seen.len();
     assert_eq!(run.run_whole(&staff(30, "Pat")).exit.code(), 0);
     let seen = run.accounts.borrow().seen[start..].to_vec();
@@ -169,7 +169,7 @@ fn retry_after_holds_every_request_also_across_a_restart() {
     let soon = posts.iter().filter(|at| at.duration_since(posts[0]).as_secs() < 19).count();
     assert!(soon <= 4, "{soon} requests left before the time");
     told.set(false);
-    refuse(&run, wait(3600, told));
+    run.refuse(wait(3600, told));
     let report = run.run_whole(&staff(40, "Pat"));
     assert_eq!(report.exit.code(), 3);
     assert!(report.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Waiting && entry.until.is_some()));
@@ -183,7 +183,7 @@ fn retry_after_holds_every_request_also_across_a_restart() {
 #[test]
 fn a_redirect_is_a_wrong_endpoint() {
     let run = InProcess::new();
-    refuse(&run, |_| Some(answer(307, "")));
+    run.refuse(|_| Some(answer(307, "")));
     let report = run.run_whole("a a@x.example Ann");
     assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
 }
@@ -193,7 +193,7 @@ fn a_token_that_is_revoked_and_good_again_loses_nothing() {
     let run = InProcess::new();
     let revoked = std::rc::Rc::new(std::cell::Cell::new(false));
     let (asked, seen) = (revoked.clone(), std::rc::Rc::new(std::cell::Cell::new(0)));
-    refuse(&run, move |_| {
+    run.refuse(move |_| {
         seen.set(seen.get() + 1);
         asked.set(asked.get() || seen.get() == 7);
         asked.get().then(|| answer(401, "{}"))

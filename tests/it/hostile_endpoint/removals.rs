@@ -7,15 +7,6 @@ use std::sync::atomic::Ordering;
 const TWO: &str = "a a@x.example Ann|b b@x.example Ben";
 const LEAVER: &str = "c@x.example";
 
-fn id_of(run: &InProcess, name: &str) -> String {
-    let accounts = run.accounts.borrow();
-    accounts.by_id.iter().find(|(_, account)| account["userName"] == *name).expect("an account").0.clone()
-}
-
-fn asked(run: &InProcess, method: Method) -> usize {
-    run.accounts.borrow().seen.iter().filter(|(asked, ..)| *asked == method).count()
-}
-
 /// Three users of whom one leaves: what a cycle does with her while `decide` answers for the endpoint.
 fn leaves(
     method: UpdateMethod,
@@ -25,15 +16,15 @@ fn leaves(
     run.accounts.borrow_mut().keeps_inactive = true;
     run.update_method.set(method);
     run.run_whole(THREE);
-    let path = format!("/Users/{}", id_of(&run, LEAVER));
-    refuse(&run, move |request| decide(request, &path));
+    let path = format!("/Users/{}", run.id_of(LEAVER));
+    run.refuse(move |request| decide(request, &path));
     let report = run.run_whole(TWO);
-    obey(&run);
+    run.obey();
     (run, report)
 }
 
 fn is_active(run: &InProcess) -> bool {
-    run.accounts.borrow().by_id[&id_of(run, LEAVER)]["active"] != false
+    run.accounts.borrow().by_id[&run.id_of(LEAVER)]["active"] != false
 }
 
 #[test]
@@ -60,7 +51,7 @@ fn a_deactivation_that_is_answered_404_is_sent_by_put() {
         matches!(request.method, Method::Delete | Method::Patch).then(|| answer(404, ""))
     });
     assert_eq!((report.exit.code(), report.done.deactivated_count), (0, 1), "{report:?}");
-    assert_eq!(asked(&run, Method::Put), 1);
+    assert_eq!(run.asked(Method::Put), 1);
     run.judge(TWO, "by PUT");
 }
 
@@ -136,10 +127,8 @@ fn a_rejected_removal_is_tried_again_after_five_minutes_and_then_every_quarter_o
     for (status, sent_per_try) in [(400, 2), (204, 1)] {
         let run = InProcess::new();
         run.run_whole(THREE);
-        refuse(&run, move |request| {
-            matches!(request.method, Method::Delete | Method::Patch).then(|| answer(status, ""))
-        });
-        let sent = || asked(&run, Method::Delete) + asked(&run, Method::Patch);
+        run.refuse(move |request| matches!(request.method, Method::Delete | Method::Patch).then(|| answer(status, "")));
+        let sent = || run.asked(Method::Delete) + run.asked(Method::Patch);
         check(&run.run_whole(TWO), 3, OutstandingKind::Failed, 1);
         let mut tries = 1;
         for minutes in [5, 15, 15, 15, 15, 15] {

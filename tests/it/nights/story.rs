@@ -115,6 +115,38 @@ impl Story {
         said["hold"].as_str().expect("a hold").to_owned()
     }
 
+    /// Another configuration, before anything was run with it.
+    pub(super) fn configure(&self, before: &str, after: &str) {
+        let path = self.run.path("config.toml");
+        let text = std::fs::read_to_string(&path).expect("a configuration");
+        assert!(text.contains(before));
+        std::fs::write(path, text.replace(before, after)).expect("written");
+    }
+
+    pub(super) fn a_daemon_dies_after_its_first_cycle(&self) {
+        let quiet = std::process::Stdio::null;
+        let mut daemon = self.command(&[]).stdout(quiet()).stderr(quiet()).spawn().expect("the daemon");
+        let started = std::time::Instant::now();
+        loop {
+            let output = self.command(&["status", "--json"]).output().expect("it runs");
+            let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let delivered = said["sinks"][0]["pending"] == 0;
+            if said["last_good_cycle"].is_string() && delivered {
+                break;
+            }
+            assert!(started.elapsed() < std::time::Duration::from_secs(30), "{said}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        daemon.kill().expect("killed");
+        daemon.wait().expect("its end");
+    }
+
+    pub(super) fn the_export_is_of_three_days_ago(&self) {
+        let file = std::fs::OpenOptions::new().write(true).open(self.run.path("directory.json")).expect("an export");
+        let at = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 86_400 + 60);
+        file.set_modified(at).expect("older");
+    }
+
     pub(super) fn two_days_pass(&self) {
         let state = rusqlite::Connection::open(self.run.path("state.db")).expect("the state");
         let back = "last_good_cycle_at = last_good_cycle_at - 172800000";

@@ -5,7 +5,9 @@ use crate::support::{array, settings};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{CycleContext, CycleOptions, reconcile};
 use rhombus_sync::event::{Sealed, Source};
+use rhombus_sync::http::{Method, Request};
 use rhombus_sync::model::{Approval, Clock, CycleId, HoldId, Moment, Person, UpdateMethod};
+use rhombus_sync::outcome::Answer;
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::scim::{RateLimit, ScimTarget};
 use rhombus_sync::ship::catch_up;
@@ -133,6 +135,33 @@ impl InProcess {
         run.accounts.borrow_mut().add(json!({"userName": "Linked@x.example", "name": {"givenName": "Old"}}));
         run.accounts.borrow_mut().add(json!({"userName": "stranger@x.example"}));
         run
+    }
+
+    /// Answers some requests with something else, instead of obeying them.
+    pub(crate) fn refuse(&self, decide: impl Fn(&Request) -> Option<Answer> + 'static) {
+        self.accounts.borrow_mut().refuse = Some(Rc::new(decide));
+    }
+
+    /// From now on every request is obeyed and answered as it is.
+    pub(crate) fn obey(&self) {
+        self.accounts.borrow_mut().refuse = None;
+        *self.mangle.borrow_mut() = Rc::new(|_, answer| answer);
+    }
+
+    /// So much time passes.
+    pub(crate) fn later(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1_000, Ordering::SeqCst);
+    }
+
+    /// How many requests of this method came so far.
+    pub(crate) fn asked(&self, method: Method) -> usize {
+        self.accounts.borrow().seen.iter().filter(|(asked, ..)| *asked == method).count()
+    }
+
+    /// The id of the account with this userName.
+    pub(crate) fn id_of(&self, name: &str) -> String {
+        let accounts = self.accounts.borrow();
+        accounts.by_id.iter().find(|(_, account)| account["userName"] == *name).expect("an account").0.clone()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -3,7 +3,7 @@
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
@@ -24,7 +24,12 @@ pub(crate) enum Stderr {
 }
 
 /// Runs a command to its end with a terminal.
-pub(crate) fn in_a_terminal(mut command: Command, stderr: Stderr) -> Shown {
+pub(crate) fn in_a_terminal(command: Command, stderr: Stderr) -> Shown {
+    typing_in_a_terminal(command, stderr, b"")
+}
+
+/// The same, and types these keys.
+pub(crate) fn typing_in_a_terminal(mut command: Command, stderr: Stderr, keys: &[u8]) -> Shown {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&master).and_then(|()| unlockpt(&master)).expect("a terminal that can be used");
     let name = ptsname(&master, Vec::new()).expect("its name");
@@ -48,6 +53,7 @@ pub(crate) fn in_a_terminal(mut command: Command, stderr: Stderr) -> Shown {
         })
     });
     let (mut master, mut bytes, mut block) = (File::from(master), Vec::new(), [0; 4096]);
+    master.write_all(keys).expect("typed");
     // Linux says EIO, not the end of the file.
     while let Ok(count @ 1..) = master.read(&mut block) {
         bytes.extend_from_slice(&block[..count]);
