@@ -1,8 +1,7 @@
 //! What JumpCloud is asked with: an API key, or the access token of a service account, renewed before it expires. The key goes
 //! to the API alone, the client's secret to the token's address alone.
 
-use super::api::{PAUSE, TRIES_MAX, WAITS_MAX};
-use super::trouble::{Trouble, message};
+use super::trouble::{PAUSE, TRIES_MAX, Trouble, WAITS_MAX, message};
 use crate::config::{ApiCredential, JumpCloudConfig};
 use crate::http::{Ask, Auth, BodyMode, Fetcher};
 use crate::secret::{SecretError, Token};

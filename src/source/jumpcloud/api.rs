@@ -2,7 +2,7 @@
 
 use super::PAGE_ROWS;
 use super::access::Access;
-use super::trouble::{Trouble, message};
+use super::trouble::{PAUSE, TRIES_MAX, Trouble, WAITS_MAX, message};
 use crate::config::JumpCloudConfig;
 use crate::http::{Ask, Auth, BodyMode, ClientError, Fetched, Fetcher};
 use crate::outcome::CallError;
@@ -12,12 +12,6 @@ use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often one question is asked that was cut, timed out or answered with nonsense.
-pub(super) const TRIES_MAX: u32 = 3;
-/// How often one question waits because JumpCloud said so.
-pub(super) const WAITS_MAX: u32 = 5;
-/// The pause before the second try; it doubles.
-pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// How many pages of organisations are looked through.
 const ORGANIZATION_PAGES_MAX: u64 = 100;
 const ACCEPT: &str = "application/json";

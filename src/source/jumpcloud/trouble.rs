@@ -4,6 +4,12 @@ use crate::http::{Auth, without_secret};
 use serde_json::Value;
 use std::time::Duration;
 
+/// How often one question is asked that was cut, timed out or answered with nonsense.
+pub(super) const TRIES_MAX: u32 = 3;
+/// How often one question waits because JumpCloud said so.
+pub(super) const WAITS_MAX: u32 = 5;
+/// The pause before the second try; it doubles.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// Why a read ended.
 pub(super) enum Trouble {
     /// What was read does not fit together: rows moved while it was read. Another read may be whole.

@@ -39,10 +39,10 @@ fn judge(fields: &Fields, path: &str, value: &Value, complaints: &mut Vec<String
         return;
     }
     let Some(field) = fields.get(path) else { return complaints.push(format!("there is no field {path}")) };
-    let values = match value {
-        Value::Array(values) if field.is_array => values.as_slice(),
-        _ if field.is_array => return complaints.push(format!("{path} is not an array")),
-        value => std::slice::from_ref(value),
+    let values = match (field.is_array, value.as_array()) {
+        (true, Some(values)) => values.as_slice(),
+        (true, None) => return complaints.push(format!("{path} is not an array")),
+        (false, _) => std::slice::from_ref(value),
     };
     for value in values {
         let is_good = match field.kind.as_str() {
