@@ -19,6 +19,11 @@ use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
+/// An export with more unusable records than one in ten is refused whole, and most records have more than a tenth of this, in bytes.
+const BYTES_PER_DETAIL: u64 = 1_000;
+/// So many are remembered in any case.
+const DETAILS_FREE: u64 = 1_000;
+
 /// The door to the export, as the state knows it.
 #[must_use]
 pub fn door<'d>(
@@ -222,20 +227,40 @@ fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<
     Ok(scope_versions)
 }
 
-/// Reads the export once, beside the snapshot.
+/// What one reading of the export came to.
+type Joined = (Plan, ExportRead, Vec<Column>, Usability);
+
+/// Reads the export beside the snapshot. An export with too many unusable records is refused whole, so not all of them are remembered
+/// at first; if there are many and not too many, it is read once more.
 fn join(
     reader: &Connection,
     settings: &Settings,
     export: &mut Export,
     inputs: Inputs,
     beside: &mut TakeUser<'_>,
-) -> Result<(Plan, ExportRead, Vec<Column>, Usability), CompareError> {
+) -> Result<Joined, CompareError> {
+    let details_max = (export.length_bytes() / BYTES_PER_DETAIL).max(DETAILS_FREE);
+    if let Some(joined) = join_bounded(reader, settings, export, (inputs.clone(), details_max), beside)? {
+        return Ok(joined);
+    }
+    let joined = join_bounded(reader, settings, export, (inputs, u64::MAX), &mut |_| {})?;
+    joined.ok_or_else(|| export.changed_meanwhile().into())
+}
+
+/// Reads the export once; `None`: more records are unusable than may be remembered.
+fn join_bounded(
+    reader: &Connection,
+    settings: &Settings,
+    export: &mut Export,
+    (inputs, details_max): (Inputs, u64),
+    beside: &mut TakeUser<'_>,
+) -> Result<Option<Joined>, CompareError> {
     let before = store::spoken_before(reader)?;
     Snapshot::open(reader, |mut snapshot| {
         let mut fault: Option<rusqlite::Error> = None;
         // If a record appears twice, another may be missing: pages shift while they are read.
         let shifted = !inputs.doubled.ids.is_empty();
-        let mut comparison = Comparison::new(inputs);
+        let mut comparison = Comparison::new(inputs).bounded(details_max);
         let read = export.read(&mut |user| {
             beside(user);
             if fault.is_none()
@@ -248,6 +273,9 @@ fn join(
             return Err(error.into());
         }
         let silent = believable(settings, export, &read, comparison.usability(), &before)?;
+        if comparison.is_cut() {
+            return Ok(None);
+        }
         let usability = comparison.usability().clone();
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
@@ -267,7 +295,7 @@ fn join(
         });
         match fault {
             Some(error) => Err(error.into()),
-            None => Ok((plan, read, silent, usability)),
+            None => Ok(Some((plan, read, silent, usability))),
         }
     })
 }

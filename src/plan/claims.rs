@@ -2,6 +2,7 @@
 
 use super::comparison::Comparison;
 use super::mapping::{MappedUser, Reject, Requested};
+use super::usability::Details;
 use crate::model::{
     Action, Change, Column, DirectoryId, Field, FieldName, OutstandingKind, OutstandingUser, ProvisionedUser, Reason,
     RecordFault, UserName, UsernameConflict, short_digest,
@@ -9,9 +10,25 @@ use crate::model::{
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Comparison {
+    /// The same, remembering only so many unusable records: with more, its plan is worth nothing.
+    #[must_use]
+    pub fn bounded(mut self, count_max: u64) -> Self {
+        self.details = Details::at_most(count_max);
+        self
+    }
+
+    /// Whether there were more.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.details.is_cut()
+    }
+
     pub(super) fn unusable(&mut self, reject: Reject, row: Option<&ProvisionedUser>) {
         let Reject { unusable, could_be_in_scope } = reject;
         if let (None, None, false) = (row, &unusable.username, could_be_in_scope) {
+            return;
+        }
+        if !self.details.take_one() {
             return;
         }
         let Some(id) = unusable.id else {

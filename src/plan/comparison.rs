@@ -5,6 +5,7 @@
 
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
+use super::usability::Details;
 use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::clock::{WAIT_MAX, believed};
 use crate::model::{
@@ -106,6 +107,8 @@ pub struct Comparison {
     pub(super) known_otherwise: BTreeMap<DirectoryId, Requested>,
     pub(super) groups: GroupWatch,
     usability: Usability,
+    /// The unusable records that are remembered.
+    pub(super) details: Details,
 }
 
 impl Comparison {
@@ -128,6 +131,7 @@ impl Comparison {
             again: BTreeSet::new(),
             known_otherwise: BTreeMap::new(),
             usability: Usability::default(),
+            details: Details::default(),
         }
     }
 

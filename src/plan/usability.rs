@@ -28,6 +28,36 @@ pub struct Usability {
     pub unusable: BTreeMap<RecordFault, u64>,
 }
 
+/// How many unusable records are remembered one by one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Details {
+    count: u64,
+    count_max: u64,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        Self::at_most(u64::MAX)
+    }
+}
+
+impl Details {
+    pub(super) const fn at_most(count_max: u64) -> Self {
+        Self { count: 0, count_max }
+    }
+
+    /// Whether there is room for one more.
+    pub(super) fn take_one(&mut self) -> bool {
+        self.count = self.count.saturating_add(1);
+        !self.is_cut()
+    }
+
+    /// Whether there was one too many.
+    pub(super) const fn is_cut(self) -> bool {
+        self.count > self.count_max
+    }
+}
+
 impl Usability {
     /// Counts one record.
     pub fn note(&mut self, verdict: &Result<MappedUser<'_>, Reject>) {

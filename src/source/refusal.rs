@@ -36,6 +36,12 @@ impl Export {
         self.refuse(what, &lead.map_or_else(|| hint.to_owned(), |lead| format!("{hint}; {lead}")))
     }
 
+    /// Refuses an export of which two readings differ.
+    #[must_use]
+    pub fn changed_meanwhile(&self) -> SourceError {
+        self.changed()
+    }
+
     pub(super) fn changed(&self) -> SourceError {
         self.refuse(
             "it changed while it was read",

@@ -73,7 +73,7 @@ fn a_state_that_does_not_consist_of_what_we_make_is_refused() {
             "has an index one, which rhombus-sync did not make",
         ),
         ("DROP TABLE restorations", "lacks the table restorations"),
-        ("ALTER TABLE approvals ADD COLUMN extra", "has another table approvals than rhombus-sync makes"),
+        ("ALTER TABLE approvals ADD COLUMN extra TEXT", "has another table approvals than rhombus-sync makes"),
     ] {
         let run = RealBinary::open("");
         run.export(&people(0..2));
