@@ -82,18 +82,22 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
-    if let Some(monitor) = &config.monitor {
-        let _ = writeln!(text, "  monitor: http://{}/", monitor.listen);
-        if let Some(file) = &monitor.heartbeat_url_file {
-            let missing = "put the address of the dead man's switch into this file";
-            text.push_str(&token_text(&TokenPlace::File(file.clone()), "heartbeat", missing));
-        }
-    }
+    text.push_str(&monitor_text(&deployment));
     if let Some(found) = &found {
         found.write(&mut text);
     }
     let _ = writeln!(text, "  next runs: {}", runs.join(", "));
     Ok(Output::done(text))
+}
+
+fn monitor_text(deployment: &Deployment) -> String {
+    let Some(monitor) = &deployment.config.monitor else { return String::new() };
+    let mut text = format!("  monitor: http://{}/\n", monitor.listen);
+    if let Some(file) = &monitor.heartbeat_url_file {
+        let missing = "put the address of the dead man's switch into this file";
+        text.push_str(&token_text(&TokenPlace::File(file.clone()), "heartbeat", missing));
+    }
+    text
 }
 
 /// The first records, for the eyes of whoever sits at the terminal: they are people's names and addresses.
