@@ -83,14 +83,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }
-    if let Some(monitor) = &config.monitor {
-        let _ = writeln!(text, "  monitor: http://{}/", monitor.listen);
-        if let Some(file) = &monitor.heartbeat_url_file {
-            let missing = "put the address of the dead man's switch into this file";
-            text.push_str(&token_text(&TokenPlace::File(file.clone()), "heartbeat", missing));
-        }
-    }
     loose.iter().for_each(|(path, refusal)| text.push_str(&loose_text(path, refusal)));
+    text.push_str(&monitor_text(&deployment));
     if let Some(found) = &found {
         found.write(&mut text);
     }
@@ -114,6 +108,16 @@ fn check_files(deployment: &Deployment) -> Result<(), Failure> {
 fn loose_text(path: &Path, refusal: &Refusal) -> String {
     let of = if refusal.path == path { String::new() } else { format!("{}: ", path.display()) };
     format!("  allowed, but loose: {of}{refusal}\n    hint: {}\n", refusal.hint())
+}
+
+fn monitor_text(deployment: &Deployment) -> String {
+    let Some(monitor) = &deployment.config.monitor else { return String::new() };
+    let mut text = format!("  monitor: http://{}/\n", monitor.listen);
+    if let Some(file) = &monitor.heartbeat_url_file {
+        let missing = "put the address of the dead man's switch into this file";
+        text.push_str(&token_text(&TokenPlace::File(file.clone()), "heartbeat", missing));
+    }
+    text
 }
 
 /// The first records, for the eyes of whoever sits at the terminal: they are people's names and addresses.

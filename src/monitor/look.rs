@@ -18,9 +18,16 @@ const PRESENT: Duration = Duration::from_millis(500);
 pub(super) struct Looker {
     health: watch::Receiver<Arc<Health>>,
     place: watch::Receiver<Arc<Place>>,
-    last: Mutex<(Option<Instant>, Standing)>,
+    last: Mutex<Last>,
     /// Whether only this machine may ask.
     pub(super) is_local: bool,
+}
+
+/// The last look at the state, and what the daemon had told by then.
+#[derive(Default)]
+struct Last {
+    at: Option<(Instant, Arc<Health>)>,
+    standing: Standing,
 }
 
 impl Looker {
@@ -37,7 +44,8 @@ impl Looker {
         let place = self.place.borrow().clone();
         let told = self.health.borrow().clone();
         let now = SystemClock.now();
-        let health = Health { counted: place.meter.counted(), standing: self.standing(&place, now), ..(*told).clone() };
+        let health =
+            Health { counted: place.meter.counted(), standing: self.standing(&place, &told, now), ..(*told).clone() };
         (health, now)
     }
 
@@ -45,10 +53,12 @@ impl Looker {
         self.place.borrow().heartbeat.clone()
     }
 
-    fn standing(&self, place: &Place, now: Moment) -> Standing {
+    fn standing(&self, place: &Place, told: &Arc<Health>, now: Moment) -> Standing {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, standing) = &mut *last;
-        if at.is_none_or(|at| at.elapsed() >= PRESENT) {
+        let Last { at, standing } = &mut *last;
+        // What the daemon has told since goes with a state that is newer, too: the hold of a cycle that just ended.
+        let is_present = |(at, before): &(Instant, Arc<Health>)| at.elapsed() < PRESENT && Arc::ptr_eq(before, told);
+        if !at.as_ref().is_some_and(is_present) {
             *standing = match glance(place) {
                 Ok(seen) => Standing::Seen(Box::new(seen)),
                 Err(error) => {
@@ -56,7 +66,7 @@ impl Looker {
                     Standing::Unusable { since, why: format!("the state cannot be used: {}", chain(&error).join(": ")) }
                 }
             };
-            *at = Some(Instant::now());
+            *at = Some((Instant::now(), told.clone()));
         }
         standing.clone()
     }

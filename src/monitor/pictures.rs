@@ -34,7 +34,7 @@ fn count(count: usize) -> i64 {
 
 /// How long a cycle took.
 pub(super) fn took(cycle: &PastCycle) -> String {
-    cycle.took_ms.map_or("before the start".to_owned(), |took_ms| format!("{took_ms} ms"))
+    cycle.took_ms.map_or("not known".to_owned(), |took_ms| format!("{took_ms} ms"))
 }
 
 /// The cycles that a picture shows, oldest first.

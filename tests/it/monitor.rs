@@ -121,9 +121,10 @@ fn healthz_is_red_without_a_state_or_a_good_cycle_and_not_if_deactivated() {
     watched.until_healthz(200, "ok: last good cycle");
     assert!(run.run(&["deactivate"]).status.success());
     watched.until_healthz(200, "deactivated");
-    let state = std::fs::read(run.path("state.db")).expect("the state");
-    std::fs::write(run.path("state.db"), &state[..state.len() / 3]).expect("torn");
-    watched.until_healthz(503, "the state cannot be used");
+    until("it lets go of the state", || watched.log().contains("idle: deactivated").then_some(()));
+    std::fs::write(run.path("other.db"), "this is not a database, and longer than nothing").expect("written");
+    std::fs::rename(run.path("other.db"), run.path("state.db")).expect("another file");
+    watched.until_healthz(503, "state.db");
 }
 
 #[test]
@@ -150,6 +151,7 @@ fn a_refused_token_and_a_failed_removal_are_red_and_name_nobody() {
     std::fs::write(run.path("other"), "not-the-token").expect("written");
     std::fs::rename(run.path("other"), run.path("sandbox/token")).expect("another token");
     Command::new("chmod").args(["600".as_ref(), run.path("sandbox/token").as_os_str()]).status().expect("chmod");
+    configure(&run, RARELY, "unhealthy_after = \"1h\"");
     Watched::start(&run, &[]).until_healthz(503, "Rhombus refuses the token");
 }
 
