@@ -136,19 +136,21 @@ impl ApprovedPlan {
                 read.insert(exact.key, (entry, shown));
             }
         }
-        self.held.extend(self.changes.extract_if(.., |change| {
-            let key = change.key();
-            let Some((entry, shown)) = read.remove(&key) else { return false };
-            self.outstanding.push(entry.clone());
-            match shown {
-                Some(shown) => drop(self.shown.insert(key, shown)),
-                None => drop(self.off_clock.insert(key)),
-            }
-            true
-        }));
-        wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
+        if !read.is_empty() {
+            self.held.extend(self.changes.extract_if(.., |change| {
+                let key = change.key();
+                let Some((entry, shown)) = read.remove(&key) else { return false };
+                self.outstanding.push(entry.clone());
+                match shown {
+                    Some(shown) => drop(self.shown.insert(key, shown)),
+                    None => drop(self.off_clock.insert(key)),
+                }
+                true
+            }));
+            wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
+            self.hold = self.hold_id();
+        }
         self.outstanding.sort_by(OutstandingUser::order);
-        self.hold = self.hold_id();
         self
     }
 
@@ -352,9 +354,8 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
         .iter()
         // What is held for its own reason must not hold what the directory says.
         .filter(|change| change.guard_kind() == Some(kind) && own_reason(change, ledger).is_none())
-        .filter(|change| !ledger.releases(change))
-        .map(Change::key)
-        .filter(|key| !spent.contains(key))
+        .filter(|change| !ledger.releases(change) && (spent.is_empty() || !spent.contains(&change.key())))
+        .map(|change| (change.action(), change.directory_id(), change.scim_id()))
         .collect();
     let base = ledger.provisioned_count + ledger.removed_count;
     let limit = ledger.limits.get(&kind)?.of_base(base);
