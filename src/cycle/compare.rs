@@ -277,6 +277,7 @@ fn join_bounded(
             return Ok(None);
         }
         let usability = comparison.usability().clone();
+        let nobody_is_linked = snapshot.is_empty();
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
         let memberships = read.memberships.as_ref().map(|read| {
@@ -286,12 +287,15 @@ fn join_bounded(
             Memberships { proof: read.proof, written_at: read.written_at, names_nobody: read.names_nobody }
         });
         let whole = Whole { proof, written_at: read.written_at, memberships };
-        let plan = comparison.finish(whole, &mut |folded| match store::link_of(reader, folded) {
-            Ok(row) => row,
-            Err(error) => {
+        let plan = comparison.finish(whole, &mut |folded| {
+            // A first load asks for each of its users.
+            if nobody_is_linked {
+                return None;
+            }
+            store::link_of(reader, folded).unwrap_or_else(|error| {
                 fault = Some(error);
                 None
-            }
+            })
         });
         match fault {
             Some(error) => Err(error.into()),

@@ -132,13 +132,16 @@ impl Layout {
     /// The state that a word stands for; `None` if it is unknown.
     #[must_use]
     pub fn state(&self, word: &str) -> Option<UserState> {
-        match &self.states {
-            Some(words) => words.state(word),
-            None if word.eq_ignore_ascii_case("ACTIVATED") => Some(UserState::Activated),
-            None if word.eq_ignore_ascii_case("STAGED") => Some(UserState::Staged),
-            None if word.eq_ignore_ascii_case("SUSPENDED") => Some(UserState::Suspended),
-            None => None,
-        }
+        let Some(words) = &self.states else {
+            return match word {
+                "ACTIVATED" => Some(UserState::Activated),
+                _ if word.eq_ignore_ascii_case("ACTIVATED") => Some(UserState::Activated),
+                _ if word.eq_ignore_ascii_case("STAGED") => Some(UserState::Staged),
+                _ if word.eq_ignore_ascii_case("SUSPENDED") => Some(UserState::Suspended),
+                _ => None,
+            };
+        };
+        words.state(word)
     }
 }
 

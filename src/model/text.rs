@@ -69,20 +69,28 @@ pub const fn is_invisible(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A text without blanks at its ends; nearly no text has any, which its first and last byte show.
+/// Whether the first and last byte of a text are visible ASCII, so that nothing is to be cut off: nearly every text is such.
+#[inline]
+fn has_visible_ends(text: &str) -> bool {
+    match text.as_bytes() {
+        [] => false,
+        [only] => only.is_ascii_graphic(),
+        [first, .., last] => first.is_ascii_graphic() && last.is_ascii_graphic(),
+    }
+}
+
+/// A text without blanks at its ends.
 #[must_use]
 #[inline]
 pub fn trimmed(text: &str) -> &str {
-    match (text.as_bytes().first(), text.as_bytes().last()) {
-        (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
-        _ => text.trim(),
-    }
+    if has_visible_ends(text) { text } else { text.trim() }
 }
 
 /// A text without blanks and invisible letters at its ends.
 #[must_use]
+#[inline]
 pub fn bare(text: &str) -> &str {
-    trimmed(text).trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+    if has_visible_ends(text) { text } else { text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c)) }
 }
 
 /// What programs write in a CSV cell where there is nothing, and no person or group is called.
@@ -91,9 +99,11 @@ const NULL_WORDS: [&str; 13] =
 
 /// Whether a CSV cell is the word for "nothing" of some program.
 #[must_use]
+#[inline]
 pub fn is_null_word(text: &str) -> bool {
     let text = trimmed(text);
-    (2..=9).contains(&text.len()) && NULL_WORDS.contains(&text)
+    // Nearly no text begins like one of them.
+    matches!(text.as_bytes(), [b'n' | b'N' | b'u' | b'<' | b'\\' | b'(' | b'#', ..]) && NULL_WORDS.contains(&text)
 }
 
 /// Whether a word may be meant by another: a letter in three may be wrong, or one is the beginning of the other.

@@ -251,9 +251,8 @@ fn over_limit(plan: &Plan, ledger: &Ledger, kind: GuardKind) -> Option<OverLimit
         .iter()
         // What is held for its own reason must not hold what the directory says.
         .filter(|change| change.guard_kind() == Some(kind) && own_reason(change, ledger).is_none())
-        .filter(|change| !ledger.releases(change))
-        .map(Change::key)
-        .filter(|key| !spent.contains(key))
+        .filter(|change| !ledger.releases(change) && (spent.is_empty() || !spent.contains(&change.key())))
+        .map(|change| (change.action(), change.directory_id(), change.scim_id()))
         .collect();
     let base = ledger.provisioned_count + ledger.removed_count;
     let limit = ledger.limits.get(&kind)?.of_base(base);

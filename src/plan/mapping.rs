@@ -316,9 +316,14 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
 
 /// What programs write for a list that they do not write out, or not to its end: the name of its type, or dots.
 fn is_left_out(text: &str) -> bool {
-    ["@{", "System.", "Microsoft.", "java.util.", "<"].iter().any(|start| text.starts_with(start))
-        || ["[]", "...", "\u{2026}"].iter().any(|end| text.ends_with(end))
-        || text == "Array"
+    let begins = |start: &str| text.starts_with(start);
+    let of_a_type = begins("@{")
+        || begins("System.")
+        || begins("Microsoft.")
+        || begins("java.util.")
+        || begins("<")
+        || text == "Array";
+    of_a_type || text.ends_with("[]") || text.ends_with("...") || text.ends_with('\u{2026}')
 }
 
 #[cfg(test)]

@@ -3,49 +3,60 @@
 use super::paint::Paint;
 use super::words::{Extent, count as count_of, name};
 use crate::model::{Action, Cause, Change, Field, FieldName, HeldChange, OutstandingUser, Reason, clean};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A longer name is cut on a page.
 const NAME_CHARS_MAX: usize = 44;
 
-/// One change that was made, is to be made, or is held.
+/// One change that was made, is to be made, or is held. Why is put into words only if the line is shown: a page shows few.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Line {
+pub(super) struct Line<'c> {
     action: Action,
-    name: String,
-    why: String,
+    name: Cow<'c, str>,
+    of: Of<'c>,
 }
 
-impl Line {
+/// What a line is about, and how much of it is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Of<'c> {
+    Planned(&'c Change, Extent),
+    Held(&'c OutstandingUser, Extent),
+    /// Every value that will be sent is shown.
+    Released(&'c HeldChange),
+}
+
+impl<'c> Line<'c> {
     /// Of a planned change.
-    pub(super) fn of(change: &Change, extent: Extent) -> Self {
-        Self {
-            action: change.action(),
-            name: clean(change.user_name().as_str()).into_owned(),
-            why: why(change.action(), change.cause(), &change.fields(), extent),
-        }
+    pub(super) fn of(change: &'c Change, extent: Extent) -> Self {
+        let name = clean(change.user_name().as_str());
+        Self { action: change.action(), name, of: Of::Planned(change, extent) }
     }
 
     /// Of a change that was released: every value that will be sent.
-    pub(super) fn of_released(change: &HeldChange) -> Self {
-        let HeldChange { exact, user_name, fields } = change;
-        let action = exact.key.action;
-        let why = match action {
-            Action::Create => created(fields, Extent::All),
-            Action::Update | Action::Relink => fields_text(fields, Extent::All),
-            Action::Link | Action::Deactivate | Action::Delete => String::new(),
-        };
-        Self { action, name: clean(user_name.as_str()).into_owned(), why }
+    pub(super) fn of_released(change: &'c HeldChange) -> Self {
+        let name = clean(change.user_name.as_str());
+        Self { action: change.exact.key.action, name, of: Of::Released(change) }
     }
 
     /// Of a change that is held; none if it is not known which.
-    pub(super) fn of_held(user: &OutstandingUser, extent: Extent) -> Option<Self> {
-        let Reason::Held { cause, .. } = &user.reason else {
-            let why = user.reason.to_string();
-            return Some(Self { action: user.action?, name: name(user), why });
-        };
-        let action = user.action?;
-        Some(Self { action, name: name(user), why: why(action, *cause, &user.fields, extent) })
+    pub(super) fn of_held(user: &'c OutstandingUser, extent: Extent) -> Option<Self> {
+        Some(Self { action: user.action?, name: name(user).into(), of: Of::Held(user, extent) })
+    }
+
+    fn why(&self) -> String {
+        match self.of {
+            Of::Planned(change, extent) => why(self.action, change.cause(), &change.fields(), extent),
+            Of::Held(user, extent) => {
+                let Reason::Held { cause, .. } = &user.reason else { return user.reason.to_string() };
+                why(self.action, *cause, &user.fields, extent)
+            }
+            Of::Released(change) => match self.action {
+                Action::Create => created(&change.fields, Extent::All),
+                Action::Update | Action::Relink => fields_text(&change.fields, Extent::All),
+                Action::Link | Action::Deactivate | Action::Delete => String::new(),
+            },
+        }
     }
 
     fn rank(&self) -> (u8, &str) {
@@ -62,7 +73,7 @@ impl Line {
 }
 
 /// The lines, in their order; of more than `shown_max` only the first, and how many there are more.
-pub(super) fn lines(mut all: Vec<Line>, shown_max: usize) -> (Vec<String>, usize) {
+pub(super) fn lines(mut all: Vec<Line<'_>>, shown_max: usize) -> (Vec<String>, usize) {
     let shown = shown_max.min(all.len());
     all.sort_by(|a, b| a.rank().cmp(&b.rank()));
     let more = all.len() - shown;
@@ -72,16 +83,16 @@ pub(super) fn lines(mut all: Vec<Line>, shown_max: usize) -> (Vec<String>, usize
         _ => shortened(name),
     };
     let width = all.iter().map(|line| cut(&line.name).chars().count().min(NAME_CHARS_MAX)).max().unwrap_or(0);
-    let line = |line: &Line| {
+    let line = |line: &Line<'_>| {
         let (symbol, paint) = symbol(line.action);
         let what = paint.over(&format!("{symbol} {:<10}", line.action.as_str()));
-        format!("  {what}  {:<width$}  {}", cut(&line.name), line.why).trim_end().to_owned()
+        format!("  {what}  {:<width$}  {}", cut(&line.name), line.why()).trim_end().to_owned()
     };
     (all.iter().map(line).collect(), more)
 }
 
 /// "2 to delete, 1 to create".
-pub(super) fn totals(changes: &[Line]) -> String {
+pub(super) fn totals(changes: &[Line<'_>]) -> String {
     let mut counts: BTreeMap<u8, (Action, usize)> = BTreeMap::new();
     for change in changes {
         counts.entry(change.rank().0).or_insert((change.action, 0)).1 += 1;
@@ -91,7 +102,7 @@ pub(super) fn totals(changes: &[Line]) -> String {
 }
 
 /// "21 deletions, 1 update".
-pub(super) fn nouns(changes: &[Line]) -> String {
+pub(super) fn nouns(changes: &[Line<'_>]) -> String {
     let mut counts: BTreeMap<u8, (Action, usize)> = BTreeMap::new();
     for change in changes {
         counts.entry(change.rank().0).or_insert((change.action, 0)).1 += 1;
@@ -112,7 +123,7 @@ pub(super) fn nouns(changes: &[Line]) -> String {
 }
 
 /// Whether any of them takes access away.
-pub(super) fn any_removal(changes: &[Line]) -> bool {
+pub(super) fn any_removal(changes: &[Line<'_>]) -> bool {
     changes.iter().any(|change| change.action.removes())
 }
 

@@ -55,9 +55,7 @@ pub(super) fn held_lines(held: &Held<'_>) -> Vec<String> {
     if let Some(at) = held.written_at {
         out.push(format!("  The export was written {}.", dated(at, held.now)));
     }
-    let mut reasons: Vec<String> = users.iter().flat_map(|user| reason(&user.reason, held.window)).collect();
-    let mut seen = BTreeSet::new();
-    reasons.retain(|reason| seen.insert(reason.clone()));
+    let reasons = reasons(&users, held.window);
     let shown = if held.extent == Extent::All { reasons.len() } else { REASONS_SHOWN_MAX };
     out.extend(reasons.iter().take(shown).map(|reason| format!("  {reason}")));
     if reasons.len() > shown {
@@ -76,7 +74,7 @@ pub(super) fn held_lines(held: &Held<'_>) -> Vec<String> {
     out
 }
 
-fn headline(held: &Held<'_>, users: &[&OutstandingUser], changes: &[Line]) -> String {
+fn headline(held: &Held<'_>, users: &[&OutstandingUser], changes: &[Line<'_>]) -> String {
     let now = held.now;
     let since = users.iter().filter_map(|user| user.since).min().filter(|since| now.since_ms(*since) >= 60_000);
     let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
@@ -90,6 +88,21 @@ fn headline(held: &Held<'_>, users: &[&OutstandingUser], changes: &[Line]) -> St
         false => diff::nouns(changes),
     };
     format!("{}. None of it was sent{stay}.", Paint::Notice.over(&format!("HELD{since}: {what}")))
+}
+
+/// Why, each reason once: many may be held by one limit.
+fn reasons(users: &[&OutstandingUser], window: Duration) -> Vec<String> {
+    let (mut out, mut seen, mut by_these) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for user in users {
+        if let Reason::Held { by, .. } = user.reason {
+            if by_these.contains(&by) {
+                continue;
+            }
+            by_these.push(by);
+        }
+        out.extend(reason(&user.reason, window).into_iter().filter(|reason| seen.insert(reason.clone())));
+    }
+    out
 }
 
 /// Why, with the limit in words.

@@ -104,7 +104,7 @@ fn against(against: Against) -> String {
 }
 
 /// "1 to delete, 2 to update; 3 held; 44 up to date".
-fn totals(story: &PlanStory<'_>, changes: &[Line]) -> String {
+fn totals(story: &PlanStory<'_>, changes: &[Line<'_>]) -> String {
     let mut parts = vec![if changes.is_empty() { "nothing to change".to_owned() } else { diff::totals(changes) }];
     for kind in OutstandingKind::ALL {
         let count = story.outstanding.iter().filter(|entry| entry.kind == kind).count();

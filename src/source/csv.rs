@@ -98,6 +98,7 @@ impl<'l> Reader<'l> {
                 let start = at + 1;
                 let mut end = start;
                 loop {
+                    end = first_up_to(b'"', bytes, end);
                     match bytes.get(end) {
                         None => return Ok(Row::Cut),
                         Some(b'"') if bytes.get(end + 1) == Some(&b'"') => {
@@ -112,12 +113,13 @@ impl<'l> Reader<'l> {
                 Cell { range: start..end, doubled_quotes }
             } else {
                 let start = at;
-                while let Some(byte) = bytes.get(at) {
-                    match byte {
-                        b',' | b'\n' => break,
-                        b'\r' if bytes.get(at + 1) == Some(&b'\n') => break,
-                        b'"' => return Err("a quote in a cell that does not begin with one"),
-                        _ => at += 1,
+                loop {
+                    at = first_up_to(b',', bytes, at);
+                    match bytes.get(at) {
+                        None | Some(b',' | b'\n') => break,
+                        Some(b'\r') if bytes.get(at + 1) == Some(&b'\n') => break,
+                        Some(b'"') => return Err("a quote in a cell that does not begin with one"),
+                        Some(_) => at += 1,
                     }
                 }
                 Cell { range: start..at, doubled_quotes: false }
@@ -155,7 +157,8 @@ impl<'l> Reader<'l> {
             );
         }
         let cell = |column: Column| header.place(column).map(|place| text_of(text, &self.cells[place]));
-        if header.comes_again(self.layout.rows, &cell) {
+        let id = cell(Column::Id);
+        if header.comes_again(self.layout.rows, id.as_deref(), &cell) {
             return Err(format!("row {}: the header is repeated", self.rows_count).into());
         }
         let filled = |column| cell(column).filter(|text| !trimmed(text).is_empty());
@@ -174,7 +177,7 @@ impl<'l> Reader<'l> {
         };
         let [first, last] = names;
         census.record(DirectoryUser {
-            id: text(Column::Id),
+            id: id.map_or(RawValue::Absent, RawValue::Text),
             username: text(Column::Username),
             firstname: name(first, no_first),
             lastname: name(last, no_last),
@@ -190,6 +193,28 @@ impl<'l> Reader<'l> {
     }
 }
 
+/// The place of the first byte from `at` on that is not above a sign, or the end. Line ends, quotes and commas are among the
+/// few low ones, so that eight bytes are looked at together.
+#[inline]
+fn first_up_to(sign: u8, bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH_BITS: u64 = ONES << 7;
+    let above = ONES * u64::from(sign + 1);
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        // The lowest bit that is set is the first such byte's; a borrow may set others above it only.
+        let found = word.wrapping_sub(above) & !word & HIGH_BITS;
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while bytes.get(at).is_some_and(|byte| *byte > sign) {
+        at += 1;
+    }
+    at
+}
+
 fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {
     let raw = &text[cell.range.clone()];
     if cell.doubled_quotes { Cow::Owned(raw.replace("\"\"", "\"")) } else { Cow::Borrowed(raw) }
@@ -199,11 +224,34 @@ fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {
 fn flag(cell: Cow<'_, str>) -> RawValue<'_> {
     let cell = trimmed(&cell);
     let is = |words: [&str; 3]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
-    if is(["false", "0", "no"]) {
-        RawValue::Flag(false)
-    } else if is(["true", "1", "yes"]) {
-        RawValue::Flag(true)
-    } else {
-        RawValue::Other
+    match cell {
+        "true" => RawValue::Flag(true),
+        "false" => RawValue::Flag(false),
+        _ if is(["false", "0", "no"]) => RawValue::Flag(false),
+        _ if is(["true", "1", "yes"]) => RawValue::Flag(true),
+        _ => RawValue::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_up_to;
+
+    #[test]
+    fn eight_bytes_at_once_show_the_same_as_one_by_one() {
+        let signs = [b',', b'"', b'\n', b'\r', b' ', b'+', b'-', 0, 0x7f, 0x80, 0xac, 0xff];
+        for length in 0..20 {
+            for (at, sign) in (0..length).flat_map(|at| signs.map(|sign| (at, sign))) {
+                for after in [b'x', b'-', b',', 0xff] {
+                    let mut text = vec![b'a'; length];
+                    text[at] = sign;
+                    text[at + 1..].fill(after);
+                    for wanted in [b',', b'"'] {
+                        let plain = text.iter().position(|byte| *byte <= wanted).unwrap_or(length);
+                        assert_eq!(first_up_to(wanted, &text, 0), plain, "{text:?}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -61,24 +61,38 @@ impl Header {
     }
 
     /// Whether a row is a header: its id is the name of the id's column, or its id and username are names of columns.
-    pub(super) fn comes_again<'t>(&self, rows: Rows, cell: &impl Fn(Column) -> Option<Cow<'t, str>>) -> bool {
-        let name = |column: Column| self.place(column).map_or("", |place| self.names[place].as_str());
-        let same = |one: &str, other: &str| one.len() == other.len() && one.eq_ignore_ascii_case(other);
-        if rows == Rows::Memberships {
-            let again = |column| cell(column).is_some_and(|text| same(text.trim(), name(column)));
-            return again(Column::Groups) && (again(Column::Id) || again(Column::Username));
+    #[inline]
+    pub(super) fn comes_again<'t>(
+        &self,
+        rows: Rows,
+        id: Option<&str>,
+        cell: &impl Fn(Column) -> Option<Cow<'t, str>>,
+    ) -> bool {
+        match (rows, id.map(bare)) {
+            (Rows::Memberships, _) => self.is_header_of_memberships(cell),
+            (Rows::Users, Some(id)) => self.lengths & bit(id.len()) != 0 && self.is_header_of_users(id, cell),
+            (Rows::Users, None) => false,
         }
-        let Some(id) = cell(Column::Id) else { return false };
-        let id = bare(&id);
-        if self.lengths & bit(id.len()) == 0 {
-            return false;
-        }
-        if same(id, name(Column::Id)) {
-            return true;
-        }
-        let is_name = |text: &str| self.names.iter().any(|name| !name.is_empty() && same(name, text));
-        is_name(id) && cell(Column::Username).is_some_and(|username| is_name(bare(&username)))
     }
+
+    fn is_header_of_memberships<'t>(&self, cell: &impl Fn(Column) -> Option<Cow<'t, str>>) -> bool {
+        let again = |column| cell(column).is_some_and(|text| same(text.trim(), self.name(column)));
+        again(Column::Groups) && (again(Column::Id) || again(Column::Username))
+    }
+
+    fn is_header_of_users<'t>(&self, id: &str, cell: &impl Fn(Column) -> Option<Cow<'t, str>>) -> bool {
+        let is_name = |text: &str| self.names.iter().any(|name| !name.is_empty() && same(name, text));
+        same(id, self.name(Column::Id))
+            || (is_name(id) && cell(Column::Username).is_some_and(|username| is_name(bare(&username))))
+    }
+
+    fn name(&self, column: Column) -> &str {
+        self.place(column).map_or("", |place| self.names[place].as_str())
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.eq_ignore_ascii_case(other)
 }
 
 fn bit(length: usize) -> u64 {

@@ -55,11 +55,11 @@ impl<'l, 'de> Members<'l, 'de> {
         Self { layout, user: DirectoryUser::default(), places: [u8::MAX; Column::COUNT], status: None }
     }
 
-    /// Where the value of a member goes that stands for one of ours and may only be plain; nowhere if another place for the
-    /// same came before.
-    fn slot(&mut self, entry: &Entry) -> Option<(&mut RawValue<'de>, Numbers)> {
-        let &[(column, place)] = entry.columns.as_slice() else { return None };
-        if entry.inner.is_some() || place >= self.places[column as usize] {
+    /// Where the value of a member goes that may only be plain; nowhere if another place for the same came before.
+    #[inline]
+    fn slot(&mut self, column: Column, place: u8) -> Option<(&mut RawValue<'de>, Numbers)> {
+        let before = &mut self.places[column as usize];
+        if place >= *before {
             return None;
         }
         let user = &mut self.user;
@@ -73,7 +73,7 @@ impl<'l, 'de> Members<'l, 'de> {
             Column::Suspended => (&mut user.suspended, Numbers::Flags),
             Column::State | Column::Groups => return None,
         };
-        self.places[column as usize] = place;
+        *before = place;
         Some(found)
     }
 
@@ -129,27 +129,28 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = 0_u64;
-        debug_assert!(self.node.len() <= 64, "each column has two entries in a node at the most, and `id` another");
-        while let Some(found) = map.next_key_seed(KeySeed { node: self.node, statuses: self.statuses })? {
-            match found {
-                Member::Entry(at) => {
+        let Self { node, found, statuses } = self;
+        debug_assert!(node.len() <= 64, "each column has two entries in a node at the most, and `id` another");
+        while let Some(member) = map.next_key_seed(KeySeed { node, statuses, status: &mut found.status })? {
+            match member {
+                Found::Entry(at) => {
                     if seen & (1 << at) != 0 {
                         return Err(A::Error::custom("doubled key"));
                     }
                     seen |= 1 << at;
-                    let entry = self.node.at(at);
-                    if let Some((slot, numbers)) = self.found.slot(entry) {
+                    let entry = node.at(at);
+                    let slot = match entry.plain {
+                        Some((column, place)) => found.slot(column, place),
+                        None => None,
+                    };
+                    if let Some((slot, numbers)) = slot {
                         *slot = map.next_value_seed(Scalar { numbers })?;
                     } else {
-                        let value = map.next_value_seed(ValueSeed { entry, found: self.found })?;
-                        self.found.take(entry, value);
+                        let value = map.next_value_seed(ValueSeed { entry, found })?;
+                        found.take(entry, value);
                     }
                 }
-                Member::Status(name) => {
-                    self.found.status.get_or_insert(name);
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Member::Unknown => {
+                Found::Status | Found::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -158,37 +159,33 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
     }
 }
 
-enum Member {
-    Entry(usize),
-    Status(String),
-    Unknown,
-}
-
-struct KeySeed<'n> {
-    node: &'n Node,
+struct KeySeed<'s> {
+    node: &'s Node,
     statuses: bool,
+    /// Takes the first name that is called like a status.
+    status: &'s mut Option<String>,
 }
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Member;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member, D::Error> {
+    type Value = Found;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for KeySeed<'_> {
-    type Value = Member;
+    type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<Member, E> {
-        Ok(match self.node.find(key, self.statuses) {
-            Found::Entry(at) => Member::Entry(at),
-            Found::Status => Member::Status(key.trim().to_owned()),
-            Found::Unknown => Member::Unknown,
-        })
+    fn visit_str<E: Error>(self, key: &str) -> Result<Found, E> {
+        let found = self.node.find(key, self.statuses);
+        if found == Found::Status {
+            self.status.get_or_insert_with(|| key.trim().to_owned());
+        }
+        Ok(found)
     }
 }
 

@@ -18,8 +18,9 @@ const LENGTHS_COUNT: usize = 64;
 /// One member.
 pub(super) struct Entry {
     name: Box<str>,
-    /// Its first and last byte, which tell nearly all names of one length apart.
-    ends: [u8; 2],
+    ends: Ends,
+    /// Its only column and place, if its value may only be plain.
+    pub(super) plain: Option<(Column, u8)>,
     /// What it is for, and how far behind other places for the same it stands.
     pub(super) columns: Vec<(Column, u8)>,
     /// Where it is an object that holds a mapped member.
@@ -27,6 +28,7 @@ pub(super) struct Entry {
 }
 
 /// What a member is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Found {
     /// The entry of this number.
     Entry(usize),
@@ -74,7 +76,8 @@ impl Node {
 
     fn entry(&mut self, name: &str) -> &mut Entry {
         let at = self.entries.iter().position(|entry| &*entry.name == name).unwrap_or_else(|| {
-            self.entries.push(Entry { name: name.into(), ends: ends(name), columns: Vec::new(), inner: None });
+            let ends = Ends::of(name);
+            self.entries.push(Entry { name: name.into(), ends, plain: None, columns: Vec::new(), inner: None });
             self.entries.len() - 1
         });
         &mut self.entries[at]
@@ -86,6 +89,12 @@ impl Node {
         }
         self.only_ascii = self.entries.iter().all(|entry| entry.name.is_ascii());
         for entry in &mut self.entries {
+            entry.plain = match (entry.columns.as_slice(), &entry.inner) {
+                (&[(column, place)], None) if !matches!(column, Column::State | Column::Groups) => {
+                    Some((column, place))
+                }
+                (_, _) => None,
+            };
             entry.inner.iter_mut().for_each(Self::settle);
         }
     }
@@ -111,11 +120,16 @@ impl Node {
 
     #[inline]
     fn entry_named(&self, key: &str) -> Option<usize> {
-        let (mut candidates, ends) = (self.by_length[place(key.len())], ends(key));
+        let mut candidates = self.by_length[place(key.len())];
+        if candidates == 0 {
+            return None;
+        }
+        let ends = Ends::of(key);
         while candidates != 0 {
             let at = candidates.trailing_zeros() as usize;
             let entry = &self.entries[at];
-            if entry.ends == ends && (*entry.name == *key || entry.name.eq_ignore_ascii_case(key)) {
+            let same = entry.ends == ends && (key.len() <= Ends::WHOLE_BYTES_MAX || *entry.name == *key);
+            if same || (entry.ends.may_be(ends) && entry.name.eq_ignore_ascii_case(key)) {
                 return Some(at);
             }
             candidates &= candidates - 1;
@@ -133,12 +147,34 @@ impl Node {
     }
 }
 
-/// The first and the last byte, with ASCII letters in lower case.
-fn ends(name: &str) -> [u8; 2] {
-    match name.as_bytes() {
-        [] => [0; 2],
-        [only] => [only | 0x20; 2],
-        [first, .., last] => [first | 0x20, last | 0x20],
+/// The beginning and the end of a name: nearly always all of it, compared at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends(u64, u64);
+
+impl Ends {
+    /// Names of one length up to this are the same if their ends are.
+    const WHOLE_BYTES_MAX: usize = 16;
+    /// What two cases of an ASCII letter differ in.
+    const CASE: u64 = u64::MAX / 0xff * 0x20;
+
+    #[inline]
+    fn of(name: &str) -> Self {
+        let name = name.as_bytes();
+        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            Self(u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            Self(u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            Self(u16::from_le_bytes(*first).into(), u16::from_le_bytes(*last).into())
+        } else {
+            Self(name.first().copied().unwrap_or_default().into(), 0)
+        }
+    }
+
+    /// Whether a name may be another but for the case of ASCII letters.
+    #[inline]
+    fn may_be(self, other: Self) -> bool {
+        ((self.0 ^ other.0) | (self.1 ^ other.1)) & !Self::CASE == 0
     }
 }
 

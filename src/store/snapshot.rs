@@ -46,6 +46,12 @@ impl Snapshot<'_> {
         })
     }
 
+    /// Whether it had no row when it was opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
     /// The compared columns of an id's row.
     pub fn row_view(&mut self, id: &str) -> rusqlite::Result<Option<RowView<'_>>> {
         self.looked_up = None;

@@ -65,19 +65,21 @@ impl ApprovedPlan {
                 read.insert(exact.key, (entry, shown));
             }
         }
-        self.held.extend(self.changes.extract_if(.., |change| {
-            let key = change.key();
-            let Some((entry, shown)) = read.remove(&key) else { return false };
-            self.outstanding.push(entry.clone());
-            match shown {
-                Some(shown) => drop(self.shown.insert(key, shown)),
-                None => drop(self.off_clock.insert(key)),
-            }
-            true
-        }));
-        wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
+        if !read.is_empty() {
+            self.held.extend(self.changes.extract_if(.., |change| {
+                let key = change.key();
+                let Some((entry, shown)) = read.remove(&key) else { return false };
+                self.outstanding.push(entry.clone());
+                match shown {
+                    Some(shown) => drop(self.shown.insert(key, shown)),
+                    None => drop(self.off_clock.insert(key)),
+                }
+                true
+            }));
+            wait_for_held_removals(&mut self.changes, &self.held, &mut self.outstanding);
+            self.hold = self.hold_id();
+        }
         self.outstanding.sort_by(OutstandingUser::order);
-        self.hold = self.hold_id();
         self
     }
 
