@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
-/// An export with more unusable records than one in ten is refused whole, and most records have more than a tenth of this, in bytes.
+/// An export with more unusable records than one in ten is rejected as a whole, and most records have more than a tenth of this, in bytes.
 const BYTES_PER_DETAIL: u64 = 1_000;
 /// So many are remembered in any case.
 const DETAILS_FREE: u64 = 1_000;
@@ -230,7 +230,7 @@ fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<
 /// What one reading of the export came to.
 type Joined = (Plan, ExportRead, Vec<Column>, Usability);
 
-/// Reads the export beside the snapshot. An export with too many unusable records is refused whole, so not all of them are remembered
+/// Reads the export beside the snapshot. An export with too many unusable records is rejected as a whole, so not all of them are remembered
 /// at first; if there are many and not too many, it is read once more.
 fn join(
     reader: &Connection,

@@ -79,7 +79,7 @@ impl Daemon {
         let result = report.result.as_str();
         match self.news.of(report, SystemClock.now()) {
             Word::Nothing => tracing::debug!(cycle, result, counts, took_ms, "a cycle ended"),
-            Word::Same(count) => tracing::info!(count, result, counts, "cycles came to the same as the one before"),
+            Word::Same(count) => tracing::info!(count, result, counts, "cycles had the same result as the one before"),
             Word::News if !report.error.is_empty() && !self.health.is_stopping => {
                 tracing::warn!(cycle, error = report.error.join(": "), hint = report.hint, counts, "a cycle failed");
             }

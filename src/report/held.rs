@@ -138,7 +138,7 @@ fn limit(numbers: OverLimit, window: Duration) -> [String; 2] {
         GuardKind::Create => {
             (format!("{} {are} wanted, beside {base} users", count_of(wanted, "new account")), "be created")
         }
-        GuardKind::Update => (format!("{wanted} of {base} users would get other names"), "be changed"),
+        GuardKind::Update => (format!("{wanted} of {base} users would get new names"), "be changed"),
     };
     let already = if spent == 0 { String::new() } else { format!("; {spent} already were") };
     let (kind, window) = (kind.as_str(), lasting(Moment(0), Moment(0).plus(window)));
@@ -212,7 +212,7 @@ pub struct Approved {
 /// What sends what was approved.
 pub(super) fn sends(a_sender_is_alive: bool) -> String {
     match a_sender_is_alive {
-        true => "the daemon sends it within seconds".to_owned(),
+        true => "the daemon acts within seconds".to_owned(),
         false => format!("no daemon is running; to send it now: {}", command("--reconcile")),
     }
 }

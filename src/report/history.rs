@@ -37,7 +37,7 @@ pub fn history_text(history: &History<'_>) -> String {
     let who = quoted(&clean(id.as_str()));
     out.push(match account {
         Some(account) => format!("now: account {} is ours, by our record", clean(account.as_str())),
-        None => "now: no account of ours, by our record".to_owned(),
+        None => "now: no account, by our records".to_owned(),
     });
     out.push(format!("why, and what comes next: {}", command(&format!("explain {who}"))));
     whole(&out)

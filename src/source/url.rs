@@ -39,7 +39,7 @@ pub(super) fn open(settings: &Settings, from: &UrlConfig, door: &Door<'_>) -> Re
     let spooled = super::on_a_runtime(&described, &door.stop, move || fetch.run())?;
     patience.is_over();
     Export::of_spool(spooled, &described, &settings.layout, &door.stop).map_err(|error| {
-        fetch_failed(from, &error.to_string(), "look at the disk that holds the state; nothing was sent")
+        fetch_failed(from, &error.to_string(), "check the disk that holds the state; nothing was sent")
     })
 }
 
@@ -196,13 +196,17 @@ impl Fetch<'_> {
             },
             (status, _) => Err(self.failed(
                 &format!("the server answers {status} to the address of its checksum"),
-                "look at the server; the next cycle asks again; nothing was sent",
+                "check the server; the next cycle asks again; nothing was sent",
             )),
         }
     }
 
     fn unasked(&self) -> SourceError {
-        self.failed("the server answers 304 although nothing was known of it", "look at the server; nothing was sent")
+        self.failed(
+            "the server answers 304 although no earlier export was named",
+            "check the server; nothing was \
+         sent",
+        )
     }
 
     async fn ask(
@@ -215,7 +219,7 @@ impl Fetch<'_> {
         let ask = Ask { known, ..Ask::get(url, auth, ACCEPT) };
         self.fetcher.ask(&ask, BodyMode::Stream(take)).await.map_err(|error| {
             let hint = match &error {
-                CallError::NotSent(_) => "look at [directory] url, and at the network; nothing was sent",
+                CallError::NotSent(_) => "check [directory] url and the network; nothing was sent",
                 CallError::Lost(_) => "the server did not answer in time; the next cycle asks again",
             };
             self.failed(&error.to_string(), hint)
@@ -228,7 +232,7 @@ impl Fetch<'_> {
 
     fn not_spooled(&self, error: &std::io::Error) -> SourceError {
         let what = format!("it cannot be spooled in {}: {error}", self.settings.spool.display());
-        self.failed(&what, "look at the space and the rights of the state's folder; nothing was sent")
+        self.failed(&what, "check space and permissions of the state's folder; nothing was sent")
     }
 
     /// An answer that is not an export.
@@ -237,8 +241,8 @@ impl Fetch<'_> {
             300..=399 => "redirects are not followed: set [directory] url to the address that it leads to",
             401 | 403 if self.token.is_some() => "put a valid token into [directory] token_file",
             401 | 403 => "set [directory] token_file, if the server wants a token",
-            404 | 410 => "look at [directory] url, and at the job that publishes the export",
-            _ => "look at the server; the next cycle asks again",
+            404 | 410 => "check [directory] url and the job that publishes the export",
+            _ => "check the server; the next cycle asks again",
         };
         self.failed(&format!("the server answers {}", answer.status), &format!("{hint}; nothing was sent"))
     }

@@ -113,7 +113,7 @@ fn healthz_is_red_without_a_state_or_a_good_cycle_and_not_if_deactivated() {
     run.activate();
     watched.until_healthz(200, "ok: last good cycle");
     std::fs::write(run.path("directory.json"), "[").expect("a torn export");
-    let red = watched.until_healthz(503, "directory.json is refused whole");
+    let red = watched.until_healthz(503, "directory.json is rejected as a whole");
     assert!(red.starts_with("red since "), "{red}");
     let status = run.run(&["status", "--exit-code"]);
     assert_eq!(status.status.code(), Some(1), "status counts by the same time");

@@ -154,7 +154,7 @@ fn yesterdays_backup_is_put_back() {
     }
     std::fs::copy(story.run.path("yesterday.db"), story.run.path("state.db")).expect("put back");
     story.run.export(&without(&[1, 2]));
-    story.note("Bob was removed after the backup, and Carla has left since. The state is put back:");
+    story.note("Bob was removed after the backup, and Carla has left since. The state is restored:");
     story.looks(&["plan"], 0);
     story.looks(&["status"], 0);
     story.note("The cycle finds Bob's account gone, so that only Carla's needs a word:");
@@ -266,7 +266,7 @@ fn a_watched_status_is_drawn_until_q_and_a_pipe_is_told_so() {
     let story = begun("", "");
     let shown = typing_in_a_terminal(story.command(&["status", "--watch"]), Stderr::Pipe, b"q");
     assert_eq!(shown.exit, Some(0), "{}{}", shown.terminal, shown.stderr);
-    assert!(shown.terminal.contains("well: 9 users provisioned"), "{}", shown.terminal);
+    assert!(shown.terminal.contains("OK: 9 users provisioned"), "{}", shown.terminal);
     assert!(shown.terminal.contains("q ends it") && shown.terminal.ends_with("\u{1b}[?1049l"), "{:?}", shown.terminal);
     let piped = story.command(&["status", "--watch"]).output().expect("it runs");
     let said = String::from_utf8_lossy(&piped.stderr).into_owned();

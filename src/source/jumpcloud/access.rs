@@ -109,7 +109,7 @@ async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Toke
                 tries_count += 1;
                 if tries_count == TRIES_MAX {
                     let what = format!("no access token from {token_url}: {what}");
-                    return Err(Trouble::failed(what, "it was asked three times; the next cycle asks again"));
+                    return Err(Trouble::failed(what, "it was asked three times; the next cycle tries again"));
                 }
                 tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
             }
@@ -145,9 +145,9 @@ async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token
         status => return Err(failed(format!("it answers {status}"), "the next cycle asks again")),
     }
     let parsed: Answer = serde_json::from_slice(&body)
-        .map_err(|_| failed("the answer is not one".to_owned(), "look at [directory] token_url"))?;
+        .map_err(|_| failed("the answer is not one".to_owned(), "check [directory] token_url"))?;
     let token = Token::from_text(&parsed.access_token)
-        .ok_or_else(|| failed("it cannot be sent in a header".to_owned(), "look at [directory] token_url"))?;
+        .ok_or_else(|| failed("it cannot be sent in a header".to_owned(), "check [directory] token_url"))?;
     let seconds = parsed.expires_in.filter(|seconds| *seconds > 0).map_or(LIFETIME_SECONDS, i64::unsigned_abs);
     let life = Duration::from_secs(seconds.min(LIFETIME_SECONDS * 24));
     Ok(Lending::Lent(Lent { token, until: asked_at + life - EARLY.min(life / 2) }))

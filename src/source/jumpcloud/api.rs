@@ -118,14 +118,14 @@ impl<'a> Api<'a> {
         match &self.from.organization_id {
             Some(wanted) if found.contains(wanted) => Ok(Some(wanted.clone())),
             Some(wanted) => Err(Trouble::failed(
-                format!("the key does not open the organisation {wanted}"),
+                format!("the key has no access to the organisation {wanted}"),
                 "compare [directory] organization_id with the organisations of this administrator",
             )),
             None => match found.as_slice() {
                 [one] => Ok(Some(one.clone())),
-                [] => Err(Trouble::failed("the key opens no organisation", "use the key of an administrator")),
+                [] => Err(Trouble::failed("the key has no organisation", "use the key of an administrator")),
                 several => Err(Trouble::failed(
-                    format!("the key opens {} organisations", several.len()),
+                    format!("the key has access to {} organisations", several.len()),
                     "set [directory] organization_id",
                 )),
             },
@@ -170,7 +170,7 @@ impl<'a> Api<'a> {
                     tries_count += 1;
                     if tries_count == TRIES_MAX {
                         let what = format!("{}: {what}", path_of(target));
-                        return Err(Trouble::failed(what, "it was asked three times; the next cycle asks again"));
+                        return Err(Trouble::failed(what, "it was asked three times; the next cycle tries again"));
                     }
                     tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
                 }
@@ -217,8 +217,8 @@ impl<'a> Api<'a> {
             _ => {
                 let what = format!("{} answers {status} {}", path_of(target), message(&body, auth));
                 let hint = match status {
-                    300..=399 => "redirects are not followed: look at [directory] api_url",
-                    _ => "look at [directory] api_url, organization_id and application_id",
+                    300..=399 => "redirects are not followed: check [directory] api_url",
+                    _ => "check [directory] api_url, organization_id and application_id",
                 };
                 let (what, hint) = (what.trim_end().to_owned(), hint.to_owned());
                 Err(if status == 400 { Trouble::Malformed { what, hint } } else { Trouble::Failed { what, hint } })
@@ -229,8 +229,8 @@ impl<'a> Api<'a> {
 
 fn refused(status: u16, said: &str, is_service: bool) -> Trouble {
     let (whom, hint) = match is_service {
-        true => ("the service account", "look at its role and organisation in JumpCloud, and at organization_id"),
-        false => ("the API key", "put a valid key into [directory] api_key_file, and look at its administrator's role"),
+        true => ("the service account", "check its role and organisation in JumpCloud, and organization_id"),
+        false => ("the API key", "put a valid key into [directory] api_key_file, and check its administrator's role"),
     };
     Trouble::failed(format!("JumpCloud refuses {whom}: {status} {said}").trim_end(), hint)
 }

@@ -58,7 +58,7 @@ pub(super) fn open(settings: &Settings, from: &JumpCloudConfig, door: &Door<'_>)
     let spooled = super::on_a_runtime(&described, &door.stop, move || async move { reading.run(&api).await })?;
     patience.is_over();
     Export::of_spool(spooled, &described, &settings.layout, &door.stop)
-        .map_err(|error| failed(error.to_string(), "look at the disk that holds the state; nothing was sent"))
+        .map_err(|error| failed(error.to_string(), "check the disk that holds the state; nothing was sent"))
 }
 
 struct Reading<'r> {
@@ -133,7 +133,7 @@ impl Reading<'_> {
         }
         if with_record_count != wanted.users_count() {
             let missing = wanted.users_count() - with_record_count;
-            return Err(Trouble::Shifted(format!("{missing} users who are bound or members have no record")));
+            return Err(Trouble::Shifted(format!("{missing} bound users or members have no record")));
         }
         let alone: Vec<(String, Option<records::Record>)> = aside
             .into_iter()
@@ -177,7 +177,7 @@ async fn confirm(
 ) -> Result<Option<(records::Record, Option<Vec<u16>>)>, Trouble> {
     let groups = match wanted.ask(api, &id).await? {
         Alone::Gone if record.is_some() => {
-            return Err(Trouble::Shifted("a user who has a record is answered 404".to_owned()));
+            return Err(Trouble::Shifted("a user who has a record gets a 404".to_owned()));
         }
         Alone::Gone => return Ok(None),
         Alone::In(groups) => Some(groups),

@@ -41,7 +41,7 @@ impl Trouble {
             Self::Later { what, wait: _ } => {
                 (what, "the first cycle after that asks again; a longer [schedule] cron asks less often".to_owned())
             }
-            Self::NotSpooled(what) => (what, "look at the space and the rights of the state's folder".to_owned()),
+            Self::NotSpooled(what) => (what, "check space and permissions of the state's folder".to_owned()),
         }
     }
 }

@@ -148,7 +148,7 @@ fn an_export_job_of_its_own_user_is_read_by_the_service() {
     assert!(text.contains("allowed, but loose") && text.contains("writable by the group"), "{text}");
     mode(&folder, 0o777);
     let text = site.as_service(&["--reconcile"], 1);
-    assert!(text.contains("is refused whole") && text.contains("writable by others"), "{text}");
+    assert!(text.contains("is rejected as a whole") && text.contains("writable by others"), "{text}");
 }
 
 #[test]

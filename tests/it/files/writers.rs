@@ -194,7 +194,7 @@ fn a_stranger_owns_nothing_but_an_export() {
     check(&run, &["check"], 0, &[]);
     for path in ["in", "in/directory.json", "in/directory.json.sha256"] {
         give(path, STRANGER);
-        check(&run, &["--reconcile"], 1, &["is refused whole", "uid 54323", "uid 54322"]);
+        check(&run, &["--reconcile"], 1, &["is rejected as a whole", "uid 54323", "uid 54322"]);
         give(path, EXPORTER);
     }
     give("in", 0);
