@@ -279,12 +279,12 @@ pub(super) const BEGINNINGS: [(&[u8], &str, &str); 19] = [
     (b"%PDF", "a PDF", "have the job write JSON or CSV"),
     (
         b"<!doctype html",
-        "a web page, perhaps a sign-in page page",
+        "a web page, perhaps a sign-in page",
         "have the job fetch the export itself: its session or token was not accepted",
     ),
     (
         b"<html",
-        "a web page, perhaps a sign-in page page",
+        "a web page, perhaps a sign-in page",
         "have the job fetch the export itself: its session or token was not accepted",
     ),
     (b"<", "XML", "have the job write JSON or CSV"),

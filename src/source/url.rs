@@ -202,11 +202,7 @@ impl Fetch<'_> {
     }
 
     fn unasked(&self) -> SourceError {
-        self.failed(
-            "the server answers 304 although no earlier export was named",
-            "check the server; nothing was \
-         sent",
-        )
+        self.failed("the server answers 304 although no earlier export was named", "check the server; nothing was sent")
     }
 
     async fn ask(
