@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
-    Usability, Whole,
+    Silence, Usability, Whole,
 };
 use crate::source::{self, Door, Export, ExportRead, Keep, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -123,19 +123,19 @@ pub fn compare(
     let mut inputs = Inputs { failed, in_doubt, seen, listed, ..inputs_of(reader, settings, now)? };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
-    let (mut plan, mut read, mut silent, mut usability) =
+    let (mut plan, mut read, mut silence, mut usability) =
         join(reader, settings, export, inputs.clone(), &mut |user| {
             duplicate_finder.note(user);
             selection.look(user);
         })?;
     if export.expects_states(&read.spoken) {
-        (plan, read, silent, usability) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
+        (plan, read, silence, usability) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
     }
     if duplicate_finder.nominate(std::mem::take(&mut plan.absent)) {
         export.read(&mut |user| duplicate_finder.look(user))?;
         inputs.doubled = duplicate_finder.doubled();
         if inputs.doubled != Duplicates::default() {
-            (plan, read, silent, usability) = join(reader, settings, export, inputs, &mut |_| {})?;
+            (plan, read, silence, usability) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
     let (sightings, unlisted) = (std::mem::take(&mut plan.sightings), std::mem::take(&mut plan.unlisted));
@@ -149,7 +149,8 @@ pub fn compare(
         ledger.approved.clear();
     }
     ledger.limits.clone_from(&settings.limits);
-    ledger.arrivals_stopped = silent.first().copied();
+    ledger.arrivals_stopped = silence.of_all.first().copied();
+    ledger.unsaid = silence.of_users(std::mem::take(&mut plan.unsaid));
     let last_event = store::head_of(reader)?.timestamp;
     let behind = clock::is_ahead(last_event, now).then(|| ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
     let off = date.filter(|date| !clock::agree(now, *date)).map(|date| now.since_ms(date) / 60_000);
@@ -178,6 +179,8 @@ pub fn compare(
 
 /// What a comparison depends on besides this cycle's own findings.
 fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<Inputs, CompareError> {
+    let before = store::spoken_before(reader)?;
+    let was_filled = |column: &Column| before.was_filled(settings.directory_number, *column);
     Ok(Inputs {
         now,
         scope: settings.scope.clone(),
@@ -192,6 +195,7 @@ fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<In
         listed: Vec::new(),
         told_apart: store::told_apart(reader)?,
         groups: store::group_memory(reader)?,
+        filled_before: [Column::State, Column::Activated, Column::Suspended].into_iter().filter(was_filled).collect(),
     })
 }
 
@@ -229,7 +233,7 @@ fn join(
     export: &mut Export,
     inputs: Inputs,
     beside: &mut TakeUser<'_>,
-) -> Result<(Plan, ExportRead, Vec<Column>, Usability), CompareError> {
+) -> Result<(Plan, ExportRead, Silence, Usability), CompareError> {
     let before = store::spoken_before(reader)?;
     Snapshot::open(reader, |mut snapshot| {
         let mut fault: Option<rusqlite::Error> = None;
@@ -247,7 +251,7 @@ fn join(
         if let Some(error) = fault {
             return Err(error.into());
         }
-        let silent = believable(settings, export, &read, comparison.usability(), &before)?;
+        let silence = believable(settings, export, &read, comparison.usability(), &before)?;
         let usability = comparison.usability().clone();
         snapshot.missing(&mut |row| comparison.missing(row))?;
         let proof = if shifted { Proof::Unproven } else { read.proof };
@@ -267,7 +271,7 @@ fn join(
         });
         match fault {
             Some(error) => Err(error.into()),
-            None => Ok((plan, read, silent, usability)),
+            None => Ok((plan, read, silence, usability)),
         }
     })
 }

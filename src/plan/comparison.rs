@@ -5,12 +5,13 @@
 
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
+use super::unsaid::unsaid;
 use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::clock::{WAIT_MAX, believed};
 use crate::model::{
-    AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
-    NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
-    RowView, ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
+    AccountState, Action, Cause, Change, Column, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch,
+    Moment, NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault,
+    Removals, RowView, ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +59,8 @@ pub struct Inputs {
     pub told_apart: BTreeSet<(DirectoryId, DirectoryId)>,
     /// What is remembered of the groups of `[scope]`.
     pub groups: GroupMemory,
+    /// Columns with a value in at least half of the records of the last export.
+    pub filled_before: Vec<Column>,
 }
 
 /// What the end of a reading tells.
@@ -256,6 +259,11 @@ impl Comparison {
             && let Some(row) = self.known_as(mapped)
         {
             return self.under_another_id(user, mapped, &row);
+        }
+        let may_arrive = row.is_none_or(|row| !row.active || self.inputs.seen.contains_key(&row.directory_id));
+        if may_arrive && mapped.requested == Requested::Provision {
+            let unsaid = unsaid(user, &self.inputs.filled_before);
+            self.plan.unsaid.extend(unsaid.map(|(column, how)| (DirectoryId::new(mapped.id), column, how)));
         }
         match (mapped.requested, row) {
             (Requested::Provision, Some(row)) => {

@@ -52,6 +52,8 @@ pub struct Ledger {
     pub removals_stopped: Option<ClockDoubt>,
     /// The column that fell silent on who may not come in: nobody may, then.
     pub arrivals_stopped: Option<Column>,
+    /// Whose record is silent on it, and in which column: those may not.
+    pub unsaid: BTreeMap<DirectoryId, Column>,
 }
 
 impl Ledger {
@@ -316,7 +318,10 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
 
 /// Why a change is held however few there are.
 fn own_reason(change: &Change, ledger: &Ledger) -> Option<HeldBy> {
-    let silence = || ledger.arrivals_stopped.filter(|_| arrives(change)).map(HeldBy::Status);
+    let silence = || {
+        let blank = || ledger.unsaid.get(change.directory_id()).copied().map(HeldBy::Blank);
+        if arrives(change) { ledger.arrivals_stopped.map(HeldBy::Status).or_else(blank) } else { None }
+    };
     match change.cause() {
         Cause::ScopeChanged | Cause::SourceChanged => Some(HeldBy::Configuration),
         Cause::GroupUnnamed => Some(HeldBy::Scope),

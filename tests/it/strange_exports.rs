@@ -98,7 +98,7 @@ fn tables() -> Vec<(Vec<u8>, Becomes)> {
         (csv(|text| text.replace("username", "\u{200b}username\u{a0}")), BOTH),
         (
             csv(|text| format!("{text}\u{feff}{HEADER}\nd,d@x.example,D,D,ACTIVATED,R\n")),
-            Refused("the header comes again", ""),
+            Refused("the header is repeated", ""),
         ),
         (csv(|text| text.replace('\n', "\r\n").replacen("\r\n", "\n", 2)), BOTH),
         (csv(|text| text.replace("ED,", "ED  ,")), BOTH),

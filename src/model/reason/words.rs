@@ -9,6 +9,7 @@ worded! {
         EmptyId = "empty_id", "id is empty";
         LongId = "long_id", "id is longer than 255 bytes";
         IdType = "id_type", "id is not a string";
+        ErrorId = "error_id", "id is an error of a spreadsheet, such as `#REF!`";
         InvalidId = "invalid_id", "the record has no valid id";
         NoUsername = "no_username", "the record has no username";
         UsernameType = "username_type", "username is not a string";
