@@ -164,8 +164,10 @@ fn without_groups(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
                 "no user in it has groups, but [scope] selects by group".to_owned()
             }
         },
-        trouble: Trouble::Records,
-        hint: "have the export job write `groups`, or empty [scope] groups".into(),
+        trouble: Trouble::Groups,
+        hint: "set [directory] members_path to a file of the memberships, have the export job write `groups`, or empty [scope] \
+               groups if everybody in the export may have access"
+            .into(),
     })
 }
 
@@ -215,6 +217,9 @@ fn why(usability: &Usability) -> String {
 
 fn trouble(usability: &Usability) -> Trouble {
     let of_names = [RecordFault::NoUsername, RecordFault::UsernameFormat, RecordFault::UsernameCharacters];
+    if usability.commonest_fault() == Some(RecordFault::GroupsForm) {
+        return Trouble::Groups;
+    }
     let of_names = usability.commonest_fault().is_some_and(|fault| of_names.contains(&fault));
     if of_names { Trouble::Username } else { Trouble::Records }
 }

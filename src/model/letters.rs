@@ -1,7 +1,7 @@
 //! Whether a new name is the old one with its non-ASCII letters lost on the way: written as ASCII, or UTF-8 that was read in
 //! another encoding. Exact: a name that is one letter off is another name.
 
-use super::Names;
+use super::{Names, is_same_name};
 use unicode_normalization::UnicodeNormalization;
 
 /// Windows-1252 from 0x80 to 0x9f (WHATWG, encoding standard); the rest of it is Latin-1.
@@ -77,12 +77,6 @@ pub fn are_same_without_letters(carried: &Names, wanted: &Names) -> bool {
         }
     };
     same(&carried.given, &wanted.given) && same(&carried.family, &wanted.family)
-}
-
-/// Whether two texts are one name: Unicode writes some letters in two ways.
-#[must_use]
-pub fn is_same_name(a: &str, b: &str) -> bool {
-    a == b || (!a.is_ascii() && !b.is_ascii() && a.nfc().eq(b.nfc()))
 }
 
 fn is_without_letters(before: &str, after: &str) -> bool {

@@ -21,6 +21,12 @@ pub(super) fn casefold(text: &str) -> String {
     text.nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
 }
 
+/// Whether two texts are one name: Unicode writes some letters in two ways.
+#[must_use]
+pub fn is_same_name(a: &str, b: &str) -> bool {
+    a == b || (!a.is_ascii() && !b.is_ascii() && a.nfc().eq(b.nfc()))
+}
+
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

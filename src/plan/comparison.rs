@@ -5,7 +5,6 @@
 
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
-use super::unsaid::unsaid;
 use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::clock::{WAIT_MAX, believed};
 use crate::model::{
@@ -260,11 +259,7 @@ impl Comparison {
         {
             return self.under_another_id(user, mapped, &row);
         }
-        let may_arrive = row.is_none_or(|row| !row.active || self.inputs.seen.contains_key(&row.directory_id));
-        if may_arrive && mapped.requested == Requested::Provision {
-            let unsaid = unsaid(user, &self.inputs.filled_before);
-            self.plan.unsaid.extend(unsaid.map(|(column, how)| (DirectoryId::new(mapped.id), column, how)));
-        }
+        self.note_unsaid(user, mapped, row);
         match (mapped.requested, row) {
             (Requested::Provision, Some(row)) => {
                 self.groups.wanted(mapped.id, &user.groups, &self.inputs.scope, row.wanted_by);

@@ -1,7 +1,9 @@
 //! Which records are silent on who may not come in, and whether that counts: a record is compared with the others of its
 //! export, and with the export before. Whoever a silent record stands for is not let in, and never removed because of it.
 
-use crate::model::{Column, DirectoryId, DirectoryUser, RawState, RawValue};
+use super::comparison::Comparison;
+use super::mapping::{MappedUser, Requested};
+use crate::model::{Column, DirectoryId, DirectoryUser, ProvisionedUser, RawState, RawValue};
 use std::collections::BTreeMap;
 
 /// How a record is silent in a column.
@@ -36,9 +38,25 @@ impl Silence {
     }
 }
 
+impl Comparison {
+    /// Notes in which columns the record of somebody who may be let in is silent.
+    pub(super) fn note_unsaid(
+        &mut self,
+        user: &DirectoryUser<'_>,
+        mapped: &MappedUser<'_>,
+        row: Option<&ProvisionedUser>,
+    ) {
+        let may_arrive = row.is_none_or(|row| !row.active || self.inputs.seen.contains_key(&row.directory_id));
+        if may_arrive && mapped.requested == Requested::Provision {
+            let unsaid = unsaid(user, &self.inputs.filled_before);
+            self.plan.unsaid.extend(unsaid.map(|(column, how)| (DirectoryId::new(mapped.id), column, how)));
+        }
+    }
+}
+
 /// The columns that decide about a record and in which it is silent. `before`: those with a value in at least half of the
 /// records of the last export; in others, a member that is not there says nothing.
-pub(super) fn unsaid(user: &DirectoryUser<'_>, before: &[Column]) -> impl Iterator<Item = (Column, Unsaid)> {
+fn unsaid(user: &DirectoryUser<'_>, before: &[Column]) -> impl Iterator<Item = (Column, Unsaid)> {
     let how = |value: &RawValue<'_>| match value {
         RawValue::Absent => Some(Unsaid::Absent),
         RawValue::Null => Some(Unsaid::Blank),

@@ -118,7 +118,8 @@ fn tables() -> Vec<(Vec<u8>, Becomes)> {
 
 /// Lists of groups, where only those of `R` are wanted; `a` has an odd one.
 fn groups() -> Vec<(Vec<u8>, Becomes)> {
-    let odd = "refused a: groups is not a list of names separated by group_separator";
+    let odd = "refused a: groups is not a list of names separated by group_separator, or spells a group of [scope] \
+               otherwise";
     let of = |list: &str, expected| (json(list, "[\"R\"]").into_bytes(), expected);
     let refused: &'static str = Box::leak(format!("create b | {odd}").into_boxed_str());
     vec![
