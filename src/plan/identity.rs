@@ -53,10 +53,7 @@ impl Comparison {
 /// no names are managed, the username has to do.
 fn is_same_user(mapped: &MappedUser<'_>, row: &ProvisionedUser) -> bool {
     let (now, before) = (mapped.id, row.directory_id.as_str());
-    !mapped.differs_from(&row.names)
-        || is_same_text(now, before)
-        || is_same_number(now, before)
-        || are_same_without_letters(&row.names, &mapped.names())
+    are_same_without_letters(&row.names, &mapped.names()) || is_same_text(now, before) || is_same_number(now, before)
 }
 
 /// Whether two ids are the same but for letter case and what programs write around an id; a GUID also but for its hyphens.
