@@ -77,7 +77,7 @@ const PAGES: [Page; 20] = [
         command: &["check"],
         flags: &[],
         after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check \
-                --show\n\nExit codes: 0 good; 1 the export, the endpoint or the token is bad; 78 the configuration is wrong",
+                --show\n\nExit codes: 0 good, also if the export would be\nrejected,          which it says; 1 --online: export, endpoint or token is bad; 78 the configuration is wrong",
     },
     Page {
         command: &["activate"],

@@ -3,13 +3,13 @@
 
 use crate::config::Settings;
 use crate::model::{Column, ColumnName, RecordFault, Share, Spoken, SpokenBefore, WithoutState, clean};
-use crate::plan::Usability;
+use crate::plan::{Silence, Usability};
 use crate::source::{Export, ExportRead, SourceError, Trouble};
 use std::borrow::Cow;
 
 /// Checks that need the whole export: too few users, a scope by groups while no user has any, no user with a state.
 ///
-/// Returns the columns that spoke of a few users before and speak of nobody now: nobody new may then get access.
+/// Returns what it is silent on: whoever that could have spoken against may not get access then.
 ///
 /// # Errors
 /// The export is rejected as a whole.
@@ -19,7 +19,7 @@ pub fn believable(
     read: &ExportRead,
     usability: &Usability,
     before: &SpokenBefore,
-) -> Result<Vec<Column>, SourceError> {
+) -> Result<Silence, SourceError> {
     // An empty export is never right, whatever min_users says.
     if read.users_count == 0 {
         return Err(export.refuse("it contains no users", "check the export job; nothing was sent"));
@@ -44,7 +44,18 @@ pub fn believable(
     }
     enough(settings, export, usability)?;
     in_step(export, read)?;
-    Ok(silent.into_iter().map(|(column, _)| column).collect())
+    let of_all = silent.into_iter().map(|(column, _)| column).collect();
+    let all = read.spoken.records_count;
+    let columns =
+        || read.spoken.columns().into_iter().filter(|(column, count)| *column != Column::Groups && *count > 0);
+    let is_filled = |count: u64| count * 2 >= all;
+    let is_thinned =
+        |(column, count): &(Column, u64)| !is_filled(*count) && before.was_filled(settings.directory_number, *column);
+    Ok(Silence {
+        of_all,
+        filled: columns().filter(|(_, count)| is_filled(*count)).map(|(column, _)| column).collect(),
+        thinned: columns().filter(is_thinned).map(|(column, _)| column).collect(),
+    })
 }
 
 /// A reason to refuse an export whole; all of them are reported at once.
@@ -153,8 +164,10 @@ fn without_groups(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
                 "no user in it has groups, but [scope] selects by group".to_owned()
             }
         },
-        trouble: Trouble::Records,
-        hint: "have the export job write `groups`, or empty [scope] groups".into(),
+        trouble: Trouble::Groups,
+        hint: "set [directory] members_path to a file of the memberships, have the export job write `groups`, or empty [scope] \
+               groups if everybody in the export may have access"
+            .into(),
     })
 }
 
@@ -204,6 +217,9 @@ fn why(usability: &Usability) -> String {
 
 fn trouble(usability: &Usability) -> Trouble {
     let of_names = [RecordFault::NoUsername, RecordFault::UsernameFormat, RecordFault::UsernameCharacters];
+    if usability.commonest_fault() == Some(RecordFault::GroupsForm) {
+        return Trouble::Groups;
+    }
     let of_names = usability.commonest_fault().is_some_and(|fault| of_names.contains(&fault));
     if of_names { Trouble::Username } else { Trouble::Records }
 }

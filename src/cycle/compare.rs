@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::plan::{
     self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
-    Usability, Whole,
+    Silence, Usability, Whole,
 };
 use crate::source::{self, Door, Export, ExportRead, Keep, SourceError, TakeUser};
 use crate::store::{self, InstallationRow, Snapshot};
@@ -129,19 +129,19 @@ pub fn compare(
     let mut inputs = Inputs { failed, in_doubt, seen, listed, ..inputs_of(reader, settings, now)? };
     let mut duplicate_finder = DuplicateFinder::default();
     let mut selection = Selection::begin(only, reader)?;
-    let (mut plan, mut read, mut silent, mut usability) =
+    let (mut plan, mut read, mut silence, mut usability) =
         join(reader, settings, export, inputs.clone(), &mut |user| {
             duplicate_finder.note(user);
             selection.look(user);
         })?;
     if export.expects_states(&read.spoken) {
-        (plan, read, silent, usability) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
+        (plan, read, silence, usability) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
     }
     if duplicate_finder.nominate(std::mem::take(&mut plan.absent)) {
         export.read(&mut |user| duplicate_finder.look(user))?;
         inputs.doubled = duplicate_finder.doubled();
         if inputs.doubled != Duplicates::default() {
-            (plan, read, silent, usability) = join(reader, settings, export, inputs, &mut |_| {})?;
+            (plan, read, silence, usability) = join(reader, settings, export, inputs, &mut |_| {})?;
         }
     }
     let (sightings, unlisted) = (std::mem::take(&mut plan.sightings), std::mem::take(&mut plan.unlisted));
@@ -157,7 +157,8 @@ pub fn compare(
     ledger.limits.clone_from(&settings.limits);
     ledger.shown = shown(outstanding);
     ledger.gone = gone;
-    ledger.arrivals_stopped = silent.first().copied();
+    ledger.arrivals_stopped = silence.of_all.first().copied();
+    ledger.unsaid = silence.of_users(std::mem::take(&mut plan.unsaid));
     ledger.removals_stopped = clock_doubt(store::head_of(reader)?.timestamp, now, date);
     let (mut vanished, renamed_there) = (std::mem::take(&mut plan.vanished), std::mem::take(&mut plan.renamed_there));
     let groups = std::mem::take(&mut plan.groups);
@@ -183,6 +184,8 @@ pub fn compare(
 
 /// What a comparison depends on besides this cycle's own findings.
 fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<Inputs, CompareError> {
+    let before = store::spoken_before(reader)?;
+    let was_filled = |column: &Column| before.was_filled(settings.directory_number, *column);
     Ok(Inputs {
         now,
         scope: settings.scope.clone(),
@@ -197,6 +200,7 @@ fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<In
         listed: Vec::new(),
         told_apart: store::told_apart(reader)?,
         groups: store::group_memory(reader)?,
+        filled_before: [Column::State, Column::Activated, Column::Suspended].into_iter().filter(was_filled).collect(),
     })
 }
 
@@ -228,7 +232,7 @@ fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<
 }
 
 /// What one reading of the export came to.
-type Joined = (Plan, ExportRead, Vec<Column>, Usability);
+type Joined = (Plan, ExportRead, Silence, Usability);
 
 /// Reads the export beside the snapshot. An export with too many unusable records is rejected as a whole, so not all of them are remembered
 /// at first; if there are many and not too many, it is read once more.
@@ -272,7 +276,7 @@ fn join_bounded(
         if let Some(error) = fault {
             return Err(error.into());
         }
-        let silent = believable(settings, export, &read, comparison.usability(), &before)?;
+        let silence = believable(settings, export, &read, comparison.usability(), &before)?;
         if comparison.is_cut() {
             return Ok(None);
         }
@@ -299,7 +303,7 @@ fn join_bounded(
         });
         match fault {
             Some(error) => Err(error.into()),
-            None => Ok(Some((plan, read, silent, usability))),
+            None => Ok(Some((plan, read, silence, usability))),
         }
     })
 }

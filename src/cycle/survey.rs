@@ -4,7 +4,7 @@ use super::believe::believable;
 use crate::config::Settings;
 use crate::model::{Column, ColumnName, SpokenBefore};
 use crate::plan::mapping::map_record;
-use crate::plan::{UnnamedSoFar, Usability};
+use crate::plan::{Silence, UnnamedSoFar, Usability};
 use crate::source::{Export, ExportRead, SourceError};
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ pub struct Survey {
     pub groups_unnamed: BTreeSet<String>,
     /// Mapped columns or members that no record has.
     pub absent: Vec<Column>,
-    /// The columns that are empty now but were not before, or why the export is rejected as a whole.
-    pub believed: Result<Vec<Column>, SourceError>,
+    /// What it is silent on, or why the export is rejected as a whole.
+    pub believed: Result<Silence, SourceError>,
 }
 
 /// Reads an export to its end.

@@ -196,12 +196,14 @@ impl Spoken {
 pub enum Share {
     /// Fewer than half.
     Few,
+    /// Fewer than half now, and at least half in an earlier export.
+    Fewer,
     /// At least half.
     Most,
 }
 
 /// The share of each column in the last export read under the same `[directory]`. A column that falls silent keeps its
-/// last share.
+/// last share, and one that speaks of fewer users than it did stays known for that.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SpokenBefore {
     directory_number: i64,
@@ -215,15 +217,21 @@ impl SpokenBefore {
         let of = |names: &str, share| {
             names.split_whitespace().filter_map(Column::from_key).map(|column| (column, share)).collect::<Vec<_>>()
         };
-        let mut shares = of(most, Share::Most);
-        shares.append(&mut of(few, Share::Few));
+        let (mut shares, few) = (of(most, Share::Most), of(few, Share::Few));
+        for (column, share) in few {
+            match shares.iter_mut().find(|(known, _)| *known == column) {
+                Some((_, share)) => *share = Share::Fewer,
+                None => shares.push((column, share)),
+            }
+        }
         Self { directory_number, shares }
     }
 
-    /// The names of the columns with this share, as they are stored.
+    /// The names of the columns with this share, as they are stored; [`Share::Fewer`] stands in both lists.
     #[must_use]
     pub fn names(&self, share: Share) -> String {
-        let names = self.shares.iter().filter(|(_, of)| *of == share).map(|(column, _)| column.key());
+        let names =
+            self.shares.iter().filter(|(_, of)| *of == share || *of == Share::Fewer).map(|(column, _)| column.key());
         names.collect::<Vec<_>>().join(" ")
     }
 
@@ -240,12 +248,19 @@ impl SpokenBefore {
         self.shares.iter().find(|(known, _)| same && *known == column).map(|(_, share)| *share)
     }
 
+    /// Whether at least half of the records had a value in it, in the last export under this `[directory]` or one before it.
+    #[must_use]
+    pub fn was_filled(&self, directory_number: i64, column: Column) -> bool {
+        matches!(self.share(directory_number, column), Some(Share::Most | Share::Fewer))
+    }
+
     /// The shares to remember after an export was read under this `[directory]`.
     #[must_use]
     pub fn after(&self, directory_number: i64, spoken: &Spoken) -> Self {
         let share = |(column, count): (Column, u64)| match count {
             0 => self.share(directory_number, column),
             count if count * 2 >= spoken.records_count => Some(Share::Most),
+            _ if column != Column::Groups && self.was_filled(directory_number, column) => Some(Share::Fewer),
             _ => Some(Share::Few),
         };
         let shares = spoken.columns().into_iter().filter_map(|count| Some((count.0, share(count)?))).collect();

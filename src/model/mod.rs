@@ -35,7 +35,7 @@ pub use config_keys::ConfigKeys;
 pub use exit::Exit;
 pub use group::UnnamedGroup;
 pub use layout::{ColumnName, Layout, Rows, Share, Spoken, SpokenBefore, StateWords, WithoutState};
-pub use letters::letters_lost;
+pub use letters::{are_same_without_letters, letters_lost};
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{
@@ -44,7 +44,10 @@ pub use reason::{
 };
 pub use response::Response;
 pub use shown::{LinkedExternalId, Shown};
-pub use text::{bare, chain, clean, hex, is_invisible, is_near, is_null_word, short_digest, trimmed};
+pub use text::{
+    bare, chain, clean, hex, is_error_word, is_invisible, is_near, is_null_word, is_same_name, leads_to, short_digest,
+    trimmed,
+};
 pub use time::{Clock, Duration, Moment};
 pub use token_words::{note_token_comes_from_systemd, put_token, token_place};
 pub use user::{

@@ -1,7 +1,7 @@
 //! Three forms of a user: as the directory says (`DirectoryUser`), as wanted (`DesiredUser`), and as we left the
 //! account at Rhombus (`ProvisionedUser`).
 
-use super::{Column, DirectoryId, LinkedExternalId, RecordFault, ScimId, UserName, trimmed};
+use super::{Column, DirectoryId, LinkedExternalId, RecordFault, ScimId, UserName, is_same_name, trimmed};
 use std::borrow::Cow;
 
 /// One member of a record, not judged yet: a wrong type is remembered, not refused.
@@ -249,7 +249,7 @@ impl Names {
     #[must_use]
     pub fn differ_from(&self, carried: &Self) -> bool {
         fn differs(wanted: Option<&str>, carried: Option<&str>) -> bool {
-            wanted.is_some_and(|wanted| wanted != carried.unwrap_or_default())
+            wanted.is_some_and(|wanted| !is_same_name(wanted, carried.unwrap_or_default()))
         }
         differs(self.given.as_deref(), carried.given.as_deref())
             || differs(self.family.as_deref(), carried.family.as_deref())

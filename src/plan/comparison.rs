@@ -9,9 +9,9 @@ use super::usability::Details;
 use super::{Duplicates, Plan, ScopeVersions, Usability};
 use crate::clock::{WAIT_MAX, believed};
 use crate::model::{
-    AccountState, Action, Cause, Change, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch, Moment,
-    NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, Removals,
-    RowView, ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
+    AccountState, Action, Cause, Change, Column, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch,
+    Moment, NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault,
+    Removals, RowView, ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,8 @@ pub struct Inputs {
     pub told_apart: BTreeSet<(DirectoryId, DirectoryId)>,
     /// What is remembered of the groups of `[scope]`.
     pub groups: GroupMemory,
+    /// Columns with a value in at least half of the records of the last export.
+    pub filled_before: Vec<Column>,
 }
 
 /// What the end of a reading tells.
@@ -261,6 +263,7 @@ impl Comparison {
         {
             return self.under_another_id(user, mapped, &row);
         }
+        self.note_unsaid(user, mapped, row);
         match (mapped.requested, row) {
             (Requested::Provision, Some(row)) => {
                 self.groups.wanted(mapped.id, &user.groups, &self.inputs.scope, row.wanted_by);

@@ -57,6 +57,8 @@ pub struct Ledger {
     pub shown: BTreeMap<ChangeKey, (Mismatch, Shown)>,
     /// Users whose accounts were just read and are gone: a removal takes nothing from them.
     pub gone: BTreeSet<DirectoryId>,
+    /// Whose record is silent on it, and in which column: those may not.
+    pub unsaid: BTreeMap<DirectoryId, Column>,
 }
 
 impl Ledger {
@@ -208,6 +210,7 @@ fn can_be_released(by: HeldBy) -> bool {
         | HeldBy::Configuration
         | HeldBy::Restored
         | HeldBy::Status(_)
+        | HeldBy::Blank(_)
         | HeldBy::Scope
         | HeldBy::Encoding => true,
     }
@@ -215,7 +218,10 @@ fn can_be_released(by: HeldBy) -> bool {
 
 /// Why a change is held however few there are.
 fn own_reason(change: &Change, ledger: &Ledger) -> Option<HeldBy> {
-    let silence = || ledger.arrivals_stopped.filter(|_| arrives(change)).map(HeldBy::Status);
+    let silence = || {
+        let blank = || ledger.unsaid.get(change.directory_id()).copied().map(HeldBy::Blank);
+        if arrives(change) { ledger.arrivals_stopped.map(HeldBy::Status).or_else(blank) } else { None }
+    };
     match change.cause() {
         Cause::ScopeChanged | Cause::SourceChanged => Some(HeldBy::Configuration),
         Cause::GroupUnnamed => Some(HeldBy::Scope),

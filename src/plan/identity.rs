@@ -3,11 +3,15 @@
 
 use super::comparison::Comparison;
 use super::mapping::{MappedUser, Requested};
-use crate::model::{Cause, Change, DirectoryId, DirectoryUser, ProvisionedUser, UserState, folded};
+use crate::model::{
+    Cause, Change, DirectoryId, DirectoryUser, ProvisionedUser, UserState, are_same_without_letters, folded,
+};
 use std::borrow::Cow;
 
 /// How many digits a spreadsheet leaves of a number at the most.
 const SPREADSHEET_DIGITS_MAX: usize = 15;
+/// How many hex digits a GUID has.
+const GUID_DIGITS_COUNT: usize = 32;
 
 impl Comparison {
     /// The link that a record's user had under another id, if nobody said that they are two.
@@ -45,10 +49,26 @@ impl Comparison {
     }
 }
 
-/// The same number, the same but for letter case, or the same names; if no names are managed, the username has to do.
+/// The same number, the same but for letter case, braces and the like, or the same names, if only without their letters; if
+/// no names are managed, the username has to do.
 fn is_same_user(mapped: &MappedUser<'_>, row: &ProvisionedUser) -> bool {
     let (now, before) = (mapped.id, row.directory_id.as_str());
-    !mapped.differs_from(&row.names) || folded(now) == folded(before) || is_same_number(now, before)
+    are_same_without_letters(&row.names, &mapped.names()) || is_same_text(now, before) || is_same_number(now, before)
+}
+
+/// Whether two ids are the same but for letter case and what programs write around an id; a GUID also but for its hyphens.
+fn is_same_text(a: &str, b: &str) -> bool {
+    let inside = |text: &str| {
+        let text = folded(text);
+        let text = text.trim_matches(|c: char| c.is_whitespace() || "{}()[]<>\"'".contains(c));
+        text.strip_prefix("urn:uuid:").unwrap_or(text).to_owned()
+    };
+    let (a, b) = (inside(a), inside(b));
+    let guid = |text: &str| {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        (digits.len() == GUID_DIGITS_COUNT && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
+    };
+    !a.is_empty() && (a == b || guid(&a).is_some_and(|guid_a| guid(&b) == Some(guid_a)))
 }
 
 /// A decimal number: its digits without zeros at the ends, and the place of the first one before the point.
@@ -113,6 +133,24 @@ fn plus_one(digits: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_in_braces_or_other_letter_case_is_the_same_id() {
+        let guid = "6F9619FF-8B86-D011-B42D-00C04FC964FF";
+        for (before, now, same) in [
+            ("a1", "{a1}", true),
+            ("A1", "a1", true),
+            (guid, "{6f9619ff-8b86-d011-b42d-00c04fc964ff}", true),
+            (guid, "6f9619ff8b86d011b42d00c04fc964ff", true),
+            (guid, "urn:uuid:6f9619ff-8b86-d011-b42d-00c04fc964ff", true),
+            (guid, "6f9619ff-8b86-d011-b42d-00c04fc964fe", false),
+            ("a1", "a-1", false),
+            ("{}", "", false),
+            ("a1", "{a2}", false),
+        ] {
+            assert_eq!(is_same_text(before, now), same, "{before} {now}");
+        }
+    }
 
     #[test]
     fn an_id_that_a_spreadsheet_rewrote_is_the_same_number() {

@@ -3,7 +3,7 @@
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawGroups,
     RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, bare, clean, folded, has_control,
-    is_null_word, trimmed,
+    is_error_word, is_null_word, is_same_name, leads_to, trimmed,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -60,11 +60,13 @@ impl Scope {
         self.groups.contains(group)
     }
 
-    /// Whether an element of a list is one of the groups but for letter case and invisible letters, or several of them in one.
+    /// Whether an element of a list is one of the groups but for letter case and invisible letters, a path or
+    /// distinguished name of one, or several of them in one.
     fn is_meant_by(&self, element: &str) -> bool {
         let is = |part: &str| self.groups.iter().any(|name| !name.is_empty() && part.eq_ignore_ascii_case(name));
         self.groups.iter().any(|name| contains_in_any_case(element, name))
-            && element.split([';', ',', '|', '\n']).any(|part| is(bare(part)))
+            && (element.split([';', ',', '|', '\n']).any(|part| is(bare(part)))
+                || self.groups.iter().any(|name| leads_to(element, name)))
     }
 
     /// Whether a text contains the name of one of the groups, or a part of it is one but for letter case, whatever stands
@@ -152,7 +154,7 @@ impl MappedUser<'_> {
     #[must_use]
     pub fn differs_from(&self, carried: &Names) -> bool {
         let differs = |wanted: Option<&str>, carried: &Option<Box<str>>| {
-            wanted.is_some_and(|wanted| wanted != carried.as_deref().unwrap_or_default())
+            wanted.is_some_and(|wanted| !is_same_name(wanted, carried.as_deref().unwrap_or_default()))
         };
         differs(self.given, &carried.given) || differs(self.family, &carried.family)
     }
@@ -243,6 +245,7 @@ pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, RecordFault> {
     match id {
         RawValue::Text(text) if text.is_empty() => Err(RecordFault::EmptyId),
         RawValue::Text(text) if text.len() > DIRECTORY_ID_BYTES_MAX => Err(RecordFault::LongId),
+        RawValue::Text(text) if is_error_word(text) => Err(RecordFault::ErrorId),
         RawValue::Text(text) => Ok(text),
         RawValue::Absent | RawValue::Null => Err(RecordFault::NoId),
         RawValue::Flag(_) | RawValue::Other => Err(RecordFault::IdType),
@@ -305,9 +308,17 @@ fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membership, RecordF
     let understood = match groups {
         RawGroups::Cell(text, _) => {
             let text = trimmed(text);
-            !text.starts_with(['[', '{']) && !is_left_out(text) && !is_null_word(text) && !scope.is_hinted_at(text)
+            let parts = || groups.names().any(is_error_word);
+            !text.starts_with(['[', '{'])
+                && !is_left_out(text)
+                && !is_null_word(text)
+                && !parts()
+                && !scope.is_hinted_at(text)
         }
-        RawGroups::Listed(names) => !names.iter().any(|name| is_left_out(trimmed(name)) || scope.is_meant_by(name)),
+        RawGroups::Listed(names) => !names.iter().any(|name| {
+            let name = trimmed(name);
+            is_left_out(name) || is_error_word(name) || scope.is_meant_by(name)
+        }),
         RawGroups::Joined(_, proof) => return Ok(Membership::Unlisted(*proof)),
         RawGroups::Absent | RawGroups::Contradicted | RawGroups::Other => true,
     };
@@ -379,6 +390,18 @@ mod tests {
         ] {
             check(&format!("a a@x.example +cell:{unclear}"), Err((RecordFault::GroupsForm, true)));
         }
+        for unclear in
+            ["#REF!", "Other;#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!", "#BEZUG!", "Err:502", "/R", "CN=R,OU=G"]
+        {
+            check(&format!("a a@x.example +cell:{unclear}"), Err((RecordFault::GroupsForm, true)));
+        }
+        for unclear in ["/R", "/Staff/r", "CN=R", "cn=r;OU=G", "CORP\\R", "r@x.example", "LDAP://CN=R", "#REF!"] {
+            check(&format!("a a@x.example +in:Other,{unclear}"), Err((RecordFault::GroupsForm, true)));
+        }
+        for other in ["/R/Admins", "CN=Staff", "OU=Staff", "/Staff", "rr@x.example"] {
+            check(&format!("a a@x.example +in:{other}"), Ok(Requested::OutOfScope));
+        }
+        check("#REF! a@x.example", Err((RecordFault::ErrorId, true)));
         check("a a@x.example +cell:Other;R", Ok(Requested::Provision));
         check("a a@x.example +cell:Other;More", Ok(Requested::OutOfScope));
     }

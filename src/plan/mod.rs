@@ -18,6 +18,7 @@ mod memberships;
 mod scope_version;
 #[cfg(test)]
 mod shorthand;
+mod unsaid;
 mod usability;
 
 pub use comparison::{Comparison, Inputs, Memberships, Policy, Whole};
@@ -27,9 +28,10 @@ pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use guard::{ApprovedPlan, Cleared, Ledger, Limits, approve};
 pub use mapping::Scope;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
+pub use unsaid::{Silence, Unsaid};
 pub use usability::Usability;
 
-use crate::model::{Change, DirectoryId, OutstandingUser, ProvisionedUser};
+use crate::model::{Change, Column, DirectoryId, OutstandingUser, ProvisionedUser};
 
 /// What should be done, before the guard has seen it.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -56,4 +58,6 @@ pub struct Plan {
     pub absent: Vec<ProvisionedUser>,
     /// What the export says of the groups of `[scope]`.
     pub groups: GroupsSeen,
+    /// Whoever may be let in and whose record is silent in a column that could speak against it.
+    pub unsaid: Vec<(DirectoryId, Column, Unsaid)>,
 }

@@ -98,6 +98,7 @@ pub(super) fn inputs() -> Inputs {
     let version = ScopeVersion { scope: scope.clone(), ..ScopeVersion::default() };
     let known = [(ScopeVersionId(1), version.clone()), (ScopeVersionId(2), version)].into();
     Inputs {
+        filled_before: Vec::new(),
         now: Moment(10),
         scope,
         policy: Policy { on_suspended: Removals::Deactivate, on_removed: Removals::Delete, on_drift: OnDrift::Repair },

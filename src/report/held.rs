@@ -115,6 +115,7 @@ fn reason(reason: &Reason, window: Duration) -> Vec<String> {
         | HeldBy::Restored
         | HeldBy::Clock(_)
         | HeldBy::Status(_)
+        | HeldBy::Blank(_)
         | HeldBy::Scope
         | HeldBy::Identity
         | HeldBy::Encoding => vec![sentence(&reason.to_string())],

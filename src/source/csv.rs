@@ -163,7 +163,7 @@ impl<'l> Reader<'l> {
         }
         let filled = |column| cell(column).filter(|text| !trimmed(text).is_empty());
         let text = |column| cell(column).map_or(RawValue::Absent, RawValue::Text);
-        let flag = |column| filled(column).map_or(RawValue::Absent, flag);
+        let flag = |column| cell(column).map_or(RawValue::Absent, flag);
         let names = [cell(Column::Firstname), cell(Column::Lastname)];
         let [no_first, no_last] = names.each_ref().map(|name| name.as_deref().is_some_and(is_null_word));
         let null_word = match (no_first, no_last) {
@@ -220,11 +220,12 @@ fn text_of<'t>(text: &'t str, cell: &Cell) -> Cow<'t, str> {
     if cell.doubled_quotes { Cow::Owned(raw.replace("\"\"", "\"")) } else { Cow::Borrowed(raw) }
 }
 
-/// A cell that says yes or no, in one of the ways in which programs write that.
+/// A cell that says yes or no, in one of the ways in which programs write that, or nothing.
 fn flag(cell: Cow<'_, str>) -> RawValue<'_> {
     let cell = trimmed(&cell);
     let is = |words: [&str; 3]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
     match cell {
+        "" => RawValue::Null,
         "true" => RawValue::Flag(true),
         "false" => RawValue::Flag(false),
         _ if is(["false", "0", "no"]) => RawValue::Flag(false),

@@ -7,6 +7,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use std::borrow::Cow;
 use std::fmt;
 
+/// A shorter integer fits into 64 bits.
+const LONG_INTEGER_BYTES_MIN: usize = 19;
+
 /// Reads records of one export.
 pub(super) struct Reader<'l> {
     layout: &'l Layout,
@@ -37,8 +40,50 @@ impl<'l> Reader<'l> {
         if let Some(status) = found.status.take() {
             self.status.get_or_insert(status);
         }
-        Ok((found.user, deserializer.into_iter::<IgnoredAny>().byte_offset()))
+        let count = deserializer.into_iter::<IgnoredAny>().byte_offset();
+        if found.user.id == RawValue::Other
+            && let Some(id) = self.long_id(&text[..count])
+        {
+            found.user.id = id;
+        }
+        Ok((found.user, count))
     }
+}
+
+impl Reader<'_> {
+    /// The id of a record whose id has more digits than a number can hold here: its digits, as of any other integer.
+    fn long_id(&self, record: &str) -> Option<RawValue<'static>> {
+        let text = with_quoted_integers(record);
+        let mut found = Members::new(self.layout);
+        let seed = ObjectSeed { node: self.node, found: &mut found, statuses: false };
+        seed.deserialize(&mut serde_json::Deserializer::from_str(&text)).ok()?;
+        match found.user.id {
+            RawValue::Text(digits) => Some(RawValue::Text(Cow::Owned(digits.into_owned()))),
+            RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
+        }
+    }
+}
+
+/// A JSON text with its long integers as strings.
+fn with_quoted_integers(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    let (mut rest, mut in_string) = (text, false);
+    while let Some(first) = rest.chars().next() {
+        let number = if in_string { 0 } else { rest.find(|c: char| !is_of_number(c)).unwrap_or(rest.len()) };
+        let count = if number > 0 { number } else { first.len_utf8() + usize::from(in_string && first == '\\') };
+        let (part, behind) = rest.split_at_checked(count).unwrap_or((rest, ""));
+        let digits = part.strip_prefix('-').unwrap_or(part);
+        let long = number >= LONG_INTEGER_BYTES_MIN && digits.bytes().all(|byte| byte.is_ascii_digit());
+        in_string ^= first == '"';
+        let mark = if long { "\"" } else { "" };
+        quoted.extend([mark, part, mark]);
+        rest = behind;
+    }
+    quoted
+}
+
+fn is_of_number(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E')
 }
 
 /// What was found of a record so far.

@@ -1,12 +1,13 @@
 //! The advice after an export was refused: what it looks like, and the lines of the configuration that would read it. It looks
 //! at the beginning of the file again, and shows names of columns at most.
 
+use super::lines::{Table, Words, folded};
 use super::outline::outline;
 use super::seen::listed;
 use super::shapes::{ERRORS, SHAPES, Shape};
 use super::strange::{Strange, other_format};
 use super::utf16::Decoder;
-use crate::model::Column;
+use crate::model::{Column, clean};
 use serde::de::IgnoredAny;
 use std::fmt::Write;
 
@@ -25,6 +26,8 @@ pub enum Trouble {
     State,
     /// No record can be used, for its username.
     Username,
+    /// No user has groups, or none as they should be written.
+    Groups,
     /// No record can be used, for another reason.
     Records,
 }
@@ -86,7 +89,12 @@ impl Sight {
         // A user has arrays of objects too, but not of people: an id of its own says what the object is.
         let own = self.names.iter().any(|name| matches!(folded(name).as_str(), "username" | "userprincipalname"));
         let mut people = found.arrays.into_iter().filter(|(_, names)| person(names)).collect::<Vec<_>>();
-        people.sort_by_key(|(name, _)| name.contains('.'));
+        // A list of the report's fields has ids too.
+        let signs_in = |names: &[String]| {
+            let part = |name: &String| ["user", "mail", "login"].iter().any(|part| folded(name).contains(part));
+            names.iter().any(part)
+        };
+        people.sort_by_key(|(name, names)| (name.contains('.'), !signs_in(names)));
         self.inner = people.first().map(|(name, _)| name.clone()).filter(|name| name.contains('.'));
         let wrapped = people.into_iter().next().filter(|(name, _)| !name.contains('.'));
         if let (Some((name, names)), false) = (wrapped, own) {
@@ -152,6 +160,9 @@ impl Sight {
         if self.is_array() && trouble == Trouble::Shape {
             return None;
         }
+        if trouble == Trouble::Groups {
+            return self.other_groups();
+        }
         let shape = SHAPES.iter().find(|shape| shape.fits(&has));
         let wrapper = self.wrapper.as_deref().filter(|name| !read_as_wrapper && !name.eq_ignore_ascii_case("results"));
         let mut text = String::new();
@@ -159,8 +170,9 @@ impl Sight {
             let _ = write!(text, "this looks like {}", shape.name);
         } else if let Some(name) = wrapper {
             let _ = write!(text, "this looks like an object that holds the users in `{name}`");
-        } else if trouble == Trouble::Username {
-            return self.other_username();
+        } else if self.table().columns().iter().any(|(column, name)| column.as_str() != *name && column.key() != *name)
+        {
+            text.push_str("some columns have other names than ours");
         } else {
             return None;
         }
@@ -187,53 +199,104 @@ impl Sight {
         if let Some(name) = wrapper {
             let _ = write!(lines, "\n[directory]\nrecords = {name:?}");
         }
-        let mut state = false;
-        let mut columns = String::new();
+        let table = self.table();
+        let mut named: Vec<(Column, String)> = Vec::new();
         for (column, theirs) in shape.map(|shape| shape.columns).unwrap_or_default() {
-            match as_written(theirs) {
-                _ if theirs.is_empty() => {
-                    let _ = write!(columns, "\n{} = \"\"", column.key());
-                }
-                Some(name) => {
-                    state |= *column == Column::State;
-                    let _ = write!(columns, "\n{} = {name:?}", column.key());
-                }
-                None => {}
+            if theirs.is_empty() {
+                named.push((*column, String::new()));
+            } else if let Some(name) = as_written(theirs) {
+                named.push((*column, name.clone()));
             }
         }
+        if shape.is_none() {
+            named = table.columns();
+            let ours = |column: Column, name: &str| folded(name) == column.as_str() || folded(name) == column.key();
+            named.retain(|(column, name)| *column == Column::State || !ours(*column, name));
+        } else if has_addresses_elsewhere(&table, &named)
+            && let Some(name) = table.username()
+        {
+            named.retain(|(column, _)| *column != Column::Username);
+            named.insert(named.len().min(1), (Column::Username, name));
+        }
+        let columns = named.iter().map(|(column, name)| format!("\n{} = {name:?}", column.key())).collect::<String>();
         if !columns.is_empty() {
             let _ = write!(lines, "\n[directory.columns]{columns}");
         }
-        if let (Some([activated, suspended, staged]), true) = (shape.and_then(|shape| shape.words), state) {
-            let _ = write!(lines, "\n[directory.states]\nactivated = {activated:?}\nsuspended = {suspended:?}");
-            if !staged.is_empty() {
-                let _ = write!(lines, "\nstaged = {staged:?}");
-            }
+        if let Some((_, state)) = named.iter().find(|(column, _)| *column == Column::State) {
+            let words = shape.and_then(|shape| shape.words);
+            lines.push_str(&states(words, table.words(state)));
         }
         if !lines.is_empty() {
             let _ = write!(text, "; add to the configuration:{lines}");
         }
     }
 
-    fn other_username(&self) -> Option<String> {
-        const NAMES: [&str; 7] =
-            ["email", "mail", "userprincipalname", "emailaddress", "workemail", "primaryemail", "e-mail"];
-        let name = self.names.iter().find(|name| NAMES.contains(&folded(name).as_str()))?;
+    /// Where groups may stand, or how they are separated.
+    fn other_groups(&self) -> Option<String> {
+        let table = self.table();
+        let name = table.groups()?;
+        if folded(&name) != "groups" {
+            return Some(format!("add to the configuration:\n[directory.columns]\ngroups = {name:?}"));
+        }
+        let values = table.values(&name);
+        let with = |sign: char| values.iter().filter(|value| value.contains(sign)).count();
+        let separator = [',', '|'].into_iter().find(|sign| !self.json && with(*sign) > 0 && with(';') == 0)?;
         Some(format!(
-            "is the e-mail address the username? add to the configuration:\n[directory.columns]\nusername = {name:?}"
+            "the groups seem to be separated by `{separator}`; add to the configuration:\n[directory]\ngroup_separator = \"{separator}\""
         ))
     }
+
+    fn table(&self) -> Table<'_> {
+        Table { text: &self.text, names: &self.names, json: self.json }
+    }
+}
+
+/// Whether what a shape has as the username holds no e-mail addresses here.
+fn has_addresses_elsewhere(table: &Table<'_>, named: &[(Column, String)]) -> bool {
+    let name =
+        named.iter().find(|(column, _)| *column == Column::Username).map_or("username", |(_, name)| name.as_str());
+    !table.values(name).is_empty() && !table.holds_addresses(name)
+}
+
+/// The lines for the words of a state: those of a known export if they are those of this file, else what the file holds.
+fn states(known: Option<[&[&str]; 3]>, held: Option<Words>) -> String {
+    let is_known = |held: &Words| {
+        let all = || [&held.activated, &held.suspended, &held.staged, &held.unknown].into_iter().flatten();
+        known.is_some_and(|known| {
+            all().all(|word| known.into_iter().flatten().any(|known| known.eq_ignore_ascii_case(word)))
+        })
+    };
+    let mut text = String::new();
+    let mut list = |key: &str, words: &dyn std::fmt::Debug| {
+        let _ = write!(text, "\n{key} = {words:?}");
+    };
+    match (known, held) {
+        (Some([activated, suspended, staged]), held) if held.as_ref().is_none_or(is_known) => {
+            list("activated", &activated);
+            list("suspended", &suspended);
+            if !staged.is_empty() {
+                list("staged", &staged);
+            }
+        }
+        (_, Some(Words { activated, suspended, staged, unknown })) => {
+            list("activated", &activated);
+            list("suspended", &suspended);
+            if !staged.is_empty() {
+                list("staged", &staged);
+            }
+            if !unknown.is_empty() {
+                let _ = write!(text, "\n# put these words where they belong: {}", clean(&unknown.join(", ")));
+            }
+        }
+        (_, None) => return String::new(),
+    }
+    format!("\n[directory.states]{text}")
 }
 
 impl Shape {
     fn fits(&self, has: &impl Fn(&str) -> bool) -> bool {
         self.has.iter().all(|name| has(name)) && !self.lacks.iter().any(|name| has(name))
     }
-}
-
-/// A name of a column, for comparison: without letter case and blanks.
-fn folded(name: &str) -> String {
-    name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
 }
 
 /// The beginning as text, and whether it is what it says it is; a character cut at its end is left out.
@@ -250,5 +313,80 @@ fn decoded(bytes: &[u8]) -> (String, bool) {
             (String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned(), true)
         }
         Err(_) => (String::from_utf8_lossy(bytes).into_owned(), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines that are printed for a file.
+    #[track_caller]
+    fn check(text: &str, trouble: Trouble, expected: &str) {
+        let lead = Sight::of(text.as_bytes()).lead(trouble, false).unwrap_or_default();
+        let lines = lead.split_once("add to the configuration:").map_or("", |(_, lines)| lines);
+        let lines = lines.trim().replace("\n[", " [").replace('\n', " ").replace(" = ", "=").replace('"', "'");
+        assert_eq!(lines, expected, "{text}: {lead}");
+    }
+
+    #[test]
+    fn the_lines_are_those_that_this_file_needs() {
+        let of_state =
+            |name: &str, yes: &str, no: &str| format!("id,username,{name}\na,a@x.example,{yes}\nb,b@x.example,{no}\n");
+        check(
+            &of_state("enabled", "1", "0"),
+            Trouble::State,
+            "[directory.columns] id='id' state='enabled' [directory.states] activated=['1'] suspended=['0']",
+        );
+        check(
+            &of_state("disabled", "False", "True"),
+            Trouble::State,
+            "[directory.columns] state='disabled' [directory.states] activated=['False'] suspended=['True']",
+        );
+        check(
+            &of_state("employment status", "Active", "Leaver"),
+            Trouble::State,
+            "[directory.columns] state='employment status' [directory.states] activated=['Active'] suspended=['Leaver']",
+        );
+        check(
+            "[{\"id\":\"a\",\"username\":\"ann\",\"email\":\"ann@x.example\",\"enabled\":true}]",
+            Trouble::State,
+            "[directory.columns] id='id' username='email' state='enabled' [directory.states] activated=['True'] \
+             suspended=['False']",
+        );
+        check(
+            "ObjectId,UserPrincipalName,AccountEnabled\na,a@x.example,True\nb,b@x.example,False\n",
+            Trouble::Shape,
+            "[directory.columns] id='ObjectId' username='UserPrincipalName' state='AccountEnabled' [directory.states] \
+             activated=['True'] suspended=['False']",
+        );
+        check(
+            "{\"fields\":[{\"id\":\"id\",\"name\":\"x\"}],\"employees\":[{\"id\":\"a\",\"workEmail\":\"a@x.example\"}]}",
+            Trouble::Shape,
+            "[directory] records='employees' [directory.columns] username='workEmail'",
+        );
+    }
+
+    #[test]
+    fn groups_are_looked_for_where_they_may_stand() {
+        check("_id,groups\na,\"R,Staff\"\n", Trouble::Groups, "[directory] group_separator=','");
+        check("_id,User Groups\na,R\n", Trouble::Groups, "[directory.columns] groups='User Groups'");
+        check("_id,MemberOf\na,R\n", Trouble::Groups, "[directory.columns] groups='MemberOf'");
+        check("_id,groups\na,R;Staff\n", Trouble::Groups, "");
+    }
+
+    #[test]
+    fn what_is_no_export_is_named() {
+        let lead = |text: &str| Sight::of(text.as_bytes()).lead(Trouble::Shape, false).unwrap_or_default();
+        assert!(lead("curl: (6) Could not resolve host: x\n").contains("a command that failed"));
+        assert!(lead("DisplayName       : Ann\nUserPrincipalName : a@x.example\n").contains("PowerShell list"));
+        assert!(lead("#TYPE x\nid;username\na;a@x.example\n").contains("separated by `;`"));
+        assert!(
+            !lead("Employee #,\"Last name, First name\",Work Email\n7,\"X, Ann\",a@x.example\n").contains("spaces")
+        );
+        assert!(
+            !lead("username,email,status,billing-active,userid,fullname\na,a@x.example,Member,1,U1,A\n")
+                .contains("Okta")
+        );
     }
 }

@@ -3,7 +3,9 @@
 //! It is a CSV as JumpCloud's own programs write it, and is read as an export is: whole, or not at all.
 
 use super::blocks::FileDigest;
-use crate::model::{DirectoryUser, Moment, Proof, RawGroups, RawValue, UserName, bare, folded};
+use crate::model::{
+    DirectoryUser, Moment, Proof, RawGroups, RawValue, UserName, bare, folded, is_error_word, leads_to,
+};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,10 +144,13 @@ impl Memberships {
         }
     }
 
-    /// Whether a cell is a scoped group but for letter case and invisible letters, or has one beside others.
+    /// Whether a cell is a scoped group but for letter case and invisible letters, leads to one, has one beside others, or
+    /// was lost in a spreadsheet.
     fn is_meant_by(&self, cell: &str) -> bool {
         let is = |part: &str| self.groups.iter().any(|known| part.eq_ignore_ascii_case(known));
         cell.split([';', ',', '|', '\n']).any(|part| is(bare(part)))
+            || is_error_word(cell)
+            || self.groups.iter().any(|known| leads_to(cell, known))
     }
 
     /// The place of a row's user; `None`: it names nobody.
@@ -221,7 +226,7 @@ impl Memberships {
 
 fn filled<'a>(value: &'a RawValue<'_>) -> Option<&'a str> {
     match value {
-        RawValue::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
+        RawValue::Text(text) => Some(text.trim()).filter(|text| !text.is_empty() && !is_error_word(text)),
         RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
     }
 }

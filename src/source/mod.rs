@@ -11,6 +11,7 @@ mod header;
 mod json;
 mod jumpcloud;
 mod lead;
+mod lines;
 mod members;
 mod memberships;
 mod outline;

@@ -1,8 +1,9 @@
 //! How an export is rejected as a whole: what is wrong with it, which columns it has, and what to do about it.
 
 use super::lead::{LOOKED_AT_BYTES, Sight, Trouble};
+use super::status::is_status;
 use super::{Doubt, Export, SourceError};
-use crate::model::Rows;
+use crate::model::{Column, Rows};
 use crate::records::RecordsError;
 use std::os::unix::fs::FileExt;
 
@@ -19,6 +20,18 @@ pub(super) enum Broken {
     Row,
 }
 
+/// The hint, and what the export looks like: what is missing from a known export says more than how to do without it.
+fn with_lead(hint: &str, lead: Option<&str>, trouble: Trouble) -> String {
+    match lead.map(|lead| (lead, lead.split_once("; add to the configuration:"))) {
+        None => hint.to_owned(),
+        Some((_, Some((looks, lines)))) if trouble == Trouble::State => {
+            format!("{looks}; {hint}; add to the configuration:{lines}")
+        }
+        Some((lead, None)) if trouble == Trouble::State => format!("{lead}; {hint}"),
+        Some((lead, _)) => format!("{hint}; {lead}"),
+    }
+}
+
 impl Export {
     /// Refuses this export for a reason that only its whole content showed.
     #[must_use]
@@ -33,7 +46,18 @@ impl Export {
         let sight = self.sight();
         let what = if sight.names.is_empty() { what.to_owned() } else { format!("{what}; {}", sight.columns()) };
         let lead = sight.lead(trouble, self.layout.records.is_some());
-        self.refuse(what, &lead.map_or_else(|| hint.to_owned(), |lead| format!("{hint}; {lead}")))
+        self.refuse(what, &with_lead(hint, lead.as_deref(), trouble))
+    }
+
+    /// Columns that are called like a status and are not read, as far as the beginning shows them.
+    #[must_use]
+    pub fn statuses_unread(&self) -> Vec<String> {
+        let read = |name: &str| {
+            let named = |column| self.layout.name(column).is_some_and(|known| known.trim().eq_ignore_ascii_case(name));
+            Column::ALL.into_iter().any(named)
+        };
+        let names = self.sight().names.into_iter();
+        names.filter(|name| is_status(name) && !read(name.trim())).collect()
     }
 
     /// Refuses an export of which two readings differ.

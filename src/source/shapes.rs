@@ -106,6 +106,7 @@ pub(super) const SHAPES: [Shape; 21] = [
     Shape {
         name: "users from Okta, exported by Rockstar",
         has: &["userid", "status", "username"],
+        lacks: &["billing-active", "has-2fa", "fullname"],
         columns: &[
             (Column::Id, "userid"),
             (Column::Username, "username"),

@@ -8,8 +8,10 @@ const REFUSALS: [&str; 7] = ["disabled", "archived", "suspended", "deactivated",
 const OWNERS: [&str; 10] =
     ["is", "account", "user", "employee", "employment", "worker", "person", "member", "login", "profile"];
 /// Other such names, folded.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "blockcredential",
+    "signinblocked",
+    "positionstatus",
     "useraccountcontrol",
     "nsaccountlock",
     "terminationdate",
@@ -32,6 +34,12 @@ pub(super) fn is_status(name: &str) -> bool {
     let since = bare.strip_suffix("at").unwrap_or(bare);
     // `suspended` is a name of ours.
     NAMES.contains(&name) || STATUSES.contains(&bare) || (name != "suspended" && REFUSALS.contains(&since))
+}
+
+/// Whether a status column says of whom it is true that they may not come in.
+pub(super) fn is_refusal(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["block", "lock"].iter().chain(&REFUSALS).chain(&["inactive"]).any(|word| name.contains(word))
 }
 
 #[cfg(test)]

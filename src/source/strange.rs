@@ -56,7 +56,8 @@ pub(super) fn other_format(found: &Strange<'_>) -> Option<String> {
 
 /// What its first lines show.
 fn of_lines(text: &str) -> Option<&'static str> {
-    let line = text.lines().next().unwrap_or_default();
+    let mut lines = text.lines().skip_while(|line| line.starts_with("#TYPE ") || line.trim().is_empty());
+    let line = lines.next().unwrap_or_default();
     let count = |sign: char| line.matches(sign).count();
     let (commas, lower) = (count(','), line.to_lowercase());
     if lower.starts_with("sep=") {
@@ -68,11 +69,15 @@ fn of_lines(text: &str) -> Option<&'static str> {
     if is_ruled(text) {
         return Some("this looks like a table for reading: have the job write CSV (`Export-Csv`, `psql --csv`)");
     }
-    if commas == 0 && FAILURES.iter().any(|word| lower.contains(word)) {
+    let of_a_tool = ["curl: (", "wget: ", "bash: ", "sh: "].iter().any(|start| lower.starts_with(start));
+    if of_a_tool || (commas == 0 && FAILURES.iter().any(|word| lower.contains(word))) {
         return Some("this looks like the message of a command that failed: fix the export job");
     }
     if text.lines().skip(1).take(LINES_SEEN_MAX).any(|line| line.starts_with(['[', '{'])) {
         return Some("something stands above the JSON: have the job write only the JSON");
+    }
+    if line.split_once(" : ").is_some_and(|(name, _)| !name.contains(',')) {
+        return Some("this looks like a PowerShell list for reading: have the job write CSV (`Export-Csv`) or JSON");
     }
     if line.starts_with("---") || line.starts_with("- ") || (line.contains(": ") && commas == 0) {
         return Some("this looks like YAML: have the job write JSON or CSV");
@@ -89,10 +94,15 @@ fn of_lines(text: &str) -> Option<&'static str> {
     if header_is_below(text) {
         return Some("the header is not on the first line: remove what is above it");
     }
-    if line.contains(", ") && text.lines().nth(1).is_some_and(|line| line.contains(", ")) {
+    if has_blanks_after_commas(line) && lines.next().is_some_and(has_blanks_after_commas) {
         return Some("there are spaces after the commas: remove them, or quoted names cannot be read");
     }
     None
+}
+
+/// Whether a blank stands behind a comma, outside quoted cells.
+fn has_blanks_after_commas(line: &str) -> bool {
+    line.split('"').enumerate().any(|(at, part)| at % 2 == 0 && (part.contains(", ") || part.ends_with(", ")))
 }
 
 /// Whether a line of dashes stands below the first line.

@@ -127,6 +127,15 @@ fn a_file_that_would_be_refused_is_said_with_what_leads_on() {
 }
 
 #[test]
+fn a_column_that_is_called_like_a_status_and_not_read_is_named() {
+    let checked = Checked::new("", "");
+    checked.write("export", "_id,username,activated,is_suspended\na,a@x.example,true,true\nb,b@x.example,true,false\n");
+    checked.says(&["warning: its column `is_suspended` is called like a status, and is not read"]);
+    checked.write("export", "_id,username,activated,suspended\na,a@x.example,true,true\n");
+    assert!(!checked.said().contains("called like a status"));
+}
+
+#[test]
 fn a_checksum_or_an_export_that_is_a_pipe_is_named_and_waited_for_by_nobody() {
     let checked = Checked::new("", "");
     checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
@@ -137,7 +146,7 @@ fn a_checksum_or_an_export_that_is_a_pipe_is_named_and_waited_for_by_nobody() {
     checked.says(&["its checksum export.sha256 cannot be read: it is not a regular file"]);
     std::fs::remove_file(checked.path("export")).expect("gone");
     pipe("export");
-    checked.says(&["it is not a regular file", "hint: set [directory] path (and members_path) to a file"]);
+    checked.says(&["it is not a regular file", "hint: set [directory] path (and members_path) to a regular file"]);
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn what_is_no_members_file_refuses_the_pair() {
         (text.replace(',', ";").replace('"', ""), "the header has no `GroupName` and no `UserID` (or `Username`)"),
         ("Group,UserID\nR,p0\n".to_owned(), "the header has no `GroupName`; it has 2 columns: Group, UserID"),
         ("GroupName,Name\nR,p0\n".to_owned(), "the header has no `UserID` (or `Username`)"),
-        (format!("{text}\"GroupName\",\"Username\",\"UserID\"\r\n"), "the header comes again"),
+        (format!("{text}\"GroupName\",\"Username\",\"UserID\"\r\n"), "the header is repeated"),
         (text.replace("\"R\"", "\"r\""), "it has the group `R` only in different letter case"),
         ("[{\"GroupName\":\"R\"}]\n".to_owned(), "row 1: "),
     ] {

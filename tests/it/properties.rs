@@ -218,6 +218,7 @@ impl Case {
         let groups = if self.by_groups { vec!["R".to_owned()] } else { Vec::new() };
         let scope_versions = [(1, self.scope_version(true)), (2, self.scope_version(false))];
         Inputs {
+            filled_before: Vec::new(),
             now: Moment(1_000_000),
             scope: Scope::new(&groups, &["root@x.example".to_owned()]),
             policy: Policy {

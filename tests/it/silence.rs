@@ -68,6 +68,75 @@ fn what_a_few_said_and_nobody_says_now_holds_those_who_come_in() {
     assert_eq!(counts(&cycle(&run, &gone)), (0, 2, 0), "the way out that is printed");
 }
 
+/// Who is held for what a record does not say.
+fn held_for_status(report: &CycleReport) -> usize {
+    let held = report.outstanding.iter().filter(|entry| entry.kind == OutstandingKind::Held);
+    held.filter(|entry| entry.reason.code() == "status").count()
+}
+
+#[test]
+fn a_state_that_thins_out_lets_nobody_in_who_does_not_say_it() {
+    let said = |n: usize| format!("p{n},p{n}@x.example,{}\n", if n < 2 { "SUSPENDED" } else { "ACTIVATED" });
+    let csv = |of: &dyn Fn(usize) -> String| {
+        let rows: String = (0..10).map(of).collect();
+        format!("_id,username,state\n{rows}")
+    };
+    let few = |n: usize| if n < 6 { format!("p{n},p{n}@x.example,\n") } else { said(n) };
+    let json = |n: usize| if n < 6 { String::new() } else { states(n) };
+    for (before, after) in [(csv(&said), csv(&few)), (users(states), users(json))] {
+        let mut run = strict();
+        assert_eq!(counts(&cycle(&run, &before)), (0, 8, 0));
+        // It stays so in every cycle, and whoever says it comes in.
+        for _ in 0..3 {
+            let report = cycle(&run, &after);
+            assert_eq!((counts(&report), held_for_status(&report)), ((4, 0, 0), 2), "{report:?}");
+        }
+        let new = after.replace("p9", "q9");
+        let report = cycle(&run, &new);
+        assert_eq!((report.done.created_count, held_for_status(&report)), (1, 2), "{report:?}");
+        run.settings.layout.columns[Column::State as usize] = ColumnName::Nothing;
+        run.settings.without_state = WithoutState::Activated;
+        assert_eq!(cycle(&run, &new).done.created_count, 2, "the way out that is printed");
+    }
+}
+
+#[test]
+fn an_empty_cell_among_full_ones_lets_nobody_in_and_removes_nobody() {
+    let rows = |suspended: [&str; 10]| {
+        let row = |(n, said)| format!("p{n},p{n}@x.example,{said},true\n");
+        format!("_id,username,suspended,activated\n{}", suspended.iter().enumerate().map(row).collect::<String>())
+    };
+    let run = strict();
+    let mut said = ["false"; 10];
+    said[0] = "true";
+    assert_eq!(counts(&cycle(&run, &rows(said))), (0, 9, 0));
+    said[0] = "";
+    said[1] = " ";
+    let report = cycle(&run, &rows(said));
+    assert_eq!((counts(&report), held_for_status(&report)), ((4, 0, 0), 1), "{report:?}");
+    said[0] = "false";
+    assert_eq!(counts(&cycle(&run, &rows(said))), (0, 1, 0), "it ends once the record says it");
+
+    let run = strict();
+    let flags =
+        |of_first: &'static str| move |n: usize| format!(",\"activated\":{}", if n == 0 { of_first } else { "true" });
+    assert_eq!(counts(&cycle(&run, &users(flags("false")))), (0, 9, 0));
+    let report = cycle(&run, &users(flags("null")));
+    assert_eq!((counts(&report), held_for_status(&report)), ((4, 0, 0), 1), "{report:?}");
+    // A member that is not there says what it always said.
+    let absent =
+        users(|n| if n == 0 { String::new() } else { ",\"state\":\"ACTIVATED\",\"suspended\":false".to_owned() });
+    let report = cycle(&strict(), &absent);
+    assert_eq!(held_for_status(&report), 0, "{report:?}");
+}
+
+#[test]
+fn an_empty_cell_in_a_column_that_is_mostly_empty_says_nothing() {
+    let row = |n: usize| format!("p{n},p{n}@x.example,ACTIVATED,{}\n", if n == 0 { "true" } else { "" });
+    let csv = format!("_id,username,state,suspended\n{}", (0..10).map(row).collect::<String>());
+    assert_eq!(counts(&cycle(&strict(), &csv)), (0, 9, 0));
+}
+
 #[test]
 fn what_is_left_may_decide_for_everybody() {
     let run = strict();

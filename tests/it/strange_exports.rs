@@ -98,7 +98,7 @@ fn tables() -> Vec<(Vec<u8>, Becomes)> {
         (csv(|text| text.replace("username", "\u{200b}username\u{a0}")), BOTH),
         (
             csv(|text| format!("{text}\u{feff}{HEADER}\nd,d@x.example,D,D,ACTIVATED,R\n")),
-            Refused("the header comes again", ""),
+            Refused("the header is repeated", ""),
         ),
         (csv(|text| text.replace('\n', "\r\n").replacen("\r\n", "\n", 2)), BOTH),
         (csv(|text| text.replace("ED,", "ED  ,")), BOTH),
@@ -118,7 +118,8 @@ fn tables() -> Vec<(Vec<u8>, Becomes)> {
 
 /// Lists of groups, where only those of `R` are wanted; `a` has an odd one.
 fn groups() -> Vec<(Vec<u8>, Becomes)> {
-    let odd = "refused a: groups is not a list of names separated by group_separator";
+    let odd = "refused a: groups is not a list of names separated by group_separator, or spells a group of [scope] \
+               otherwise";
     let of = |list: &str, expected| (json(list, "[\"R\"]").into_bytes(), expected);
     let refused: &'static str = Box::leak(format!("create b | {odd}").into_boxed_str());
     vec![

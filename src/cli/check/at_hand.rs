@@ -27,6 +27,8 @@ pub(super) struct AtHand {
     groups_unnamed: BTreeSet<String>,
     /// Mapped columns or members that no record has.
     absent: Vec<Column>,
+    /// Columns that are called like a status and are not read.
+    statuses_unread: Vec<String>,
     /// Why it would be rejected as a whole, in one line.
     why: String,
     /// The same, with its hint.
@@ -69,6 +71,7 @@ impl AtHand {
             usability: None,
             groups_unnamed: BTreeSet::new(),
             absent: Vec::new(),
+            statuses_unread: Vec::new(),
             why: String::new(),
             failure: None,
         };
@@ -83,6 +86,7 @@ impl AtHand {
         let (settings, remembered) = (&deployment.config.settings, Remembered::of(deployment));
         let mut export = deployment.open_export()?;
         (self.written_at, self.members_written_at) = (Some(export.written_at()), export.memberships_written_at());
+        self.statuses_unread = export.statuses_unread();
         let survey = survey(settings, &mut export, &remembered.spoken)?;
         let Survey { read, usability, groups_unnamed, absent, believed } = survey;
         (self.proof, self.usability, self.groups_unnamed) = (Some(read.proof), Some(usability), groups_unnamed);
@@ -131,6 +135,14 @@ impl AtHand {
             let name = deployment.config.settings.layout.name(*column).unwrap_or_default();
             let _ = writeln!(text, "    no record has `{}` ([directory.columns] {})", clean(name), column.key());
         }
+        for name in &self.statuses_unread {
+            let _ = writeln!(
+                text,
+                "    warning: its column `{}` is called like a status, and is not read\n    hint: if it says who may not come \
+                 in, map it in [directory.columns], or have the export job leave such people out",
+                clean(name)
+            );
+        }
         match (self.proof, &self.failure) {
             (Some(Proof::Unproven), None) => text.push_str(
                 "    it does not prove that it is complete: a user counts as gone only if missing from two exports; \
@@ -153,6 +165,7 @@ impl AtHand {
         document.insert("export".to_owned(), usability.map_or(Value::Null, export_document));
         document.insert("export_written_at".to_owned(), json!(written_at));
         document.insert("groups_unnamed".to_owned(), json!(found.map(|found| &found.groups_unnamed)));
+        document.insert("statuses_unread".to_owned(), json!(found.map(|found| &found.statuses_unread)));
         let refused = failure.map(|failure| json!({"error": failure.error, "hint": failure.hint}));
         document.insert("refused_whole".to_owned(), json!(refused));
     }

@@ -104,6 +104,8 @@ pub enum HeldBy {
     Clock(ClockDoubt),
     /// A column that can speak against access had values before and is empty for everybody now.
     Status(Column),
+    /// Its record is silent in a column that most records have a value in, or had in the last export.
+    Blank(Column),
     /// No record names a group any more by which the user was wanted.
     Scope,
     /// It looks like the same user under another id.
@@ -144,7 +146,7 @@ impl HeldBy {
             Self::Configuration => "configuration",
             Self::Restored => "restored",
             Self::Clock(_) => "clock",
-            Self::Status(_) => "status",
+            Self::Status(_) | Self::Blank(_) => "status",
             Self::Scope => "scope",
             Self::Identity => "identity",
             Self::Encoding => "encoding",
@@ -165,6 +167,7 @@ impl Reason {
                     | HeldBy::Configuration
                     | HeldBy::Restored
                     | HeldBy::Status(_)
+                    | HeldBy::Blank(_)
                     | HeldBy::Scope
                     | HeldBy::Identity
                     | HeldBy::Encoding,
@@ -306,6 +309,14 @@ impl fmt::Display for HeldBy {
                 "held until it is approved: `approve` moves the account to the new id, `approve --as-new` says that they are two users",
             ),
             Self::Encoding => f.write_str("held until the export has the letters again, or it is approved"),
+            Self::Blank(column) => {
+                let key = column.key();
+                write!(
+                    f,
+                    "held until approved, because the record has no `{key}`, but most records have one, or had one; if the \
+                     export no longer has it, set [directory.columns] {key} = \"\""
+                )
+            }
             Self::Status(column) => {
                 let key = column.key();
                 write!(

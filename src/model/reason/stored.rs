@@ -34,6 +34,9 @@ struct Detail {
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<String>,
+    /// Whether only this record is silent in the column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alone: Option<bool>,
     #[serde(rename = "said", skip_serializing_if = "Option::is_none")]
     text: Option<String>,
 }
@@ -62,6 +65,9 @@ impl Reason {
                     HeldBy::Limit(numbers) => detail.limit = Some(Numbers::of(numbers)),
                     HeldBy::Clock(doubt) => detail.note_clock(*doubt),
                     HeldBy::Status(column) => detail.column = Some(column.key().to_owned()),
+                    HeldBy::Blank(column) => {
+                        (detail.column, detail.alone) = (Some(column.key().to_owned()), Some(true));
+                    }
                     HeldBy::Everybody
                     | HeldBy::Configuration
                     | HeldBy::Restored
@@ -106,7 +112,10 @@ impl Reason {
                 "configuration" => HeldBy::Configuration,
                 "restored" => HeldBy::Restored,
                 "clock" => HeldBy::Clock(detail.clock()?),
-                "status" => HeldBy::Status(Column::from_key(detail.column.as_ref()?)?),
+                "status" => {
+                    let column = Column::from_key(detail.column.as_ref()?)?;
+                    if detail.alone == Some(true) { HeldBy::Blank(column) } else { HeldBy::Status(column) }
+                }
                 "scope" => HeldBy::Scope,
                 "identity" => HeldBy::Identity,
                 "encoding" => HeldBy::Encoding,
@@ -179,8 +188,9 @@ mod tests {
         let numbers = OverLimit { kind: GuardKind::Absent, wanted: 4, spent: 0, limit: 3, base: 20 };
         let clocks = [ClockDoubt::BehindLog(61), ClockDoubt::OffRhombus(-61)];
         let by = [HeldBy::Limit(numbers), HeldBy::Everybody, HeldBy::Configuration, HeldBy::Restored];
-        let doubts = [HeldBy::Status(Column::Suspended), HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
-        let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(doubts).collect::<Vec<_>>();
+        let status = [HeldBy::Status(Column::Suspended), HeldBy::Blank(Column::State)];
+        let doubts = [HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
+        let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(status).chain(doubts).collect::<Vec<_>>();
         let mut all = vec![
             Reason::UnknownState { word: "FROZEN".to_owned() },
             Reason::UnusableAnswer { text: text() },

@@ -9,6 +9,7 @@ worded! {
         EmptyId = "empty_id", "id is empty";
         LongId = "long_id", "id is longer than 255 bytes";
         IdType = "id_type", "id is not a string";
+        ErrorId = "error_id", "id is an error of a spreadsheet, such as `#REF!`";
         InvalidId = "invalid_id", "the record has no valid id";
         NoUsername = "no_username", "the record has no username";
         UsernameType = "username_type", "username is not a string";
@@ -26,7 +27,7 @@ worded! {
         SuspendedType = "suspended_type", "suspended is not a boolean";
         ActivatedType = "activated_type", "activated is not a boolean";
         GroupsType = "groups_type", "groups is not a list of names";
-        GroupsForm = "groups_form", "groups is not a list of names separated by group_separator";
+        GroupsForm = "groups_form", "groups is not a list of names separated by group_separator, or spells a group of [scope] otherwise";
         NoGroups = "no_groups", "the record has no groups, but [scope] selects by group";
         MembershipOfNobody = "membership_of_nobody", "the members file lists this user, but the export does not have the user";
         MembershipId = "membership_id", "the members file lists this username with another id";
