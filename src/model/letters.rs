@@ -113,11 +113,11 @@ fn is_misread(before: &str, after: &str) -> bool {
             return true;
         }
     }
+    // What is no letter shows that the old name was broken: then the new one mends it.
+    let is_whole = before.chars().all(|c| c.is_ascii() || c.is_alphabetic());
     let written = ENCODINGS.iter().filter_map(|encoding| encoding.write(before)).collect::<Vec<_>>();
-    written.iter().any(|bytes| {
-        String::from_utf8_lossy(bytes).trim() == after
-            || ENCODINGS.iter().any(|encoding| encoding.read(bytes).trim() == after)
-    })
+    let read = |bytes: &Vec<u8>| ENCODINGS.iter().any(|encoding| encoding.read(bytes).trim() == after);
+    is_whole && written.iter().any(read)
 }
 
 #[cfg(test)]
@@ -152,6 +152,9 @@ mod tests {
             ("Müller", "M√ºller", true),
             ("Müller", "MÃƒÂ¼ller", true),
             ("Mu\u{308}ller", "MÃ¼ller", true),
+            ("ZoÃ«", "Zoë", false),
+            ("M³ller", "Müller", false),
+            ("M├╝ller", "Müller", false),
             ("李明 Li", "Li", false),
             ("李明", "", false),
             ("Müller", "Mueller", false),

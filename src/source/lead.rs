@@ -210,13 +210,20 @@ impl Sight {
         }
         if shape.is_none() {
             named = table.columns();
-            let ours = |column: Column, name: &str| folded(name) == column.as_str() || folded(name) == column.key();
+            let ours = |column: Column, name: &str| {
+                [column.as_str(), column.key()].iter().any(|ours| name.trim().eq_ignore_ascii_case(ours))
+            };
             named.retain(|(column, name)| *column == Column::State || !ours(*column, name));
         } else if has_addresses_elsewhere(&table, &named)
             && let Some(name) = table.username()
         {
             named.retain(|(column, _)| *column != Column::Username);
             named.insert(named.len().min(1), (Column::Username, name));
+        }
+        if shape.is_some_and(|shape| shape.columns.iter().all(|(column, _)| *column != Column::State))
+            && !named.is_empty()
+        {
+            named.extend(table.columns().into_iter().filter(|(column, _)| *column == Column::State));
         }
         let columns = named.iter().map(|(column, name)| format!("\n{} = {name:?}", column.key())).collect::<String>();
         if !columns.is_empty() {

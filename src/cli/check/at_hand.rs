@@ -135,7 +135,7 @@ impl AtHand {
             let name = deployment.config.settings.layout.name(*column).unwrap_or_default();
             let _ = writeln!(text, "    no record has `{}` ([directory.columns] {})", clean(name), column.key());
         }
-        for name in &self.statuses_unread {
+        for name in self.statuses_unread.iter().filter(|_| self.failure.is_none()) {
             let _ = writeln!(
                 text,
                 "    warning: its column `{}` is called like a status, and is not read\n    hint: if it says who may not come \

@@ -60,6 +60,7 @@ impl Oracle<'_> {
                 && !self.case.rows.iter().any(|row| row.id == record.id)
                 && folded(NAMES[record.name]) == folded(NAMES[row.name])
                 && (GIVEN[record.given].is_none_or(|given| given == GIVEN[row.given].unwrap_or_default())
+                    || (row.given == 3 && record.given > 3)
                     || [(1, 2), (2, 1), (4, 5), (5, 4)].contains(&(record.id, row.id)))
         })
     }
