@@ -305,6 +305,8 @@ fn a_text_is_no_boolean_and_a_fraction_is_no_id() {
     }
     let user = "{\"_id\":7,\"username\":\"b@x.example\",\"groups\":[\"R\"],\"state\":\"ACTIVATED\"}|007 a@x.example|z z@x.example";
     assert_eq!(plan("007 a@x.example", &array(user)), "create 7", "an integer is its digits");
+    let long = user.replace(":7,", ":118234567890123456789,");
+    assert_eq!(plan("007 a@x.example", &array(&long)), "create 118234567890123456789", "however many");
     let numbers = array("{\"_id\":7.0,\"username\":\"b@x.example\",\"groups\":[\"R\"]}|007 a@x.example|z z@x.example");
     assert_eq!(plan("007 a@x.example", &numbers), "refused -: a record that matches no known user: id is not a string");
 }
