@@ -5,11 +5,11 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::model::{Action, Clock, Duration, Exit, Moment, OutstandingKind, OutstandingUser};
+use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser};
 use crate::process::{SystemClock, is_daemon};
 use crate::report::{
-    Approved, DaemonStanding, ExportStanding, Extent, Red, Sender, Signs, SinkStanding, Status, TokenProof,
-    TokenStanding, Trouble, red, status_document, status_text,
+    Approved, DaemonStanding, ExportStanding, Extent, Sender, Signs, SinkStanding, Status, TokenProof, TokenStanding,
+    Trouble, red, status_document, status_text,
 };
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace, StandingApproval};
@@ -72,8 +72,10 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
     let (sender, daemon) = sender(deployment, &installation, &health, now);
     let last_cycle: Value =
         installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let judge =
-        || judge(now, &installation, &health, &sinks, &outstanding, sender, deployment.unhealthy_after(), &last_cycle);
+    let judge = || {
+        let signs = signs(now, &installation, &health, &sinks, &outstanding, sender, &last_cycle);
+        red(&signs, deployment.unhealthy_after())
+    };
     let red = installation.active.then(judge).flatten();
     Ok(Status {
         now,
@@ -139,16 +141,15 @@ fn next_cycle(deployment: &Deployment, now: Moment) -> Option<Moment> {
     CronSchedule::parse(&schedule.cron, &schedule.time_zone).ok()?.next_after(now)
 }
 
-fn judge(
+fn signs(
     now: Moment,
     installation: &InstallationRow,
     health: &HealthRow,
     sinks: &[SinkStanding],
     outstanding: &[OutstandingUser],
     sender: Sender,
-    unhealthy_after: Duration,
     last_cycle: &Value,
-) -> Option<Red> {
+) -> Signs {
     let sinks = sinks.iter().filter_map(|sink| {
         let error = sink.error.as_deref()?;
         Some(Trouble { what: format!("the sink {} is stuck: {error}", sink.name), since: sink.since? })
@@ -159,7 +160,7 @@ fn judge(
         let what = format!("the removal of {name} failed: {}", one.reason);
         stays.then_some(Trouble { what, since: one.since? })
     });
-    let signs = Signs {
+    Signs {
         now,
         managed_since: health.managed_since,
         last_good_at: installation.last_good_cycle_at,
@@ -170,8 +171,7 @@ fn judge(
         sinks: sinks.collect(),
         removals: removals.collect(),
         sender,
-    };
-    red(&signs, unhealthy_after)
+    }
 }
 
 fn standing_of(sink: &SinkConfig, places: &[SinkPlace], head: i64) -> SinkStanding {
