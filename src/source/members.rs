@@ -24,7 +24,7 @@ pub(super) struct Entry {
     /// What it is for, and how far behind other places for the same it stands.
     pub(super) columns: Vec<(Column, u8)>,
     /// Where it is an object that holds a mapped member.
-    pub(super) inner: Option<Node>,
+    pub(super) inner: Option<Box<Node>>,
 }
 
 /// What a member is.
@@ -69,7 +69,7 @@ impl Node {
     fn insert(&mut self, name: &str, column: Column, depth: u8) {
         self.entry(name).columns.push((column, depth));
         if let Some((outer, rest)) = name.split_once('.') {
-            let inner = self.entry(outer).inner.get_or_insert_with(Self::empty);
+            let inner = self.entry(outer).inner.get_or_insert_with(|| Box::new(Self::empty()));
             inner.insert(rest, column, depth.saturating_add(1).min(PLACE_MAX));
         }
     }
@@ -95,7 +95,7 @@ impl Node {
                 }
                 (_, _) => None,
             };
-            entry.inner.iter_mut().for_each(Self::settle);
+            entry.inner.iter_mut().for_each(|inner| inner.settle());
         }
     }
 
