@@ -7,13 +7,13 @@ use crate::model::{Column, ColumnName, Layout, trimmed};
 /// The members of one object that are looked at.
 pub(super) struct Node {
     entries: Vec<Entry>,
-    /// For each length of a name, a bit for each entry: most members are passed over without a comparison.
-    by_length: [u64; LENGTHS_COUNT],
+    /// For each [`place`] of a name, a bit for each entry: most members are passed over without a comparison.
+    by_place: [u64; PLACES_COUNT],
     only_ascii: bool,
 }
 
-/// Longer names than this are told apart by a comparison, in bytes.
-const LENGTHS_COUNT: usize = 64;
+/// How many places there are.
+const PLACES_COUNT: usize = 64;
 
 /// One member.
 pub(super) struct Entry {
@@ -24,7 +24,7 @@ pub(super) struct Entry {
     /// What it is for, and how far behind other places for the same it stands.
     pub(super) columns: Vec<(Column, u8)>,
     /// Where it is an object that holds a mapped member.
-    pub(super) inner: Option<Node>,
+    pub(super) inner: Option<Box<Node>>,
 }
 
 /// What a member is.
@@ -62,14 +62,14 @@ impl Node {
     }
 
     fn empty() -> Self {
-        Self { entries: Vec::new(), by_length: [0; LENGTHS_COUNT], only_ascii: true }
+        Self { entries: Vec::new(), by_place: [0; PLACES_COUNT], only_ascii: true }
     }
 
     /// The whole name first, then inwards: a member may have a dot in its name.
     fn insert(&mut self, name: &str, column: Column, depth: u8) {
         self.entry(name).columns.push((column, depth));
         if let Some((outer, rest)) = name.split_once('.') {
-            let inner = self.entry(outer).inner.get_or_insert_with(Self::empty);
+            let inner = self.entry(outer).inner.get_or_insert_with(|| Box::new(Self::empty()));
             inner.insert(rest, column, depth.saturating_add(1).min(PLACE_MAX));
         }
     }
@@ -85,7 +85,7 @@ impl Node {
 
     fn settle(&mut self) {
         for (at, entry) in self.entries.iter().enumerate() {
-            self.by_length[place(entry.name.len())] |= 1 << at;
+            self.by_place[place(&entry.name)] |= 1 << at;
         }
         self.only_ascii = self.entries.iter().all(|entry| entry.name.is_ascii());
         for entry in &mut self.entries {
@@ -95,7 +95,7 @@ impl Node {
                 }
                 (_, _) => None,
             };
-            entry.inner.iter_mut().for_each(Self::settle);
+            entry.inner.iter_mut().for_each(|inner| inner.settle());
         }
     }
 
@@ -120,7 +120,7 @@ impl Node {
 
     #[inline]
     fn entry_named(&self, key: &str) -> Option<usize> {
-        let mut candidates = self.by_length[place(key.len())];
+        let mut candidates = self.by_place[place(key)];
         if candidates == 0 {
             return None;
         }
@@ -128,7 +128,7 @@ impl Node {
         while candidates != 0 {
             let at = candidates.trailing_zeros() as usize;
             let entry = &self.entries[at];
-            let same = entry.ends == ends && (key.len() <= Ends::WHOLE_BYTES_MAX || *entry.name == *key);
+            let same = entry.ends == ends && (ends.length <= Ends::WHOLE_BYTES_MAX || *entry.name == *key);
             if same || (entry.ends.may_be(ends) && entry.name.eq_ignore_ascii_case(key)) {
                 return Some(at);
             }
@@ -147,37 +147,96 @@ impl Node {
     }
 }
 
-/// The beginning and the end of a name: nearly always all of it, compared at once.
+/// The length, the beginning and the end of a name: nearly always all of it, compared at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Ends(u64, u64);
+struct Ends {
+    length: usize,
+    first: u64,
+    last: u64,
+}
 
 impl Ends {
-    /// Names of one length up to this are the same if their ends are.
+    /// Names up to this length are the same if their ends are.
     const WHOLE_BYTES_MAX: usize = 16;
     /// What two cases of an ASCII letter differ in.
     const CASE: u64 = u64::MAX / 0xff * 0x20;
 
     #[inline]
     fn of(name: &str) -> Self {
-        let name = name.as_bytes();
-        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
-            Self(u64::from_le_bytes(*first), u64::from_le_bytes(*last))
-        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
-            Self(u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
-        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
-            Self(u16::from_le_bytes(*first).into(), u16::from_le_bytes(*last).into())
+        let bytes = name.as_bytes();
+        let (first, last) = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            (u16::from_le_bytes(*first).into(), u16::from_le_bytes(*last).into())
         } else {
-            Self(name.first().copied().unwrap_or_default().into(), 0)
-        }
+            (bytes.first().copied().unwrap_or_default().into(), 0)
+        };
+        Self { length: bytes.len(), first, last }
     }
 
     /// Whether a name may be another but for the case of ASCII letters.
     #[inline]
     fn may_be(self, other: Self) -> bool {
-        ((self.0 ^ other.0) | (self.1 ^ other.1)) & !Self::CASE == 0
+        self.length == other.length && ((self.first ^ other.first) | (self.last ^ other.last)) & !Self::CASE == 0
     }
 }
 
-fn place(length: usize) -> usize {
-    length.min(LENGTHS_COUNT - 1)
+/// A number by length, first and last byte, with ASCII letters in lower case. The factors give each of our own names one of
+/// its own.
+#[inline]
+fn place(name: &str) -> usize {
+    let end = |byte: Option<&u8>| usize::from(byte.map_or(0, |byte| byte | 0x20));
+    let (first, last) = (end(name.as_bytes().first()), end(name.as_bytes().last()));
+    name.len().wrapping_add(first * 17 + last * 5) % PLACES_COUNT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_of_ours_has_a_place_of_its_own() {
+        let node = Node::of_layout(&Layout::default());
+        assert!(node.by_place.iter().all(|entries| entries.count_ones() <= 1));
+    }
+
+    #[test]
+    fn a_name_is_found_without_letter_case_and_no_other_is() {
+        let mut layout = Layout::default();
+        let long = "extension_0123456789_accountEnabled";
+        for (column, name) in
+            [(Column::State, long), (Column::Email, "Adresse \u{c9}lectronique"), (Column::Groups, "g")]
+        {
+            layout.columns[column as usize] = ColumnName::Theirs(name.into());
+        }
+        let node = Node::of_layout(&layout);
+        let found = |key: &str| match node.find(key, true) {
+            Found::Entry(at) => node.at(at).columns[0].0.key(),
+            Found::Status => "a status",
+            Found::Unknown => "unknown",
+        };
+        for (key, expected) in [
+            ("_id", "id"),
+            ("ID", "id"),
+            ("username", "username"),
+            ("UserName", "username"),
+            (" userName\t", "username"),
+            ("userna`e", "unknown"),
+            ("Usernama", "unknown"),
+            ("usernameusername", "unknown"),
+            (long, "state"),
+            ("EXTENSION_0123456789_ACCOUNTENABLED", "state"),
+            ("extension_0123456780_accountEnabled", "unknown"),
+            ("state", "unknown"),
+            ("adresse \u{e9}lectronique", "email"),
+            ("G", "groups"),
+            ("groups", "unknown"),
+            ("", "unknown"),
+            ("Account Status", "a status"),
+        ] {
+            assert_eq!(found(key), expected, "{key:?}");
+        }
+    }
 }
