@@ -1,6 +1,6 @@
 //! One JSON record, borrowed: members of ours are kept with whatever type they have, others are passed over.
 
-use super::members::{Entry, Found, Node};
+use super::members::{Entry, Found, Last, Node};
 use super::value::{self, NameSeed, Numbers, Scalar, Value};
 use crate::model::{Column, DirectoryUser, Layout, RawValue};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -17,11 +17,16 @@ pub(super) struct Reader<'l> {
     /// Whether members called like a status are looked for.
     pub(super) statuses: bool,
     status: Option<String>,
+    /// What the first members of the last record were.
+    order: [Last; MEMBERS_IN_ORDER],
 }
+
+/// How many members of a record are expected where the last one had them; the others are looked up.
+const MEMBERS_IN_ORDER: usize = 64;
 
 impl<'l> Reader<'l> {
     pub(super) fn new(layout: &'l Layout, node: &'l Node) -> Self {
-        Self { layout, node, statuses: true, status: None }
+        Self { layout, node, statuses: true, status: None, order: [Last::NAMELESS; MEMBERS_IN_ORDER] }
     }
 
     /// A member that is called like a status and is none of those that are read.
@@ -36,7 +41,8 @@ impl<'l> Reader<'l> {
     pub(super) fn parse<'a>(&mut self, text: &'a str) -> Result<(DirectoryUser<'a>, usize), serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let mut found = Members::new(self.layout);
-        ObjectSeed { node: self.node, found: &mut found, statuses: self.statuses }.deserialize(&mut deserializer)?;
+        let (node, statuses, order) = (self.node, self.statuses, self.order.as_mut_slice());
+        ObjectSeed { node, found: &mut found, statuses, order }.deserialize(&mut deserializer)?;
         if let Some(status) = found.status.take() {
             self.status.get_or_insert(status);
         }
@@ -156,6 +162,8 @@ struct ObjectSeed<'s, 'n, 'l, 'de> {
     node: &'n Node,
     found: &'s mut Members<'l, 'de>,
     statuses: bool,
+    /// Its members in the last record, if it is the record itself.
+    order: &'s mut [Last],
 }
 
 impl<'de> DeserializeSeed<'de> for ObjectSeed<'_, '_, '_, 'de> {
@@ -174,9 +182,12 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = 0_u64;
-        let Self { node, found, statuses } = self;
+        let Self { node, found, statuses, order } = self;
+        let mut order = order.iter_mut();
         debug_assert!(node.len() <= 64, "each column has two entries in a node at the most, and `id` another");
-        while let Some(member) = map.next_key_seed(KeySeed { node, statuses, status: &mut found.status })? {
+        while let Some(member) =
+            map.next_key_seed(KeySeed { node, statuses, status: &mut found.status, last: order.next() })?
+        {
             match member {
                 Found::Entry(at) => {
                     if seen & (1 << at) != 0 {
@@ -209,6 +220,7 @@ struct KeySeed<'s> {
     statuses: bool,
     /// Takes the first name that is called like a status.
     status: &'s mut Option<String>,
+    last: Option<&'s mut Last>,
 }
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
@@ -226,7 +238,10 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Found, E> {
-        let found = self.node.find(key, self.statuses);
+        let found = match self.last {
+            Some(last) => self.node.find_after(last, key, self.statuses),
+            None => self.node.find(key, self.statuses),
+        };
         if found == Found::Status {
             self.status.get_or_insert_with(|| key.trim().to_owned());
         }
@@ -279,7 +294,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         match &self.entry.inner {
-            Some(node) => ObjectSeed { node, found: self.found, statuses: false }.visit_map(map)?,
+            Some(node) => ObjectSeed { node, found: self.found, statuses: false, order: &mut [] }.visit_map(map)?,
             None => while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {},
         }
         Ok(Value::Other)

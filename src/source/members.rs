@@ -38,6 +38,17 @@ pub(super) enum Found {
     Unknown,
 }
 
+/// A member of the last record. At first one without a name, which is none of ours.
+#[derive(Clone, Copy)]
+pub(super) struct Last {
+    ends: Ends,
+    found: Found,
+}
+
+impl Last {
+    pub(super) const NAMELESS: Self = Self { ends: Ends { length: 0, first: 0, last: 0 }, found: Found::Unknown };
+}
+
 /// The place of `id` behind `_id`.
 const STAND_IN: u8 = 1;
 /// The last place that there is.
@@ -116,6 +127,20 @@ impl Node {
             None if !statuses && self.only_ascii && trimmed(key).len() == key.len() => Found::Unknown,
             None => self.find_otherwise(trimmed(key), statuses),
         }
+    }
+
+    /// The same, where the last record had the member `last` in this place: programs write them in one order.
+    #[inline]
+    pub(super) fn find_after(&self, last: &mut Last, key: &str, statuses: bool) -> Found {
+        let ends = Ends::of(key);
+        if !statuses && last.ends == ends && ends.length <= Ends::WHOLE_BYTES_MAX {
+            return last.found;
+        }
+        let found = self.find(key, statuses);
+        if !statuses {
+            *last = Last { ends, found };
+        }
+        found
     }
 
     #[inline]
@@ -237,6 +262,14 @@ mod tests {
             ("Account Status", "a status"),
         ] {
             assert_eq!(found(key), expected, "{key:?}");
+            let mut last = Last::NAMELESS;
+            for again in [key, key, "username", "usernama", key] {
+                assert_eq!(
+                    node.find_after(&mut last, again, false),
+                    node.find(again, false),
+                    "{again:?} after {key:?}"
+                );
+            }
         }
     }
 }
