@@ -6,29 +6,17 @@
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
 use super::usability::Details;
-use super::{Duplicates, Plan, ScopeVersions, Usability};
+use super::{Duplicates, Plan, Policy, ScopeVersions, Usability};
 use crate::clock::{WAIT_MAX, believed};
 use crate::model::{
     AccountState, Action, Cause, Change, Column, DirectoryId, DirectoryUser, Field, FieldName, InDoubt, Mismatch,
-    Moment, NotTried, OnDrift, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault,
-    Removals, RowView, ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
+    Moment, NotTried, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, RawValue, RecordFault, RowView,
+    ScopeVersionId, Seen, Unusable, UserName, UserState, UsernameConflict, short_digest,
 };
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many accepted updates that change nothing park a user.
 const FUTILE_UPDATES_MAX: u32 = 3;
-
-/// The policies of `[rhombus]` that a plan depends on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Policy {
-    /// For suspended and staged users.
-    pub on_suspended: Removals,
-    /// For users gone from the export or from its groups.
-    pub on_removed: Removals,
-    /// For accounts changed or gone at Rhombus.
-    pub on_drift: OnDrift,
-}
 
 /// Everything a comparison depends on besides records and rows.
 #[derive(Clone, Debug)]

@@ -15,18 +15,20 @@ mod groups;
 mod guard;
 mod identity;
 mod memberships;
+mod policy;
 mod scope_version;
 #[cfg(test)]
 mod shorthand;
 mod unsaid;
 mod usability;
 
-pub use comparison::{Comparison, Inputs, Memberships, Policy, Whole};
+pub use comparison::{Comparison, Inputs, Memberships, Whole};
 pub use digest::{hold_id, names_plan, plan_digest};
 pub use duplicates::{DuplicateFinder, Duplicates};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use guard::{ApprovedPlan, Cleared, Ledger, Limits, approve};
 pub use mapping::Scope;
+pub use policy::Policy;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
 pub use unsaid::{Silence, Unsaid};
 pub use usability::Usability;

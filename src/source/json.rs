@@ -61,7 +61,7 @@ impl Reader<'_> {
     fn long_id(&self, record: &str) -> Option<RawValue<'static>> {
         let text = with_quoted_integers(record);
         let mut found = Members::new(self.layout);
-        let seed = ObjectSeed { node: self.node, found: &mut found, statuses: false };
+        let seed = ObjectSeed { node: self.node, found: &mut found, statuses: false, order: &mut [] };
         seed.deserialize(&mut serde_json::Deserializer::from_str(&text)).ok()?;
         match found.user.id {
             RawValue::Text(digits) => Some(RawValue::Text(Cow::Owned(digits.into_owned()))),

@@ -223,7 +223,7 @@ fn what_is_not_a_whole_200_is_a_failed_read() {
         (format!("HTTP/1.1 206 Partial\r\nContent-Length: {}\r\n\r\n{body}", body.len()), "206"),
         ("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n".to_owned(), "token_file"),
         ("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_owned(), "503"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<htm".to_owned(), "rejected as a whole"),
+        ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\n<htm".to_owned(), "rejected as a whole"),
         (String::new(), "no answer"),
     ] {
         site.publish(|at| at.raw = Some(raw));

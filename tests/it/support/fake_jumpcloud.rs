@@ -393,6 +393,8 @@ impl Directory {
                 "statusMsg": "", "meta": {}, "persistedFields": {"username": name}}));
             if good {
                 user["_id"] = id.clone().into();
+                // The organisation's setting for imported users.
+                user["state"] = "ACTIVATED".into();
                 self.users.insert(id, user);
             }
         }
