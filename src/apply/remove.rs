@@ -113,6 +113,9 @@ impl<T: Transport> Apply<'_, T> {
             Err(error) => return self.removal_unread(change, None, MaybeApplied::NotDone, error),
         };
         self.record.lookup_went_well(change);
+        if self.mismatch(change, &before).is_none() {
+            self.session.note_met(scim_id);
+        }
         let approved = match self.admit(change, &before, &mut intent) {
             Admitted::Yes(approved) => approved,
             Admitted::Not(entry) => return self.record.hold(change, entry),

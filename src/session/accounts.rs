@@ -99,6 +99,13 @@ impl<T: Transport> Session<'_, T> {
         if others.is_empty() {
             return Witness::Seen;
         }
+        // Nobody stays, and whoever is asked may be gone by now: what this cycle saw before it removed them has to do.
+        let removing = self.removing();
+        let nobody_stays = others.iter().all(|other| removing.contains(&other.scim_id));
+        if nobody_stays && self.met.borrow().iter().any(|met| met != gone) {
+            self.witnessed.set(Witnessed::Yes);
+            return Witness::Seen;
+        }
         let only_foreign = others.iter().all(|other| other.foreign);
         let mut read_count = 0;
         for other in others {
@@ -264,6 +271,21 @@ mod tests {
         check("a=1 b=2", "", &poisoned("200 list x=7"), ("2, 2, 2, 2, GET /Users", Witness::Unanswered, "-")).await;
         check("a=1 !b=2", "", "200 2 x", ("2", Witness::Unanswered, "-")).await;
         check("a=1 b=2", "", "401", ("2", Witness::Ended, "unauthorized")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_accounts_that_all_go_another_one_that_was_met_will_do() {
+        let witness = async |removing: &str, met: &str| {
+            let bench = Bench::new("a=1 b=2", "404 | 200 list");
+            let session = bench.session();
+            session.note_removals(removing.split_whitespace().map(ScimId::new));
+            session.note_met(&ScimId::new(met));
+            (session.witness(&ScimId::new("1")).await, bench.calls())
+        };
+        assert_eq!(witness("1 2", "2").await, (Witness::Seen, String::new()));
+        let asked = "GET /Users/2, GET /Users".to_owned();
+        assert_eq!(witness("1 2", "1").await, (Witness::Ended, asked.clone()), "nobody is a witness for itself");
+        assert_eq!(witness("1", "1").await, (Witness::Ended, asked), "2 stays, and is asked");
     }
 
     #[tokio::test(start_paused = true)]

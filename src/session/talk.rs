@@ -97,6 +97,8 @@ pub(crate) struct Session<'c, T> {
     /// Other accounts are read for one user at a time.
     pub(super) witness_turn: tokio::sync::Mutex<()>,
     removing: RefCell<BTreeSet<ScimId>>,
+    /// Two of them that this cycle saw as they were linked, before their removal was sent.
+    pub(super) met: RefCell<BTreeSet<ScimId>>,
     pub(super) directory: Directory,
     pub(super) calls: Calls,
 }
@@ -111,6 +113,7 @@ impl<'c, T: Transport> Session<'c, T> {
             witnessed: Cell::default(),
             witness_turn: tokio::sync::Mutex::default(),
             removing: RefCell::default(),
+            met: RefCell::default(),
             directory: Directory::default(),
             calls: Calls::default(),
         }
@@ -214,6 +217,14 @@ impl<'c, T: Transport> Session<'c, T> {
     /// Notes accounts that this cycle removes: they may vanish soon, so they are the last choice as witnesses.
     pub(crate) fn note_removals(&self, accounts: impl Iterator<Item = ScimId>) {
         self.removing.borrow_mut().extend(accounts);
+    }
+
+    /// Notes an account that is about to be removed and is as it was linked.
+    pub(crate) fn note_met(&self, account: &ScimId) {
+        let mut met = self.met.borrow_mut();
+        if met.len() < 2 {
+            met.insert(account.clone());
+        }
     }
 
     pub(super) fn removing(&self) -> BTreeSet<ScimId> {
