@@ -1,12 +1,14 @@
 //! The HTTP client. By default reqwest follows redirects, retries, takes proxies from the environment and waits for
 //! ever; all of that is switched off here.
 
+use super::authority::{authorities, check_authority};
+use super::error::{ClientError, not_built};
+use super::headers::{date, retry_after};
 use super::{ANSWER_BYTES_MAX, BodyMode, Method, Request, Transport};
-use crate::files::{self, Refusal, Role};
-use crate::model::{Duration, Moment, chain};
-use crate::outcome::{Answer, CallError, RetryAfter};
+use crate::model::Duration;
+use crate::outcome::{Answer, CallError};
 use crate::secret::Token;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -18,14 +20,6 @@ const USER_AGENT: &str = concat!("rhombus-sync/", env!("CARGO_PKG_VERSION"));
 const SCIM: &str = "application/scim+json";
 /// Timeout of connecting, in seconds.
 const CONNECT_SECONDS_MAX: u64 = 10;
-/// The longest `Retry-After` that is believed, in seconds: a day.
-const RETRY_AFTER_SECONDS_MAX: u64 = 86_400;
-
-/// The longest file of certificates, in bytes: a system's whole bundle has a quarter of a MiB.
-const AUTHORITIES_BYTES_MAX: u64 = 8 << 20;
-/// The first byte of a certificate in DER.
-const DER_SEQUENCE: u8 = 0x30;
-
 /// How the requests of a protocol look.
 #[derive(Clone, Debug)]
 pub struct Dialect {
@@ -61,64 +55,6 @@ pub struct ClientSettings {
     pub proxy: Option<String>,
     /// The deadline of a whole request.
     pub timeout: Duration,
-}
-
-/// Why the client cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The certificate authority cannot be read.
-    #[error("ca_file {path} cannot be used: {what}")]
-    Authority {
-        /// Path of the PEM file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: AuthorityFault,
-    },
-    /// Any other cause, such as a bad proxy URL.
-    #[error("cannot build the HTTP client: {0}")]
-    Other(String),
-}
-
-/// What is wrong with a file of certificates.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum AuthorityFault {
-    /// It cannot be read.
-    #[error("{0}")]
-    Unreadable(String),
-    /// It is not a file, or somebody else may write to it.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// It is in DER.
-    #[error("it is in DER format, not PEM")]
-    Der,
-    /// There is none in it.
-    #[error("it contains no certificate")]
-    Empty,
-    /// One of them cannot be used.
-    #[error("a certificate in it is damaged: {0}")]
-    Damaged(String),
-}
-
-impl ClientError {
-    /// How the reader can mend it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Authority { what: AuthorityFault::Unreadable(_), .. } => {
-                "set ca_file to a file that the service's user can read".to_owned()
-            }
-            Self::Authority { what: AuthorityFault::Refused(refusal), .. } => refusal.hint(),
-            Self::Authority { path, what: AuthorityFault::Der } => format!(
-                "`openssl x509 -inform der -in {} -out ca.pem` makes PEM of it; set ca_file to that",
-                path.display()
-            ),
-            Self::Authority { what: AuthorityFault::Empty | AuthorityFault::Damaged(_), .. } => {
-                "ca_file holds certificates in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned()
-            }
-            Self::Other(why) if why == NO_AUTHORITIES => NO_AUTHORITIES_HINT.to_owned(),
-            Self::Other(_) => "look at `proxy`".to_owned(),
-        }
-    }
 }
 
 /// A client of one endpoint. Connection pool and trust store are built at the first request.
@@ -285,24 +221,6 @@ fn build(settings: &ClientSettings) -> Result<reqwest::Client, String> {
     builder.build().map_err(not_built)
 }
 
-/// What is said where nothing can be trusted: without certificate authorities no https server can be verified.
-const NO_AUTHORITIES: &str = "there are no trusted CA certificates on this system";
-/// What to do about that.
-const NO_AUTHORITIES_HINT: &str = "install ca-certificates, or set ca_file";
-/// How the library below us says it.
-const NO_ROOTS: &str = "No CA certificates were loaded";
-
-/// Why a client, or a verifier of certificates, could not be built.
-#[must_use]
-pub fn not_trusting(error: &dyn Error) -> String {
-    let text = chain(error).join(": ");
-    if text.contains(NO_ROOTS) { NO_AUTHORITIES.to_owned() } else { text }
-}
-
-pub(super) fn not_built(error: reqwest::Error) -> String {
-    not_trusting(&error.without_url())
-}
-
 /// A client that follows nothing, repeats nothing, and goes through no proxy but this one.
 pub(super) fn hardened(
     timeout: Duration,
@@ -326,65 +244,6 @@ pub(super) fn hardened(
     Ok(builder)
 }
 
-/// Whether a file holds certificates that a client can be built with.
-///
-/// # Errors
-/// It cannot be read, or holds none.
-pub fn check_authority(path: &Path) -> Result<(), ClientError> {
-    let fault = |what| ClientError::Authority { path: path.to_owned(), what };
-    let built = reqwest::Client::builder().no_proxy().tls_certs_merge(authorities(path).map_err(fault)?).build();
-    built.map(|_| ()).map_err(|error| fault(AuthorityFault::Damaged(chain(&error).join(": "))))
-}
-
-/// Only looks at a file of certificates; one that is not there is missed when it is needed.
-///
-/// # Errors
-/// It is refused.
-pub fn refuse_exposed(path: &Path) -> Result<(), ClientError> {
-    let refusal = files::look(path, Role::Certificate).err().and_then(|error| files::refusal_of(&error).cloned());
-    refusal.map_or(Ok(()), |refusal| {
-        Err(ClientError::Authority { path: path.to_owned(), what: AuthorityFault::Refused(refusal) })
-    })
-}
-
-pub(super) fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, AuthorityFault> {
-    let file = files::read(path, Role::Certificate, AUTHORITIES_BYTES_MAX).map_err(|error| {
-        let refusal = files::refusal_of(&error).cloned();
-        refusal.map_or_else(|| AuthorityFault::Unreadable(error.to_string()), AuthorityFault::Refused)
-    })?;
-    let pem = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file);
-    let found =
-        reqwest::Certificate::from_pem_bundle(pem).map_err(|error| AuthorityFault::Damaged(error.to_string()))?;
-    match pem.first() {
-        _ if !found.is_empty() => Ok(found),
-        Some(&DER_SEQUENCE) => Err(AuthorityFault::Der),
-        Some(_) | None => Err(AuthorityFault::Empty),
-    }
-}
-
-/// Seconds, a fraction of them counted up, or an HTTP date (RFC 9110, section 10.2.3). Anything else is still a wish to be
-/// left alone.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
-    let text = headers.get(RETRY_AFTER)?.to_str().unwrap_or_default().trim();
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number(whole) && is_number(fraction) {
-        let begun = u64::from(fraction.bytes().any(|digit| digit != b'0'));
-        let seconds = whole.parse::<u64>().unwrap_or(u64::MAX).saturating_add(begun).min(RETRY_AFTER_SECONDS_MAX);
-        return Some(RetryAfter::Seconds(u32::try_from(seconds).unwrap_or(0)));
-    }
-    Some(http_date(text).map_or(RetryAfter::Unreadable, RetryAfter::At))
-}
-
-pub(super) fn date(headers: &HeaderMap) -> Option<Moment> {
-    http_date(headers.get(DATE)?.to_str().ok()?)
-}
-
-pub(super) fn http_date(text: &str) -> Option<Moment> {
-    let since_1970 = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since_1970.as_millis()).ok().map(Moment)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,38 +263,5 @@ mod tests {
             assert!(cleaned.contains(MASK) && !shown.contains("ANARY"), "{cleaned}");
         }
         assert_eq!(without_secret(r#"{"detail":"C:\\temp \u0043"}"#, secret), None);
-    }
-
-    #[test]
-    fn retry_after_is_read_as_a_wish_to_wait_however_it_is_written() {
-        for (text, expected) in [
-            ("300", RetryAfter::Seconds(300)),
-            (" 0 ", RetryAfter::Seconds(0)),
-            ("299.997", RetryAfter::Seconds(300)),
-            ("0.5", RetryAfter::Seconds(1)),
-            ("7.00", RetryAfter::Seconds(7)),
-            ("99999999999999999999999", RetryAfter::Seconds(86_400)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", RetryAfter::At(Moment(784_111_777_000))),
-            ("120s", RetryAfter::Unreadable),
-            ("-1", RetryAfter::Unreadable),
-            ("1.", RetryAfter::Unreadable),
-            ("1.2.3", RetryAfter::Unreadable),
-            ("Infinity", RetryAfter::Unreadable),
-            ("", RetryAfter::Unreadable),
-        ] {
-            let headers = [(RETRY_AFTER, HeaderValue::from_static(text))].into_iter().collect();
-            assert_eq!(retry_after(&headers), Some(expected), "{text}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn a_date_is_read_in_all_three_forms() {
-        let at = Some(Moment(784_111_777_000));
-        for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
-            assert_eq!(http_date(text), at, "{text}");
-        }
-        assert_eq!(http_date("Fri, 31 Dec 9999 23:59:59 GMT"), Some(Moment(253_402_300_799_000)));
-        assert_eq!(http_date("soon"), None);
     }
 }

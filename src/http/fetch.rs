@@ -1,7 +1,10 @@
 //! Asks a directory over HTTP. A secret belongs to one request, and goes to the address of that request alone: nothing is
 //! followed, and nothing is sent twice. When to ask again is the caller's.
 
-use super::client::{MASK, check_authority, date, hardened, http_date, not_built, retry_after};
+use super::authority::check_authority;
+use super::client::{MASK, hardened};
+use super::error::not_built;
+use super::headers::{date, http_date, retry_after};
 use super::{ANSWER_BYTES_MAX, BodyMode, ClientError};
 use crate::model::{Duration, Moment, clean};
 use crate::outcome::{CallError, RetryAfter};

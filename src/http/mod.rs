@@ -1,12 +1,15 @@
 //! BASE: one HTTP client for every edge: no redirects, no retries, only the configured proxy, a deadline and a size
 //! limit for every answer, and texts cleaned of the token before any other room sees them.
 
+mod authority;
 mod client;
+mod error;
 mod fetch;
+mod headers;
 
-pub use client::{
-    AuthorityFault, Client, ClientError, ClientSettings, Dialect, check_authority, not_trusting, refuse_exposed,
-};
+pub use authority::{check_authority, refuse_exposed};
+pub use client::{Client, ClientSettings, Dialect};
+pub use error::{AuthorityFault, ClientError, not_trusting};
 pub(crate) use fetch::without_secret;
 pub use fetch::{Ask, Auth, Fetched, Fetcher};
 

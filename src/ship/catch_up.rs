@@ -65,10 +65,9 @@ pub async fn catch_up(
         }
         Err(error) => return notes.fail(&error).await,
     }
+    let mut read = next(reader, taken)?;
     loop {
-        // The head first: what is written meanwhile is no hole.
-        let head = store::head_of(reader)?.sequence;
-        let mut events = store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?;
+        let (head, mut events) = read;
         if let Some((place, missing)) = hole(reader, (taken, head), &events)? {
             // What comes before it goes out.
             events.truncate(place);
@@ -89,7 +88,10 @@ pub async fn catch_up(
         match answer {
             Ok(receipt) => {
                 taken = receipt.taken;
-                notes.go_on(receipt).await?;
+                // The journal's thread commits the note meanwhile.
+                let (noted, then) = tokio::join!(biased; notes.go_on(receipt), async { next(reader, taken) });
+                noted?;
+                read = then?;
             }
             Err(error) => return notes.fail(&error).await,
         }
@@ -97,6 +99,12 @@ pub async fn catch_up(
     let delivered = notes.stored.delivered;
     notes.go_on(Receipt::all(delivered)).await?;
     Ok(notes.stored)
+}
+
+/// The head of the log, and the events to deliver after this one. The head first: what is written meanwhile is no hole.
+fn next(reader: &Connection, taken: i64) -> rusqlite::Result<(i64, Vec<Sealed>)> {
+    let head = store::head_of(reader)?.sequence;
+    Ok((head, store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?))
 }
 
 /// Where events are missing that neither a restoration nor pruning explains: before which of these, and the first one.
