@@ -40,3 +40,36 @@ impl LinkedBefore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Moment;
+
+    /// A state with links to accounts 0, 1 and so on.
+    fn state(links_count: u32) -> Connection {
+        let state = store::scratch(Moment(0)).expect("a state");
+        let fill = format!(
+            "INSERT INTO settings VALUES (1, '{{}}'); UPDATE counts SET provisioned = {links_count};
+             WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n)
+             INSERT INTO links (directory_id, row, user_name, settings, scim_id, folded, linked_at)
+             SELECT n, n, n, 1, n, n, 0 FROM n LIMIT {links_count}"
+        );
+        state.execute_batch(&fill).expect("links");
+        state
+    }
+
+    #[test]
+    fn whoever_was_linked_may_have_been_and_nobody_is_asked_for_without_cause() {
+        let linked = LinkedBefore::read(&state(80), 10).expect("read");
+        assert!((0..80).all(|id| linked.may_have(&ScimId::new(id.to_string()))));
+        assert!((80..200).all(|id| !linked.may_have(&ScimId::new(id.to_string()))));
+    }
+
+    #[test]
+    fn many_links_are_not_read_for_a_few_creates() {
+        let linked = LinkedBefore::read(&state(81), 10).expect("read");
+        assert!(linked.may_have(&ScimId::new("never linked")), "the snapshot is asked");
+        assert!(!LinkedBefore::read(&state(0), 0).expect("read").may_have(&ScimId::new("1")));
+    }
+}

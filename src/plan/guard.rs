@@ -419,6 +419,11 @@ mod tests {
         let four = format!("{ROWS}|w w@x.example|x x@x.example|y y@x.example");
         check(&four, |_| {}, " / w x y / guard");
         check(&four, |ledger| ledger.first_load = true, "w x y /  / ");
+        let blank = |ledger: &mut Ledger| {
+            ledger.first_load = true;
+            ledger.unsaid.insert(DirectoryId::new("x"), Column::State);
+        };
+        check(&four, blank, "w y / x / status");
         check("b b@x.example B|c c@x.example C|d d@x.example E", |ledger| ledger.restored = true, "d / a / restored");
         let stopped = |ledger: &mut Ledger| {
             ledger.removals_stopped = Some(ClockDoubt::BehindLog(100));

@@ -102,3 +102,115 @@ impl<'t> Batch<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventType, Source};
+    use crate::model::{Action, ChangeKey, DirectoryId, LinkedExternalId, Names, ScimId, ScopeVersionId, UserName};
+    use crate::plan::ScopeVersion;
+    use crate::settlement::{IntentEnd, IntentId, LinkEffect, MadeLink, Settlement};
+    use crate::store::{self, Intent, Journal};
+    use rusqlite::Connection;
+
+    const NOW: Moment = Moment(5_000);
+
+    fn intent(user: &str) -> Intent {
+        Intent {
+            key: ChangeKey { action: Action::Create, directory_id: DirectoryId::new(user), scim_id: None },
+            kind: None,
+            user_name: UserName::of_account("a@x.example"),
+            names: Names::default(),
+            reactivate: false,
+            approved: None,
+            scope_version: ScopeVersionId(1),
+        }
+    }
+
+    fn made(user: &str, intent: Option<IntentId>) -> Settlement {
+        let scim_id = ScimId::new(format!("scim-{user}"));
+        let mut settlement = Settlement::of(&DirectoryId::new(user), Action::Create);
+        settlement.intent = intent.map(|intent| (intent, IntentEnd::Accepted(Some(scim_id.clone()))));
+        settlement.link = LinkEffect::Made(MadeLink {
+            scim_id,
+            user_name: UserName::of_account(&format!("{user}@x.example")),
+            names: Names::default(),
+            active: true,
+            external_id: LinkedExternalId::NotShown,
+        });
+        settlement.events.push(Draft::new(EventType::UserCreateProvision, true, Source::Reconcile));
+        settlement
+    }
+
+    fn state(test: impl FnOnce(&Transaction<'_>, ScopeVersionId)) {
+        let mut connection = store::scratch(NOW).expect("a state");
+        let transaction = connection.transaction().expect("a transaction");
+        let scope_version = store::scope_version_id(&transaction, &ScopeVersion::default()).expect("settings");
+        test(&transaction, scope_version);
+    }
+
+    /// Sequence of the head, how many events there are, how many links are counted, and how many there are.
+    fn figures(connection: &Connection) -> (i64, i64, i64, i64) {
+        let sql = "SELECT sequence, (SELECT count(*) FROM events), provisioned, (SELECT count(*) FROM links) FROM head, counts";
+        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).expect("figures")
+    }
+
+    #[test]
+    fn what_the_writes_share_is_stored_once_and_before_anybody_else_reads_it() {
+        state(|transaction, scope_version| {
+            let mut batch = Batch::of(transaction);
+            for user in ["a", "b"] {
+                store::settle(&mut batch, &made(user, None), scope_version, NOW).expect("a link");
+            }
+            assert_eq!(figures(transaction), (0, 2, 0, 2), "head and counts wait for the end");
+            batch.flush().expect("written");
+            assert_eq!(figures(transaction), (2, 2, 2, 2));
+            // A command's own event, and then more of the batch.
+            let draft = Draft::new(EventType::LogCheckpoint, true, Source::Schedule);
+            store::append(transaction, &[draft], NOW).expect("an event");
+            let ended = Settlement { link: LinkEffect::Ended, ..made("a", None) };
+            store::settle(&mut batch, &ended, scope_version, NOW).expect("no link");
+            store::settle(&mut batch, &made("c", None), scope_version, NOW).expect("a link");
+            batch.flush().expect("written");
+            assert_eq!(figures(transaction), (5, 5, 2, 2));
+            let mut rows = transaction.prepare("SELECT row FROM links ORDER BY row").expect("links");
+            let rows: Vec<i64> =
+                rows.query_map([], |row| row.get(0)).expect("rows").map(|row| row.expect("a row")).collect();
+            assert_eq!(rows, [2, 3], "no number is given twice");
+        });
+    }
+
+    #[test]
+    fn a_free_create_that_has_ended_leaves_no_intent_and_ends_nobody_elses() {
+        state(|transaction, scope_version| {
+            let store_one = |user| store::store_intents(transaction, &intent(user), NOW).expect("written");
+            let first = store_one("a").expect("a is not linked");
+            let mut batch = Batch::of(transaction);
+            store::settle(&mut batch, &made("a", Some(first)), scope_version, NOW).expect("a link");
+            let rows = || transaction.query_row("SELECT count(*) FROM intents", [], |row| row.get::<_, i64>(0));
+            assert_eq!(rows(), Ok(0));
+            assert_eq!(store_one("a"), None, "who is linked is not created");
+            assert_eq!(store_one("b"), Some(first), "the number is given again");
+            let late = Settlement { link: LinkEffect::None, ..made("a", Some(first)) };
+            store::settle(&mut batch, &late, scope_version, NOW).expect("written");
+            assert_eq!(store::open_intents(transaction).expect("intents").len(), 1, "it is another user's now");
+        });
+    }
+
+    #[tokio::test]
+    async fn a_write_of_its_own_sees_what_the_batch_before_it_left() {
+        let journal = Journal::start(store::scratch(NOW).expect("a state"), None, None).expect("a journal");
+        let scope_version =
+            journal.write(|transaction| store::scope_version_id(transaction, &ScopeVersion::default())).await;
+        let scope_version = scope_version.expect("settings");
+        for user in ["a", "b", "c"] {
+            let settlement = made(user, None);
+            let settled = move |batch: &mut Batch<'_>| store::settle(batch, &settlement, scope_version, NOW);
+            journal.queue_in_batch(settled).expect("queued");
+            let draft = Draft::new(EventType::LogCheckpoint, true, Source::Schedule);
+            journal.queue(move |transaction| store::append(transaction, &[draft], NOW)).expect("queued");
+        }
+        let figures = journal.write(|transaction| Ok(figures(transaction))).await;
+        assert_eq!(figures, Ok((6, 6, 3, 3)));
+    }
+}

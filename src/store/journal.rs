@@ -223,7 +223,7 @@ struct Thread {
 
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Write>, failure: &std::sync::OnceLock<JournalError>) {
-        while let Some(first) = self.next(queue) {
+        while let Some(first) = self.next_or_rest(queue) {
             let writes = gather(first, queue);
             // Waiting callers must learn the cause before their channels close.
             let mut ended = |error: JournalError| drop(failure.set(error));
@@ -241,7 +241,7 @@ impl Thread {
     }
 
     /// The next write. After a while without one the pages kept of the state are given back, and with them what a cycle needed.
-    fn next(&self, queue: &mpsc::Receiver<Write>) -> Option<Write> {
+    fn next_or_rest(&self, queue: &mpsc::Receiver<Write>) -> Option<Write> {
         match queue.recv_timeout(REST_AFTER) {
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 // It only frees; if it fails, nothing is lost.
