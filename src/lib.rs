@@ -18,6 +18,7 @@ pub mod health;
 mod hints;
 pub mod http;
 mod logs;
+mod memory;
 pub mod meter;
 pub mod model;
 mod monitor;

@@ -142,11 +142,13 @@ pub fn judge(answer: &Result<Answer, CallError>) -> Judged {
         phrase: reason_phrase(answer.status).to_owned(),
         details: detail.clone(),
     };
-    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    let text = format!("{}{detail}", response.status_line());
-    let reason = (outcome != Outcome::Accepted).then(|| match response.is_server_error() {
-        true => Reason::ServerError { text },
-        false => Reason::Rejected { text },
+    let reason = (outcome != Outcome::Accepted).then(|| {
+        let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+        let text = format!("{}{detail}", response.status_line());
+        match response.is_server_error() {
+            true => Reason::ServerError { text },
+            false => Reason::Rejected { text },
+        }
     });
     Judged { outcome, response, reason }
 }

@@ -7,7 +7,7 @@ use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
-    AccountState, Action, Cause, Change, DesiredUser, LinkedExternalId, OutstandingKind, ScopeVersionId,
+    AccountState, Action, Cause, Change, DesiredUser, LinkedExternalId, OutstandingKind, ScimId, ScopeVersionId,
     UsernameConflict,
 };
 use crate::outcome::Judged;
@@ -53,8 +53,7 @@ impl<T: Transport> Apply<'_, T> {
         let source = made.source(self.record.source);
         let user_name = found.user_name(user);
         let Linkable { scim_id, account } = found;
-        let linked = self.session.state(store::link_by_scim_id(self.session.context.reader, &scim_id)).flatten();
-        if linked.is_some() || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
+        if self.was_linked_before(&scim_id) || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
             return self.record.refuse(change, Some(stored), UsernameConflict::AnsweredLinked);
         }
         let mut settlement = Settlement::of(change.directory_id(), Action::Create);
@@ -91,6 +90,13 @@ impl<T: Transport> Apply<'_, T> {
         if let Some(state) = otherwise {
             self.record.list_user(entry_for(change, OutstandingKind::Failed, state));
         }
+    }
+
+    /// Whether the account was linked before the creates of this cycle began.
+    fn was_linked_before(&self, scim_id: &ScimId) -> bool {
+        let reader = self.session.context.reader;
+        self.linked_before.borrow().may_have(scim_id)
+            && self.session.state(store::link_by_scim_id(reader, scim_id)).flatten().is_some()
     }
 
     /// Links an existing account; names that differ are set afterwards, by a separate update.

@@ -10,6 +10,7 @@ mod failures;
 mod found;
 mod intents;
 mod link;
+mod linked;
 mod record;
 mod recover;
 mod remove;

@@ -12,8 +12,7 @@ use crate::model::{
 use crate::outcome::Judged;
 use crate::session::{RowNumber, Session};
 use crate::settlement::{FailureEffect, IntentEnd, Settlement};
-use crate::store::{self, Intent};
-use rusqlite::Transaction;
+use crate::store::{self, Batch, Intent};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,11 +127,11 @@ impl<'a, T: Transport> Record<'a, T> {
         earlier: Option<StoredIntent>,
     ) -> Option<StoredIntent> {
         let stored_at = self.session.now();
-        let write = move |transaction: &Transaction<'_>| match earlier {
-            Some(StoredIntent { id, .. }) => store::reuse_intent(transaction, id, &intent, stored_at),
-            None => store::store_intents(transaction, &intent, stored_at),
+        let write = move |batch: &mut Batch<'_>| match earlier {
+            Some(StoredIntent { id, .. }) => store::reuse_intent(batch.transaction(), id, &intent, stored_at),
+            None => store::store_intents(batch.transaction(), &intent, stored_at),
         };
-        let stored = self.session.write(write).await?;
+        let stored = self.session.write_in_batch(write).await?;
         if stored.is_none() {
             self.list_user(entry_for(change, OutstandingKind::Waiting, NotTried::Forgotten));
         }
@@ -172,7 +171,7 @@ impl<'a, T: Transport> Record<'a, T> {
         }
         self.count(&settlement);
         let (scope_version, now) = (self.scope_version, self.session.now());
-        self.session.queue(move |transaction| store::settle(transaction, &settlement, scope_version, now));
+        self.session.queue_in_batch(move |batch| store::settle(batch, &settlement, scope_version, now));
     }
 
     /// Counts what was attempted: one event is one attempt.

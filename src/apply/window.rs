@@ -2,6 +2,7 @@
 //! `create`, `update` and `remove`.
 
 use super::intents::{StoredIntent, intent_of};
+use super::linked::LinkedBefore;
 use super::record::{Previous, Record};
 use super::tally::{Tally, entry_for};
 use crate::config::Settings;
@@ -9,11 +10,11 @@ use crate::event::Source;
 use crate::http::Transport;
 use crate::model::{
     Approval, Change, ChangeKey, Content, CycleId, DirectoryId, ExactChange, Moment, OutstandingKind, ScopeVersionId,
-    UsernameConflict,
+    UsernameConflict, folded,
 };
-use crate::plan::{ApprovedPlan, Cleared};
+use crate::plan::{ApprovedPlan, Cleared, PackedCreates, merged, order};
 use crate::scim::Update;
-use crate::session::{MaybeApplied, Session};
+use crate::session::{MaybeApplied, Session, hash_of};
 use crate::store::Intent;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -27,6 +28,31 @@ pub(crate) fn window(settings: &Settings) -> usize {
     (settings.concurrency_max * WINDOW_PER_REQUEST).min(by_rate).max(1) as usize
 }
 
+/// What is not a removal.
+struct Others {
+    changes: Vec<Change>,
+    creates: PackedCreates,
+    last: Vec<Change>,
+}
+
+impl Others {
+    /// Hashes of the usernames that are to be created.
+    fn names_to_create(&self) -> Vec<u64> {
+        let mut names = Vec::with_capacity(self.creates.len());
+        self.creates.each(|create| names.push(hash_of(&folded(create.user_name))));
+        names.extend(self.changes.iter().chain(&self.last).filter_map(|change| match change {
+            Change::Create { user, .. } => Some(hash_of(&user.user_name.folded())),
+            Change::Update { .. } | Change::Remove { .. } | Change::Relink { .. } => None,
+        }));
+        names
+    }
+
+    /// All of them in order; the memory of creates is freed along the way.
+    fn into_changes(self) -> impl Iterator<Item = Change> {
+        merged(self.changes.into_iter(), self.creates.into_changes()).chain(self.last)
+    }
+}
+
 /// Applies a cycle's changes.
 pub(crate) struct Apply<'a, T> {
     pub(crate) session: &'a Session<'a, T>,
@@ -35,6 +61,8 @@ pub(crate) struct Apply<'a, T> {
     pub(super) planned_at: Moment,
     /// Hashes of the accounts linked in this cycle: the snapshot may not show them yet.
     pub(super) made: RefCell<HashSet<u64>>,
+    /// The accounts that were linked before the creates began.
+    pub(super) linked_before: RefCell<LinkedBefore>,
     /// Users whose account was removed in this cycle.
     pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
     /// An earlier run's updates and removals that may still take effect.
@@ -58,6 +86,7 @@ impl<'a, T: Transport> Apply<'a, T> {
             settings,
             planned_at: session.now(),
             made: RefCell::default(),
+            linked_before: RefCell::default(),
             removed: RefCell::default(),
             undecided: RefCell::default(),
             creates_are_free: Cell::new(false),
@@ -68,34 +97,46 @@ impl<'a, T: Transport> Apply<'a, T> {
     /// Sends everything that the guard let through; `progress` gets the number of changes done and their total.
     pub(crate) async fn plan(&self, plan: ApprovedPlan, progress: &dyn Fn(u64, u64)) {
         self.creates_are_free.set(plan.creates_are_free());
-        let Cleared { mut changes, approved, conditional } = plan.into_cleared();
+        let Cleared { changes: mut removals, creates, approved, conditional } = plan.into_cleared();
         *self.conditional.borrow_mut() = conditional;
         let of = |change: &Change| Some((change.key(), approved.get(&change.exact())?.clone()));
-        let released = if approved.is_empty() { BTreeMap::new() } else { changes.iter().filter_map(of).collect() };
+        let released = match approved.is_empty() {
+            true => BTreeMap::new(),
+            false => removals.iter().filter_map(of).chain(creates.iter().filter_map(|change| of(&change))).collect(),
+        };
         self.record.note_approvals(released);
-        let (done, all) = (Cell::new(0), changes.len() as u64);
+        let (done, all) = (Cell::new(0), (removals.len() + creates.len()) as u64);
         let one_done = || {
             done.set(done.get() + 1);
             progress(done.get(), all);
         };
-        let removals_count = changes.iter().filter(|change| change.action().removes()).count();
-        self.session.note_removals(changes[..removals_count].iter().filter_map(|change| change.scim_id().cloned()));
-        // Whoever failed before comes last, so that the same few cannot keep everybody else out.
-        let (removals, others) = changes.split_at_mut(removals_count);
-        for part in [removals, others] {
-            part.sort_by_key(|change| self.record.failed_before(change).is_some());
-        }
-        let mut changes = changes.into_iter();
-        self.phase(&mut changes.by_ref().take(removals_count), &approved, &one_done).await;
+        let others = removals.split_off(removals.iter().filter(|change| change.action().removes()).count());
+        self.session.note_removals(removals.iter().filter_map(|change| change.scim_id().cloned()));
+        removals.sort_by_key(|change| self.record.failed_before(change).is_some());
+        self.phase(&mut removals.into_iter(), &approved, &one_done).await;
         // The look-ups of the creates must see what the removals wrote.
         self.session.write(|_| Ok(())).await;
-        let names = changes.as_slice().iter().filter_map(|change| match change {
-            Change::Create { user, .. } => Some(&user.user_name),
-            Change::Update { .. } | Change::Remove { .. } | Change::Relink { .. } => None,
-        });
+        let others = self.failed_last(others, creates);
+        let names = others.names_to_create();
+        let creates_count = names.len();
         self.session.prepare_look_ups(names).await;
-        self.phase(&mut changes, &approved, &one_done).await;
+        if let Some(linked) = self.session.state(LinkedBefore::read(self.session.context.reader, creates_count)) {
+            *self.linked_before.borrow_mut() = linked;
+        }
+        self.phase(&mut others.into_changes(), &approved, &one_done).await;
         self.record.put_off_unanswered();
+    }
+
+    /// Whoever failed before comes last, so that the same few cannot keep everybody else out.
+    fn failed_last(&self, mut changes: Vec<Change>, mut creates: PackedCreates) -> Others {
+        if self.record.failed_before.is_empty() {
+            return Others { changes, creates, last: Vec::new() };
+        }
+        let has_failed = |id: &str| self.record.failed_before.contains_key(&DirectoryId::new(id));
+        changes.extend(creates.take_out(|create| has_failed(create.id)));
+        changes.sort_by(order);
+        let (last, changes) = changes.into_iter().partition(|change| self.record.failed_before(change).is_some());
+        Others { changes, creates, last }
     }
 
     async fn phase(

@@ -13,6 +13,7 @@ use crate::process::SystemClock;
 use crate::report::{ExportFacts, Facts, event_text, explain_document, explain_text};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
+use std::borrow::Cow;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
@@ -56,7 +57,7 @@ fn gather(
     };
     let (mut change, mut outstanding, mut hold) = (None, Vec::new(), None);
     if let Some((compared, of_plan)) = planned {
-        change = compared.plan.changes().find(|change| *change.directory_id() == id).cloned();
+        change = compared.plan.changes().find(|change| *change.directory_id() == id).map(Cow::into_owned);
         outstanding = of_plan.into_iter().filter(|entry| entry.is_about(&id)).collect();
         if let Some(change) = &change {
             outstanding.extend(still_waiting(reader, &id, change)?);

@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Arguments, expect_no_changes: bool, extent: Extent
         Refreshed::default()
     };
     let (compared, outstanding) = plan_of(&deployment, &reader, &mut export, &arguments.only, refreshed)?;
-    let changes = compared.plan.changes().count() + compared.plan.held().len();
+    let changes = compared.plan.changes_count() + compared.plan.held().len();
     let text = if arguments.json {
         format!("{}\n", plan_document(&compared.plan, &outstanding))
     } else {

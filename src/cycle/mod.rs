@@ -147,9 +147,9 @@ fn asked(source: Source) -> Asked {
 
 /// Checks for damage: nothing is sent from a damaged state.
 fn check_state<T>(context: &CycleContext<'_, T>, plan: &ApprovedPlan) -> Result<(), JournalError> {
-    if plan.changes().next().is_none() {
+    if plan.changes_count() == 0 {
         return Ok(());
     }
     store::quick_check(&context.reader)?;
-    Ok(store::check_links(&context.reader, plan.changes().filter(|change| change.action().removes()))?)
+    Ok(store::check_links(&context.reader, plan.removals())?)
 }

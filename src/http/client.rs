@@ -12,7 +12,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use reqwest::redirect::Policy;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -61,13 +61,15 @@ pub struct ClientSettings {
 pub struct Client {
     settings: ClientSettings,
     inner: OnceCell<Result<reqwest::Client, String>>,
+    /// The target of the last request, and its address: the creates of a first load all go to one.
+    last: RefCell<Option<(String, reqwest::Url)>>,
 }
 
 impl Client {
     /// Builds nothing yet and does not connect.
     #[must_use]
     pub fn new(settings: ClientSettings) -> Self {
-        Self { settings, inner: OnceCell::new() }
+        Self { settings, inner: OnceCell::new(), last: RefCell::default() }
     }
 
     /// Builds the pool now, to learn of a bad certificate authority or proxy before the first request.
@@ -83,6 +85,18 @@ impl Client {
 
     fn inner(&self) -> Result<&reqwest::Client, &str> {
         self.inner.get_or_init(|| build(&self.settings)).as_ref().map_err(String::as_str)
+    }
+
+    /// The address of a target.
+    fn address(&self, target: &str) -> Result<reqwest::Url, String> {
+        let mut last = self.last.borrow_mut();
+        if let Some((_, url)) = last.as_ref().filter(|(last, _)| last == target) {
+            return Ok(url.clone());
+        }
+        let url = reqwest::Url::parse(&format!("{}{target}", self.settings.base_url));
+        let url = url.map_err(|error| format!("the address of the request is not valid: {error}"))?;
+        *last = Some((target.to_owned(), url.clone()));
+        Ok(url)
     }
 
     /// Masks the token in a text, and anything that would reveal a part of it.
@@ -183,7 +197,8 @@ impl Transport for Client {
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut builder = client.request(method, format!("{}{}", self.settings.base_url, request.target));
+        let url = self.address(&request.target).map_err(CallError::NotSent)?;
+        let mut builder = client.request(method, url);
         if let Some(body) = &request.body {
             builder = builder.header(CONTENT_TYPE, self.settings.dialect.media_type).body(body.clone());
         }

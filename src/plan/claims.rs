@@ -5,7 +5,7 @@ use super::mapping::{MappedUser, Reject, Requested};
 use super::usability::Details;
 use crate::model::{
     Action, Change, Column, DirectoryId, Field, FieldName, OutstandingKind, OutstandingUser, ProvisionedUser, Reason,
-    RecordFault, UserName, UsernameConflict, short_digest,
+    RecordFault, UserName, UsernameConflict, folded, short_digest,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,7 +142,13 @@ impl Comparison {
             .collect();
         let creates = self.inputs.in_doubt.values().filter(|doubt| doubt.again.is_none());
         let in_doubt: BTreeMap<_, _> = creates.map(|doubt| (doubt.user_name.folded(), doubt.until)).collect();
+        // Whoever's name is free waits for nobody; of the others each is looked at.
+        let others = self.plan.creates.take_out(|create| {
+            let folded = folded(create.user_name);
+            in_doubt.contains_key(&folded) || holder(&folded).is_some_and(|row| row.directory_id.as_str() != create.id)
+        });
         let mut changes = std::mem::take(&mut self.plan.changes);
+        changes.extend(others);
         let mut outstanding = Vec::new();
         changes.retain_mut(|change| {
             let Change::Create { user, after_removal_of, .. } = change else { return true };

@@ -5,6 +5,8 @@
 
 use super::groups::{GroupMemory, GroupWatch};
 use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
+use super::order::order;
+use super::packed::Packer;
 use super::usability::Details;
 use super::{Duplicates, Plan, Policy, ScopeVersions, Usability};
 use crate::clock::{WAIT_MAX, believed};
@@ -78,6 +80,7 @@ pub struct Memberships {
 pub struct Comparison {
     pub(super) inputs: Inputs,
     pub(super) plan: Plan,
+    creates: Packer,
     pub(super) missing: Vec<ProvisionedUser>,
     /// Users whom the members file lists in no scoped group, and why they would be removed.
     pub(super) unlisted: Vec<(ProvisionedUser, Cause)>,
@@ -109,6 +112,7 @@ impl Comparison {
             groups: GroupWatch::new(&inputs.scope),
             inputs,
             plan: Plan::default(),
+            creates: Packer::default(),
             missing: Vec::new(),
             unlisted: Vec::new(),
             renamed: BTreeSet::new(),
@@ -212,10 +216,11 @@ impl Comparison {
         }
         self.resolve_unlisted(whole.memberships);
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
+        self.plan.creates = std::mem::take(&mut self.creates).end();
         self.resolve_user_names(holder);
         self.list_in_doubt();
         self.plan.outstanding.append(&mut self.inputs.listed);
-        self.plan.changes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.directory_id().cmp(b.directory_id())));
+        self.plan.changes.sort_by(order);
         self.plan.outstanding.sort_by(OutstandingUser::order);
         self.plan.groups = self.groups.into_seen(&self.inputs.scope);
         self.plan
@@ -355,7 +360,7 @@ impl Comparison {
             self.plan.outstanding.push(failed.clone());
             return;
         }
-        self.plan.changes.push(change);
+        self.plan.changes.extend(self.creates.take(change));
     }
 
     /// Whoever is in doubt waits, whatever the export says of them now.
@@ -377,13 +382,5 @@ impl Comparison {
             let entry = OutstandingUser::new(OutstandingKind::Waiting, Some(id), Some(user_name), NotTried::InDoubt);
             self.plan.outstanding.push(entry.action(*action).until(*until));
         }
-    }
-}
-
-fn rank(change: &Change) -> u8 {
-    match change {
-        Change::Relink { .. } | Change::Remove { .. } => 0,
-        Change::Update { .. } => 1,
-        Change::Create { .. } => 2,
     }
 }

@@ -4,6 +4,8 @@
 
 mod views;
 
+use super::order::order;
+use super::packed::PackedCreates;
 use super::{Plan, digest};
 use crate::model::{
     Approval, Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, ExactChange, GuardKind, HeldBy, HoldId,
@@ -91,6 +93,7 @@ impl Ledger {
 #[derive(Clone, PartialEq, Debug)]
 pub struct ApprovedPlan {
     changes: Vec<Change>,
+    creates: PackedCreates,
     approved: BTreeMap<ExactChange, Approval>,
     /// Removals that were let through for what their accounts showed last.
     conditional: BTreeSet<ChangeKey>,
@@ -112,8 +115,10 @@ pub struct ApprovedPlan {
 /// What may be sent, and on which terms.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Cleared {
-    /// The changes, removals first.
+    /// The changes, removals first; but for the plain creates.
     pub changes: Vec<Change>,
+    /// The plain creates.
+    pub creates: PackedCreates,
     /// What of it an administrator released.
     pub approved: BTreeMap<ExactChange, Approval>,
     /// Removals that go out only if their accounts are still as they were when these were let through: gone, or other than
@@ -123,7 +128,8 @@ pub struct Cleared {
 
 /// Lets through what the limits allow and holds the rest.
 #[must_use]
-pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
+pub fn approve(mut plan: Plan, ledger: &Ledger) -> ApprovedPlan {
+    unpack_what_may_be_held(&mut plan, ledger);
     let (reasons, tripped) = reasons(&plan, ledger);
     let (mut changes, mut outstanding) = (plan.changes, plan.outstanding);
     let (mut held_for, mut conditional, mut shown) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
@@ -148,9 +154,10 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         }
     }
     wait_for_held_removals(&mut changes, &held, &mut outstanding);
-    let digest = digest::plan_digest(changes.iter(), held.iter());
+    let digest = digest::digest_with(changes.iter(), &plan.creates, held.iter());
     let mut plan = ApprovedPlan {
         changes,
+        creates: plan.creates,
         approved: ledger.approved.clone(),
         conditional,
         hold: None,
@@ -167,6 +174,18 @@ pub fn approve(plan: Plan, ledger: &Ledger) -> ApprovedPlan {
     };
     plan.hold = plan.hold_id();
     plan
+}
+
+/// Leaves only those creates packed that nothing here can hold: a first load has no limit of creates, and a plain one is held
+/// for its own reason only if its record is silent on who may not come in.
+fn unpack_what_may_be_held(plan: &mut Plan, ledger: &Ledger) {
+    let unpacked = match ledger.first_load && ledger.arrivals_stopped.is_none() {
+        true if ledger.unsaid.is_empty() => return,
+        true => plan.creates.take_out(|create| ledger.unsaid.contains_key(&DirectoryId::new(create.id))),
+        false => std::mem::take(&mut plan.creates).into_changes().collect(),
+    };
+    plan.changes.extend(unpacked);
+    plan.changes.sort_by(order);
 }
 
 /// Why each kind is held as a whole, and which limits were passed.
@@ -340,7 +359,8 @@ mod tests {
         let names = |changes: &mut dyn Iterator<Item = &Change>| {
             changes.map(|change| change.directory_id().as_str().to_owned()).collect::<Vec<_>>().join(" ")
         };
-        let (goes, held) = (names(&mut plan.changes()), names(&mut plan.held().iter()));
+        let goes: Vec<_> = plan.changes().collect();
+        let (goes, held) = (names(&mut goes.iter().map(|change| &**change)), names(&mut plan.held().iter()));
         let codes: BTreeSet<_> = plan.outstanding().iter().map(|entry| entry.reason.code().to_owned()).collect();
         let codes = codes.into_iter().collect::<Vec<_>>().join(" ");
         assert_eq!(format!("{goes} / {held} / {codes}"), expected, "{records}");
@@ -399,6 +419,11 @@ mod tests {
         let four = format!("{ROWS}|w w@x.example|x x@x.example|y y@x.example");
         check(&four, |_| {}, " / w x y / guard");
         check(&four, |ledger| ledger.first_load = true, "w x y /  / ");
+        let blank = |ledger: &mut Ledger| {
+            ledger.first_load = true;
+            ledger.unsaid.insert(DirectoryId::new("x"), Column::State);
+        };
+        check(&four, blank, "w y / x / status");
         check("b b@x.example B|c c@x.example C|d d@x.example E", |ledger| ledger.restored = true, "d / a / restored");
         let stopped = |ledger: &mut Ledger| {
             ledger.removals_stopped = Some(ClockDoubt::BehindLog(100));
@@ -449,7 +474,7 @@ mod tests {
         let limits = GuardKind::ALL.into_iter().map(|kind| (kind, limits)).collect();
         let ledger = Ledger { limits, provisioned_count: 4, ..Ledger::default() };
         let plan = approve(plan("c c@x.example C|d d@x.example D", ROWS, |_, _| {}), &ledger);
-        let change = plan.changes().next().expect("a removal").clone();
+        let change = plan.changes().next().expect("a removal").into_owned();
         let (id, name) = (Some(change.directory_id()), Some(change.user_name()));
         let entry = OutstandingUser::new(OutstandingKind::Held, id, name, ClockDoubt::OffRhombus(90));
         let entry = entry.action(change.action()).account(change.scim_id().expect("an account"));

@@ -15,6 +15,8 @@ mod groups;
 mod guard;
 mod identity;
 mod memberships;
+mod order;
+mod packed;
 mod policy;
 mod scope_version;
 #[cfg(test)]
@@ -28,18 +30,23 @@ pub use duplicates::{DuplicateFinder, Duplicates};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use guard::{ApprovedPlan, Cleared, Ledger, Limits, approve};
 pub use mapping::Scope;
+pub(crate) use order::{merged, order};
+pub use packed::{PackedCreates, PlainCreate};
 pub use policy::Policy;
 pub use scope_version::{ScopeVersion, ScopeVersions, SourceSettings};
 pub use unsaid::{Silence, Unsaid};
 pub use usability::Usability;
 
 use crate::model::{Change, Column, DirectoryId, OutstandingUser, ProvisionedUser};
+use std::borrow::Cow;
 
 /// What should be done, before the guard has seen it.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Plan {
-    /// Removals first, each part by directory id.
+    /// Removals first, each part by directory id; but for the plain creates.
     pub changes: Vec<Change>,
+    /// Those that wait for nothing, of users who had no account.
+    pub creates: PackedCreates,
     /// Whoever is not changed though something is wanted: waiting, refused, parked, failed, kept.
     pub outstanding: Vec<OutstandingUser>,
     /// Users missing from an export that cannot prove that it is whole.
@@ -62,4 +69,11 @@ pub struct Plan {
     pub groups: GroupsSeen,
     /// Whoever may be let in and whose record is silent in a column that could speak against it.
     pub unsaid: Vec<(DirectoryId, Column, Unsaid)>,
+}
+
+impl Plan {
+    /// All changes: removals first, each part by directory id.
+    pub fn all_changes(&self) -> impl Iterator<Item = Cow<'_, Change>> {
+        merged(self.changes.iter().map(Cow::Borrowed), self.creates.iter().map(Cow::Owned))
+    }
 }

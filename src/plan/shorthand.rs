@@ -153,7 +153,7 @@ pub(super) fn plan(records: &str, rows: &str, adjust: impl FnOnce(&mut Inputs, &
 
 /// A plan as text: changes with fields and cause, then whoever is not changed and the code why.
 pub(super) fn text(plan: &Plan) -> String {
-    let changes = plan.changes.iter().map(|change| {
+    let changes = plan.all_changes().map(|change| {
         let fields: String = change
             .fields()
             .iter()

@@ -49,7 +49,7 @@ pub fn groups_document(groups: &[UnnamedGroup]) -> Value {
 /// `plan --json`.
 #[must_use]
 pub fn plan_document(plan: &ApprovedPlan, outstanding: &[OutstandingUser]) -> Value {
-    let changes: Vec<_> = plan.changes().map(change).collect();
+    let changes: Vec<_> = plan.changes().map(|planned| change(&planned)).collect();
     let mut document = json!({
         "plan": plan.digest(),
         "changes": changes,

@@ -53,7 +53,8 @@ pub struct PlanStory<'p> {
 /// The plan for people.
 #[must_use]
 pub fn plan_text(story: &PlanStory<'_>) -> String {
-    let changes: Vec<_> = story.plan.changes().map(|change| Line::of(change, story.extent)).collect();
+    let planned: Vec<_> = story.plan.changes().collect();
+    let changes: Vec<_> = planned.iter().map(|change| Line::of(change, story.extent)).collect();
     let totals = totals(story, &changes);
     let held = held_lines(&Held {
         outstanding: story.outstanding,

@@ -16,6 +16,31 @@ pub(super) struct Directory {
     pub(super) filter_fails: RefCell<HashSet<u64>>,
 }
 
+/// Names that are looked up, as hashes: a first load has a million.
+#[derive(Debug)]
+pub(super) struct WantedNames(Vec<u64>);
+
+impl WantedNames {
+    pub(super) fn of(mut hashes: Vec<u64>) -> Self {
+        hashes.sort_unstable();
+        hashes.dedup();
+        Self(hashes)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a folded name may be one of them.
+    pub(super) fn may_have(&self, folded: &str) -> bool {
+        self.0.binary_search(&hash_of(folded)).is_ok()
+    }
+}
+
 /// What an empty filter result proves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FilterTrust {

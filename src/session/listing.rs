@@ -1,26 +1,25 @@
 //! The list of all accounts, page by page. An endpoint may shift, repeat, shorten or lengthen it without end.
 
 use super::calls::used_up;
-use super::directory::{ListEnd, Listed, folded_name, hash_of};
+use super::directory::{ListEnd, Listed, WantedNames, folded_name};
 use super::reading::ReadError;
 use super::talk::Session;
 use crate::http::Transport;
 use crate::model::AnswerDoubt;
 use crate::scim::{Account, Listing, Next};
-use std::collections::HashSet;
 
 impl<T: Transport> Session<'_, T> {
     /// Lists all accounts and keeps those whose folded name may be wanted, by its hash. `None`: it would take more than
     /// `calls_max` calls.
     pub(super) async fn list(
         &self,
-        names: &HashSet<u64>,
+        names: &WantedNames,
         calls_max: Option<usize>,
     ) -> Result<Option<Listed>, ReadError> {
         let mut listed = Listed::default();
         let mut keep = |account: Account| {
             let folded = folded_name(&account);
-            if names.contains(&hash_of(&folded)) {
+            if names.may_have(&folded) {
                 listed.keep(folded, account);
             }
         };

@@ -1,7 +1,7 @@
 //! Whether an account with a username exists: by filter, or by one listing for many. A failed look-up is not an
 //! absence.
 
-use super::directory::{FilterTrust, Freshness, ListEnd, hash_of};
+use super::directory::{FilterTrust, Freshness, ListEnd, WantedNames, hash_of};
 use super::reading::ReadError;
 use super::talk::Session;
 use crate::http::Transport;
@@ -14,9 +14,10 @@ use std::collections::HashSet;
 const NAMES_WORTH_A_LISTING: usize = 3;
 
 impl<T: Transport> Session<'_, T> {
-    /// Decides how names are looked up in this cycle, and lists the accounts if that takes fewer calls.
-    pub(crate) async fn prepare_look_ups<'n>(&self, names: impl Iterator<Item = &'n UserName>) {
-        let names: HashSet<u64> = names.map(|name| hash_of(&name.folded())).collect();
+    /// Decides how names are looked up in this cycle, and lists the accounts if that takes fewer calls. `names` are hashes of
+    /// the folded names.
+    pub(crate) async fn prepare_look_ups(&self, names: Vec<u64>) {
+        let names = WantedNames::of(names);
         if names.is_empty() || self.ended() {
             return;
         }
@@ -65,7 +66,7 @@ impl<T: Transport> Session<'_, T> {
 
     /// The accounts with a username, found by reading the whole list.
     pub(crate) async fn look_up_in_list(&self, folded: &str) -> Result<Vec<Account>, ReadError> {
-        let listed = self.list(&HashSet::from([hash_of(folded)]), None).await?.unwrap_or_default();
+        let listed = self.list(&WantedNames::of(vec![hash_of(folded)]), None).await?.unwrap_or_default();
         match (listed.found(folded), listed.end) {
             (Some(found), _) => Ok(found.to_vec()),
             (None, ListEnd::Short) => Err(too_short()),

@@ -7,7 +7,7 @@ use crate::outcome::{Answer, CallError, RetryAfter};
 use crate::plan::ScopeVersion;
 use crate::scim::{RateLimit, ScimTarget};
 use crate::settlement::{LinkEffect, MadeLink, Settlement};
-use crate::store::{self, Journal};
+use crate::store::{self, Batch, Journal};
 use rusqlite::Connection;
 use serde_json::json;
 use std::cell::RefCell;
@@ -132,11 +132,13 @@ fn add_link(state: &mut Connection, link: &str) {
         active: true,
         external_id: LinkedExternalId::NotShown,
     });
-    store::settle(&transaction, &settlement, scope_version, Noon.now()).expect("a link");
+    let mut batch = Batch::of(&transaction);
+    store::settle(&mut batch, &settlement, scope_version, Noon.now()).expect("a link");
     if link.starts_with('!') {
         let settlement = Settlement { link: LinkEffect::Foreign, ..Settlement::of(&directory_id, Action::Update) };
-        store::settle(&transaction, &settlement, scope_version, Noon.now()).expect("a link");
+        store::settle(&mut batch, &settlement, scope_version, Noon.now()).expect("a link");
     }
+    batch.flush().expect("a link");
     transaction.commit().expect("a link");
 }
 

@@ -7,7 +7,7 @@ use crate::http::Transport;
 use crate::model::{Clock, Moment, ScimId};
 use crate::retry;
 use crate::scim::{Permit, ScimTarget};
-use crate::store::{Journal, JournalError};
+use crate::store::{Batch, Journal, JournalError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rusqlite::{Connection, Transaction};
 use std::cell::{Cell, RefCell};
@@ -209,9 +209,23 @@ impl<'c, T: Transport> Session<'c, T> {
         self.state(written)
     }
 
+    /// The same for a write that shares what it reads with its neighbours in the transaction.
+    pub(crate) async fn write_in_batch<V: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<V> + Send + 'static,
+    ) -> Option<V> {
+        let written: Result<V, JournalError> = self.context.journal.write_in_batch(write).await;
+        self.state(written)
+    }
+
     /// Queues a write; only the end of the cycle waits for it.
     pub(crate) fn queue(&self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static) {
         self.state(self.context.journal.queue(write));
+    }
+
+    /// The same for a write that shares what it reads with its neighbours in the transaction.
+    pub(crate) fn queue_in_batch(&self, write: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<()> + Send + 'static) {
+        self.state(self.context.journal.queue_in_batch(write));
     }
 
     /// Notes accounts that this cycle removes: they may vanish soon, so they are the last choice as witnesses.

@@ -1,7 +1,7 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
 use super::rows::key;
-use super::{holds, log};
+use super::{Batch, holds};
 use crate::model::{
     Approval, ChangeKey, Content, DirectoryId, Duration, GuardKind, HoldId, Moment, Names, OutstandingKind,
     OutstandingUser, Person, ScimId, ScopeVersionId, UserName,
@@ -56,20 +56,18 @@ pub struct OpenIntent {
     pub approval: Option<Approval>,
 }
 
-/// Stores an intent. Returns `None` if the link was removed in the meantime.
+/// Stores an intent. Returns `None` if the link was removed in the meantime, or if a create's user is linked by now.
 pub fn store_intents(
     transaction: &Transaction<'_>,
     intent: &Intent,
     now: Moment,
 ) -> rusqlite::Result<Option<IntentId>> {
-    if !is_linked(transaction, &intent.key)? {
-        return Ok(None);
-    }
-    transaction
+    let stored = transaction
         .prepare_cached(
             "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, approved, stored_at, reactivate, settings, content, approval)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
-             WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '') AND content = ?12) END)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
+             WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '') AND content = ?12) END
+             WHERE (?4 IS NULL) <> EXISTS (SELECT 1 FROM links WHERE directory_id = ?3 AND scim_id = ifnull(?4, scim_id))",
         )?
         .execute((
             intent.key.action.as_str(),
@@ -85,7 +83,7 @@ pub fn store_intents(
             intent.scope_version.0,
             intent.approved.as_ref().map(Content::as_str),
         ))?;
-    Ok(Some(IntentId(transaction.last_insert_rowid())))
+    Ok((stored > 0).then(|| IntentId(transaction.last_insert_rowid())))
 }
 
 /// Reuses an earlier run's intent, because exactly the same is sent again. Returns `None` as [`store_intents`] does.
@@ -165,7 +163,7 @@ fn approval(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Approval>> {
 
 /// Stores an outcome: intent, snapshot, failure and events.
 pub fn settle(
-    transaction: &Transaction<'_>,
+    batch: &mut Batch<'_>,
     settlement: &Settlement,
     scope_version: ScopeVersionId,
     now: Moment,
@@ -173,23 +171,24 @@ pub fn settle(
     let id = settlement.directory_id.as_str();
     let scope_version = settlement.scope_version.unwrap_or(scope_version);
     if let Some((intent, end)) = &settlement.intent {
-        end_intent(transaction, *intent, end, now)?;
+        end_intent(batch, (*intent, id), end, now)?;
     }
-    link_effect(transaction, id, &settlement.link, scope_version, now)?;
-    failure_effect(transaction, id, &settlement.failure, now)?;
-    log::append(transaction, &settlement.events, now)
+    link_effect(batch, id, &settlement.link, scope_version, now)?;
+    failure_effect(batch.transaction(), id, &settlement.failure, now)?;
+    batch.append(&settlement.events, now)
 }
 
 fn link_effect(
-    transaction: &Transaction<'_>,
+    batch: &mut Batch<'_>,
     id: &str,
     effect: &LinkEffect,
     scope_version: ScopeVersionId,
     now: Moment,
 ) -> rusqlite::Result<()> {
+    let transaction = batch.transaction();
     match effect {
         LinkEffect::None => {}
-        LinkEffect::Made(link) => link_made(transaction, id, link, scope_version, now)?,
+        LinkEffect::Made(link) => link_made(batch, id, link, scope_version, now)?,
         LinkEffect::Seen { names, active, futile } => {
             transaction
                 .prepare_cached(
@@ -219,26 +218,24 @@ fn link_effect(
         }
         LinkEffect::Ended => {
             let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;
-            transaction.prepare_cached("UPDATE counts SET provisioned = provisioned - ?1")?.execute([ended as i64])?;
-            holds::use_up(transaction, id, &["update", "deactivate", "delete"])?;
+            batch.count_ended(ended)?;
+            if batch.any_approved()? {
+                holds::use_up(transaction, id, &["update", "deactivate", "delete"])?;
+            }
         }
     }
     Ok(())
 }
 
 fn link_made(
-    transaction: &Transaction<'_>,
+    batch: &mut Batch<'_>,
     id: &str,
     link: &MadeLink,
     scope_version: ScopeVersionId,
     now: Moment,
 ) -> rusqlite::Result<()> {
     let MadeLink { scim_id, user_name, names, active, external_id } = link;
-    let row: i64 = transaction
-        .prepare_cached(
-            "UPDATE counts SET provisioned = provisioned + 1, links_made = links_made + 1 RETURNING links_made",
-        )?
-        .query_row([], |row| row.get(0))?;
+    let (transaction, row) = (batch.transaction(), batch.count_link()?);
     let (given, family) = (names.given.as_deref(), names.family.as_deref());
     let (folded, external_id) = (user_name.folded(), external_id.stored());
     let (scim_id, name, scope_version) = (scim_id.as_str(), user_name.as_str(), scope_version.0);
@@ -248,8 +245,11 @@ fn link_made(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute((id, row, scim_id, name, folded, given, family, scope_version, now.0, active, external_id))?;
-    // Also where the account was found and linked, and no create was sent.
-    holds::use_up(transaction, id, &["create"])
+    if batch.any_approved()? {
+        // Also where the account was found and linked, and no create was sent.
+        holds::use_up(transaction, id, &["create"])?;
+    }
+    Ok(())
 }
 
 fn failure_effect(
@@ -286,24 +286,35 @@ pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Resu
     Ok(())
 }
 
-fn end_intent(transaction: &Transaction<'_>, intent: IntentId, end: &IntentEnd, now: Moment) -> rusqlite::Result<()> {
+/// Ends the intent of a user. Of a create that spends no budget nothing is left to remember: its row is deleted, and only the
+/// same user's intent can be meant where its number was given again.
+fn end_intent(
+    batch: &mut Batch<'_>,
+    (intent, user): (IntentId, &str),
+    end: &IntentEnd,
+    now: Moment,
+) -> rusqlite::Result<()> {
+    let (transaction, id) = (batch.transaction(), (intent.0, user));
     let (accepted, scim_id) = match end {
         IntentEnd::Accepted(scim_id) => (Some(true), scim_id.as_ref().map(ScimId::as_str)),
         IntentEnd::NotAccepted => (Some(false), None),
         IntentEnd::Unknown => (None, None),
     };
-    let approvals = || transaction.prepare_cached("SELECT 1 FROM approvals LIMIT 1")?.exists([]);
-    if accepted == Some(true) && approvals()? {
+    if accepted == Some(true) && batch.any_approved()? {
         transaction
             .prepare_cached(
                 "UPDATE approvals SET used = 1 WHERE (action, directory_id, scim_id, content) =
-                 (SELECT action, directory_id, ifnull(scim_id, ''), content FROM intents WHERE id = ?1 AND approved)",
+                 (SELECT action, directory_id, ifnull(scim_id, ''), content FROM intents WHERE id = ?1 AND directory_id = ?2 AND approved)",
             )?
-            .execute([intent.0])?;
+            .execute(id)?;
     }
-    transaction
-        .prepare_cached("UPDATE intents SET ended_at = ?2, accepted = ?3, scim_id = ifnull(?4, scim_id) WHERE id = ?1")?
-        .execute((intent.0, now.0, accepted, scim_id))?;
+    let free =
+        "DELETE FROM intents WHERE id = ?1 AND directory_id = ?2 AND kind = '' AND action = 'create' AND NOT approved";
+    if transaction.prepare_cached(free)?.execute(id)? > 0 {
+        return Ok(());
+    }
+    let ended = "UPDATE intents SET ended_at = ?3, accepted = ?4, scim_id = ifnull(?5, scim_id) WHERE id = ?1 AND directory_id = ?2";
+    transaction.prepare_cached(ended)?.execute((id.0, id.1, now.0, accepted, scim_id))?;
     Ok(())
 }
 

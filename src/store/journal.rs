@@ -5,7 +5,8 @@
 //! call fails; fsync is never retried on the same handle (Rebello et al., ATC'20).
 
 use super::error::in_words;
-use super::{Lock, StateError, database};
+use super::{Batch, Lock, StateError, database};
+use crate::memory;
 use crate::model::chain;
 use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -21,7 +22,16 @@ const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
 /// How long a process waits at its end for the last checkpoint.
 const LAST_CHECKPOINT: std::time::Duration = std::time::Duration::from_secs(5);
 
-type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
+/// How many pages the WAL may have before they are moved into the database: each such move waits for the disk.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// Room for every statement that a cycle repeats.
+const STATEMENTS_KEPT: usize = 64;
+
+/// After so long without a write nothing is kept ready for the next.
+const REST_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
+
+type Run = Box<dyn FnOnce(&mut Batch<'_>) -> rusqlite::Result<Option<Answer>> + Send>;
 
 struct Write {
     /// `None` ends the thread.
@@ -112,6 +122,9 @@ impl Journal {
         let (alive, thread_ended) = mpsc::channel();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             let identity = database::identity(&connection);
+            // Without either the journal is only slower.
+            connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+            let _ = connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES);
             let mut thread = Thread { connection, lock, faults, identity };
             thread.run(&queue, &noted);
             drop(thread);
@@ -129,7 +142,26 @@ impl Journal {
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, JournalError> {
-        let receiver = self.send(write, true)?;
+        self.write_in_batch(move |batch| {
+            batch.flush()?;
+            write(batch.transaction())
+        })
+        .await
+    }
+
+    /// The same for a write that shares what it reads with its neighbours in the transaction.
+    ///
+    /// # Errors
+    /// The journal has ended: send no more requests.
+    pub async fn write_in_batch<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let (answer, receiver) = oneshot::channel();
+        self.send(true, move |batch| {
+            let value = write(batch)?;
+            Ok(Some(Box::new(move || drop(answer.send(value)))))
+        })?;
         receiver.await.map_err(|_| self.ended())
     }
 
@@ -141,7 +173,21 @@ impl Journal {
         &self,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), JournalError> {
-        self.send(write, false).map(|_| ())
+        self.queue_in_batch(move |batch| {
+            batch.flush()?;
+            write(batch.transaction())
+        })
+    }
+
+    /// The same for a write that shares what it reads with its neighbours in the transaction.
+    ///
+    /// # Errors
+    /// The journal has ended.
+    pub fn queue_in_batch(
+        &self,
+        write: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), JournalError> {
+        self.send(false, move |batch| write(batch).map(|()| None))
     }
 
     /// Ends the thread after everything queued so far, and waits for the last checkpoint and the release of the lock,
@@ -154,20 +200,12 @@ impl Journal {
         }
     }
 
-    fn send<T: Send + 'static>(
+    fn send(
         &self,
-        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         awaited: bool,
-    ) -> Result<oneshot::Receiver<T>, JournalError> {
-        let (answer, receiver) = oneshot::channel();
-        let run: Run = Box::new(move |transaction| {
-            let value = write(transaction)?;
-            Ok(Box::new(move || {
-                let _ = answer.send(value);
-            }))
-        });
-        self.writes.send(Write { run: Some(run), awaited }).map_err(|_| self.ended())?;
-        Ok(receiver)
+        run: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<Option<Answer>> + Send + 'static,
+    ) -> Result<(), JournalError> {
+        self.writes.send(Write { run: Some(Box::new(run)), awaited }).map_err(|_| self.ended())
     }
 
     fn ended(&self) -> JournalError {
@@ -185,7 +223,7 @@ struct Thread {
 
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Write>, failure: &std::sync::OnceLock<JournalError>) {
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = self.next_or_rest(queue) {
             let writes = gather(first, queue);
             // Waiting callers must learn the cause before their channels close.
             let mut ended = |error: JournalError| drop(failure.set(error));
@@ -200,6 +238,19 @@ impl Thread {
         // the next checkpoint moves what is left.
         let _ = self.connection.busy_timeout(std::time::Duration::ZERO);
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
+    /// The next write. After a while without one the pages kept of the state are given back, and with them what a cycle needed.
+    fn next_or_rest(&self, queue: &mpsc::Receiver<Write>) -> Option<Write> {
+        match queue.recv_timeout(REST_AFTER) {
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                // It only frees; if it fails, nothing is lost.
+                let _ = self.connection.execute_batch("PRAGMA shrink_memory");
+                memory::give_back();
+                queue.recv().ok()
+            }
+            first => first.ok(),
+        }
     }
 
     /// Writes to a file that was removed or replaced are lost, so nothing may be sent on their strength.
@@ -231,16 +282,11 @@ impl Thread {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&mut failed).ok()?;
         let mut answers = Vec::with_capacity(writes.len());
         let last = writes.iter().any(|write| write.run.is_none());
+        let mut batch = Batch::of(&transaction);
         for run in writes.into_iter().map_while(|write| write.run) {
-            match run(&transaction) {
-                Ok(answer) => answers.push(answer),
-                Err(error) => {
-                    failed(error);
-                    return None;
-                }
-            }
+            answers.extend(run(&mut batch).map_err(&mut failed).ok()?);
         }
-        if let Err(error) = transaction.commit() {
+        if let Err(error) = batch.flush().and_then(|()| transaction.commit()) {
             failed(error);
             return None;
         }

@@ -44,33 +44,62 @@ pub fn installation_id(connection: &Connection) -> rusqlite::Result<String> {
     connection.prepare_cached("SELECT installation_id FROM installation")?.query_row([], |row| row.get(0))
 }
 
-/// Seals events behind the head. Reads the head inside the transaction, because two processes may seal.
-pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> rusqlite::Result<()> {
-    if drafts.is_empty() {
-        return Ok(());
-    }
-    let (mut head, installation) = transaction
+/// What seals the next events of a transaction: the head, read inside it because two processes may seal, and what all events
+/// share.
+pub(super) struct Tail {
+    head: Head,
+    installation: Installation,
+    key: Option<SealKey>,
+}
+
+/// Reads it.
+pub(super) fn tail(transaction: &Transaction<'_>) -> rusqlite::Result<Tail> {
+    let (head, installation) = transaction
         .prepare_cached("SELECT sequence, chain, timestamp, installation_id, integration_id FROM head, installation")?
         .query_row([], |row| {
             let head = Head { sequence: row.get(0)?, chain: row.get(1)?, timestamp: Moment(row.get(2)?) };
             let (installation_id, integration_id) = (row.get(3)?, row.get(4)?);
             Ok((head, Installation { installation_id, integration_id, organization: String::new() }))
         })?;
-    let key = seal_key(transaction)?;
+    Ok(Tail { head, installation, key: seal_key(transaction)? })
+}
+
+/// Seals events behind it, and moves it on; [`write_tail`] stores where it is.
+pub(super) fn append_behind(
+    transaction: &Transaction<'_>,
+    tail: &mut Tail,
+    drafts: &[Draft],
+    now: Moment,
+) -> rusqlite::Result<()> {
     let mut insert = transaction
         .prepare_cached("INSERT INTO events (sequence, stored_at, directory_id, line) VALUES (?1, ?2, ?3, ?4)")?;
     for draft in drafts {
-        let sealed = seal(draft, &mut head, &installation, key.as_ref(), (now, random()))
-            .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, head.sequence))?;
+        let sealed = seal(draft, &mut tail.head, &tail.installation, tail.key.as_ref(), (now, random()))
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, tail.head.sequence))?;
         let directory_id = draft.resource.as_ref().map(|resource| resource.id.as_str());
         insert.execute((sealed.sequence, now.0, directory_id, &sealed.line))?;
     }
+    Ok(())
+}
+
+/// Stores the head.
+pub(super) fn write_tail(transaction: &Transaction<'_>, Tail { head, .. }: &Tail) -> rusqlite::Result<()> {
     transaction.prepare_cached("UPDATE head SET sequence = ?1, chain = ?2, timestamp = ?3")?.execute((
         head.sequence,
         &head.chain,
         head.timestamp.0,
     ))?;
     Ok(())
+}
+
+/// Seals events behind the head.
+pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> rusqlite::Result<()> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let mut tail = tail(transaction)?;
+    append_behind(transaction, &mut tail, drafts, now)?;
+    write_tail(transaction, &tail)
 }
 
 /// Gives this connection the key with which it seals; it is kept in memory only.

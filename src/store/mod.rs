@@ -10,6 +10,7 @@
 //! concluded from its result, and no request may be sent.
 
 mod backup;
+mod batch;
 mod clock;
 mod damage;
 mod database;
@@ -36,6 +37,7 @@ mod upgrade;
 mod walk;
 
 pub use backup::backup;
+pub use batch::Batch;
 pub use clock::{correct_clock, latest};
 pub use damage::{check_links, quick_check};
 pub use database::{Access, SIDE_FILES, data_version, identity, may_be_used, open};
@@ -74,7 +76,8 @@ pub use outstanding::{
 pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored, take_name};
 pub use schema::SCHEMA;
 pub use snapshot::{
-    Snapshot, each_link, link_by_id, link_by_scim_id, link_of, linked_ids, note_external_ids, some_links, witnesses,
+    Snapshot, each_link, each_linked_account, link_by_id, link_by_scim_id, link_of, linked_ids, links_count,
+    note_external_ids, some_links, witnesses,
 };
 pub use spoken::{note_spoken, spoken_before};
 pub use upgrade::{Upgraded, create, scratch, upgrade};

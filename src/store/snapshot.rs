@@ -195,6 +195,28 @@ pub fn each_link(connection: &Connection, each: &mut dyn FnMut(ProvisionedUser))
     Ok(())
 }
 
+/// How many links there are.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn links_count(connection: &Connection) -> rusqlite::Result<u64> {
+    let count: i64 = connection.query_row("SELECT provisioned FROM counts", [], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// Calls `each` with the account of every link, in no order.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn each_linked_account(connection: &Connection, each: &mut dyn FnMut(&str)) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT scim_id FROM links")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        each(row.get_ref(0)?.as_str()?);
+    }
+    Ok(())
+}
+
 /// The directory ids of all links.
 pub fn linked_ids(connection: &Connection) -> rusqlite::Result<Vec<DirectoryId>> {
     connection

@@ -9,6 +9,7 @@ use rhombus_sync::model::{Change, hex};
 use rhombus_sync::store;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 const USERS_COUNT: usize = 80;
@@ -74,7 +75,7 @@ impl Bench {
         let planned = open_export(settings, now, &installation, &Default::default())
             .map_err(CompareError::from)
             .and_then(|mut export| compare(&self.connection, settings, &mut export, Known::default(), now));
-        planned.ok().map(|compared| compared.plan.into_cleared().changes)
+        planned.ok().map(|compared| compared.plan.changes().map(Cow::into_owned).collect())
     }
 }
 

@@ -266,7 +266,8 @@ impl Case {
         let (plan, mut ledger) = (self.compared(&records, duplicate_finder.doubled()), self.ledger());
         // What was approved was shown as this export has it.
         let approval = |change: &Change| (change.exact(), approval(&HoldId::new("h")));
-        ledger.approved = plan.changes.iter().filter(|change| self.approves(&change.key())).map(approval).collect();
+        ledger.approved =
+            plan.all_changes().filter(|change| self.approves(&change.key())).map(|change| approval(&change)).collect();
         approve(plan, &ledger)
     }
 

@@ -8,24 +8,41 @@ use crate::model::{
 };
 use crate::plan::claims::not_created;
 use crate::plan::digest;
+use crate::plan::order::{merged, order};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl ApprovedPlan {
     /// What may be sent, removals first.
-    pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.changes.iter()
+    pub fn changes(&self) -> impl Iterator<Item = Cow<'_, Change>> {
+        merged(self.changes.iter().map(Cow::Borrowed), self.creates.iter().map(Cow::Owned))
     }
 
-    /// What may be sent, and on which terms.
+    /// How many changes may be sent.
+    #[must_use]
+    pub fn changes_count(&self) -> usize {
+        self.changes.len() + self.creates.len()
+    }
+
+    /// What of it takes access away.
+    pub fn removals(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.action().removes())
+    }
+
+    /// The same, to be sent, and on which terms.
     #[must_use]
     pub fn into_cleared(self) -> Cleared {
-        Cleared { changes: self.changes, approved: self.approved, conditional: self.conditional }
+        let Self { changes, creates, approved, conditional, .. } = self;
+        Cleared { changes, creates, approved, conditional }
     }
 
     /// The same for some users only. What the guard holds of everybody's plan, it holds of theirs.
     #[must_use]
     pub fn only(mut self, users: &BTreeSet<DirectoryId>) -> Self {
         let theirs = |change: &Change| users.contains(change.directory_id());
+        let packed = std::mem::take(&mut self.creates).take_out(|create| users.contains(&DirectoryId::new(create.id)));
+        self.changes.extend(packed);
+        self.changes.sort_by(order);
         self.changes.retain(theirs);
         // A newcomer who takes over a username waits for whoever carries it and is not meant.
         let waits = |change: &mut Change| match change {
@@ -89,8 +106,11 @@ impl ApprovedPlan {
         if self.approved.is_empty() {
             return Vec::new();
         }
-        let planned: BTreeMap<_, _> =
-            self.changes.iter().chain(&self.held).map(|change| (change.key(), change.exact().content)).collect();
+        let planned: BTreeMap<_, _> = self
+            .changes()
+            .chain(self.held.iter().map(Cow::Borrowed))
+            .map(|change| (change.key(), change.exact().content))
+            .collect();
         // What the account of a removal shows is known once it is read.
         let is_planned = |exact: &&ExactChange| {
             let content = planned.get(&exact.key);

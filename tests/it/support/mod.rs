@@ -74,6 +74,7 @@ pub(crate) fn state(folder: &Path, base_url: &str) -> Connection {
 pub(crate) fn link(connection: &mut Connection, users: &str) {
     let transaction = connection.transaction().expect("a transaction");
     let settings = store::scope_version_id(&transaction, &wanted_under()).expect("settings");
+    let mut batch = store::Batch::of(&transaction);
     for user in users.split('|').map(str::trim).filter(|user| !user.is_empty()) {
         let mut words = user.split(' ');
         let (id, name) = (words.next().expect("an id"), words.next().expect("a username"));
@@ -87,8 +88,9 @@ pub(crate) fn link(connection: &mut Connection, users: &str) {
             external_id: LinkedExternalId::NotShown,
         });
         settlement.failure = FailureEffect::Clear;
-        store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
+        store::settle(&mut batch, &settlement, settings, Moment(2_000)).expect("a link");
     }
+    batch.flush().expect("a link");
     transaction.commit().expect("a commit");
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn plan_of(
 }
 
 pub(crate) fn render(plan: &ApprovedPlan) -> String {
-    let mut lines: Vec<_> = plan.changes().map(change).collect();
+    let mut lines: Vec<_> = plan.changes().map(|planned| change(&planned)).collect();
     lines.extend(plan.outstanding().iter().map(entry));
     if lines.is_empty() { format!("{} unchanged", plan.unchanged_count()) } else { lines.join(" | ") }
 }
