@@ -11,6 +11,7 @@ use super::systemd::{ServiceManager, last_word};
 use super::ticks::{FALLBACK, start};
 use super::triggers::{Triggers, Wanted};
 use super::waits::{closed, ended, opened, verified};
+use super::watch::Changed;
 use super::word::Progress;
 use super::{Daemon, Running};
 use crate::cycle::CycleOptions;
@@ -128,7 +129,10 @@ impl Daemon {
                 () = closed(&mut self.closing) => self.closing = None,
                 verified = verified(&mut self.verification) => self.take(verified)?,
                 Some(noted) = self.noting.join_next() => self.noted(noted.unwrap_or(Ok(())))?,
-                () = self.triggers.export_changed() => self.triggers.want(Source::Watch, false),
+                changed = self.triggers.file_changed() => match changed {
+                    Changed::Export => self.triggers.want(Source::Watch, false),
+                    Changed::Token => self.triggers.ask_for_token_now(),
+                },
                 Some(()) = ticks.recv() => self.tick()?,
                 _ = fallback.tick() => self.tick()?,
                 _ = look.tick(), if self.running.is_some() => self.look()?,
