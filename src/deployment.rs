@@ -167,6 +167,7 @@ impl Deployment {
     /// Everything that a process needs to send: the lock, and the state, upgraded to this program's schema. An unusable state
     /// is reported even if another process has the lock.
     pub(crate) fn sender(&self) -> Result<(Lock, Connection, InstallationRow), Failure> {
+        let cut_short = store::was_cut_short(&self.state_path);
         match store::open(&self.state_path, Access::Read) {
             Err(StateError::Missing(_)) if self.is_sandbox => drop(self.state(Access::Write)?),
             Err(StateError::Older { .. }) => {}
@@ -184,6 +185,9 @@ impl Deployment {
         let mut lock = Lock::acquire(&self.state_path)?;
         self.upgrade()?;
         let (mut writer, _) = self.state(Access::Write)?;
+        if cut_short {
+            store::note_check(&writer, None).map_err(JournalError::from)?;
+        }
         let noted = lock.noted().cloned();
         if let Some(what) = store::continue_log(&mut writer, noted.as_ref(), WithoutNote::IsRestored, SystemClock.now())
             .map_err(|error| error.at(&self.state_path))?

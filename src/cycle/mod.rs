@@ -109,7 +109,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     seen.retain(|id, _| compared.only.as_ref().is_none_or(|only| only.contains(id)));
     remember(&apply, settings.policy.on_drift, seen, &compared.vanished, &compared.renamed_there);
     journal.write(|_| Ok(())).await?;
-    check_state(context, &compared.plan)?;
+    check_state(context, &compared.plan).await?;
     apply.plan(compared.plan, context.progress).await;
     unproven.prove_token(&session).await;
     write(context, end.finish(context, &session, apply.into_tally()).await?).await
@@ -146,10 +146,13 @@ fn asked(source: Source) -> Asked {
 }
 
 /// Checks for damage: nothing is sent from a damaged state.
-fn check_state<T>(context: &CycleContext<'_, T>, plan: &ApprovedPlan) -> Result<(), JournalError> {
+async fn check_state<T>(context: &CycleContext<'_, T>, plan: &ApprovedPlan) -> Result<(), JournalError> {
     if plan.changes_count() == 0 {
         return Ok(());
     }
-    store::quick_check(&context.reader)?;
+    let now = context.clock.now();
+    if store::check_before_changes(&context.reader, now)? {
+        context.journal.write(move |transaction| store::note_check(transaction, Some(now))).await?;
+    }
     Ok(store::check_links(&context.reader, plan.removals())?)
 }

@@ -9,6 +9,7 @@ mod opening;
 mod reload;
 mod run;
 mod sending;
+mod state_check;
 mod systemd;
 mod ticks;
 mod triggers;
@@ -73,6 +74,8 @@ struct Daemon {
     running: Option<Running>,
     /// The check of a reloaded configuration or a new token.
     verification: Option<Verification>,
+    /// The daily check of the state.
+    checking: Option<Task<Result<(), Failure>>>,
     noting: JoinSet<Result<(), JournalError>>,
     is_ready: bool,
     stopping_since: Option<Instant>,

@@ -7,10 +7,12 @@
 
 use super::news::News;
 use super::sending::Sending;
+use super::state_check::checked;
 use super::systemd::{ServiceManager, last_word};
 use super::ticks::{FALLBACK, start};
 use super::triggers::{Triggers, Wanted};
 use super::waits::{closed, ended, opened, verified};
+use super::watch::Changed;
 use super::word::Progress;
 use super::{Daemon, Running};
 use crate::cycle::CycleOptions;
@@ -100,6 +102,7 @@ impl Daemon {
             closing: None,
             running: None,
             verification: None,
+            checking: None,
             noting: JoinSet::new(),
             is_ready: false,
             stopping_since: None,
@@ -126,9 +129,13 @@ impl Daemon {
                 ended = ended(&mut self.running) => self.after(ended)?,
                 (source, opened) = opened(&mut self.opening) => self.opened(source, opened)?,
                 () = closed(&mut self.closing) => self.closing = None,
+                checked = checked(&mut self.checking) => self.state_checked(checked)?,
                 verified = verified(&mut self.verification) => self.take(verified)?,
                 Some(noted) = self.noting.join_next() => self.noted(noted.unwrap_or(Ok(())))?,
-                () = self.triggers.export_changed() => self.triggers.want(Source::Watch, false),
+                changed = self.triggers.file_changed() => match changed {
+                    Changed::Export => self.triggers.want(Source::Watch, false),
+                    Changed::Token => self.triggers.ask_for_token_now(),
+                },
                 Some(()) = ticks.recv() => self.tick()?,
                 _ = fallback.tick() => self.tick()?,
                 _ = look.tick(), if self.running.is_some() => self.look()?,
@@ -179,6 +186,7 @@ impl Daemon {
         if self.sending.is_some() && self.triggers.checkpoint_is_due() {
             self.note(move |transaction| store::checkpoint(transaction, now));
         }
+        self.check_state_if_due(Instant::now())?;
         if self.health.token_is_refused
             && self.running.is_none()
             && self.verification.is_none()
@@ -321,6 +329,29 @@ mod tests {
             daemon.after(ended).expect("the end of the cycle");
             daemon.look().expect("seen again");
             assert!(daemon.sending.is_none());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_whole_state_is_checked_once_a_day_and_damage_ends_the_process() {
+        check(async |mut daemon| {
+            let since = daemon.sending.as_ref().expect("the lock").checked_at;
+            let later = |hours: u64| since + Duration::from_secs(hours * 3_600);
+            daemon.check_state_if_due(later(22)).expect("not yet");
+            assert!(daemon.checking.is_none());
+            daemon.check_state_if_due(later(23)).expect("a thread");
+            let found = checked(&mut daemon.checking).await;
+            daemon.state_checked(found).expect("it is whole");
+            while let Some(noted) = daemon.noting.join_next().await {
+                noted.expect("a task").expect("noted");
+            }
+            daemon.check_state_if_due(later(24)).expect("not again");
+            assert!(daemon.checking.is_none());
+            let damaged = || Err(Failure::new(Exit::Failed, "damaged", None));
+            assert!(daemon.state_checked(damaged()).is_err());
+            daemon.sending = None;
+            daemon.state_checked(damaged()).expect("it was let go of");
         })
         .await;
     }

@@ -4,8 +4,8 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::health::{PastCycle, StuckSink, Waits};
-use crate::model::Moment;
-use crate::process::spawn;
+use crate::model::{Clock, Moment};
+use crate::process::{SystemClock, spawn};
 use crate::ship::Shipping;
 use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
@@ -23,6 +23,8 @@ pub(super) struct Sending {
     identity: Option<(u64, u64)>,
     seen: Option<i64>,
     approval_ends: i64,
+    /// When the whole state was checked last, or began to be.
+    pub(super) checked_at: Instant,
 }
 
 /// What other processes wrote since the last check.
@@ -44,6 +46,7 @@ impl Sending {
         let (lock, writer, installation) = deployment.sender()?;
         let (commands, _) = deployment.state(Access::Read)?;
         store::quick_check(&writer)?;
+        store::note_check(&writer, Some(SystemClock.now()))?;
         let identity = store::identity(&commands);
         let journal = Journal::start(writer, Some(lock), None)?;
         let shipping = Shipping::start(&deployment.config.sinks, &deployment.state_path, journal.clone())?;
@@ -56,6 +59,7 @@ impl Sending {
             identity,
             seen: Some(seen),
             approval_ends,
+            checked_at: Instant::now(),
         })
     }
 

@@ -1,8 +1,8 @@
 //! What starts a cycle: the schedule, a changed export, the end of a wait, a backoff pause, or a request.
 
 use super::backoff::Backoff;
-use super::watch::Watch;
-use crate::config::Config;
+use super::watch::{Changed, Watch, Watched};
+use crate::config::{Config, TokenPlace};
 use crate::event::Source;
 use crate::model::{Clock, Duration as Span, Moment};
 use crate::process::SystemClock;
@@ -54,12 +54,16 @@ impl Triggers {
             self.refresh_cron = due(&config.schedule.refresh_cron).filter(|_| !config.schedule.refresh_cron.is_empty());
         }
         // A watch of the same files is kept: it may have seen a change and still wait for quiet.
-        let files = config.settings.source.watched();
-        let same = self.watch.take().filter(|watch| watch.is_of(&files));
-        self.watch = match same {
-            _ if !config.schedule.watch || files.is_empty() => None,
+        let watched = watched(config);
+        let watch = self.watch.take();
+        if watch.as_ref().is_some_and(|watch| !watch.is_of(&watched) && watch.is_of_export(&watched.export)) {
+            // What it had seen, and waited for, is lost with it.
+            self.want(Source::Watch, false);
+        }
+        self.watch = match watch.filter(|watch| watch.is_of(&watched)) {
+            _ if watched == Watched::default() => None,
             Some(watch) => Some(watch),
-            None => Some(Watch::start(&files)?),
+            None => Some(Watch::start(watched)?),
         };
         Ok(())
     }
@@ -89,8 +93,8 @@ impl Triggers {
         }
     }
 
-    /// Waits until the export has changed and is quiet again.
-    pub(super) async fn export_changed(&mut self) {
+    /// Waits until the export has changed and is complete, or the token was replaced.
+    pub(super) async fn file_changed(&mut self) -> Changed {
         match &mut self.watch {
             Some(watch) => watch.changed().await,
             None => std::future::pending().await,
@@ -125,6 +129,11 @@ impl Triggers {
         self.token_at = Some(Instant::now() + TOKEN_PAUSE);
     }
 
+    /// Looks at the token with the next tick.
+    pub(super) fn ask_for_token_now(&mut self) {
+        self.token_at = None;
+    }
+
     /// Whether it is time to look for another token.
     pub(super) fn token_is_due(&self) -> bool {
         self.token_at.is_none_or(|at| Instant::now() >= at)
@@ -135,4 +144,14 @@ impl Triggers {
         let again = self.wake_at.and(self.wake_moment);
         self.cron.as_ref().and_then(Due::next).into_iter().chain(again).min()
     }
+}
+
+/// The files whose change starts something.
+fn watched(config: &Config) -> Watched {
+    let export = config.settings.source.watched().into_iter().filter(|_| config.schedule.watch);
+    let token = config.rhombus.as_ref().and_then(|rhombus| match &rhombus.token {
+        TokenPlace::File(path) => Some(path.clone()),
+        TokenPlace::Credential(_) => None,
+    });
+    Watched { export: export.map(Into::into).collect(), token }
 }

@@ -39,7 +39,7 @@ mod walk;
 pub use backup::backup;
 pub use batch::Batch;
 pub use clock::{correct_clock, latest};
-pub use damage::{check_links, quick_check};
+pub use damage::{check_before_changes, check_links, note_check, quick_check, was_cut_short};
 pub use database::{Access, SIDE_FILES, data_version, identity, may_be_used, open};
 pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
