@@ -98,6 +98,9 @@ pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
         let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {} did", date(at)));
         let _ = writeln!(out, "  no record in the export names the group {} of [scope]; {since}", clean(name));
     }
+    if !groups.is_empty() {
+        let _ = writeln!(out, "  hint: `{}` shows the groups that it names", command("check"));
+    }
 }
 
 /// Everybody else whose wanted change is not done, by list and reason; what is held has a section of its own.

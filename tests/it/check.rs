@@ -190,7 +190,7 @@ fn a_checksum_that_is_odd_or_wrong_is_named_as_such() {
     checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
     for (checksum, said) in [
         ("", "its checksum export.sha256 cannot be used: it is empty"),
-        ("0123", "its checksum export.sha256 cannot be used: it does not begin with a SHA-256 of 64 hex digits"),
+        ("0123", "its checksum export.sha256 cannot be used: it contains no SHA-256 of 64 hex digits"),
         (&"0".repeat(64), "its checksum export.sha256 is not the export's"),
     ] {
         checked.write("export.sha256", checksum).says(&["it would be rejected as a whole", said]);
