@@ -1,184 +1,11 @@
 //! What the members beside a page's records say of other pages. One page of several must never be read as the whole: whoever
-//! stands on another one would look absent.
-//!
-//! Only names that mean nothing else are known here; a page that says less is not recognized.
+//! stands on another one would look absent. The names stand in `marks`.
 
+use super::marks::{
+    BAD_RESULTS, CUT, DELTA, ERRORS, INWARDS, LAST, LEFT, MORE, NEXT, NO_ERRORS, PAGES, PLACE, RESULT, SUCCESS, TOTAL,
+};
 use serde_json::Value;
 
-/// Names of what leads to another page, folded.
-const NEXT: [&str; 18] = [
-    "next",
-    "nextlink",
-    "nextpage",
-    "nextpagetoken",
-    "nextpageurl",
-    "nextpagelink",
-    "nexturl",
-    "nexthref",
-    "nextcursor",
-    "nexttoken",
-    "nextoffset",
-    "nextmarker",
-    "nextrecordsurl",
-    "aftercursor",
-    "continuationtoken",
-    "skiptoken",
-    "paginationtoken",
-    "lastevaluatedkey",
-];
-/// Names of a place in a list. Some programs write it on the last page too, and say beside it that it is the last one.
-const PLACE: [&str; 10] = [
-    "cursor",
-    "marker",
-    "after",
-    "endcursor",
-    "pagetoken",
-    "scrollid",
-    "bookmark",
-    "continuation",
-    "resumetoken",
-    "synctoken",
-];
-/// Names of flags that are true while there is more.
-const MORE: [&str; 19] = [
-    "hasmore",
-    "hasnext",
-    "hasnextpage",
-    "hasmoreitems",
-    "hasmoreresults",
-    "hasmorerecords",
-    "hasmorepages",
-    "more",
-    "moreavailable",
-    "moreresults",
-    "moreitems",
-    "morerecords",
-    "istruncated",
-    "truncated",
-    "partial",
-    "ispartial",
-    "incomplete",
-    "incompleteresults",
-    "limitexceeded",
-];
-/// Names of flags that are false while there is more.
-const LAST: [&str; 14] = [
-    "last",
-    "islast",
-    "islastpage",
-    "lastpage",
-    "done",
-    "isdone",
-    "complete",
-    "iscomplete",
-    "completed",
-    "finished",
-    "isfinished",
-    "eof",
-    "endofresults",
-    "endoflist",
-];
-/// Names of the number of all records.
-const TOTAL: [&str; 25] = [
-    "total",
-    "totalcount",
-    "totalresults",
-    "totalelements",
-    "totalrecords",
-    "totalrecordcount",
-    "totalitems",
-    "totalhits",
-    "totalmatches",
-    "totalobjects",
-    "totalusers",
-    "totalmembers",
-    "totalentries",
-    "totalrows",
-    "totalsize",
-    "totalnumber",
-    "totalavailable",
-    "recordstotal",
-    "recordcount",
-    "usercount",
-    "rowcount",
-    "numfound",
-    "nbhits",
-    "count",
-    "odatacount",
-];
-/// Names of the number of pages.
-const PAGES: [&str; 7] = ["totalpages", "pagecount", "pagescount", "numpages", "nbpages", "lastpage", "pages"];
-/// Names of objects in which all these stand.
-const INWARDS: [&str; 17] = [
-    "links",
-    "link",
-    "page",
-    "paging",
-    "paginginfo",
-    "pagination",
-    "paginationinfo",
-    "pageinfo",
-    "pagingmetadata",
-    "meta",
-    "metadata",
-    "responsemetadata",
-    "resultinfo",
-    "searchinfo",
-    "response",
-    "cursors",
-    "shards",
-];
-/// Names of what an answer that is not complete carries, as GraphQL does beside its data.
-const ERRORS: [&str; 16] = [
-    "error",
-    "errors",
-    "errormessage",
-    "errordescription",
-    "errorcode",
-    "errorsummary",
-    "exception",
-    "exceptions",
-    "fault",
-    "faults",
-    "failure",
-    "failures",
-    "failed",
-    "timedout",
-    "warning",
-    "warnings",
-];
-/// Names of flags that are false where something went wrong.
-const SUCCESS: [&str; 6] = ["success", "issuccess", "succeeded", "successful", "issuccessful", "ok"];
-/// Names of a word or an HTTP status that says how it went.
-const RESULT: [&str; 7] = ["status", "statuscode", "httpstatus", "code", "result", "outcome", "state"];
-/// Words for an answer that is not complete, folded.
-const BAD_RESULTS: [&str; 23] = [
-    "partial",
-    "partialsuccess",
-    "partialcontent",
-    "incomplete",
-    "truncated",
-    "error",
-    "errors",
-    "fail",
-    "failed",
-    "failure",
-    "fault",
-    "timeout",
-    "timedout",
-    "aborted",
-    "cancelled",
-    "canceled",
-    "throttled",
-    "ratelimited",
-    "running",
-    "inprogress",
-    "processing",
-    "pending",
-    "unavailable",
-];
-/// What an error's member holds where there was none, folded.
-const NO_ERRORS: [&str; 8] = ["ok", "none", "noerror", "success", "false", "no", "null", "0"];
 /// The lowest HTTP status that is a failure, and the highest there is.
 const FAILED_STATUSES: std::ops::RangeInclusive<u64> = 400..=599;
 /// How deep is looked for them.
@@ -203,7 +30,8 @@ impl Beside {
     /// Looks at a member and its value as it is written; `None`: it is too long for any of these.
     pub(super) fn note(&mut self, key: &str, value: Option<&str>) {
         let name = folded(key);
-        let lists = [&NEXT[..], &PLACE, &MORE, &LAST, &TOTAL, &PAGES, &INWARDS, &ERRORS, &SUCCESS, &RESULT];
+        let lists =
+            [&NEXT[..], &PLACE, &MORE, &CUT, &LEFT, &LAST, &TOTAL, &PAGES, &INWARDS, &ERRORS, &SUCCESS, &RESULT];
         if name != DELTA && !lists.iter().any(|names| names.contains(&&*name)) {
             return;
         }
@@ -214,6 +42,12 @@ impl Beside {
             None if NEXT.contains(&&*name) || PLACE.contains(&&*name) => self.more = Some(key.to_owned()),
             None => {}
         }
+    }
+
+    /// What was said beside the records of the next page: an error of this one stays one.
+    pub(super) fn next_page(&mut self) {
+        let error = self.error.take();
+        *self = Self { error, ..Self::default() };
     }
 
     /// The member that says that there is more than so many records.
@@ -231,6 +65,7 @@ impl Beside {
             || (is(&MORE) && flag == Some(true))
             || (is(&LAST) && flag == Some(false))
             || (is(&PAGES) && value.as_u64().is_some_and(|count| count > 1))
+            || (is(&LEFT) && value.as_u64().is_some_and(|count| count > 0))
             || (name == DELTA && says(value));
         if more {
             self.more.get_or_insert_with(|| key.to_owned());
@@ -244,7 +79,8 @@ impl Beside {
         if is(&TOTAL) {
             self.total = self.total.max(value.as_u64());
         }
-        let failed = (is(&ERRORS) && says(value) && !is_word(value, &NO_ERRORS))
+        let failed = (is(&CUT) && flag == Some(true))
+            || (is(&ERRORS) && says(value) && !is_word(value, &NO_ERRORS))
             || (is(&SUCCESS) && flag == Some(false))
             || (is(&RESULT) && (is_word(value, &BAD_RESULTS) || is_failed_status(value)));
         if failed {
@@ -272,13 +108,14 @@ impl Beside {
                     self.more.get_or_insert_with(|| format!("{key}.next"));
                 }
             }
+            // `<https://…>; rel="next"`, as in the header of this name
+            Value::String(text) if folded(text).contains("relnext") => {
+                self.more.get_or_insert_with(|| format!("{key}.next"));
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 }
-
-/// What a list of changes ends with: it may hold only what changed.
-const DELTA: &str = "deltalink";
 
 /// What says that there is more than was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -313,10 +150,14 @@ fn is_failed_status(value: &Value) -> bool {
     number.is_some_and(|number| FAILED_STATUSES.contains(&number))
 }
 
-/// Letters and digits, without letter case: `@odata.nextLink` and `next_link` are the same.
+/// Letters and digits, without letter case: `@odata.nextLink`, `$nextLink` and `next_link` are the same.
 fn folded(key: &str) -> String {
     let name: String = key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    name.strip_prefix("odata").filter(|rest| rest.ends_with("link")).map(str::to_owned).unwrap_or(name)
+    // Whose link it is stands before it.
+    match ["nextlink", DELTA].into_iter().find(|link| name.ends_with(link)) {
+        Some(link) => link.to_owned(),
+        None => name,
+    }
 }
 
 #[cfg(test)]
@@ -338,6 +179,10 @@ mod tests {
     fn a_page_that_leads_to_another_one_is_known() {
         check("@odata.nextLink", "\"https://x\"", 2, Some("@odata.nextLink"));
         check("odata.nextLink", "\"x\"", 2, Some("odata.nextLink"));
+        check("@microsoft.graph.nextLink", "\"x\"", 2, Some("@microsoft.graph.nextLink"));
+        check("$nextLink", "\"x\"", 2, Some("$nextLink"));
+        check("nextPageToken", "\"x\"", 2, Some("nextPageToken"));
+        check("link", "\"<https://x?a=1>; rel=\\\"next\\\"\"", 2, Some("link.next"));
         check("@odata.deltaLink", "\"x\"", 2, Some("@odata.deltaLink"));
         check("next_page", "\"https://x?page=2\"", 2, Some("next_page"));
         check("Next", "3", 2, Some("Next"));
@@ -362,6 +207,9 @@ mod tests {
             ("after", "\"x\""),
             ("endCursor", "\"x\""),
             ("more", "true"),
+            ("next_uri", "\"x\""),
+            ("nextStartIndex", "3"),
+            ("remainingCount", "7"),
             ("partial", "true"),
             ("incomplete_results", "true"),
             ("done", "false"),
@@ -387,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn an_error_beside_an_earlier_page_stays_one() {
+        for (key, value) in [("errors", "[1]"), ("incomplete_results", "true"), ("partial", "true")] {
+            let mut beside = Beside::default();
+            beside.note(key, Some(value));
+            beside.note("next", Some("2"));
+            beside.next_page();
+            beside.note("next", Some("null"));
+            assert_eq!(beside.more_than(2), Some(More::Error(key.to_owned())));
+        }
+        let mut beside = Beside::default();
+        beside.note("next", Some("2"));
+        beside.next_page();
+        assert_eq!(beside.more_than(2), None, "the next page is there");
+    }
+
+    #[test]
     fn a_page_that_says_it_is_the_last_one_is_whole() {
         for (key, value) in [
             ("@odata.nextLink", "null"),
@@ -402,6 +266,8 @@ mod tests {
             ("total_pages", "1"),
             ("nextSteps", "\"call them\""),
             ("roles", "[{\"next\":\"x\"}]"),
+            ("link", "\"<https://x>; rel=\\\"self\\\"\""),
+            ("remainingCount", "0"),
             ("pageInfo", "{\"endCursor\":\"x\",\"hasNextPage\":false}"),
             ("paging", "{\"cursors\":{\"after\":\"x\"},\"next\":null}"),
             ("page", "{\"total\":2,\"cursor\":\"x\"}"),

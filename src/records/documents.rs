@@ -202,7 +202,7 @@ impl Documents {
     fn open_page(&mut self) {
         self.page_count += 1;
         self.page_has_records = false;
-        self.beside = Beside::default();
+        self.beside.next_page();
         self.at = At::Page { first: true };
     }
 

@@ -7,6 +7,7 @@
 
 mod beside;
 mod documents;
+mod marks;
 mod page;
 mod parts;
 mod sieve;
