@@ -1,5 +1,5 @@
-//! Whether a new name is the old one with its non-ASCII letters lost on the way: written as ASCII, or UTF-8 that was read in
-//! another encoding. Exact: a name that is one letter off is another name.
+//! Whether a new name is the old one with its non-ASCII letters lost on the way: written as ASCII, escaped, or UTF-8 that was
+//! read in another encoding. Exact: a name that is one letter off is another name.
 
 use super::{Names, is_same_name};
 use unicode_normalization::UnicodeNormalization;
@@ -84,7 +84,35 @@ fn is_without_letters(before: &str, after: &str) -> bool {
         return false;
     }
     let forms = [before.to_owned(), before.nfc().collect(), before.nfd().collect()];
-    is_dropped(&forms[1], after) || forms.iter().any(|before| is_replaced(before, after) || is_misread(before, after))
+    let is_lost =
+        |before: &String| is_replaced(before, after) || is_escaped(before, after) || is_misread(before, after);
+    is_dropped(&forms[1], after) || forms.iter().any(is_lost)
+}
+
+/// How programs escape a letter.
+const ESCAPES: [fn(char) -> String; 9] = [
+    |c| format!("&#{};", u32::from(c)),
+    |c| format!("&#x{:x};", u32::from(c)),
+    |c| format!("<u+{:04x}>", u32::from(c)),
+    |c| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    |c| of_bytes(c, |byte| format!("%{byte:02x}")),
+    |c| of_bytes(c, |byte| format!("={byte:02x}")),
+    |c| of_bytes(c, |byte| format!("\\x{byte:02x}")),
+    |c| of_bytes(c, |byte| format!("\\{byte:03o}")),
+    |c| format!("\\x{:02x}", u32::from(c)),
+];
+
+fn of_bytes(letter: char, escape: fn(u8) -> String) -> String {
+    letter.encode_utf8(&mut [0; 4]).bytes().map(escape).collect()
+}
+
+/// Whether each non-ASCII letter was escaped, for a page, an address, a mail or a program's text.
+fn is_escaped(before: &str, after: &str) -> bool {
+    let escaped = |escape: fn(char) -> String| -> String {
+        before.chars().map(|c| if c.is_ascii() { c.to_string() } else { escape(c) }).collect()
+    };
+    after.contains(['&', '<', '\\', '%', '='])
+        && ESCAPES.into_iter().any(|way| escaped(way).eq_ignore_ascii_case(after))
 }
 
 /// Whether each non-ASCII letter became a sign, or as many as it has units.
@@ -152,6 +180,15 @@ mod tests {
             ("Müller", "M√ºller", true),
             ("Müller", "MÃƒÂ¼ller", true),
             ("Mu\u{308}ller", "MÃ¼ller", true),
+            ("Béla", "B&#233;la", true),
+            ("Béla", "B&#xE9;la", true),
+            ("Béla", "B<U+00E9>la", true),
+            ("Béla", "B\\u00e9la", true),
+            ("Be\u{301}la", "B%C3%A9la", true),
+            ("Béla", "B=C3=A9la", true),
+            ("Béla", "B\\303\\251la", true),
+            ("Béla", "B\\xe9la", true),
+            ("Béla", "B&#232;la", false),
             ("ZoÃ«", "Zoë", false),
             ("M³ller", "Müller", false),
             ("M├╝ller", "Müller", false),

@@ -17,6 +17,7 @@ mod group;
 mod layout;
 mod letters;
 mod outstanding;
+mod placeholder;
 mod policy;
 mod reason;
 mod response;
@@ -37,6 +38,7 @@ pub use group::UnnamedGroup;
 pub use layout::{ColumnName, Layout, Rows, Share, Spoken, SpokenBefore, StateWords, WithoutState};
 pub use letters::{are_same_without_letters, letters_lost};
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
+pub use placeholder::{is_at_a_limit, is_error_word, is_left_out, is_null_word, is_type_name};
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{
     AccountState, AnswerDoubt, ClockDoubt, HeldBy, Mismatch, NotTried, OverLimit, Reason, RecordFault, StoredReason,
@@ -44,10 +46,7 @@ pub use reason::{
 };
 pub use response::Response;
 pub use shown::{LinkedExternalId, Shown};
-pub use text::{
-    bare, chain, clean, hex, is_error_word, is_invisible, is_near, is_null_word, is_same_name, leads_to, short_digest,
-    trimmed,
-};
+pub use text::{bare, chain, clean, hex, is_invisible, is_near, is_same_name, leads_to, short_digest, trimmed};
 pub use time::{Clock, Duration, Moment};
 pub use token_words::{note_token_comes_from_systemd, put_token, token_place};
 pub use user::{
@@ -109,13 +108,23 @@ pub const USER_NAME_BYTES_MAX: usize = 254;
 /// The longest given or family name, in bytes.
 pub const NAME_BYTES_MAX: usize = 1024;
 
+/// What stands before an address in a link or in `proxyAddresses`.
+const ADDRESS_KINDS: [&str; 4] = ["mailto:", "smtp:", "sip:", "x500:"];
+
+/// Whether an address is written as a link or a kind of address, or in angle brackets: whoever signs in has another name.
+fn has_a_wrapping(address: &str) -> bool {
+    let begins = |kind: &&str| address.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind));
+    address.bytes().any(|byte| matches!(byte, b'<' | b'>'))
+        || (address.contains(':') && ADDRESS_KINDS.iter().any(|kind| begins(&kind)))
+}
+
 /// A username: an e-mail address, kept as the directory wrote it and compared folded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserName(Box<str>);
 
 impl UserName {
-    /// Parses an e-mail address: one `@`, something on both sides, no space, control or invisible character, at most
-    /// [`USER_NAME_BYTES_MAX`] bytes.
+    /// Parses an e-mail address: one `@`, something on both sides, no space, control or invisible character, nothing around it,
+    /// at most [`USER_NAME_BYTES_MAX`] bytes.
     ///
     /// # Errors
     /// Why it is not a valid username.
@@ -139,7 +148,7 @@ impl UserName {
             return Err(RecordFault::UsernameCharacters);
         }
         let signs = text.bytes().filter(|byte| *byte == b'@').count();
-        if signs == 1 && !text.starts_with('@') && !text.ends_with('@') {
+        if signs == 1 && !text.starts_with('@') && !text.ends_with('@') && !has_a_wrapping(text) {
             Ok(())
         } else {
             Err(RecordFault::UsernameFormat)

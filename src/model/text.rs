@@ -99,45 +99,23 @@ pub fn bare(text: &str) -> &str {
     if has_visible_ends(text) { text } else { text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c)) }
 }
 
-/// What programs write in a CSV cell where there is nothing, and no person or group is called.
-const NULL_WORDS: [&str; 13] =
-    ["null", "None", "nan", "<nil>", "NULL", "NaN", "NaT", "<NA>", "\\N", "(null)", "<null>", "#N/A", "undefined"];
-
-/// Whether a CSV cell is the word for "nothing" of some program, or an error of a spreadsheet.
-#[must_use]
-#[inline]
-pub fn is_null_word(text: &str) -> bool {
-    let text = trimmed(text);
-    // Nearly no text begins like one of them.
-    match text.as_bytes() {
-        [b'n' | b'N' | b'u' | b'<' | b'\\' | b'(', ..] => NULL_WORDS.contains(&text),
-        [b'#' | b'E', ..] => NULL_WORDS.contains(&text) || is_error_word(text),
-        _ => false,
-    }
-}
-
-/// Whether a value is what a spreadsheet writes for a formula that failed: `#REF!`, `#N/A`, `#NAME?`, `#BEZUG!`, `Err:502`.
-#[must_use]
-pub fn is_error_word(text: &str) -> bool {
-    let text = trimmed(text);
-    if let Some(word) = text.strip_prefix('#') {
-        let letter = |c: char| c.is_uppercase() || c.is_ascii_digit() || matches!(c, '/' | '_');
-        let marked = word.strip_suffix(['!', '?']).is_some_and(|word| word.len() > 1 && word.chars().all(letter));
-        return marked || ["N/A", "NV", "N/D", "N/B"].contains(&word);
-    }
-    text.strip_prefix("Err:").is_some_and(|number| number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Whether a path, a distinguished name or an address stands for something of this name: `/Staff/Rhombus`, `CN=Rhombus,OU=G`,
-/// `EXAMPLE\Rhombus`, `rhombus@example.com`. Letter case does not matter.
+/// Whether a path, a distinguished name or an address stands for something of this name: `/Staff/Rhombus`, `staff:Rhombus`,
+/// `CN=Rhombus,OU=G`, `EXAMPLE\Rhombus`, `rhombus@example.com`; or the name in quotes: `b'Rhombus'`. Letter case does not matter.
 #[must_use]
 pub fn leads_to(text: &str, name: &str) -> bool {
-    let text = bare(text);
-    let leaf = text.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or_default();
+    let text = unquoted(bare(text));
+    let leaf = text.trim_end_matches(['/', '\\', ':']).rsplit(['/', '\\', ':']).next().unwrap_or_default();
     let rdn = [text, leaf].map(|text| text.split_once('=').and_then(|(_, rest)| rest.split([',', ';', '+']).next()));
     let address = leaf.split_once('@').map(|(local, _)| local);
-    let is = |part: &str| !name.is_empty() && bare(part).eq_ignore_ascii_case(name);
+    let is = |part: &str| !name.is_empty() && unquoted(bare(part)).eq_ignore_ascii_case(name);
     is(leaf) || address.is_some_and(is) || rdn.into_iter().flatten().any(is)
+}
+
+/// A text without quotes around it, as programs write them into a text; Python's `b'…'` too.
+fn unquoted(text: &str) -> &str {
+    const QUOTES: [char; 7] = ['"', '\'', '`', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}'];
+    let inside = text.strip_prefix('b').filter(|rest| rest.starts_with(['\'', '"'])).unwrap_or(text);
+    inside.trim_matches(QUOTES)
 }
 
 /// Whether a word may be meant by another: a letter in three may be wrong, or one is the beginning of the other.

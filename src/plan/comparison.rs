@@ -4,7 +4,8 @@
 //! concluded from an absence before [`Comparison::finish`] hears how well the export is proven.
 
 use super::groups::{GroupMemory, GroupWatch};
-use super::mapping::{MappedUser, Reject, Requested, Scope, map_record, username_of, valid_id};
+use super::mapping::{MappedUser, Reject, Requested, map_record, username_of, valid_id};
+use super::scope::Scope;
 use super::usability::Details;
 use super::{Duplicates, Plan, Policy, ScopeVersions, Usability};
 use crate::clock::{WAIT_MAX, believed};

@@ -1,7 +1,7 @@
 //! Which groups of `[scope]` an export names, and by which of them each user is wanted: a group that nobody names any more was
 //! renamed or left out, and says nothing of who was in it.
 
-use super::mapping::Scope;
+use super::scope::Scope;
 use super::scope_version::ScopeVersions;
 use crate::model::{Cause, Change, DirectoryId, ProvisionedUser, RawGroups, ScopeVersionId};
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,7 +4,8 @@
 //! They are named fields with defaults, compared one by one: a key that a release adds or drops is not an edit.
 //! What only says which exports are rejected as a whole (`min_users`, `max_age`) is not among them: an edit of it holds nothing.
 
-use super::mapping::{Requested, Scope, map_record};
+use super::mapping::{Requested, map_record};
+use super::scope::Scope;
 use crate::model::{Cause, DirectoryUser, Format, ProvisionedUser, ScopeVersionId, SourceKind, UserName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

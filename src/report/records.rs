@@ -1,7 +1,8 @@
 //! Records as they are read, for the administrator who wants to see in a minute whether the columns are the right ones.
 
 use crate::model::{Column, ColumnName, DirectoryUser, Layout, RawGroups, RawState, RawValue, UserState, clean};
-use crate::plan::mapping::{Requested, Scope, map_record};
+use crate::plan::Scope;
+use crate::plan::mapping::{Requested, map_record};
 
 /// A longer value is cut.
 const VALUE_CHARS_MAX: usize = 60;

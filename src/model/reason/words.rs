@@ -10,6 +10,7 @@ worded! {
         LongId = "long_id", "id is longer than 255 bytes";
         IdType = "id_type", "id is not a string";
         ErrorId = "error_id", "id is an error of a spreadsheet, such as `#REF!`";
+        PlaceholderId = "placeholder_id", "id is not an id but what programs write where there is none, such as `null` or `System.Byte[]`";
         InvalidId = "invalid_id", "the record has no valid id";
         NoUsername = "no_username", "the record has no username";
         UsernameType = "username_type", "username is not a string";
