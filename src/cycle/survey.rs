@@ -4,7 +4,7 @@ use super::believe::believable;
 use crate::config::Settings;
 use crate::model::{Column, ColumnName, SpokenBefore};
 use crate::plan::mapping::map_record;
-use crate::plan::{Silence, UnnamedSoFar, Usability};
+use crate::plan::{GroupsThere, Silence, UnnamedSoFar, Usability};
 use crate::source::{Export, ExportRead, SourceError};
 use std::collections::BTreeSet;
 
@@ -16,6 +16,8 @@ pub struct Survey {
     pub usability: Usability,
     /// Groups of `[scope]` that no record names.
     pub groups_unnamed: BTreeSet<String>,
+    /// The groups that records name, or the members file.
+    pub groups_there: GroupsThere,
     /// Mapped columns or members that no record has.
     pub absent: Vec<Column>,
     /// What it is silent on, or why the export is rejected as a whole.
@@ -31,19 +33,22 @@ pub fn survey(settings: &Settings, export: &mut Export, before: &SpokenBefore) -
     let mapped = Column::ALL.into_iter().filter(is_mapped);
     let look = |export: &mut Export| {
         let mut usability = Usability::default();
-        let mut unnamed = UnnamedSoFar::of(&settings.scope);
+        let (mut unnamed, mut there) = (UnnamedSoFar::of(&settings.scope), GroupsThere::default());
         let mut absent: Vec<_> = mapped.clone().collect();
         let read = export.read(&mut |user| {
             usability.note(&map_record(user, &settings.scope));
             unnamed.note(&user.groups);
+            there.note(&user.groups);
             absent.retain(|column| !user.has(*column));
         })?;
-        Ok::<_, SourceError>((read, usability, unnamed, absent))
+        let of_members = read.memberships.iter().flat_map(|read| &read.other_groups);
+        of_members.for_each(|name| there.add(name));
+        Ok::<_, SourceError>((read, usability, (unnamed, there), absent))
     };
-    let (mut read, mut usability, unnamed, absent) = look(export)?;
+    let (mut read, mut usability, (unnamed, groups_there), absent) = look(export)?;
     if export.expects_states(&read.spoken) {
         (read, usability, ..) = look(export)?;
     }
     let believed = believable(settings, export, &read, &usability, before);
-    Ok(Survey { read, usability, groups_unnamed: unnamed.names().clone(), absent, believed })
+    Ok(Survey { read, usability, groups_unnamed: unnamed.names().clone(), groups_there, absent, believed })
 }

@@ -111,12 +111,17 @@ pub(super) fn nobody_in_scope(report: &mut CycleReport, settings: &Settings) {
     let hint = match &settings.source {
         SourceConfig::JumpCloud(from) if from.application_id.is_some() => {
             "bind users or groups to the application in JumpCloud, or compare [directory] application_id with it"
+                .to_owned()
         }
-        SourceConfig::File { .. } | SourceConfig::Url(_) | SourceConfig::JumpCloud(_) => {
-            "compare [scope] groups with the groups that the export names"
+        SourceConfig::File { .. } => {
+            format!("compare [scope] groups with the groups that the export names: `{}` shows them", command("check"))
         }
+        SourceConfig::Url(_) | SourceConfig::JumpCloud(_) => format!(
+            "compare [scope] groups with the groups that the export names: `{}` shows them",
+            command("check --online")
+        ),
     };
-    report.hint = Some(hint.to_owned());
+    report.hint = Some(hint);
 }
 
 /// Somebody deactivated the integration while the cycle ran.

@@ -10,6 +10,14 @@ pub(super) const CHECKSUM_BYTES_MAX: usize = 4096;
 /// How many hex digits a SHA-256 has.
 const DIGITS_COUNT: usize = 64;
 
+/// Other checksums, by their number of hex digits.
+const OTHERS: [(usize, &str); 4] = [
+    (32, "it is an MD5, not a SHA-256"),
+    (40, "it is a SHA-1, not a SHA-256"),
+    (96, "it is a SHA-384, not a SHA-256"),
+    (128, "it is a SHA-512, not a SHA-256"),
+];
+
 /// Where the checksum of an export lies.
 pub(super) fn beside(export: &Path) -> PathBuf {
     let mut path = export.to_path_buf().into_os_string();
@@ -19,8 +27,9 @@ pub(super) fn beside(export: &Path) -> PathBuf {
 
 /// What a checksum file holds.
 pub(super) enum Checksum {
-    /// SHA-256, as lower-case hex.
-    Sha256(String),
+    /// One or more SHA-256, as lower-case hex: the export's must be among them. Which file each is of is not asked: no other
+    /// file has the export's.
+    Sha256(Vec<String>),
     /// Nothing of the kind; what it holds instead.
     Odd(&'static str),
 }
@@ -37,26 +46,51 @@ pub(super) fn read(path: &Path) -> std::io::Result<Option<Checksum>> {
     }
 }
 
-/// `HEX`, `HEX  NAME`, or BSD's `SHA256 (NAME) = HEX`; UTF-8, or UTF-16 with a mark.
+/// Finds the SHA-256 in a text, as `sha256sum`, `openssl`, BSD's `sha256`, `certutil`, `gpg` and PowerShell's `Get-FileHash`
+/// write it: alone, before or behind a name, in a table, with blanks in it. UTF-8, or UTF-16 with a mark.
 pub(super) fn parse(bytes: &[u8]) -> Checksum {
     let mut text = Vec::new();
     if let Some(mut decoder) = Decoder::of_mark(bytes) {
-        if decoder.decode(bytes, &mut text).is_err() {
+        if decoder.decode(bytes, &mut text).is_err() || decoder.decode(&[], &mut text).is_err() {
             return Checksum::Odd("it is not text");
         }
     } else {
         text.extend_from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
     }
     let Ok(text) = String::from_utf8(text) else { return Checksum::Odd("it is not text") };
-    let Some(line) = text.lines().find(|line| !line.trim().is_empty()) else { return Checksum::Odd("it is empty") };
-    let word = match line.rsplit_once(") = ") {
-        Some((_, digits)) if line.starts_with("SHA256 (") => digits.trim(),
-        Some(_) | None => line.split_whitespace().next().unwrap_or_default().trim_start_matches('\\'),
-    };
-    if word.len() != DIGITS_COUNT || !word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Checksum::Odd("it does not begin with a SHA-256 of 64 hex digits");
+    if text.trim().is_empty() {
+        return Checksum::Odd("it is empty");
     }
-    Checksum::Sha256(word.to_ascii_lowercase())
+    let words = || text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| is_hex(word));
+    let alone = words().filter(|word| word.len() == DIGITS_COUNT).map(str::to_ascii_lowercase);
+    let found: Vec<_> = alone.chain(in_parts(&text)).collect();
+    if !found.is_empty() {
+        return Checksum::Sha256(found);
+    }
+    if text.contains("...") || text.contains('\u{2026}') {
+        return Checksum::Odd("its SHA-256 is cut off: write it with `(Get-FileHash FILE).Hash`");
+    }
+    let other = words().find_map(|word| OTHERS.iter().find(|(count, _)| *count == word.len()));
+    Checksum::Odd(other.map_or("it contains no SHA-256 of 64 hex digits", |(_, what)| what))
+}
+
+fn is_hex(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A SHA-256 with blanks between its parts, as `certutil` of old and `gpg --print-md` write it.
+fn in_parts(text: &str) -> Option<String> {
+    let mut parts = String::new();
+    for word in text.split_whitespace().chain([""]) {
+        if is_hex(word) && word.len() < DIGITS_COUNT {
+            parts.push_str(word);
+        } else if parts.len() == DIGITS_COUNT {
+            return Some(parts.to_ascii_lowercase());
+        } else {
+            parts.clear();
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -67,19 +101,66 @@ mod tests {
     fn it_is_read_however_a_program_writes_it() {
         let digits = "0123456789abcdef".repeat(4);
         let upper = digits.to_uppercase();
-        let utf16 =
-            |text: &str| std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let spaced: Vec<_> = digits.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair)).collect();
+        let utf16 = |text: &str| -> Vec<u8> {
+            std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+        };
+        let table = format!(
+            "\r\nAlgorithm       Hash                                                                   Path\r\n---------       \
+             ----                                                                   ----\r\nSHA256          {upper}       \
+             C:\\export\\directory.csv\r\n\r\n"
+        );
+        let certutil = |hash: &str| {
+            format!(
+                "SHA256 hash of directory.csv:\r\n{hash}\r\nCertUtil: -hashfile command completed successfully.\r\n"
+            )
+        };
         for good in [
-            digits.clone().into_bytes(),
-            format!("{upper} *directory.csv\r\n").into_bytes(),
-            format!("\u{feff}{digits}  directory.csv\n").into_bytes(),
-            format!("SHA256 (directory.csv) = {digits}\n").into_bytes(),
-            utf16(&format!("{digits}\r\n")),
+            digits.clone(),
+            format!("{upper} *directory.csv\r\n"),
+            format!("\u{feff}{digits}  directory.csv\n"),
+            format!("\\{digits}  a\\nb.csv\n"),
+            format!("SHA256 (directory.csv) = {digits}\n"),
+            format!("SHA2-256(directory.csv)= {digits}\n"),
+            table,
+            format!("Algorithm : SHA256\r\nHash      : {upper}\r\nPath      : C:\\export\\directory.csv\r\n"),
+            format!("\"Algorithm\",\"Hash\",\"Path\"\r\n\"SHA256\",\"{upper}\",\"C:\\directory.csv\"\r\n"),
+            format!("{{\"Algorithm\":\"SHA256\",\"Hash\":\"{upper}\"}}\r\n"),
+            certutil(&digits),
+            certutil(&spaced.join(" ")),
+            format!("directory.csv: {}\r\n    {}\r\n", spaced[..16].concat(), spaced[16..].concat()),
         ] {
-            assert!(matches!(parse(&good), Checksum::Sha256(found) if found == digits), "{good:?}");
+            for bytes in [good.clone().into_bytes(), utf16(&good)] {
+                assert!(matches!(parse(&bytes), Checksum::Sha256(found) if found == [digits.as_str()]), "{good}");
+            }
         }
-        for odd in ["", "\n", "md5 of it", &digits[1..], "SHA512 (x) = 00"] {
-            assert!(matches!(parse(odd.as_bytes()), Checksum::Odd(_)), "{odd}");
+    }
+
+    #[test]
+    fn the_exports_may_be_one_of_several() {
+        let (one, other) = ("0".repeat(64), "f".repeat(64));
+        let list = format!("{one}  members.csv\n{other}  directory.csv\n");
+        assert!(matches!(parse(list.as_bytes()), Checksum::Sha256(found) if found == [one, other]));
+    }
+
+    #[test]
+    fn what_is_not_one_is_named() {
+        let hex = |count| "0123456789abcdef".repeat(8)[..count].to_owned();
+        for (odd, said) in [
+            (String::new(), "empty"),
+            ("\n".to_owned(), "empty"),
+            ("the sum of it".to_owned(), "no SHA-256 of 64 hex digits"),
+            (hex(63), "no SHA-256 of 64 hex digits"),
+            (hex(65), "no SHA-256 of 64 hex digits"),
+            (hex(32), "an MD5"),
+            (hex(40), "a SHA-1"),
+            (format!("{}  directory.csv", hex(96)), "a SHA-384"),
+            (format!("SHA512 (directory.csv) = {}", hex(128)), "a SHA-512"),
+            (format!("SHA256          {}...", hex(54)), "cut off"),
+            ("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".to_owned(), "no SHA-256 of 64 hex digits"),
+        ] {
+            assert!(matches!(parse(odd.as_bytes()), Checksum::Odd(what) if what.contains(said)), "{odd}");
         }
+        assert!(matches!(parse(&[0xff, 0xfe, 0x41]), Checksum::Odd(_)), "half a character");
     }
 }

@@ -2,7 +2,7 @@
 //! because everything behind it would be swallowed into one field and its users would look absent.
 
 use super::census::Census;
-use super::header::Header;
+use super::header::{Header, HeaderFault};
 use super::value::state_of;
 use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue, bare, is_null_word, trimmed};
 use crate::records::RECORD_BYTES_MAX;
@@ -17,7 +17,7 @@ pub(super) struct Reader<'l> {
     layout: &'l Layout,
     header: Option<Header>,
     /// What is wrong with the header, which no place in the file says better.
-    pub(super) header_fault: Option<String>,
+    pub(super) header_fault: Option<HeaderFault>,
     rows_count: u64,
     cells: Vec<Cell>,
 }

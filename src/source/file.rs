@@ -17,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration as StdDuration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// A modification time further ahead than this is a fault, in milliseconds: clocks differ by hours, not by days.
-const AHEAD_MS_MAX: i64 = 86_400_000;
 /// How often a checksum that does not fit yet is read again.
 const CHECKSUM_PAUSE: StdDuration = StdDuration::from_millis(250);
 /// How often somebody who waits looks whether to stop.
@@ -37,7 +35,7 @@ pub struct Export {
     checked: bool,
     stop: CancellationToken,
     /// Whether anybody said when it was written.
-    age_is_known: bool,
+    pub(super) age_is_known: bool,
     /// The organisation whose users it has, if its source says one.
     organization: Option<String>,
     /// The members file, read, and its handle.
@@ -78,7 +76,7 @@ impl Export {
                 }
             };
             let doubt = match wanted {
-                Checksum::Sha256(wanted) if export.sha256()? == wanted => {
+                Checksum::Sha256(wanted) if wanted.contains(&export.sha256()?) => {
                     export.checked = true;
                     return Ok(export);
                 }
@@ -89,7 +87,8 @@ impl Export {
                 let name = beside.file_name().unwrap_or_default().display();
                 return Err(export.refuse(
                     format!("its checksum {name} {doubt}"),
-                    "write the .sha256 file after the export (sha256sum directory.csv), or remove it; nothing was sent",
+                    "write the .sha256 file after the export (`sha256sum directory.csv`, or `(Get-FileHash directory.csv).Hash`), or \
+                     remove it; nothing was sent",
                 ));
             }
             let pause = Instant::now();
@@ -201,48 +200,6 @@ impl Export {
         self.opened.len()
     }
 
-    /// Refuses an export that is older than `max_age`, or than the last one that was read.
-    ///
-    /// # Errors
-    /// It is too old.
-    pub fn check_age(
-        &self,
-        now: Moment,
-        max_age: Option<Duration>,
-        last_read: Option<Moment>,
-    ) -> Result<(), SourceError> {
-        let written = self.written_at();
-        if written.since_ms(now) > AHEAD_MS_MAX {
-            return Err(self.refuse(
-                format!("its modification time, {written}, is more than a day ahead"),
-                "`touch` it, or correct the clock of the machine that writes it; nothing was sent",
-            ));
-        }
-        if max_age.is_some() && !self.age_is_known {
-            return Err(self.refuse(
-                "it has no Last-Modified, so max_age cannot be checked".to_owned(),
-                "have the server send Last-Modified, or remove [directory] max_age; nothing was sent",
-            ));
-        }
-        if let Some(max_age) = max_age
-            && now.since_ms(written) > max_age.milliseconds()
-        {
-            return Err(self.refuse(
-                format!("it was written at {written}, longer than {max_age} ago"),
-                "the job that writes it seems to have stopped; nothing was sent",
-            ));
-        }
-        if let Some(last) = last_read
-            && written < last
-        {
-            return Err(self.refuse(
-                format!("it was written at {written}, before the last one that was read, of {last}"),
-                "an old file was put back; write a new export, or touch this one if it is right; nothing was sent",
-            ));
-        }
-        Ok(())
-    }
-
     /// Whether the file is byte for byte the one of this digest; one that differs in its head is not read to its end.
     ///
     /// # Errors
@@ -297,19 +254,6 @@ impl Export {
         let now = most && !self.states_expected && !self.layout.state_is_mapped();
         self.states_expected |= now;
         now
-    }
-
-    /// The same of the members file, if there is one.
-    ///
-    /// # Errors
-    /// It is too old.
-    pub fn check_age_of_memberships(
-        &self,
-        now: Moment,
-        max_age: Option<Duration>,
-        last_read: Option<Moment>,
-    ) -> Result<(), SourceError> {
-        self.members_file.as_ref().map_or(Ok(()), |file| file.check_age(now, max_age, last_read))
     }
 
     fn sha256(&mut self) -> Result<String, SourceError> {

@@ -2,8 +2,16 @@
 
 use super::seen::listed;
 use super::status::is_status;
-use crate::model::{Column, ColumnName, Layout, Rows, bare};
+use crate::model::{Column, ColumnName, Layout, Rows, bare, clean};
 use std::borrow::Cow;
+
+/// Why a header cannot be used.
+pub(super) enum HeaderFault {
+    /// It lacks what it must have; what, and what there is.
+    Lacks(String),
+    /// Two of its columns have one name, or names that differ in letter case only; which.
+    Doubled(String),
+}
 
 /// Where our columns stand.
 pub(super) struct Header {
@@ -24,16 +32,17 @@ impl Header {
     ///
     /// # Errors
     /// What is missing, or there twice.
-    pub(super) fn read(names: &[String], layout: &Layout) -> Result<Self, String> {
+    pub(super) fn read(names: &[String], layout: &Layout) -> Result<Self, HeaderFault> {
         let folded: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
+        let place = |wanted: &str| place(&folded, wanted).map_err(|two| doubled(wanted, two.map(|at| &*names[at])));
         let mut places = [None; Column::COUNT];
         for column in Column::ALL {
             if let Some(name) = layout.name(column) {
-                places[column as usize] = place(&folded, name)?;
+                places[column as usize] = place(name)?;
             }
         }
         if layout.id_may_stand_in() {
-            let id = place(&folded, "id")?;
+            let id = place("id")?;
             places[Column::Id as usize] = places[Column::Id as usize].or(id);
         }
         let mapped = |column: &Column| matches!(layout.column(*column), ColumnName::Theirs(_));
@@ -44,11 +53,8 @@ impl Header {
             let foreign = [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")];
             let foreign = foreign.iter().find(|(sign, _)| names.iter().any(|name| name.contains(*sign)));
             let foreign = foreign.map(|(_, sign)| format!(", and {sign} instead of commas")).unwrap_or_default();
-            return Err(format!(
-                "the header has no {}{foreign}; {}",
-                missing.join(" and no "),
-                listed("columns", names)
-            ));
+            let (missing, there) = (missing.join(" and no "), listed("columns", names));
+            return Err(HeaderFault::Lacks(format!("the header has no {missing}{foreign}; {there}")));
         }
         let status = names.iter().enumerate().find(|(at, name)| is_status(name) && !places.contains(&Some(*at)));
         let status = status.map(|(_, name)| name.clone());
@@ -99,13 +105,20 @@ fn bit(length: usize) -> u64 {
     1 << length.min(63)
 }
 
-fn place(folded: &[String], wanted: &str) -> Result<Option<usize>, String> {
+/// The place of a column; both places if there are two.
+fn place(folded: &[String], wanted: &str) -> Result<Option<usize>, [usize; 2]> {
     let wanted = wanted.trim().to_lowercase();
     let mut places = folded.iter().enumerate().filter(|(_, name)| **name == wanted).map(|(place, _)| place);
     match (places.next(), places.next()) {
-        (Some(_), Some(_)) => Err(format!("the header has two columns `{wanted}`")),
+        (Some(one), Some(other)) => Err([one, other]),
         (first, _) => Ok(first),
     }
+}
+
+fn doubled(wanted: &str, [one, other]: [&str; 2]) -> HeaderFault {
+    let (wanted, one, other) = (clean(wanted.trim()), clean(one), clean(other));
+    let written = if one == other { String::new() } else { format!(" (`{one}` and `{other}`)") };
+    HeaderFault::Doubled(format!("the header has two columns `{wanted}`{written}"))
 }
 
 /// What must be there and is not: id and username, and a state whose place the configuration names. If any of these is

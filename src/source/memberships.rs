@@ -4,11 +4,14 @@
 
 use super::blocks::FileDigest;
 use crate::model::{
-    DirectoryUser, Moment, Proof, RawGroups, RawValue, UserName, bare, folded, is_error_word, leads_to,
+    DirectoryUser, Moment, Proof, RawGroups, RawValue, UserName, bare, folded, is_error_word, is_left_out,
+    is_null_word, leads_to,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// So many other groups are remembered.
+const OTHER_GROUPS_MAX: usize = 1_000;
 /// So many users without a record in the export are never too many.
 const OF_NOBODY_FREE: usize = 10;
 /// More of a hundred users of the members file without a record than this are too many.
@@ -19,6 +22,8 @@ pub(super) struct Memberships {
     groups: Vec<String>,
     /// How the file writes each.
     spelled: Vec<Spelled>,
+    /// Groups that are not in `[scope]`, for whoever mistyped one.
+    others: BTreeSet<Box<str>>,
     users: Vec<Listed>,
     by_id: BTreeMap<Box<str>, usize>,
     by_name: BTreeMap<String, usize>,
@@ -71,6 +76,8 @@ pub struct MembershipsRead {
     pub of_nobody_count: usize,
     /// Whether a row of a scoped group names nobody.
     pub names_nobody: bool,
+    /// Other groups that it has, if it lacks one of `[scope]`.
+    pub other_groups: Vec<String>,
     /// Whether an absence from it counts.
     pub proof: Proof,
     /// When it was written.
@@ -97,6 +104,7 @@ impl Memberships {
         Self {
             spelled: vec![Spelled::Never; groups.len()],
             groups,
+            others: BTreeSet::new(),
             users: Vec::new(),
             by_id: BTreeMap::new(),
             by_name: BTreeMap::new(),
@@ -120,6 +128,9 @@ impl Memberships {
         let group = group.trim();
         let at = self.groups.iter().position(|known| known == group);
         if at.is_none() {
+            if self.others.len() < OTHER_GROUPS_MAX && !self.others.contains(group) {
+                self.others.insert(group.into());
+            }
             for (known, spelled) in self.groups.iter().zip(&mut self.spelled) {
                 if *spelled == Spelled::Never && known.to_lowercase() == group.to_lowercase() {
                     *spelled = Spelled::Otherwise;
@@ -150,6 +161,7 @@ impl Memberships {
         let is = |part: &str| self.groups.iter().any(|known| part.eq_ignore_ascii_case(known));
         cell.split([';', ',', '|', '\n']).any(|part| is(bare(part)))
             || is_error_word(cell)
+            || is_left_out(cell)
             || self.groups.iter().any(|known| leads_to(cell, known))
     }
 
@@ -213,11 +225,14 @@ impl Memberships {
         let of_nobody = || self.users.iter().zip(&matched.0).filter(|(_, matched)| !**matched).map(|(user, _)| user);
         let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
         let shown = of_nobody().take(limit(self.users.len()));
+        let lacks_one = self.spelled.iter().any(|spelled| *spelled != Spelled::Right);
+        let others = self.others.iter().filter(|_| lacks_one).map(|name| name.to_string());
         MembershipsRead {
             users_count: self.users.len(),
             of_nobody: shown.map(|user| OfNobody { id: text(&user.id), user_name: text(&user.user_name) }).collect(),
             of_nobody_count: of_nobody().count(),
             names_nobody: self.names_nobody,
+            other_groups: others.collect(),
             proof: self.proof,
             written_at: self.written_at,
         }
@@ -226,7 +241,10 @@ impl Memberships {
 
 fn filled<'a>(value: &'a RawValue<'_>) -> Option<&'a str> {
     match value {
-        RawValue::Text(text) => Some(text.trim()).filter(|text| !text.is_empty() && !is_error_word(text)),
+        RawValue::Text(text) => {
+            let is_none = |text: &str| text.is_empty() || is_null_word(text) || is_left_out(text);
+            Some(text.trim()).filter(|text| !is_none(text))
+        }
         RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! A read ends with "whole" or allows no conclusion at all: every doubt is an error that refuses the export.
 
+mod age;
 mod blocks;
 mod census;
 mod checksum;
 mod csv;
+mod failed;
 mod file;
 mod header;
 mod json;
@@ -17,9 +19,11 @@ mod memberships;
 mod outline;
 mod pair;
 mod parse;
+mod proposal;
 mod refusal;
 mod seen;
 mod shapes;
+mod sight;
 mod spool;
 mod status;
 mod strange;

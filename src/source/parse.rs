@@ -2,6 +2,7 @@
 
 use super::blocks::blocks;
 use super::census::{Census, Parsed};
+use super::header::HeaderFault;
 use super::refusal::Broken;
 use super::utf16::Decoder;
 use super::{Export, SourceError, csv, json};
@@ -108,7 +109,13 @@ impl Export {
     /// Why the file cannot be read to its end.
     fn not_walked(&self, walk: &Walk<'_>, error: &RecordsError, line_count: u64) -> SourceError {
         match walk {
-            Walk::Rows(csv::Reader { header_fault: Some(what), .. }) => self.misread(what, Broken::Header, None),
+            Walk::Rows(csv::Reader { header_fault: Some(HeaderFault::Lacks(what)), .. }) => {
+                self.misread(what, Broken::Header, None)
+            }
+            Walk::Rows(csv::Reader { header_fault: Some(HeaderFault::Doubled(what)), .. }) => self.refuse(
+                what,
+                "names of columns compare without letter case: have the export job write this one once; nothing was sent",
+            ),
             Walk::Rows(_) => self.malformed(error, Broken::Row, None),
             Walk::Lines => self.malformed(error, Broken::Inside, Some(line_count)),
             Walk::Documents(_) => self.malformed(error, Broken::Inside, None),

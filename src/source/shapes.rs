@@ -264,7 +264,7 @@ const BAMBOO_HR: &[(Column, &str)] = &[
 ];
 
 /// How a file begins that is neither JSON nor CSV, what it is, and how to get one that is.
-pub(super) const BEGINNINGS: [(&[u8], &str, &str); 19] = [
+pub(super) const BEGINNINGS: [(&[u8], &str, &str); 17] = [
     (b"PK\x03\x04", "a spreadsheet (xlsx) or another archive", "save it as CSV UTF-8 with commas, or unpack it"),
     (b"PK\x05\x06", "an empty archive (zip)", "fix the job that packs it, and unpack it"),
     (b"\xd0\xcf\x11\xe0", "a spreadsheet (xls)", "save it as CSV UTF-8 with commas"),
@@ -278,16 +278,6 @@ pub(super) const BEGINNINGS: [(&[u8], &str, &str); 19] = [
     (b"BEGIN:VCARD", "vCards", "have the job write JSON or CSV"),
     (b"//", "JSON with comments, or a script", "have the job write plain JSON"),
     (b"%PDF", "a PDF", "have the job write JSON or CSV"),
-    (
-        b"<!doctype html",
-        "a web page, perhaps a sign-in page",
-        "have the job fetch the export itself: its session or token was not accepted",
-    ),
-    (
-        b"<html",
-        "a web page, perhaps a sign-in page",
-        "have the job fetch the export itself: its session or token was not accepted",
-    ),
     (b"<", "XML", "have the job write JSON or CSV"),
     (b"dn:", "LDIF", LDIF),
     (b"version: 1", "LDIF", LDIF),

@@ -1,5 +1,6 @@
 //! What a refused file is that is neither JSON nor CSV with commas, or not quite, and how to get one that is. For messages only.
 
+use super::failed::markup;
 use super::shapes::BEGINNINGS;
 
 /// So many zero bytes among the first 200 are not an accident.
@@ -7,8 +8,23 @@ const ZEROS_MIN: usize = 10;
 /// A header stands in one of the first lines.
 const LINES_SEEN_MAX: usize = 12;
 /// Words of those who say why there is no export.
-const FAILURES: [&str; 8] =
-    ["error", "unauthorized", "forbidden", "denied", "not found", "failed", "exception", "traceback"];
+const FAILURES: [&str; 15] = [
+    "error",
+    "unauthorized",
+    "forbidden",
+    "denied",
+    "not found",
+    "failed",
+    "exception",
+    "traceback",
+    "rate limit",
+    "too many requests",
+    "unavailable",
+    "bad gateway",
+    "timed out",
+    "timeout",
+    "no such file",
+];
 
 /// The beginning of a file.
 pub(super) struct Strange<'s> {
@@ -22,6 +38,11 @@ pub(super) struct Strange<'s> {
 
 /// What it looks like and what to do about it, if anything is known.
 pub(super) fn other_format(found: &Strange<'_>) -> Option<String> {
+    if found.text.starts_with('<')
+        && let Some(what) = markup(found.text)
+    {
+        return Some(what);
+    }
     let trimmed = found.text.as_bytes();
     let begins = |mark: &[u8]| {
         let at = |start: &[u8]| start.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));

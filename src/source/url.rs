@@ -189,7 +189,7 @@ impl Fetch<'_> {
             (200, Err(what)) => Ok(Checked::Doubtful(what)),
             (200, Ok(_)) => match checksum::parse(&bytes) {
                 Checksum::Sha256(wanted) => {
-                    let fits = sha256(file).map_err(|error| self.not_spooled(&error))? == wanted;
+                    let fits = wanted.contains(&sha256(file).map_err(|error| self.not_spooled(&error))?);
                     Ok(if fits { Checked::Fits } else { Checked::Doubtful("is not the export's".to_owned()) })
                 }
                 Checksum::Odd(what) => Ok(Checked::Doubtful(format!("cannot be used: {what}"))),

@@ -4,7 +4,7 @@ use crate::cycle::{Survey, survey};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{Clock, Column, DirectoryUser, Moment, Proof, SpokenBefore, chain, clean};
-use crate::plan::Usability;
+use crate::plan::{GroupsThere, Meant, Usability};
 use crate::process::SystemClock;
 use crate::report::{export_document, export_lines, old_export, record_lines};
 use crate::source::{Export, SourceError};
@@ -18,6 +18,11 @@ use std::path::Path;
 /// How many records `--show` shows.
 const RECORDS_SHOWN: usize = 5;
 
+/// How many of its groups are named, for whoever mistyped one.
+const GROUPS_SHOWN: usize = 10;
+/// How many a document names.
+const GROUPS_IN_DOCUMENT: usize = 1_000;
+
 /// The export at hand.
 pub(super) struct AtHand {
     written_at: Option<Moment>,
@@ -25,6 +30,7 @@ pub(super) struct AtHand {
     proof: Option<Proof>,
     usability: Option<Usability>,
     groups_unnamed: BTreeSet<String>,
+    groups_there: GroupsThere,
     /// Mapped columns or members that no record has.
     absent: Vec<Column>,
     /// Columns that are called like a status and are not read.
@@ -70,6 +76,7 @@ impl AtHand {
             proof: None,
             usability: None,
             groups_unnamed: BTreeSet::new(),
+            groups_there: GroupsThere::default(),
             absent: Vec::new(),
             statuses_unread: Vec::new(),
             why: String::new(),
@@ -88,9 +95,9 @@ impl AtHand {
         (self.written_at, self.members_written_at) = (Some(export.written_at()), export.memberships_written_at());
         self.statuses_unread = export.statuses_unread();
         let survey = survey(settings, &mut export, &remembered.spoken)?;
-        let Survey { read, usability, groups_unnamed, absent, believed } = survey;
-        (self.proof, self.usability, self.groups_unnamed) = (Some(read.proof), Some(usability), groups_unnamed);
-        self.absent = absent;
+        let Survey { read, usability, groups_unnamed, groups_there, absent, believed } = survey;
+        (self.proof, self.usability) = (Some(read.proof), Some(usability));
+        (self.groups_unnamed, self.groups_there, self.absent) = (groups_unnamed, groups_there, absent);
         let now = SystemClock.now();
         export.check_age(now, settings.max_age, remembered.written_at)?;
         export.check_age_of_memberships(now, settings.max_age, remembered.members_written_at)?;
@@ -129,6 +136,9 @@ impl AtHand {
         if self.usability.is_some() {
             for group in &self.groups_unnamed {
                 let _ = writeln!(text, "    no record names the group {} of [scope]", clean(group));
+                if let Some(hint) = self.meant_by(group) {
+                    let _ = writeln!(text, "    hint: {hint}");
+                }
             }
         }
         for column in &self.absent {
@@ -157,6 +167,36 @@ impl AtHand {
         text
     }
 
+    /// Which group may be meant by one of `[scope]` that nobody is in, and which there are.
+    fn meant_by(&self, group: &str) -> Option<String> {
+        let quoted = |names: &mut dyn Iterator<Item = &String>, between: &str| {
+            names.map(|name| format!("{:?}", clean(name))).collect::<Vec<_>>().join(between)
+        };
+        let there = self.groups_there.names();
+        let shown = quoted(&mut there.iter().take(GROUPS_SHOWN), ", ");
+        let all = match there.len() {
+            0 => return None,
+            1 => format!("the export has one group: {shown}"),
+            count if count > GROUPS_SHOWN => {
+                format!("the export has {count} groups: {shown} and {} more", count - GROUPS_SHOWN)
+            }
+            count => format!("the export has {count} groups: {shown}"),
+        };
+        Some(match self.groups_there.meant_by(group) {
+            Meant::OneOf(names) => format!("did you mean {}? {all}", quoted(&mut names.iter(), " or ")),
+            Meant::AllOf(names) => format!(
+                "the export has {} as groups of their own: list each on its own; if it is one group, set [directory] \
+                 group_separator to a sign that no name has",
+                quoted(&mut names.iter(), " and ")
+            ),
+            Meant::Separated(sign) => format!(
+                "`{}` separates the groups of a cell: set [directory] group_separator to a sign that no name has",
+                sign.escape_default()
+            ),
+            Meant::Unknown => all,
+        })
+    }
+
     /// The members of `check --json`.
     pub(super) fn members(found: Option<&Self>, document: &mut Map<String, Value>) {
         let usability = found.and_then(|found| found.usability.as_ref());
@@ -165,6 +205,8 @@ impl AtHand {
         document.insert("export".to_owned(), usability.map_or(Value::Null, export_document));
         document.insert("export_written_at".to_owned(), json!(written_at));
         document.insert("groups_unnamed".to_owned(), json!(found.map(|found| &found.groups_unnamed)));
+        let there = found.map(|found| found.groups_there.names().iter().take(GROUPS_IN_DOCUMENT).collect::<Vec<_>>());
+        document.insert("groups_there".to_owned(), json!(there));
         document.insert("statuses_unread".to_owned(), json!(found.map(|found| &found.statuses_unread)));
         let refused = failure.map(|failure| json!({"error": failure.error, "hint": failure.hint}));
         document.insert("refused_whole".to_owned(), json!(refused));
