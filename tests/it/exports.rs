@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Those of the six invented people who may come in.
-const FOUR: [&str; 4] =
+pub(crate) const FOUR: [&str; 4] =
     ["ann.archer@example.com", "bela.mueller@example.com", "eve.oneil@example.com", "finn@example.com"];
 
 /// What becomes of a file as it is.
@@ -108,8 +108,13 @@ const FILES: &[(&str, As)] = &[
     ("written-by-tools/xlsx2csv-0.8.6.csv", Right),
 ];
 
-fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exports")
+}
+
+/// Files that the lines of their refusal make right.
+pub(crate) fn mended() -> impl Iterator<Item = &'static str> {
+    FILES.iter().filter(|(_, becomes)| matches!(becomes, Mended(..))).map(|(file, _)| *file)
 }
 
 fn names() -> Vec<String> {

@@ -146,6 +146,24 @@ fn a_lost_answer_is_judged_by_looking_the_users_up() {
 }
 
 #[test]
+fn a_kill_at_any_request_hands_nobody_over_twice() {
+    let company = company();
+    for at in 1.. {
+        let name = guest(at);
+        let killed = company.killed(&["import", "--create", &name], at);
+        exits(&company.run.run(&["import", "--create", &name]), 0);
+        let seen = company.jumpcloud.endpoint.seen();
+        let posts = seen.iter().filter(|head| head.starts_with("POST ") && head.contains(&name)).count();
+        let users = company.jumpcloud.now().users.values().filter(|user| user["username"] == *name).count();
+        assert_eq!((posts, users), (1, 1), "killed at request {at}");
+        if !killed {
+            assert!(at > 6, "{at}");
+            break;
+        }
+    }
+}
+
+#[test]
 fn who_is_refused_is_named_and_a_job_that_fails_creates_nobody() {
     let company = company();
     company.jumpcloud.now().refused.insert(guest(5));

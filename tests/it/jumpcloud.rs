@@ -1,6 +1,7 @@
 //! JumpCloud as the directory: a company over four days, and each fault at each call and page. Whatever goes wrong, nobody is
 //! removed for it.
 
+mod binding;
 mod faults;
 mod groups;
 mod waits;
@@ -9,6 +10,8 @@ use crate::support::fake_jumpcloud::{APPLICATION, Call, FakeJumpCloud, Fault, KE
 use crate::support::real_binary::RealBinary;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 
 /// A company, the program, and a Rhombus.
 pub(crate) struct Company {
@@ -50,6 +53,33 @@ impl Company {
         let mut names: Vec<_> = self.run.accounts().into_keys().collect();
         names.sort_by_key(|name| name[1..].split('@').next().and_then(|number| number.parse::<usize>().ok()));
         names
+    }
+
+    /// Kills a command once JumpCloud has got so many of its requests; whether it was killed, and did not end before.
+    pub(crate) fn killed(&self, arguments: &[&str], at: usize) -> bool {
+        let child = Arc::new(Mutex::new(None::<Child>));
+        let (of, mut count) = (child.clone(), 0);
+        self.jumpcloud.now().at_each = Some(Box::new(move |_| {
+            count += 1;
+            if count == at {
+                of.lock().expect("whole").as_mut().expect("it runs").kill().expect("killed");
+            }
+        }));
+        {
+            let mut slot = child.lock().expect("whole");
+            let mut command = self.run.command(arguments);
+            *slot = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs"));
+        }
+        // Not waited for under the lock: the kill needs it.
+        let status = loop {
+            let ended = child.lock().expect("whole").as_mut().expect("it runs").try_wait().expect("it can be asked");
+            if let Some(status) = ended {
+                break status;
+            }
+            std::thread::yield_now();
+        };
+        self.jumpcloud.now().at_each = None;
+        status.code().is_none()
     }
 
     #[track_caller]

@@ -122,6 +122,17 @@ fn a_wrapper_is_opened_by_its_name_and_is_one_document() {
             format!("{{\"users\":[{user}],\"page\":{{\"totalPages\":3}}}}"),
             "one page of several (it has `page.totalPages`)",
         ),
+        (format!("{{\"users\":[{user}],\"$nextLink\":\"https://x\"}}"), "one page of several (it has `$nextLink`)"),
+        (format!("{{\"nextPageToken\":\"x\",\"users\":[{user}]}}"), "one page of several (it has `nextPageToken`)"),
+        (
+            format!("{{\"users\":[{user}],\"links\":{{\"next\":\"https://x\"}}}}"),
+            "one page of several (it has `links.next`)",
+        ),
+        (format!("{{\"users\":[{user}],\"ok\":false}}"), "its `ok` says that it is not complete"),
+        (
+            format!("{{\"meta\":{{\"status\":\"partial\"}},\"users\":[{user}]}}"),
+            "its `meta.status` says that it is not complete",
+        ),
         (format!("{{\"users\":[{user}],\"x\":[1}}"), "not valid JSON"),
     ] {
         let plan = plan("", &[], &export, records("users"));
@@ -167,6 +178,11 @@ fn pages_that_follow_each_other_are_whole_if_the_last_one_says_so() {
     assert_eq!(plan(snapshot, &[], &both, |_| {}), "delete y (missing from the export)");
     let more = page("a", "") + &page("b", ",\"has_more\":true");
     assert!(plan(snapshot, &[], &more, |_| {}).contains("one page of several (it has `has_more`)"));
+    for failed in [",\"errors\":[{\"message\":\"time-out\"}]", ",\"incomplete_results\":true"] {
+        let first = page("a", failed) + &page("b", "");
+        let said = plan(snapshot, &[], &first, |_| {});
+        assert!(said.contains("says that it is not complete"), "an earlier page counts: {said}");
+    }
 }
 
 #[test]
@@ -218,6 +234,50 @@ fn a_name_loses_blanks_and_a_word_for_nothing_leaves_it() {
     assert_eq!(plan(snapshot, &[], csv("Ann,Null"), |_| {}), "update a name.familyName=Null", "a family name");
     let json = "[{\"_id\":\"a\",\"username\":\"a@x.example\",\"lastname\":\"null\"}]";
     assert_eq!(plan(snapshot, &[], json, |_| {}), "update a name.familyName=null", "JSON has a null of its own");
+}
+
+#[test]
+fn what_stands_where_a_value_should_is_none() {
+    let snapshot = "a a@x.example Ann Lee|z z@x.example";
+    let row = |id: &str, name: &str| format!("_id,username,lastname\n{id},{name},Lee\nz,z@x.example,\n");
+    for (id, fault) in [
+        ("#REF!", "id is an error of a spreadsheet, such as `#REF!`"),
+        ("#N/A", "id is an error of a spreadsheet, such as `#REF!`"),
+        ("null", "id is not an id but what programs write where there is none, such as `null` or `System.Byte[]`"),
+        (
+            "System.Byte[]",
+            "id is not an id but what programs write where there is none, such as `null` or `System.Byte[]`",
+        ),
+    ] {
+        assert_eq!(plan(snapshot, &[], row(id, "a@x.example"), |_| {}), format!("refused a: {fault}"), "{id}");
+    }
+    for name in ["#NAME?", "mailto:a@x.example", "SMTP:a@x.example", "<a@x.example>"] {
+        let said = plan(snapshot, &[], row("a", name), |_| {});
+        assert_eq!(said, "refused a: username is not an e-mail address", "{name}");
+    }
+    let names = "_id,username,lastname\na,a@x.example,#NAME?\nz,z@x.example,System.Object[]\n";
+    let left = |id: &str| format!("refused {id}: lastname is a word like `null`, so it is left as it is");
+    assert_eq!(plan(snapshot, &[], names, |_| {}), format!("{} | {}", left("a"), left("z")));
+    let long = "612345678901234567890123";
+    let user = format!("[{{\"_id\":{long},\"username\":\"a@x.example\"}}]");
+    assert_eq!(plan(&format!("{long} a@x.example"), &[], &user, |_| {}), "1 unchanged", "however many digits");
+}
+
+#[test]
+fn a_path_to_a_scoped_group_takes_nobody_out() {
+    let of_r = |settings: &mut Settings| settings.scope = Scope::new(&["Doors".to_owned()], &[]);
+    let export = |group: &str| {
+        let user = |id: &str, group: &str| serde_json::json!({"_id": id, "username": format!("{id}@x.example"), "groups": ["Staff", group]});
+        serde_json::json!([user("a", group), user("b", "Doors")]).to_string()
+    };
+    let snapshot = "a a@x.example|b b@x.example";
+    for path in ["/Doors", "/Staff/doors", "CN=Doors,OU=Groups,DC=x", "ldap://CN=doors", "CORP\\Doors", "b'Doors'"] {
+        let said = plan(snapshot, &[], export(path), of_r);
+        assert!(said.starts_with("refused a: groups is not a list of names") && !said.contains('|'), "{path}: {said}");
+    }
+    for other in ["/Doors/Admins", "CN=Staff,OU=Doors", "Doors-Admins"] {
+        assert!(plan(snapshot, &[], export(other), of_r).starts_with("delete a"), "{other}");
+    }
 }
 
 #[test]

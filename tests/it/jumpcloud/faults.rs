@@ -2,7 +2,6 @@
 
 use super::Company;
 use crate::support::fake_jumpcloud::{Call, Fault, id};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// The calls of a read of 250 people with somebody to confirm, each with its pages.
@@ -133,29 +132,7 @@ fn killed_at_each_request(company: &Company) {
     };
     let before = company.run.accounts();
     for at in 1..=requests {
-        let child = Arc::new(Mutex::new(None::<std::process::Child>));
-        let (of, counted) = (child.clone(), Mutex::new(0));
-        company.jumpcloud.now().at_each = Some(Box::new(move |_| {
-            let mut counted = counted.lock().expect("whole");
-            *counted += 1;
-            if *counted == at {
-                of.lock().expect("whole").as_mut().expect("it runs").kill().expect("killed");
-            }
-        }));
-        {
-            let mut slot = child.lock().expect("whole");
-            *slot = Some(
-                company.run.command(&["--reconcile"]).stderr(std::process::Stdio::null()).spawn().expect("it runs"),
-            );
-        }
-        // Not waited for under the lock: the kill needs it.
-        loop {
-            if child.lock().expect("whole").as_mut().expect("it runs").try_wait().expect("it can be asked").is_some() {
-                break;
-            }
-            std::thread::yield_now();
-        }
+        company.killed(&["--reconcile"], at);
         assert_eq!(company.run.accounts(), before, "killed at request {at}");
     }
-    company.jumpcloud.now().at_each = None;
 }
