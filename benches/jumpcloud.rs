@@ -1,5 +1,6 @@
 //! JumpCloud as the directory, against a plain client that asks for one page after the other, in the same run, at 40 ms a request
-//! and 100 rows a page. `cargo bench --bench jumpcloud`; `-- --large` adds 100,000 users.
+//! and 100 rows a page. `cargo bench --bench jumpcloud`; `-- --large` adds 100,000 users. `-- --serve` only serves the stand-in,
+//! for clients that others wrote.
 #![allow(clippy::print_stdout, reason = "its table is what it is for")]
 
 use std::path::Path;
@@ -21,6 +22,13 @@ const LATENCY: Duration = Duration::from_millis(40);
 const ROUNDS: usize = 3;
 
 fn main() {
+    if std::env::args().any(|argument| argument == "--serve") {
+        let jumpcloud = FakeJumpCloud::start(250);
+        jumpcloud.now().group(0, "Doors", 0..120, true);
+        println!("{} {KEY} {APPLICATION}, until the input ends", jumpcloud.url());
+        let _ = std::io::stdin().read_line(&mut String::new());
+        return;
+    }
     println!("| what | goal | measured |\n|---|---|---|");
     read(10_000, 4_000, 24);
     if std::env::args().any(|argument| argument == "--large") {

@@ -139,7 +139,7 @@ pub(super) fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membersh
                 && !is_left_out(text)
                 && !is_at_a_limit(text)
                 && !is_null_word(text)
-                && !groups.names().any(odd)
+                && !groups.has(odd)
                 && !scope.is_hinted_at(text)
         }
         RawGroups::Listed(names) => !names.iter().any(|name| {

@@ -96,7 +96,11 @@ fn everybody_is_refused(report: &CycleReport) -> bool {
 pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
     for UnnamedGroup { name, named_at } in groups {
         let since = named_at.map_or("none ever did".to_owned(), |at| format!("one of {} did", date(at)));
-        let _ = writeln!(out, "  no record in the export names the group {} of [scope]; {since}", clean(name));
+        let (name, check) = (clean(name), command("check"));
+        let _ = writeln!(
+            out,
+            "  no record in the export names the group {name} of [scope]; {since}; `{check}` shows the groups that it has"
+        );
     }
     if !groups.is_empty() {
         let _ = writeln!(out, "  hint: `{}` shows the groups that it names", command("check"));

@@ -106,6 +106,32 @@ fn it_counts_what_the_records_ask_for_and_names_groups_that_nobody_is_in() {
 }
 
 #[test]
+fn a_group_that_nobody_is_in_is_compared_with_those_that_are_there() {
+    let export = "_id,username,state,groups\na,a@x.example,ACTIVATED,Rhombus;Staff\nb,b@x.example,ACTIVATED,Staff\n";
+    for (group, hint) in [
+        ("Rhombsu", "hint: did you mean \"Rhombus\"? the export has 2 groups: \"Rhombus\", \"Staff\"\n"),
+        (
+            "Staff;Rhombus",
+            "hint: the export has \"Staff\" and \"Rhombus\" as groups of their own: list each on its own",
+        ),
+        ("Doors;West", "hint: `;` separates the groups of a cell: set [directory] group_separator"),
+        ("Doors", "hint: the export has 2 groups: \"Rhombus\", \"Staff\"\n"),
+    ] {
+        let checked = Checked::new("", &format!("{group:?}"));
+        checked.write("export", export).says(&[&format!("no record names the group {group} of [scope]\n    {hint}")]);
+        let found: Value = serde_json::from_slice(&checked.run(&["check", "--json"]).stdout).expect("one document");
+        assert_eq!(found["groups_there"], serde_json::json!(["Rhombus", "Staff"]), "{found}");
+        let plan = checked.run(&["--reconcile", "--sandbox"]);
+        let said = String::from_utf8_lossy(&plan.stderr).into_owned();
+        assert!(plan.status.code() == Some(1) && said.contains("` shows them"), "{said}");
+    }
+    let checked = Checked::new("members_path = \"members\"", "\"Rhombsu\"");
+    checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
+    checked.write("members", "GroupName,UserID\nRhombus,a\nStaff,a\n");
+    checked.says(&["hint: did you mean \"Rhombus\"? the export has 2 groups: \"Rhombus\", \"Staff\"\n"]);
+}
+
+#[test]
 fn a_file_that_would_be_refused_is_said_with_what_leads_on() {
     let checked = Checked::new("max_age = \"1h\"", "");
     checked.write("export", "userPrincipalName,id,givenName,surname,accountEnabled\na@x.example,a,A,B,True\n");
@@ -190,6 +216,7 @@ fn a_checksum_that_is_odd_or_wrong_is_named_as_such() {
     checked.write("export", "_id,username,state\na,a@x.example,ACTIVATED\n");
     for (checksum, said) in [
         ("", "its checksum export.sha256 cannot be used: it is empty"),
+        (&"0".repeat(128), "its checksum export.sha256 cannot be used: it is a SHA-512, not a SHA-256"),
         ("0123", "its checksum export.sha256 cannot be used: it contains no SHA-256 of 64 hex digits"),
         (&"0".repeat(64), "its checksum export.sha256 is not the export's"),
     ] {
