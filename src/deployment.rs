@@ -1,6 +1,6 @@
 //! What commands act on: the real state and endpoint, or those of a sandbox run.
 
-use crate::config::{Config, Places, SinkConfig, SinkKind, SourceConfig, TokenPlace, spool_beside};
+use crate::config::{Config, LeaseConfig, Places, SinkConfig, SinkKind, SourceConfig, TokenPlace, spool_beside};
 use crate::cycle::{door, find_user, open_export};
 use crate::event::SealKey;
 use crate::failure::Failure;
@@ -72,6 +72,7 @@ impl Deployment {
             config.settings.requests_per_second_max = None;
             // An old export is said, and tried all the same.
             config.settings.max_age = None;
+            config.standby = None;
             let sink = SinkConfig::new(SinkKind::file(folder.join("events.ndjson")));
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
@@ -79,10 +80,13 @@ impl Deployment {
         files::keep_company(&Trust::beside(&state_path, strictness));
         Places::of(&config, path, &state_path).check()?;
         let heartbeat = config.monitor.as_ref().and_then(|monitor| monitor.heartbeat_url_file.as_deref());
-        for secret in config.sinks.iter().flat_map(SinkConfig::secrets).chain(heartbeat) {
+        let lease = || config.standby.iter().filter_map(|standby| standby.lease.as_ref());
+        let secrets = config.sinks.iter().flat_map(SinkConfig::secrets).chain(lease().flat_map(LeaseConfig::secrets));
+        for secret in secrets.chain(heartbeat) {
             secret::refuse_exposed(secret)?;
         }
-        for certificate in config.sinks.iter().flat_map(SinkConfig::certificates) {
+        let certificates = config.sinks.iter().flat_map(SinkConfig::certificates);
+        for certificate in certificates.chain(lease().flat_map(LeaseConfig::certificates)) {
             http::refuse_exposed(certificate)?;
         }
         let deployment = Self {
