@@ -166,14 +166,14 @@ mod tests {
     const ENGINE: &str = "litestream = \"unix:///run/l.sock\"\nreplica = \"s3://bucket/acme/\"\n";
     const ETCD: &str = "etcd = [\"https://e1:2379/\", \"http://127.0.0.1:2379\"]\nname = \"rhombus-sync/acme\"\n";
 
-    fn parsed(text: &str, timeout_s: i64) -> Result<StandbyConfig, String> {
+    fn parsed(text: &str, timeout_s: u32) -> Result<StandbyConfig, String> {
         let raw: RawStandby = toml::from_str(text).expect("keys and types are right");
         let place = |path: &PathBuf| Path::new("/etc").join(path);
         standby(&raw, Duration::from_seconds(timeout_s), &place).map_err(|problem| problem.to_string())
     }
 
     #[track_caller]
-    fn check(text: &str, timeout_s: i64, expected: &str) {
+    fn check(text: &str, timeout_s: u32, expected: &str) {
         let found = parsed(text, timeout_s).map(|_| "ok".to_owned()).unwrap_or_else(|problem| problem);
         let is_so = if expected == "ok" { found == "ok" } else { found.contains(expected) };
         assert!(is_so, "{text}: {found}");
