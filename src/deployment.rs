@@ -7,13 +7,14 @@ use crate::failure::Failure;
 use crate::files::{self, Refusal, Role, Strictness, Trust, Why};
 use crate::http::{self, Client, ClientSettings, Dialect};
 use crate::meter::Meter;
-use crate::model::{Clock, DirectoryId, Duration, Exit, command, hex, note_token_comes_from_systemd, quoted};
+use crate::model::{Barrier, Clock, DirectoryId, Duration, Exit, command, hex, note_token_comes_from_systemd, quoted};
 use crate::process::{SystemClock, random};
 use crate::report::UNHEALTHY_AFTER;
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{self, SecretError, Token};
 use crate::source::{self, Door, Export, Keep, SourceError};
+use crate::standby::{Replica, Socket};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, LockError, StateError, WithoutNote};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -158,14 +159,27 @@ impl Deployment {
     /// restored from a backup.
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
-        let noted = store::noted_beside(&self.state_path);
-        let restored = store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())
-            .map_err(|error| error.at(&self.state_path))?;
-        if restored.is_some() {
-            store::note_beside(&self.state_path, &connection)?;
-        }
+        self.notice_restored(&mut connection)?;
         let installation = store::installation(&connection)?;
         Ok((connection, installation))
+    }
+
+    /// Notices whether the state was restored, before a command writes an event: it must not get a number that the lost log gave to
+    /// another one.
+    pub(crate) fn notice_restored(&self, connection: &mut Connection) -> Result<(), Failure> {
+        let path = &self.state_path;
+        let noted = store::noted_beside(path);
+        // Where no sender ever was, this command goes first.
+        let mut lock = if noted.is_none() { Lock::acquire(path).ok() } else { None };
+        let without_note = if lock.is_some() { WithoutNote::IsRestored } else { WithoutNote::IsUnknown };
+        let restored = store::continue_log(connection, noted.as_ref(), without_note, SystemClock.now())
+            .map_err(|error| error.at(path))?;
+        match (&mut lock, restored) {
+            (Some(lock), _) => lock.note(connection).map_err(JournalError::from)?,
+            (None, Some(_)) => store::note_beside(path, connection)?,
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// Everything that a process needs to send: the lock, and the state, upgraded to this program's schema. An unusable state
@@ -199,6 +213,14 @@ impl Deployment {
         lock.note(&writer).map_err(JournalError::from)?;
         let installation = store::installation(&writer)?;
         if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
+    }
+
+    /// What each commit has to pass before anything leaves on its strength; none without `[standby]`.
+    pub(crate) fn barrier(&self) -> Result<Option<Arc<dyn Barrier>>, Failure> {
+        let Some(standby) = &self.config.standby else { return Ok(None) };
+        let socket = Socket::new(&standby.litestream, &self.state_path);
+        let replica = Replica::start(socket, standby.lag_max.std(), || SystemClock.now())?;
+        Ok(Some(Arc::new(replica)))
     }
 
     /// Brings the state to this program's schema, and says so.

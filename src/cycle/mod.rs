@@ -28,6 +28,7 @@ pub use survey::{Survey, survey};
 use crate::apply::{Apply, Previous};
 use crate::event::Source;
 use crate::http::Transport;
+use crate::model::{Cause, Change};
 use crate::plan::{ApprovedPlan, names_plan};
 use crate::report::CycleReport;
 use crate::source::{Asked, Door, Export, Keep, SourceError};
@@ -151,5 +152,7 @@ fn check_state<T>(context: &CycleContext<'_, T>, plan: &ApprovedPlan) -> Result<
         return Ok(());
     }
     store::quick_check(&context.reader)?;
-    Ok(store::check_links(&context.reader, plan.changes().filter(|change| change.action().removes()))?)
+    // An account of a lost log has no link.
+    let of_a_link = |change: &&Change| change.action().removes() && change.cause() != Cause::Lost;
+    Ok(store::check_links(&context.reader, plan.changes().filter(of_a_link))?)
 }

@@ -23,6 +23,8 @@ pub(super) struct Sending {
     identity: Option<(u64, u64)>,
     seen: Option<i64>,
     approval_ends: i64,
+    /// Whether its journal no longer waits for the replica: nothing may be sent on the strength of it.
+    pub(super) is_ending: bool,
 }
 
 /// What other processes wrote since the last check.
@@ -45,7 +47,7 @@ impl Sending {
         let (commands, _) = deployment.state(Access::Read)?;
         store::quick_check(&writer)?;
         let identity = store::identity(&commands);
-        let journal = Journal::start(writer, Some(lock), None)?;
+        let journal = Journal::start_behind(deployment.barrier()?, writer, Some(lock), None)?;
         let shipping = Shipping::start(&deployment.config.sinks, &deployment.state_path, journal.clone())?;
         let (seen, approval_ends) = (store::data_version(&commands)?, store::last_approval_ends(&commands)?);
         Ok(Self {
@@ -56,11 +58,19 @@ impl Sending {
             identity,
             seen: Some(seen),
             approval_ends,
+            is_ending: false,
         })
+    }
+
+    /// No request leaves from now on: what is left to write does not wait for a replica that does not answer.
+    pub(super) fn hurry(&mut self) {
+        self.is_ending = true;
+        self.journal.hurry();
     }
 
     /// Releases the lock, even if a sink is blocked.
     pub(super) async fn end(mut self) {
+        self.hurry();
         self.shipping.end(Instant::now() + LAST_EVENTS).await;
         let journal = self.journal.clone();
         drop(self);

@@ -67,8 +67,9 @@ pub async fn catch_up(
     }
     loop {
         // The head first: what is written meanwhile is no hole.
-        let head = store::head_of(reader)?.sequence;
+        let head = released(store::head_of(reader)?.sequence, journal).await?;
         let mut events = store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?;
+        events.retain(|event| event.sequence <= head);
         if let Some((place, missing)) = hole(reader, (taken, head), &events)? {
             // What comes before it goes out.
             events.truncate(place);
@@ -97,6 +98,15 @@ pub async fn catch_up(
     let delivered = notes.stored.delivered;
     notes.go_on(Receipt::all(delivered)).await?;
     Ok(notes.stored)
+}
+
+/// Up to which event the log may leave: no event does before the commit that it rests on is at the replica. A commit of another
+/// process is waited for as our own.
+async fn released(head: i64, journal: &Journal) -> Result<i64, JournalError> {
+    if head > journal.leaves_up_to() {
+        journal.write(|_| Ok(())).await?;
+    }
+    Ok(head.min(journal.leaves_up_to()))
 }
 
 /// Where events are missing that neither a restoration nor pruning explains: before which of these, and the first one.

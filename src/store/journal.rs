@@ -1,15 +1,15 @@
 //! The writing connection, on its own thread. Waiting writes share one transaction and one fsync.
 //!
 //! # Guarantees
-//! When [`Journal::write`] returns, its write is on the disk. After the first error nothing more is written and every
+//! When [`Journal::write`] returns, its write is on the disk, and has passed the [`Barrier`] if there is one. After the first error nothing more is written and every
 //! call fails; fsync is never retried on the same handle (Rebello et al., ATC'20).
 
 use super::error::in_words;
-use super::{Lock, StateError, database};
-use crate::model::chain;
+use super::{Lock, StateError, database, health, log};
+use crate::model::{Barrier, Behind, chain};
 use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// How many writes share a commit at most, so that none waits for ever.
@@ -20,6 +20,9 @@ const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// How long a process waits at its end for the last checkpoint.
 const LAST_CHECKPOINT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How often a barrier is looked at that nobody waits for, to note when somebody does again.
+const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
 
@@ -98,6 +101,7 @@ pub struct Journal {
     writes: mpsc::Sender<Write>,
     failure: std::sync::Arc<std::sync::OnceLock<JournalError>>,
     thread_ended: std::sync::Arc<std::sync::Mutex<mpsc::Receiver<()>>>,
+    barrier: Option<Arc<dyn Barrier>>,
 }
 
 impl Journal {
@@ -106,19 +110,35 @@ impl Journal {
     /// # Errors
     /// The thread cannot be started, or the lock was lost.
     pub fn start(connection: Connection, lock: Option<Lock>, faults: Option<FaultPlan>) -> Result<Self, StateError> {
+        Self::start_behind(None, connection, lock, faults)
+    }
+
+    /// The same; each commit passes the barrier before anybody hears of it.
+    ///
+    /// # Errors
+    /// As [`Journal::start`].
+    pub fn start_behind(
+        barrier: Option<Arc<dyn Barrier>>,
+        connection: Connection,
+        lock: Option<Lock>,
+        faults: Option<FaultPlan>,
+    ) -> Result<Self, StateError> {
         let (writes, queue) = mpsc::channel();
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
         let noted = failure.clone();
         let (alive, thread_ended) = mpsc::channel();
+        let passed = barrier.clone();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             let identity = database::identity(&connection);
-            let mut thread = Thread { connection, lock, faults, identity };
+            // Whatever an earlier process noted is over, or is noted again.
+            let known = health::health(&connection).ok().and_then(|health| health.replica_behind);
+            let mut thread = Thread { connection, lock, faults, identity, barrier: passed, noted: known };
             thread.run(&queue, &noted);
             drop(thread);
             drop::<mpsc::Sender<()>>(alive);
         })?;
         let thread_ended = std::sync::Arc::new(std::sync::Mutex::new(thread_ended));
-        Ok(Self { writes, failure, thread_ended })
+        Ok(Self { writes, failure, thread_ended, barrier })
     }
 
     /// Writes, and returns once the write is on the disk.
@@ -142,6 +162,25 @@ impl Journal {
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), JournalError> {
         self.send(write, false).map(|_| ())
+    }
+
+    /// Up to which event the log may leave.
+    #[must_use]
+    pub fn leaves_up_to(&self) -> i64 {
+        self.barrier.as_ref().map_or(i64::MAX, |barrier| barrier.leaves_up_to())
+    }
+
+    /// Since when nobody waits for the replica, if nobody does.
+    #[must_use]
+    pub fn behind(&self) -> Option<Behind> {
+        self.barrier.as_ref().and_then(|barrier| barrier.behind())
+    }
+
+    /// The process ends, and sends no request any more: no write waits for long.
+    pub fn hurry(&self) {
+        if let Some(barrier) = &self.barrier {
+            barrier.hurry();
+        }
     }
 
     /// Ends the thread after everything queued so far, and waits for the last checkpoint and the release of the lock,
@@ -181,17 +220,21 @@ struct Thread {
     faults: Option<FaultPlan>,
     /// Device and inode of the state; `None` in memory.
     identity: Option<(u64, u64)>,
+    barrier: Option<Arc<dyn Barrier>>,
+    /// What the state says of the replica.
+    noted: Option<Behind>,
 }
 
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Write>, failure: &std::sync::OnceLock<JournalError>) {
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = self.next(queue) {
             let writes = gather(first, queue);
             // Waiting callers must learn the cause before their channels close.
             let mut ended = |error: JournalError| drop(failure.set(error));
             if self.commit(writes, &mut ended).is_none() {
                 break;
             }
+            self.note_behind();
         }
         if failure.get().is_some() {
             return;
@@ -200,6 +243,37 @@ impl Thread {
         // the next checkpoint moves what is left.
         let _ = self.connection.busy_timeout(std::time::Duration::ZERO);
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
+    /// The next write; meanwhile it notes when the replica has caught up. None: nobody writes any more.
+    fn next(&mut self, queue: &mpsc::Receiver<Write>) -> Option<Write> {
+        loop {
+            if self.barrier.as_ref().is_none_or(|barrier| barrier.behind().is_none() && self.noted.is_none()) {
+                return queue.recv().ok();
+            }
+            match queue.recv_timeout(LOOK_PAUSE) {
+                Ok(write) => return Some(write),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) => self.note_behind(),
+            }
+        }
+    }
+
+    /// Notes since when nobody waits for the replica, for whoever reads the state. If that cannot be written, the next commit says
+    /// so.
+    fn note_behind(&mut self) {
+        let Some(barrier) = &self.barrier else { return };
+        let behind = barrier.behind();
+        if behind != self.noted && health::note_behind(&self.connection, behind.as_ref()).is_ok() {
+            self.noted = behind;
+        }
+    }
+
+    /// Nothing leaves on the strength of a commit that has not passed.
+    fn pass(&self) -> rusqlite::Result<()> {
+        let Some(barrier) = &self.barrier else { return Ok(()) };
+        barrier.pass(&log::committed(&self.connection)?);
+        Ok(())
     }
 
     /// Writes to a file that was removed or replaced are lost, so nothing may be sent on their strength.
@@ -248,6 +322,13 @@ impl Thread {
             return None;
         }
         if let Some(Err(error)) = self.lock.as_mut().map(|lock| lock.note(&self.connection)) {
+            ended(error.into());
+            return None;
+        }
+        // At the end nobody waits for what has passed before.
+        if !(last && answers.is_empty())
+            && let Err(error) = self.pass()
+        {
             ended(error.into());
             return None;
         }
