@@ -1,19 +1,20 @@
 //! What commands act on: the real state and endpoint, or those of a sandbox run.
 
-use crate::config::{Config, Places, SinkConfig, SinkKind, SourceConfig, TokenPlace, spool_beside};
+use crate::config::{Config, LeaseConfig, Places, SinkConfig, SinkKind, SourceConfig, TokenPlace, spool_beside};
 use crate::cycle::{door, find_user, open_export};
 use crate::event::SealKey;
 use crate::failure::Failure;
 use crate::files::{self, Refusal, Role, Strictness, Trust, Why};
 use crate::http::{self, Client, ClientSettings, Dialect};
 use crate::meter::Meter;
-use crate::model::{Clock, DirectoryId, Duration, Exit, command, hex, note_token_comes_from_systemd, quoted};
+use crate::model::{Barrier, Clock, DirectoryId, Duration, Exit, command, hex, note_token_comes_from_systemd, quoted};
 use crate::process::{SystemClock, random};
 use crate::report::UNHEALTHY_AFTER;
 use crate::sandbox::{Faults, Sandbox, Settings as SandboxSettings};
 use crate::scim::{RateLimit, ScimTarget};
 use crate::secret::{self, SecretError, Token};
 use crate::source::{self, Door, Export, Keep, SourceError};
+use crate::standby::{Replica, Socket};
 use crate::store::{self, Access, InstallationRow, JournalError, Lock, LockError, StateError, WithoutNote};
 use rusqlite::Connection;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -72,6 +73,7 @@ impl Deployment {
             config.settings.requests_per_second_max = None;
             // An old export is said, and tried all the same.
             config.settings.max_age = None;
+            config.standby = None;
             let sink = SinkConfig::new(SinkKind::file(folder.join("events.ndjson")));
             config.settings.sink_names = vec![sink.place()];
             config.sinks = vec![sink];
@@ -79,10 +81,13 @@ impl Deployment {
         files::keep_company(&Trust::beside(&state_path, strictness));
         Places::of(&config, path, &state_path).check()?;
         let heartbeat = config.monitor.as_ref().and_then(|monitor| monitor.heartbeat_url_file.as_deref());
-        for secret in config.sinks.iter().flat_map(SinkConfig::secrets).chain(heartbeat) {
+        let lease = || config.standby.iter().filter_map(|standby| standby.lease.as_ref());
+        let secrets = config.sinks.iter().flat_map(SinkConfig::secrets).chain(lease().flat_map(LeaseConfig::secrets));
+        for secret in secrets.chain(heartbeat) {
             secret::refuse_exposed(secret)?;
         }
-        for certificate in config.sinks.iter().flat_map(SinkConfig::certificates) {
+        let certificates = config.sinks.iter().flat_map(SinkConfig::certificates);
+        for certificate in certificates.chain(lease().flat_map(LeaseConfig::certificates)) {
             http::refuse_exposed(certificate)?;
         }
         let deployment = Self {
@@ -154,14 +159,27 @@ impl Deployment {
     /// restored from a backup.
     pub(crate) fn command(&self) -> Result<(Connection, InstallationRow), Failure> {
         let (mut connection, _) = self.state(Access::Write)?;
-        let noted = store::noted_beside(&self.state_path);
-        let restored = store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, SystemClock.now())
-            .map_err(|error| error.at(&self.state_path))?;
-        if restored.is_some() {
-            store::note_beside(&self.state_path, &connection)?;
-        }
+        self.notice_restored(&mut connection)?;
         let installation = store::installation(&connection)?;
         Ok((connection, installation))
+    }
+
+    /// Notices whether the state was restored, before a command writes an event: it must not get a number that the lost log gave to
+    /// another one.
+    pub(crate) fn notice_restored(&self, connection: &mut Connection) -> Result<(), Failure> {
+        let path = &self.state_path;
+        let noted = store::noted_beside(path);
+        // Where no sender ever was, this command goes first.
+        let mut lock = if noted.is_none() { Lock::acquire(path).ok() } else { None };
+        let without_note = if lock.is_some() { WithoutNote::IsRestored } else { WithoutNote::IsUnknown };
+        let restored = store::continue_log(connection, noted.as_ref(), without_note, SystemClock.now())
+            .map_err(|error| error.at(path))?;
+        match (&mut lock, restored) {
+            (Some(lock), _) => lock.note(connection).map_err(JournalError::from)?,
+            (None, Some(_)) => store::note_beside(path, connection)?,
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// Everything that a process needs to send: the lock, and the state, upgraded to this program's schema. An unusable state
@@ -199,6 +217,14 @@ impl Deployment {
         lock.note(&writer).map_err(JournalError::from)?;
         let installation = store::installation(&writer)?;
         if installation.active { Ok((lock, writer, installation)) } else { Err(inactive()) }
+    }
+
+    /// What each commit has to pass before anything leaves on its strength; none without `[standby]`.
+    pub(crate) fn barrier(&self) -> Result<Option<Arc<dyn Barrier>>, Failure> {
+        let Some(standby) = &self.config.standby else { return Ok(None) };
+        let socket = Socket::new(&standby.litestream, &self.state_path);
+        let replica = Replica::start(socket, standby.lag_max.std(), || SystemClock.now())?;
+        Ok(Some(Arc::new(replica)))
     }
 
     /// Brings the state to this program's schema, and says so.

@@ -39,4 +39,5 @@ pub mod settlement;
 pub mod ship;
 pub mod sink;
 pub mod source;
+pub mod standby;
 pub mod store;

@@ -12,7 +12,7 @@ use crate::model::{Clock, Exit, Moment, RawValue, clean, command, put_token};
 use crate::probe::{Holdings, NotProven, holdings, is_linked, prove_organisation};
 use crate::process::{SystemClock, person, random};
 use crate::scim::{Account, ScimTarget};
-use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unmanaged, WithoutNote};
+use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unmanaged};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::HashSet;
@@ -128,10 +128,7 @@ fn open_or_make(deployment: &Deployment, endpoint: &str) -> Result<Opened, Failu
     match usable(path) {
         Ok(mut connection) => {
             deployment.seal(&connection)?;
-            let noted = store::noted_beside(path);
-            if store::continue_log(&mut connection, noted.as_ref(), WithoutNote::IsUnknown, now)?.is_some() {
-                store::note_beside(path, &connection)?;
-            }
+            deployment.notice_restored(&mut connection)?;
             return Ok(Opened { connection, moved_to: None, made: None });
         }
         Err(StateError::Older { .. }) => {

@@ -2,6 +2,7 @@
 //! export too, by reading.
 
 mod at_hand;
+mod replica;
 
 use super::{Arguments, Output};
 use crate::clock;
@@ -42,6 +43,9 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         Some(at_rhombus) => Some(prove(&deployment, at_rhombus, at_hand.as_ref())?),
         None => None,
     };
+    if online {
+        replica::ask(&deployment)?;
+    }
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
         let mut document = Map::new();
@@ -80,6 +84,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         ));
     }
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
+    text.push_str(&replica::text(&deployment, online));
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }

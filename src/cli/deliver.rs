@@ -18,12 +18,13 @@ pub(super) fn deliver(arguments: &Arguments) -> Result<(), Failure> {
         Err(error @ LockError::Io { .. }) => return Err(error.into()),
     };
     let writer = store::open(&deployment.state_path, Access::Write)?;
-    let journal = Journal::start(writer, Some(lock), None)?;
+    let journal = Journal::start_behind(deployment.barrier()?, writer, Some(lock), None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let behind = runtime.block_on(async {
         let mut shipping = Shipping::start(&sinks(&deployment, arguments), &deployment.state_path, journal.clone())?;
         Ok::<_, Failure>(shipping.end(Instant::now() + PATIENCE).await)
     })?;
+    journal.hurry();
     journal.end();
     for sink in behind {
         let error = sink.error.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
 use crate::failure::Failure;
-use crate::model::{Clock, DirectoryId, Exit, ProvisionedUser};
+use crate::model::{Clock, DirectoryId, Exit, ProvisionedUser, folded};
 use crate::process::{SystemClock, person};
 use crate::store;
 use rusqlite::Connection;
@@ -20,7 +20,11 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
         Some(link) => Some(link),
         None => formerly_linked(&connection, user)?,
     };
-    let Some(link) = link else {
+    let stranded = match link {
+        Some(_) => None,
+        None => store::stranded(&connection)?.into_iter().find(|account| is_named(account, user)),
+    };
+    let Some(link) = link.or(stranded) else {
         let hint = "a user is a directory id, a linked username, or a username in the export; only a linked one can \
                     be forgotten";
         return Err(Failure::new(
@@ -31,6 +35,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     };
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::forget(&transaction, &link.directory_id)?;
+    store::leave_alone(&transaction, &link.directory_id)?;
     let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Forget);
     draft.initiator = Initiator::Admin(person());
     draft.response.details = "forgotten: the link ended, the account stays as it is".to_owned();
@@ -54,6 +59,11 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
         "{name} is no longer linked; account {account} stays as it is\n\
          next: a cycle links it again if the directory still wants the user\n"
     )))
+}
+
+/// Whether this is the account of a lost log that is meant.
+fn is_named(account: &ProvisionedUser, user: &str) -> bool {
+    account.directory_id.as_str() == user || account.user_name.folded() == folded(user)
 }
 
 /// The link of a user whom the directory has under another id by now, by that id.

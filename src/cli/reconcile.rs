@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let heartbeat = Heartbeat::read(&deployment)?;
     let (lock, writer, _) = deployment.sender()?;
-    let journal = Journal::start(writer, Some(lock), None)?;
+    let journal = Journal::start_behind(deployment.barrier()?, writer, Some(lock), None)?;
     let sinks = sinks(&deployment, arguments);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (report, behind) = runtime.block_on(async {
@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         Ok::<_, Failure>((report, behind))
     })?;
     exit_on_stop(report.exit);
+    journal.hurry();
     journal.end();
     Ok(output(arguments, &deployment, &report, (&behind, &sinks)))
 }
@@ -72,7 +73,10 @@ async fn cycle(
     loop {
         tokio::select! {
             biased;
-            () = signals.recv() => cycle.stop(),
+            () = signals.recv() => {
+                cycle.stop();
+                journal.hurry();
+            }
             ended = cycle.ended() => return match ended {
                 CycleEnded::Reported(report, _) => Ok(*report),
                 CycleEnded::NotStarted(failure) | CycleEnded::Broken(failure) => Err(failure),
@@ -81,6 +85,7 @@ async fn cycle(
                 let now = store::data_version(&commands)?;
                 if std::mem::replace(&mut seen, now) != now && !store::installation(&commands)?.active {
                     cycle.deactivate();
+                    journal.hurry();
                 }
             }
         }
@@ -97,7 +102,7 @@ async fn ship(
     let mut shipping = Shipping::start(sinks, state, journal.clone())?;
     tokio::select! {
         biased;
-        () = signals.recv() => {}
+        () = signals.recv() => journal.hurry(),
         behind = shipping.end(Instant::now() + PATIENCE) => return Ok(behind),
     }
     Ok(shipping.end(Instant::now()).await)

@@ -83,6 +83,7 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         active: installation.active,
         restored: installation.restored
             || store::looks_restored(&reader, store::noted_beside(&deployment.state_path).as_ref())?,
+        replica_behind: health.replica_behind.clone().filter(|_| deployment.config.standby.is_some()),
         provisioned_count: installation.provisioned_count,
         last_cycle,
         last_cycle_at: health.last_cycle_at,

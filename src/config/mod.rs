@@ -13,6 +13,7 @@ mod raw;
 mod roles;
 mod settings;
 mod sinks;
+mod standby;
 
 pub use api::{ApiCredential, JumpCloudConfig, UrlConfig};
 pub use directory::SourceConfig;
@@ -21,6 +22,7 @@ pub use monitor::{MonitorConfig, check_heartbeat};
 pub use roles::Places;
 pub use settings::Settings;
 pub use sinks::{FILE_MODE, Facility, HttpSink, HttpStyle, SinkConfig, SinkKind, SyslogAddress, SyslogSink, TlsFiles};
+pub use standby::{LeaseConfig, StandbyConfig};
 
 use crate::files::{self, Role, Strictness, Trust};
 use crate::model::{Duration, GuardKind, UpdateMethod};
@@ -49,6 +51,8 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// Where the monitor listens, if there is one.
     pub monitor: Option<MonitorConfig>,
+    /// What carries the state to another host, and who says which one leads; without it there is one host.
+    pub standby: Option<StandbyConfig>,
 }
 
 /// `[rhombus]`: the endpoint.
@@ -209,6 +213,7 @@ impl Config {
             },
             sinks,
             monitor: raw.monitor.as_ref().map(|raw| monitor::monitor(raw, &place)).transpose()?,
+            standby: raw.standby.as_ref().map(|raw| standby::standby(raw, rhombus.timeout, &place)).transpose()?,
         })
     }
 }

@@ -4,6 +4,7 @@ use super::directory::RawDirectory;
 use super::monitor::RawMonitor;
 use super::raw::{Raw, RawGuard, RawRhombus, RawSchedule, RawScope, RawState};
 use super::sinks::RawSink;
+use super::standby::RawStandby;
 use crate::model::ConfigKeys;
 use serde_json::{Value, json};
 
@@ -14,12 +15,12 @@ pub(super) fn keys_of(raw: &Raw) -> ConfigKeys {
     let config = json!({
         "directory": raw.directory, "scope": raw.scope, "rhombus": rhombus, "schedule": raw.schedule, "guard": raw.guard,
         "state": raw.state, "sinks": raw.sinks.iter().map(set_keys).collect::<Vec<_>>(),
-        "monitor": raw.monitor.clone().unwrap_or_default(),
+        "monitor": raw.monitor.clone().unwrap_or_default(), "standby": raw.standby.clone().unwrap_or_default(),
     });
     let defaults = json!({
         "directory": RawDirectory::default(), "scope": RawScope::default(), "rhombus": RawRhombus::default(),
         "schedule": RawSchedule::default(), "guard": RawGuard::default(), "state": RawState::default(), "sinks": [],
-        "monitor": RawMonitor::default(),
+        "monitor": RawMonitor::default(), "standby": RawStandby::default(),
     });
     ConfigKeys::of(&config, &defaults)
 }
@@ -79,6 +80,7 @@ mod tests {
             ("[state]\nkeep_history = \"30d\"\n", "state.keep_history"),
             ("[[sinks]]\nkind = \"stdout\"\n", "sinks"),
             ("[monitor]\nunhealthy_after = \"2h\"\n", "monitor.unhealthy_after"),
+            ("[standby]\nlag_max = \"1m\"\n", "standby.lag_max"),
         ] {
             check("", edit, &[key]);
             check(edit, "", &[key]);

@@ -4,6 +4,7 @@ use super::directory::RawDirectory;
 use super::error::Problem;
 use super::monitor::RawMonitor;
 use super::sinks::RawSink;
+use super::standby::RawStandby;
 use crate::model::{Duration, ExistingAccounts, OnDrift, Removals, UpdateMethod};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) sinks: Vec<RawSink>,
     pub(super) monitor: Option<RawMonitor>,
+    pub(super) standby: Option<RawStandby>,
 }
 
 #[derive(Deserialize, Serialize, Default)]

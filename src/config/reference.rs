@@ -70,9 +70,10 @@ mod tests {
     }
 
     /// What a file needs to load, beside the key that is looked at.
-    const NEEDED: [(&str, &[&str]); 3] = [
+    const NEEDED: [(&str, &[&str]); 4] = [
         ("directory", &["path = \"d.json\""]),
         ("rhombus", &["base_url = \"https://x.example/scim/v2\"", "token_file = \"t\""]),
+        ("standby", &["litestream = \"unix:///l\"", "replica = \"s3://bucket/acme\""]),
         (REPEATED, &["kind = \"file\"", "path = \"e.ndjson\""]),
     ];
 

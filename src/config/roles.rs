@@ -1,7 +1,7 @@
 //! Two roles never share a file: an export, a token or a state into which a sink writes is gone. Files are one if their paths lead
 //! to one place, or if they are two names of one file.
 
-use super::{Config, ConfigError, SinkKind, SourceConfig, TlsFiles, TokenPlace, spool_beside};
+use super::{Config, ConfigError, LeaseConfig, SinkKind, SourceConfig, TlsFiles, TokenPlace, spool_beside};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,7 @@ impl Places {
         places.written("the spool of the export", &spool);
         let heartbeat = config.monitor.as_ref().and_then(|monitor| monitor.heartbeat_url_file.as_deref());
         places.read_if_any("[monitor] heartbeat_url_file", heartbeat);
+        places.lease(config.standby.as_ref().and_then(|standby| standby.lease.as_ref()));
         for sink in &config.sinks {
             let what = format!("the sink {}", sink.name);
             match &sink.kind {
@@ -133,6 +134,15 @@ impl Places {
         }
         for secret in source.secrets() {
             self.secret("the secret of [directory]", secret);
+        }
+    }
+
+    fn lease(&mut self, lease: Option<&LeaseConfig>) {
+        let Some(LeaseConfig { ca_file, identity, token_file, .. }) = lease else { return };
+        let (certificate, key) = identity.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+        let files = [("ca_file", ca_file.as_ref()), ("cert_file", certificate), ("key_file", key)];
+        for (name, path) in files.into_iter().chain([("token_file", token_file.as_ref())]) {
+            self.read_if_any(&format!("[standby] {name}"), path.map(PathBuf::as_path));
         }
     }
 

@@ -198,6 +198,7 @@ fn inputs_of(reader: &Connection, settings: &Settings, now: Moment) -> Result<In
         scope_versions: scope_versions(reader, settings)?,
         seen: BTreeMap::new(),
         listed: Vec::new(),
+        stranded: store::stranded(reader)?,
         told_apart: store::told_apart(reader)?,
         groups: store::group_memory(reader)?,
         filled_before: [Column::State, Column::Activated, Column::Suspended].into_iter().filter(was_filled).collect(),

@@ -10,8 +10,8 @@ use crate::apply::Tally;
 use crate::config::Settings;
 use crate::http::Transport;
 use crate::model::{
-    Action, DirectoryId, ExactChange, Exit, HeldChange, Mismatch, Moment, OnDrift, OutstandingKind, OutstandingUser,
-    Reason, Spoken, chain, command,
+    Action, Cause, DirectoryId, ExactChange, Exit, HeldChange, Mismatch, Moment, OnDrift, OutstandingKind,
+    OutstandingUser, Reason, Spoken, chain, command,
 };
 use crate::plan::{GroupsSeen, hold_id};
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
@@ -301,6 +301,7 @@ impl CycleEnd {
             one.action.is_some_and(Action::removes)
                 && one.kind != OutstandingKind::Kept
                 && one.kind != OutstandingKind::Drift
+                && !matches!(one.reason, Reason::Held { cause: Cause::Lost, .. })
         });
         self.row.restored_over = self.refreshed && end.is_none() && everybody && !self.holds_restored && !removals_left;
         let repaired = |entry: &mut OutstandingUser| {

@@ -28,6 +28,7 @@ pub use survey::{Survey, survey};
 use crate::apply::{Apply, Previous};
 use crate::event::Source;
 use crate::http::Transport;
+use crate::model::{Cause, Change};
 use crate::plan::{ApprovedPlan, names_plan};
 use crate::report::CycleReport;
 use crate::source::{Asked, Door, Export, Keep, SourceError};
@@ -154,5 +155,7 @@ async fn check_state<T>(context: &CycleContext<'_, T>, plan: &ApprovedPlan) -> R
     if store::check_before_changes(&context.reader, now)? {
         context.journal.write(move |transaction| store::note_check(transaction, Some(now))).await?;
     }
-    Ok(store::check_links(&context.reader, plan.removals())?)
+    // An account of a lost log has no link.
+    let of_a_link = |change: &&Change| change.cause() != Cause::Lost;
+    Ok(store::check_links(&context.reader, plan.removals().filter(of_a_link))?)
 }

@@ -45,7 +45,9 @@ impl Daemon {
             sending.look_again();
         }
         self.log(&report);
-        if report.exit == Exit::Inactive {
+        // Deactivated, and perhaps activated again since: then it is opened anew.
+        let is_ending = self.sending.as_ref().is_some_and(|sending| sending.is_ending) && !self.health.is_stopping;
+        if report.exit == Exit::Inactive || is_ending {
             self.rest_deactivated();
             return Ok(());
         }

@@ -163,6 +163,9 @@ fn load(config: &Path, mode: Mode, before: &Deployment) -> Result<(Deployment, O
     if listen(&deployment) != listen(before) {
         return Err(Failure::new(Exit::Misconfigured, "[monitor] listen needs a restart", Some("restart the service")));
     }
+    if deployment.config.standby != before.config.standby {
+        return Err(Failure::new(Exit::Misconfigured, "[standby] needs a restart", Some("restart the service")));
+    }
     Heartbeat::read(&deployment)?;
     if deployment.token_is_a_credential() {
         tracing::info!("systemd credentials do not change on a reload; restart the service for a new token");

@@ -168,6 +168,9 @@ impl Daemon {
                 tracing::info!("told to stop: no new request is sent, and those in flight are waited for");
             }
         }
+        if let Some(sending) = &mut self.sending {
+            sending.hurry();
+        }
         self.stopping_since.get_or_insert_with(Instant::now);
         self.tell();
     }
@@ -210,7 +213,10 @@ impl Daemon {
         }
         match (&self.running, commands.moved, commands.deactivated) {
             (Some(running), true, _) => running.cycle.stop(),
-            (Some(running), false, true) => running.cycle.deactivate(),
+            (Some(running), false, true) => {
+                running.cycle.deactivate();
+                sending.hurry();
+            }
             (None, true, _) => self.rest(Idle::CannotSend, MOVED),
             (None, false, true) => self.rest_deactivated(),
             (_, false, false) if commands.approved => self.triggers.want(Source::Approve, false),

@@ -25,6 +25,8 @@ pub(super) struct Sending {
     approval_ends: i64,
     /// When the whole state was checked last, or began to be.
     pub(super) checked_at: Instant,
+    /// Whether its journal no longer waits for the replica: nothing may be sent on the strength of it.
+    pub(super) is_ending: bool,
 }
 
 /// What other processes wrote since the last check.
@@ -48,7 +50,7 @@ impl Sending {
         store::quick_check(&writer)?;
         store::note_check(&writer, Some(SystemClock.now()))?;
         let identity = store::identity(&commands);
-        let journal = Journal::start(writer, Some(lock), None)?;
+        let journal = Journal::start_behind(deployment.barrier()?, writer, Some(lock), None)?;
         let shipping = Shipping::start(&deployment.config.sinks, &deployment.state_path, journal.clone())?;
         let (seen, approval_ends) = (store::data_version(&commands)?, store::last_approval_ends(&commands)?);
         Ok(Self {
@@ -60,11 +62,19 @@ impl Sending {
             seen: Some(seen),
             approval_ends,
             checked_at: Instant::now(),
+            is_ending: false,
         })
+    }
+
+    /// No request leaves from now on: what is left to write does not wait for a replica that does not answer.
+    pub(super) fn hurry(&mut self) {
+        self.is_ending = true;
+        self.journal.hurry();
     }
 
     /// Releases the lock, even if a sink is blocked.
     pub(super) async fn end(mut self) {
+        self.hurry();
         self.shipping.end(Instant::now() + LAST_EVENTS).await;
         let journal = self.journal.clone();
         drop(self);

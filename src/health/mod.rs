@@ -10,7 +10,7 @@ pub use verdict::Verdict;
 pub use waits::{Waits, earlier, is_shown, without_addresses};
 
 use crate::meter::Counted;
-use crate::model::{Duration, Moment, OutstandingKind};
+use crate::model::{Behind, Duration, Moment, OutstandingKind};
 use crate::report::{CycleReport, SinkStanding, TokenProof, UNHEALTHY_AFTER};
 
 /// How a daemon is.
@@ -36,6 +36,8 @@ pub struct Health {
     pub reload_refused: Option<String>,
     /// The sinks that take nothing.
     pub stuck: Vec<StuckSink>,
+    /// Since when nobody waits for the replica, if nobody does.
+    pub replica_behind: Option<Behind>,
     /// It was told to stop, and finishes what it has begun.
     pub is_stopping: bool,
     /// When the daemon started: it counts since then.
@@ -222,6 +224,7 @@ impl Default for Health {
             under_way: None,
             reload_refused: None,
             stuck: Vec::new(),
+            replica_behind: None,
             is_stopping: false,
             started_at: Moment::default(),
             unhealthy_after: UNHEALTHY_AFTER,
@@ -286,6 +289,9 @@ impl Health {
             let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
             line.push_str(&format!("; sink {name} is stuck{since}, {pending_count} events wait: {error}"));
         }
+        if let Some(Behind { since, why }) = &self.replica_behind {
+            line.push_str(&format!("; replica behind since {since}: {why}"));
+        }
         if let Some(why) = &self.reload_refused {
             line.push_str(&format!("; the reload was refused, the old configuration stays: {why}"));
         }
@@ -348,6 +354,10 @@ mod tests {
             (
                 Health { stuck: vec![stuck], reload_refused: Some("a typo".into()), ..well.clone() },
                 "active; sink file:/x is stuck, 7 events wait: no space; the reload was refused, the old configuration stays: a typo",
+            ),
+            (
+                Health { replica_behind: Some(Behind { since: Moment(0), why: "silent".into() }), ..well.clone() },
+                "active; replica behind since 1970-01-01T00:00:00.000Z: silent",
             ),
             (
                 Health { under_way: under_way(2, 30), is_stopping: true, ..well.clone() },

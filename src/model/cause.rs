@@ -9,6 +9,7 @@ worded! {
         OutOfGroups = "out_of_group", "not in any scoped group";
         Suspended = "suspended", "suspended in the directory";
         Staged = "staged", "staged in the directory";
+        Lost = "lost", "missing from the export, and known only to the part of the log that was lost";
         Vanished = "vanished", "wanted by the directory, but the account in Rhombus is gone";
         ScopeChanged = "configuration_scope", "the configuration: [scope] was changed and no longer includes this user";
         SourceChanged = "configuration_directory", "the configuration: [directory] was changed and the new source lacks this user";
@@ -31,6 +32,7 @@ impl Cause {
             | Self::Suspended
             | Self::Staged
             | Self::Vanished
+            | Self::Lost
             | Self::GroupUnnamed
             | Self::Identity
             | Self::LettersLost => false,
@@ -43,9 +45,12 @@ impl Cause {
         match self {
             Self::Wanted | Self::Vanished => Some(GuardKind::Create),
             Self::NameChanged | Self::LettersLost => Some(GuardKind::Update),
-            Self::Gone | Self::OutOfGroups | Self::ScopeChanged | Self::SourceChanged | Self::GroupUnnamed => {
-                Some(GuardKind::Absent)
-            }
+            Self::Gone
+            | Self::OutOfGroups
+            | Self::ScopeChanged
+            | Self::SourceChanged
+            | Self::GroupUnnamed
+            | Self::Lost => Some(GuardKind::Absent),
             Self::Suspended | Self::Staged => Some(GuardKind::Suspended),
             Self::Identity => None,
         }

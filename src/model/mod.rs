@@ -7,6 +7,7 @@
 mod worded;
 
 mod approval;
+mod barrier;
 mod cause;
 mod change;
 mod column;
@@ -28,6 +29,7 @@ mod token_words;
 mod user;
 
 pub use approval::{Approval, Content, ExactChange, HeldChange, Person};
+pub use barrier::{Barrier, Behind, Committed};
 pub use cause::{Cause, GuardKind};
 pub use change::{Action, Change, ChangeKey, Field, FieldName, Removal};
 pub use column::Column;

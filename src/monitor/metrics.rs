@@ -29,6 +29,11 @@ pub(super) fn metrics(health: &Health) -> String {
     };
     users(&mut out, &health.waits, seen);
     instants(&mut out, &health.waits, seen);
+    let help = "Since when changes are sent without waiting for the replica, because it does not answer.";
+    out.family("replica_behind_timestamp_seconds", "gauge", help);
+    if let Some(behind) = &health.replica_behind {
+        out.sample("replica_behind_timestamp_seconds", &[], seconds(behind.since));
+    }
     sinks(&mut out, seen);
     out.family("build_info", "gauge", "The version of the program; always 1.");
     out.sample("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -198,7 +203,7 @@ mod tests {
                 _ => assert!(series.insert(line.rsplit_once(' ').expect("a value").0), "{line} comes twice"),
             }
         }
-        assert_eq!((&helped, helped.len()), (&typed, 12));
+        assert_eq!((&helped, helped.len()), (&typed, 13));
         assert!(text.ends_with('\n') && !text.contains("# EOF") && !text.contains('\r'));
     }
 

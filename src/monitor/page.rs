@@ -85,6 +85,9 @@ fn facts(out: &mut String, health: &Health, seen: Option<&StateSeen>, now: Momen
     let next = health.next_cycle.map_or("none is scheduled".to_owned(), |at| dated(at, now));
     let running = health.running_since.map(|since| format!("one has been running for {}; then ", lasting(since, now)));
     fact("Next cycle", format!("{}{next}", running.unwrap_or_default()));
+    if let Some(behind) = &health.replica_behind {
+        fact("Replica", format!("behind since {}: {}", dated(behind.since, now), clean(&behind.why)));
+    }
     let Some(seen) = seen else {
         out.push_str("</dl>\n");
         return;

@@ -1,10 +1,10 @@
 //! Who is not wanted any more: gone from the export, or said to be out by it, and what the policy makes of that.
 
 use super::comparison::{Comparison, Whole};
-use super::mapping::Requested;
+use super::mapping::{Requested, username_of};
 use crate::model::{
     Cause, Change, DirectoryId, DirectoryUser, InDoubt, NotTried, OutstandingKind, OutstandingUser, Proof,
-    ProvisionedUser, Reason, Removal, Removals,
+    ProvisionedUser, RawValue, Reason, Removal, Removals,
 };
 use std::collections::BTreeSet;
 
@@ -50,20 +50,36 @@ impl Comparison {
             // The record has spoken for the link.
             Some(Requested::Withhold(_) | Requested::OutOfScope | Requested::Unlisted(_)) => {}
             None => {
-                self.gone(&row, whole);
+                let cause = self.inputs.scope_versions.cause_of_absence(&row, &self.doubtful);
+                self.gone(&row, whole, cause);
                 self.plan.absent.push(row);
             }
         }
     }
 
-    fn gone(&mut self, row: &ProvisionedUser, whole: Whole) {
+    /// Whoever has the id or the username of an account of a lost log speaks for it.
+    pub(super) fn speaks_for_stranded(&mut self, user: &DirectoryUser<'_>) {
+        let name = username_of(user).map(|name| name.folded());
+        let has_id =
+            |row: &ProvisionedUser| matches!(&user.id, RawValue::Text(id) if **id == *row.directory_id.as_str());
+        self.inputs.stranded.retain(|row| !has_id(row) && name.as_ref() != Some(&row.user_name.folded()));
+    }
+
+    /// Accounts of a lost log for which no record speaks.
+    pub(super) fn resolve_stranded(&mut self, whole: Whole) {
+        let (scope, policy) = (&self.inputs.scope, self.inputs.policy.on_removed);
+        let mut rows = std::mem::take(&mut self.inputs.stranded);
+        rows.retain(|row| policy.removal().is_some() && !scope.protects(row.user_name.as_str()));
+        rows.iter().for_each(|row| self.gone(row, whole, Cause::Lost));
+    }
+
+    fn gone(&mut self, row: &ProvisionedUser, whole: Whole, cause: Cause) {
         let waits = |reason: NotTried, removal: Removal| {
             OutstandingUser::new(OutstandingKind::Waiting, Some(&row.directory_id), Some(&row.user_name), reason)
                 .action(removal.action())
                 .account(&row.scim_id)
         };
-        let (policy, cause) =
-            (self.inputs.policy.on_removed, self.inputs.scope_versions.cause_of_absence(row, &self.doubtful));
+        let policy = self.inputs.policy.on_removed;
         let Some(removal) = policy.removal() else {
             self.remove(row, policy, cause);
             return;
@@ -88,7 +104,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use crate::model::{DirectoryId, Moment, Proof, Removals};
-    use crate::plan::shorthand::{WRITTEN_AT, plan, text};
+    use crate::plan::shorthand::{WRITTEN_AT, plan, row, text};
     use crate::plan::{Inputs, Whole};
 
     #[track_caller]
@@ -108,6 +124,27 @@ mod tests {
         check("", |_, whole| whole.proof = Proof::Unproven, "waiting a absent");
         check("", first_seen(WRITTEN_AT.0 - 1), "delete a absent");
         check("", first_seen(WRITTEN_AT.0), "waiting a absent");
+    }
+
+    #[test]
+    fn an_account_of_a_lost_log_is_proposed_unless_a_record_speaks_for_it() {
+        let lost = |inputs: &mut Inputs, _: &mut Whole| inputs.stranded = vec![row("z z@x.example")];
+        check("a a@x.example A B", lost, "delete z lost");
+        check("a a@x.example A B | z other@x.example +in:Other", lost, "");
+        check("a a@x.example A B | y Z@x.example", lost, "create y wanted");
+        check("a a@x.example A B | - -", lost, "waiting z unnamed_record; refused - no_id");
+        let unproven = |inputs: &mut Inputs, whole: &mut Whole| {
+            lost(inputs, whole);
+            whole.proof = Proof::Unproven;
+        };
+        check("a a@x.example A B", unproven, "waiting z absent");
+        let kept = |inputs: &mut Inputs, whole: &mut Whole| {
+            lost(inputs, whole);
+            inputs.policy.on_removed = Removals::Keep;
+        };
+        check("a a@x.example A B", kept, "");
+        let protected = |inputs: &mut Inputs, _: &mut Whole| inputs.stranded = vec![row("z root@x.example")];
+        check("a a@x.example A B", protected, "");
     }
 
     #[test]

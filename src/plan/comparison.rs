@@ -46,6 +46,8 @@ pub struct Inputs {
     pub seen: BTreeMap<DirectoryId, Seen>,
     /// What was read of accounts and is listed whatever the export says: drift that changes nothing, and what could not be read.
     pub listed: Vec<OutstandingUser>,
+    /// Accounts of a lost log: no link knows them, and if no record does, a person says whether they go.
+    pub stranded: Vec<ProvisionedUser>,
     /// Pairs of a link's id and a newcomer's of which a person said that they are two users.
     pub told_apart: BTreeSet<(DirectoryId, DirectoryId)>,
     /// What is remembered of the groups of `[scope]`.
@@ -153,6 +155,9 @@ impl Comparison {
 
     /// Takes one record that its row does not meet, with the row of its id if there is one.
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
+        if row.is_none() && !self.inputs.stranded.is_empty() {
+            self.speaks_for_stranded(user);
+        }
         let verdict = map_record(user, &self.inputs.scope);
         let doubled = self.doubled(user);
         // Whoever is out of scope names none of its groups.
@@ -215,6 +220,7 @@ impl Comparison {
         for row in std::mem::take(&mut self.missing) {
             self.absent(row, whole, &claimed);
         }
+        self.resolve_stranded(whole);
         self.resolve_unlisted(whole.memberships);
         self.groups.judge(&mut self.plan.changes, &self.inputs.groups, &self.inputs.scope_versions);
         self.plan.creates = std::mem::take(&mut self.creates).end();

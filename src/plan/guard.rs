@@ -161,7 +161,8 @@ pub fn approve(mut plan: Plan, ledger: &Ledger) -> ApprovedPlan {
         approved: ledger.approved.clone(),
         conditional,
         hold: None,
-        holds_restored: ledger.restored && held.iter().any(|change| change.action().removes()),
+        // What no link knows keeps no state from being trusted again.
+        holds_restored: ledger.restored && held.iter().any(removes_link),
         held,
         shown,
         off_clock: BTreeSet::new(),
@@ -203,7 +204,7 @@ fn reasons(plan: &Plan, ledger: &Ledger) -> (BTreeMap<GuardKind, HeldBy>, Vec<Ov
                 || (ledger.restored && change.action().removes())
                 || change.guard_kind().is_none_or(|kind| reasons.contains_key(&kind)))
     };
-    let going = plan.changes.iter().filter(|change| change.action().removes() && passes(change)).count() as u64;
+    let going = plan.changes.iter().filter(|change| removes_link(change) && passes(change)).count() as u64;
     if going > 0 && going >= ledger.provisioned_count {
         for kind in [GuardKind::Absent, GuardKind::Suspended] {
             reasons.entry(kind).or_insert(HeldBy::Everybody);
@@ -245,6 +246,7 @@ fn own_reason(change: &Change, ledger: &Ledger) -> Option<HeldBy> {
         Cause::ScopeChanged | Cause::SourceChanged => Some(HeldBy::Configuration),
         Cause::GroupUnnamed => Some(HeldBy::Scope),
         Cause::Identity => Some(HeldBy::Identity),
+        Cause::Lost => Some(HeldBy::Restored),
         Cause::LettersLost => Some(HeldBy::Encoding),
         Cause::Wanted
         | Cause::NameChanged
@@ -254,6 +256,11 @@ fn own_reason(change: &Change, ledger: &Ledger) -> Option<HeldBy> {
         | Cause::Staged
         | Cause::Vanished => silence(),
     }
+}
+
+/// Whether a change removes the account of a link.
+fn removes_link(change: &Change) -> bool {
+    change.action().removes() && change.cause() != Cause::Lost
 }
 
 /// Whether a change lets somebody in.

@@ -110,6 +110,7 @@ pub(super) fn inputs() -> Inputs {
         scope_versions: ScopeVersions { present: ScopeVersionId(2), known },
         seen: BTreeMap::new(),
         listed: Vec::new(),
+        stranded: Vec::new(),
         told_apart: BTreeSet::new(),
         groups: GroupMemory::default(),
     }

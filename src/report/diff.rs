@@ -155,6 +155,7 @@ fn shortly(cause: Cause) -> String {
         Cause::GroupUnnamed => "no record names the [scope] group".to_owned(),
         Cause::LettersLost => "letters were lost".to_owned(),
         Cause::Vanished => "the account in Rhombus is gone".to_owned(),
+        Cause::Lost => "missing, and not linked since the restore".to_owned(),
         Cause::Wanted
         | Cause::NameChanged
         | Cause::Gone

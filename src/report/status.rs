@@ -3,7 +3,7 @@
 use super::document::{groups_document, user, users_of};
 use super::held::Approved;
 use super::red::Red;
-use crate::model::{Duration, HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
+use crate::model::{Behind, Duration, HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 use serde_json::{Value, json};
 
 /// How the sync is.
@@ -17,6 +17,8 @@ pub struct Status {
     pub active: bool,
     /// Whether the state was restored from a backup, and no refresh has ended well since.
     pub restored: bool,
+    /// Since when nobody waits for the replica of the state, if nobody does.
+    pub replica_behind: Option<Behind>,
     /// How many users are provisioned.
     pub provisioned_count: i64,
     /// The report of the last cycle; null before the first.
@@ -113,6 +115,9 @@ pub fn status_document(status: &Status) -> Value {
     let mut document = json!({
         "active": status.active,
         "restored": status.restored,
+        "replica": status.replica_behind.as_ref().map(|behind| {
+            json!({"behind_since": behind.since.to_string(), "error": behind.why})
+        }),
         "provisioned": status.provisioned_count,
         "last_cycle": status.last_cycle,
         "last_cycle_at": time(status.last_cycle_at),

@@ -30,6 +30,11 @@ pub fn status_text(status: &Status, extent: Extent) -> String {
                 .to_owned(),
         );
     }
+    if let Some(behind) = &status.replica_behind {
+        let since = dated(behind.since, status.now);
+        let risk = "changes are sent without it, and another host would lack the newest";
+        lines.push(entry("replica", &format!("behind since {since}: {}; {risk}", clean(&behind.why))));
+    }
     lines.push(entry("daemon", &daemon(status)));
     lines.push(entry("export", &export(status)));
     lines.push(entry("accounts", &accounts(status)));
@@ -139,8 +144,12 @@ fn outstanding(status: &Status, extent: Extent, lines_before: usize) -> Vec<Stri
     if !status.approved.is_empty() {
         all.insert(0, approved(status, extent));
     }
-    if !status.unmanaged.is_empty() {
-        let users: Vec<_> = status.unmanaged.iter().collect();
+    // Of what is held, the command above disposes.
+    let is_held = |one: &&OutstandingUser| {
+        one.scim_id.is_some() && status.outstanding.iter().any(|held| held.scim_id == one.scim_id)
+    };
+    let users: Vec<_> = status.unmanaged.iter().filter(|one| !is_held(one)).collect();
+    if !users.is_empty() {
         all.push(group("unmanaged", None, &users[0].reason.to_string(), &users, status, extent));
     }
     if extent == Extent::All {

@@ -65,7 +65,7 @@ pub async fn catch_up(
         }
         Err(error) => return notes.fail(&error).await,
     }
-    let mut read = next(reader, taken)?;
+    let mut read = next(reader, journal, taken).await?;
     loop {
         let (head, mut events) = read;
         if let Some((place, missing)) = hole(reader, (taken, head), &events)? {
@@ -89,7 +89,7 @@ pub async fn catch_up(
             Ok(receipt) => {
                 taken = receipt.taken;
                 // The journal's thread commits the note meanwhile.
-                let (noted, then) = tokio::join!(biased; notes.go_on(receipt), async { next(reader, taken) });
+                let (noted, then) = tokio::join!(biased; notes.go_on(receipt), next(reader, journal, taken));
                 noted?;
                 read = then?;
             }
@@ -101,10 +101,21 @@ pub async fn catch_up(
     Ok(notes.stored)
 }
 
-/// The head of the log, and the events to deliver after this one. The head first: what is written meanwhile is no hole.
-fn next(reader: &Connection, taken: i64) -> rusqlite::Result<(i64, Vec<Sealed>)> {
-    let head = store::head_of(reader)?.sequence;
-    Ok((head, store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?))
+/// Up to which event the log may leave, and the events to deliver after this one. The head first: what is written meanwhile is no hole.
+async fn next(reader: &Connection, journal: &Journal, taken: i64) -> Result<(i64, Vec<Sealed>), JournalError> {
+    let head = released(store::head_of(reader)?.sequence, journal).await?;
+    let mut events = store::pending_within(reader, taken, EVENTS_PER_DELIVERY, BYTES_PER_DELIVERY)?;
+    events.retain(|event| event.sequence <= head);
+    Ok((head, events))
+}
+
+/// Up to which event the log may leave: no event does before the commit that it rests on is at the replica. A commit of another
+/// process is waited for as our own.
+async fn released(head: i64, journal: &Journal) -> Result<i64, JournalError> {
+    if head > journal.leaves_up_to() {
+        journal.write(|_| Ok(())).await?;
+    }
+    Ok(head.min(journal.leaves_up_to()))
 }
 
 /// Where events are missing that neither a restoration nor pruning explains: before which of these, and the first one.

@@ -151,7 +151,9 @@ impl Shipper {
                 shipped = catch_up(&place, &hand, &reader, &self.journal, &SystemClock) => shipped?.error.is_some(),
             };
             if is_last {
-                return if is_behind { self.leave(&reader, Duration::ZERO).await } else { Ok(None) };
+                // What the replica does not have stays here.
+                let waits = store::head_of(&reader)?.sequence > self.journal.leaves_up_to();
+                return if is_behind || waits { self.leave(&reader, Duration::ZERO).await } else { Ok(None) };
             }
             let wait = if is_behind { pause } else { LONGEST_PAUSE };
             pause = if is_behind { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };

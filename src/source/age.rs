@@ -43,7 +43,8 @@ impl Export {
         {
             return Err(self.refuse(
                 format!("it was written at {written}, before the last one that was read, of {last}"),
-                "an old file was put back; write a new export, or touch this one if it is right; nothing was sent",
+                "an old file was put back, or this host got it with another time than the last one (`rsync -t`, or one share \
+                 for both hosts, keeps the time); write a new export, or touch this one if it is right; nothing was sent",
             ));
         }
         Ok(())

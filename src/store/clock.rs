@@ -20,6 +20,7 @@ const WRITTEN: [(&str, &[&str]); 9] = [
             "token_first_proven_at",
             "token_proven_at",
             "token_refused_since",
+            "replica_behind_since",
         ],
     ),
     ("intents", &["stored_at", "ended_at"]),

@@ -149,8 +149,9 @@ impl StateError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let ways = format!(
-            "run `{}` if this is a first run, or restore a backup (made with `rhombus-sync backup FILE`; stop the service and \
-             remove the `-wal` and `-shm` files beside it first)",
+            "run `{}` if this is a first run, or restore a backup (made with `rhombus-sync backup FILE`; stop the service, and \
+             Litestream if it replicates the state, and remove what lies beside it first: `-wal`, `-shm`, and Litestream's \
+             `.NAME-litestream`)",
             command("activate")
         );
         Some(match self {

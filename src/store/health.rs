@@ -1,7 +1,7 @@
 //! How the syncing itself is: since when it fails, what the token showed, which accounts nobody manages. What follows from it
 //! is decided elsewhere.
 
-use crate::model::{AccountState, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
+use crate::model::{AccountState, Behind, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
 use crate::report::TokenProof;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -30,6 +30,8 @@ pub struct HealthRow {
     pub token_refused_since: Option<Moment>,
     /// How many users of the last export that was read were in scope, and neither staged nor suspended.
     pub export_in_scope_count: Option<i64>,
+    /// Since when nobody waits for the replica, if nobody does.
+    pub replica_behind: Option<Behind>,
 }
 
 /// Reads the row.
@@ -39,8 +41,8 @@ pub struct HealthRow {
 pub fn health(connection: &Connection) -> rusqlite::Result<HealthRow> {
     connection.query_row(
         "SELECT ifnull(managed_since, created_at), last_cycle_at, last_source, everybody_exit, failing_since, failing_count,
-         failing_why, token_first_proven_at, token_proven_at, token_refused_since, export_in_scope_count
-         FROM health, installation",
+         failing_why, token_first_proven_at, token_proven_at, token_refused_since, export_in_scope_count,
+         replica_behind_since, replica_behind_why FROM health, installation",
         [],
         |row| {
             let moment = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Moment));
@@ -56,6 +58,10 @@ pub fn health(connection: &Connection) -> rusqlite::Result<HealthRow> {
                 token_proven_at: moment(8)?,
                 token_refused_since: moment(9)?,
                 export_in_scope_count: row.get(10)?,
+                replica_behind: match moment(11)? {
+                    Some(since) => Some(Behind { since, why: row.get(12)? }),
+                    None => None,
+                },
             })
         },
     )
@@ -126,6 +132,16 @@ pub fn note_proof(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
     transaction.execute(sql, [now.0]).map(drop)
 }
 
+/// Notes since when nobody waits for the replica, or that somebody does.
+///
+/// # Errors
+/// The state cannot be written.
+pub(super) fn note_behind(connection: &Connection, behind: Option<&Behind>) -> rusqlite::Result<()> {
+    let (since, why) = behind.map(|behind| (behind.since.0, behind.why.as_str())).unzip();
+    let sql = "UPDATE health SET replica_behind_since = ?1, replica_behind_why = ifnull(?2, '')";
+    connection.execute(sql, (since, why)).map(drop)
+}
+
 /// What the last cycle's report says of the token, as long as that is not the right one: a cycle that asks nobody keeps it.
 ///
 /// # Errors
@@ -173,16 +189,18 @@ pub struct Unmanaged {
     pub username: Option<UserName>,
 }
 
-/// Notes the accounts that carry a directory id and are linked to nobody: all that there are.
+/// Notes the accounts that carry a directory id and are linked to nobody: all that there are. Those that were not known when the
+/// state was restored may come from the lost part of the log.
 ///
 /// # Errors
 /// The state cannot be written.
 pub fn replace_unmanaged(transaction: &Transaction<'_>, found: &[Unmanaged], now: Moment) -> rusqlite::Result<()> {
-    transaction.execute("CREATE TEMP TABLE before AS SELECT scim_id, since FROM unmanaged", [])?;
+    transaction.execute("CREATE TEMP TABLE before AS SELECT scim_id, since, stranded FROM unmanaged", [])?;
     transaction.execute("DELETE FROM unmanaged", [])?;
     let mut insert = transaction.prepare(
-        "INSERT INTO unmanaged (scim_id, directory_id, username, since)
-         VALUES (?1, ?2, ?3, ifnull((SELECT since FROM temp.before WHERE scim_id = ?1), ?4)) ON CONFLICT DO NOTHING",
+        "INSERT INTO unmanaged (scim_id, directory_id, username, since, stranded)
+         VALUES (?1, ?2, ?3, ifnull((SELECT since FROM temp.before WHERE scim_id = ?1), ?4),
+         ifnull((SELECT stranded FROM temp.before WHERE scim_id = ?1), (SELECT restored FROM installation))) ON CONFLICT DO NOTHING",
     )?;
     for one in found {
         let username = one.username.as_ref().map(UserName::as_str);

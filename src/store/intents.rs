@@ -1,7 +1,7 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
 use super::rows::key;
-use super::{Batch, holds};
+use super::{Batch, holds, log, stranded};
 use crate::model::{
     Approval, ChangeKey, Content, DirectoryId, Duration, GuardKind, HoldId, Moment, Names, OutstandingKind,
     OutstandingUser, Person, ScimId, ScopeVersionId, UserName,
@@ -114,9 +114,10 @@ fn is_linked(connection: &Connection, key: &ChangeKey) -> rusqlite::Result<bool>
         let linked = "SELECT 1 FROM links WHERE directory_id = ?1";
         return connection.prepare_cached(linked)?.exists([key.directory_id.as_str()]).map(|linked| !linked);
     };
-    connection
+    let linked = connection
         .prepare_cached("SELECT 1 FROM links WHERE directory_id = ?1 AND scim_id = ?2")?
-        .exists((key.directory_id.as_str(), scim_id.as_str()))
+        .exists((key.directory_id.as_str(), scim_id.as_str()))?;
+    Ok(linked || (key.action.removes() && stranded::is_stranded(connection, key)?))
 }
 
 /// Gives an intent the present time, because its turn came late or its request is sent again.
@@ -219,6 +220,9 @@ fn link_effect(
         LinkEffect::Ended => {
             let ended = transaction.prepare_cached("DELETE FROM links WHERE directory_id = ?1")?.execute([id])?;
             batch.count_ended(ended)?;
+            if ended == 0 {
+                stranded::end(transaction, id)?;
+            }
             if batch.any_approved()? {
                 holds::use_up(transaction, id, &["update", "deactivate", "delete"])?;
             }

@@ -1,16 +1,16 @@
 //! The writing connection, on its own thread. Waiting writes share one transaction and one fsync.
 //!
 //! # Guarantees
-//! When [`Journal::write`] returns, its write is on the disk. After the first error nothing more is written and every
+//! When [`Journal::write`] returns, its write is on the disk, and has passed the [`Barrier`] if there is one. After the first error nothing more is written and every
 //! call fails; fsync is never retried on the same handle (Rebello et al., ATC'20).
 
 use super::error::in_words;
-use super::{Batch, Lock, StateError, database};
+use super::{Batch, Lock, StateError, database, health, log};
 use crate::memory;
-use crate::model::chain;
+use crate::model::{Barrier, Behind, chain};
 use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 /// How many writes share a commit at most, so that none waits for ever.
@@ -30,6 +30,9 @@ const STATEMENTS_KEPT: usize = 64;
 
 /// After so long without a write nothing is kept ready for the next.
 const REST_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How often a barrier is looked at that nobody waits for, to note when somebody does again.
+const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 type Run = Box<dyn FnOnce(&mut Batch<'_>) -> rusqlite::Result<Option<Answer>> + Send>;
 
@@ -108,6 +111,7 @@ pub struct Journal {
     writes: mpsc::Sender<Write>,
     failure: std::sync::Arc<std::sync::OnceLock<JournalError>>,
     thread_ended: std::sync::Arc<std::sync::Mutex<mpsc::Receiver<()>>>,
+    barrier: Option<Arc<dyn Barrier>>,
 }
 
 impl Journal {
@@ -116,22 +120,38 @@ impl Journal {
     /// # Errors
     /// The thread cannot be started, or the lock was lost.
     pub fn start(connection: Connection, lock: Option<Lock>, faults: Option<FaultPlan>) -> Result<Self, StateError> {
+        Self::start_behind(None, connection, lock, faults)
+    }
+
+    /// The same; each commit passes the barrier before anybody hears of it.
+    ///
+    /// # Errors
+    /// As [`Journal::start`].
+    pub fn start_behind(
+        barrier: Option<Arc<dyn Barrier>>,
+        connection: Connection,
+        lock: Option<Lock>,
+        faults: Option<FaultPlan>,
+    ) -> Result<Self, StateError> {
         let (writes, queue) = mpsc::channel();
         let failure = std::sync::Arc::new(std::sync::OnceLock::new());
         let noted = failure.clone();
         let (alive, thread_ended) = mpsc::channel();
+        let passed = barrier.clone();
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
             let identity = database::identity(&connection);
             // Without either the journal is only slower.
             connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
             let _ = connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES);
-            let mut thread = Thread { connection, lock, faults, identity };
+            // Whatever an earlier process noted is over, or is noted again.
+            let known = health::health(&connection).ok().and_then(|health| health.replica_behind);
+            let mut thread = Thread { connection, lock, faults, identity, barrier: passed, noted: known };
             thread.run(&queue, &noted);
             drop(thread);
             drop::<mpsc::Sender<()>>(alive);
         })?;
         let thread_ended = std::sync::Arc::new(std::sync::Mutex::new(thread_ended));
-        Ok(Self { writes, failure, thread_ended })
+        Ok(Self { writes, failure, thread_ended, barrier })
     }
 
     /// Writes, and returns once the write is on the disk.
@@ -190,6 +210,25 @@ impl Journal {
         self.send(false, move |batch| write(batch).map(|()| None))
     }
 
+    /// Up to which event the log may leave.
+    #[must_use]
+    pub fn leaves_up_to(&self) -> i64 {
+        self.barrier.as_ref().map_or(i64::MAX, |barrier| barrier.leaves_up_to())
+    }
+
+    /// Since when nobody waits for the replica, if nobody does.
+    #[must_use]
+    pub fn behind(&self) -> Option<Behind> {
+        self.barrier.as_ref().and_then(|barrier| barrier.behind())
+    }
+
+    /// The process ends, and sends no request any more: no write waits for long.
+    pub fn hurry(&self) {
+        if let Some(barrier) = &self.barrier {
+            barrier.hurry();
+        }
+    }
+
     /// Ends the thread after everything queued so far, and waits for the last checkpoint and the release of the lock,
     /// even if other handles still exist.
     pub fn end(&self) {
@@ -219,17 +258,21 @@ struct Thread {
     faults: Option<FaultPlan>,
     /// Device and inode of the state; `None` in memory.
     identity: Option<(u64, u64)>,
+    barrier: Option<Arc<dyn Barrier>>,
+    /// What the state says of the replica.
+    noted: Option<Behind>,
 }
 
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Write>, failure: &std::sync::OnceLock<JournalError>) {
-        while let Some(first) = self.next_or_rest(queue) {
+        while let Some(first) = self.next(queue) {
             let writes = gather(first, queue);
             // Waiting callers must learn the cause before their channels close.
             let mut ended = |error: JournalError| drop(failure.set(error));
             if self.commit(writes, &mut ended).is_none() {
                 break;
             }
+            self.note_behind();
         }
         if failure.get().is_some() {
             return;
@@ -240,17 +283,46 @@ impl Thread {
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
-    /// The next write. After a while without one the pages kept of the state are given back, and with them what a cycle needed.
-    fn next_or_rest(&self, queue: &mpsc::Receiver<Write>) -> Option<Write> {
-        match queue.recv_timeout(REST_AFTER) {
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                // It only frees; if it fails, nothing is lost.
-                let _ = self.connection.execute_batch("PRAGMA shrink_memory");
-                memory::give_back();
-                queue.recv().ok()
+    /// The next write; `None`: nobody writes any more. Meanwhile it notes when the replica has caught up, and after a while
+    /// without a write the pages kept of the state are given back, and with them what a cycle needed.
+    fn next(&mut self, queue: &mpsc::Receiver<Write>) -> Option<Write> {
+        let mut rested = false;
+        loop {
+            let is_behind = self.barrier.as_ref().is_some_and(|barrier| barrier.behind().is_some() || self.noted.is_some());
+            let waited = match (is_behind, rested) {
+                (true, _) => queue.recv_timeout(LOOK_PAUSE),
+                (false, false) => queue.recv_timeout(REST_AFTER),
+                (false, true) => return queue.recv().ok(),
+            };
+            match waited {
+                Ok(write) => return Some(write),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) if is_behind => self.note_behind(),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    // It only frees; if it fails, nothing is lost.
+                    let _ = self.connection.execute_batch("PRAGMA shrink_memory");
+                    memory::give_back();
+                    rested = true;
+                }
             }
-            first => first.ok(),
         }
+    }
+
+    /// Notes since when nobody waits for the replica, for whoever reads the state. If that cannot be written, the next commit says
+    /// so.
+    fn note_behind(&mut self) {
+        let Some(barrier) = &self.barrier else { return };
+        let behind = barrier.behind();
+        if behind != self.noted && health::note_behind(&self.connection, behind.as_ref()).is_ok() {
+            self.noted = behind;
+        }
+    }
+
+    /// Nothing leaves on the strength of a commit that has not passed.
+    fn pass(&self) -> rusqlite::Result<()> {
+        let Some(barrier) = &self.barrier else { return Ok(()) };
+        barrier.pass(&log::committed(&self.connection)?);
+        Ok(())
     }
 
     /// Writes to a file that was removed or replaced are lost, so nothing may be sent on their strength.
@@ -294,6 +366,13 @@ impl Thread {
             return None;
         }
         if let Some(Err(error)) = self.lock.as_mut().map(|lock| lock.note(&self.connection)) {
+            ended(error.into());
+            return None;
+        }
+        // At the end nobody waits for what has passed before.
+        if !(last && answers.is_empty())
+            && let Err(error) = self.pass()
+        {
             ended(error.into());
             return None;
         }

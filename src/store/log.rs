@@ -1,7 +1,7 @@
 //! The audit log in the state, and each sink's position in it.
 
 use crate::event::{Draft, Head, Installation, SealKey, Sealed, chain_of, seal};
-use crate::model::{DirectoryId, Duration, Moment, ScimId, folded};
+use crate::model::{Committed, DirectoryId, Duration, Moment, ScimId, folded};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 /// A sink's position in the log.
@@ -37,6 +37,12 @@ pub fn head_of(connection: &Connection) -> rusqlite::Result<Head> {
 /// The reign under which the log is written.
 pub(super) fn reign(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT reign FROM installation")?.query_row([], |row| row.get(0))
+}
+
+/// The end of the log, for whoever has to know it elsewhere.
+pub fn committed(connection: &Connection) -> rusqlite::Result<Committed> {
+    let Head { sequence, chain, .. } = head_of(connection)?;
+    Ok(Committed { sequence, chain, reign: reign(connection)? })
 }
 
 /// The installation, as its events name it.

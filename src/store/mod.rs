@@ -33,6 +33,7 @@ mod rows;
 mod schema;
 mod snapshot;
 mod spoken;
+mod stranded;
 mod upgrade;
 mod walk;
 
@@ -66,18 +67,19 @@ pub use intents::{
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
-    SinkPlace, append, event_line, find_in_log, head_of, history, installation_id, last_deactivated, last_events,
-    note_sink, pending, pending_within, prune, pruned, seal_with, sink_places,
+    SinkPlace, append, committed, event_line, find_in_log, head_of, history, installation_id, last_deactivated,
+    last_events, note_sink, pending, pending_within, prune, pruned, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
     replace_unlisted, unlisted,
 };
-pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored, take_name};
+pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored, take_name, was_skipped};
 pub use schema::SCHEMA;
 pub use snapshot::{
     Snapshot, each_link, each_linked_account, link_by_id, link_by_scim_id, link_of, linked_ids, links_count,
     note_external_ids, some_links, witnesses,
 };
 pub use spoken::{note_spoken, spoken_before};
+pub use stranded::{leave_alone, stranded};
 pub use upgrade::{Upgraded, create, scratch, upgrade};

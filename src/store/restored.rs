@@ -9,6 +9,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// A log that went on for longer than this since the backup was made is not believed: that is years of changes.
 const BEYOND_HEAD_MAX: i64 = 10_000_000;
+/// Where nobody knows how far the lost log went, the next event gets the next multiple of this: no number is given twice.
+const SKIP: i64 = 1_000_000;
 /// A greater number in a lock file counts as this one.
 const REIGN_MAX: i64 = 1 << 31;
 /// How many hex digits an installation's id has.
@@ -26,7 +28,14 @@ pub fn continue_log(
     if let Some(noted) = noted {
         is_credible(connection, noted)?;
     }
-    let what = match noted {
+    // A note of another reign knows no more of the lost log than none does.
+    let is_behind = |noted: &&NotedHead| noted.sequence > head.sequence;
+    let known_end = match noted.filter(is_behind) {
+        Some(noted) if !is_of_another_reign(connection, noted)? => Some(noted),
+        Some(_) | None => None,
+    };
+    let reached = noted.map_or(head.sequence, |noted| noted.sequence.max(head.sequence));
+    let mut what = match noted {
         Some(noted) if noted.sequence > head.sequence => {
             format!("the state ends at event {}, but its log ends at event {}", head.sequence, noted.sequence)
         }
@@ -41,8 +50,14 @@ pub fn continue_log(
         }
         Some(_) | None => return Ok(None),
     };
+    if known_end.is_none() {
+        what.push_str(&format!("; events go on at {}", after_skip(reached)));
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    go_on_after(&transaction, noted)?;
+    match known_end {
+        Some(_) => go_on_after(&transaction, known_end)?,
+        None => skip(&transaction, reached, &head.chain)?,
+    }
     // Approvals and first sightings belong to the lost history.
     begin_reign(&transaction, noted)?;
     transaction.execute_batch(
@@ -53,6 +68,19 @@ pub fn continue_log(
     log::append(&transaction, &[draft], now)?;
     transaction.commit()?;
     Ok(Some(what))
+}
+
+/// The number of the first event after a gap whose length nobody knows.
+const fn after_skip(reached: i64) -> i64 {
+    (reached / SKIP + 1) * SKIP
+}
+
+/// Leaves out every number that the lost log may have given.
+fn skip(transaction: &Transaction<'_>, reached: i64, chain: &str) -> rusqlite::Result<()> {
+    let first = after_skip(reached);
+    transaction.execute("UPDATE head SET sequence = ?1", [first - 1])?;
+    let sql = "INSERT INTO restorations (first, chain_before, skipped) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING";
+    transaction.execute(sql, (first, chain)).map(drop)
 }
 
 /// Whether a sender would find that this state was restored, and has not yet. It only looks; a note that cannot be true shows
@@ -147,6 +175,14 @@ pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&NotedHead>) -> 
         (sequence + 1, chain),
     )?;
     Ok(())
+}
+
+/// Whether the numbers before this event were skipped, so that none was given twice.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn was_skipped(connection: &Connection, first: i64) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM restorations WHERE first = ?1 AND skipped")?.exists([first])
 }
 
 /// The chain before an event that follows a gap, if the state was restored there.

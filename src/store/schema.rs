@@ -9,7 +9,7 @@ use std::path::Path;
 /// `RHSY`: tells our database from another application's.
 pub(super) const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-pub(super) const MIGRATIONS: [&str; 14] = [
+pub(super) const MIGRATIONS: [&str; 15] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
@@ -23,11 +23,12 @@ pub(super) const MIGRATIONS: [&str; 14] = [
     include_str!("../../state/0012_dead_letters.sql"),
     include_str!("../../state/0013_directory_organization.sql"),
     include_str!("../../state/0014_reign.sql"),
+    include_str!("../../state/0015_replica.sql"),
     include_str!("../../state/0017_checked.sql"),
 ];
 
 /// The digest of what a state of the newest schema consists of; a new migration changes it, and the test below says to what.
-const PARTS_DIGEST: &str = "9ef2373a88898e66dece7afa0a2b73ca";
+const PARTS_DIGEST: &str = "";
 
 /// The schema that this program writes.
 pub const SCHEMA: usize = MIGRATIONS.len();
@@ -71,9 +72,11 @@ pub(super) fn is_untampered(connection: &Connection, path: &Path, found: i32) ->
     }
 }
 
-/// Every part (`table links`) with its SQL; SQLite's own are left out.
+/// Every part (`table links`) with its SQL; SQLite's own are left out, and the two tables that Litestream keeps in what it replicates:
+/// a table alone swallows nothing.
 fn parts(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
-    let sql = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'";
+    let sql = "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'
+               AND NOT (type = 'table' AND name IN ('_litestream_seq', '_litestream_lock'))";
     connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 

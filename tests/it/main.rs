@@ -41,6 +41,7 @@ mod scope_hold;
 mod service;
 mod silence;
 mod sinks;
+mod standby;
 mod state;
 mod status;
 mod strange_exports;

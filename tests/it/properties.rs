@@ -228,6 +228,7 @@ impl Case {
             },
             failed: BTreeMap::new(),
             listed: Vec::new(),
+            stranded: Vec::new(),
             in_doubt: ids(self.in_doubt)
                 .filter(in_doubt)
                 .map(|id| {

@@ -18,6 +18,7 @@ FAMILIES = {
     "cycles_total": "counter", "changes_total": "counter", "request_duration_seconds": "histogram", "users": "gauge",
     "oldest_pending_removal_timestamp_seconds": "gauge", "last_good_cycle_timestamp_seconds": "gauge",
     "sink_pending": "gauge", "sink_dead_letters_total": "counter", "token_proven_timestamp_seconds": "gauge",
+    "replica_behind_timestamp_seconds": "gauge",
     "token_first_proven_timestamp_seconds": "gauge", "export_written_timestamp_seconds": "gauge", "build_info": "gauge",
 }
 started = []

@@ -94,12 +94,18 @@ pub(super) fn pass_hole(
     sequence: i64,
 ) -> rusqlite::Result<Option<String>> {
     let Some(chain) = store::chain_before(&witnesses.reader, sequence)? else { return Ok(None) };
-    let note = format!(
-        "events {} to {} are missing: they were lost with a state that was restored or replaced before event {sequence}; \
-         another copy of the log may have them",
-        verifier.next(),
-        sequence - 1
-    );
+    let (from, to) = (verifier.next(), sequence - 1);
+    let note = if store::was_skipped(&witnesses.reader, sequence)? {
+        format!(
+            "events {from} to {to} were skipped: the state was restored before event {sequence}, and nobody knows how far its \
+             log had gone; another copy of the log may have the first of them"
+        )
+    } else {
+        format!(
+            "events {from} to {to} are missing: they were lost with a state that was restored or replaced before event \
+             {sequence}; another copy of the log may have them"
+        )
+    };
     verifier.go_on_at(sequence, ChainStart::Known(chain));
     Ok(Some(note))
 }

@@ -113,6 +113,9 @@ fn create(
     let transaction = state.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::note_handed_over(&transaction, &names, SystemClock.now())?;
     transaction.commit()?;
+    if let Some(barrier) = deployment.barrier()? {
+        barrier.pass(&store::committed(state)?);
+    }
     let users: Vec<_> = chosen.iter().map(new_user).collect();
     let bar = Progress::on_terminal(arguments.json);
     let all = users.len() as u64;

@@ -90,6 +90,113 @@ fn a_restored_state_is_refreshed_and_its_removals_wait_for_approval() {
     }
 }
 
+/// The state as it was, without what lies beside it; its lock file too, as on another host.
+fn put_back(run: &RealBinary, backup: &Path) {
+    for file in ["state.db", "state.db-wal", "state.db-shm", "state.db.lock"] {
+        let _ = std::fs::remove_file(run.path(file));
+    }
+    std::fs::copy(backup, run.path("state.db")).expect("put back");
+}
+
+/// A run whose state, put back, knows nothing of 5, who has joined and left since.
+fn with_a_stranded_account() -> RealBinary {
+    let run = settled(5);
+    let backup = run.path("backup.db");
+    assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+    run.export(&people(0..6));
+    run.reconcile(0);
+    put_back(&run, &backup);
+    run.export(&people(0..5));
+    let report = run.reconcile(4);
+    let held: Vec<_> = report["held"].as_array().expect("a list").iter().map(|user| user["id"].clone()).collect();
+    assert_eq!((held, run.accounts().len()), (vec!["id-00005".into()], 6), "{report}");
+    assert_eq!((&report["held"][0]["code"], &report["held"][0]["action"]), (&"restored".into(), &"delete".into()));
+    run
+}
+
+fn status(run: &RealBinary) -> Value {
+    serde_json::from_slice(&run.run(&["status", "--json"]).stdout).expect("JSON")
+}
+
+#[test]
+fn an_account_that_only_the_lost_log_knew_is_held_and_goes_if_a_person_says_so() {
+    let run = with_a_stranded_account();
+    let text = String::from_utf8(run.run(&["status"]).stdout).expect("text");
+    assert!(text.contains("p5@x.example") && text.contains(" approve "), "{text}");
+    let before = status(&run);
+    assert_eq!(before["unmanaged"][0]["id"], "id-00005", "{before}");
+    assert_eq!(before["restored"], false, "it keeps nobody else's removal: {before}");
+    run.export(&people(0..4));
+    let report = run.reconcile(4);
+    assert_eq!(report["deleted"], 1, "{report}");
+    let hold = report["hold"].as_str().expect("a hold");
+    let output = run.run(&["approve", hold]);
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("p5@x.example"), "{output:?}");
+    let report = run.reconcile(0);
+    assert_eq!((report["deleted"].as_u64(), run.accounts().len()), (Some(1), 4), "{report}");
+    let last = run.events().into_iter().rfind(|event| event["event_type"] == "user_delete_provision").expect("one");
+    assert_eq!((&last["resource"]["id"], &last["success"]), (&"id-00005".into(), &true.into()), "{last}");
+    let after = status(&run);
+    assert_eq!((&after["unmanaged"], after["provisioned"].as_i64()), (&serde_json::json!([]), Some(4)), "{after}");
+}
+
+#[test]
+fn an_account_that_only_the_lost_log_knew_is_left_alone_or_taken_back() {
+    let run = with_a_stranded_account();
+    let output = run.run(&["forget", "id-00005"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = run.reconcile(0);
+    assert_eq!((&report["held"], run.accounts().len()), (&serde_json::json!([]), 6), "{report}");
+    run.run(&["--reconcile", "--refresh"]);
+    assert_eq!(status(&run)["unmanaged"][0]["id"], "id-00005", "still listed, and not held again");
+    assert_eq!(status(&run)["held"], serde_json::json!([]));
+
+    let run = with_a_stranded_account();
+    run.export(&people(0..6));
+    let report = run.reconcile(0);
+    assert_eq!((report["linked"].as_u64(), report["created"].as_u64()), (Some(1), Some(0)), "{report}");
+    assert_eq!((&status(&run)["held"], &status(&run)["unmanaged"]), (&serde_json::json!([]), &serde_json::json!([])));
+}
+
+#[test]
+fn who_was_nobodys_before_the_restore_is_not_held() {
+    let run = settled(5);
+    // Rhombus has an account that carries an id and is not ours; a refresh has noted it.
+    run.export(&people(0..6));
+    run.reconcile(0);
+    assert!(run.run(&["forget", "id-00005"]).status.success());
+    run.export(&people(0..5));
+    run.run(&["--reconcile", "--refresh"]);
+    assert_eq!(status(&run)["unmanaged"][0]["id"], "id-00005");
+    let backup = run.path("backup.db");
+    assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+    put_back(&run, &backup);
+    let report = run.reconcile(0);
+    assert_eq!((&report["held"], run.accounts().len()), (&serde_json::json!([]), 6), "{report}");
+}
+
+#[test]
+fn without_a_lock_file_no_number_is_given_twice_and_the_gap_is_named() {
+    let run = settled(3);
+    let backup = run.path("backup.db");
+    assert!(run.run(&["backup", backup.to_str().expect("UTF-8")]).status.success());
+    let last = run.events().len() as i64;
+    run.export(&people(0..4));
+    run.reconcile(0);
+    let lost = run.events().into_iter().filter(|event| event["sequence"].as_i64() > Some(last)).count();
+    put_back(&run, &backup);
+    run.reconcile(0);
+    let events = run.events();
+    let first = events.iter().find(|event| event["sequence"].as_i64() > Some(last + lost as i64)).expect("a new one");
+    assert_eq!(first["sequence"], 1_000_000, "{first}");
+    let said = first["message_chain"]["message_details"].to_string();
+    assert!(said.contains("no lock file") && said.contains("events go on at 1000000"), "{said}");
+    let output = run.run(&["events", "verify"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", stderr(&output));
+    assert!(text.contains(&format!("events {} to 999999 were skipped", last + 1)), "{text}");
+}
+
 #[test]
 fn no_command_hides_that_a_state_was_put_back() {
     for commands in [

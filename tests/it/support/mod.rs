@@ -3,6 +3,7 @@
 pub(crate) mod fake_jumpcloud;
 pub(crate) mod fake_rhombus;
 pub(crate) mod in_process;
+pub(crate) mod litestream;
 pub(crate) mod outbox;
 pub(crate) mod plans;
 pub(crate) mod raw_endpoint;

@@ -1,0 +1,236 @@
+"""Arguments: the program, Litestream, a folder to work in; then --full, --seed N or --rate."""
+
+import collections
+import json
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from hosts import Host, Rhombus, Violation, until
+
+BINARY, LITESTREAM, WORK = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+FAILOVERS, FAILOVERS_FULL = 20, 100
+RATE_MIN = 0.85  # of the rate without a replica
+
+
+def person(number, first="Ann"):
+    return {"_id": f"u{number}", "username": f"p{number}@x.example", "firstname": first, "lastname": f"Bee{number}",
+            "state": "ACTIVATED"}  # fmt: skip
+
+
+def exports(chance):
+    """Three days; the third is newer than the second and takes some of it back."""
+    first = {n: person(n) for n in range(40)}
+    second = dict(first)
+    for n in chance.sample(sorted(first), 6):
+        del second[n]
+    for n in chance.sample(sorted(second), 6):
+        second[n] = person(n, "Anna")
+    joiners = range(100, 100 + chance.randint(10, 60))
+    second |= {n: person(n) for n in joiners}
+    third = {n: record for n, record in second.items() if n not in chance.sample(joiners, len(joiners) // 3)}
+    for n in chance.sample(sorted(n for n in third if n < 100), 4):
+        del third[n]
+    return first, second, third | {n: person(n) for n in range(200, 205)}
+
+
+def events_of(rhombus):
+    """What the receiver has: the lines of each number."""
+    lines = collections.defaultdict(set)
+    with rhombus.lock:
+        for line in rhombus.received:
+            lines[json.loads(line)["sequence"]].add(line)
+    return lines
+
+
+def judge_unlisted(rhombus, status, export):
+    """Every account that nobody wants and that is there is named by the new host, whatever the old one lost."""
+    wanted = {record["_id"] for record in export.values()}
+    kinds = ("held", "waiting", "refused", "parked", "failed", "unmanaged")
+    named = {user["id"] for kind in kinds for user in status[kind]}
+    with rhombus.lock:
+        there = {account["externalId"] for account in rhombus.accounts.values()}
+    if unlisted := there - wanted - named:
+        raise Violation(f"accounts that nobody lists: {sorted(unlisted)}")
+
+
+def judge(rhombus, export):
+    """Rhombus is the directory, each accepted create has one event, and each number one line."""
+    with rhombus.lock:
+        there = collections.Counter(account["externalId"] for account in rhombus.accounts.values())
+        made = [change[2] for change in rhombus.changes if change[1] == "user_create_provision"]
+        broken = list(rhombus.broken)
+    if broken:
+        raise Violation(str(broken))
+    if there != collections.Counter(record["_id"] for record in export.values()):
+        wanted = {record["_id"] for record in export.values()}
+        raise Violation(f"twice: {[n for n, c in there.items() if c > 1]}, orphans: {sorted(set(there) - wanted)}, "
+                        f"missing: {sorted(wanted - set(there))}")  # fmt: skip
+    lines = events_of(rhombus)
+    if doubled := sorted(number for number, of_it in lines.items() if len(of_it) > 1):
+        raise Violation(f"numbers with two events: {doubled}")
+    events = [json.loads(line) for of_it in lines.values() for line in of_it]
+    creates = collections.Counter(
+        event["resource"]["target_id"] for event in events
+        if event["event_type"] == "user_create_provision" and event["success"]
+    )  # fmt: skip
+    if creates != collections.Counter(made):
+        raise Violation(f"creates and their events differ: {creates - collections.Counter(made)}, "
+                        f"{collections.Counter(made) - creates}")  # fmt: skip
+
+
+def kill(chance, sender, host):
+    """The host dies: the program and Litestream, in either order."""
+    for one in chance.sample([sender.kill, host.litestream.end], 2):
+        one()
+    sender.wait()
+
+
+def failover(seed):
+    chance = random.Random(seed)
+    folder = WORK / f"failover-{seed}"
+    rhombus = Rhombus()
+    first, second, third = exports(chance)
+    written_at = time.time() - 60
+    host_a = Host(folder / "a", BINARY, LITESTREAM, rhombus, folder / "replica/1")
+    host_b = Host(folder / "b", BINARY, LITESTREAM, rhombus, folder / "replica/2")
+    sender = None
+    try:
+        host_a.place(first, written_at)
+        host_a.litestream.start()
+        host_a.call("activate")
+        host_a.settle()
+        host_a.place(second, written_at + 20)
+        sender = host_a.start(*([] if chance.random() < 0.5 else ["--reconcile"]))
+        time.sleep(chance.uniform(0.05, 1.2))
+        kill(chance, sender, host_a)
+        rhombus.idle()
+        host_b.place(third, written_at + 40)
+        host_b.restore(folder / "replica/1")
+        is_noted = chance.random() < 0.3
+        if is_noted:
+            note = (folder / "a/state/state.db.lock").read_bytes()
+            (folder / "b/state/state.db.lock").write_bytes(note)
+            (folder / "b/state/state.db.lock").chmod(0o600)
+        host_b.litestream.start()
+        judge_unlisted(rhombus, host_b.settle(), third)
+        judge(rhombus, third)
+        host_b.call("events", "verify")
+    finally:
+        if sender and sender.poll() is None:
+            sender.kill()
+            sender.wait()
+        host_a.litestream.end()
+        host_b.litestream.end()
+        rhombus.close()
+
+
+def barrier_holds():
+    """A Litestream that is stopped lets nothing leave; once it goes on, everything does."""
+    folder = WORK / "barrier"
+    rhombus = Rhombus()
+    host = Host(folder, BINARY, LITESTREAM, rhombus, WORK / "barrier-replica/1", lag_max="1h")
+    sender = None
+    try:
+        host.place({n: person(n) for n in range(5)}, time.time() - 60)
+        host.litestream.start()
+        host.call("activate")
+        host.settle()
+        changes, received = len(rhombus.changes), len(rhombus.received)
+        host.litestream.signal(signal.SIGSTOP)
+        host.place({n: person(n) for n in range(9)}, time.time())
+        sender = host.start()
+        time.sleep(1.5)
+        if (len(rhombus.changes), len(rhombus.received)) != (changes, received):
+            raise Violation("something left while Litestream was stopped")
+        host.litestream.signal(signal.SIGCONT)
+        until("it goes on", lambda: len(rhombus.accounts) == 9)
+        sender.terminate()
+        if sender.wait(timeout=20) != 0:
+            raise Violation("the daemon does not end well")
+    finally:
+        if sender and sender.poll() is None:
+            sender.kill()
+        host.litestream.end()
+        rhombus.close()
+
+
+def first_sync(name, sandbox, standby, users_count):
+    """How long a first sync takes, in milliseconds, as the program says."""
+    rhombus = collections.namedtuple("Address", "address")(sandbox["base_url"].removesuffix("/scim/v2"))
+    host = Host(WORK / name, BINARY, LITESTREAM, rhombus, WORK / f"{name}-replica/1")
+    config = (host.folder / "config.toml").read_text()
+    config = config.replace("requests_per_second_max = 1000", "requests_per_second_max = 100000")
+    config = re.sub(r'kind = "http"\n.*\n.*\n', 'kind = "file"\npath = "events.ndjson"\n', config)
+    if not standby:
+        config = config[: config.index("[standby]")]
+    (host.folder / "config.toml").write_text(config)
+    (host.folder / "token").write_text(sandbox["token"])
+    host.place({n: person(n) for n in range(users_count)}, time.time() - 60)
+    try:
+        if standby:
+            host.litestream.start()
+        host.call("activate")
+        report = json.loads(host.call("--reconcile", "--json").stdout)
+        if report["created"] != users_count:
+            raise Violation(f"not everybody was made: {report}")
+        return report["took_ms"]
+    finally:
+        host.litestream.end()
+
+
+def rate(users_count=1500, rounds=3):
+    """First syncs at 20 ms latency, with and without the barrier by turns; the best of each counts: the machine has others to serve."""
+    took = {True: [], False: []}
+    for turn in range(rounds):
+        for standby in (False, True):
+            name = f"rate-{turn}-{standby}"
+            folder = WORK / f"{name}-sandbox"
+            folder.mkdir()
+            command = [BINARY, "-c", "none.toml", "sandbox", "--listen", "127.0.0.1:0", "--json", "--faults", "delay_ms:20"]
+            process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            try:
+                sandbox = json.loads(process.stdout.readline())
+                sandbox["token"] = (folder / sandbox["token_file"]).read_text()
+                took[standby].append(first_sync(name, sandbox, standby, users_count))
+            finally:
+                process.kill()
+                process.wait()
+    alone, with_it = min(took[False]), min(took[True])
+    print(f"  {users_count} users at 20 ms latency: {users_count * 1000 // alone}/s alone, {users_count * 1000 // with_it}/s with "
+          f"the barrier: {alone / with_it:.2f}  {took}")  # fmt: skip
+    return alone / with_it
+
+
+def main(arguments):
+    if "--seed" in arguments:
+        failover(int(arguments[arguments.index("--seed") + 1]))
+        return print("kept")
+    if "--rate" in arguments:
+        if rate() < RATE_MIN:
+            raise Violation(f"less than {RATE_MIN} of the rate without it")
+        return None
+    barrier_holds()
+    print("the barrier holds")
+    began, count = random.randrange(1_000_000), FAILOVERS_FULL if "--full" in arguments else FAILOVERS
+    for seed in range(began, began + count):
+        try:
+            failover(seed)
+        except (Violation, TimeoutError) as broken:
+            raise Violation(f"tests/standby/run --seed {seed}: {broken}") from None
+    print(f"{count} failovers, seeds {began} to {began + count - 1}: nobody unlisted, nobody twice, no number twice")
+    found = rate(users_count=600, rounds=2)
+    # A busy machine in CI: the figure itself is measured with --rate.
+    if found < RATE_MIN / 2:
+        raise Violation(f"the barrier costs too much: {found:.2f} of the rate without it")
+    return None
+
+
+try:
+    main(sys.argv[4:])
+except Violation as violation:
+    sys.exit(f"VIOLATION: {violation}")
