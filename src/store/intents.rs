@@ -1,7 +1,7 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
 use super::rows::key;
-use super::{Batch, holds, log, stranded};
+use super::{Batch, holds, stranded};
 use crate::model::{
     Approval, ChangeKey, Content, DirectoryId, Duration, GuardKind, HoldId, Moment, Names, OutstandingKind,
     OutstandingUser, Person, ScimId, ScopeVersionId, UserName,

@@ -288,7 +288,8 @@ impl Thread {
     fn next(&mut self, queue: &mpsc::Receiver<Write>) -> Option<Write> {
         let mut rested = false;
         loop {
-            let is_behind = self.barrier.as_ref().is_some_and(|barrier| barrier.behind().is_some() || self.noted.is_some());
+            let is_behind =
+                self.barrier.as_ref().is_some_and(|barrier| barrier.behind().is_some() || self.noted.is_some());
             let waited = match (is_behind, rested) {
                 (true, _) => queue.recv_timeout(LOOK_PAUSE),
                 (false, false) => queue.recv_timeout(REST_AFTER),
