@@ -38,7 +38,9 @@ pub fn is_left_out(text: &str) -> bool {
     let by_its_beginning = match first {
         b'<' => true,
         b'S' | b'M' | b'j' | b'@' | b'[' | b'A' => is_type_name(text),
-        b'(' | b'+' | b'0'..=b'9' | b'a' | b'e' | b'E' => says_more(text),
+        b'(' | b'+' | b'0'..=b'9' => says_more(text),
+        b'a' => text.starts_with("and ") && says_more(text),
+        b'e' | b'E' => text.len() <= "etc.".len() && says_more(text),
         _ => false,
     };
     by_its_beginning
