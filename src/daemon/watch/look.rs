@@ -75,18 +75,20 @@ impl ExportLook {
             let how = heard.iter().rev().find(|(of, _)| *of == number).map(|(_, how)| *how);
             part.look(now, how);
         }
-        let settled =
-            self.due().is_some_and(|due| now >= due) && self.files.iter().all(|[file, _]| file.known.is_some());
+        let settled = self.due().is_some_and(|due| now >= due);
         if settled {
             self.files.as_flattened_mut().iter_mut().for_each(|part| part.changed = None);
         }
         settled
     }
 
-    /// When all that has changed is complete, if nothing else happens; `None` if nothing has changed.
+    /// When all that has changed is complete, if nothing else happens; `None` if nothing has changed, or a file is missing.
     pub(super) fn due(&self) -> Option<Instant> {
-        let mut changes = self.files.iter().flat_map(|[file, checksum]| [(file, checksum), (checksum, file)]);
-        let due = changes.by_ref().filter_map(|(part, other)| {
+        if self.files.iter().any(|[file, _]| file.known.is_none()) {
+            return None;
+        }
+        let changes = self.files.iter().flat_map(|[file, checksum]| [(file, checksum), (checksum, file)]);
+        let due = changes.filter_map(|(part, other)| {
             let Change { at, how } = part.changed?;
             // The other one of the two may be about to be written too.
             let other_may_come = other.known.is_some() && other.changed.is_none();
@@ -170,6 +172,7 @@ mod tests {
         assert!(!watch.settles(later(30)) && watch.settles(later(32)));
         std::fs::remove_file(&path).expect("removed");
         assert!(!watch.settles(later(40)) && !watch.settles(later(42)), "a missing file is not an export");
+        assert_eq!(watch.due(), None, "and nobody waits for it but the look each second");
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl Watch {
                 let Heard::Files(heard) = ears.listen(until) else { return };
                 let now = Instant::now();
                 if now >= next_look || !heard.is_empty() {
-                    (looked_at, _) = (now, ears.follow());
+                    ears.follow();
+                    looked_at = now;
                 }
                 // Full: the last one has not been received yet.
                 if heard.iter().any(|(number, _)| *number >= parts_count) {
