@@ -38,6 +38,7 @@ mod sandbox;
 mod scope_hold;
 mod service;
 mod silence;
+mod simulation;
 mod sinks;
 mod state;
 mod status;
