@@ -1,7 +1,7 @@
 //! Exports of the directory: files in each format, columns of others, pages of JumpCloud.
 
-use crate::responder::{Responder, good};
-use crate::{choice, configured, folder, write};
+use super::responder::{Responder, good};
+use super::{choice, configured, folder, write};
 use rhombus_sync::config::Settings;
 use rhombus_sync::cycle::{Known, compare, open_export};
 use rhombus_sync::model::{Action, Change, DirectoryId, LinkedExternalId, Moment, Names, ScimId, UserName};

@@ -1,7 +1,7 @@
 //! The configuration, its schedules, and receivers of events.
 
-use crate::responder::{Responder, good};
-use crate::{choice, configured, folder, write};
+use super::responder::{Responder, good};
+use super::{choice, configured, folder, write};
 use rhombus_sync::config::SinkConfig;
 use rhombus_sync::event::Sealed;
 use rhombus_sync::model::Moment;

@@ -1,9 +1,9 @@
 //! Rhombus: what it answers to each call, and the simulator that stands in for it.
 
-use crate::responder::Responder;
-use crate::{choice, folder, wait};
+use super::responder::Responder;
+use super::{choice, folder, wait};
 use rhombus_sync::http::{BodyMode, Client, ClientSettings, Dialect, Method, Request, Transport};
-use rhombus_sync::model::{DesiredUser, DirectoryId, Names, ScimId, UpdateMethod, UserName};
+use rhombus_sync::model::{DesiredUser, DirectoryId, Duration, Names, ScimId, UpdateMethod, UserName};
 use rhombus_sync::outcome::{Answer, CallError};
 use rhombus_sync::sandbox::{Faults, Sandbox, Settings};
 use rhombus_sync::scim::{Account, Listing, Next, RateLimit, ScimTarget, Update};
@@ -11,7 +11,6 @@ use rhombus_sync::secret::Token;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 /// Pages of one list.
 const PAGES_MAX: usize = 5;
@@ -69,32 +68,38 @@ pub fn scim(data: &[u8]) {
 
 /// The bytes of an answer on the wire, or, by the first byte, of one header: `Retry-After` or `Date`.
 pub fn answer(data: &[u8]) {
-    static ENDPOINT: OnceLock<(Responder, Client)> = OnceLock::new();
-    let (responder, client) = ENDPOINT.get_or_init(|| {
-        let responder = Responder::start();
-        let client = Client::new(ClientSettings {
-            base_url: format!("http://{}", responder.address),
-            token: Token::from_text("CANARY-0123456789abcdef"),
-            dialect: Dialect::scim(),
-            ca_file: None,
-            proxy: None,
-            timeout: Duration::from_secs(1),
-        });
-        (responder, client)
-    });
+    thread_local! {
+        static ENDPOINT: (Responder, Client) = endpoint();
+    }
     let Some((first, bytes)) = choice(data) else { return };
     let header = |name: &str| {
         let line: Vec<u8> = bytes.iter().copied().filter(|byte| !b"\r\n".contains(byte)).collect();
         [format!("HTTP/1.1 429 No\r\nContent-Length: 0\r\n{name}: ").as_bytes(), &line, b"\r\n\r\n"].concat()
     };
-    responder.says(vec![match first % 4 {
+    let answer = match first % 4 {
         0 => bytes.to_vec(),
         1 => [b"HTTP/1.1 200 OK\r\n".as_slice(), bytes].concat(),
         2 => header("Date"),
         _ => header("Retry-After"),
-    }]);
+    };
     let request = Request { method: Method::Get, target: "/Users/a".to_owned(), body: None };
-    let _ = wait(client.call(&request, BodyMode::Whole));
+    ENDPOINT.with(|(responder, client)| {
+        responder.says(vec![answer]);
+        let _ = wait(client.call(&request, BodyMode::Whole));
+    });
+}
+
+fn endpoint() -> (Responder, Client) {
+    let responder = Responder::start();
+    let client = Client::new(ClientSettings {
+        base_url: format!("http://{}", responder.address),
+        token: Token::from_text("CANARY-0123456789abcdef"),
+        dialect: Dialect::scim(),
+        ca_file: None,
+        proxy: None,
+        timeout: Duration::from_seconds(1),
+    });
+    (responder, client)
 }
 
 /// Asks the simulator, over one connection, and answers status and body.

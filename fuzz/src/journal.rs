@@ -1,6 +1,6 @@
 //! The log in each format, lines that others wrote, and a state file that somebody damaged.
 
-use crate::{choice, folder, write};
+use super::{choice, folder, write};
 use rhombus_sync::event::{
     ChainStart, Draft, EventFormat, EventType, FirstLine, Head, Installation, OcsfVersion, Outline, Renderer, Resource,
     Sealed, Source, Verifier, seal,

@@ -1,7 +1,7 @@
 //! What rhombus-sync reads of others, each as a function of bytes: nothing panics, takes long, or is believed that cannot be
 //! believed. `tests/proof/run fuzz` calls them with bytes that lead to new code; so does cargo-fuzz.
 //!
-//! A target uses the public API alone: what is private is reached through a file, or a receiver on loopback.
+//! `cargo test` plays them as well, without a fuzzer (tests/it/fuzzing.rs). A target uses the public API alone: what is private is reached through a file, or a receiver on loopback.
 
 mod directory;
 mod edges;
@@ -27,6 +27,11 @@ fn folder() -> &'static Path {
         std::fs::DirBuilder::new().mode(0o700).create(&path).expect("a folder of our own");
         path
     })
+}
+
+/// Removes it, where the process has an end.
+pub fn clean_up() {
+    let _ = std::fs::remove_dir_all(folder());
 }
 
 /// Writes a private file there.

@@ -15,6 +15,7 @@ mod exports;
 mod files;
 mod forgeries;
 mod formats;
+mod fuzzing;
 mod golden_plans;
 mod guard;
 mod half_truths;

@@ -3,7 +3,6 @@
 //! `RHOMBUS_SYNC_SEEDS=0-9999 cargo test --test it simulation::` plays others, of which every 200th is a long time without
 //! trouble over a big state.
 
-mod chance;
 mod endpoint;
 mod oracle;
 mod people;
@@ -11,9 +10,9 @@ mod process;
 mod weather;
 mod world;
 
+use crate::support::chance::Chance;
 use crate::support::fake_rhombus::Fate;
 use crate::support::in_process::{InProcess, Steps, approval};
-use chance::Chance;
 use endpoint::Account;
 use oracle::{Oracle, REMOVALS_FREE};
 use people::People;
@@ -86,7 +85,7 @@ impl Simulation {
         for name in ["stranger@x.example", "boss@x.example"] {
             world.endpoint.borrow_mut().add(Account::of(name), 0);
         }
-        let shows_too_late = world.weather.borrow().lag_ms > LAG_MS_MAX;
+        let shows_too_late = world.weather.borrow().shows_later_than(LAG_MS_MAX);
         let mut oracle = Oracle::default();
         oracle.shows_too_late = shows_too_late;
         Self { run, world, people, oracle, guarded, last: None }
@@ -312,7 +311,8 @@ fn play(seed: u64) -> Played {
     });
     // The folder has another name each time.
     let folder = simulation.run.folder.path().display().to_string();
-    let trace = world.trace.take().iter().map(|line| line.replace(&folder, "")).collect();
+    let [trace, log] =
+        [world.trace.take(), log].map(|lines| lines.iter().map(|line| line.replace(&folder, "")).collect());
     let met = std::mem::take(&mut world.weather.borrow_mut().met);
     Played { faults, trace, log, met }
 }

@@ -35,22 +35,17 @@ def once(name, build_it):
     return os.environ[name]
 
 
-def simulation():
+def tests():
     """The test binary that holds the simulation: RHOMBUS_SYNC_TESTS, else that of this checkout."""
     return once("RHOMBUS_SYNC_TESTS", lambda: build(["test", "--locked", "--quiet", "--test", "it", "--no-run"])["it"])
 
 
-def fuzz(is_full):
-    """The folder of the fuzz targets: with coverage for a full run, as the tests are built for a short one."""
+def fuzz():
+    """The folder of the fuzz targets, built to tell which code an input reaches."""
+    command = ["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--release", "--target", HOST]
 
-    def of_short():
-        return build(["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins"], CARGO_TARGET_DIR=str(TARGET))
+    def place():
+        built = build(command, CARGO_TARGET_DIR=str(TARGET / "fuzz"), RUSTFLAGS=COVERAGE)
+        return str(pathlib.Path(built["config"]).parent)
 
-    def of_full():
-        return build(
-            ["build", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--release", "--target", HOST],
-            CARGO_TARGET_DIR=str(TARGET / "fuzz"), RUSTFLAGS=COVERAGE,
-        )  # fmt: skip
-
-    name = "RHOMBUS_SYNC_FUZZ_FULL" if is_full else "RHOMBUS_SYNC_FUZZ_SHORT"
-    return pathlib.Path(once(name, lambda: str(pathlib.Path((of_full if is_full else of_short)()["config"]).parent)))
+    return pathlib.Path(once("RHOMBUS_SYNC_FUZZ_TARGETS", place))

@@ -15,7 +15,7 @@ TEST = "simulation::no_seed_breaks_a_promise"
 class Seeds:
     def __init__(self, folder, seed):
         self.folder, self.seed = folder, seed
-        self.binary = cargo.simulation()
+        self.binary = cargo.tests()
 
     def cases(self, chance):
         first = self.seed * 1_000_000

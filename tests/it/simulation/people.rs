@@ -1,8 +1,8 @@
 //! The directory, simulated: people who come, go, and change, and the exports that tell of them, good and bad. It remembers
 //! what each export said, for the oracle.
 
-use super::chance::Chance;
 use super::weather::{Trouble, Weather};
+use crate::support::chance::Chance;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

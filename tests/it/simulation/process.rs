@@ -1,8 +1,8 @@
 //! One process of the program in the simulated world: a cycle and its deliveries, with the real store and journal. Time is
 //! tokio's, paused; the journal's thread commits only while the cycle waits, so that the same seed gives the same commits.
 
-use super::chance::Chance;
 use super::world::{Line, SkewedClock, World};
+use crate::support::chance::Chance;
 use crate::support::fake_rhombus::Fate;
 use crate::support::in_process::{CrashingSink, InProcess, Steps};
 use rhombus_sync::cycle::{CycleContext, CycleOptions, reconcile};

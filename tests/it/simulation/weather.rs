@@ -1,7 +1,7 @@
 //! What goes wrong in a seed: each kind of trouble is on or off for all of it, so that some seeds see many kinds together and
 //! others one kind alone (swarm testing: Groce et al., ISSTA 2012).
 
-use super::chance::Chance;
+use crate::support::chance::Chance;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A kind of trouble.
@@ -194,6 +194,11 @@ impl Weather {
             self.guarded,
             on.join(" ")
         )
+    }
+
+    /// Whether a list may show an account later than so.
+    pub(super) fn shows_later_than(&self, lag_ms: u64) -> bool {
+        self.lag_ms > lag_ms || self.on.contains(&ShortList)
     }
 
     /// Whether a request meets this trouble.

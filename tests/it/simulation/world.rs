@@ -1,9 +1,9 @@
 //! Everything around the program in one seed: the true time and the clock that it is shown, the endpoint with what happens on
 //! the way to it, and the trace of it all.
 
-use super::chance::Chance;
 use super::endpoint::Endpoint;
 use super::weather::{Trouble, Weather};
+use crate::support::chance::Chance;
 use crate::support::fake_rhombus::{Fate, answer};
 use crate::support::in_process::Steps;
 use rhombus_sync::clock::Elapsed;
