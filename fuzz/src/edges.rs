@@ -71,7 +71,7 @@ pub fn receivers(data: &[u8]) {
         3 => good(503, answer),
         _ => good(200, answer),
     };
-    receivers.responder.says(vec![answer]);
+    receivers.responder.says(vec![answer; 4]);
     let config = &receivers.sinks[usize::from(first / 8) % receivers.sinks.len()];
     let owner = Owner { installation: "i".to_owned(), chain_of: Box::new(|_| None) };
     let mut sink = open(config, Company::Alone, owner);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What the next connections are answered with, by turns.
+/// What the next connections are answered with, one after the other; then with 404.
 pub(crate) struct Responder {
     pub(crate) address: String,
     answers: Arc<Mutex<(Vec<Vec<u8>>, usize)>>,
@@ -22,8 +22,7 @@ impl Responder {
                 let next = {
                     let mut answers = theirs.lock().unwrap_or_else(PoisonError::into_inner);
                     answers.1 += 1;
-                    let (of, turn) = (&answers.0, answers.1 - 1);
-                    of.get(turn % of.len().max(1)).cloned().unwrap_or_default()
+                    answers.0.get(answers.1 - 1).cloned().unwrap_or_else(|| good(404, b""))
                 };
                 // Whoever hangs up has had enough.
                 let _ = serve(stream, &next);

@@ -59,6 +59,6 @@ class Fuzz:
             for path in FIXTURES.iterdir():
                 if path.is_file() and path.stat().st_size < INPUT_BYTES_MAX:
                     (corpus / path.name).write_bytes(b"\0" + path.read_bytes())
-        return [self.binaries / target, corpus, world.ROOT / "fuzz/corpus" / target, f"-max_total_time={seconds}", "-timeout=5",
+        return [self.binaries / target, corpus, world.ROOT / "fuzz/corpus" / target, f"-max_total_time={seconds}", "-timeout=60",
                 "-rss_limit_mb=512", f"-max_len={INPUT_BYTES_MAX}", "-print_final_stats=1", f"-seed={self.seed + turn}",
                 f"-artifact_prefix={found}/{target}-"]  # fmt: skip

@@ -83,7 +83,7 @@ PARTS = {
     "fuzz": Part(
         fuzz.Fuzz, "2, 4, 6",
         "bytes that lead to new code (libFuzzer), for whatever others write: configuration, exports, columns, SCIM, HTTP, "
-        "JumpCloud, schedules, the state file, the log in each format, answers of receivers; no panic, none longer than 5 s or "
+        "JumpCloud, schedules, the state file, the log in each format, answers of receivers; no panic, none longer than a minute or "
         "over 512 MiB", "inputs", 0, len(fuzz.targets()), 10 * len(fuzz.targets()), (1,), len(fuzz.targets()),
         "tests/proof/run fuzz --count N --seed S",
     ),
