@@ -102,7 +102,7 @@ pub enum CommitFault {
     After,
 }
 
-/// Asked by the journal before each commit.
+/// Asked by the journal before it gathers the writes of each commit.
 pub type FaultPlan = Box<dyn FnMut() -> CommitFault + Send>;
 
 /// Handle of the writing thread. Dropping the last one ends the thread.
@@ -266,10 +266,12 @@ struct Thread {
 impl Thread {
     fn run(&mut self, queue: &mpsc::Receiver<Write>, failure: &std::sync::OnceLock<JournalError>) {
         while let Some(first) = self.next(queue) {
+            // Asked before the writes are gathered: a test that waits here decides which writes share a commit.
+            let fault = self.faults.as_mut().map_or(CommitFault::None, |faults| faults());
             let writes = gather(first, queue);
             // Waiting callers must learn the cause before their channels close.
             let mut ended = |error: JournalError| drop(failure.set(error));
-            if self.commit(writes, &mut ended).is_none() {
+            if self.commit(writes, fault, &mut ended).is_none() {
                 break;
             }
             self.note_behind();
@@ -336,8 +338,12 @@ impl Thread {
         }
     }
 
-    fn commit(&mut self, writes: Vec<Write>, ended: &mut dyn FnMut(JournalError)) -> Option<()> {
-        let fault = self.faults.as_mut().map_or(CommitFault::None, |faults| faults());
+    fn commit(
+        &mut self,
+        writes: Vec<Write>,
+        fault: CommitFault,
+        ended: &mut dyn FnMut(JournalError),
+    ) -> Option<()> {
         if fault == CommitFault::Before {
             return None;
         }

@@ -3,8 +3,10 @@
 import dataclasses
 import typing
 
+import fuzz
 import points
 import power
+import simulate
 import storm
 
 
@@ -14,10 +16,12 @@ class Part:
     promise: str
     method: str
     counts: str
-    unit: int  # of what it counts, in one case
+    unit: int  # of what it counts, in one case; 0: a case says how many
     small: int  # cases for each commit
     full: int  # cases for each seed of the full run, at the most
     seeds: tuple
+    step: int = 200  # cases of the full run that are kept together
+    command: str = "tests/proof/run {} --count N --seed S"
 
 
 @dataclasses.dataclass
@@ -67,6 +71,20 @@ PARTS = {
     "storm": Part(
         storm.Storm, "1 to 6, 9",
         "kill -9 at random instants, daemon and one-shot, under an endpoint that cuts, loses and refuses, while the export "
-        "changes", "rounds", storm.ROUNDS, 5, 100, (1,),
+        "changes", "rounds", storm.ROUNDS, 5, 100, (1,), 20,
+    ),
+    "simulation": Part(
+        simulate.Seeds, "1 to 5, 7, 9, 11",
+        "the real cycle, store and journal in a simulated world that one seed decides: index lag, lies, lost and late answers, "
+        "edits by hand, a second sender, wrong clocks, bad exports, kills; every 200th seed is a month without trouble over a big "
+        "state; the same seed gives the same trace", "seeds", simulate.BLOCK, 6, 10_000 // simulate.BLOCK, (1,), 20,
+        "tests/proof/run simulation --count N --seed S; a seed: `RHOMBUS_SYNC_SEEDS=N cargo test --test it simulation::",
+    ),
+    "fuzz": Part(
+        fuzz.Fuzz, "2, 4, 6",
+        "bytes that lead to new code (libFuzzer), for whatever others write: configuration, exports, columns, SCIM, HTTP, "
+        "JumpCloud, schedules, the state file, the log in each format, answers of receivers; no panic, none longer than a minute or "
+        "over 512 MiB", "inputs", 0, len(fuzz.targets()), 10 * len(fuzz.targets()), (1,), len(fuzz.targets()),
+        "tests/proof/run fuzz --count N --seed S",
     ),
 }  # fmt: skip

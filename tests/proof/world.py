@@ -2,6 +2,7 @@
 and the one oracle that judges what is left of it all. It shares no code with the program."""
 
 import collections
+import ctypes
 import http.server
 import json
 import os
@@ -10,6 +11,7 @@ import pickle
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -458,6 +460,11 @@ url = "{self.rhombus.address}/events"
 def seeded(seed):
     """A source of chance that the same seed repeats."""
     return random.Random(seed)
+
+
+def die_with_parent():
+    """For a child: whoever is killed while it waits leaves nothing behind that goes on."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def binary():

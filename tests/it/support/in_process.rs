@@ -38,7 +38,7 @@ pub(crate) struct Steps {
     pub(crate) passed: Arc<AtomicU32>,
     at: u32,
     fate: Fate,
-    crash: CancellationToken,
+    pub(crate) crash: CancellationToken,
 }
 
 impl Steps {
@@ -46,7 +46,8 @@ impl Steps {
         Self { passed: Arc::default(), at, fate, crash: CancellationToken::new() }
     }
 
-    fn step(&self) -> Fate {
+    /// One more step: what happens at it.
+    pub(crate) fn step(&self) -> Fate {
         if self.crash.is_cancelled() {
             return Fate::Die;
         }
@@ -61,10 +62,16 @@ impl Steps {
 }
 
 /// A file that may be cut off in the middle of a line, or after it.
-struct CrashingSink {
+pub(crate) struct CrashingSink {
     inner: FileSink,
     path: PathBuf,
     steps: Steps,
+}
+
+impl CrashingSink {
+    pub(crate) fn new(path: PathBuf, steps: Steps) -> Self {
+        Self { inner: FileSink::new("file".to_owned(), path.clone()), path, steps }
+    }
 }
 
 impl Sink for CrashingSink {
@@ -222,9 +229,7 @@ impl InProcess {
             };
             let whole = async {
                 let report = reconcile(&context).await.ok()?;
-                let path = self.path("events.ndjson");
-                let inner = FileSink::new("file".to_owned(), path.clone());
-                let mut sink = CrashingSink { inner, path, steps: steps.clone() };
+                let mut sink = CrashingSink::new(self.path("events.ndjson"), steps.clone());
                 catch_up("file", &mut sink, &context.reader, &context.journal, context.clock).await.ok()?;
                 Some(report)
             };

@@ -1,5 +1,6 @@
 //! What the integration tests share: a state in a folder, exports in shorthand, settings that are wide open.
 
+pub(crate) mod chance;
 pub(crate) mod fake_jumpcloud;
 pub(crate) mod fake_rhombus;
 pub(crate) mod in_process;
