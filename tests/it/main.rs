@@ -24,6 +24,7 @@ mod identity;
 mod import;
 mod jumpcloud;
 mod layouts;
+mod lease;
 mod limits;
 mod linked_accounts;
 mod memberships;
