@@ -5,7 +5,7 @@ use crate::cycle::{CycleContext, CycleOptions, reconcile};
 use crate::deployment::{Deployment, inactive};
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::model::Exit;
+use crate::model::{Exit, Fence};
 use crate::process::{SystemClock, Task, chance, cycle_id, spawn};
 use crate::report::CycleReport;
 use crate::secret::Token;
@@ -20,6 +20,8 @@ pub(crate) struct CycleStart {
     pub(crate) journal: Journal,
     /// `None`: it is read from the disk.
     pub(crate) token: Option<Token>,
+    /// What allows each request, on a host with a standby beside it.
+    pub(crate) fence: Option<Arc<dyn Fence>>,
     pub(crate) source: Source,
     pub(crate) options: CycleOptions,
     pub(crate) progress: Box<dyn Fn(u64, u64) + Send>,
@@ -70,14 +72,14 @@ impl CycleThread {
 }
 
 fn run(start: CycleStart, stop: CancellationToken, deactivated: Arc<AtomicBool>) -> CycleEnded {
-    let CycleStart { deployment, journal, token, source, options, progress } = start;
+    let CycleStart { deployment, journal, token, fence, source, options, progress } = start;
     let prepared = || {
         let token = match token {
             Some(token) => Some(token),
             None if deployment.is_sandbox => None,
             None => Some(deployment.token()?),
         };
-        let target = deployment.target_with(token.clone())?;
+        let target = deployment.target_with(token.clone())?.fenced_by(fence);
         let (reader, installation) = deployment.state(Access::Read)?;
         if !installation.active {
             return Err(inactive());

@@ -222,7 +222,11 @@ impl Deployment {
     /// What each commit has to pass before anything leaves on its strength; none without `[standby]`.
     pub(crate) fn barrier(&self) -> Result<Option<Arc<dyn Barrier>>, Failure> {
         let Some(standby) = &self.config.standby else { return Ok(None) };
+        let reign = store::open(&self.state_path, Access::Read)
+            .map_err(Failure::from)
+            .and_then(|state| Ok(store::reign(&state)?))?;
         let socket = Socket::new(&standby.litestream, &self.state_path);
+        let socket = socket.replicating_to(format!("{}/{reign}", standby.replica));
         let replica = Replica::start(socket, standby.lag_max.std(), || SystemClock.now())?;
         Ok(Some(Arc::new(replica)))
     }

@@ -10,8 +10,12 @@ use crate::report::CycleReport;
 use crate::sandbox::SandboxError;
 use crate::secret::SecretError;
 use crate::source::SourceError;
+use crate::standby::GatewayError;
 use crate::store::{JournalError, LockError, StateError};
 use std::io::Write;
+
+/// What to do if etcd does not answer.
+const ETCD_HINT: &str = "look at [standby] etcd; nothing is sent unless it says that this host leads";
 
 /// A command that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,6 +139,20 @@ impl From<ClientError> for Failure {
 impl From<SandboxError> for Failure {
     fn from(error: SandboxError) -> Self {
         Self { exit: Exit::Failed, hint: None, error: chain(&error) }
+    }
+}
+
+impl From<GatewayError> for Failure {
+    fn from(error: GatewayError) -> Self {
+        let (exit, hint) = match &error {
+            GatewayError::Away(_) => (Exit::Failed, Some(ETCD_HINT.to_owned())),
+            GatewayError::Refused(_) => {
+                (Exit::Failed, Some("look at [standby] token_file, and at etcd's log".to_owned()))
+            }
+            GatewayError::Client(error) => (Exit::Misconfigured, Some(error.hint())),
+            GatewayError::Secret(error) => (Exit::Misconfigured, Some(error.hint())),
+        };
+        Self { exit, hint, error: chain(&error) }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod folder;
 pub mod health;
 mod hints;
 pub mod http;
+mod leading;
 mod logs;
 mod memory;
 pub mod meter;

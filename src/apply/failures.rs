@@ -170,6 +170,7 @@ impl<T: Transport> Record<'_, T> {
             Some(End::NotRefreshed(_)) => (NotTried::NotRefreshed, None),
             Some(End::Stopped) => (NotTried::Stopped, None),
             Some(End::Deactivated) => (NotTried::Deactivated, None),
+            Some(End::NotLeading) => (NotTried::NotLeading, None),
             Some(End::State(_)) | None => (NotTried::NotInThisCycle, None),
         };
         let mut entry = entry_for(change, OutstandingKind::Waiting, reason);

@@ -43,9 +43,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         Some(at_rhombus) => Some(prove(&deployment, at_rhombus, at_hand.as_ref())?),
         None => None,
     };
-    if online {
-        replica::ask(&deployment)?;
-    }
+    let asked = if online { replica::ask(&deployment)? } else { "" };
     let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
     if arguments.json {
         let mut document = Map::new();
@@ -84,7 +82,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         ));
     }
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
-    text.push_str(&replica::text(&deployment, online));
+    text.push_str(&replica::text(&deployment, asked));
     for sink in &config.sinks {
         let _ = writeln!(text, "  sink: {}", sink.name);
     }

@@ -1,17 +1,30 @@
 //! What a command wrote to the log is delivered by the command itself if nobody else does: who switches the sync off, or
 //! releases removals, goes to the sinks at once, also if a timer or nobody runs the cycles.
 
-use super::{Arguments, sinks};
+use super::{Arguments, Output, sinks};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::ship::{PATIENCE, Shipping};
 use crate::store::{self, Access, Journal, Lock, LockError};
 use std::time::Instant;
 
+/// What a command wrote to the log is delivered, too. It is done by then: what goes wrong now is said, and no more.
+pub(super) fn and_deliver(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
+    let output = output?;
+    if let Err(failure) = deliver(arguments) {
+        tracing::warn!(error = failure.in_one_line(), "the event of this command is delivered with the next cycle");
+    }
+    Ok(output)
+}
+
 /// Delivers what waits, for ten seconds at most. A running sender does it on its own; what is left stays queued, is said, and
 /// changes no exit code.
-pub(super) fn deliver(arguments: &Arguments) -> Result<(), Failure> {
+fn deliver(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    if deployment.config.standby.is_some() {
+        // What leaves is noted under the lease first: whoever leads delivers.
+        return Ok(());
+    }
     let lock = match Lock::acquire(&deployment.state_path) {
         Ok(lock) => lock,
         Err(LockError::Held(_)) => return Ok(()),

@@ -55,6 +55,14 @@ pub(super) enum EventsCommand {
 }
 
 impl EventsCommand {
+    /// Whether it sends from the state here.
+    pub(super) const fn sends(&self) -> bool {
+        match self {
+            Self::Replay { .. } => true,
+            Self::Tail { .. } | Self::Dead | Self::Verify { .. } => false,
+        }
+    }
+
     pub(super) fn run(&self, arguments: &Arguments) -> Result<Output, Failure> {
         match self {
             Self::Tail { count, follow } => {

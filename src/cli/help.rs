@@ -28,6 +28,7 @@ Do
   deactivate       stop managing users, at once; they stay as they are
   forget USER      drop our link to an account; the account stays as it is
   backup FILE      write a consistent copy of the state
+  lead, resign     with [standby]: lead from now on; hand the lead over
   import           list who is in Rhombus but not in the directory
 
 Try, set up
@@ -44,7 +45,7 @@ Options
   -h, --help         this help; -V, --version: version, commit, schema
 
 Exit codes: 0 done; 1 failed, nothing was accepted; 2 wrong command line;
-3 incomplete, tried again; 4 something is held; 5 already running;
+3 incomplete, tried again; 4 something is held; 5 another process or host sends;
 6 deactivated; 7 the plan differs; 78 wrong configuration
 ";
 
@@ -58,7 +59,7 @@ struct Page {
     after: &'static str,
 }
 
-const PAGES: [Page; 20] = [
+const PAGES: [Page; 22] = [
     Page {
         command: &["plan"],
         flags: &["only", "refresh", "sandbox"],
@@ -91,6 +92,21 @@ const PAGES: [Page; 20] = [
         flags: &[],
         after: "Examples:\n  rhombus-sync deactivate\n\nA running daemon obeys within seconds, even during a cycle. \
          `activate` resumes.\n\nExit codes: 0 users are no longer managed; 1 the state cannot be used",
+    },
+    Page {
+        command: &["lead"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync lead\n  rhombus-sync lead --force    without etcd; asks whether the other host is off\n\n\
+                With etcd the host that leads finishes its requests and hands over; one that is gone is waited for until \
+                its lease has lapsed.\n\nExit codes: 0 this host leads; 1 it does not, and why; 2 --force with etcd, or \
+                neither; 78 there is no [standby]",
+    },
+    Page {
+        command: &["resign"],
+        flags: &[],
+        after: "Examples:\n  rhombus-sync resign\n\nRequests on their way end first. This host leads again after `lead`, or \
+                once another has led and is gone.\n\nExit codes: 0 handed over; 1 it was not; 5 another host leads; 78 there is \
+                no [standby]",
     },
     Page {
         command: &["status"],

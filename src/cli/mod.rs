@@ -16,6 +16,7 @@ mod help;
 mod history;
 mod identity;
 mod import;
+mod lead;
 mod man;
 mod plan;
 mod progress;
@@ -26,16 +27,19 @@ mod start_over;
 mod status;
 mod tail;
 mod watch;
+mod writes;
 
 use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::deployment::Mode;
 use crate::failure::Failure;
+use crate::leading::admit;
 use crate::model::{Exit, note_invocation};
 use crate::report::Extent;
 use crate::{daemon, logs, process};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use deliver::and_deliver;
 use identity::SameUser;
 use std::io::Write;
 use std::path::PathBuf;
@@ -109,6 +113,14 @@ enum Command {
         #[arg(long, requires = "hold", value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// With [standby]: make this host the one that leads
+    Lead {
+        /// Without etcd: a person answers that the other host is off
+        #[arg(long)]
+        force: bool,
+    },
+    /// With [standby]: hand the lead over; this host then waits until another has led
+    Resign,
     /// Validate the configuration (reads no secrets)
     Check {
         /// Also verify endpoint, token and export; changes nothing
@@ -316,6 +328,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
     if arguments.refresh && !arguments.reconcile && !matches!(arguments.command, Some(Command::Plan { .. })) {
         return Err(Failure::usage("--refresh needs --reconcile or plan"));
     }
+    if arguments.command.as_ref().is_some_and(Command::writes) {
+        admit(&Deployment::load(&arguments.config, arguments.mode())?)?;
+    }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile cannot be combined with a command")),
         (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
@@ -328,6 +343,10 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
             let output = approve::run(arguments, hold.as_deref(), identity, reason.as_deref());
             if hold.is_some() { and_deliver(arguments, output) } else { output }
         }
+        (Some(Command::Lead { force }), false) => {
+            lead::lead(arguments, if *force { lead::Force::Yes } else { lead::Force::No })
+        }
+        (Some(Command::Resign), false) => lead::resign(arguments),
         (Some(Command::Check { online, show }), false) => check::run(arguments, *online, *show),
         (Some(Command::Forget { user }), false) => and_deliver(arguments, forget::run(arguments, user)),
         (Some(Command::Explain { user }), false) => explain::run(arguments, user),
@@ -355,15 +374,6 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Completions { shell }), false) => Ok(completions::run(*shell)),
         (Some(Command::Man { folder }), false) => man::run(arguments, folder),
     }
-}
-
-/// What a command wrote to the log is delivered, too. It is done by then: what goes wrong now is said, and no more.
-fn and_deliver(arguments: &Arguments, output: Result<Output, Failure>) -> Result<Output, Failure> {
-    let output = output?;
-    if let Err(failure) = deliver::deliver(arguments) {
-        tracing::warn!(error = failure.in_one_line(), "the event of this command is delivered with the next cycle");
-    }
-    Ok(output)
 }
 
 /// Prints a text.

@@ -8,12 +8,14 @@ use crate::cycle_thread::{CycleEnded, CycleStart, CycleThread};
 use crate::deployment::{Deployment, sandbox_folder};
 use crate::event::Source;
 use crate::failure::Failure;
+use crate::leading::{self, Lead, Led};
 use crate::logs;
 use crate::model::Clock;
 use crate::monitor::Heartbeat;
 use crate::process::{StopSignals, SystemClock, exit_on_stop};
 use crate::report::{Approvable, CycleReport, CycleStory, Extent, Held, cycle_document, cycle_text};
 use crate::ship::{PATIENCE, Shipping};
+use crate::standby::{Asks, Left};
 use crate::store::{self, Access, Journal, SinkPlace};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,13 +26,13 @@ const COMMANDS_PAUSE: Duration = Duration::from_millis(100);
 pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let heartbeat = Heartbeat::read(&deployment)?;
-    let (lock, writer, _) = deployment.sender()?;
-    let journal = Journal::start_behind(deployment.barrier()?, writer, Some(lock), None)?;
+    let (lead, Led { lock, writer, barrier, .. }) = begin(&deployment)?;
+    let journal = Journal::start_behind(barrier, writer, Some(lock), None)?;
     let sinks = sinks(&deployment, arguments);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (report, behind) = runtime.block_on(async {
         let mut signals = StopSignals::listen()?;
-        let report = cycle(&deployment, arguments, &journal, &mut signals).await?;
+        let report = cycle(&deployment, arguments, (&journal, lead.as_ref()), &mut signals).await?;
         let behind = ship(&sinks, &deployment.state_path, &journal, &mut signals).await?;
         let is_good = arguments.only.is_empty() && report.why_not_good().is_none();
         if let Some(heartbeat) = heartbeat.filter(|_| is_good) {
@@ -45,13 +47,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     exit_on_stop(report.exit);
     journal.hurry();
     journal.end();
+    if let Some(lead) = lead {
+        lead.release(Some(Left::Stopped));
+    }
     Ok(output(arguments, &deployment, &report, (&behind, &sinks)))
+}
+
+/// The state, and the right to send from it. Where another host stands by, only a host that leads, or led last, has it.
+fn begin(deployment: &Deployment) -> Result<(Option<Lead>, Led), Failure> {
+    let Some(lead) = Lead::start(deployment, Asks::IfItLedLast)? else {
+        return Ok((None, leading::open(deployment, None)?));
+    };
+    let led = lead.wait_for_turn(deployment).and_then(|()| leading::open(deployment, Some(&lead)));
+    if led.is_err() {
+        lead.release(Some(Left::Stopped));
+    }
+    Ok((Some(lead), led?))
 }
 
 async fn cycle(
     deployment: &Deployment,
     arguments: &Arguments,
-    journal: &Journal,
+    (journal, lead): (&Journal, Option<&Lead>),
     signals: &mut StopSignals,
 ) -> Result<CycleReport, Failure> {
     // Looked at before the cycle looks whether users are managed: what is written after that is seen here.
@@ -62,6 +79,7 @@ async fn cycle(
         deployment: deployment.clone(),
         journal: journal.clone(),
         token: None,
+        fence: lead.map(Lead::fence),
         source: Source::Reconcile,
         options: CycleOptions {
             only: arguments.only.clone(),

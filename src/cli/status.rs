@@ -5,11 +5,12 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::event::Source;
 use crate::failure::Failure;
-use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser};
+use crate::leading::who_leads;
+use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser, command};
 use crate::process::{SystemClock, is_daemon};
 use crate::report::{
-    Approved, DaemonStanding, ExportStanding, Extent, Sender, Signs, SinkStanding, Status, TokenProof, TokenStanding,
-    Trouble, red, status_document, status_text,
+    Approved, DaemonStanding, ExportStanding, Extent, LeadStanding, Sender, Signs, SinkStanding, Status, TokenProof,
+    TokenStanding, Trouble, red, standby_document, status_document, status_text,
 };
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace, StandingApproval};
@@ -24,7 +25,11 @@ pub(super) enum ExitCode {
 
 pub(super) fn run(arguments: &Arguments, extent: Extent, exit_code: ExitCode) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
-    let status = gather(&deployment)?;
+    let lead = who_leads(&deployment, SystemClock.now());
+    if let Some(lead) = lead.as_ref().filter(|lead| !lead.is_here()) {
+        return Ok(as_standby(arguments, lead, exit_code));
+    }
+    let status = gather(&deployment, lead)?;
     let text = match arguments.json {
         true => format!("{}\n", status_document(&status)),
         false => status_text(&status, extent),
@@ -42,12 +47,41 @@ pub(super) fn watch(arguments: &Arguments) -> Result<Output, Failure> {
         return Err(Failure::usage("--json is one document, and --watch does not end"));
     }
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
-    gather(&deployment)?;
-    super::watch::redraw(|| match gather(&deployment) {
-        Ok(status) => status_text(&status, Extent::Page),
-        Err(failure) => format!("error: {}\n", failure.in_one_line()),
-    })?;
+    page(&deployment)?;
+    super::watch::redraw(|| page(&deployment).unwrap_or_else(|failure| format!("error: {}\n", failure.in_one_line())))?;
     Ok(Output::done(""))
+}
+
+fn page(deployment: &Deployment) -> Result<String, Failure> {
+    let lead = who_leads(deployment, SystemClock.now());
+    match lead.as_ref().filter(|lead| !lead.is_here()) {
+        Some(lead) => Ok(standby_text(lead)),
+        None => Ok(status_text(&gather(deployment, lead)?, Extent::Page)),
+    }
+}
+
+/// What a host says that does not lead: the state in its folder is an old one.
+fn as_standby(arguments: &Arguments, lead: &LeadStanding, exit_code: ExitCode) -> Output {
+    let text = match arguments.json {
+        true => format!("{}\n", standby_document(lead, SystemClock.now())),
+        false => standby_text(lead),
+    };
+    let exit = match exit_code {
+        ExitCode::OfTheSync if lead.names_nobody() => Exit::Failed,
+        ExitCode::OfTheSync | ExitCode::OfThisCommand => Exit::Done,
+    };
+    Output { exit, text }
+}
+
+fn standby_text(lead: &LeadStanding) -> String {
+    if *lead == LeadStanding::TakingOver {
+        return format!("{}\n", lead.line(SystemClock.now()));
+    }
+    format!(
+        "{}\nto see how the sync is, run `{}` on the host that leads\n",
+        lead.line(SystemClock.now()),
+        command("status")
+    )
 }
 
 /// 6 if nobody is managed, 1 if somebody must look, else how the last cycle for everybody ended; one that failed is tried again.
@@ -61,7 +95,7 @@ fn exit_of(status: &Status) -> Exit {
     }
 }
 
-fn gather(deployment: &Deployment) -> Result<Status, Failure> {
+fn gather(deployment: &Deployment, lead: Option<LeadStanding>) -> Result<Status, Failure> {
     let (reader, installation) = deployment.state(Access::Read)?;
     let now = SystemClock.now();
     let health = store::health(&reader)?;
@@ -80,6 +114,7 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
     Ok(Status {
         now,
         version: env!("CARGO_PKG_VERSION"),
+        lead,
         active: installation.active,
         restored: installation.restored
             || store::looks_restored(&reader, store::noted_beside(&deployment.state_path).as_ref())?,

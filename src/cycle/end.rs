@@ -362,6 +362,7 @@ fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
             | End::Throttled(_)
             | End::Stopped
             | End::Deactivated
+            | End::NotLeading
             | End::State(_),
         )
         | None => {}

@@ -142,7 +142,8 @@ fn asked(source: Source) -> Asked {
         | Source::Activate
         | Source::Deactivate
         | Source::Forget
-        | Source::Approve => Asked::BySomebody,
+        | Source::Approve
+        | Source::Lead => Asked::BySomebody,
     }
 }
 

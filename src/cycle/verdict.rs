@@ -51,6 +51,11 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
         ),
         Some(End::Throttled(until)) => ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None),
         Some(End::Deactivated) => deactivated(),
+        Some(End::NotLeading) => ended(
+            if report.done.any() { Exit::Partial } else { Exit::Busy },
+            "this host does not lead any more: no request is sent".to_owned(),
+            Some("whoever leads looks up what is in doubt, then continues"),
+        ),
         Some(End::State(error)) => ended(Exit::Failed, error.to_string(), None),
         Some(End::Stopped) if accounted_for(report) => all_done(report),
         Some(End::Stopped) => stopped(),

@@ -4,6 +4,7 @@
 
 mod aftermath;
 mod backoff;
+mod lead;
 mod news;
 mod opening;
 mod reload;
@@ -24,6 +25,7 @@ use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::Health;
+use crate::leading::Lead;
 use crate::monitor::Monitor;
 use crate::process::Task;
 use crate::secret::Token;
@@ -63,6 +65,10 @@ struct Daemon {
     /// The last token on disk that failed its check too.
     refused_token: Option<Token>,
     manager: ServiceManager,
+    /// Whether this host may send, if another stands by.
+    lead: Option<Lead>,
+    /// Why this host could not take the lead, the last time that it tried.
+    could_not_lead: Option<String>,
     triggers: Triggers,
     health: Health,
     monitor: Option<Monitor>,

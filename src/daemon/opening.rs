@@ -18,8 +18,16 @@ impl Daemon {
         if self.opening.is_some() || self.closing.is_some() {
             return Ok(());
         }
+        if let Some(why) = self.not_our_turn() {
+            self.say(why);
+            self.ready();
+            return Ok(());
+        }
         // Only a missing file means "no state yet": one that this user may not look at is a failure.
-        if !self.deployment.is_sandbox && self.deployment.state_path.try_exists().is_ok_and(|exists| !exists) {
+        if !self.deployment.is_sandbox
+            && !self.brings_the_state()
+            && self.deployment.state_path.try_exists().is_ok_and(|exists| !exists)
+        {
             let activate = command("activate");
             let why = format!("there is no state yet; run `{activate}`, or restore a backup");
             self.say(Latest::Idle(Idle::NoState, why));
@@ -33,9 +41,9 @@ impl Daemon {
         }
         // A reload while the state is being opened may bring a newer token than the one read now.
         self.token = None;
-        let deployment = self.deployment.clone();
+        let (deployment, lead) = (self.deployment.clone(), self.lead.clone());
         let state = spawn("opening", move || {
-            if !deployment.is_sandbox {
+            if !deployment.is_sandbox && deployment.state_path.exists() {
                 store::may_be_used(&deployment.state_path)?;
             }
             let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };
@@ -43,7 +51,7 @@ impl Daemon {
                 // Fails now if no client can be built. A token that others can read is never used.
                 deployment.target_with(token.clone())?;
             }
-            Ok((token, Sending::begin(&deployment)?))
+            Ok((token, Sending::begin(&deployment, lead.as_ref())?))
         })?;
         self.opening = Some(Opening { state, source });
         Ok(())
@@ -85,11 +93,15 @@ impl Daemon {
                 if self.monitor.is_some() {
                     self.health.past.begin_with(sending.earlier().into_iter());
                 }
+                self.could_not_lead = None;
                 (self.token, self.sending) = (self.token.take().or(token), Some(sending));
                 // The same cycle covers any other request made in the meantime.
                 let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);
                 self.triggers.want(source, refresh);
                 self.say(Latest::Active);
+            }
+            Err(failure) if self.lead.is_some() && failure.exit != Exit::Inactive => {
+                self.cannot_lead(&failure);
             }
             Err(failure) if failure.exit == Exit::Inactive => {
                 self.say(Latest::Idle(Idle::Deactivated, deactivated()));

@@ -11,7 +11,7 @@ use super::state_check::checked;
 use super::systemd::{ServiceManager, last_word};
 use super::ticks::{FALLBACK, start};
 use super::triggers::{Triggers, Wanted};
-use super::waits::{closed, ended, opened, verified};
+use super::waits::{closed, ended, lead_changed, opened, verified};
 use super::watch::Changed;
 use super::word::Progress;
 use super::{Daemon, Running};
@@ -21,10 +21,12 @@ use crate::deployment::{Deployment, Mode};
 use crate::event::Source;
 use crate::failure::Failure;
 use crate::health::{Health, Idle, Latest};
+use crate::leading::Lead;
 use crate::model::{Clock, Exit, command};
 use crate::monitor::Monitor;
 use crate::process::{StopSignals, SystemClock, spawn};
 use crate::secret::Token;
+use crate::standby::{Asks, Left};
 use crate::store::{self, JournalError};
 use rusqlite::Transaction;
 use std::path::Path;
@@ -86,6 +88,7 @@ impl Daemon {
         let unhealthy_after = deployment.unhealthy_after();
         let health = Health { started_at: now, unhealthy_after, ..Health::default() };
         let monitor = Monitor::start(&deployment, &health)?;
+        let lead = Lead::start(&deployment, Asks::Always)?;
         Ok(Self {
             config: config.to_owned(),
             mode,
@@ -93,6 +96,8 @@ impl Daemon {
             token: None,
             refused_token: None,
             manager: ServiceManager::find(),
+            lead,
+            could_not_lead: None,
             triggers,
             health,
             monitor,
@@ -137,6 +142,7 @@ impl Daemon {
                     Changed::Token => self.triggers.ask_for_token_now(),
                 },
                 Some(()) = ticks.recv() => self.tick()?,
+                () = lead_changed(self.lead.as_ref()) => self.tick()?,
                 _ = fallback.tick() => self.tick()?,
                 _ = look.tick(), if self.running.is_some() => self.look()?,
             }
@@ -150,6 +156,9 @@ impl Daemon {
                 () = stop.recv() => {}
                 () = sending.end() => {}
             }
+        }
+        if let Some(lead) = self.lead.take() {
+            lead.release(Some(Left::Stopped));
         }
         if let Ok(mut scheduler) = scheduler {
             let _ = scheduler.shutdown().await;
@@ -178,6 +187,7 @@ impl Daemon {
     /// Once a second: everything that comes without a signal.
     fn tick(&mut self) -> Result<(), Failure> {
         self.manager.alive();
+        self.follow_lead();
         self.tell();
         let now = SystemClock.now();
         SystemClock.look();
@@ -252,6 +262,10 @@ impl Daemon {
         if self.running.is_some() || self.health.is_stopping || self.opening.is_some() {
             return Ok(());
         }
+        // What starts a cycle while nothing may be sent starts it as soon as it may.
+        if self.sending.is_some() && !self.may_send() {
+            return Ok(());
+        }
         match self.triggers.take() {
             Some(wanted) if self.sending.is_some() => self.start_cycle(wanted),
             Some(_) | None => Ok(()),
@@ -266,6 +280,7 @@ impl Daemon {
             deployment: self.deployment.clone(),
             journal: sending.journal.clone(),
             token: self.token.clone(),
+            fence: self.lead.as_ref().map(Lead::fence),
             source: wanted.source,
             options: CycleOptions { refresh: wanted.refresh, ..CycleOptions::default() },
             progress: Box::new(move |done, all| noted.note(done, all)),
@@ -317,7 +332,7 @@ mod tests {
         std::fs::write(&config, "[directory]\npath = \"d.json\"\n[schedule]\nwatch = false\n").expect("written");
         let deployment = Deployment::load(&config, Mode::Sandbox).unwrap_or_else(|failure| panic!("{failure:?}"));
         let mut daemon = Daemon::new(&config, Mode::Sandbox, deployment).expect("a daemon");
-        daemon.sending = Sending::begin(&daemon.deployment).ok();
+        daemon.sending = Sending::begin(&daemon.deployment, None).ok();
         LocalSet::new().run_until(test(daemon)).await;
     }
 

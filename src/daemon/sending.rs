@@ -4,6 +4,7 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::health::{PastCycle, StuckSink, Waits};
+use crate::leading::{self, Lead, Led};
 use crate::model::{Clock, Moment};
 use crate::process::{SystemClock, spawn};
 use crate::ship::Shipping;
@@ -44,13 +45,13 @@ pub(super) struct Commands {
 
 impl Sending {
     /// Takes the lock and opens the state. This may take long: SQLite checks the whole file.
-    pub(super) fn begin(deployment: &Deployment) -> Result<Self, Failure> {
-        let (lock, writer, installation) = deployment.sender()?;
+    pub(super) fn begin(deployment: &Deployment, lead: Option<&Lead>) -> Result<Self, Failure> {
+        let Led { lock, writer, installation, barrier } = leading::open(deployment, lead)?;
         let (commands, _) = deployment.state(Access::Read)?;
         store::quick_check(&writer)?;
         store::note_check(&writer, Some(SystemClock.now()))?;
         let identity = store::identity(&commands);
-        let journal = Journal::start_behind(deployment.barrier()?, writer, Some(lock), None)?;
+        let journal = Journal::start_behind(barrier, writer, Some(lock), None)?;
         let shipping = Shipping::start(&deployment.config.sinks, &deployment.state_path, journal.clone())?;
         let (seen, approval_ends) = (store::data_version(&commands)?, store::last_approval_ends(&commands)?);
         Ok(Self {

@@ -6,6 +6,7 @@ use super::{Opening, Running};
 use crate::cycle_thread::CycleEnded;
 use crate::event::Source;
 use crate::failure::Failure;
+use crate::leading::Lead;
 use crate::model::Exit;
 use crate::secret::Token;
 use std::future::pending;
@@ -30,6 +31,14 @@ pub(super) async fn opened(opening: &mut Option<Opening>) -> (Source, Result<(Op
 pub(super) async fn closed(closing: &mut Option<JoinHandle<()>>) {
     match closing {
         Some(closing) => drop(closing.await),
+        None => pending().await,
+    }
+}
+
+/// Waits until this host may be something else to the others.
+pub(super) async fn lead_changed(lead: Option<&Lead>) {
+    match lead {
+        Some(lead) => lead.changed().await,
         None => pending().await,
     }
 }

@@ -51,7 +51,7 @@ impl Daemon {
         self.health.under_way = self.running.as_ref().map(|running| running.progress.read());
         self.health.stuck = self.sending.as_ref().map(|sending| sending.stuck(&self.deployment)).unwrap_or_default();
         self.health.replica_behind = self.sending.as_ref().and_then(|sending| sending.journal.behind());
-        let line = self.health.line();
+        let line = self.health.line(SystemClock.now());
         self.manager.status(&line);
         if let Some(monitor) = &self.monitor {
             monitor.tell(&self.health);

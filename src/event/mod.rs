@@ -109,6 +109,8 @@ pub enum Source {
     Forget,
     /// The command `approve`.
     Approve,
+    /// The lead, taken over or handed on.
+    Lead,
 }
 
 impl Source {
@@ -126,6 +128,7 @@ impl Source {
             Self::Deactivate => "deactivate",
             Self::Forget => "forget",
             Self::Approve => "approve",
+            Self::Lead => "lead",
         }
     }
 }

@@ -11,7 +11,7 @@ pub use waits::{Waits, earlier, is_shown, without_addresses};
 
 use crate::meter::Counted;
 use crate::model::{Behind, Duration, Moment, OutstandingKind};
-use crate::report::{CycleReport, SinkStanding, TokenProof, UNHEALTHY_AFTER};
+use crate::report::{CycleReport, LeadStanding, SinkStanding, TokenProof, UNHEALTHY_AFTER};
 
 /// How a daemon is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +22,10 @@ pub struct Health {
     pub idle: Option<(Idle, String)>,
     /// Since when.
     pub idle_since: Moment,
+    /// What this host is to the others; none if there are no others.
+    pub lead: Option<LeadStanding>,
+    /// Since when this host does not lead, and sees nobody who does.
+    pub nobody_leads_since: Option<Moment>,
     /// The last cycle since its start.
     pub last_cycle: Option<LastCycle>,
     /// Since when a cycle runs, if one does.
@@ -85,6 +89,8 @@ pub enum Idle {
     Deactivated,
     /// State, token or configuration cannot be used, or another process sends.
     CannotSend,
+    /// Another host leads, or may.
+    Standby,
 }
 
 /// What the state shows, for whoever looks.
@@ -216,6 +222,8 @@ impl Default for Health {
         Self {
             latest: Latest::default(),
             idle: None,
+            lead: None,
+            nobody_leads_since: None,
             idle_since: Moment::default(),
             last_cycle: None,
             running_since: None,
@@ -250,6 +258,21 @@ impl Health {
         (self.idle, self.latest) = (idle, latest);
     }
 
+    /// Notes which host leads now.
+    pub fn note_lead(&mut self, lead: LeadStanding, now: Moment) {
+        match lead.names_nobody() {
+            true => drop(self.nobody_leads_since.get_or_insert(now)),
+            false => self.nobody_leads_since = None,
+        }
+        self.lead = Some(lead);
+    }
+
+    /// Whether another host leads, or may.
+    #[must_use]
+    pub fn is_standby(&self) -> bool {
+        matches!(self.idle, Some((Idle::Standby, _)))
+    }
+
     /// When the last good cycle ended, as the state shows it.
     #[must_use]
     pub fn last_good_at(&self) -> Option<Moment> {
@@ -264,6 +287,7 @@ impl Health {
     pub fn headline(&self) -> String {
         match &self.latest {
             Latest::Starting => "starting".to_owned(),
+            Latest::Idle(Idle::Standby, why) => why.clone(),
             Latest::Idle(_, why) => format!("idle: {why}"),
             Latest::Active => "active".to_owned(),
             Latest::Cycle => self.last_cycle.as_ref().map(LastCycle::line).unwrap_or_default(),
@@ -274,8 +298,12 @@ impl Health {
 
     /// One line for the service manager: how it is now, whatever happened last.
     #[must_use]
-    pub fn line(&self) -> String {
-        let headline = self.headline();
+    pub fn line(&self, now: Moment) -> String {
+        let headline = match (&self.lead, &self.latest) {
+            (Some(lead), Latest::Idle(Idle::Standby, why)) if *why == lead.in_brief() => lead.line(now),
+            (Some(LeadStanding::Standby { .. } | LeadStanding::Unknown { .. }), _) | (None, _) => self.headline(),
+            (Some(lead), _) => format!("{}; {}", lead.line(now), self.headline()),
+        };
         let mut line = match (self.is_stopping, self.under_way) {
             (true, Some(_)) => "stopping: requests in flight are finished, no new one is sent".to_owned(),
             (true, None) => "stopping: the last events go to the sinks".to_owned(),
@@ -336,7 +364,25 @@ mod tests {
             (health(Latest::Cycle, Some(failed)), "held: no export (write one)"),
             (health(Latest::Active, Some(cycle)), "active"),
         ] {
-            assert_eq!(health.line(), line);
+            assert_eq!(health.line(Moment(0)), line);
+        }
+    }
+
+    #[test]
+    fn a_line_says_which_host_leads() {
+        let renewed_at = Some(Moment(0));
+        let (name, leader) = (Some("acme".to_owned()), Some("host-a".to_owned()));
+        let standby = LeadStanding::Standby { name, leader, renewed_at, resigned: false };
+        let idle = |why: &str| Latest::Idle(Idle::Standby, why.to_owned());
+        let leading = LeadStanding::Leading { reign: Some(7) };
+        for (lead, latest, line) in [
+            (&standby, idle("standby (acme leads: host-a)"), "standby (acme leads: host-a, renewed 4 s ago)"),
+            (&standby, idle("standby (acme leads: host-a); no"), "standby (acme leads: host-a); no"),
+            (&leading, Latest::Active, "leading (reign 7); active"),
+            (&LeadStanding::TakingOver, Latest::Starting, "taking over; starting"),
+        ] {
+            let health = Health { lead: Some(lead.clone()), latest, ..Health::default() };
+            assert_eq!(health.line(Moment(4_000)), line);
         }
     }
 
@@ -368,7 +414,7 @@ mod tests {
                 "no cycle: no token; next cycle 1970-01-01T00:00:00.000Z",
             ),
         ] {
-            assert_eq!(health.line(), line);
+            assert_eq!(health.line(Moment(0)), line);
         }
         assert_eq!(well.last_word(), "stopped by a signal");
     }

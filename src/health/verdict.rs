@@ -3,7 +3,7 @@
 use super::waits::{Waits, without_addresses};
 use super::{Health, Idle, Standing, StateSeen};
 use crate::model::{Moment, OutstandingKind, command};
-use crate::report::{Red, Sender, Signs, Trouble, red};
+use crate::report::{LeadStanding, Red, Sender, Signs, Trouble, red};
 
 /// How the sync is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +23,7 @@ impl Health {
         let at_once = |since: Moment, reason: &str| Verdict::Red(Red { since, reason: without_addresses(reason) });
         match (&self.idle, &self.standing) {
             (Some((Idle::Deactivated, _)), Standing::Seen(_) | Standing::NotLooked) => return Verdict::Deactivated,
+            (Some((Idle::Standby, _)), _) => return self.as_standby(now),
             (Some((Idle::NoState, why) | (Idle::CannotSend, why)), _) => return at_once(self.idle_since, why),
             (_, Standing::Unusable { since, why }) => return at_once(*since, why),
             (None, Standing::NotLooked | Standing::Seen(_)) => {}
@@ -33,6 +34,23 @@ impl Health {
         }
         let red = red(&self.signs(seen, now), self.unhealthy_after);
         red.map_or(Verdict::Well, |red| Verdict::Red(Red { reason: without_addresses(&red.reason), ..red }))
+    }
+
+    /// A standby is well as long as somebody leads.
+    fn as_standby(&self, now: Moment) -> Verdict {
+        let for_long = |since: &Moment| now.since_ms(*since) >= self.unhealthy_after.milliseconds();
+        let Some(since) = self.nobody_leads_since.filter(for_long) else { return Verdict::Well };
+        let reason = match &self.lead {
+            Some(LeadStanding::Unknown { .. }) => "etcd does not say who leads",
+            Some(
+                LeadStanding::Standby { .. }
+                | LeadStanding::TakingOver
+                | LeadStanding::Leading { .. }
+                | LeadStanding::CutOff,
+            )
+            | None => "this host does not lead, and no other host does",
+        };
+        Verdict::Red(Red { since, reason: reason.to_owned() })
     }
 
     fn signs(&self, seen: &StateSeen, now: Moment) -> Signs {

@@ -6,15 +6,20 @@ use super::client::{MASK, hardened};
 use super::error::not_built;
 use super::headers::{date, http_date, retry_after};
 use super::{ANSWER_BYTES_MAX, BodyMode, ClientError};
+use crate::files::{self, Role};
 use crate::model::{Duration, Moment, clean};
 use crate::outcome::{CallError, RetryAfter};
 use crate::secret::Token;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED,
+};
 use std::error::Error;
 use std::path::Path;
 
 /// An answer that says nothing for so long has ended.
 const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// The longest certificate or key, in bytes.
+const IDENTITY_BYTES_MAX: u64 = 1 << 20;
 /// How many rows a list has, as JumpCloud says it.
 const TOTAL_COUNT: &str = "x-total-count";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -28,6 +33,8 @@ pub enum Auth<'a> {
     Nothing,
     /// `Authorization: Bearer`.
     Bearer(&'a Token),
+    /// `Authorization`, the token alone.
+    Plain(&'a Token),
     /// `x-api-key`.
     Key(&'a Token),
     /// `Authorization: Basic`, of a name and a secret.
@@ -98,6 +105,31 @@ impl Fetcher {
         Ok(Self { inner })
     }
 
+    /// One that shows a certificate of its own, if it has one, and waits for `wait` at most. `encrypted`: whether it asks by https.
+    ///
+    /// # Errors
+    /// The certificate authority, the certificate or its key cannot be used.
+    pub fn identified(
+        (wait, encrypted): (std::time::Duration, bool),
+        ca_file: Option<&Path>,
+        identity: Option<(&Path, &Path)>,
+    ) -> Result<Self, ClientError> {
+        if let Some(path) = ca_file {
+            check_authority(path)?;
+        }
+        let longest = Duration::from_seconds(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1));
+        let builder = hardened(longest, ca_file, None).map_err(ClientError::Other)?;
+        // Where nothing is encrypted, nothing needs to be trusted: the system's certificates take a megabyte.
+        let builder = if encrypted { builder } else { builder.tls_certs_only([]) };
+        let builder = match identity {
+            Some((certificate, key)) => builder.identity(own_identity(certificate, key)?),
+            None => builder,
+        };
+        let builder = builder.timeout(wait).connect_timeout(wait).read_timeout(wait);
+        let inner = builder.build().map_err(|error| ClientError::Other(not_built(error)))?;
+        Ok(Self { inner })
+    }
+
     /// Sends one request and waits for the answer. Only the body of a 200 is streamed.
     ///
     /// # Errors
@@ -133,14 +165,8 @@ impl Fetcher {
             Auth::Nothing => builder,
             Auth::Bearer(token) => builder.bearer_auth(token.expose()),
             Auth::Basic(name, token) => builder.basic_auth(name, Some(token.expose())),
-            Auth::Key(token) => match HeaderValue::try_from(token.expose()) {
-                Ok(mut key) => {
-                    key.set_sensitive(true);
-                    builder.header(API_KEY, key)
-                }
-                // A token is printable; without its key the request is refused, not sent elsewhere.
-                Err(_) => builder,
-            },
+            Auth::Key(token) => with_secret(builder, API_KEY, token),
+            Auth::Plain(token) => with_secret(builder, AUTHORIZATION, token),
         };
         let more =
             [(ORGANIZATION, ask.organization), (IF_NONE_MATCH, ask.known), (CREATION_SOURCE, ask.creation_source)];
@@ -149,6 +175,34 @@ impl Fetcher {
             None => builder,
         })
     }
+}
+
+/// A token is printable; without it the request is refused, not sent elsewhere.
+fn with_secret(builder: reqwest::RequestBuilder, name: HeaderName, token: &Token) -> reqwest::RequestBuilder {
+    match HeaderValue::try_from(token.expose()) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            builder.header(name, value)
+        }
+        Err(_) => builder,
+    }
+}
+
+/// A certificate with its key, from two PEM files.
+fn own_identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, ClientError> {
+    let unread =
+        |path: &Path, error: std::io::Error| ClientError::Other(format!("{} cannot be used: {error}", path.display()));
+    let mut pem =
+        files::read(certificate, Role::Certificate, IDENTITY_BYTES_MAX).map_err(|error| unread(certificate, error))?;
+    pem.push(b'\n');
+    pem.extend(files::read(key, Role::Secret, IDENTITY_BYTES_MAX).map_err(|error| unread(key, error))?);
+    reqwest::Identity::from_pem(&pem).map_err(|_| {
+        ClientError::Other(format!(
+            "{} and {} are not a certificate and its key in PEM",
+            certificate.display(),
+            key.display()
+        ))
+    })
 }
 
 async fn body(mut response: reqwest::Response, take: BodyMode<'_>, auth: Auth<'_>) -> Result<Vec<u8>, String> {
@@ -189,7 +243,9 @@ fn said(error: reqwest::Error, auth: Auth<'_>) -> String {
 pub(crate) fn without_secret(text: &str, auth: Auth<'_>) -> String {
     let masked = match auth {
         Auth::Nothing => text.to_owned(),
-        Auth::Bearer(token) | Auth::Key(token) | Auth::Basic(_, token) => text.replace(token.expose(), MASK),
+        Auth::Bearer(token) | Auth::Plain(token) | Auth::Key(token) | Auth::Basic(_, token) => {
+            text.replace(token.expose(), MASK)
+        }
     };
     clean(&masked).into_owned()
 }

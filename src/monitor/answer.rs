@@ -77,13 +77,18 @@ fn is_this_machine(host: &str) -> bool {
 /// 200 if nobody must look, else 503; in one line why.
 fn healthz(health: &Health, now: Moment) -> (StatusCode, String) {
     match health.verdict(now) {
+        Verdict::Well if health.is_standby() => {
+            let line = health.lead.as_ref().map_or_else(String::new, |lead| lead.line(now));
+            (StatusCode::OK, format!("ok: {line}\n"))
+        }
         Verdict::Well => {
             let good = health
                 .last_good_at()
                 .map_or("no good cycle yet".to_owned(), |at| format!("last good cycle {} ({at})", ago(at, now)));
+            let lead = health.lead.as_ref().map(|lead| format!("{}; ", lead.line(now))).unwrap_or_default();
             let behind =
                 health.replica_behind.as_ref().map(|behind| format!("; replica behind since {}", behind.since));
-            (StatusCode::OK, format!("ok: {good}{}\n", behind.unwrap_or_default()))
+            (StatusCode::OK, format!("ok: {lead}{good}{}\n", behind.unwrap_or_default()))
         }
         Verdict::Deactivated => (StatusCode::OK, "deactivated: nobody is managed\n".to_owned()),
         Verdict::Red(red) => {

@@ -50,6 +50,10 @@ pub(super) fn page(health: &Health, now: Moment, nonce: &str) -> String {
 
 fn in_words(verdict: &Verdict, health: &Health, now: Moment) -> (&'static str, &'static str, String) {
     match verdict {
+        Verdict::Well if health.is_standby() => {
+            let line = health.lead.as_ref().map_or_else(String::new, |lead| lead.line(now));
+            ("well", "Standby", clean(&line).into_owned())
+        }
         Verdict::Well => {
             let held: usize =
                 health.waits.iter().filter(|one| one.kind == OutstandingKind::Held).map(|one| one.count).sum();
@@ -78,6 +82,9 @@ fn facts(out: &mut String, health: &Health, seen: Option<&StateSeen>, now: Momen
     let mut fact = |what: &str, says: String| {
         let _ = write!(out, "<div><dt>{what}</dt><dd>{says}</dd></div>");
     };
+    if let Some(lead) = &health.lead {
+        fact("This host", Safe(&lead.line(now)).to_string());
+    }
     fact(
         "Last cycle",
         health.last_cycle.as_ref().map_or("none since the start".to_owned(), |last| last_cycle(last, now)),

@@ -11,6 +11,7 @@ mod export;
 mod held;
 mod history;
 mod import;
+mod lead;
 mod paint;
 mod plan_text;
 mod records;
@@ -30,10 +31,13 @@ pub use export::{export_document, export_lines};
 pub use held::{Approvable, Approved, Held, approve_text, released_lines};
 pub use history::{History, history_text};
 pub use import::{ImportRow, ImportStatus, import_csv, import_document, import_text};
+pub use lead::LeadStanding;
 pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
 pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
-pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
+pub use status::{
+    DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, standby_document, status_document,
+};
 pub use status_text::status_text;
 pub use text::{CycleStory, cycle_text, groups_text};
 pub use words::Extent;

@@ -2,6 +2,7 @@
 
 use super::document::{groups_document, user, users_of};
 use super::held::Approved;
+use super::lead::LeadStanding;
 use super::red::Red;
 use crate::model::{Behind, Duration, HoldId, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ pub struct Status {
     pub now: Moment,
     /// The program's.
     pub version: &'static str,
+    /// What this host is to the others; none if there are no others.
+    pub lead: Option<LeadStanding>,
     /// Whether users are managed.
     pub active: bool,
     /// Whether the state was restored from a backup, and no refresh has ended well since.
@@ -53,6 +56,12 @@ pub struct Status {
     pub unmanaged: Vec<OutstandingUser>,
     /// Where events go.
     pub sinks: Vec<SinkStanding>,
+}
+
+/// `status --json` on a host that does not lead: what its state says is old.
+#[must_use]
+pub fn standby_document(lead: &LeadStanding, now: Moment) -> Value {
+    json!({"active": null, "standby": lead.document(), "now": now.to_string(), "version": env!("CARGO_PKG_VERSION")})
 }
 
 /// A daemon that runs.
@@ -114,6 +123,7 @@ pub fn status_document(status: &Status) -> Value {
     let next_cycle = status.daemon.as_ref().and_then(|daemon| time(daemon.next_cycle));
     let mut document = json!({
         "active": status.active,
+        "standby": status.lead.as_ref().map(LeadStanding::document),
         "restored": status.restored,
         "replica": status.replica_behind.as_ref().map(|behind| {
             json!({"behind_since": behind.since.to_string(), "error": behind.why})

@@ -30,6 +30,9 @@ pub fn status_text(status: &Status, extent: Extent) -> String {
                 .to_owned(),
         );
     }
+    if let Some(lead) = &status.lead {
+        lines.push(entry("lead", &lead.line(status.now)));
+    }
     if let Some(behind) = &status.replica_behind {
         let since = dated(behind.since, status.now);
         let risk = "changes are sent without it, and another host would lack the newest";

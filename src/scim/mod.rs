@@ -19,7 +19,7 @@ pub use rate_limit::{Permit, RateLimit};
 
 use crate::http::{BodyMode, Method, Request, Transport};
 use crate::meter::{Meter, Operation};
-use crate::model::{AnswerDoubt, DesiredUser, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
+use crate::model::{AnswerDoubt, DesiredUser, Fence, Mismatch, Moment, Names, Reason, ScimId, UpdateMethod, UserName};
 use crate::outcome::{Answer, CallError, Judged, Outcome, judge};
 use pages::CountAsked;
 use patience::Patience;
@@ -42,6 +42,7 @@ pub struct ScimTarget<T> {
     patience: Patience,
     count_asked: Cell<CountAsked>,
     meter: Arc<Meter>,
+    fence: Option<Arc<dyn Fence>>,
 }
 
 /// An update of names.
@@ -89,7 +90,20 @@ impl<T: Transport> ScimTarget<T> {
             patience: Patience::default(),
             count_asked: Cell::default(),
             meter: Arc::default(),
+            fence: None,
         }
+    }
+
+    /// Sends nothing while this does not allow it.
+    #[must_use]
+    pub fn fenced_by(self, fence: Option<Arc<dyn Fence>>) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// Whether a request may start now.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.fence.as_ref().is_none_or(|fence| fence.may_send())
     }
 
     /// Counts its requests, and what comes of them, there.
@@ -131,6 +145,10 @@ impl<T: Transport> ScimTarget<T> {
     }
 
     async fn call(&self, request: &Request, mode: BodyMode<'_>) -> Result<Answer, CallError> {
+        // The last look before the wire: who waited for a permit may have waited for long.
+        if !self.may_send() {
+            return Err(CallError::NotSent("this host does not lead any more".to_owned()));
+        }
         let began = Instant::now();
         let mut answer = self.transport.call(request, mode).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);

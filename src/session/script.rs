@@ -155,6 +155,7 @@ pub(super) fn end_of(session: &Session<'_, Script>) -> &'static str {
         Some(End::Throttled(_)) => "throttled",
         Some(End::Stopped) => "stopped",
         Some(End::Deactivated) => "deactivated",
+        Some(End::NotLeading) => "not leading",
         Some(End::State(_)) => "state",
     }
 }

@@ -42,6 +42,8 @@ pub(crate) enum End {
     Stopped,
     /// `deactivate`.
     Deactivated,
+    /// Another host may lead: no request starts.
+    NotLeading,
     /// The state cannot be written: no request may leave.
     State(JournalError),
 }
@@ -182,6 +184,9 @@ impl<'c, T: Transport> Session<'c, T> {
             } else {
                 End::Stopped
             });
+        }
+        if !self.target().may_send() {
+            self.end_cycle(End::NotLeading);
         }
         self.end.borrow().is_some()
     }

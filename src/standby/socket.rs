@@ -1,7 +1,7 @@
 //! One call at Litestream's control socket: HTTP over a Unix socket, one connection a call. What an answer means is decided here;
 //! when to ask again is not.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 
 /// An answer is a line of JSON.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// How long it may take to take a state up, or to let it go: it ends what it has begun.
+const REGISTER_WAIT: Duration = Duration::from_secs(10);
+/// What it answers for a state that it does not know.
+const NOT_FOUND: &str = "404";
 /// No read waits for less than the system can.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
@@ -17,13 +21,21 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 pub struct Socket {
     socket: PathBuf,
     state: PathBuf,
+    /// Where the state is replicated to if Litestream does not know it.
+    replica: Option<String>,
 }
 
 impl Socket {
     /// `state` as Litestream's own configuration names it.
     #[must_use]
     pub fn new(socket: &Path, state: &Path) -> Self {
-        Self { socket: socket.to_owned(), state: state.to_owned() }
+        Self { socket: socket.to_owned(), state: state.to_owned(), replica: None }
+    }
+
+    /// A state that Litestream does not know is from now on replicated to this place.
+    #[must_use]
+    pub fn replicating_to(self, replica: String) -> Self {
+        Self { replica: Some(replica), ..self }
     }
 
     /// Returns once everything that was committed before the call is at the replica.
@@ -32,16 +44,45 @@ impl Socket {
     /// Nobody answers within `timeout`, or the answer does not say that. A connection that nobody accepts may take longer.
     pub fn sync(&self, timeout: Duration) -> Result<()> {
         let by = Instant::now() + timeout;
-        let body = serde_json::json!({"path": self.state, "wait": true}).to_string();
+        let body = json!({"path": self.state, "wait": true});
+        let answer = self.call("sync", &body, by)?;
+        // It may have been started anew, and what it is told lasts as long as it does.
+        let is_known = status_of(&answer) != NOT_FOUND;
+        if is_known || self.replica.is_none() {
+            return says_synced(&answer);
+        }
+        self.register()?;
+        says_synced(&self.call("sync", &body, by)?)
+    }
+
+    /// From now on Litestream replicates the state to [its place](Self::replicating_to), unless it replicates it already.
+    ///
+    /// # Errors
+    /// Nobody answers, or it refuses.
+    pub fn register(&self) -> Result<()> {
+        let body = json!({"path": self.state, "replica_url": self.replica});
+        says_done(&self.call("register", &body, Instant::now() + REGISTER_WAIT)?)
+    }
+
+    /// From now on Litestream does not replicate the state.
+    ///
+    /// # Errors
+    /// Nobody answers, or it does not know the state.
+    pub fn unregister(&self) -> Result<()> {
+        says_done(&self.call("unregister", &json!({"path": self.state}), Instant::now() + REGISTER_WAIT)?)
+    }
+
+    fn call(&self, what: &str, body: &Value, by: Instant) -> Result<Vec<u8>> {
+        let body = body.to_string();
         // HTTP/1.0: the answer ends with the connection, and comes in one piece.
         let request = format!(
-            "POST /sync HTTP/1.0\r\nHost: litestream\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /{what} HTTP/1.0\r\nHost: litestream\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut stream = UnixStream::connect(&self.socket)?;
         stream.set_write_timeout(Some(left(by)?))?;
         stream.write_all(request.as_bytes()).map_err(timed_out)?;
-        says_synced(&read(&mut stream, by)?)
+        read(&mut stream, by)
     }
 }
 
@@ -92,6 +133,24 @@ fn length_of(head: &str) -> Option<usize> {
 /// Whoever keeps the connection open all the same is not waited for.
 fn body_is_whole(answer: &[u8]) -> bool {
     parts(answer).and_then(|(head, body)| Some(body.len() >= length_of(head)?)).unwrap_or(false)
+}
+
+/// The status of an answer; empty if there is none.
+fn status_of(answer: &[u8]) -> &str {
+    parts(answer).and_then(|(head, _)| head.split_whitespace().nth(1)).unwrap_or_default()
+}
+
+/// Whether it did what it was asked.
+fn says_done(answer: &[u8]) -> Result<()> {
+    match status_of(answer) {
+        "200" => Ok(()),
+        status => {
+            let body =
+                parts(answer).and_then(|(_, body)| serde_json::from_slice::<Value>(body).ok()).unwrap_or_default();
+            let why = crate::model::clean(body["error"].as_str().unwrap_or_default()).into_owned();
+            Err(Error::other(format!("it answers {status}: {why}")))
+        }
+    }
 }
 
 /// Whether an answer says that the replica has everything.

@@ -35,7 +35,7 @@ pub fn head_of(connection: &Connection) -> rusqlite::Result<Head> {
 }
 
 /// The reign under which the log is written.
-pub(super) fn reign(connection: &Connection) -> rusqlite::Result<i64> {
+pub fn reign(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("SELECT reign FROM installation")?.query_row([], |row| row.get(0))
 }
 

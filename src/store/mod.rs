@@ -34,6 +34,7 @@ mod schema;
 mod snapshot;
 mod spoken;
 mod stranded;
+mod take_over;
 mod upgrade;
 mod walk;
 
@@ -68,7 +69,7 @@ pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
     SinkPlace, append, committed, event_line, find_in_log, head_of, history, installation_id, last_deactivated,
-    last_events, note_sink, pending, pending_within, prune, pruned, seal_with, sink_places,
+    last_events, note_sink, pending, pending_within, prune, pruned, reign, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
@@ -82,4 +83,5 @@ pub use snapshot::{
 };
 pub use spoken::{note_spoken, spoken_before};
 pub use stranded::{leave_alone, stranded};
+pub use take_over::{Copied, TakenOver, goes_on_from, hand_on, take_over};
 pub use upgrade::{Upgraded, create, scratch, upgrade};

@@ -76,7 +76,7 @@ const fn after_skip(reached: i64) -> i64 {
 }
 
 /// Leaves out every number that the lost log may have given.
-fn skip(transaction: &Transaction<'_>, reached: i64, chain: &str) -> rusqlite::Result<()> {
+pub(super) fn skip(transaction: &Transaction<'_>, reached: i64, chain: &str) -> rusqlite::Result<()> {
     let first = after_skip(reached);
     transaction.execute("UPDATE head SET sequence = ?1", [first - 1])?;
     let sql = "INSERT INTO restorations (first, chain_before, skipped) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING";
@@ -105,7 +105,7 @@ fn is_of_another_reign(connection: &Connection, noted: &NotedHead) -> rusqlite::
 }
 
 /// Begins another reign: a greater number, and not the one that a second host would take that has the same copy.
-fn begin_reign(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<()> {
+pub(super) fn begin_reign(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite::Result<()> {
     let sql = "UPDATE installation SET reign = max(reign, ?1) + 1 + abs(random() % 10000)";
     connection.execute(sql, [noted.and_then(|noted| noted.reign).unwrap_or(0).clamp(0, REIGN_MAX)]).map(drop)
 }
@@ -121,7 +121,7 @@ pub enum WithoutNote {
 
 /// Whether a note can be believed: it names this installation, no log grows so far in so short a time, and the state's event of that
 /// number, if there is one, has its chain. A note that a release of before wrote names nobody.
-fn is_credible(connection: &Connection, noted: &NotedHead) -> Result<(), StateError> {
+pub(super) fn is_credible(connection: &Connection, noted: &NotedHead) -> Result<(), StateError> {
     let no = |why: String| Err(StateError::LockNote { path: noted.path.clone(), why });
     let installation: String =
         connection.query_row("SELECT installation_id FROM installation", [], |row| row.get(0))?;

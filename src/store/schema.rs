@@ -114,6 +114,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_tables_of_litestream_are_passed_over() {
+        let with = |sql: &str| {
+            let connection = Connection::open_in_memory().expect("a database");
+            MIGRATIONS.iter().for_each(|migration| connection.execute_batch(migration).expect("it runs"));
+            connection.execute_batch(sql).expect("it runs");
+            is_untampered(&connection, Path::new("state.db"), known_schema()).map_err(|error| error.to_string())
+        };
+        let made = "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); CREATE TABLE _litestream_lock (id INTEGER)";
+        assert_eq!(with(made), Ok(()));
+        for sql in [
+            "CREATE VIEW _litestream_lock AS SELECT 1",
+            "CREATE TABLE _litestream_other (id INTEGER)",
+            "CREATE TRIGGER _litestream_seq AFTER INSERT ON events BEGIN SELECT 1; END",
+        ] {
+            assert!(with(sql).expect_err("refused").contains("which rhombus-sync did not make"), "{sql}");
+        }
+    }
+
+    #[test]
     fn the_digest_is_that_of_the_newest_schema() {
         assert_eq!(digest(&ours(known_schema()).expect("the migrations run")), PARTS_DIGEST);
     }

@@ -27,6 +27,7 @@ mod import;
 mod in_place;
 mod jumpcloud;
 mod layouts;
+mod lease;
 mod limits;
 mod linked_accounts;
 mod memberships;

@@ -40,6 +40,7 @@ impl Led {
         std::fs::write(run.path("config.toml"), text + &standby).expect("written");
         run.export(&people(0..12));
         run.activate();
+        run.lead();
         Self { run, litestream }
     }
 

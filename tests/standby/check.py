@@ -103,6 +103,7 @@ def failover(seed):
         host_a.place(first, written_at)
         host_a.litestream.start()
         host_a.call("activate")
+        host_a.call("lead", "--force")
         host_a.settle()
         host_a.place(second, written_at + 20)
         sender = host_a.start(*([] if chance.random() < 0.5 else ["--reconcile"]))
@@ -111,6 +112,7 @@ def failover(seed):
         rhombus.idle()
         host_b.place(third, written_at + 40)
         host_b.restore(folder / "replica/1")
+        host_b.call("lead", "--force")
         is_noted = chance.random() < 0.3
         if is_noted:
             note = (folder / "a/state/state.db.lock").read_bytes()
@@ -139,6 +141,7 @@ def barrier_holds():
         host.place({n: person(n) for n in range(5)}, time.time() - 60)
         host.litestream.start()
         host.call("activate")
+        host.call("lead", "--force")
         host.settle()
         changes, received = len(rhombus.changes), len(rhombus.received)
         host.litestream.signal(signal.SIGSTOP)
@@ -175,6 +178,7 @@ def first_sync(name, sandbox, standby, users_count):
         if standby:
             host.litestream.start()
         host.call("activate")
+        host.call("lead", "--force")
         report = json.loads(host.call("--reconcile", "--json").stdout)
         if report["created"] != users_count:
             raise Violation(f"not everybody was made: {report}")
@@ -230,7 +234,8 @@ def main(arguments):
     return None
 
 
-try:
-    main(sys.argv[4:])
-except Violation as violation:
-    sys.exit(f"VIOLATION: {violation}")
+if __name__ == "__main__":
+    try:
+        main(sys.argv[4:])
+    except Violation as violation:
+        sys.exit(f"VIOLATION: {violation}")

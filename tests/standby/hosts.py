@@ -93,7 +93,7 @@ lag_max = "{lag_max}"
         return [self.binary, "-c", str(self.folder / "config.toml"), *arguments]
 
     def call(self, *arguments, exits=(0,)):
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60, input="yes\n")
         if done.returncode not in exits:
             raise Violation(f"{arguments} exits {done.returncode}:\n{done.stdout[-800:]}\n{done.stderr[-800:]}")
         return done

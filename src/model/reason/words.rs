@@ -75,6 +75,7 @@ worded! {
         NotRefreshed = "not_refreshed", "could not read the accounts in Rhombus";
         Stopped = "stopped", "stopped before its turn";
         Deactivated = "deactivated", "deactivated before its turn";
+        NotLeading = "not_leading", "this host stopped leading before its turn";
         NotInThisCycle = "not_tried", "not tried in this cycle";
     }
 }

@@ -1,6 +1,7 @@
 //! What the integration tests share: a state in a folder, exports in shorthand, settings that are wide open.
 
 pub(crate) mod chance;
+pub(crate) mod fake_etcd;
 pub(crate) mod fake_jumpcloud;
 pub(crate) mod fake_rhombus;
 pub(crate) mod in_process;
@@ -9,6 +10,7 @@ pub(crate) mod outbox;
 pub(crate) mod plans;
 pub(crate) mod raw_endpoint;
 pub(crate) mod real_binary;
+pub(crate) mod replicas;
 pub(crate) mod syslog_receiver;
 pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -91,6 +91,14 @@ impl RealBinary {
         let output = self.run(&["--reconcile", "--json"]);
         assert_eq!(output.status.code(), Some(exit), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("one JSON document")
+    }
+
+    /// A person says that this host leads, where no etcd does.
+    pub(crate) fn lead(&self) {
+        let mut command = self.command(&["lead", "--force"]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        child.stdin.take().expect("its input").write_all(b"yes\n").expect("answered");
+        assert!(child.wait().expect("its end").success());
     }
 
     pub(crate) fn activate(&self) {
