@@ -1,11 +1,13 @@
 //! Asks a directory over HTTP. A secret belongs to one request, and goes to the address of that request alone: nothing is
 //! followed, and nothing is sent twice. When to ask again is the caller's.
 
+use super::body::Bodies;
 use super::client::{MASK, check_authority, date, hardened, http_date, not_built, retry_after};
-use super::{ANSWER_BYTES_MAX, BodyMode, ClientError};
+use super::{BodyMode, ClientError};
 use crate::model::{Duration, Moment, clean};
 use crate::outcome::{CallError, RetryAfter};
 use crate::secret::Token;
+use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
 use std::error::Error;
 use std::path::Path;
@@ -79,6 +81,7 @@ pub struct Fetched {
 /// A client that asks one directory.
 pub struct Fetcher {
     inner: reqwest::Client,
+    bodies: Bodies,
 }
 
 impl Fetcher {
@@ -92,7 +95,7 @@ impl Fetcher {
         }
         let builder = hardened(timeout, ca_file, proxy).map_err(ClientError::Other)?.read_timeout(SILENCE_MAX);
         let inner = builder.build().map_err(|error| ClientError::Other(not_built(error)))?;
-        Ok(Self { inner })
+        Ok(Self { inner, bodies: Bodies::default() })
     }
 
     /// Sends one request and waits for the answer. Only the body of a 200 is streamed.
@@ -107,6 +110,7 @@ impl Fetcher {
             }
             Err(error) => return Err(CallError::Lost(said(error, ask.auth))),
         };
+        let take = if response.status() == StatusCode::OK { take } else { BodyMode::Whole };
         let headers = response.headers();
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Fetched {
@@ -116,7 +120,7 @@ impl Fetcher {
             total_count: headers.get(TOTAL_COUNT).and_then(|count| count.to_str().ok()?.trim().parse().ok()),
             retry_after: retry_after(headers),
             date: date(headers),
-            body: body(response, take, ask.auth).await,
+            body: self.bodies.read(response, take, |error| said(error, ask.auth)).await,
         })
     }
 
@@ -145,27 +149,6 @@ impl Fetcher {
             Some(value) => builder.header(name, value),
             None => builder,
         })
-    }
-}
-
-async fn body(mut response: reqwest::Response, take: BodyMode<'_>, auth: Auth<'_>) -> Result<Vec<u8>, String> {
-    let mut whole = Vec::new();
-    let mut stream = match take {
-        BodyMode::Stream(stream) if response.status() == reqwest::StatusCode::OK => Some(stream),
-        BodyMode::Stream(_) | BodyMode::Whole => None,
-    };
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(whole),
-            Ok(Some(chunk)) => match &mut stream {
-                Some(stream) => stream(&chunk)?,
-                None if whole.len() + chunk.len() > ANSWER_BYTES_MAX => {
-                    return Err("the answer is longer than 8 MiB".to_owned());
-                }
-                None => whole.extend_from_slice(&chunk),
-            },
-            Err(error) => return Err(said(error, auth)),
-        }
     }
 }
 

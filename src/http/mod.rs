@@ -1,6 +1,7 @@
 //! BASE: one HTTP client for every edge: no redirects, no retries, only the configured proxy, a deadline and a size
 //! limit for every answer, and texts cleaned of the token before any other room sees them.
 
+mod body;
 mod client;
 mod fetch;
 
@@ -13,7 +14,7 @@ pub use fetch::{Ask, Auth, Fetched, Fetcher};
 use crate::outcome::{Answer, CallError};
 use std::future::Future;
 
-/// The longest answer, in bytes; a list is cut into records as it streams instead.
+/// The longest good answer, in bytes; a list is cut into records as it streams instead.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// An HTTP method. The variants' order is the order in which methods are listed.
