@@ -32,6 +32,7 @@ mod rows;
 mod schema;
 mod snapshot;
 mod spoken;
+mod unmanaged;
 mod upgrade;
 mod walk;
 
@@ -45,8 +46,7 @@ pub use glance::{Glance, cycle_lines, glance};
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};
 pub use health::{
-    CycleHealth, HealthRow, Unmanaged, begin_health, health, known_of_token, note_health, note_proof,
-    replace_unmanaged, unmanaged, was_ever_provisioned,
+    CycleHealth, HealthRow, begin_health, health, known_of_token, note_health, note_proof, was_ever_provisioned,
 };
 pub use holds::{
     NamedHold, StandingApproval, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of,
@@ -77,4 +77,5 @@ pub use snapshot::{
     Snapshot, each_link, link_by_id, link_by_scim_id, link_of, linked_ids, note_external_ids, some_links, witnesses,
 };
 pub use spoken::{note_spoken, spoken_before};
+pub use unmanaged::{Carriers, Unmanaged, replace_unmanaged, unmanaged};
 pub use upgrade::{Upgraded, create, scratch, upgrade};
