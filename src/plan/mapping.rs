@@ -2,8 +2,8 @@
 
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawGroups,
-    RawState, RawValue, RecordFault, RowView, Unusable, UserName, UserState, bare, clean, folded, has_control,
-    is_error_word, is_null_word, is_same_name, leads_to, trimmed,
+    RawState, RawValue, RecordFault, RowView, USER_NAME_BYTES_MAX, Unusable, UserName, UserState, bare, clean, folded,
+    has_control, is_error_word, is_null_word, is_same_name, leads_to, trimmed,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -232,7 +232,10 @@ fn shown(value: &str) -> Box<str> {
 #[must_use]
 pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
     match &user.username {
-        RawValue::Text(text) if !text.is_empty() => Some(UserName::of_account(text)),
+        // Cut behind what a username may have, a long one is still nobody's.
+        RawValue::Text(text) if !text.is_empty() => {
+            Some(UserName::of_account(&text[..text.ceil_char_boundary(USER_NAME_BYTES_MAX + 1)]))
+        }
         RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
     }
 }
