@@ -27,6 +27,7 @@ mod layouts;
 mod limits;
 mod linked_accounts;
 mod memberships;
+mod memory;
 mod monitor;
 mod nights;
 mod odd_inputs;
