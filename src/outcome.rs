@@ -1,6 +1,6 @@
 //! What an answer means, before anything acts on it. PURE. 404, 409 and 429 are outcomes, not errors.
 
-use crate::model::{AccountState, Moment, Reason, Response, clean};
+use crate::model::{AccountState, Moment, Reason, Response, clean, is_small_json};
 
 /// When the endpoint wants to be called again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,7 +158,7 @@ fn detail(answer: &Answer) -> String {
     if answer.status < 400 {
         return String::new();
     }
-    let Ok(body) = &answer.body else { return String::new() };
+    let Some(body) = answer.body.as_deref().ok().filter(|body| is_small_json(body)) else { return String::new() };
     let text = match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(value) => ["detail", "msg", "errorMsg", "error", "message", "scimType"]
             .iter()

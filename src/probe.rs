@@ -6,9 +6,8 @@ use crate::http::Client;
 use crate::model::{Exit, ProvisionedUser, ScimId, UserName};
 use crate::outcome::Outcome;
 use crate::scim::{ASKED_COUNT, Account, Listing, Next, Organisation, ScimTarget, is_the_linked, organisation};
-use crate::store::{self, Unmanaged};
+use crate::store::{self, Carriers, Unmanaged};
 use rusqlite::Connection;
-use std::collections::HashSet;
 
 /// How many accounts of an endpoint are remembered by name.
 const FIRST_MAX: usize = 1_000;
@@ -101,16 +100,11 @@ pub(crate) fn is_linked(state: &Connection, account: &Account) -> bool {
 pub(crate) struct Holdings {
     pub(crate) accounts_count: u64,
     /// Those that carry a directory id, and whether they are active.
-    pub(crate) carriers: Vec<(Unmanaged, bool)>,
+    pub(crate) carriers: Carriers<bool>,
     /// Id and username of the first ones.
     pub(crate) first: Vec<(ScimId, Option<UserName>)>,
     /// How many are linked to a user of ours.
     pub(crate) linked_count: u64,
-}
-
-fn carrier(account: Account) -> Option<(Unmanaged, bool)> {
-    let (scim_id, directory_id) = account.id.zip(account.external_id)?;
-    Some((Unmanaged { scim_id, directory_id, username: account.user_name }, account.active))
 }
 
 /// Lists every account at the endpoint, which also verifies endpoint and token.
@@ -124,7 +118,9 @@ pub(crate) async fn holdings(
         if let Some(id) = account.id.clone().filter(|_| holdings.first.len() < FIRST_MAX) {
             holdings.first.push((id, account.user_name.clone()));
         }
-        holdings.carriers.extend(carrier(account));
+        if let Some(carrier) = Unmanaged::of(account.id, account.external_id, account.user_name) {
+            holdings.carriers.note(carrier, account.active);
+        }
     })
     .await?;
     Ok(holdings)
@@ -132,12 +128,11 @@ pub(crate) async fn holdings(
 
 /// Hands on every account with an id, once. How many the endpoint says that it has.
 pub(crate) async fn each_account(target: &ScimTarget<Client>, each: &mut dyn FnMut(Account)) -> Result<u64, Failure> {
-    let (listing, mut seen) = (Listing::default(), HashSet::new());
+    let listing = Listing::default();
     loop {
         let permit = target.permit().await;
         let mut note = |account: Account| {
-            let is_new = account.id.as_ref().is_some_and(|id| seen.insert(id.clone()));
-            if is_new {
+            if account.id.is_some() {
                 each(account);
             }
         };

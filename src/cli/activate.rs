@@ -12,7 +12,7 @@ use crate::model::{Clock, Exit, Moment, RawValue, clean, command, put_token};
 use crate::probe::{Holdings, NotProven, holdings, is_linked, prove_organisation};
 use crate::process::{SystemClock, person, random};
 use crate::scim::{Account, ScimTarget};
-use crate::store::{self, Access, InstallationRow, JournalError, Lock, StateError, Unmanaged};
+use crate::store::{self, Access, Carriers, InstallationRow, JournalError, Lock, StateError, Unmanaged};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::HashSet;
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Arguments, links: Links) -> Result<Output, Failure
         store::bind_organization(&transaction, organization)?;
     }
     store::begin_health(&transaction, now)?;
-    store::replace_unmanaged(&transaction, &unmanaged, now)?;
+    store::replace_unmanaged(&transaction, &mut unmanaged.iter(), now)?;
     let mut draft = Draft::new(EventType::IdmIntegrationActivate, true, Source::Activate);
     draft.initiator = Initiator::Admin(person());
     draft.response.details = format!("accounts={}", holdings.accounts_count);
@@ -219,11 +219,7 @@ struct Exported {
 }
 
 /// Compares the accounts that carry a directory id with the export.
-fn unmanaged(
-    deployment: &Deployment,
-    connection: &Connection,
-    carriers: &[(Unmanaged, bool)],
-) -> Result<Exported, Failure> {
+fn unmanaged(deployment: &Deployment, connection: &Connection, carriers: &Carriers<bool>) -> Result<Exported, Failure> {
     let mut ids = HashSet::new();
     let export = deployment.open_export_to_bind().and_then(|mut export| {
         export.read(&mut |user| {
@@ -234,7 +230,7 @@ fn unmanaged(
         Ok(export.organization().map(str::to_owned))
     });
     let unknown_to_it = |(carrier, _): &&(Unmanaged, bool)| !ids.contains(carrier.directory_id.as_str());
-    let carriers: Vec<_> = carriers.iter().filter(unknown_to_it).collect();
+    let carriers: Vec<_> = carriers.kept().iter().filter(unknown_to_it).collect();
     let (unknown, organization) = match export {
         Ok(organization) => (Ok(carriers.len()), organization),
         Err(error) => (Err(crate::model::chain(&error).join(": ")), None),
@@ -296,6 +292,7 @@ impl Done {
             Ok(count) => {
                 text.push_str(&format!("; {count} of them carry a directory id that the export lacks\n"));
                 text.push_str(&names(&self.unmanaged));
+                text.push_str(&self.left_out());
             }
             Err(source) => text.push_str(&format!("\nthe export cannot be read yet: {source}\n")),
         }
@@ -317,6 +314,16 @@ impl Done {
         }
         text.push_str(&format!("to preview: {}; to send: {}\n", command("plan"), command("--reconcile")));
         Output::done(text)
+    }
+
+    /// Those that were not compared with the export: there are more than fit into memory.
+    fn left_out(&self) -> String {
+        match self.holdings.carriers.left_out_count() {
+            0 => String::new(),
+            count => format!(
+                "{count} more accounts carry a directory id and were not compared with the export: they are too many\n"
+            ),
+        }
     }
 }
 

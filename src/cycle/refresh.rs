@@ -15,7 +15,7 @@ use crate::report::CycleReport;
 use crate::scim::{Account, carries};
 use crate::session::{Absence, End, ListEnd, ReadError, Session, hash_of};
 use crate::settlement::{LinkEffect, Settlement};
-use crate::store::{self, Unmanaged};
+use crate::store::{self, Carriers, Unmanaged};
 use std::collections::{BTreeMap, HashSet};
 
 /// Finds accounts that differ from the snapshot, and writes nothing.
@@ -78,7 +78,7 @@ fn entry(link: &ProvisionedUser, kind: OutstandingKind, reason: Reason) -> Outst
 async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<ProvisionedUser>> {
     // For each account, by a hash of its id: whether it matches the snapshot.
     let (mut as_remembered, mut otherwise) = (HashSet::new(), HashSet::new());
-    let (mut unmanaged, mut external_ids) = (Vec::new(), Vec::new());
+    let (mut unmanaged, mut external_ids) = (Carriers::default(), Vec::new());
     let mut sort = |account: Account| {
         let Some(id) = &account.id else { return };
         match session.state(store::link_by_scim_id(session.context.reader, id)) {
@@ -90,7 +90,12 @@ async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<Provisio
                     external_ids.push((id.clone(), LinkedExternalId::of(account.external_id.as_ref())));
                 }
             }
-            Some(None) => unmanaged.extend(carrier(&account)),
+            Some(None) if account.active => {
+                if let Some(carrier) = Unmanaged::of(account.id, account.external_id, account.user_name) {
+                    unmanaged.note(carrier, ());
+                }
+            }
+            Some(None) => {}
             None => {}
         }
     };
@@ -101,7 +106,16 @@ async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<Provisio
     match walked {
         Ok(Some(ListEnd::Whole)) => {
             let now = session.context.clock.now();
-            session.write(move |transaction| store::replace_unmanaged(transaction, &unmanaged, now)).await?;
+            if unmanaged.left_out_count() > 0 {
+                let count = unmanaged.left_out_count();
+                tracing::warn!(count, "more accounts carry a directory id and are linked to nobody than are listed");
+            }
+            session
+                .write(move |transaction| {
+                    let mut found = unmanaged.kept().iter().map(|(carrier, ())| carrier);
+                    store::replace_unmanaged(transaction, &mut found, now)
+                })
+                .await?;
         }
         Ok(Some(ListEnd::Short | ListEnd::Repeated) | None) => {}
         Err(ReadError::Ended) => return None,
@@ -120,12 +134,6 @@ async fn suspects<T: Transport>(session: &Session<'_, T>) -> Option<Vec<Provisio
     });
     session.state(walked)?;
     Some(suspects)
-}
-
-/// An account that is active, carries a directory id, and is linked to nobody.
-fn carrier(account: &Account) -> Option<Unmanaged> {
-    let (scim_id, directory_id) = account.id.clone().zip(account.external_id.clone()).filter(|_| account.active)?;
-    Some(Unmanaged { scim_id, directory_id, username: account.user_name.clone() })
 }
 
 /// What one read of an account says.

@@ -2,9 +2,10 @@
 //! ever; all of that is switched off here.
 
 use super::authority::{authorities, check_authority};
+use super::body::Bodies;
 use super::error::{ClientError, not_built};
 use super::headers::{date, retry_after};
-use super::{ANSWER_BYTES_MAX, BodyMode, Method, Request, Transport};
+use super::{BodyMode, Method, Request, Transport};
 use crate::model::Duration;
 use crate::outcome::{Answer, CallError};
 use crate::secret::Token;
@@ -63,13 +64,14 @@ pub struct Client {
     inner: OnceCell<Result<reqwest::Client, String>>,
     /// The target of the last request, and its address: the creates of a first load all go to one.
     last: RefCell<Option<(String, reqwest::Url)>>,
+    bodies: Bodies,
 }
 
 impl Client {
     /// Builds nothing yet and does not connect.
     #[must_use]
     pub fn new(settings: ClientSettings) -> Self {
-        Self { settings, inner: OnceCell::new(), last: RefCell::default() }
+        Self { settings, inner: OnceCell::new(), last: RefCell::default(), bodies: Bodies::default() }
     }
 
     /// Builds the pool now, to learn of a bad certificate authority or proxy before the first request.
@@ -121,25 +123,8 @@ impl Client {
         self.cleaned(&text)
     }
 
-    async fn body(&self, mut response: reqwest::Response, mode: BodyMode<'_>) -> Result<Vec<u8>, String> {
-        let mut whole = Vec::new();
-        let mut stream = match mode {
-            BodyMode::Stream(stream) if response.status().is_success() => Some(stream),
-            BodyMode::Stream(_) | BodyMode::Whole => None,
-        };
-        loop {
-            match response.chunk().await {
-                Ok(None) => break,
-                Ok(Some(chunk)) => match &mut stream {
-                    Some(stream) => stream(&chunk)?,
-                    None if whole.len() + chunk.len() > ANSWER_BYTES_MAX => {
-                        return Err("the answer is longer than 8 MiB".to_owned());
-                    }
-                    None => whole.extend_from_slice(&chunk),
-                },
-                Err(error) => return Err(self.in_words(error)),
-            }
-        }
+    async fn body(&self, response: reqwest::Response, mode: BodyMode<'_>) -> Result<Vec<u8>, String> {
+        let whole = self.bodies.read(response, mode, |error| self.in_words(error)).await?;
         let cleaned = without_secret(&String::from_utf8_lossy(&whole), self.secret());
         Ok(cleaned.map_or(whole, String::into_bytes))
     }
@@ -155,32 +140,40 @@ fn without_secret(body: &str, secret: &str) -> Option<String> {
     }
     let plain = body.contains(secret).then(|| body.replace(secret, MASK));
     let text = plain.as_deref().unwrap_or(body);
-    if text.contains('\\')
-        && let Ok(mut value) = serde_json::from_str::<Value>(text)
-        && mask(&mut value, secret)
-    {
-        return Some(value.to_string());
-    }
-    plain
+    let escaped = text.contains('\\').then(|| without_escaped(text, secret)).flatten();
+    escaped.or(plain)
 }
 
-/// Masks the secret in every string of a JSON value; true if one contained it.
-fn mask(value: &mut Value, secret: &str) -> bool {
-    match value {
-        Value::String(text) if text.contains(secret) => {
-            *text = text.replace(secret, MASK);
-            true
+/// The same for what JSON escapes: each part between two quotes is read as a string, because in a text that is not JSON nobody
+/// knows where one begins. `None`: no part contains it.
+fn without_escaped(text: &str, secret: &str) -> Option<String> {
+    let (mut cleaned, mut copied_until, mut start) = (String::new(), 0, 0);
+    while start < text.len() {
+        let end = start + part_length(&text[start..]);
+        let part = &text[start..end];
+        if part.contains('\\')
+            && let Ok(shown) = serde_json::from_str::<String>(&format!("\"{part}\""))
+            && shown.contains(secret)
+        {
+            let masked = Value::from(shown.replace(secret, MASK)).to_string();
+            cleaned.push_str(&text[copied_until..start]);
+            cleaned.push_str(&masked[1..masked.len() - 1]);
+            copied_until = end;
         }
-        Value::Array(values) => values.iter_mut().fold(false, |found, value| mask(value, secret) | found),
-        Value::Object(members) => {
-            let in_keys = members.keys().any(|key| key.contains(secret));
-            if in_keys {
-                *members = std::mem::take(members).into_iter().map(|(key, v)| (key.replace(secret, MASK), v)).collect();
-            }
-            members.values_mut().fold(in_keys, |found, value| mask(value, secret) | found)
-        }
-        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => false,
+        start = end + 1;
     }
+    (copied_until > 0).then(|| cleaned + &text[copied_until..])
+}
+
+/// The bytes before the next quote that is not escaped.
+fn part_length(text: &str) -> usize {
+    let mut is_escaped = false;
+    let is_end = |byte: &u8| {
+        let ends = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        ends
+    };
+    text.as_bytes().iter().position(is_end).unwrap_or(text.len())
 }
 
 impl Transport for Client {
@@ -272,11 +265,19 @@ mod tests {
             r#"{"detail":["no \u0043ANARY-ab\/cd\u002bef== here"]}"#,
             r#"{"CANARY-ab\/cd+ef==":{"a":"\u0043ANARY-ab/cd+ef=="}}"#,
             "<p>CANARY-ab/cd+ef==</p>",
+            r#"no \u0043ANARY-ab\/cd+ef== in JSON"#,
+            r#"" odd {"detail":"no \u0043ANARY-ab\/cd+ef==", "b"#,
         ] {
             let cleaned = without_secret(body, secret).expect("it was in there");
             let shown = serde_json::from_str::<Value>(&cleaned).map_or(cleaned.clone(), |value| value.to_string());
             assert!(cleaned.contains(MASK) && !shown.contains("ANARY"), "{cleaned}");
         }
         assert_eq!(without_secret(r#"{"detail":"C:\\temp \u0043"}"#, secret), None);
+        let cleaned = without_secret(r#"{"a":1.0E+40,"b\"":"\u0043ANARY-ab/cd+ef==\n","c":"\u0043"}"#, secret);
+        assert_eq!(
+            cleaned.as_deref(),
+            Some(r#"{"a":1.0E+40,"b\"":"[secret]\n","c":"\u0043"}"#),
+            "the rest stays as it is"
+        );
     }
 }

@@ -2,14 +2,16 @@
 //! followed, and nothing is sent twice. When to ask again is the caller's.
 
 use super::authority::check_authority;
+use super::body::Bodies;
 use super::client::{MASK, hardened};
 use super::error::not_built;
 use super::headers::{date, http_date, retry_after};
-use super::{ANSWER_BYTES_MAX, BodyMode, ClientError};
+use super::{BodyMode, ClientError};
 use crate::files::{self, Role};
 use crate::model::{Duration, Moment, clean};
 use crate::outcome::{CallError, RetryAfter};
 use crate::secret::Token;
+use reqwest::StatusCode;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED,
 };
@@ -89,6 +91,7 @@ pub struct Fetched {
 /// A client that asks one directory.
 pub struct Fetcher {
     inner: reqwest::Client,
+    bodies: Bodies,
 }
 
 impl Fetcher {
@@ -102,7 +105,7 @@ impl Fetcher {
         }
         let builder = hardened(timeout, ca_file, proxy).map_err(ClientError::Other)?.read_timeout(SILENCE_MAX);
         let inner = builder.build().map_err(|error| ClientError::Other(not_built(error)))?;
-        Ok(Self { inner })
+        Ok(Self { inner, bodies: Bodies::default() })
     }
 
     /// One that shows a certificate of its own, if it has one, and waits for `wait` at most. `encrypted`: whether it asks by https.
@@ -127,7 +130,7 @@ impl Fetcher {
         };
         let builder = builder.timeout(wait).connect_timeout(wait).read_timeout(wait);
         let inner = builder.build().map_err(|error| ClientError::Other(not_built(error)))?;
-        Ok(Self { inner })
+        Ok(Self { inner, bodies: Bodies::default() })
     }
 
     /// Sends one request and waits for the answer. Only the body of a 200 is streamed.
@@ -142,6 +145,7 @@ impl Fetcher {
             }
             Err(error) => return Err(CallError::Lost(said(error, ask.auth))),
         };
+        let take = if response.status() == StatusCode::OK { take } else { BodyMode::Whole };
         let headers = response.headers();
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Fetched {
@@ -151,7 +155,7 @@ impl Fetcher {
             total_count: headers.get(TOTAL_COUNT).and_then(|count| count.to_str().ok()?.trim().parse().ok()),
             retry_after: retry_after(headers),
             date: date(headers),
-            body: body(response, take, ask.auth).await,
+            body: self.bodies.read(response, take, |error| said(error, ask.auth)).await,
         })
     }
 
@@ -203,27 +207,6 @@ fn own_identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, Cli
             key.display()
         ))
     })
-}
-
-async fn body(mut response: reqwest::Response, take: BodyMode<'_>, auth: Auth<'_>) -> Result<Vec<u8>, String> {
-    let mut whole = Vec::new();
-    let mut stream = match take {
-        BodyMode::Stream(stream) if response.status() == reqwest::StatusCode::OK => Some(stream),
-        BodyMode::Stream(_) | BodyMode::Whole => None,
-    };
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(whole),
-            Ok(Some(chunk)) => match &mut stream {
-                Some(stream) => stream(&chunk)?,
-                None if whole.len() + chunk.len() > ANSWER_BYTES_MAX => {
-                    return Err("the answer is longer than 8 MiB".to_owned());
-                }
-                None => whole.extend_from_slice(&chunk),
-            },
-            Err(error) => return Err(said(error, auth)),
-        }
-    }
 }
 
 /// An error's chain of causes without its address, which may hold names, and without the secret.

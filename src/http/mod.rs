@@ -2,6 +2,7 @@
 //! limit for every answer, and texts cleaned of the token before any other room sees them.
 
 mod authority;
+mod body;
 mod client;
 mod error;
 mod fetch;
@@ -16,7 +17,7 @@ pub use fetch::{Ask, Auth, Fetched, Fetcher};
 use crate::outcome::{Answer, CallError};
 use std::future::Future;
 
-/// The longest answer, in bytes; a list is cut into records as it streams instead.
+/// The longest good answer, in bytes; a list is cut into records as it streams instead.
 pub const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// An HTTP method. The variants' order is the order in which methods are listed.

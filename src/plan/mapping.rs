@@ -3,8 +3,8 @@
 use super::scope::{Membership, Scope, in_scope};
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawState,
-    RawValue, RecordFault, RowView, Unusable, UserName, UserState, clean, has_control, is_error_word, is_left_out,
-    is_null_word, is_same_name, trimmed,
+    RawValue, RecordFault, RowView, USER_NAME_BYTES_MAX, Unusable, UserName, UserState, clean, has_control, is_error_word,
+    is_left_out, is_null_word, is_same_name, trimmed,
 };
 
 /// A value that is shown to people is cut here.
@@ -145,7 +145,10 @@ fn shown(value: &str) -> Box<str> {
 #[must_use]
 pub fn username_of(user: &DirectoryUser<'_>) -> Option<UserName> {
     match &user.username {
-        RawValue::Text(text) if !text.is_empty() => Some(UserName::of_account(text)),
+        // Cut behind what a username may have, a long one is still nobody's.
+        RawValue::Text(text) if !text.is_empty() => {
+            Some(UserName::of_account(&text[..text.ceil_char_boundary(USER_NAME_BYTES_MAX + 1)]))
+        }
         RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
     }
 }

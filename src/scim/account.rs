@@ -2,6 +2,7 @@
 //! twice.
 
 use crate::model::{DirectoryId, NAME_BYTES_MAX, Names, ScimId, UserName};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -23,15 +24,50 @@ pub struct Account {
     pub active: bool,
 }
 
+/// The members of an account, and of its name, that are read here.
+const READ: [&str; 7] = ["id", "userName", "externalId", "name", "active", "givenName", "familyName"];
+
 /// The members of an account, as they were written: a number that fits no type of ours makes nothing unreadable.
 pub(super) type Members = BTreeMap<String, Box<RawValue>>;
 
+/// Those that are read here. The others are passed over, however many they are.
+pub(super) struct ReadMembers(Members);
+
+impl<'de> Deserialize<'de> for ReadMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Chosen;
+        impl<'de> Visitor<'de> for Chosen {
+            type Value = ReadMembers;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Members::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if READ.iter().any(|read| read.eq_ignore_ascii_case(&name)) {
+                        members.insert(name, map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(ReadMembers(members))
+            }
+        }
+        deserializer.deserialize_map(Chosen)
+    }
+}
+
 impl Account {
+    /// Reads a SCIM user; `None` if it is not an object.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok().map(|ReadMembers(members)| Self::from_members(&members))
+    }
+
     /// Reads the members of a SCIM user; attribute names are case-insensitive (RFC 7643, section 2.1).
     #[must_use]
     pub(super) fn from_members(members: &Members) -> Self {
-        let name = member(members, "name").and_then(|name| serde_json::from_str::<Members>(name.get()).ok());
-        let name = name.unwrap_or_default();
+        let name = member(members, "name").and_then(|name| serde_json::from_str(name.get()).ok());
+        let name = name.map_or_else(Members::new, |ReadMembers(name)| name);
         let part = |key| text(member(&name, key)).map(|name| cut(name).into());
         let usable = |id: &String| !id.is_empty() && id.len() <= ID_BYTES_MAX && id != "." && id != "..";
         let id = text(member(members, "id")).filter(usable);

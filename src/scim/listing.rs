@@ -12,6 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 const ACCOUNTS_BEYOND_TOTAL_MAX: u64 = 1_000;
 /// A list that does not say how many accounts there are may show so many.
 const ACCOUNTS_WITHOUT_TOTAL_MAX: u64 = 1_000_000;
+/// No list has more: a hash is kept of each of them, and so many are 57 MiB.
+const ACCOUNTS_MAX: u64 = 3_000_000;
 /// A list that shows no new account for so long does not end on its own.
 const WITHOUT_NEW_MAX: Duration = Duration::from_secs(60);
 
@@ -101,7 +103,8 @@ impl Listing {
             Some(total) => total.saturating_mul(2).saturating_add(ACCOUNTS_BEYOND_TOTAL_MAX),
             None => ACCOUNTS_WITHOUT_TOTAL_MAX,
         };
-        self.shown_count.get() > most || self.last_new.get().is_some_and(|at| at.elapsed() > WITHOUT_NEW_MAX)
+        self.shown_count.get() > most.min(ACCOUNTS_MAX)
+            || self.last_new.get().is_some_and(|at| at.elapsed() > WITHOUT_NEW_MAX)
     }
 
     /// How many accounts were shown, each counted once.

@@ -28,9 +28,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// RFC 8259, section 8.1: a reader may ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A longer account is sent back alone, in bytes: it is held until then.
+const LONG_ACCOUNT_BYTES: usize = 256 << 10;
 
 /// A SCIM endpoint.
 pub struct ScimTarget<T> {
@@ -41,6 +45,7 @@ pub struct ScimTarget<T> {
     not_supported: RefCell<BTreeSet<Method>>,
     patience: Patience,
     count_asked: Cell<CountAsked>,
+    long_puts: Semaphore,
     meter: Arc<Meter>,
     fence: Option<Arc<dyn Fence>>,
 }
@@ -89,6 +94,7 @@ impl<T: Transport> ScimTarget<T> {
             not_supported: RefCell::default(),
             patience: Patience::default(),
             count_asked: Cell::default(),
+            long_puts: Semaphore::new(1),
             meter: Arc::default(),
             fence: None,
         }
@@ -244,7 +250,7 @@ impl<T: Transport> ScimTarget<T> {
             let judged = Judged::unknown(AnswerDoubt::CallsUsedUp);
             return Read { value: None, judged: Judged { outcome: Outcome::NotSent, ..judged } };
         }
-        let answer = self.send(Method::Get, wire::user(id), None).await;
+        let (answer, _alone) = self.read_to_put(id, permit).await;
         let read = account_of(&answer);
         if read.judged.outcome != Outcome::Accepted {
             // The change itself was not sent: a lost read is not a lost update.
@@ -279,6 +285,23 @@ impl<T: Transport> ScimTarget<T> {
         self.rate_limit.another(permit).await;
         account_of(&self.send(Method::Put, wire::user(id), Some(body)).await)
     }
+
+    /// An account that is sent back. A long one is read again in its turn.
+    async fn read_to_put(
+        &self,
+        id: &ScimId,
+        permit: &Permit<'_>,
+    ) -> (Result<Answer, CallError>, Option<SemaphorePermit<'_>>) {
+        let answer = self.send(Method::Get, wire::user(id), None).await;
+        let is_long = |body: &Vec<u8>| body.len() > LONG_ACCOUNT_BYTES;
+        if !answer.as_ref().is_ok_and(|answer| answer.body.as_ref().is_ok_and(is_long)) || !permit.allows(2) {
+            return (answer, None);
+        }
+        drop(answer);
+        let alone = self.long_puts.acquire().await.ok();
+        self.rate_limit.another(permit).await;
+        (self.send(Method::Get, wire::user(id), None).await, alone)
+    }
 }
 
 fn operation(request: &Request) -> Operation {
@@ -302,9 +325,7 @@ fn may_not_know_patch(judged: &Judged) -> bool {
 fn account_of(answer: &Result<Answer, CallError>) -> Read<Account> {
     let judged = judge(answer);
     let value = match answer {
-        Ok(Answer { body: Ok(body), status: 200..=299, .. }) => {
-            serde_json::from_slice(body).ok().map(|members| Account::from_members(&members))
-        }
+        Ok(Answer { body: Ok(body), status: 200..=299, .. }) => Account::read(body),
         Ok(_) | Err(_) => None,
     };
     Read { value, judged }

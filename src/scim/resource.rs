@@ -2,7 +2,7 @@
 //! their own words: `meta`, `groups`, and values that are unassigned or empty.
 
 use super::account::{Account, Members};
-use crate::model::Names;
+use crate::model::{Names, is_small_json};
 use serde::de::Error;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -19,9 +19,9 @@ pub(super) struct Resource {
 }
 
 impl Resource {
-    /// The members in a body, and the account that they are.
+    /// The members in a body, and the account that they are. One with more values than an answer needs is not read.
     pub(super) fn of(body: &[u8]) -> Option<(Self, Account)> {
-        let members: Members = serde_json::from_slice(body).ok()?;
+        let members: Members = serde_json::from_slice(Some(body).filter(|body| is_small_json(body))?).ok()?;
         let account = Account::from_members(&members);
         Some((Self { members }, account))
     }

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 /// How many bytes are read at a time in the search for the last newline, backwards from the end.
 const TAIL_BYTES: u64 = 64 * 1024;
 
-/// A longer first line is not an event.
-const FIRST_LINE_BYTES_MAX: usize = 1 << 20;
+/// A longer line is not an event.
+const LINE_BYTES_MAX: usize = 1 << 20;
 /// How many bytes of it are read at a time: most events are shorter.
 const FIRST_PIECE_BYTES: usize = 4 * 1024;
 
@@ -168,7 +168,7 @@ impl Sink for FileSink {
 /// Reads the first line, without its end; false: the file ends before it does, or it is too long to be an event.
 fn read_first_line(file: &File, line: &mut Vec<u8>) -> std::io::Result<bool> {
     let mut piece = vec![0; FIRST_PIECE_BYTES];
-    while line.len() < FIRST_LINE_BYTES_MAX {
+    while line.len() < LINE_BYTES_MAX {
         let count = file.read_at(&mut piece, line.len() as u64)?;
         if count == 0 {
             break;
@@ -226,7 +226,7 @@ fn mend(file: &mut File, format: EventFormat) -> std::io::Result<Option<i64>> {
     Ok(Some(if end == 0 { 0 } else { last_sequence(file, end, format)? }))
 }
 
-/// The sequence of the last line of a file that ends with a newline.
+/// The sequence of the last line of a file that ends with a newline; 0 if it is not an event.
 fn last_sequence(file: &mut File, length: u64, format: EventFormat) -> std::io::Result<i64> {
     let mut window = TAIL_BYTES;
     loop {
@@ -238,6 +238,9 @@ fn last_sequence(file: &mut File, length: u64, format: EventFormat) -> std::io::
             let line = &body[at.wrapping_add(1)..];
             let sequence = std::str::from_utf8(line).ok().and_then(|line| format.sequence_of(line));
             return Ok(sequence.unwrap_or(0));
+        }
+        if window > LINE_BYTES_MAX as u64 {
+            return Ok(0);
         }
         window *= 4;
     }
@@ -287,7 +290,7 @@ mod tests {
     fn a_file_that_does_not_begin_with_an_event_of_ours_is_not_touched() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("events.ndjson");
-        let long = "x".repeat(FIRST_LINE_BYTES_MAX + 1);
+        let long = "x".repeat(LINE_BYTES_MAX + 1);
         let foreign = event(1).line.replace("\"i\"", "\"j\"");
         for text in
             ["token", "token\n", "\n", "{}\n", long.as_str(), &format!("{foreign}\n"), &foreign[..foreign.len() - 3]]

@@ -9,6 +9,9 @@ use crate::records::RECORD_BYTES_MAX;
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// No row has more cells: as many as the widest sheet of a spreadsheet has columns.
+const CELLS_MAX: usize = 16_384;
+
 /// What Windows PowerShell writes above a header.
 const TYPE_LINE: &str = "#TYPE ";
 
@@ -124,6 +127,9 @@ impl<'l> Reader<'l> {
                 }
                 Cell { range: start..at, doubled_quotes: false }
             };
+            if self.cells.len() == CELLS_MAX {
+                return Err("it has more than 16,384 cells");
+            }
             self.cells.push(cell);
             match (bytes.get(at), bytes.get(at + 1)) {
                 (None, _) | (Some(b'\r'), None) => return Ok(Row::Cut),

@@ -1,7 +1,7 @@
 //! How the syncing itself is: since when it fails, what the token showed, which accounts nobody manages. What follows from it
 //! is decided elsewhere.
 
-use crate::model::{AccountState, Behind, DirectoryId, Moment, OutstandingKind, OutstandingUser, ScimId, UserName};
+use crate::model::{Behind, Moment};
 use crate::report::TokenProof;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -176,58 +176,4 @@ pub fn begin_health(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Res
 /// The state cannot be read.
 pub fn was_ever_provisioned(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT links_made > 0 FROM counts", [], |row| row.get(0))
-}
-
-/// An account that carries a directory id.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unmanaged {
-    /// The account.
-    pub scim_id: ScimId,
-    /// The directory id that it carries.
-    pub directory_id: DirectoryId,
-    /// The username that it carries.
-    pub username: Option<UserName>,
-}
-
-/// Notes the accounts that carry a directory id and are linked to nobody: all that there are. Those that were not known when the
-/// state was restored may come from the lost part of the log.
-///
-/// # Errors
-/// The state cannot be written.
-pub fn replace_unmanaged(transaction: &Transaction<'_>, found: &[Unmanaged], now: Moment) -> rusqlite::Result<()> {
-    transaction.execute("CREATE TEMP TABLE before AS SELECT scim_id, since, stranded FROM unmanaged", [])?;
-    transaction.execute("DELETE FROM unmanaged", [])?;
-    let mut insert = transaction.prepare(
-        "INSERT INTO unmanaged (scim_id, directory_id, username, since, stranded)
-         VALUES (?1, ?2, ?3, ifnull((SELECT since FROM temp.before WHERE scim_id = ?1), ?4),
-         ifnull((SELECT stranded FROM temp.before WHERE scim_id = ?1), (SELECT restored FROM installation))) ON CONFLICT DO NOTHING",
-    )?;
-    for one in found {
-        let username = one.username.as_ref().map(UserName::as_str);
-        insert.execute((one.scim_id.as_str(), one.directory_id.as_str(), username, now.0))?;
-    }
-    drop(insert);
-    transaction.execute_batch("DROP TABLE temp.before")
-}
-
-/// Those that are still linked to nobody, by username.
-///
-/// # Errors
-/// The state cannot be read.
-pub fn unmanaged(connection: &Connection) -> rusqlite::Result<Vec<OutstandingUser>> {
-    connection
-        .prepare(
-            "SELECT scim_id, directory_id, username, since FROM unmanaged u
-             WHERE NOT EXISTS (SELECT 1 FROM links l WHERE l.scim_id = u.scim_id) ORDER BY username, directory_id",
-        )?
-        .query_map([], |row| {
-            let id = DirectoryId::new(row.get_ref(1)?.as_str()?);
-            let username = row.get_ref(2)?.as_str_or_null()?.map(UserName::of_account);
-            let mut entry =
-                OutstandingUser::new(OutstandingKind::Drift, Some(&id), username.as_ref(), AccountState::Unmanaged)
-                    .account(&ScimId::new(row.get_ref(0)?.as_str()?));
-            entry.since = Some(Moment(row.get(3)?));
-            Ok(entry)
-        })?
-        .collect()
 }

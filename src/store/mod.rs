@@ -35,6 +35,7 @@ mod snapshot;
 mod spoken;
 mod stranded;
 mod take_over;
+mod unmanaged;
 mod upgrade;
 mod walk;
 
@@ -49,8 +50,7 @@ pub use glance::{Glance, cycle_lines, glance};
 pub use groups::{group_memory, note_groups, unnamed_groups};
 pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};
 pub use health::{
-    CycleHealth, HealthRow, Unmanaged, begin_health, health, known_of_token, note_health, note_proof,
-    replace_unmanaged, unmanaged, was_ever_provisioned,
+    CycleHealth, HealthRow, begin_health, health, known_of_token, note_health, note_proof, was_ever_provisioned,
 };
 pub use holds::{
     NamedHold, StandingApproval, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of,
@@ -84,4 +84,5 @@ pub use snapshot::{
 pub use spoken::{note_spoken, spoken_before};
 pub use stranded::{leave_alone, stranded};
 pub use take_over::{Copied, TakenOver, goes_on_from, hand_on, take_over};
+pub use unmanaged::{Carriers, Unmanaged, replace_unmanaged, unmanaged};
 pub use upgrade::{Upgraded, create, scratch, upgrade};

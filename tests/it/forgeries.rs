@@ -1,6 +1,9 @@
 //! What `events verify` says when somebody edits, cuts, continues, swaps, seals anew or removes the file, the events, the head, the
 //! lock file, a sink's place or the prune mark, alone and in pairs. It may only pass what is genuine, and says what is missing.
 
+mod marks;
+mod ways;
+
 use crate::support::real_binary::{BINARY, RealBinary, person};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -8,6 +11,7 @@ use sha2::{Digest, Sha256};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use ways::{Tamper, WAYS};
 
 /// Everything that a case may tamper with.
 struct Copy {
@@ -124,63 +128,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
-type Tamper = fn(&Copy, &[String]);
-
-/// Each single way. The first word says what is touched: two ways of one kind are no pair.
-const WAYS: [(&str, Tamper); 24] = [
-    ("file: edited", |copy, lines| {
-        let mut lines = lines.to_vec();
-        lines[2] = lines[2].replace("Created", "created");
-        copy.file(&lines);
-    }),
-    ("file: cut", |copy, lines| copy.file(&lines[..lines.len() - 2])),
-    ("file: without a line", |copy, lines| copy.file(&[&lines[..3], &lines[4..]].concat())),
-    ("file: swapped", |copy, lines| {
-        let mut lines = lines.to_vec();
-        lines.swap(2, 3);
-        copy.file(&lines);
-    }),
-    ("file: with a line of its own", |copy, lines| {
-        let own = lines[2].replace("@x.example", "@y.example");
-        copy.file(&[&lines[..3], &[own], &lines[3..]].concat());
-    }),
-    ("file: sealed anew", |copy, lines| copy.file(&forged(lines))),
-    ("file: continued", |copy, lines| copy.file(&continued(lines))),
-    ("file: sealed anew and continued", |copy, lines| copy.file(&continued(&forged(lines)))),
-    ("file: emptied", |copy, _| copy.file(&[])),
-    ("file: removed", |copy, _| std::fs::remove_file(copy.path("events.ndjson")).expect("gone")),
-    ("file: begins later", |copy, lines| copy.file(&lines[4..])),
-    ("events: edited", |copy, _| {
-        copy.sql("UPDATE events SET line = replace(line, 'Created', 'created') WHERE sequence = 3")
-    }),
-    ("events: cut", |copy, lines| copy.sql(&format!("DELETE FROM events WHERE sequence > {}", lines.len() - 2))),
-    ("events: all removed", |copy, _| copy.sql("DELETE FROM events")),
-    ("events: the oldest removed", |copy, _| copy.sql("DELETE FROM events WHERE sequence < 4")),
-    ("events: a hole with a reason", |copy, lines| {
-        copy.sql("DELETE FROM events WHERE sequence IN (4, 5)");
-        copy.sql(&format!("INSERT INTO restorations VALUES (6, '{}')", chain(&lines[4])));
-    }),
-    ("events: sealed anew with the head", |copy, lines| {
-        let forged = forged(lines);
-        copy.events(&forged);
-        copy.sql(&format!("UPDATE head SET chain = '{}'", chain(&forged[forged.len() - 1])));
-    }),
-    ("events: cut with the head", |copy, lines| {
-        let left = &lines[..lines.len() - 2];
-        copy.events(left);
-        copy.sql(&format!("UPDATE head SET sequence = {}, chain = '{}'", left.len(), chain(&left[left.len() - 1])));
-    }),
-    ("head: moved", |copy, _| copy.sql("UPDATE head SET sequence = sequence - 1")),
-    ("lock: removed", |copy, _| std::fs::remove_file(copy.path("state.db.lock")).expect("gone")),
-    ("lock: another chain", |copy, lines| {
-        let text = std::fs::read_to_string(copy.path("state.db.lock")).expect("a note");
-        std::fs::write(copy.path("state.db.lock"), text.replace(chain(&lines[lines.len() - 1]), &"0".repeat(64)))
-            .expect("written");
-    }),
-    ("place: removed", |copy, _| copy.sql("DELETE FROM sinks")),
-    ("place: ahead", |copy, _| copy.sql("UPDATE sinks SET delivered = 1000")),
-    ("mark: moved", |copy, _| copy.sql("UPDATE pruned SET sequence = 3")),
-];
+/// Whoever was killed leaves these as well: a place of before the last event, or none. Nothing is hidden by them alone.
+const SAYS_NOTHING: [&str; 2] = ["place: behind", "place: removed"];
 
 /// What has to be said where it passes; a witness whose absence changes nothing about the log is named by nobody.
 fn judge(copy: &Copy, genuine: &Genuine, untouched: &str, how: &str) {
@@ -190,10 +139,12 @@ fn judge(copy: &Copy, genuine: &Genuine, untouched: &str, how: &str) {
         Some(1) => assert!(text.contains("does not verify: event ") && text.contains("hint: "), "{how}: {text}"),
         Some(0) => {
             for line in copy.lines() {
-                assert!(genuine.lines.contains(&line), "{how}: a forged line passes: {text}");
+                let is_said = text.contains("it is no witness of those after it");
+                assert!(genuine.lines.contains(&line) || is_said, "{how}: a forged line passes: {text}");
             }
             let text = text.replace(&*copy.folder.path().to_string_lossy(), "");
-            assert!(text != untouched || how == "place: removed", "{how}: nothing is said");
+            let says_nothing = how.split(" + ").all(|way| SAYS_NOTHING.contains(&way));
+            assert!(text != untouched || says_nothing, "{how}: nothing is said");
         }
         other => panic!("{how}: exit {other:?}: {text}"),
     }
@@ -212,10 +163,13 @@ fn no_forgery_passes_alone_or_in_pairs_and_what_is_missing_is_said() {
         WAYS[place + 1..].iter().filter(move |other| kind(other) != kind(one)).map(move |other| vec![*one, *other])
     });
     let cases: Vec<Vec<(&str, Tamper)>> = alone.chain(pairs).collect();
-    assert!(cases.len() > 200, "{}", cases.len());
+    assert!(cases.len() > 400, "{}", cases.len());
+    all_judged(&genuine, &cases, &untouched);
+}
+
+fn all_judged(genuine: &Genuine, cases: &[Vec<(&str, Tamper)>], untouched: &str) {
     std::thread::scope(|scope| {
         for part in cases.chunks(cases.len().div_ceil(4)) {
-            let (genuine, untouched) = (&genuine, &untouched);
             scope.spawn(move || {
                 for case in part {
                     let copy = genuine.copy();

@@ -1,5 +1,7 @@
 //! What the system allows, and what somebody put into a state: answered as errors, never with a crash or in silence.
 
+mod sweep;
+
 use crate::support::real_binary::{BINARY, RealBinary, people, person};
 use std::process::{Command, Output};
 

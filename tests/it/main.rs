@@ -31,6 +31,7 @@ mod lease;
 mod limits;
 mod linked_accounts;
 mod memberships;
+mod memory;
 mod monitor;
 mod nights;
 mod odd_inputs;

@@ -1,6 +1,7 @@
 //! Sinks against receivers that cut, refuse, hang up and come late: every event arrives at least once, in order, byte for byte as the
 //! log has it, and what a receiver will never take is counted and shown.
 
+mod between;
 mod binary;
 mod files;
 mod posts;

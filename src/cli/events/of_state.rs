@@ -75,6 +75,15 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
     if witnesses.noted.is_none() && head.sequence > 0 {
         verified.notes.push("the state has no usable lock file beside it: one witness is missing".to_owned());
     }
+    if let Some(noted) =
+        witnesses.noted.as_ref().filter(|noted| noted.sequence < head.sequence && !witnesses.is_sending)
+    {
+        verified.notes.push(format!(
+            "the lock file notes event {} as the last one: it is no witness of those after it (a crash leaves that behind, and so does \
+             whoever continues the log)",
+            noted.sequence
+        ));
+    }
     Ok(verified)
 }
 
@@ -114,6 +123,7 @@ pub(super) fn pass_hole(
 fn ended(witnesses: &Witnesses, verifier: &Verifier, mark: i64) -> Result<(), Fault> {
     let Witnesses { head, noted, places, pruned, .. } = witnesses;
     match verifier.last() {
+        Some(_) if head.sequence == 0 => return Err(flaw(1, FlawKind::Head)),
         Some((sequence, _)) if sequence < head.sequence => return Err(flaw(sequence + 1, FlawKind::CutOff)),
         Some((sequence, _)) if sequence > head.sequence => return Err(flaw(head.sequence + 1, FlawKind::BeyondHead)),
         Some((sequence, chain)) if chain != head.chain => return Err(flaw(sequence, FlawKind::Head)),

@@ -5,8 +5,9 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::event::Head;
 use crate::failure::Failure;
+use crate::model::Moment;
 use crate::store::{self, Access, NotedHead, SinkPlace};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub(super) struct Witnesses {
     pub(super) places: Vec<SinkPlace>,
     /// Up to which event the log was pruned, and its chain; `None` if the mark is missing.
     pub(super) pruned: Option<(i64, String)>,
+    /// Whether somebody sends, who writes events before the lock file names them.
+    pub(super) is_sending: bool,
     /// How long each sink's file was, in bytes.
     lengths: BTreeMap<PathBuf, u64>,
 }
@@ -30,15 +33,18 @@ impl Witnesses {
     pub(super) fn ask(deployment: &Deployment, file: Option<&Path>) -> Result<Self, Failure> {
         let (reader, _) = deployment.state(Access::Read)?;
         let places = store::sink_places(&reader)?;
+        let is_sending = store::holder(&deployment.state_path).is_some();
         let noted = store::noted_beside(&deployment.state_path);
         let files = deployment.config.sinks.iter().filter_map(SinkConfig::file).chain(file);
         let length =
             |path: &Path| Some((path.to_owned(), std::fs::metadata(path).ok().filter(|file| file.is_file())?.len()));
         let lengths = files.filter_map(length).collect();
         reader.execute_batch("BEGIN")?;
-        let head = store::head_of(&reader)?;
+        // Without its row, the log has no end that anything could be compared with.
+        let no_head = || Head { sequence: 0, chain: String::new(), timestamp: Moment(0) };
+        let head = store::head_of(&reader).optional()?.unwrap_or_else(no_head);
         let pruned = store::pruned(&reader)?;
-        Ok(Self { reader, head, noted, places, pruned, lengths })
+        Ok(Self { reader, head, noted, places, pruned, is_sending, lengths })
     }
 
     /// How much of a file was there when the state was read; none if it was not, or is not a file.

@@ -1,6 +1,7 @@
 //! Whose log a file is, by its first line: an event in one of our formats names its installation, or at least its place in the log.
 
 use super::{EventFormat, cef};
+use crate::model::small_json;
 use serde_json::Value;
 
 /// What the first line of a file is.
@@ -59,7 +60,7 @@ fn stamp(line: &str) -> Option<Stamp> {
         let chain = rest.split(' ').next().unwrap_or_default().to_owned();
         return Some(Stamp { sequence, chain, installation: None });
     }
-    let event: Value = serde_json::from_str(line).ok()?;
+    let event = small_json(line.as_bytes())?;
     let text = |at: &str| event.pointer(at).and_then(Value::as_str).map(str::to_owned);
     for (sequence, chain, installation) in [
         ("/sequence", "/chain", "/idm_client_id"),

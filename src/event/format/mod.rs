@@ -12,6 +12,7 @@ pub use first::{FirstLine, Stamp};
 pub use ocsf::OcsfVersion;
 
 use super::Sealed;
+use crate::model::small_json;
 use record::Record;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -59,7 +60,7 @@ impl EventFormat {
             Self::Ocsf => "/metadata/sequence",
             Self::Ecs => "/event/sequence",
         };
-        serde_json::from_str::<serde_json::Value>(line).ok()?.pointer(at)?.as_i64()
+        small_json(line.as_bytes())?.pointer(at)?.as_i64()
     }
 }
 

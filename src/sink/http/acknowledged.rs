@@ -1,8 +1,9 @@
 //! Splunk's indexer acknowledgement: a 200 says that events look good, and gives a number; whether they are stored is asked for
 //! afterwards, with that number. Where no number comes, none is offered, and the 200 is all there is.
 
+use crate::model::small_json;
 use crate::outcome::Answer;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ impl Unacknowledged {
     /// Notes an answer to events of which this is the first.
     pub(super) fn note(&mut self, answer: &Answer, first: i64) {
         let body = answer.body.as_deref().unwrap_or_default();
-        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let document = small_json(body).unwrap_or_default();
         if let Some(number) = document["ackId"].as_u64() {
             self.0.push_back(Posted { number, first, at: Instant::now() });
         }
@@ -75,14 +76,15 @@ impl Unacknowledged {
     /// Takes the answer to it.
     pub(super) fn answered(&mut self, answer: &Answer) -> Acknowledged {
         let body = answer.body.as_deref().unwrap_or_default();
-        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let document = small_json(body).unwrap_or_default();
         match answer.status {
             200..=299 => {
                 let said: BTreeMap<String, bool> = serde_json::from_value(document["acks"].clone()).unwrap_or_default();
                 self.0.retain(|posted| said.get(&posted.number.to_string()) != Some(&true));
                 Acknowledged::SoFar
             }
-            401 | 403 => Acknowledged::Stuck,
+            // A redirect is not from Splunk, and says nothing.
+            300..=399 | 401 | 403 => Acknowledged::Stuck,
             408 | 425 | 429 | 500..=599 => Acknowledged::Later,
             _ => Acknowledged::NotOffered,
         }
@@ -126,6 +128,7 @@ mod tests {
             (400, r#"{"text":"ACK is disabled","code":14}"#, Acknowledged::NotOffered),
             (404, "", Acknowledged::NotOffered),
             (401, "", Acknowledged::Stuck),
+            (302, "", Acknowledged::Stuck),
         ] {
             assert_eq!(posted.answered(&answer(status, body)), expected, "{status} {body}");
         }

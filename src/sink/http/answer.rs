@@ -1,7 +1,7 @@
 //! What an answer means for the events that were posted, style by style.
 
 use crate::config::HttpStyle;
-use crate::model::clean;
+use crate::model::{clean, small_json};
 use crate::outcome::Answer;
 use serde_json::Value;
 
@@ -37,9 +37,14 @@ pub(super) enum Item {
 
 pub(super) fn meaning(style: HttpStyle, answer: &Answer, count: usize) -> Answered {
     let body = answer.body.as_deref().unwrap_or_default();
-    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    let document = small_json(body).unwrap_or_default();
     let says = says(answer, &document);
     match answer.status {
+        // Of something in between, which asks to sign in, or says that nobody is there.
+        200..=299 if body.trim_ascii_start().starts_with(b"<") => {
+            Answered::Stuck(format!("the receiver answered {} with a web page", answer.status))
+        }
+        200..=299 if style != HttpStyle::Ndjson && answer.body.is_err() => Answered::Later(cut(answer)),
         200..=299 => match style {
             HttpStyle::Ndjson => Answered::Taken,
             HttpStyle::SplunkHec if document["code"].as_i64().is_none_or(|code| code == 0) => Answered::Taken,
@@ -53,6 +58,12 @@ pub(super) fn meaning(style: HttpStyle, answer: &Answer, count: usize) -> Answer
         400 | 409 | 413 | 422 => Answered::TooMuch(says),
         _ => Answered::Stuck(says),
     }
+}
+
+/// What it says of the events did not arrive.
+fn cut(answer: &Answer) -> String {
+    let why = answer.body.as_deref().err().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("the receiver answered {}, and its answer was cut short{why}", answer.status)
 }
 
 /// Status and message.
@@ -173,6 +184,14 @@ mod tests {
             Item::Later(said("the receiver answered 429: full")),
         ]);
         check(ElasticBulk, 200, items, 4, &expected);
+        for (style, status) in [(Ndjson, 200), (SplunkHec, 200), (ElasticBulk, 201), (Otlp, 202)] {
+            let page = format!("the receiver answered {status} with a web page");
+            check(style, status, "\n<!doctype html><title>Sign in</title>", 3, &Answered::Stuck(page));
+            let answer = Answer { status, body: Err("reset".to_owned()), retry_after: None, date: None };
+            let cut = format!("the receiver answered {status}, and its answer was cut short: reset");
+            let expected = if style == Ndjson { Answered::Taken } else { Answered::Later(cut) };
+            assert_eq!(meaning(style, &answer, 3), expected, "{style:?}");
+        }
         let short = "the receiver answered 200: {\"items\":[]}: it does not report the result of each event";
         check(ElasticBulk, 200, r#"{"items":[]}"#, 1, &Answered::Stuck(said(short)));
     }

@@ -127,9 +127,10 @@ async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token
         Err(error) => return Ok(Lending::Again(error.to_string())),
     };
     let asked_for = wait::asked_for(&answer);
-    let body = match answer.body {
-        Ok(body) => body,
-        Err(what) => return Ok(Lending::Again(what)),
+    let body = match (answer.status, answer.body) {
+        (_, Ok(body)) => body,
+        (200, Err(what)) => return Ok(Lending::Again(what)),
+        (_, Err(_)) => Vec::new(),
     };
     match answer.status {
         200 => {}

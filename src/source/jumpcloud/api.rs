@@ -5,6 +5,7 @@ use super::access::Access;
 use super::trouble::{PAUSE, TRIES_MAX, Trouble, WAITS_MAX, message};
 use crate::config::JumpCloudConfig;
 use crate::http::{Ask, Auth, BodyMode, ClientError, Fetched, Fetcher};
+use crate::model::is_small_json;
 use crate::outcome::CallError;
 use crate::source::wait::{self, WAIT_MAX};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -187,11 +188,14 @@ impl<'a> Api<'a> {
         waits_count: u32,
     ) -> Result<Next<Option<Reply<T>>>, Trouble> {
         let (status, total_count, asked_for) = (answer.status, answer.total_count, wait::asked_for(&answer));
-        let body = match answer.body {
-            Ok(body) => body,
-            Err(what) => return Ok(Next::Again(what)),
+        let body = match (status, answer.body) {
+            (_, Ok(body)) => body,
+            // Of a 404 the body decides, too. Any other refusal is what its status says, however long its words are.
+            (200 | 404, Err(what)) => return Ok(Next::Again(what)),
+            (_, Err(_)) => Vec::new(),
         };
         match status {
+            200 if !is_small_json(&body) => Ok(Next::Again("the answer holds too many values".to_owned())),
             200 => Ok(match parse(&body) {
                 Ok(value) => Next::Done(Some(Reply { value, total_count })),
                 Err(what) => Next::Again(format!("the answer cannot be read: {what}")),

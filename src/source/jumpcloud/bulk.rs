@@ -5,6 +5,7 @@ use super::access::Access;
 use super::api::{Api, Sent};
 use super::{Doubt, PAGE_ROWS, SourceError};
 use crate::config::JumpCloudConfig;
+use crate::model::small_json;
 use crate::source::on_a_runtime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -133,6 +134,5 @@ async fn results(api: &Api<'_>, job: &str) -> Result<(usize, usize), String> {
 }
 
 fn job_of(body: &[u8]) -> Option<String> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    answer.get("jobId")?.as_str().filter(|job| !job.is_empty()).map(str::to_owned)
+    small_json(body)?.get("jobId")?.as_str().filter(|job| !job.is_empty()).map(str::to_owned)
 }

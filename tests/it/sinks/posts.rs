@@ -27,7 +27,7 @@ impl Kept {
     }
 }
 
-fn outbox(endpoint: &Endpoint, style: &str, keys: &str) -> Outbox {
+pub(super) fn outbox(endpoint: &Endpoint, style: &str, keys: &str) -> Outbox {
     let outbox = Outbox::new("kind = \"stdout\"");
     std::fs::write(outbox.path("token"), TOKEN).expect("a token");
     std::fs::set_permissions(outbox.path("token"), PermissionsExt::from_mode(0o600)).expect("closed");
