@@ -163,14 +163,14 @@ fn token_text(token: &TokenPlace, what: &str, missing: &str) -> String {
 }
 
 /// What endpoint and export were found to hold.
-struct Found {
+struct FoundOnline {
     at_rhombus: AtRhombus,
     users_count: u64,
     /// What cycles met at this endpoint.
     not_supported: BTreeSet<Method>,
 }
 
-impl Found {
+impl FoundOnline {
     fn write(&self, text: &mut String) {
         let Self { at_rhombus: AtRhombus { accounts_count, apart }, users_count, not_supported } = self;
         let _ = writeln!(
@@ -214,7 +214,7 @@ fn ask_rhombus(deployment: &Deployment) -> Result<AtRhombus, Failure> {
 }
 
 /// What was found; it fails if a cycle would refuse the export.
-fn prove(deployment: &Deployment, at_rhombus: AtRhombus, at_hand: Option<&AtHand>) -> Result<Found, Failure> {
+fn prove(deployment: &Deployment, at_rhombus: AtRhombus, at_hand: Option<&AtHand>) -> Result<FoundOnline, Failure> {
     let users_count = match at_hand {
         // It is not there, which opening it says.
         None => return Err(deployment.open_export().err().map_or_else(changed, Failure::from)),
@@ -225,7 +225,7 @@ fn prove(deployment: &Deployment, at_rhombus: AtRhombus, at_hand: Option<&AtHand
     };
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
-    Ok(Found { at_rhombus, users_count, not_supported })
+    Ok(FoundOnline { at_rhombus, users_count, not_supported })
 }
 
 /// The export came while it was looked for.

@@ -49,7 +49,7 @@ Exit codes: 0 done; 1 failed, nothing was accepted; 2 wrong command line;
 ";
 
 /// What the help of a command adds.
-struct Page {
+struct HelpPage {
     /// The words of the command.
     command: &'static [&'static str],
     /// Global flags that mean something to it, besides `-c`, `--json` and `--log-format`.
@@ -58,77 +58,77 @@ struct Page {
     after: &'static str,
 }
 
-const PAGES: [Page; 20] = [
-    Page {
+const PAGES: [HelpPage; 20] = [
+    HelpPage {
         command: &["plan"],
         flags: &["only", "refresh", "sandbox"],
         after: "Examples:\n  rhombus-sync plan\n  rhombus-sync plan --all | less\n  rhombus-sync plan --refresh --only \
                 ann@example.com    asks Rhombus about one user\n\nExit codes: 0 shown; 1 the export is rejected, or \
                 Rhombus cannot be read; 7 --expect-no-changes and there are changes",
     },
-    Page {
+    HelpPage {
         command: &["approve"],
         flags: &["only", "sandbox"],
         after: "Examples:\n  rhombus-sync approve                                    who is held and why, and what \
                 is approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
                 codes: 0 shown, or released; 1 no such hold, or nothing in it is still held",
     },
-    Page {
+    HelpPage {
         command: &["check"],
         flags: &[],
         after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check \
                 --show\n\nExit codes: 0 good, also if the export would be\nrejected,          which it says; 1 --online: export, endpoint or token is bad; 78 the configuration is wrong",
     },
-    Page {
+    HelpPage {
         command: &["activate"],
         flags: &[],
         after: "Examples:\n  rhombus-sync activate\n  rhombus-sync -c /etc/rhombus-sync/acme.toml activate\n\nRun \
                 it as the service's user: the state belongs to whoever creates it.\n\nExit codes: 0 users are managed now; 1 endpoint, \
                 token or state cannot be used; 78 the configuration is wrong",
     },
-    Page {
+    HelpPage {
         command: &["deactivate"],
         flags: &[],
         after: "Examples:\n  rhombus-sync deactivate\n\nA running daemon obeys within seconds, even during a cycle. \
          `activate` resumes.\n\nExit codes: 0 users are no longer managed; 1 the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["status"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --watch            redrawn until q\n  rhombus-sync status --exit-code || \
                 alert    for a monitor\n\nExit codes: 0 shown; 1 the state cannot be used; with --exit-code 6 \
                 deactivated, 1 red, else 0, 3 or 4 as in the last cycle without --only",
     },
-    Page {
+    HelpPage {
         command: &["explain"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync explain ann@example.com\n  rhombus-sync explain 5f2b8c1e --json\n\nExit \
                 codes: 0 explained; 1 no user matches",
     },
-    Page {
+    HelpPage {
         command: &["history"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync history bob@example.com\n  rhombus-sync history bob@example.com --json | \
                 jq\n\nExit codes: 0 shown; 1 no events for this user",
     },
-    Page {
+    HelpPage {
         command: &["forget"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync forget ewa@example.com\n\nA user who is still wanted is linked again by the next \
                 cycle.\n\nExit codes: 0 the link is dropped; 1 no linked user matches",
     },
-    Page {
+    HelpPage {
         command: &["backup"],
         flags: &[],
         after: "Examples:\n  rhombus-sync backup /var/backups/rhombus-sync.$(date +%F).db\n\nExit codes: 0 written; 1 the file \
                 exists, or the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["events"],
         flags: &["sandbox"],
         after: "Exit codes: 0 done; 1 it does not verify, or cannot be read",
     },
-    Page {
+    HelpPage {
         command: &["events", "tail"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events tail\n  rhombus-sync events tail -f               follows until \
@@ -136,24 +136,24 @@ const PAGES: [Page; 20] = [
                 rhombus-sync events tail -n 1000 | jq .event_type\n\nOn a terminal it is a table; a pipe gets the \
                 events unchanged, one per line.\n\nExit codes: 0 shown; 1 the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["events", "verify"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events verify\n  rhombus-sync events verify /var/log/rhombus-sync/events.ndjson.1\n\n\
                 Exit codes: 0 complete and unchanged; 1 not: the first bad event is named",
     },
-    Page {
+    HelpPage {
         command: &["events", "dead"],
         flags: &["sandbox"],
         after: "Exit codes: 0 shown; 1 the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["events", "replay"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events replay --from 4711\n  rhombus-sync events replay --from 4711 \
                 --sink siem\n\nWorks while the daemon runs.\n\nExit codes: 0 sent; 1 nothing could be sent; 3 sent in part",
     },
-    Page {
+    HelpPage {
         command: &["import"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync import --new-only\n  rhombus-sync import --csv new.csv\n  rhombus-sync import --create \
@@ -161,25 +161,25 @@ const PAGES: [Page; 20] = [
                 or the directory cannot be read; 2 --create with another source; 3 JumpCloud refused one; 5 another \
                 process is sending",
     },
-    Page {
+    HelpPage {
         command: &["sandbox"],
         flags: &[],
         after: "Examples:\n  rhombus-sync sandbox\n  rhombus-sync sandbox --faults \
                 drop_after:0.1,e503:0.05\n\nExit codes: 0 stopped by a signal; 1 the address or the files cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["completions"],
         flags: &[],
         after: "Examples:\n  rhombus-sync completions bash >/etc/bash_completion.d/rhombus-sync\n  rhombus-sync completions fish \
                 >~/.config/fish/completions/rhombus-sync.fish\n\nExit codes: 0 printed; 2 it is not one of these shells",
     },
-    Page {
+    HelpPage {
         command: &["man"],
         flags: &[],
         after: "Examples:\n  rhombus-sync man man && man -l man/rhombus-sync.1\n\nExit codes: 0 written; 1 the folder cannot be \
                 written to",
     },
-    Page { command: &["help"], flags: &[], after: "" },
+    HelpPage { command: &["help"], flags: &[], after: "" },
 ];
 
 /// Flags of the main command that a subcommand takes only if its page says so.
@@ -191,7 +191,7 @@ pub(super) fn with_help(command: Command) -> Command {
     PAGES.iter().fold(command, |command, page| dressed(command, page.command, page))
 }
 
-fn dressed(command: Command, words: &'static [&'static str], page: &Page) -> Command {
+fn dressed(command: Command, words: &'static [&'static str], page: &HelpPage) -> Command {
     let [word, rest @ ..] = words else { return own_flags(command, page).after_help(page.after) };
     if command.find_subcommand(word).is_none() {
         return command;
@@ -200,7 +200,7 @@ fn dressed(command: Command, words: &'static [&'static str], page: &Page) -> Com
 }
 
 /// A global flag that does not apply is still understood, so that its message can say where it does; it is not in the help.
-fn own_flags(command: Command, page: &Page) -> Command {
+fn own_flags(command: Command, page: &HelpPage) -> Command {
     FLAGS.iter().filter(|flag| !page.flags.contains(flag)).fold(command, |command, flag| {
         let action = if *flag == "only" { ArgAction::Append } else { ArgAction::SetTrue };
         command.arg(Arg::new(*flag).long(*flag).action(action).hide(true))

@@ -9,7 +9,7 @@ use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser
 use crate::process::{SystemClock, is_daemon};
 use crate::report::{
     Approved, DaemonStanding, ExportStanding, Extent, Sender, Signs, SinkStanding, Status, TokenProof, TokenStanding,
-    Trouble, red, status_document, status_text,
+    Ongoing, red, status_document, status_text,
 };
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace, StandingApproval};
@@ -152,13 +152,13 @@ fn signs(
 ) -> Signs {
     let sinks = sinks.iter().filter_map(|sink| {
         let error = sink.error.as_deref()?;
-        Some(Trouble { what: format!("the sink {} is stuck: {error}", sink.name), since: sink.since? })
+        Some(Ongoing { what: format!("the sink {} is stuck: {error}", sink.name), since: sink.since? })
     });
     let removals = outstanding.iter().filter_map(|one| {
         let stays = one.kind == OutstandingKind::Failed && one.action.is_some_and(Action::removes);
         let name = one.username.as_ref().map_or("(nobody)", |name| name.as_str());
         let what = format!("the removal of {name} failed: {}", one.reason);
-        stays.then_some(Trouble { what, since: one.since? })
+        stays.then_some(Ongoing { what, since: one.since? })
     });
     Signs {
         now,

@@ -32,7 +32,7 @@ pub use history::{History, history_text};
 pub use import::{ImportRow, ImportStatus, import_csv, import_document, import_text};
 pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
-pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
+pub use red::{Red, Sender, Signs, Ongoing, UNHEALTHY_AFTER, red};
 pub use status::{DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, status_document};
 pub use status_text::status_text;
 pub use text::{CycleStory, cycle_text, groups_text};

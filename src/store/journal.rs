@@ -21,7 +21,7 @@ const LINGER: std::time::Duration = std::time::Duration::from_millis(5);
 /// How long a process waits at its end for the last checkpoint.
 const LAST_CHECKPOINT: std::time::Duration = std::time::Duration::from_secs(5);
 
-type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Answer> + Send>;
+type Run = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<Notify> + Send>;
 
 struct Write {
     /// `None` ends the thread.
@@ -29,7 +29,7 @@ struct Write {
     awaited: bool,
 }
 /// Tells a waiting caller that its write is on the disk.
-type Answer = Box<dyn FnOnce() + Send>;
+type Notify = Box<dyn FnOnce() + Send>;
 
 /// The journal has ended; carries the first error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
