@@ -4,14 +4,17 @@
 use super::{Arguments, sinks};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::model::{Clock, Moment};
+use crate::process::SystemClock;
 use crate::ship::{PATIENCE, Shipping};
-use crate::store::{self, Access, Journal, Lock, LockError};
+use crate::store::{self, Access, Journal, Lock, LockError, SinkPlace};
 use std::time::Instant;
 
 /// Delivers what waits, for ten seconds at most. A running sender does it on its own; what is left stays queued, is said, and
 /// changes no exit code.
 pub(super) fn deliver(arguments: &Arguments) -> Result<(), Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
+    let began = SystemClock.now();
     let lock = match Lock::acquire(&deployment.state_path) {
         Ok(lock) => lock,
         Err(LockError::Held(_)) => return Ok(()),
@@ -25,9 +28,14 @@ pub(super) fn deliver(arguments: &Arguments) -> Result<(), Failure> {
         Ok::<_, Failure>(shipping.end(Instant::now() + PATIENCE).await)
     })?;
     journal.end();
-    for sink in behind {
-        let error = sink.error.as_deref().unwrap_or_default();
+    say_who_is_behind(&behind, began);
+    Ok(())
+}
+
+/// Names the sinks that are behind. One that got stuck since the command began was named when it did.
+pub(super) fn say_who_is_behind(behind: &[SinkPlace], began: Moment) {
+    for sink in behind.iter().filter(|sink| sink.error.is_none() || sink.since.is_none_or(|since| since < began)) {
+        let error = sink.why_stuck().unwrap_or_default();
         tracing::warn!(sink = %sink.name, delivered = sink.delivered, error, "a sink is behind; its events stay queued");
     }
-    Ok(())
 }

@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser};
 use crate::process::{SystemClock, is_daemon};
 use crate::report::{
-    Approved, DaemonStanding, ExportStanding, Extent, Sender, Signs, SinkStanding, Status, TokenProof, TokenStanding,
-    Ongoing, red, status_document, status_text,
+    Approved, DaemonStanding, ExportStanding, Extent, Ongoing, Red, Sender, Signs, SinkStanding, Status, TokenProof,
+    TokenStanding, red, status_document, status_text,
 };
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace, StandingApproval};
@@ -89,6 +89,7 @@ fn gather(deployment: &Deployment) -> Result<Status, Failure> {
         everybody_exit: health.everybody_exit,
         last_good_at: installation.last_good_cycle_at,
         red,
+        failing: health.failing_since.map(|since| Red { since, reason: health.failing_why.clone() }),
         cycle_runs: sender == Sender::Alive && daemon.is_none(),
         daemon,
         export: ExportStanding {
@@ -176,9 +177,10 @@ fn signs(
 
 fn standing_of(sink: &SinkConfig, places: &[SinkPlace], head: i64) -> SinkStanding {
     let place = places.iter().find(|place| place.name == sink.place()).cloned();
-    let SinkPlace { name: _, delivered, dead_letters, error, since } =
-        place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
+    let place = place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
+    let error = place.why_stuck().map(str::to_owned);
+    let SinkPlace { name: _, delivered, dead_letters, refused_ever, error: _, since } = place;
     let pending_count = head.saturating_sub(delivered);
     let kind = sink.kind.as_str();
-    SinkStanding { name: sink.name.clone(), kind, delivered, pending_count, dead_letters, error, since }
+    SinkStanding { name: sink.name.clone(), kind, delivered, pending_count, dead_letters, refused_ever, error, since }
 }

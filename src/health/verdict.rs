@@ -3,7 +3,7 @@
 use super::waits::{Waits, without_addresses};
 use super::{Health, Idle, Standing, StateSeen};
 use crate::model::{Moment, OutstandingKind, command};
-use crate::report::{Red, Sender, Signs, Ongoing, red};
+use crate::report::{Ongoing, Red, Sender, Signs, red};
 
 /// How the sync is.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -101,9 +101,7 @@ pub fn red(signs: &Signs, unhealthy_after: Duration) -> Option<Red> {
         };
         return Some(Red { since: good_at, reason });
     }
-    let longest = |all: &[Ongoing]| {
-        all.iter().filter(|one| for_long(one.since)).min_by_key(|one| one.since).cloned()
-    };
+    let longest = |all: &[Ongoing]| all.iter().filter(|one| for_long(one.since)).min_by_key(|one| one.since).cloned();
     let one = longest(removals).or_else(|| longest(sinks))?;
     Some(Red { since: one.since, reason: one.what })
 }
