@@ -54,6 +54,11 @@ impl Scope {
         self.groups.iter().map(String::as_str)
     }
 
+    /// The usernames that are never touched, folded.
+    pub fn protected(&self) -> impl Iterator<Item = &str> {
+        self.protected.iter().map(String::as_str)
+    }
+
     /// Whether this group is one of them.
     #[must_use]
     pub fn names(&self, group: &str) -> bool {
@@ -123,6 +128,8 @@ pub struct MappedUser<'a> {
     pub family: Option<&'a str>,
     /// What it asks for.
     pub requested: Requested,
+    /// Whether the groups put the user in scope, whatever the state.
+    pub in_scope: bool,
     /// A name that the record gives as the word for "nothing" of some program: left as it is, and listed.
     pub null_word: Option<Column>,
 }
@@ -210,16 +217,17 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
         return Err(reject(RecordFault::EmailType));
     }
     let state = state(user).map_err(reject)?;
-    let in_scope = in_scope.map_err(reject)?;
+    let membership = in_scope.map_err(reject)?;
     let requested = match state {
-        UserState::Activated => match in_scope {
+        UserState::Activated => match membership {
             Membership::In => Requested::Provision,
             Membership::Out => Requested::OutOfScope,
             Membership::Unlisted(proof) => Requested::Unlisted(proof),
         },
         UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
-    Ok(MappedUser { id, user_name, given, family, requested, null_word: user.null_word })
+    let in_scope = !matches!(membership, Membership::Out | Membership::Unlisted(Proof::Whole));
+    Ok(MappedUser { id, user_name, given, family, requested, in_scope, null_word: user.null_word })
 }
 
 /// A value of a record, as people may be shown it.

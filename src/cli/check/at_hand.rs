@@ -6,17 +6,22 @@ use crate::failure::Failure;
 use crate::model::{Clock, Column, DirectoryUser, Moment, Proof, SpokenBefore, chain, clean};
 use crate::plan::Usability;
 use crate::process::SystemClock;
-use crate::report::{export_document, export_lines, old_export, record_lines};
+use crate::report::{dated, export_document, export_lines, old_export, record_lines};
 use crate::source::{Export, SourceError};
 use crate::store::{self, Access};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io::ErrorKind;
 use std::path::Path;
 
 /// How many records `--show` shows.
 const RECORDS_SHOWN: usize = 5;
+/// How many groups are shown, if none is the right one.
+const GROUPS_SHOWN_MAX: usize = 8;
+/// Names of groups beyond these are not counted: an export may name one per record.
+const GROUPS_KEPT_MAX: usize = 10_000;
 
 /// The export at hand.
 pub(super) struct AtHand {
@@ -29,6 +34,8 @@ pub(super) struct AtHand {
     absent: Vec<Column>,
     /// Columns that are called like a status and are not read.
     statuses_unread: Vec<String>,
+    /// If nobody is wanted: the groups that records name, and how many name each.
+    groups_named: BTreeMap<String, u64>,
     /// Why it would be rejected as a whole, in one line.
     why: String,
     /// The same, with its hint.
@@ -72,6 +79,7 @@ impl AtHand {
             groups_unnamed: BTreeSet::new(),
             absent: Vec::new(),
             statuses_unread: Vec::new(),
+            groups_named: BTreeMap::new(),
             why: String::new(),
             failure: None,
         };
@@ -89,6 +97,9 @@ impl AtHand {
         self.statuses_unread = export.statuses_unread();
         let survey = survey(settings, &mut export, &remembered.spoken)?;
         let Survey { read, usability, groups_unnamed, absent, believed } = survey;
+        if usability.wanted_count == 0 && !groups_unnamed.is_empty() {
+            self.groups_named = groups_named(&mut export)?;
+        }
         (self.proof, self.usability, self.groups_unnamed) = (Some(read.proof), Some(usability), groups_unnamed);
         self.absent = absent;
         let now = SystemClock.now();
@@ -112,7 +123,7 @@ impl AtHand {
         let mut text = String::new();
         let now = SystemClock.now();
         if let Some(written_at) = self.written_at {
-            let _ = writeln!(text, "    written {} ({written_at})", ago(now, written_at));
+            let _ = writeln!(text, "    written {}", dated(written_at, now));
             if let Some(old) = old_export(written_at, now, deployment.config.settings.max_age) {
                 let _ = writeln!(text, "    it is {old}\n    hint: set max_age = \"26h\" in [directory]");
             }
@@ -120,8 +131,7 @@ impl AtHand {
         if let (Some(path), Some(written_at)) =
             (deployment.config.settings.source.members_path(), self.members_written_at)
         {
-            let _ =
-                writeln!(text, "    members file: {}, written {} ({written_at})", path.display(), ago(now, written_at));
+            let _ = writeln!(text, "    members file: {}, written {}", path.display(), dated(written_at, now));
         }
         if let Some(usability) = &self.usability {
             text.push_str(&export_lines(usability, "    "));
@@ -130,6 +140,7 @@ impl AtHand {
             for group in &self.groups_unnamed {
                 let _ = writeln!(text, "    no record names the group {} of [scope]", clean(group));
             }
+            text.push_str(&self.groups_text());
         }
         for column in &self.absent {
             let name = deployment.config.settings.layout.name(*column).unwrap_or_default();
@@ -157,6 +168,20 @@ impl AtHand {
         text
     }
 
+    /// The largest groups that records name, for whoever looks for the right one.
+    fn groups_text(&self) -> String {
+        let mut largest: Vec<_> = self.groups_named.iter().collect();
+        largest.sort_by_key(|(name, count)| (Reverse(**count), *name));
+        let shown = largest.iter().take(GROUPS_SHOWN_MAX).map(|(name, count)| format!("{:?} {count}", clean(name)));
+        let shown: Vec<_> = shown.collect();
+        let more = largest.len().saturating_sub(GROUPS_SHOWN_MAX);
+        match (shown.is_empty(), more) {
+            (true, _) => String::new(),
+            (false, 0) => format!("    groups that its records name: {}\n", shown.join(", ")),
+            (false, _) => format!("    groups that its records name: {}, and {more} more\n", shown.join(", ")),
+        }
+    }
+
     /// The members of `check --json`.
     pub(super) fn members(found: Option<&Self>, document: &mut Map<String, Value>) {
         let usability = found.and_then(|found| found.usability.as_ref());
@@ -169,6 +194,22 @@ impl AtHand {
         let refused = failure.map(|failure| json!({"error": failure.error, "hint": failure.hint}));
         document.insert("refused_whole".to_owned(), json!(refused));
     }
+}
+
+/// The groups that records name, and how many name each.
+fn groups_named(export: &mut Export) -> Result<BTreeMap<String, u64>, SourceError> {
+    let mut named: BTreeMap<String, u64> = BTreeMap::new();
+    let mut note = |user: &DirectoryUser<'_>| {
+        for name in user.groups.names() {
+            if let Some(count) = named.get_mut(name) {
+                *count += 1;
+            } else if named.len() < GROUPS_KEPT_MAX {
+                named.insert(name.to_owned(), 1);
+            }
+        }
+    };
+    export.read(&mut note)?;
+    Ok(named)
 }
 
 /// The first records as they are read, and why reading ended, if it did.
@@ -214,16 +255,5 @@ fn why(error: &SourceError, export: &str) -> String {
         | SourceError::Secret(_)
         | SourceError::Client(_)
         | SourceError::OtherOrganization { .. } => chain(error).join(": "),
-    }
-}
-
-/// "3 h ago".
-fn ago(now: Moment, at: Moment) -> String {
-    match now.since_ms(at) / 60_000 {
-        minutes if minutes < 0 => "in the future".to_owned(),
-        0 => "just now".to_owned(),
-        minutes @ 1..120 => format!("{minutes} min ago"),
-        minutes @ 120..2_880 => format!("{} h ago", minutes / 60),
-        minutes => format!("{} days ago", minutes / 1_440),
     }
 }
