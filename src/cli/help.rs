@@ -1,7 +1,7 @@
 //! What the help of each command says: only the flags that apply to it, examples, its exit codes; the main help by what one
 //! wants to do; and a tip for a command or flag that does not exist.
 
-use crate::model::is_near;
+use crate::model::{command, is_near, note_invocation};
 use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
@@ -63,21 +63,20 @@ const PAGES: [HelpPage; 20] = [
         command: &["plan"],
         flags: &["only", "refresh", "sandbox"],
         after: "Examples:\n  rhombus-sync plan\n  rhombus-sync plan --all | less\n  rhombus-sync plan --refresh --only \
-                ann@example.com    asks Rhombus about one user\n\nExit codes: 0 shown; 1 the export is rejected, or \
+                ann@example.com   asks Rhombus\n\nExit codes: 0 shown; 1 the export is rejected, or \
                 Rhombus cannot be read; 7 --expect-no-changes and there are changes",
     },
     HelpPage {
         command: &["approve"],
         flags: &["only", "sandbox"],
-        after: "Examples:\n  rhombus-sync approve                                    who is held and why, and what \
-                is approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
+        after: "Examples:\n  rhombus-sync approve                              who is held, and why\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
                 codes: 0 shown, or released; 1 no such hold, or nothing in it is still held",
     },
     HelpPage {
         command: &["check"],
         flags: &[],
         after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check \
-                --show\n\nExit codes: 0 good, also if the export would be\nrejected,          which it says; 1 --online: export, endpoint or token is bad; 78 the configuration is wrong",
+                --show\n\nExit codes: 0 good, also if the export would be rejected, which it says; 1 --online: export, endpoint or token is bad; 78 the configuration is wrong",
     },
     HelpPage {
         command: &["activate"],
@@ -215,34 +214,50 @@ fn version() -> &'static str {
 }
 
 /// Words that people type, and what they mean here.
-const TIPS: [(&[&str], &str); 11] = [
+const TIPS: [(&[&str], &str); 14] = [
     (
-        &["reconcile", "sync", "apply", "run", "start", "once"],
-        "`rhombus-sync --reconcile` runs one cycle; `rhombus-sync` alone is the daemon",
+        &["reconcile", "sync", "apply", "run", "start", "restart", "once", "daemon", "serve"],
+        "`rhombus-sync --reconcile` runs one cycle; without --reconcile it is the daemon",
     ),
     (&["diff", "dry-run", "dryrun", "preview", "show"], "`rhombus-sync plan` shows what a cycle would do"),
     (
         &["--dry-run", "--dryrun", "-n", "--check"],
-        "`plan` shows what a cycle would do and changes nothing; `--reconcile` does it",
+        "`rhombus-sync plan` shows what a cycle would do and changes nothing; --reconcile does it",
     ),
     (
         &["--apply", "--yes", "-y", "--force", "-f"],
-        "there are no prompts: `--reconcile` runs a cycle, and what the guard holds needs `approve HOLD`",
+        "there are no prompts: `rhombus-sync --reconcile` runs a cycle, and what the guard holds needs approve HOLD",
     ),
     (&["-v", "-vv", "--verbose", "--debug", "-d"], "RUST_LOG=info (or debug) in the environment shows more on stderr"),
     (&["version"], "`rhombus-sync --version`"),
     (
         &["list", "users", "ls", "held", "holds"],
-        "`status --all` lists who waits for what, `plan --all` all changes, `approve` what is held",
+        "`rhombus-sync status --all` lists who waits for what, `rhombus-sync plan --all` all changes, `rhombus-sync approve` what is held",
     ),
     (
         &["log", "logs", "audit", "tail"],
-        "`events tail` shows the audit log; the daemon's own log is on stderr: journalctl -u rhombus-sync",
+        "`rhombus-sync events tail` shows the audit log; the daemon's own log is on stderr: journalctl -u rhombus-sync",
     ),
-    (&["verify"], "`events verify` verifies the audit log; `check` the configuration"),
-    (&["init", "setup", "login", "enable"], "`check` first, then `activate`"),
-    (&["disable", "stop", "pause"], "`deactivate` stops managing users"),
+    (&["verify"], "`rhombus-sync events verify` verifies the audit log, `rhombus-sync check` the configuration"),
+    (&["init", "setup", "login", "enable"], "`rhombus-sync check` first, then `rhombus-sync activate`"),
+    (&["disable", "stop", "pause"], "`rhombus-sync deactivate` stops managing users; they stay as they are"),
+    (&["why", "who", "user", "find"], "`rhombus-sync explain USER` tells why a user is, or is not, in Rhombus"),
+    (
+        &["remove", "delete", "add", "create", "rollback", "undo", "revert"],
+        "the directory decides who is in Rhombus: change it there; `rhombus-sync plan` shows what follows",
+    ),
+    (&["--status"], "`rhombus-sync status`"),
 ];
+
+/// A tip whose commands are written as this call was made, though its command line could not be understood.
+pub(super) fn as_called(tip: &str) -> String {
+    let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let after = |word: &String| word.strip_prefix("--config=").map(str::to_owned);
+    let behind = |pair: &[String]| matches!(pair[0].as_str(), "-c" | "--config").then(|| pair[1].clone());
+    let config = words.windows(2).find_map(behind).or_else(|| words.iter().find_map(after));
+    note_invocation(config.as_deref(), words.iter().any(|word| word == "--sandbox"));
+    tip.replace("`rhombus-sync ", &format!("`{}", command("")))
+}
 
 /// What a wrong command line is told instead of a word that is not near.
 pub(super) fn tip(error: &mut clap::Error) -> Option<&'static str> {

@@ -4,7 +4,7 @@
 use crate::config::Settings;
 use crate::model::{Column, ColumnName, RecordFault, Share, Spoken, SpokenBefore, WithoutState, clean};
 use crate::plan::{Silence, Usability};
-use crate::source::{Export, ExportRead, SourceError, Flaw};
+use crate::source::{Export, ExportRead, Flaw, SourceError};
 use std::borrow::Cow;
 
 /// Checks that need the whole export: too few users, a scope by groups while no user has any, no user with a state.

@@ -161,14 +161,7 @@ impl Client {
 
     /// An error's chain of causes without URLs: a filter contains a person's name.
     fn in_words(&self, error: reqwest::Error) -> String {
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        self.cleaned(&text)
+        self.cleaned(&in_words(error))
     }
 
     async fn body(&self, mut response: reqwest::Response, mode: BodyMode<'_>) -> Result<Vec<u8>, String> {
@@ -297,6 +290,17 @@ const NO_ROOTS: &str = "No CA certificates were loaded";
 pub fn not_trusting(error: &dyn Error) -> String {
     let text = chain(error).join(": ");
     if text.contains(NO_ROOTS) { NO_AUTHORITIES.to_owned() } else { text }
+}
+
+/// The layers of the library below us, each with a cause that says more.
+const LAYERS: [&str; 2] = ["error sending request", "client error ("];
+
+/// An error's chain of causes without its address, which may hold names.
+pub(super) fn in_words(error: reqwest::Error) -> String {
+    let causes = chain(&error.without_url());
+    let is_layer = |at: usize| at + 1 < causes.len() && LAYERS.iter().any(|layer| causes[at].starts_with(layer));
+    let said: Vec<_> = (0..causes.len()).filter(|at| !is_layer(*at)).map(|at| causes[at].as_str()).collect();
+    said.join(": ")
 }
 
 pub(super) fn not_built(error: reqwest::Error) -> String {

@@ -1,13 +1,12 @@
 //! Asks a directory over HTTP. A secret belongs to one request, and goes to the address of that request alone: nothing is
 //! followed, and nothing is sent twice. When to ask again is the caller's.
 
-use super::client::{MASK, check_authority, date, hardened, http_date, not_built, retry_after};
+use super::client::{MASK, check_authority, date, hardened, http_date, in_words, not_built, retry_after};
 use super::{ANSWER_BYTES_MAX, BodyMode, ClientError};
 use crate::model::{Duration, Moment, clean};
 use crate::outcome::{CallError, RetryAfter};
 use crate::secret::Token;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
-use std::error::Error;
 use std::path::Path;
 
 /// An answer that says nothing for so long has ended.
@@ -171,14 +170,7 @@ async fn body(mut response: reqwest::Response, take: BodyMode<'_>, auth: Auth<'_
 
 /// An error's chain of causes without its address, which may hold names, and without the secret.
 fn said(error: reqwest::Error, auth: Auth<'_>) -> String {
-    let error = error.without_url();
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        said = format!("{said}: {next}");
-        cause = next.source();
-    }
-    without_secret(&said, auth)
+    without_secret(&in_words(error), auth)
 }
 
 /// A text of the other side, fit for a message: without the secret that was sent, and without control characters.

@@ -105,7 +105,12 @@ impl Accounts {
     }
 
     /// The same, as their members.
-    pub(super) fn slice(&self, skip: usize, count: usize, shown: Visibility) -> rusqlite::Result<Vec<Map<String, Value>>> {
+    pub(super) fn slice(
+        &self,
+        skip: usize,
+        count: usize,
+        shown: Visibility,
+    ) -> rusqlite::Result<Vec<Map<String, Value>>> {
         let Visibility { lag, hidden_count, with_inactive } = shown;
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT document FROM accounts WHERE {SHOWN} ORDER BY number LIMIT ?4 OFFSET ?5"

@@ -9,6 +9,7 @@ use super::spool::Spooled;
 use super::{Doubt, ExportRead, SourceError, TakeUser};
 use crate::files::{self, Role, Why};
 use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
+use crate::report::date;
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
 use std::io::{Seek, SeekFrom};
@@ -214,7 +215,7 @@ impl Export {
         let written = self.written_at();
         if written.since_ms(now) > AHEAD_MS_MAX {
             return Err(self.refuse(
-                format!("its modification time, {written}, is more than a day ahead"),
+                format!("its modification time, {}, is more than a day ahead", date(written)),
                 "`touch` it, or correct the clock of the machine that writes it; nothing was sent",
             ));
         }
@@ -228,7 +229,7 @@ impl Export {
             && now.since_ms(written) > max_age.milliseconds()
         {
             return Err(self.refuse(
-                format!("it was written at {written}, longer than {max_age} ago"),
+                format!("it was written {}, more than {max_age} ago ([directory] max_age)", date(written)),
                 "the job that writes it seems to have stopped; nothing was sent",
             ));
         }
@@ -236,7 +237,7 @@ impl Export {
             && written < last
         {
             return Err(self.refuse(
-                format!("it was written at {written}, before the last one that was read, of {last}"),
+                format!("it was written {}, before the last one that was read, of {}", date(written), date(last)),
                 "an old file was put back; write a new export, or touch this one if it is right; nothing was sent",
             ));
         }

@@ -1,6 +1,6 @@
 //! One JSON record, borrowed: members of ours are kept with whatever type they have, others are passed over.
 
-use super::members::{Entry, MemberIs, Last, Node};
+use super::members::{Entry, Last, MemberIs, Node};
 use super::value::{self, NameSeed, Numbers, Scalar, Value};
 use crate::model::{Column, DirectoryUser, Layout, RawValue};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};

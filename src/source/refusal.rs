@@ -1,6 +1,6 @@
 //! How an export is rejected as a whole: what is wrong with it, which columns it has, and what to do about it.
 
-use super::lead::{LOOKED_AT_BYTES, Sight, Flaw};
+use super::lead::{Flaw, LOOKED_AT_BYTES, Sight};
 use super::status::is_status;
 use super::{Doubt, Export, SourceError};
 use crate::model::{Column, Rows};

@@ -280,13 +280,13 @@ pub(super) const BEGINNINGS: [(&[u8], &str, &str); 19] = [
     (b"%PDF", "a PDF", "have the job write JSON or CSV"),
     (
         b"<!doctype html",
-        "a web page, perhaps a sign-in page",
-        "have the job fetch the export itself: its session or token was not accepted",
+        "a web page, perhaps a sign-in page or an error",
+        "the session or token of the job that fetches the export was probably not accepted",
     ),
     (
         b"<html",
-        "a web page, perhaps a sign-in page",
-        "have the job fetch the export itself: its session or token was not accepted",
+        "a web page, perhaps a sign-in page or an error",
+        "the session or token of the job that fetches the export was probably not accepted",
     ),
     (b"<", "XML", "have the job write JSON or CSV"),
     (b"dn:", "LDIF", LDIF),

@@ -3,7 +3,7 @@
 
 use super::super::progress::Progress;
 use super::super::{Arguments, Output};
-use super::{Directory, Accounts, Whom, find, shown};
+use super::{Accounts, Directory, Whom, find, shown};
 use crate::config::{JumpCloudConfig, SourceConfig};
 use crate::deployment::Deployment;
 use crate::failure::Failure;

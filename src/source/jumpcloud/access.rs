@@ -1,7 +1,7 @@
 //! What JumpCloud is asked with: an API key, or the access token of a service account, renewed before it expires. The key goes
 //! to the API alone, the client's secret to the token's address alone.
 
-use super::failure::{PAUSE, TRIES_MAX, ReadFailure, WAITS_MAX, message};
+use super::failure::{PAUSE, ReadFailure, TRIES_MAX, WAITS_MAX, message};
 use crate::config::{ApiCredential, JumpCloudConfig};
 use crate::http::{Ask, Auth, BodyMode, Fetcher};
 use crate::secret::{SecretError, Token};
@@ -119,7 +119,8 @@ async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Toke
 
 async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lending, ReadFailure> {
     let auth = Auth::Basic(client_id, secret);
-    let failed = |what: String, hint: &str| ReadFailure::failed(format!("no access token from {token_url}: {what}"), hint);
+    let failed =
+        |what: String, hint: &str| ReadFailure::failed(format!("no access token from {token_url}: {what}"), hint);
     let ask = Ask { body: Some((FORM, GRANT.to_vec())), ..Ask::get(token_url, auth, "application/json") };
     let asked_at = Instant::now();
     let answer = match fetcher.ask(&ask, BodyMode::Whole).await {

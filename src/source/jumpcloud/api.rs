@@ -2,7 +2,7 @@
 
 use super::PAGE_ROWS;
 use super::access::Access;
-use super::failure::{PAUSE, TRIES_MAX, ReadFailure, WAITS_MAX, message};
+use super::failure::{PAUSE, ReadFailure, TRIES_MAX, WAITS_MAX, message};
 use crate::config::JumpCloudConfig;
 use crate::http::{Ask, Auth, BodyMode, ClientError, Fetched, Fetcher};
 use crate::outcome::CallError;
@@ -221,7 +221,11 @@ impl<'a> Api<'a> {
                     _ => "check [directory] api_url, organization_id and application_id",
                 };
                 let (what, hint) = (what.trim_end().to_owned(), hint.to_owned());
-                Err(if status == 400 { ReadFailure::Malformed { what, hint } } else { ReadFailure::Failed { what, hint } })
+                Err(if status == 400 {
+                    ReadFailure::Malformed { what, hint }
+                } else {
+                    ReadFailure::Failed { what, hint }
+                })
             }
         }
     }
@@ -240,7 +244,10 @@ fn waited<T>(why: &str, wait: Duration, waits_count: u32) -> Result<Next<T>, Rea
     if wait <= WAIT_MAX && waits_count < WAITS_MAX {
         return Ok(Next::Wait(wait));
     }
-    Err(ReadFailure::Later { what: format!("JumpCloud {why}, and wants to be left alone for {} s", wait.as_secs()), wait })
+    Err(ReadFailure::Later {
+        what: format!("JumpCloud {why}, and wants to be left alone for {} s", wait.as_secs()),
+        wait,
+    })
 }
 
 /// A part of an address, with everything but unreserved characters encoded (RFC 3986, section 2.3).

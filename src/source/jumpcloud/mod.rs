@@ -9,9 +9,9 @@
 mod access;
 mod api;
 mod bulk;
+mod failure;
 mod pages;
 mod records;
-mod failure;
 mod wanted;
 
 pub use bulk::{HandedOver, NewUser, hand_over};
@@ -23,11 +23,11 @@ use crate::config::{JumpCloudConfig, Settings};
 use crate::model::{DirectoryId, Moment};
 use access::Access;
 use api::Api;
+use failure::ReadFailure;
 use futures_util::{StreamExt, pin_mut};
 use records::{Members, Written};
 use std::collections::BTreeSet;
 use std::time::SystemTime;
-use failure::ReadFailure;
 use wanted::{Alone, Wanted};
 
 /// How often a list that does not add up is read.

@@ -2,8 +2,8 @@
 //! announce rows that they never show.
 
 use super::api::{Api, Reply, encoded};
-use super::records::{Members, Record};
 use super::failure::ReadFailure;
+use super::records::{Members, Record};
 use super::{CONCURRENCY, PAGE_ROWS, READS_MAX};
 use futures_util::{StreamExt, pin_mut, stream};
 use serde::Deserialize;
@@ -66,7 +66,9 @@ impl Order {
         // The first page shows how many rows the server gives at a time.
         let is_first = self.last.is_none();
         if rows != rows_expected && !(is_first && rows > 0 && rows < rows_expected) {
-            return Err(ReadFailure::Shifted(format!("a page has {rows} users instead of {rows_expected}, of {total}")));
+            return Err(ReadFailure::Shifted(format!(
+                "a page has {rows} users instead of {rows_expected}, of {total}"
+            )));
         }
         for record in page.records {
             if self.last.as_ref().is_some_and(|last| *last >= record.id) {

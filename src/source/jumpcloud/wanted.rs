@@ -2,8 +2,8 @@
 //! whole set; a single user can be asked for alone.
 
 use super::api::{Api, encoded};
-use super::pages::graph;
 use super::failure::ReadFailure;
+use super::pages::graph;
 use crate::model::clean;
 use std::collections::BTreeMap;
 
