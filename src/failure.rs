@@ -138,7 +138,7 @@ impl From<ClientError> for Failure {
 
 impl From<SandboxError> for Failure {
     fn from(error: SandboxError) -> Self {
-        Self { exit: Exit::Failed, hint: None, error: chain(&error) }
+        Self { exit: Exit::Failed, hint: Some(error.hint().to_owned()), error: chain(&error) }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::event::Source;
 use crate::failure::Failure;
 use crate::model::{Action, Clock, Exit, InDoubt, OutstandingUser};
 use crate::process::{SystemClock, chance, cycle_id};
+use crate::report::date;
 use crate::source::Export;
 use crate::store::{self, Access, Journal};
 use rusqlite::Connection;
@@ -21,7 +22,7 @@ pub(crate) fn look_at_rhombus(deployment: &Deployment) -> Result<Refreshed, Fail
     let (reader, installation) = deployment.state(Access::Read)?;
     if let Some(until) = installation.retry_after(SystemClock.now()) {
         let hint = "a plan without --refresh makes no network requests";
-        let what = format!("Rhombus asked us to retry after {until}");
+        let what = format!("Rhombus asked us to retry after {}", date(until));
         return Err(Failure::new(Exit::Failed, what, Some(hint)));
     }
     let journal = Journal::start(store::scratch(SystemClock.now())?, None, None)?;

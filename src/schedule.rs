@@ -39,6 +39,13 @@ impl CronSchedule {
         })
     }
 
+    /// A time as its zone shows it: `2026-11-29 03:00:00 PST`.
+    #[must_use]
+    pub fn shown(&self, at: Moment) -> String {
+        let at = Timestamp::from_millisecond(at.0).unwrap_or_default();
+        at.to_zoned_datetime(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    }
+
     /// The next time after `now`; `None` if there is none.
     #[must_use]
     pub fn next_after(&self, now: Moment) -> Option<Moment> {

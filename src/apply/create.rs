@@ -24,7 +24,7 @@ struct Creating<'a, T> {
 }
 
 impl<T: Transport> Attempt<T> for Creating<'_, T> {
-    type Shown = Account;
+    type Value = Account;
 
     async fn on_turn(&mut self) -> Option<()> {
         self.apply.record.on_turn(&mut self.stored).await

@@ -36,7 +36,7 @@ struct Removing<'a, T> {
 }
 
 impl<T: Transport> Attempt<T> for Removing<'_, T> {
-    type Shown = Account;
+    type Value = Account;
 
     async fn on_turn(&mut self) -> Option<()> {
         self.apply.record.on_turn(&mut self.stored).await

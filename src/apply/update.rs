@@ -35,7 +35,7 @@ struct Updating<'a, T> {
 }
 
 impl<T: Transport> Attempt<T> for Updating<'_, T> {
-    type Shown = Account;
+    type Value = Account;
 
     async fn on_turn(&mut self) -> Option<()> {
         self.apply.record.on_turn(&mut self.stored).await

@@ -8,7 +8,7 @@ use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::model::{
     Action, Approval, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, clean, command,
-    folded, short,
+    folded, quoted, short,
 };
 use crate::process::{SystemClock, person};
 use crate::report::{date, held_changes_document, released_lines};
@@ -95,9 +95,9 @@ fn release(
         return Err(over(&transaction, hold)?);
     }
     without_clock(&transaction, hold, &mut held)?;
-    let chosen = identity.fit(choose(&transaction, held, &arguments.only)?)?;
+    let chosen = identity.fit(choose(&transaction, hold, held, &arguments.only)?)?;
     if chosen.is_empty() {
-        return Err(Failure::new(Exit::Failed, "nothing in this hold is still held", None));
+        return Err(Failure::new(Exit::Failed, "nothing in this hold is still held", Some(&held_now(&transaction)?)));
     }
     let approval = Approval { hold: hold.clone(), by: person(), reason: clean(reason.trim()).into_owned() };
     store::append(&transaction, &events(&approval, &chosen, identity), now)?;
@@ -166,7 +166,12 @@ fn without_clock(reader: &Connection, hold: &HoldId, held: &mut Vec<HeldChange>)
 
 /// Of what is held, what was asked for; each text must mean one user: a directory id, else the username of a linked account,
 /// else the username of a newcomer.
-fn choose(reader: &Connection, held: Vec<HeldChange>, only: &[String]) -> Result<Vec<HeldChange>, Failure> {
+fn choose(
+    reader: &Connection,
+    hold: &HoldId,
+    held: Vec<HeldChange>,
+    only: &[String],
+) -> Result<Vec<HeldChange>, Failure> {
     if only.is_empty() {
         return Ok(held);
     }
@@ -181,16 +186,26 @@ fn choose(reader: &Connection, held: Vec<HeldChange>, only: &[String]) -> Result
         let by_name = || named().find(|held| held.exact.key.scim_id.is_some()).or_else(|| named().next());
         match by_id.or_else(by_name) {
             Some(held) => drop(chosen.insert(held.exact.key.directory_id.clone())),
-            None => {
-                let unknown = clean(text);
-                let hint = format!("`{}` shows who is held", command("approve"));
-                return Err(Failure::new(
-                    Exit::Failed,
-                    format!("no change of `{unknown}` is part of this hold"),
-                    Some(&hint),
-                ));
-            }
+            None => return Err(not_held(reader, hold, text)?),
         }
     }
     Ok(held.into_iter().filter(|held| chosen.contains(&held.exact.key.directory_id)).collect())
+}
+
+/// Nothing of this user is held by this hold: not any more, or it never was.
+fn not_held(reader: &Connection, hold: &HoldId, text: &str) -> Result<Failure, Failure> {
+    let user = clean(text);
+    let was_held =
+        store::hold_users(reader, hold)?.iter().any(|(id, name)| id.as_str() == text || name.folded() == folded(text));
+    let (what, hint) = match was_held {
+        true => (
+            format!("the change of `{user}` in this hold is over: it was released, or is not wanted any more"),
+            format!("what was done: {}", command(&format!("history {}", quoted(&user)))),
+        ),
+        false => (
+            format!("no change of `{user}` is part of this hold"),
+            format!("`{}` shows who is held", command("approve")),
+        ),
+    };
+    Ok(Failure::new(Exit::Failed, what, Some(&hint)))
 }

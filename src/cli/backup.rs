@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &Arguments, file: &Path) -> Result<Output, Failure>
     store::backup(&reader, file).map_err(|error| {
         let hint = "name a file that does not exist yet, in a folder that you can write to";
         let causes = crate::model::chain(&error).join(": ");
-        Failure::new(Exit::Failed, format!("cannot write the backup {}: {causes}", file.display()), Some(hint))
+        Failure::new(Exit::Failed, format!("cannot write the backup: {causes}"), Some(hint))
     })?;
     let count = installation.provisioned_count;
     if arguments.json {

@@ -11,7 +11,8 @@ use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::files::Refusal;
 use crate::http::{Method, check_authority};
-use crate::model::{Clock, Exit, Moment};
+use crate::model::{Clock, Exit, Moment, clean};
+use crate::plan::Scope;
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
 use crate::secret;
@@ -44,12 +45,13 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         None => None,
     };
     let asked = if online { replica::ask(&deployment)? } else { "" };
-    let runs = next_runs(&config.schedule.cron, &config.schedule.time_zone);
+    let cron_schedule = CronSchedule::parse(&config.schedule.cron, &config.schedule.time_zone).ok();
+    let runs = cron_schedule.as_ref().map(next_runs).unwrap_or_default();
     if arguments.json {
         let mut document = Map::new();
         document.insert("result".to_owned(), json!("done"));
         document.insert("exit".to_owned(), json!(0));
-        document.insert("next_runs".to_owned(), json!(runs));
+        document.insert("next_runs".to_owned(), runs.iter().map(Moment::to_string).collect());
         document.insert("accounts".to_owned(), json!(found.as_ref().map(|found| found.at_rhombus.accounts_count)));
         document.insert("users".to_owned(), json!(found.as_ref().map(|found| found.users_count)));
         document.insert("not_supported".to_owned(), json!(found.as_ref().map(|found| names(&found.not_supported))));
@@ -81,6 +83,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
             "put the token that the Rhombus console shows into this file",
         ));
     }
+    text.push_str(&scope_text(&settings.scope));
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     text.push_str(&replica::text(&deployment, asked));
     for sink in &config.sinks {
@@ -91,7 +94,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     if let Some(found) = &found {
         found.write(&mut text);
     }
-    let _ = writeln!(text, "  next runs: {}", runs.join(", "));
+    let shown = |run: &Moment| cron_schedule.as_ref().map(|schedule| schedule.shown(*run)).unwrap_or_default();
+    let _ = writeln!(text, "  next runs: {}", runs.iter().map(shown).collect::<Vec<_>>().join(", "));
     Ok(Output::done(text))
 }
 
@@ -136,13 +140,25 @@ fn names(methods: &BTreeSet<Method>) -> Vec<&'static str> {
     methods.iter().map(|method| method.as_str()).collect()
 }
 
-fn next_runs(cron: &str, zone: &str) -> Vec<String> {
-    let Ok(cron_schedule) = CronSchedule::parse(cron, zone) else { return Vec::new() };
+fn next_runs(cron_schedule: &CronSchedule) -> Vec<Moment> {
     let first = cron_schedule.next_after(SystemClock.now());
-    std::iter::successors(first, |run| cron_schedule.next_after(*run))
-        .take(RUNS_SHOWN)
-        .map(|run| run.to_string())
-        .collect()
+    std::iter::successors(first, |run| cron_schedule.next_after(*run)).take(RUNS_SHOWN).collect()
+}
+
+/// What is valid in `[scope]`, and seldom meant.
+fn scope_text(scope: &Scope) -> String {
+    let mut text = String::new();
+    if !scope.by_groups() {
+        text.push_str("  warning: [scope] groups is empty: everyone in the export is wanted\n");
+    }
+    for name in scope.protected().filter(|name| !name.contains('@')) {
+        let name = clean(name);
+        let _ = writeln!(
+            text,
+            "  warning: [scope] protected names {name:?}, which is not an e-mail address: it protects nobody"
+        );
+    }
+    text
 }
 
 /// Where a secret lies, and what is wrong with the file; it is not read. `missing`: what to do if there is none.
@@ -166,14 +182,14 @@ fn token_text(token: &TokenPlace, what: &str, missing: &str) -> String {
 }
 
 /// What endpoint and export were found to hold.
-struct Found {
+struct FoundOnline {
     at_rhombus: AtRhombus,
     users_count: u64,
     /// What cycles met at this endpoint.
     not_supported: BTreeSet<Method>,
 }
 
-impl Found {
+impl FoundOnline {
     fn write(&self, text: &mut String) {
         let Self { at_rhombus: AtRhombus { accounts_count, apart }, users_count, not_supported } = self;
         let _ = writeln!(
@@ -217,7 +233,7 @@ fn ask_rhombus(deployment: &Deployment) -> Result<AtRhombus, Failure> {
 }
 
 /// What was found; it fails if a cycle would refuse the export.
-fn prove(deployment: &Deployment, at_rhombus: AtRhombus, at_hand: Option<&AtHand>) -> Result<Found, Failure> {
+fn prove(deployment: &Deployment, at_rhombus: AtRhombus, at_hand: Option<&AtHand>) -> Result<FoundOnline, Failure> {
     let users_count = match at_hand {
         // It is not there, which opening it says.
         None => return Err(deployment.open_export().err().map_or_else(changed, Failure::from)),
@@ -228,7 +244,7 @@ fn prove(deployment: &Deployment, at_rhombus: AtRhombus, at_hand: Option<&AtHand
     };
     // Without a state nothing is known yet.
     let not_supported = deployment.state(Access::Read).map(|(_, known)| known.not_supported).unwrap_or_default();
-    Ok(Found { at_rhombus, users_count, not_supported })
+    Ok(FoundOnline { at_rhombus, users_count, not_supported })
 }
 
 /// The export came while it was looked for.

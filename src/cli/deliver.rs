@@ -4,8 +4,10 @@
 use super::{Arguments, Output, sinks};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
+use crate::model::{Clock, Moment};
+use crate::process::SystemClock;
 use crate::ship::{PATIENCE, Shipping};
-use crate::store::{self, Access, Journal, Lock, LockError};
+use crate::store::{self, Access, Journal, Lock, LockError, SinkPlace};
 use std::time::Instant;
 
 /// What a command wrote to the log is delivered, too. It is done by then: what goes wrong now is said, and no more.
@@ -25,6 +27,7 @@ fn deliver(arguments: &Arguments) -> Result<(), Failure> {
         // What leaves is noted under the lease first: whoever leads delivers.
         return Ok(());
     }
+    let began = SystemClock.now();
     let lock = match Lock::acquire(&deployment.state_path) {
         Ok(lock) => lock,
         Err(LockError::Held(_)) => return Ok(()),
@@ -39,9 +42,14 @@ fn deliver(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     journal.hurry();
     journal.end();
-    for sink in behind {
-        let error = sink.error.as_deref().unwrap_or_default();
+    say_who_is_behind(&behind, began);
+    Ok(())
+}
+
+/// Names the sinks that are behind. One that got stuck since the command began was named when it did.
+pub(super) fn say_who_is_behind(behind: &[SinkPlace], began: Moment) {
+    for sink in behind.iter().filter(|sink| sink.error.is_none() || sink.since.is_none_or(|since| since < began)) {
+        let error = sink.why_stuck().unwrap_or_default();
         tracing::warn!(sink = %sink.name, delivered = sink.delivered, error, "a sink is behind; its events stay queued");
     }
-    Ok(())
 }

@@ -106,10 +106,10 @@ fn verify(arguments: &Arguments, question: &Question<'_>) -> Result<Output, Fail
     Ok(Output::done(verified::text(&logs, head, &asked)))
 }
 
-type Found = (Vec<Verified>, Option<(i64, String)>);
+type VerifiedLogs = (Vec<Verified>, Option<(i64, String)>);
 
 /// A log can be verified without configuration and state, which only make the proof stronger.
-fn of_one_file(arguments: &Arguments, file: &Path, asked: &mut Asked) -> Result<Found, Failure> {
+fn of_one_file(arguments: &Arguments, file: &Path, asked: &mut Asked) -> Result<VerifiedLogs, Failure> {
     let beside = Deployment::load(&arguments.config, arguments.mode()).and_then(|deployment| {
         let witnesses = Witnesses::ask(&deployment, Some(file))?;
         Ok((deployment, witnesses))
@@ -133,7 +133,7 @@ fn of_one_file(arguments: &Arguments, file: &Path, asked: &mut Asked) -> Result<
     Ok((vec![log], Some(head)))
 }
 
-fn of_everything(arguments: &Arguments, asked: &mut Asked) -> Result<Found, Failure> {
+fn of_everything(arguments: &Arguments, asked: &mut Asked) -> Result<VerifiedLogs, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     use_key(asked, &deployment)?;
     let witnesses = Witnesses::ask(&deployment, None)?;

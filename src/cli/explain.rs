@@ -1,12 +1,12 @@
 //! `explain USER`: why this user is, or is not, in Rhombus, step by step. Offline; it changes nothing.
 
+use super::unknown::{WHO_IS_KNOWN, unknown_user};
 use super::{Arguments, Output};
 use crate::cycle::{CompareError, Compared, Refreshed, find_user, look_for};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{
-    Change, Clock, DirectoryId, Exit, HoldId, Moment, OutstandingKind, OutstandingUser, ProvisionedUser, UserName,
-    chain,
+    Change, Clock, DirectoryId, HoldId, Moment, OutstandingKind, OutstandingUser, ProvisionedUser, UserName, chain,
 };
 use crate::preview::plan_of;
 use crate::process::SystemClock;
@@ -50,10 +50,10 @@ fn gather(
     let id = match id {
         Some(id) => id,
         // Whom the export does not have, the snapshot and the log may know.
-        None => find_user(user, reader, settings, || None)?.ok_or_else(|| {
-            let hint = "a user is a directory id, or a username that is linked, in the export, or in the log";
-            Failure::new(Exit::Failed, format!("no user matches `{}`", crate::model::clean(user)), Some(hint))
-        })?,
+        None => match find_user(user, reader, settings, || None)? {
+            Some(id) => id,
+            None => return Err(unknown_user(reader, "no user matches", user, WHO_IS_KNOWN)?),
+        },
     };
     let (mut change, mut outstanding, mut hold) = (None, Vec::new(), None);
     if let Some((compared, of_plan)) = planned {
@@ -68,6 +68,7 @@ fn gather(
         Some(link) => Some(link),
         None => formerly_linked(reader, &outstanding)?,
     };
+    let unmanaged = store::unmanaged(reader)?.into_iter().find(|entry| entry.is_about(&id));
     let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
     let lines = store::history(reader, &id)?;
     let linked_at = link.as_ref().and_then(|link| linked_at(&lines, link));
@@ -75,9 +76,12 @@ fn gather(
     let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
     let protects = |name: &UserName| settings.scope.protects(name.as_str());
     let names = [link.as_ref().map(|link| link.user_name.clone()), directory_name];
+    let seen_name = || unmanaged.as_ref().and_then(|entry| entry.username.clone());
     Ok(Facts {
         protected: names.iter().flatten().any(protects),
-        username: names.into_iter().flatten().next().or_else(|| logged_name(last_line?)),
+        username: names.into_iter().flatten().next().or_else(|| logged_name(last_line?)).or_else(seen_name),
+        called: called(reader, link.as_ref(), &id)?,
+        unmanaged: unmanaged.filter(|_| link.is_none() && change.is_none()),
         id,
         export,
         groups: settings.scope.groups().map(str::to_owned).collect(),
@@ -101,6 +105,14 @@ fn still_waiting(reader: &Connection, id: &DirectoryId, change: &Change) -> rusq
             && stored.until.is_none_or(|until| until > SystemClock.now())
     };
     Ok(store::outstanding(reader)?.into_iter().filter(waits).collect())
+}
+
+/// What names a user in a command: the linked username, unless it is the directory id of somebody.
+fn called(reader: &Connection, link: Option<&ProvisionedUser>, id: &DirectoryId) -> rusqlite::Result<String> {
+    let Some(link) = link else { return Ok(id.as_str().to_owned()) };
+    let name = DirectoryId::new(link.user_name.as_str());
+    let is_an_id = store::link_by_id(reader, &name)?.is_some() || store::formerly(reader, &name)?.is_some();
+    Ok(if is_an_id { id.as_str() } else { link.user_name.as_str() }.to_owned())
 }
 
 /// When the log first speaks of this account of the user with success.

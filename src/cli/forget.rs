@@ -1,11 +1,12 @@
 //! `forget USER`: drop our link to an account and leave the account alone, so that it can be settled by hand. Whoever is still
 //! wanted is looked up and linked anew by the next cycle.
 
+use super::unknown::unknown_user;
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
 use crate::failure::Failure;
-use crate::model::{Clock, DirectoryId, Exit, ProvisionedUser, folded};
+use crate::model::{Clock, DirectoryId, ProvisionedUser, folded};
 use crate::process::{SystemClock, person};
 use crate::store;
 use rusqlite::Connection;
@@ -27,11 +28,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     let Some(link) = link.or(stranded) else {
         let hint = "a user is a directory id, a linked username, or a username in the export; only a linked one can \
                     be forgotten";
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("no linked user matches `{}`", crate::model::clean(user)),
-            Some(hint),
-        ));
+        return Err(unknown_user(&connection, "no linked user matches", user, hint)?);
     };
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::forget(&transaction, &link.directory_id)?;

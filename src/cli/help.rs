@@ -1,7 +1,7 @@
 //! What the help of each command says: only the flags that apply to it, examples, its exit codes; the main help by what one
 //! wants to do; and a tip for a command or flag that does not exist.
 
-use crate::model::is_near;
+use crate::model::{command, is_near, note_invocation};
 use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
@@ -50,7 +50,7 @@ Exit codes: 0 done; 1 failed, nothing was accepted; 2 wrong command line;
 ";
 
 /// What the help of a command adds.
-struct Page {
+struct HelpPage {
     /// The words of the command.
     command: &'static [&'static str],
     /// Global flags that mean something to it, besides `-c`, `--json` and `--log-format`.
@@ -59,41 +59,40 @@ struct Page {
     after: &'static str,
 }
 
-const PAGES: [Page; 22] = [
-    Page {
+const PAGES: [HelpPage; 22] = [
+    HelpPage {
         command: &["plan"],
         flags: &["only", "refresh", "sandbox"],
         after: "Examples:\n  rhombus-sync plan\n  rhombus-sync plan --all | less\n  rhombus-sync plan --refresh --only \
-                ann@example.com    asks Rhombus about one user\n\nExit codes: 0 shown; 1 the export is rejected, or \
+                ann@example.com   asks Rhombus\n\nExit codes: 0 shown; 1 the export is rejected, or \
                 Rhombus cannot be read; 7 --expect-no-changes and there are changes",
     },
-    Page {
+    HelpPage {
         command: &["approve"],
         flags: &["only", "sandbox"],
-        after: "Examples:\n  rhombus-sync approve                                    who is held and why, and what \
-                is approved\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
+        after: "Examples:\n  rhombus-sync approve                              who is held, and why\n  rhombus-sync approve 4717ae51\n  rhombus-sync approve 4717ae51 --only bob@example.com\n\nExit \
                 codes: 0 shown, or released; 1 no such hold, or nothing in it is still held",
     },
-    Page {
+    HelpPage {
         command: &["check"],
         flags: &[],
         after: "Examples:\n  rhombus-sync -c config.toml check\n  rhombus-sync check --online\n  rhombus-sync check \
-                --show\n\nExit codes: 0 good, also if the export would be\nrejected,          which it says; 1 --online: export, endpoint or token is bad; 78 the configuration is wrong",
+                --show\n\nExit codes: 0 good, also if the export would be rejected, which it says; 1 --online: export, endpoint or token is bad; 78 the configuration is wrong",
     },
-    Page {
+    HelpPage {
         command: &["activate"],
         flags: &[],
         after: "Examples:\n  rhombus-sync activate\n  rhombus-sync -c /etc/rhombus-sync/acme.toml activate\n\nRun \
                 it as the service's user: the state belongs to whoever creates it.\n\nExit codes: 0 users are managed now; 1 endpoint, \
                 token or state cannot be used; 78 the configuration is wrong",
     },
-    Page {
+    HelpPage {
         command: &["deactivate"],
         flags: &[],
         after: "Examples:\n  rhombus-sync deactivate\n\nA running daemon obeys within seconds, even during a cycle. \
          `activate` resumes.\n\nExit codes: 0 users are no longer managed; 1 the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["lead"],
         flags: &[],
         after: "Examples:\n  rhombus-sync lead\n  rhombus-sync lead --force    without etcd; asks whether the other host is off\n\n\
@@ -101,50 +100,50 @@ const PAGES: [Page; 22] = [
                 its lease has lapsed.\n\nExit codes: 0 this host leads; 1 it does not, and why; 2 --force with etcd, or \
                 neither; 78 there is no [standby]",
     },
-    Page {
+    HelpPage {
         command: &["resign"],
         flags: &[],
         after: "Examples:\n  rhombus-sync resign\n\nRequests on their way end first. This host leads again after `lead`, or \
                 once another has led and is gone.\n\nExit codes: 0 handed over; 1 it was not; 5 another host leads; 78 there is \
                 no [standby]",
     },
-    Page {
+    HelpPage {
         command: &["status"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync status\n  rhombus-sync status --all | less\n  rhombus-sync status --watch            redrawn until q\n  rhombus-sync status --exit-code || \
                 alert    for a monitor\n\nExit codes: 0 shown; 1 the state cannot be used; with --exit-code 6 \
                 deactivated, 1 red, else 0, 3 or 4 as in the last cycle without --only",
     },
-    Page {
+    HelpPage {
         command: &["explain"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync explain ann@example.com\n  rhombus-sync explain 5f2b8c1e --json\n\nExit \
                 codes: 0 explained; 1 no user matches",
     },
-    Page {
+    HelpPage {
         command: &["history"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync history bob@example.com\n  rhombus-sync history bob@example.com --json | \
                 jq\n\nExit codes: 0 shown; 1 no events for this user",
     },
-    Page {
+    HelpPage {
         command: &["forget"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync forget ewa@example.com\n\nA user who is still wanted is linked again by the next \
                 cycle.\n\nExit codes: 0 the link is dropped; 1 no linked user matches",
     },
-    Page {
+    HelpPage {
         command: &["backup"],
         flags: &[],
         after: "Examples:\n  rhombus-sync backup /var/backups/rhombus-sync.$(date +%F).db\n\nExit codes: 0 written; 1 the file \
                 exists, or the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["events"],
         flags: &["sandbox"],
         after: "Exit codes: 0 done; 1 it does not verify, or cannot be read",
     },
-    Page {
+    HelpPage {
         command: &["events", "tail"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events tail\n  rhombus-sync events tail -f               follows until \
@@ -152,24 +151,24 @@ const PAGES: [Page; 22] = [
                 rhombus-sync events tail -n 1000 | jq .event_type\n\nOn a terminal it is a table; a pipe gets the \
                 events unchanged, one per line.\n\nExit codes: 0 shown; 1 the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["events", "verify"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events verify\n  rhombus-sync events verify /var/log/rhombus-sync/events.ndjson.1\n\n\
                 Exit codes: 0 complete and unchanged; 1 not: the first bad event is named",
     },
-    Page {
+    HelpPage {
         command: &["events", "dead"],
         flags: &["sandbox"],
         after: "Exit codes: 0 shown; 1 the state cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["events", "replay"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events replay --from 4711\n  rhombus-sync events replay --from 4711 \
                 --sink siem\n\nWorks while the daemon runs.\n\nExit codes: 0 sent; 1 nothing could be sent; 3 sent in part",
     },
-    Page {
+    HelpPage {
         command: &["import"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync import --new-only\n  rhombus-sync import --csv new.csv\n  rhombus-sync import --create \
@@ -177,25 +176,25 @@ const PAGES: [Page; 22] = [
                 or the directory cannot be read; 2 --create with another source; 3 JumpCloud refused one; 5 another \
                 process is sending",
     },
-    Page {
+    HelpPage {
         command: &["sandbox"],
         flags: &[],
         after: "Examples:\n  rhombus-sync sandbox\n  rhombus-sync sandbox --faults \
                 drop_after:0.1,e503:0.05\n\nExit codes: 0 stopped by a signal; 1 the address or the files cannot be used",
     },
-    Page {
+    HelpPage {
         command: &["completions"],
         flags: &[],
         after: "Examples:\n  rhombus-sync completions bash >/etc/bash_completion.d/rhombus-sync\n  rhombus-sync completions fish \
                 >~/.config/fish/completions/rhombus-sync.fish\n\nExit codes: 0 printed; 2 it is not one of these shells",
     },
-    Page {
+    HelpPage {
         command: &["man"],
         flags: &[],
         after: "Examples:\n  rhombus-sync man man && man -l man/rhombus-sync.1\n\nExit codes: 0 written; 1 the folder cannot be \
                 written to",
     },
-    Page { command: &["help"], flags: &[], after: "" },
+    HelpPage { command: &["help"], flags: &[], after: "" },
 ];
 
 /// Flags of the main command that a subcommand takes only if its page says so.
@@ -207,7 +206,7 @@ pub(super) fn with_help(command: Command) -> Command {
     PAGES.iter().fold(command, |command, page| dressed(command, page.command, page))
 }
 
-fn dressed(command: Command, words: &'static [&'static str], page: &Page) -> Command {
+fn dressed(command: Command, words: &'static [&'static str], page: &HelpPage) -> Command {
     let [word, rest @ ..] = words else { return own_flags(command, page).after_help(page.after) };
     if command.find_subcommand(word).is_none() {
         return command;
@@ -216,7 +215,7 @@ fn dressed(command: Command, words: &'static [&'static str], page: &Page) -> Com
 }
 
 /// A global flag that does not apply is still understood, so that its message can say where it does; it is not in the help.
-fn own_flags(command: Command, page: &Page) -> Command {
+fn own_flags(command: Command, page: &HelpPage) -> Command {
     FLAGS.iter().filter(|flag| !page.flags.contains(flag)).fold(command, |command, flag| {
         let action = if *flag == "only" { ArgAction::Append } else { ArgAction::SetTrue };
         command.arg(Arg::new(*flag).long(*flag).action(action).hide(true))
@@ -231,34 +230,50 @@ fn version() -> &'static str {
 }
 
 /// Words that people type, and what they mean here.
-const TIPS: [(&[&str], &str); 11] = [
+const TIPS: [(&[&str], &str); 14] = [
     (
-        &["reconcile", "sync", "apply", "run", "start", "once"],
-        "`rhombus-sync --reconcile` runs one cycle; `rhombus-sync` alone is the daemon",
+        &["reconcile", "sync", "apply", "run", "start", "restart", "once", "daemon", "serve"],
+        "`rhombus-sync --reconcile` runs one cycle; without --reconcile it is the daemon",
     ),
     (&["diff", "dry-run", "dryrun", "preview", "show"], "`rhombus-sync plan` shows what a cycle would do"),
     (
         &["--dry-run", "--dryrun", "-n", "--check"],
-        "`plan` shows what a cycle would do and changes nothing; `--reconcile` does it",
+        "`rhombus-sync plan` shows what a cycle would do and changes nothing; --reconcile does it",
     ),
     (
         &["--apply", "--yes", "-y", "--force", "-f"],
-        "there are no prompts: `--reconcile` runs a cycle, and what the guard holds needs `approve HOLD`",
+        "there are no prompts: `rhombus-sync --reconcile` runs a cycle, and what the guard holds needs approve HOLD",
     ),
     (&["-v", "-vv", "--verbose", "--debug", "-d"], "RUST_LOG=info (or debug) in the environment shows more on stderr"),
     (&["version"], "`rhombus-sync --version`"),
     (
         &["list", "users", "ls", "held", "holds"],
-        "`status --all` lists who waits for what, `plan --all` all changes, `approve` what is held",
+        "`rhombus-sync status --all` lists who waits for what, `rhombus-sync plan --all` all changes, `rhombus-sync approve` what is held",
     ),
     (
         &["log", "logs", "audit", "tail"],
-        "`events tail` shows the audit log; the daemon's own log is on stderr: journalctl -u rhombus-sync",
+        "`rhombus-sync events tail` shows the audit log; the daemon's own log is on stderr: journalctl -u rhombus-sync",
     ),
-    (&["verify"], "`events verify` verifies the audit log; `check` the configuration"),
-    (&["init", "setup", "login", "enable"], "`check` first, then `activate`"),
-    (&["disable", "stop", "pause"], "`deactivate` stops managing users"),
+    (&["verify"], "`rhombus-sync events verify` verifies the audit log, `rhombus-sync check` the configuration"),
+    (&["init", "setup", "login", "enable"], "`rhombus-sync check` first, then `rhombus-sync activate`"),
+    (&["disable", "stop", "pause"], "`rhombus-sync deactivate` stops managing users; they stay as they are"),
+    (&["why", "who", "user", "find"], "`rhombus-sync explain USER` tells why a user is, or is not, in Rhombus"),
+    (
+        &["remove", "delete", "add", "create", "rollback", "undo", "revert"],
+        "the directory decides who is in Rhombus: change it there; `rhombus-sync plan` shows what follows",
+    ),
+    (&["--status"], "`rhombus-sync status`"),
 ];
+
+/// A tip whose commands are written as this call was made, though its command line could not be understood.
+pub(super) fn as_called(tip: &str) -> String {
+    let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let after = |word: &String| word.strip_prefix("--config=").map(str::to_owned);
+    let behind = |pair: &[String]| matches!(pair[0].as_str(), "-c" | "--config").then(|| pair[1].clone());
+    let config = words.windows(2).find_map(behind).or_else(|| words.iter().find_map(after));
+    note_invocation(config.as_deref(), words.iter().any(|word| word == "--sandbox"));
+    tip.replace("`rhombus-sync ", &format!("`{}", command("")))
+}
 
 /// What a wrong command line is told instead of a word that is not near.
 pub(super) fn tip(error: &mut clap::Error) -> Option<&'static str> {

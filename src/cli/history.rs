@@ -1,9 +1,10 @@
 //! `history USER`: what was done for one user, oldest first: a story for people, the events as they are with `--json`.
 
+use super::unknown::{WHO_IS_KNOWN, unknown_user};
 use super::{Arguments, Output};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Clock, Exit};
+use crate::model::Clock;
 use crate::process::SystemClock;
 use crate::report::{History, history_text};
 use crate::store::{self, Access};
@@ -14,9 +15,7 @@ pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> 
     let known = deployment.find_user(&reader, user)?;
     let lines = known.as_ref().map(|id| store::history(&reader, id)).transpose()?.unwrap_or_default();
     let Some(id) = known.filter(|_| !lines.is_empty()) else {
-        let hint = "a user is a directory id, or a username that is linked, in the export, or in the log";
-        let what = format!("no audit events for `{}`", crate::model::clean(user));
-        return Err(Failure::new(Exit::Failed, what, Some(hint)));
+        return Err(unknown_user(&reader, "no audit events for", user, WHO_IS_KNOWN)?);
     };
     if arguments.json {
         return Ok(Output::done(format!("[{}]\n", lines.join(","))));

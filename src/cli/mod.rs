@@ -26,6 +26,7 @@ mod sandbox;
 mod start_over;
 mod status;
 mod tail;
+mod unknown;
 mod watch;
 mod writes;
 
@@ -66,7 +67,7 @@ struct Arguments {
     /// Only this user: a directory id, a linked username, or a username in the export (repeatable)
     #[arg(long, global = true, value_name = "USER")]
     only: Vec<String>,
-    /// With --reconcile and plan: first compare the snapshot with what Rhombus really has
+    /// First compare the snapshot with what Rhombus really has
     #[arg(long, global = true)]
     refresh: bool,
     /// With --reconcile: only if the plan has exactly this digest, else exit 7
@@ -121,7 +122,7 @@ enum Command {
     },
     /// With [standby]: hand the lead over; this host then waits until another has led
     Resign,
-    /// Validate the configuration (reads no secrets)
+    /// Validate the configuration, and show how the export is read (reads no secrets)
     Check {
         /// Also verify endpoint, token and export; changes nothing
         #[arg(long)]
@@ -302,11 +303,11 @@ fn sinks(deployment: &Deployment, arguments: &Arguments) -> Vec<SinkConfig> {
 
 /// An invalid command line, or a request for help.
 fn misunderstood(mut error: clap::Error) -> ExitCode {
-    let tip = help::tip(&mut error);
+    let tip = help::tip(&mut error).map(help::as_called);
     let exit = if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
     if exit != Exit::Done && std::env::args_os().any(|argument| argument == "--json") {
         let what = error.kind().to_string();
-        let document = crate::report::failure_document(exit, &[what], tip.or(Some("see --help")));
+        let document = crate::report::failure_document(exit, &[what], tip.as_deref().or(Some("see --help")));
         let _ = show_document(&format!("{document}\n"));
     }
     let shown = error.print().and_then(|()| std::io::stdout().flush());

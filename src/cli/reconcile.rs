@@ -1,5 +1,6 @@
 //! `--reconcile`: one cycle, then exit. A signal, and `deactivate` by another process, are heard all the while.
 
+use super::deliver::say_who_is_behind;
 use super::progress::Progress;
 use super::{Arguments, Output, sinks};
 use crate::config::SinkConfig;
@@ -10,7 +11,7 @@ use crate::event::Source;
 use crate::failure::Failure;
 use crate::leading::{self, Lead, Led};
 use crate::logs;
-use crate::model::Clock;
+use crate::model::{Clock, Moment};
 use crate::monitor::Heartbeat;
 use crate::process::{StopSignals, SystemClock, exit_on_stop};
 use crate::report::{Approvable, CycleReport, CycleStory, Extent, Held, cycle_document, cycle_text};
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 const COMMANDS_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
+    let began = SystemClock.now();
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let heartbeat = Heartbeat::read(&deployment)?;
     let (lead, Led { lock, writer, barrier, .. }) = begin(&deployment)?;
@@ -50,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     if let Some(lead) = lead {
         lead.release(Some(Left::Stopped));
     }
-    Ok(output(arguments, &deployment, &report, (&behind, &sinks)))
+    Ok(output(arguments, &deployment, &report, (&behind, &sinks), began))
 }
 
 /// The state, and the right to send from it. Where another host stands by, only a host that leads, or led last, has it.
@@ -131,11 +133,9 @@ fn output(
     deployment: &Deployment,
     report: &CycleReport,
     (behind, sinks): (&[SinkPlace], &[SinkConfig]),
+    began: Moment,
 ) -> Output {
-    for sink in behind {
-        let error = sink.error.as_deref().unwrap_or_default();
-        tracing::warn!(sink = %sink.name, delivered = sink.delivered, error, "a sink is behind; its events stay queued");
-    }
+    say_who_is_behind(behind, began);
     if !report.error.is_empty() {
         Failure::from(report).show();
     }
@@ -159,8 +159,11 @@ fn output(
     Output { exit: report.exit, text: text(deployment, report) }
 }
 
-/// The report for people.
+/// The report for people; none where no cycle took place.
 fn text(deployment: &Deployment, report: &CycleReport) -> String {
+    if report.mistyped && !report.done.any() {
+        return String::new();
+    }
     let folder = deployment.is_sandbox.then(|| sandbox_folder(&deployment.config).display().to_string());
     cycle_text(&CycleStory {
         report,

@@ -9,8 +9,8 @@ use crate::leading::who_leads;
 use crate::model::{Action, Clock, Exit, Moment, OutstandingKind, OutstandingUser, command};
 use crate::process::{SystemClock, is_daemon};
 use crate::report::{
-    Approved, DaemonStanding, ExportStanding, Extent, LeadStanding, Sender, Signs, SinkStanding, Status, TokenProof,
-    TokenStanding, Trouble, red, standby_document, status_document, status_text,
+    Approved, DaemonStanding, ExportStanding, Extent, LeadStanding, Ongoing, Red, Sender, Signs, SinkStanding, Status,
+    TokenProof, TokenStanding, red, standby_document, status_document, status_text,
 };
 use crate::schedule::CronSchedule;
 use crate::store::{self, Access, HealthRow, Holder, InstallationRow, SinkPlace, StandingApproval};
@@ -125,6 +125,7 @@ fn gather(deployment: &Deployment, lead: Option<LeadStanding>) -> Result<Status,
         everybody_exit: health.everybody_exit,
         last_good_at: installation.last_good_cycle_at,
         red,
+        failing: health.failing_since.map(|since| Red { since, reason: health.failing_why.clone() }),
         cycle_runs: sender == Sender::Alive && daemon.is_none(),
         daemon,
         export: ExportStanding {
@@ -188,13 +189,13 @@ fn signs(
 ) -> Signs {
     let sinks = sinks.iter().filter_map(|sink| {
         let error = sink.error.as_deref()?;
-        Some(Trouble { what: format!("the sink {} is stuck: {error}", sink.name), since: sink.since? })
+        Some(Ongoing { what: format!("the sink {} is stuck: {error}", sink.name), since: sink.since? })
     });
     let removals = outstanding.iter().filter_map(|one| {
         let stays = one.kind == OutstandingKind::Failed && one.action.is_some_and(Action::removes);
         let name = one.username.as_ref().map_or("(nobody)", |name| name.as_str());
         let what = format!("the removal of {name} failed: {}", one.reason);
-        stays.then_some(Trouble { what, since: one.since? })
+        stays.then_some(Ongoing { what, since: one.since? })
     });
     Signs {
         now,
@@ -212,9 +213,10 @@ fn signs(
 
 fn standing_of(sink: &SinkConfig, places: &[SinkPlace], head: i64) -> SinkStanding {
     let place = places.iter().find(|place| place.name == sink.place()).cloned();
-    let SinkPlace { name: _, delivered, dead_letters, error, since } =
-        place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
+    let place = place.unwrap_or_else(|| SinkPlace::begin(&sink.place()));
+    let error = place.why_stuck().map(str::to_owned);
+    let SinkPlace { name: _, delivered, dead_letters, refused_ever, error: _, since } = place;
     let pending_count = head.saturating_sub(delivered);
     let kind = sink.kind.as_str();
-    SinkStanding { name: sink.name.clone(), kind, delivered, pending_count, dead_letters, error, since }
+    SinkStanding { name: sink.name.clone(), kind, delivered, pending_count, dead_letters, refused_ever, error, since }
 }

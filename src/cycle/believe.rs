@@ -4,7 +4,7 @@
 use crate::config::Settings;
 use crate::model::{Column, ColumnName, RecordFault, Share, Spoken, SpokenBefore, WithoutState, clean};
 use crate::plan::{Silence, Usability};
-use crate::source::{Export, ExportRead, SourceError, Trouble};
+use crate::source::{Export, ExportRead, Flaw, SourceError};
 use std::borrow::Cow;
 
 /// Checks that need the whole export: too few users, a scope by groups while no user has any, no user with a state.
@@ -40,7 +40,7 @@ pub fn believable(
     if let Some(first) = doubts.first() {
         let join = |of: fn(&Doubt) -> &str| doubts.iter().map(of).collect::<Vec<_>>().join("; ");
         let hint = format!("{}; nothing was sent", join(|doubt| &doubt.hint));
-        return Err(export.refuse_records(&join(|doubt| &doubt.what), first.trouble, &hint));
+        return Err(export.refuse_records(&join(|doubt| &doubt.what), first.flaw, &hint));
     }
     enough(settings, export, usability)?;
     in_step(export, read)?;
@@ -61,7 +61,7 @@ pub fn believable(
 /// A reason to refuse an export whole; all of them are reported at once.
 struct Doubt {
     what: String,
-    trouble: Trouble,
+    flaw: Flaw,
     hint: Cow<'static, str>,
 }
 
@@ -93,7 +93,7 @@ fn went_silent(export: &Export, column: Column) -> SourceError {
     let key = column.key();
     export.refuse_records(
         &format!("`{key}` is empty in every record, but was set in most records of the last export"),
-        Trouble::State,
+        Flaw::State,
         &format!(
             "repair the export job; if it no longer has this column, set [directory.columns] {key} = \"\"; nothing was sent"
         ),
@@ -103,7 +103,7 @@ fn went_silent(export: &Export, column: Column) -> SourceError {
 /// Checks that the export says who may have access, as far as that can be recognised.
 fn without_states(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
     let spoken = &read.spoken;
-    let of_states = |what, hint: &'static str| Some(Doubt { what, trouble: Trouble::State, hint: hint.into() });
+    let of_states = |what, hint: &'static str| Some(Doubt { what, flaw: Flaw::State, hint: hint.into() });
     if spoken.state > 0 && read.known_states_count == 0 {
         let name = settings.layout.name(Column::State).unwrap_or_default();
         let hint = "set [directory.columns] state to the column of the states, and list its words in [directory.states]; if it \
@@ -141,7 +141,7 @@ fn without_mapped(settings: &Settings, read: &ExportRead, silent: &[(Column, Sha
     };
     Some(Doubt {
         what: format!("the header has no {}", names.join(" and no ")),
-        trouble: Trouble::State,
+        flaw: Flaw::State,
         hint: format!("write the name as it is in the export, or {otherwise} if it has no such column").into(),
     })
 }
@@ -164,7 +164,7 @@ fn without_groups(settings: &Settings, read: &ExportRead) -> Option<Doubt> {
                 "no user in it has groups, but [scope] selects by group".to_owned()
             }
         },
-        trouble: Trouble::Groups,
+        flaw: Flaw::Groups,
         hint: "set [directory] members_path to a file of the memberships, have the export job write `groups`, or empty [scope] \
                groups if everybody in the export may have access"
             .into(),
@@ -178,7 +178,7 @@ fn without_use(read: &ExportRead, usability: &Usability) -> Option<Doubt> {
             1 => format!("its only record cannot be used{}", why(usability)),
             count => format!("none of its {count} records can be used{}", why(usability)),
         },
-        trouble: trouble(usability),
+        flaw: flaw(usability),
         hint: "check the export job and [directory.columns]".into(),
     })
 }
@@ -195,7 +195,7 @@ fn enough(settings: &Settings, export: &Export, usability: &Usability) -> Result
         let (count, why) = (usability.unusable_in_scope_count, why(usability));
         let what = format!("{count} records that could be in scope cannot be used, the limit is {limit}{why}");
         let hint = "fix the export job or [directory.columns]; nothing was sent";
-        return Err(export.refuse_records(&what, trouble(usability), hint));
+        return Err(export.refuse_records(&what, flaw(usability), hint));
     }
     Ok(())
 }
@@ -215,11 +215,11 @@ fn why(usability: &Usability) -> String {
     usability.commonest_fault().map(|fault| format!(", most often: {fault}")).unwrap_or_default()
 }
 
-fn trouble(usability: &Usability) -> Trouble {
+fn flaw(usability: &Usability) -> Flaw {
     let of_names = [RecordFault::NoUsername, RecordFault::UsernameFormat, RecordFault::UsernameCharacters];
     if usability.commonest_fault() == Some(RecordFault::GroupsForm) {
-        return Trouble::Groups;
+        return Flaw::Groups;
     }
     let of_names = usability.commonest_fault().is_some_and(|fault| of_names.contains(&fault));
-    if of_names { Trouble::Username } else { Trouble::Records }
+    if of_names { Flaw::Username } else { Flaw::Records }
 }

@@ -14,13 +14,16 @@ use crate::model::{
     OutstandingUser, Reason, Spoken, chain, command,
 };
 use crate::plan::{GroupsSeen, hold_id};
-use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof};
+use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof, date};
 use crate::session::{End, EndpointSeen, Session};
 use crate::source::{Export, SourceError};
 use crate::store::{self, JournalError, LastCycle, Quiet};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+/// As much of a plan's digest as people are shown.
+const PLAN_DIGITS: usize = 12;
 
 /// The end of a cycle.
 pub(super) struct CycleEnd {
@@ -80,7 +83,11 @@ impl NoPlan {
     }
 
     pub(super) fn throttled(until: Moment) -> Self {
-        Self { exit: Exit::Partial, error: vec![format!("Rhombus asked us to retry after {until}")], hint: None }
+        Self {
+            exit: Exit::Partial,
+            error: vec![format!("Rhombus asked us to retry after {}", date(until))],
+            hint: None,
+        }
     }
 }
 
@@ -175,13 +182,13 @@ impl CycleEnd {
     ) -> Result<CycleReport, JournalError> {
         let took_ms = self.took_ms();
         let end = self.fail(context, NoPlan::of(context, error))?;
-        Ok(CycleReport { took_ms, ..end.report })
+        Ok(CycleReport { mistyped: true, took_ms, ..end.report })
     }
 
     /// Reports a plan that is not the expected one: nothing was sent, and nothing is stored.
     pub(super) fn unexpected(self, expected: &str, compared: &Compared) -> CycleReport {
         let found = compared.plan.digest();
-        let plan = command("plan");
+        let (shown, plan) = (found.get(..PLAN_DIGITS).unwrap_or(found), command("plan"));
         let hint =
             format!("run `{plan}` again: the export, settings, guard window or state have changed; nothing was sent");
         CycleReport {
@@ -190,9 +197,10 @@ impl CycleEnd {
             export_users_count: compared.export.users_count,
             export_digest: compared.export.digest.whole.clone(),
             plan: found.to_owned(),
-            error: vec![format!("the plan is {found}, but {} was expected", crate::model::clean(expected))],
+            error: vec![format!("the plan is {shown}, but {} was expected", crate::model::clean(expected))],
             hint: Some(hint),
             took_ms: self.took_ms(),
+            mistyped: true,
             ..self.report
         }
     }
@@ -391,5 +399,6 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
         took_ms: 0,
         error: Vec::new(),
         hint: None,
+        mistyped: false,
     }
 }

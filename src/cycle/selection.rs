@@ -3,7 +3,7 @@
 
 use super::error::CompareError;
 use crate::config::Settings;
-use crate::model::{DirectoryId, DirectoryUser, RawGroups, RawValue, RecordFault, folded};
+use crate::model::{DirectoryId, DirectoryUser, OutstandingUser, RawGroups, RawValue, RecordFault, folded};
 use crate::plan::mapping::{MappedUser, map_record, username_of};
 use crate::report::{ExportFacts, RecordFacts};
 use crate::source::{Export, ExportRead};
@@ -81,7 +81,7 @@ impl Selection {
 }
 
 /// Resolves a user: a directory id in the state or its log, else a linked username, else a user of the export, which is
-/// opened only in that case, else a username in the log, for users who are gone.
+/// opened only in that case, else a username in the log, for users who are gone, or of an account that nobody manages.
 ///
 /// # Errors
 /// The state cannot be read.
@@ -105,8 +105,21 @@ pub fn find_user(
     let found = open_export().and_then(|mut export| look_for(text, reader, settings, &mut export).ok());
     match found.and_then(|(id, _)| id) {
         Some(id) => Ok(Some(id)),
-        None => store::find_in_log(reader, text),
+        None => match store::find_in_log(reader, text)? {
+            Some(id) => Ok(Some(id)),
+            None => unmanaged(text, reader),
+        },
     }
+}
+
+/// The user whose id an account carries that nobody manages, by that id or by the account's username.
+fn unmanaged(text: &str, reader: &Connection) -> rusqlite::Result<Option<DirectoryId>> {
+    let name = folded(text);
+    let is_meant = |entry: &OutstandingUser| {
+        let is_named = entry.username.as_ref().is_some_and(|user| user.folded() == name);
+        is_named || entry.directory_id.as_ref().is_some_and(|id| id.as_str() == text)
+    };
+    Ok(store::unmanaged(reader)?.into_iter().find(is_meant).and_then(|entry| entry.directory_id))
 }
 
 /// What the export says of the user with this name; `None` if there is no such user.

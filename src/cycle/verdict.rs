@@ -3,7 +3,7 @@
 use crate::config::{Settings, SourceConfig};
 use crate::hints::{of_nobody_there, of_other_organisation};
 use crate::model::{AnswerDoubt, ClockDoubt, Exit, NotTried, OutstandingKind, clean, command, put_token};
-use crate::report::{CycleReport, CycleResult};
+use crate::report::{CycleReport, CycleResult, date};
 use crate::session::End;
 
 /// Whether the endpoint answered in this cycle.
@@ -49,7 +49,9 @@ pub(super) fn verdict(report: &mut CycleReport, end: Option<&End>, endpoint: End
                 "nothing was sent; a cycle without --refresh does not need it, unless the state was restored from a backup",
             ),
         ),
-        Some(End::Throttled(until)) => ended(Exit::Partial, format!("Rhombus asked us to retry after {until}"), None),
+        Some(End::Throttled(until)) => {
+            ended(Exit::Partial, format!("Rhombus asked us to retry after {}", date(*until)), None)
+        }
         Some(End::Deactivated) => deactivated(),
         Some(End::NotLeading) => ended(
             if report.done.any() { Exit::Partial } else { Exit::Busy },
@@ -109,6 +111,7 @@ pub(super) fn stopped() -> Verdict {
 
 /// A cycle that found nobody in scope, when nobody was ever provisioned, is not done: one wrong word in `[scope] groups` does it.
 pub(super) fn nobody_in_scope(report: &mut CycleReport, settings: &Settings) {
+    let check = command("check");
     let users_count = report.export_users_count;
     let groups: Vec<_> = settings.scope.groups().map(|group| format!("{:?}", clean(group))).collect();
     (report.exit, report.result) = (Exit::Failed, CycleResult::Failed);
@@ -119,7 +122,7 @@ pub(super) fn nobody_in_scope(report: &mut CycleReport, settings: &Settings) {
                 .to_owned()
         }
         SourceConfig::File { .. } => {
-            format!("compare [scope] groups with the groups that the export names: `{}` shows them", command("check"))
+            format!("compare [scope] groups with the groups that the export names: `{check}` shows them")
         }
         SourceConfig::Url(_) | SourceConfig::JumpCloud(_) => format!(
             "compare [scope] groups with the groups that the export names: `{}` shows them",

@@ -3,7 +3,7 @@
 use super::waits::{Waits, without_addresses};
 use super::{Health, Idle, Standing, StateSeen};
 use crate::model::{Moment, OutstandingKind, command};
-use crate::report::{LeadStanding, Red, Sender, Signs, Trouble, red};
+use crate::report::{LeadStanding, Ongoing, Red, Sender, Signs, red};
 
 /// How the sync is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ impl Health {
         let sinks = seen.sinks.iter().filter_map(|sink| {
             // What a receiver says may repeat an event, and events name people.
             let what = format!("the sink {} does not go on; to see why: {}", sink.name, command("status"));
-            Some(Trouble { what, since: sink.since.filter(|_| sink.error.is_some())? })
+            Some(Ongoing { what, since: sink.since.filter(|_| sink.error.is_some())? })
         });
         let failed = |waits: &&Waits| waits.kind == OutstandingKind::Failed && waits.is_pending_removal();
         let removals: Vec<_> = self.waits.iter().filter(failed).filter_map(removal).collect();
@@ -83,10 +83,10 @@ impl Health {
     }
 }
 
-fn removal(waits: &Waits) -> Option<Trouble> {
+fn removal(waits: &Waits) -> Option<Ongoing> {
     let who = match (&waits.ids[..], waits.count) {
         ([id], 1) => format!("the removal of {id} failed"),
         (_, count) => format!("{count} removals failed"),
     };
-    Some(Trouble { what: format!("{who}: {}", waits.why), since: waits.since? })
+    Some(Ongoing { what: format!("{who}: {}", waits.why), since: waits.since? })
 }

@@ -3,7 +3,7 @@
 
 use super::authority::{authorities, check_authority};
 use super::body::Bodies;
-use super::error::{ClientError, not_built};
+use super::error::{ClientError, in_words, not_built};
 use super::headers::{date, retry_after};
 use super::{BodyMode, Method, Request, Transport};
 use crate::model::Duration;
@@ -14,7 +14,6 @@ use reqwest::redirect::Policy;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
-use std::error::Error;
 use std::path::{Path, PathBuf};
 
 const USER_AGENT: &str = concat!("rhombus-sync/", env!("CARGO_PKG_VERSION"));
@@ -113,14 +112,7 @@ impl Client {
 
     /// An error's chain of causes without URLs: a filter contains a person's name.
     fn in_words(&self, error: reqwest::Error) -> String {
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        self.cleaned(&text)
+        self.cleaned(&in_words(error))
     }
 
     async fn body(&self, response: reqwest::Response, mode: BodyMode<'_>) -> Result<Vec<u8>, String> {

@@ -80,3 +80,14 @@ pub fn not_trusting(error: &dyn Error) -> String {
 pub(super) fn not_built(error: reqwest::Error) -> String {
     not_trusting(&error.without_url())
 }
+
+/// The layers of the library below us, each with a cause that says more.
+const LAYERS: [&str; 2] = ["error sending request", "client error ("];
+
+/// An error's chain of causes without its address, which may hold names.
+pub(super) fn in_words(error: reqwest::Error) -> String {
+    let causes = chain(&error.without_url());
+    let is_layer = |at: usize| at + 1 < causes.len() && LAYERS.iter().any(|layer| causes[at].starts_with(layer));
+    let said: Vec<_> = (0..causes.len()).filter(|at| !is_layer(*at)).map(|at| causes[at].as_str()).collect();
+    said.join(": ")
+}

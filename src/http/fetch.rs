@@ -4,7 +4,7 @@
 use super::authority::check_authority;
 use super::body::Bodies;
 use super::client::{MASK, hardened};
-use super::error::not_built;
+use super::error::{in_words, not_built};
 use super::headers::{date, http_date, retry_after};
 use super::{BodyMode, ClientError};
 use crate::files::{self, Role};
@@ -15,7 +15,6 @@ use reqwest::StatusCode;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED,
 };
-use std::error::Error;
 use std::path::Path;
 
 /// An answer that says nothing for so long has ended.
@@ -211,14 +210,7 @@ fn own_identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, Cli
 
 /// An error's chain of causes without its address, which may hold names, and without the secret.
 fn said(error: reqwest::Error, auth: Auth<'_>) -> String {
-    let error = error.without_url();
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        said = format!("{said}: {next}");
-        cause = next.source();
-    }
-    without_secret(&said, auth)
+    without_secret(&in_words(error), auth)
 }
 
 /// A text of the other side, fit for a message: without the secret that was sent, and without control characters.

@@ -96,7 +96,8 @@ fn glance(place: &Place) -> Result<StateSeen, StateError> {
             delivered: place.delivered,
             pending_count: head.saturating_sub(place.delivered),
             dead_letters: place.dead_letters,
-            error: place.error,
+            refused_ever: place.refused_ever,
+            error: place.why_stuck().map(str::to_owned),
             since: place.since,
         }
     });

@@ -128,10 +128,10 @@ fn sinks(out: &mut Exposition, seen: Option<&StateSeen>) {
     for sink in sinks {
         out.sample("sink_pending", &[("sink", &sink.name)], sink.pending_count);
     }
-    let help = "Events that a sink refused for good and that were not sent again since.";
+    let help = "Events that a sink refused for good, also those that were sent again since.";
     out.family("sink_dead_letters_total", "counter", help);
     for sink in sinks {
-        out.sample("sink_dead_letters_total", &[("sink", &sink.name)], sink.dead_letters);
+        out.sample("sink_dead_letters_total", &[("sink", &sink.name)], sink.refused_ever);
     }
 }
 
@@ -180,6 +180,7 @@ mod tests {
             delivered: 1,
             pending_count: 2,
             dead_letters: 3,
+            refused_ever: 5,
             error: None,
             since: None,
         };

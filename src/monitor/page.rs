@@ -89,7 +89,11 @@ fn facts(out: &mut String, health: &Health, seen: Option<&StateSeen>, now: Momen
         "Last cycle",
         health.last_cycle.as_ref().map_or("none since the start".to_owned(), |last| last_cycle(last, now)),
     );
-    let next = health.next_cycle.map_or("none is scheduled".to_owned(), |at| dated(at, now));
+    let next = match health.next_cycle {
+        Some(at) if at > now => dated(at, now),
+        Some(_) => "due now".to_owned(),
+        None => "none is scheduled".to_owned(),
+    };
     let running = health.running_since.map(|since| format!("one has been running for {}; then ", lasting(since, now)));
     fact("Next cycle", format!("{}{next}", running.unwrap_or_default()));
     if let Some(behind) = &health.replica_behind {
@@ -213,7 +217,8 @@ fn sinks(out: &mut String, sinks: &[SinkStanding], now: Moment) {
          <th scope=\"col\" class=\"n\">refused</th><th scope=\"col\">how it is</th></tr></thead><tbody>\n",
     );
     for sink in sinks {
-        let SinkStanding { name, kind: _, delivered, pending_count, dead_letters, error, since } = sink;
+        let SinkStanding { name, kind: _, delivered, pending_count, dead_letters, refused_ever: _, error, since } =
+            sink;
         let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
         let mut how = match error {
             Some(_) => format!("does not go on{since}: {}", code(&command("status"))),

@@ -18,11 +18,11 @@ pub struct DuplicateFinder {
     /// Whether one was not.
     ids_out_of_order: bool,
     names: Vec<u64>,
-    found: Option<Found>,
+    found: Option<DuplicatesFound>,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct DuplicatesFound {
     ids: HashSet<u64>,
     names: HashSet<u64>,
     records_by_id: BTreeMap<String, u32>,
@@ -71,7 +71,7 @@ impl DuplicateFinder {
         let has_namesakes = !absent_by_name.is_empty() && names.iter().any(|name| absent_by_name.contains_key(name));
         let names = repeated(names);
         let needed = !ids.is_empty() || !names.is_empty() || has_namesakes;
-        self.found = Some(Found { ids, names, absent: absent_by_name, ..Found::default() });
+        self.found = Some(DuplicatesFound { ids, names, absent: absent_by_name, ..DuplicatesFound::default() });
         needed
     }
 

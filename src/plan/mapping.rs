@@ -3,8 +3,8 @@
 use super::scope::{Membership, Scope, in_scope};
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawState,
-    RawValue, RecordFault, RowView, USER_NAME_BYTES_MAX, Unusable, UserName, UserState, clean, has_control, is_error_word,
-    is_left_out, is_null_word, is_same_name, trimmed,
+    RawValue, RecordFault, RowView, USER_NAME_BYTES_MAX, Unusable, UserName, UserState, clean, has_control,
+    is_error_word, is_left_out, is_null_word, is_same_name, trimmed,
 };
 
 /// A value that is shown to people is cut here.
@@ -36,6 +36,8 @@ pub struct MappedUser<'a> {
     pub family: Option<&'a str>,
     /// What it asks for.
     pub requested: Requested,
+    /// Whether the groups put the user in scope, whatever the state.
+    pub in_scope: bool,
     /// A name that the record gives as the word for "nothing" of some program: left as it is, and listed.
     pub null_word: Option<Column>,
 }
@@ -123,16 +125,17 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
         return Err(reject(RecordFault::EmailType));
     }
     let state = state(user).map_err(reject)?;
-    let in_scope = in_scope.map_err(reject)?;
+    let membership = in_scope.map_err(reject)?;
     let requested = match state {
-        UserState::Activated => match in_scope {
+        UserState::Activated => match membership {
             Membership::In => Requested::Provision,
             Membership::Out => Requested::OutOfScope,
             Membership::Unlisted(proof) => Requested::Unlisted(proof),
         },
         UserState::Staged | UserState::Suspended => Requested::Withhold(state),
     };
-    Ok(MappedUser { id, user_name, given, family, requested, null_word: user.null_word })
+    let in_scope = !matches!(membership, Membership::Out | Membership::Unlisted(Proof::Whole));
+    Ok(MappedUser { id, user_name, given, family, requested, in_scope, null_word: user.null_word })
 }
 
 /// A value of a record, as people may be shown it.

@@ -51,6 +51,11 @@ impl Scope {
         self.groups.iter().map(String::as_str)
     }
 
+    /// The usernames that are never touched, folded.
+    pub fn protected(&self) -> impl Iterator<Item = &str> {
+        self.protected.iter().map(String::as_str)
+    }
+
     /// Whether this group is one of them.
     #[must_use]
     pub fn names(&self, group: &str) -> bool {

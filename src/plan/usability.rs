@@ -18,7 +18,9 @@ pub struct Usability {
     pub suspended_count: u64,
     /// Those of staged users.
     pub staged_count: u64,
-    /// Those of users in no scoped group.
+    /// Those of staged or suspended users in no scoped group: among the two above.
+    pub withheld_out_of_scope_count: u64,
+    /// Those of activated users in no scoped group.
     pub out_of_scope_count: u64,
     /// Those of users whom a members file that may be incomplete lists in no scoped group.
     pub unlisted_count: u64,
@@ -62,13 +64,17 @@ impl Usability {
     /// Counts one record.
     pub fn note(&mut self, verdict: &Result<MappedUser<'_>, Reject>) {
         match verdict {
-            Ok(mapped) => match mapped.requested {
-                Requested::Provision => self.wanted_count += 1,
-                Requested::Withhold(UserState::Staged) => self.staged_count += 1,
-                Requested::Withhold(UserState::Activated | UserState::Suspended) => self.suspended_count += 1,
-                Requested::OutOfScope | Requested::Unlisted(Proof::Whole) => self.out_of_scope_count += 1,
-                Requested::Unlisted(Proof::Unproven) => self.unlisted_count += 1,
-            },
+            Ok(mapped) => {
+                match mapped.requested {
+                    Requested::Provision => self.wanted_count += 1,
+                    Requested::Withhold(UserState::Staged) => self.staged_count += 1,
+                    Requested::Withhold(UserState::Activated | UserState::Suspended) => self.suspended_count += 1,
+                    Requested::OutOfScope | Requested::Unlisted(Proof::Whole) => self.out_of_scope_count += 1,
+                    Requested::Unlisted(Proof::Unproven) => self.unlisted_count += 1,
+                }
+                let is_withheld = matches!(mapped.requested, Requested::Withhold(_));
+                self.withheld_out_of_scope_count += u64::from(is_withheld && !mapped.in_scope);
+            }
             Err(reject) => self.note_unusable(reject.unusable.fault, reject.could_be_in_scope),
         }
     }
@@ -92,7 +98,8 @@ impl Usability {
     /// How many are of users in scope, or could be.
     #[must_use]
     pub fn in_scope_count(&self) -> u64 {
-        self.wanted_count + self.withheld_count() + self.unlisted_count + self.unusable_in_scope_count
+        let withheld_count = self.withheld_count() - self.withheld_out_of_scope_count;
+        self.wanted_count + withheld_count + self.unlisted_count + self.unusable_in_scope_count
     }
 
     /// How many cannot.

@@ -32,7 +32,7 @@ pub fn ago(at: Moment, now: Moment) -> String {
 
 /// `5 min ago (2026-11-29 14:39:53 UTC)`.
 #[must_use]
-pub(super) fn dated(at: Moment, now: Moment) -> String {
+pub fn dated(at: Moment, now: Moment) -> String {
     format!("{} ({})", ago(at, now), date(at))
 }
 

@@ -41,17 +41,31 @@ fn outcome(event: &Value) -> String {
         return text(&event["error_message"]);
     }
     let done = done(event, &details);
+    let details = match done {
+        "linked" | "moved to the user's new id" => String::new(),
+        _ => counted(&details),
+    };
     if details.is_empty() { done.to_owned() } else { format!("{done} ({details})") }
+}
+
+/// A cycle's counts without those that are 0.
+fn counted(details: &str) -> String {
+    details.split(' ').filter(|part| !part.ends_with("=0")).collect::<Vec<_>>().join(" ")
 }
 
 /// What was done, in a word.
 fn done(event: &Value, details: &str) -> &'static str {
     match (event["event_type"].as_str(), details) {
         (Some("user_create_provision"), _) => "created",
-        (Some("user_update_provision"), "linked" | "relinked") => "done",
+        (Some("user_update_provision"), "linked") => "linked",
+        (Some("user_update_provision"), "relinked") => "moved to the user's new id",
         (Some("user_update_provision"), _) => "updated",
         (Some("user_deprovision"), _) => "deactivated",
         (Some("user_delete_provision"), _) => "deleted",
+        (Some("reconcile_held"), _) => "held",
+        (Some("reconcile_approved"), _) => "released",
+        (Some("idm_integration_activate"), _) => "activated",
+        (Some("idm_integration_delete"), _) => "deactivated",
         (Some(_) | None, _) => "done",
     }
 }
@@ -107,5 +121,22 @@ mod tests {
         let expected = "2026-01-02 03:04:05  user_delete_provision    bob@x.example: deleted; approved by carol (root), hold 01234567 (night shift)\n";
         assert_eq!(event_text(line), expected);
         assert!(events_table(&[line]).ends_with(&format!("     7  {expected}")));
+    }
+
+    #[test]
+    fn an_event_says_what_was_done_and_no_count_of_nothing() {
+        for (event_type, details, expected) in [
+            ("reconcile_held", "created=0 deleted=0 unchanged=48 held=2", "held (unchanged=48 held=2)"),
+            ("reconcile_completed", "created=0", "done"),
+            ("user_update_provision", "linked", "linked"),
+            ("user_update_provision", "relinked", "moved to the user's new id"),
+            ("user_update_provision", "", "updated"),
+            ("idm_integration_delete", "", "deactivated"),
+        ] {
+            let event = serde_json::json!({
+                "event_type": event_type, "success": true, "message_chain": {"message_details": details},
+            });
+            assert_eq!(outcome(&event), expected);
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The story of one user, step by step: what the export says, what follows, what stands in the way, what comes next.
 
+use super::age::date;
+use super::text::by_hand;
 use super::words::count;
 use crate::model::{
     Action, Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof,
-    ProvisionedUser, RecordFault, UserName, approval, clean, command, quoted,
+    ProvisionedUser, Reason, RecordFault, UserName, approval, clean, command, quoted,
 };
 use crate::plan::mapping::Requested;
 use serde_json::{Value, json};
@@ -15,6 +17,8 @@ pub struct Facts {
     pub id: DirectoryId,
     /// By the link's username, else the directory's.
     pub username: Option<UserName>,
+    /// What names the user in a command: the linked username if it means nobody else, else the id.
+    pub called: String,
     /// What the export says, or why it says nothing.
     pub export: Result<ExportFacts, String>,
     /// `[scope] groups`.
@@ -27,6 +31,8 @@ pub struct Facts {
     pub change: Option<Change>,
     /// Why it would not send what is wanted.
     pub outstanding: Vec<OutstandingUser>,
+    /// The account that carries this user's id and that nobody manages, if the last refresh saw one.
+    pub unmanaged: Option<OutstandingUser>,
     /// The hold by which it can be approved.
     pub hold: Option<HoldId>,
     /// When a request left whose answer is not known.
@@ -102,6 +108,13 @@ fn record(facts: &Facts) -> Option<&RecordFacts> {
     facts.export.as_ref().ok().and_then(|export| export.record.as_ref())
 }
 
+/// The record that has this user's username, but not the id, and cannot be used: it stands for the user.
+pub(super) fn claimed(facts: &Facts) -> Option<&OutstandingUser> {
+    let unusable = |reason: &Reason| matches!(reason, Reason::Unusable(_) | Reason::UnknownState { .. });
+    let stands = |entry: &&OutstandingUser| entry.kind == OutstandingKind::Refused && unusable(&entry.reason);
+    facts.outstanding.iter().find(stands).filter(|_| record(facts).is_none())
+}
+
 fn export_says(facts: &Facts) -> String {
     let export = match &facts.export {
         Ok(export) => export,
@@ -113,7 +126,13 @@ fn export_says(facts: &Facts) -> String {
     };
     let of = format!("the export of {} ({} users, {proof})", export.written_at, export.users_count);
     match &export.record {
-        None => format!("{of} has no record with this id"),
+        None => match claimed(facts) {
+            None => format!("{of} has no record with this id"),
+            Some(entry) => format!(
+                "{of} has a record with this username that cannot be used: {}; so the user counts as present",
+                entry.reason
+            ),
+        },
         Some(RecordFacts { requested: Err(fault), .. }) => {
             format!("{of} has a record that cannot be used: {fault}; so the user counts as present")
         }
@@ -208,6 +227,10 @@ fn target_says(facts: &Facts) -> String {
     for entry in facts.outstanding.iter().filter(|entry| entry.kind != OutstandingKind::Held) {
         parts.push(format!("{}{}: {}", entry.kind.as_str(), age(entry), entry.reason));
     }
+    if let Some(entry) = &facts.unmanaged {
+        let account = entry.scim_id.as_ref().map_or("", |id| id.as_str());
+        parts.push(format!("unmanaged{}: {} (account {})", age(entry), entry.reason, clean(account)));
+    }
     parts.push(match &facts.last_event {
         Some(event) => format!("last in the log: {event}"),
         None => "no audit events for this user".to_owned(),
@@ -235,6 +258,9 @@ pub(super) fn next(facts: &Facts) -> String {
     if let Some(change) = &facts.change {
         return format!("the next cycle sends it: {}", change.action().as_str());
     }
+    if facts.unmanaged.is_some() {
+        return "nothing; if this user has left, remove the account by hand, in Rhombus".to_owned();
+    }
     match (&facts.link, record(facts).map(|record| &record.requested)) {
         (Some(_), _) => "nothing, unless names, state or groups change in the directory".to_owned(),
         (None, Some(Ok(Requested::Withhold(_)))) => "an account, once the directory says ACTIVATED".to_owned(),
@@ -246,7 +272,7 @@ pub(super) fn next(facts: &Facts) -> String {
 }
 
 fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
-    let id = quoted(&clean(facts.id.as_str()));
+    let id = quoted(&clean(&facts.called));
     if let Some(doubt) = entry.reason.clock_doubt() {
         return format!("nothing to approve: {}", doubt.hint());
     }
@@ -263,19 +289,21 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
             None => "a cycle must hold it before it can be approved; or fix the account in Rhombus".to_owned(),
         },
         (OutstandingKind::Waiting | OutstandingKind::Failed, Some(until)) => {
-            format!("it continues at {until}; at once with `{}`", command(&format!("--reconcile --only {id}")))
+            format!("it continues at {}; at once with `{}`", date(until), command(&format!("--reconcile --only {id}")))
         }
         (OutstandingKind::Waiting | OutstandingKind::Failed, None) => {
             "it continues in one of the next cycles".to_owned()
         }
         (OutstandingKind::Refused, Some(until)) => {
             let at_once = command(&format!("--reconcile --only {id}"));
+            let until = date(until);
             format!("fix the account in Rhombus; it is checked again at {until}, or at once with `{at_once}`")
         }
-        (OutstandingKind::Refused, None) if entry.scim_id.is_some() => {
-            "fix the record in the directory, or fix the account in Rhombus".to_owned()
-        }
-        (OutstandingKind::Refused, None) => "fix the record in the directory".to_owned(),
+        (OutstandingKind::Refused, None) => by_hand(&entry.reason, &id).unwrap_or_else(|| {
+            let has_an_account_to_fix = entry.scim_id.is_some() && !matches!(entry.reason, Reason::Unusable(_));
+            let or_the_account = if has_an_account_to_fix { ", or fix the account in Rhombus" } else { "" };
+            format!("fix the record in the directory{or_the_account}")
+        }),
         (OutstandingKind::Parked, _) => {
             format!("fix it in Rhombus, then run `{}`; or change the record", command(&format!("forget {id}")))
         }

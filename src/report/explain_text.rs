@@ -3,11 +3,13 @@
 
 use super::age::{dated, lasting};
 use super::diff::{fields_text, shortened};
-use super::explain::{ExportFacts, Facts, RecordFacts, next};
+use super::explain::{ExportFacts, Facts, RecordFacts, claimed, next};
 use super::paint::Paint;
 use super::text::with_value;
 use super::words::{Extent, count, whole};
-use crate::model::{Moment, OutstandingKind, Proof, ProvisionedUser, UserState, clean, command, quoted};
+use crate::model::{
+    Moment, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, UserState, clean, command, quoted,
+};
 use crate::plan::mapping::Requested;
 
 /// `explain` for people.
@@ -23,10 +25,15 @@ pub fn explain_text(facts: &Facts, now: Moment) -> String {
         let since = dated(since, now);
         out.extend(entry("in doubt", &[format!("a request of {since} was not answered; it is looked up first")]));
     }
+    let since =
+        |one: &OutstandingUser| one.since.map(|since| format!("; for {}", lasting(since, now))).unwrap_or_default();
     for one in &facts.outstanding {
-        let since = one.since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
         let action = one.action.map(|action| format!(" ({})", action.as_str())).unwrap_or_default();
-        out.extend(entry(one.kind.as_str(), &[format!("{}{action}{since}", with_value(one))]));
+        out.extend(entry(one.kind.as_str(), &[format!("{}{action}{}", with_value(one), since(one))]));
+    }
+    if let Some(one) = &facts.unmanaged {
+        let account = one.scim_id.as_ref().map(|id| format!("account {}", clean(id.as_str()))).unwrap_or_default();
+        out.extend(entry("unmanaged", &[account, format!("{}{}", one.reason, since(one))]));
     }
     if let Some(change) = &facts.change {
         let fields = fields_text(&change.fields(), Extent::All);
@@ -60,6 +67,12 @@ fn verdict(facts: &Facts) -> &'static str {
         return "is protected: never created, changed or removed";
     }
     let requested = record(facts).map(|record| &record.requested);
+    if facts.unmanaged.is_some() && !matches!(requested, Some(Ok(Requested::Provision))) {
+        return "should not be in Rhombus, but an account there carries this user's id";
+    }
+    if claimed(facts).is_some() && is_in {
+        return "is in Rhombus by our records; the record in the export cannot be used";
+    }
     match (&facts.export, requested, is_in) {
         (Err(_), _, true) => "is in Rhombus by our records; the export cannot be read",
         (Err(_), _, false) => "is not in Rhombus by our records; the export cannot be read",
@@ -75,7 +88,15 @@ fn verdict(facts: &Facts) -> &'static str {
 /// What the directory says of the user, in plain words.
 fn directory(facts: &Facts) -> Vec<String> {
     let Ok(_) = &facts.export else { return vec!["unknown".to_owned()] };
-    let Some(record) = record(facts) else { return vec!["no record with this id".to_owned()] };
+    let Some(record) = record(facts) else {
+        return vec![match claimed(facts) {
+            None => "no record with this id".to_owned(),
+            Some(entry) => format!(
+                "a record with this username that cannot be used: {}; so the user counts as present",
+                with_value(entry)
+            ),
+        }];
+    };
     let state = match &record.requested {
         Err(fault) => return vec![format!("a record that cannot be used: {fault}; so the user counts as present")],
         Ok(Requested::Withhold(UserState::Staged)) => "staged",
@@ -138,7 +159,7 @@ fn shortened_event(event: &str) -> String {
 
 /// What a person at a door that does not open does next.
 fn ask_rhombus(facts: &Facts) -> Vec<String> {
-    let who = quoted(&clean(facts.id.as_str()));
+    let who = quoted(&clean(&facts.called));
     let mut out = Vec::new();
     if facts.link.is_some() && facts.active {
         out.push(format!("to ask Rhombus now: {}", command(&format!("plan --refresh --only {who}"))));
@@ -147,7 +168,9 @@ fn ask_rhombus(facts: &Facts) -> Vec<String> {
     if held {
         out.push(format!("to see everything that is held: {}", command("approve")));
     }
-    out.push(format!("what was done for this user: {}", command(&format!("history {who}"))));
+    if facts.last_event.is_some() {
+        out.push(format!("what was done for this user: {}", command(&format!("history {who}"))));
+    }
     out.push("Doors, schedules and badges are set in Rhombus; only the account is managed here.".to_owned());
     out
 }

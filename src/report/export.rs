@@ -14,6 +14,7 @@ pub fn export_lines(usability: &Usability, indent: &str) -> String {
         out_of_scope_count,
         unlisted_count,
         unusable_in_scope_count: _,
+        withheld_out_of_scope_count: _,
         unusable,
     } = usability;
     let out_of_scope_count = out_of_scope_count + unlisted_count;
@@ -39,6 +40,7 @@ pub fn export_document(usability: &Usability) -> Value {
         out_of_scope_count,
         unlisted_count,
         unusable_in_scope_count: _,
+        withheld_out_of_scope_count: _,
         unusable,
     } = usability;
     let refused: serde_json::Map<_, _> =

@@ -59,19 +59,26 @@ pub(super) fn held_lines(held: &Held<'_>) -> Vec<String> {
     let shown = if held.extent == Extent::All { reasons.len() } else { REASONS_SHOWN_MAX };
     out.extend(reasons.iter().take(shown).map(|reason| format!("  {reason}")));
     if reasons.len() > shown {
-        out.push(format!("  and {} more reasons: {}", reasons.len() - shown, command("status --all")));
+        out.push(format!("  and {} more reasons: {}", reasons.len() - shown, command(all_of(held.approvable))));
     }
     out.push(String::new());
     let shown = if held.extent == Extent::All { usize::MAX } else { SHOWN_MAX };
     let (lines, more) = diff::lines(changes, shown);
     out.extend(lines);
     if more > 0 {
-        let all = if held.approvable == Approvable::NotYet { "plan --all" } else { "approve" };
-        out.push(format!("    and {more} more: {}", command(all)));
+        out.push(format!("    and {more} more: {}", command(all_of(held.approvable))));
     }
     out.push(String::new());
     out.extend(ways_out(held, &users));
     out
+}
+
+/// What shows all that is held: `approve` what a cycle stored, `plan` the rest.
+fn all_of(approvable: Approvable<'_>) -> &'static str {
+    match approvable {
+        Approvable::By(_) | Approvable::Never => "approve",
+        Approvable::NotYet => "plan --all",
+    }
 }
 
 fn headline(held: &Held<'_>, users: &[&OutstandingUser], changes: &[Line<'_>]) -> String {
@@ -141,7 +148,11 @@ fn limit(numbers: OverLimit, window: Duration) -> [String; 2] {
         }
         GuardKind::Update => (format!("{wanted} of {base} users would get new names"), "be changed"),
     };
-    let already = if spent == 0 { String::new() } else { format!("; {spent} already were") };
+    let already = match spent {
+        0 => String::new(),
+        1 => "; 1 already has been".to_owned(),
+        2.. => format!("; {spent} already have been"),
+    };
     let (kind, window) = (kind.as_str(), lasting(Moment(0), Moment(0).plus(window)));
     [format!("{what}."), format!("Without approval, {limit} may {may} within {window} ([guard.{kind}]){already}.")]
 }
@@ -171,17 +182,18 @@ fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
                 let only = format!("{approve} --only {}", quoted(&clean(name.as_str())));
                 out.push(way("if only one is right:", &command(&only)));
             }
-            match users.iter().any(|user| by_scope(user)) {
-                true => out.push(way("if a group was renamed:", "fix [scope] groups; the hold ends on its own")),
-                false => {
-                    out.push(way("if the export is wrong:", "fix it; the hold ends on its own with the next export"));
-                }
-            }
+            out.push(match users.iter().any(|user| by_scope(user)) {
+                true => way("if a group was renamed:", "fix [scope] groups; the hold ends on its own"),
+                false => way("if the export is wrong:", "fix it; the hold ends on its own with the next export"),
+            });
             out
         }
         Approvable::NotYet => vec![
             way("to approve it:", &format!("a cycle must hold it first: {}", command("--reconcile"))),
-            way("if the export is wrong:", "fix it; nothing else needs to be done"),
+            match users.iter().any(|user| by_scope(user)) {
+                true => way("if a group was renamed:", "fix [scope] groups; nothing else needs to be done"),
+                false => way("if the export is wrong:", "fix it; nothing else needs to be done"),
+            },
         ],
         Approvable::Never if doubt.is_some() => Vec::new(),
         Approvable::Never => vec![way("nothing to approve:", "it ends once the cause above is gone")],

@@ -21,7 +21,7 @@ mod status_text;
 mod text;
 mod words;
 
-pub use age::{ago, date, lasting, old_export};
+pub use age::{ago, date, dated, lasting, old_export};
 pub use counts::Counts;
 pub use document::{cycle_document, failure_document, groups_document, held_changes_document, plan_document, users_of};
 pub use event_text::{event_text, events_table};
@@ -34,7 +34,7 @@ pub use import::{ImportRow, ImportStatus, import_csv, import_document, import_te
 pub use lead::LeadStanding;
 pub use plan_text::{Against, PlanStory, plan_text};
 pub use records::record_lines;
-pub use red::{Red, Sender, Signs, Trouble, UNHEALTHY_AFTER, red};
+pub use red::{Ongoing, Red, Sender, Signs, UNHEALTHY_AFTER, red};
 pub use status::{
     DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, standby_document, status_document,
 };
@@ -157,6 +157,8 @@ pub struct CycleReport {
     pub error: Vec<String>,
     /// How the reader can mend it.
     pub hint: Option<String>,
+    /// Whether it ended because the command line named a user or a plan that is not there: no cycle took place.
+    pub mistyped: bool,
 }
 
 impl CycleReport {

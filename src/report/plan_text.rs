@@ -4,15 +4,17 @@ use super::age::dated;
 use super::diff::{self, Line};
 use super::held::{Approvable, Held, held_lines};
 use super::paint::Paint;
-use super::text::listed_lines;
-use super::words::{Extent, count, whole};
-use crate::model::{Duration, GuardKind, Moment, OutstandingKind, OutstandingUser, command};
+use super::text::{groups_text, listed_lines};
+use super::words::{Extent, count, name, whole};
+use crate::model::{Duration, GuardKind, Moment, OutstandingKind, OutstandingUser, UnnamedGroup, command};
 use crate::plan::{ApprovedPlan, Usability};
 
 /// A page: so many lines fit on a terminal that is not tiny.
 const PAGE_LINES_MAX: usize = 40;
 /// So many changes are listed however long the rest is.
 const CHANGES_SHOWN_MIN: usize = 5;
+/// How many accounts that nobody manages a page names.
+const UNMANAGED_SHOWN_MAX: usize = 5;
 /// So much of a plan's digest names it.
 const DIGEST_DIGITS: usize = 12;
 
@@ -32,6 +34,12 @@ pub struct PlanStory<'p> {
     pub plan: &'p ApprovedPlan,
     /// Everybody who is not changed, with since when.
     pub outstanding: &'p [OutstandingUser],
+    /// Groups of `[scope]` that no record of the export names.
+    pub groups_unnamed: &'p [UnnamedGroup],
+    /// Accounts that carry a directory id and that nobody manages.
+    pub unmanaged: &'p [OutstandingUser],
+    /// Whether users are managed.
+    pub active: bool,
     /// What the records of the export ask for.
     pub usability: &'p Usability,
     /// When the export was written.
@@ -64,9 +72,17 @@ pub fn plan_text(story: &PlanStory<'_>) -> String {
         extent: story.extent,
         now: story.now,
     });
-    let listed = listed_lines(story.outstanding, story.extent, story.now);
+    let mut listed = listed_lines(story.outstanding, story.extent, story.now, &again(story.against, "plan", "--all"));
+    listed.extend(unmanaged(story));
     let footer = footer(story, totals, !changes.is_empty());
     let mut out = vec![Paint::Faint.over(&against(story.against))];
+    if !story.active {
+        let activate = command("activate");
+        out.push(Paint::Notice.over(&format!("Deactivated: none of this is sent until you run {activate}")));
+    }
+    let mut groups = String::new();
+    groups_text(&mut groups, story.groups_unnamed);
+    out.extend(groups.lines().map(|line| line.trim_start().to_owned()));
     // Around the changes: a line above each section, and one that says how many more there are.
     let taken = out.len() + held.len() + listed.len() + footer.len() + 5;
     let shown_max = match story.extent {
@@ -84,6 +100,21 @@ pub fn plan_text(story: &PlanStory<'_>) -> String {
         }
     }
     whole(&out)
+}
+
+/// Accounts that look as if they were ours, and are not.
+fn unmanaged(story: &PlanStory<'_>) -> Vec<String> {
+    let all = story.unmanaged;
+    let Some(first) = all.first() else { return Vec::new() };
+    let shown = if story.extent == Extent::All { all.len() } else { UNMANAGED_SHOWN_MAX };
+    let what = Paint::Notice.over("! unmanaged");
+    let mut out = vec![format!("  {what}  {}: {}", count(all.len(), "account"), first.reason)];
+    out.extend(all.iter().take(shown).map(|one| format!("      {}", name(one))));
+    if all.len() > shown {
+        out.push(format!("      and {} more: {}", all.len() - shown, command("status --all")));
+    }
+    out.push("      remove whoever has left by hand, in Rhombus".to_owned());
+    out
 }
 
 /// The same call in other words: with `--refresh`, if this one had it.

@@ -18,7 +18,7 @@ pub struct Red {
 
 /// Something that goes on: a sink that takes nothing, a removal that fails.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Trouble {
+pub struct Ongoing {
     /// What.
     pub what: String,
     /// Since when.
@@ -54,9 +54,9 @@ pub struct Signs {
     /// What was last known of it.
     pub token: TokenProof,
     /// Sinks that do not go on.
-    pub sinks: Vec<Trouble>,
+    pub sinks: Vec<Ongoing>,
     /// Removals that failed.
-    pub removals: Vec<Trouble>,
+    pub removals: Vec<Ongoing>,
     /// Who sends.
     pub sender: Sender,
 }
@@ -101,11 +101,9 @@ pub fn red(signs: &Signs, unhealthy_after: Duration) -> Option<Red> {
         };
         return Some(Red { since: good_at, reason });
     }
-    let longest = |troubles: &[Trouble]| {
-        troubles.iter().filter(|trouble| for_long(trouble.since)).min_by_key(|trouble| trouble.since).cloned()
-    };
-    let trouble = longest(removals).or_else(|| longest(sinks))?;
-    Some(Red { since: trouble.since, reason: trouble.what })
+    let longest = |all: &[Ongoing]| all.iter().filter(|one| for_long(one.since)).min_by_key(|one| one.since).cloned();
+    let one = longest(removals).or_else(|| longest(sinks))?;
+    Some(Red { since: one.since, reason: one.what })
 }
 
 #[cfg(test)]
@@ -141,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn each_trouble_that_lasts_is_red_and_says_since_when() {
-        let trouble = |minutes| vec![Trouble { what: "it is stuck".to_owned(), since: ago(minutes) }];
+    fn what_goes_wrong_and_lasts_is_red_and_says_since_when() {
+        let one = |minutes| vec![Ongoing { what: "it is stuck".to_owned(), since: ago(minutes) }];
         let failing = |minutes, count| Some((ago(minutes), count, "no export".to_owned()));
         check(good(), None);
         check(Signs { sender: Sender::Alive, ..good() }, None);
@@ -160,8 +158,8 @@ mod tests {
         check(begun, None);
         let begun_again = Signs { last_good_at: Some(ago(5_000)), managed_since: ago(2), ..good() };
         check(begun_again, None);
-        check(Signs { sinks: trouble(59), ..good() }, None);
-        check(Signs { sinks: trouble(61), ..good() }, Some((61, "it is stuck")));
-        check(Signs { removals: trouble(60), ..good() }, Some((60, "it is stuck")));
+        check(Signs { sinks: one(59), ..good() }, None);
+        check(Signs { sinks: one(61), ..good() }, Some((61, "it is stuck")));
+        check(Signs { removals: one(60), ..good() }, Some((60, "it is stuck")));
     }
 }

@@ -34,6 +34,8 @@ pub struct Status {
     pub last_good_at: Option<Moment>,
     /// Somebody must look.
     pub red: Option<Red>,
+    /// Since when no cycle was good, and why the last one was not, if that is so.
+    pub failing: Option<Red>,
     /// The daemon that runs.
     pub daemon: Option<DaemonStanding>,
     /// Whether another process sends: one cycle, then it ends.
@@ -108,8 +110,10 @@ pub struct SinkStanding {
     pub delivered: i64,
     /// How many events it lacks.
     pub pending_count: i64,
-    /// How many it refused for good.
+    /// How many it refused for good and were not sent again since.
     pub dead_letters: i64,
+    /// How many it ever refused for good: it never falls.
+    pub refused_ever: i64,
     /// Why it does not go on, if it does not.
     pub error: Option<String>,
     /// Since when.
@@ -137,7 +141,8 @@ pub fn status_document(status: &Status) -> Value {
         "groups_unnamed": groups_document(&status.groups_unnamed),
         "hold": status.hold.as_ref().map(|hold| hold.as_str()),
         "sinks": status.sinks.iter().map(sink).collect::<Vec<_>>(),
-        "red": status.red.as_ref().map(|red| json!({"since": red.since.to_string(), "reason": red.reason})),
+        "red": status.red.as_ref().map(red),
+        "failing": status.failing.as_ref().map(red),
         "daemon": status.daemon.as_ref().map(|daemon| json!({"pid": daemon.pid, "next_cycle": next_cycle})),
         "export": {
             "path": status.export.path, "written_at": time(status.export.written_at),
@@ -157,6 +162,10 @@ pub fn status_document(status: &Status) -> Value {
     document
 }
 
+fn red(Red { since, reason }: &Red) -> Value {
+    json!({"since": since.to_string(), "reason": reason})
+}
+
 fn approved(approved: &Approved) -> Value {
     let Approved { change, by, until } = approved;
     let key = &change.exact.key;
@@ -167,7 +176,7 @@ fn approved(approved: &Approved) -> Value {
 }
 
 fn sink(sink: &SinkStanding) -> Value {
-    let SinkStanding { name, kind, delivered, pending_count, dead_letters, error, since } = sink;
+    let SinkStanding { name, kind, delivered, pending_count, dead_letters, refused_ever: _, error, since } = sink;
     json!({
         "name": name, "kind": kind, "delivered": delivered, "pending": pending_count, "dead_letters": dead_letters,
         "error": error, "since": since.map(|since| since.to_string()),

@@ -6,7 +6,9 @@ use super::held::sends;
 use super::status::{SinkStanding, Status};
 use super::text::groups_text;
 use super::words::{Extent, count, name};
-use crate::model::{Action, HoldId, Moment, OutstandingKind, OutstandingUser, approval, clean, command, quoted};
+use crate::model::{
+    AccountState, Action, HoldId, Moment, OutstandingKind, OutstandingUser, Reason, approval, clean, command, quoted,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -53,7 +55,7 @@ pub fn status_text(status: &Status, extent: Extent) -> String {
     let shown = if extent == Extent::All { usize::MAX } else { SINKS_SHOWN_MAX };
     lines.extend(status.sinks.iter().take(shown).map(|one| entry("sink", &sink(one, status.now))));
     if status.sinks.len() > shown {
-        lines.push(entry("", &format!("and {} more sinks: --all", status.sinks.len() - shown)));
+        lines.push(entry("", &format!("and {} more sinks: {}", status.sinks.len() - shown, command("status --all"))));
     }
     lines.iter().fold(String::new(), |mut text, line| {
         let _ = writeln!(text, "{line}");
@@ -74,8 +76,32 @@ fn headline(status: &Status) -> String {
         Some(red) => {
             format!("RED since {} ({}): {}", date(red.since), lasting(red.since, status.now), clean(&red.reason))
         }
-        None => format!("OK: {users} provisioned"),
+        None => match &status.failing {
+            None => format!("OK: {users} provisioned{}", listed(status)),
+            Some(failing) => format!(
+                "OK so far: {users} provisioned{}; no good cycle since {} ({}): {}",
+                listed(status),
+                date(failing.since),
+                lasting(failing.since, status.now),
+                clean(&failing.reason)
+            ),
+        },
     }
+}
+
+/// "; 4 held, 1 refused".
+fn listed(status: &Status) -> String {
+    let mut counts: BTreeMap<OutstandingKind, usize> = BTreeMap::new();
+    for one in status.outstanding.iter().filter(|one| !is_approved(one, status)) {
+        *counts.entry(one.kind).or_default() += 1;
+    }
+    let parts: Vec<_> = counts.iter().map(|(kind, count)| format!("{count} {}", kind.as_str())).collect();
+    if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) }
+}
+
+/// Whether it is held no more: a coming cycle sends it.
+fn is_approved(one: &OutstandingUser, status: &Status) -> bool {
+    one.kind == OutstandingKind::Held && status.approved.iter().any(|approved| approved.change.is_about(one))
 }
 
 fn daemon(status: &Status) -> String {
@@ -100,7 +126,10 @@ fn export(status: &Status) -> String {
         None => count(usize::try_from(export.users_count).unwrap_or(0), "user"),
     };
     let old = old_export(written_at, status.now, export.max_age).map(|old| format!("; {old}")).unwrap_or_default();
-    format!("{path}, written {}, {users}{old}", dated(written_at, status.now))
+    // Of one that was rejected nothing is stored: what stands here is another file's.
+    let was_rejected = status.last_cycle["result"] == "failed" && status.last_cycle["export"]["digest"] == "";
+    let which = if was_rejected { "; the last one accepted was" } else { "," };
+    format!("{path}{which} written {}, {users}{old}", dated(written_at, status.now))
 }
 
 fn accounts(status: &Status) -> String {
@@ -133,10 +162,7 @@ type Groups<'u> = BTreeMap<(OutstandingKind, Option<&'static str>, String), Vec<
 
 fn outstanding(status: &Status, extent: Extent, lines_before: usize) -> Vec<String> {
     let mut groups: Groups<'_> = BTreeMap::new();
-    let is_approved = |one: &&OutstandingUser| {
-        one.kind == OutstandingKind::Held && status.approved.iter().any(|approved| approved.change.is_about(one))
-    };
-    for one in status.outstanding.iter().filter(|one| !is_approved(one)) {
+    for one in status.outstanding.iter().filter(|one| !is_approved(one, status)) {
         let key = (one.kind, one.action.map(Action::as_str), one.reason.to_string());
         groups.entry(key).or_default().push(one);
     }
@@ -161,7 +187,10 @@ fn outstanding(status: &Status, extent: Extent, lines_before: usize) -> Vec<Stri
     let (mut lines, groups_count) = (Vec::new(), all.len());
     for (shown, group) in all.into_iter().enumerate() {
         if lines_before + lines.len() + group.len() + LINES_AFTER > PAGE_LINES_MAX {
-            lines.push(entry("", &format!("and {} more such groups: --all", groups_count - shown)));
+            lines.push(entry(
+                "",
+                &format!("and {} more such groups: {}", groups_count - shown, command("status --all")),
+            ));
             break;
         }
         lines.extend(group);
@@ -227,6 +256,10 @@ fn way_out(users: &[&OutstandingUser], status: &Status) -> Option<String> {
             None => Some(held(status.hold.as_ref())),
         },
         OutstandingKind::Failed | OutstandingKind::Waiting => until.map(|until| goes_on(until, status.now, one)),
+        OutstandingKind::Drift if first.reason == Reason::Account(AccountState::Unmanaged) => {
+            let explain = one("explain").map(|explain| format!("; more: {explain}")).unwrap_or_default();
+            Some(format!("remove whoever has left by hand, in Rhombus{explain}"))
+        }
         OutstandingKind::Refused | OutstandingKind::Parked | OutstandingKind::Drift => one("explain"),
         OutstandingKind::Kept => None,
     }
@@ -245,12 +278,12 @@ fn goes_on(until: Moment, now: Moment, one: impl Fn(&str) -> Option<String>) -> 
 }
 
 fn sink(sink: &SinkStanding, now: Moment) -> String {
-    let SinkStanding { name, kind: _, delivered, pending_count, dead_letters, error, since } = sink;
+    let SinkStanding { name, kind: _, delivered, pending_count, dead_letters, refused_ever: _, error, since } = sink;
     let dead = match dead_letters {
         0 => String::new(),
         count => format!(", {count} refused for good (to list them: {})", command("events dead")),
     };
-    let error = error.as_ref().map(|error| format!(", {}", clean(error))).unwrap_or_default();
     let since = since.map(|since| format!(" for {}", lasting(since, now))).unwrap_or_default();
-    format!("{}: {delivered} delivered, {pending_count} pending{dead}{error}{since}", clean(name))
+    let stuck = error.as_ref().map(|error| format!("; stuck{since}: {}", clean(error))).unwrap_or_default();
+    format!("{}: {delivered} delivered, {pending_count} pending{dead}{stuck}", clean(name))
 }

@@ -45,7 +45,7 @@ pub fn cycle_text(story: &CycleStory<'_>) -> String {
     let mut groups = String::new();
     groups_text(&mut groups, &report.groups_unnamed);
     out.extend(groups.lines().map(|line| line.trim_start().to_owned()));
-    for section in [held_lines(held), listed_lines(held.outstanding, held.extent, now)] {
+    for section in [held_lines(held), listed_lines(held.outstanding, held.extent, now, "status --all")] {
         if !section.is_empty() {
             out.push(String::new());
             out.extend(section);
@@ -107,8 +107,9 @@ pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
     }
 }
 
-/// Everybody else whose wanted change is not done, by list and reason; what is held has a section of its own.
-pub(super) fn listed_lines(outstanding: &[OutstandingUser], extent: Extent, now: Moment) -> Vec<String> {
+/// Everybody else whose wanted change is not done, by list and reason; what is held has a section of its own. `all`: the command
+/// that shows everybody.
+pub(super) fn listed_lines(outstanding: &[OutstandingUser], extent: Extent, now: Moment, all: &str) -> Vec<String> {
     let mut out = Vec::new();
     for kind in OutstandingKind::ALL.into_iter().filter(|kind| *kind != OutstandingKind::Held) {
         let mut by_reason: BTreeMap<String, Vec<&OutstandingUser>> = BTreeMap::new();
@@ -121,7 +122,8 @@ pub(super) fn listed_lines(outstanding: &[OutstandingUser], extent: Extent, now:
             out.extend(group(kind, &reason, &users, extent, now));
         }
         if more > 0 {
-            out.push(format!("  {:<8} for {more} more reasons: {}", kind.as_str(), command("status --all")));
+            let reasons = count(more, "more reason");
+            out.push(format!("  ! {}  for {reasons}: {}", kind.as_str(), command(all)));
         }
     }
     out
@@ -167,17 +169,21 @@ fn way_out(users: &[&OutstandingUser]) -> Option<String> {
     }
     let first = users.iter().min_by_key(|user| name(user))?;
     let who = quoted(&clean(first.username.as_ref()?.as_str()));
-    if first.reason == Reason::Username(UsernameConflict::Renamed) {
-        let forget = command(&format!("forget {who}"));
-        return Some(format!("undo it in the directory; or, for a new account under the new name: {forget}"));
-    }
-    if matches!(first.reason, Reason::UnknownState { .. }) {
-        return Some(
-            "if the word is right, name it in [directory.states]; else fix the record in the directory".to_owned(),
-        );
+    if let Some(by_hand) = by_hand(&first.reason, &who) {
+        return Some(by_hand);
     }
     let by_hand = matches!(first.kind, OutstandingKind::Parked | OutstandingKind::Drift);
     by_hand.then(|| command(&format!("explain {who}")))
+}
+
+/// What a person can do about a refusal whose cause leaves a choice. `who`: the user, quoted for a shell.
+pub(super) fn by_hand(reason: &Reason, who: &str) -> Option<String> {
+    if *reason == Reason::Username(UsernameConflict::Renamed) {
+        let forget = command(&format!("forget {who}"));
+        return Some(format!("undo it in the directory; or, for a new account under the new name: {forget}"));
+    }
+    matches!(reason, Reason::UnknownState { .. })
+        .then(|| "if the word is right, name it in [directory.states]; else fix the record in the directory".to_owned())
 }
 
 /// When it continues, in the words of its list.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::time::Duration;
 
-/// Whether lists and filters show an account; takes the fields of [`Shown`].
+/// Whether lists and filters show an account; takes the fields of [`Visibility`].
 const SHOWN: &str =
     "born_at <= unixepoch('subsec') - ?1 AND number > ?2 AND (?3 OR json_extract(document, '$.active'))";
 /// The `PRAGMA user_version` of a file without passwords.
@@ -17,7 +17,7 @@ const WITHOUT_PASSWORDS: i64 = 1;
 
 /// Which accounts lists and filters show.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown {
+pub struct Visibility {
     /// New accounts appear only after this time.
     pub lag: Duration,
     /// The first accounts that were created stay hidden: how many.
@@ -26,7 +26,7 @@ pub struct Shown {
     pub with_inactive: bool,
 }
 
-impl From<Duration> for Shown {
+impl From<Duration> for Visibility {
     fn from(lag: Duration) -> Self {
         Self { lag, hidden_count: 0, with_inactive: true }
     }
@@ -88,8 +88,8 @@ impl Accounts {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn count(&self, shown: impl Into<Shown>) -> rusqlite::Result<usize> {
-        let Shown { lag, hidden_count, with_inactive } = shown.into();
+    pub fn count(&self, shown: impl Into<Visibility>) -> rusqlite::Result<usize> {
+        let Visibility { lag, hidden_count, with_inactive } = shown.into();
         self.connection
             .prepare_cached(&format!("SELECT count(*) FROM accounts WHERE {SHOWN}"))?
             .query_row((lag.as_secs_f64(), hidden_count, with_inactive), |row| row.get::<_, i64>(0))
@@ -100,13 +100,18 @@ impl Accounts {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn page(&self, skip: usize, count: usize, shown: impl Into<Shown>) -> rusqlite::Result<Vec<Value>> {
+    pub fn page(&self, skip: usize, count: usize, shown: impl Into<Visibility>) -> rusqlite::Result<Vec<Value>> {
         self.slice(skip, count, shown.into()).map(|accounts| accounts.into_iter().map(Value::from).collect())
     }
 
     /// The same, as their members.
-    pub(super) fn slice(&self, skip: usize, count: usize, shown: Shown) -> rusqlite::Result<Vec<Map<String, Value>>> {
-        let Shown { lag, hidden_count, with_inactive } = shown;
+    pub(super) fn slice(
+        &self,
+        skip: usize,
+        count: usize,
+        shown: Visibility,
+    ) -> rusqlite::Result<Vec<Map<String, Value>>> {
+        let Visibility { lag, hidden_count, with_inactive } = shown;
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT document FROM accounts WHERE {SHOWN} ORDER BY number LIMIT ?4 OFFSET ?5"
         ))?;
@@ -120,14 +125,14 @@ impl Accounts {
         filter: &Filter,
         skip: usize,
         count: usize,
-        shown: Shown,
+        shown: Visibility,
     ) -> rusqlite::Result<(usize, Vec<Map<String, Value>>)> {
         if let Some(name) = filter.user_name() {
             let found = self.named(name, shown)?;
             let total = usize::from(found.is_some());
             return Ok((total, found.into_iter().skip(skip).take(count).collect()));
         }
-        let Shown { lag, hidden_count, with_inactive } = shown;
+        let Visibility { lag, hidden_count, with_inactive } = shown;
         let mut statement =
             self.connection.prepare_cached(&format!("SELECT document FROM accounts WHERE {SHOWN} ORDER BY number"))?;
         let (mut total, mut page) = (0, Vec::new());
@@ -144,8 +149,8 @@ impl Accounts {
     }
 
     /// The account with a userName, in any letter case.
-    fn named(&self, name: &str, shown: Shown) -> rusqlite::Result<Option<Map<String, Value>>> {
-        let Shown { lag, hidden_count, with_inactive } = shown;
+    fn named(&self, name: &str, shown: Visibility) -> rusqlite::Result<Option<Map<String, Value>>> {
+        let Visibility { lag, hidden_count, with_inactive } = shown;
         self.connection
             .prepare_cached(&format!("SELECT document FROM accounts WHERE folded = ?4 AND {SHOWN}"))?
             .query_row((lag.as_secs_f64(), hidden_count, with_inactive, folded(name)), document)

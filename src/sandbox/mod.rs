@@ -21,6 +21,6 @@ mod schemas;
 mod server;
 mod user;
 
-pub use accounts::{Accounts, Shown};
+pub use accounts::{Accounts, Visibility};
 pub use faults::Faults;
 pub use server::{Sandbox, SandboxError, Settings};

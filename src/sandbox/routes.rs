@@ -1,6 +1,6 @@
 //! What each path and method of the simulator does.
 
-use super::accounts::{Accounts, Inactive, Shown};
+use super::accounts::{Accounts, Inactive, Visibility};
 use super::answer::{Address, BASE, Refusal, created, document, list};
 use super::discovery::{provider, resource_types, schemas};
 use super::faults::Dice;
@@ -39,10 +39,10 @@ impl Shared {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shown(&self) -> Shown {
+    fn shown(&self) -> Visibility {
         let hidden_count = self.dice.number(Oddity::Hidden).unwrap_or_default() as u32;
         let with_inactive = self.dice.number(Oddity::HiddenInactive).is_none();
-        Shown { lag: self.dice.lag(), hidden_count, with_inactive }
+        Visibility { lag: self.dice.lag(), hidden_count, with_inactive }
     }
 
     fn inactive(&self) -> Inactive {

@@ -53,6 +53,19 @@ pub enum SandboxError {
     User(String),
 }
 
+impl SandboxError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Accounts(_) => "another process may use them; to begin with none, delete the sandbox's folder",
+            Self::Listen(_) => "another process may listen there: --listen 127.0.0.1:0 picks a free port",
+            Self::UsersFile { .. } => "name a file that you can read: a JSON list of SCIM users",
+            Self::Users(_) | Self::User(_) => "it is a JSON list of SCIM users: [{\"userName\": \"ann@example.com\"}]",
+        }
+    }
+}
+
 /// What a simulator is started with.
 pub struct Settings {
     /// Address to listen on; port 0 takes a free one.

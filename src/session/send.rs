@@ -38,13 +38,13 @@ impl Tries {
 /// One change, as [`Session::send`] drives it.
 pub(crate) trait Attempt<T> {
     /// What a good answer shows.
-    type Shown;
+    type Value;
 
     /// Called when it is its turn. `None`: its intent could not be renewed.
     async fn on_turn(&mut self) -> Option<()>;
 
     /// Sends the request.
-    async fn send(&mut self, target: &ScimTarget<T>, permit: &Permit<'_>) -> Read<Self::Shown>;
+    async fn send(&mut self, target: &ScimTarget<T>, permit: &Permit<'_>) -> Read<Self::Value>;
 
     /// Checks whether it is still right to send it again. `Break` ends the change, and its outcome is already stored.
     async fn look(&mut self, judged: &Judged, tries: &mut Tries) -> ControlFlow<()>;
@@ -67,7 +67,7 @@ pub(crate) enum Sent<V> {
 
 impl<T: Transport> Session<'_, T> {
     /// Sends a change until it is answered or this cycle's tries are used up.
-    pub(crate) async fn send<A: Attempt<T>>(&self, attempt: &mut A, tries: &mut Tries) -> Sent<A::Shown> {
+    pub(crate) async fn send<A: Attempt<T>>(&self, attempt: &mut A, tries: &mut Tries) -> Sent<A::Value> {
         loop {
             if self.calls.left() == Some(0) {
                 return Sent::Unanswered(tries.lost.clone().unwrap_or_else(used_up));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     impl Attempt<Script> for Deletion {
-        type Shown = ();
+        type Value = ();
 
         async fn on_turn(&mut self) -> Option<()> {
             self.intent_is_stored.then_some(())

@@ -196,7 +196,8 @@ impl Notes<'_> {
         if place == self.stored {
             return Ok(());
         }
-        if let Some(error) = place.error.as_ref().filter(|error| self.stored.error.as_ref() != Some(error)) {
+        if place.error.is_some() && place.error != self.stored.error {
+            let error = place.why_stuck().unwrap_or_default();
             let (sink, delivered) = (place.name.as_str(), place.delivered);
             tracing::warn!(sink, delivered, error, "a sink is behind; its events stay queued");
         } else if place.error.is_none() && self.stored.error.is_some() {

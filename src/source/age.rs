@@ -2,6 +2,7 @@
 
 use super::{Export, SourceError};
 use crate::model::{Duration, Moment};
+use crate::report::date;
 
 /// A modification time further ahead than this is a fault, in milliseconds: clocks differ by hours, not by days.
 const AHEAD_MS_MAX: i64 = 86_400_000;
@@ -20,7 +21,7 @@ impl Export {
         let written = self.written_at();
         if written.since_ms(now) > AHEAD_MS_MAX {
             return Err(self.refuse(
-                format!("its modification time, {written}, is more than a day ahead"),
+                format!("its modification time, {}, is more than a day ahead", date(written)),
                 "`touch` it, or correct the clock of the machine that writes it; nothing was sent",
             ));
         }
@@ -34,7 +35,7 @@ impl Export {
             && now.since_ms(written) > max_age.milliseconds()
         {
             return Err(self.refuse(
-                format!("it was written at {written}, longer than {max_age} ago"),
+                format!("it was written {}, more than {max_age} ago ([directory] max_age)", date(written)),
                 "the job that writes it seems to have stopped; nothing was sent",
             ));
         }
@@ -42,7 +43,7 @@ impl Export {
             && written < last
         {
             return Err(self.refuse(
-                format!("it was written at {written}, before the last one that was read, of {last}"),
+                format!("it was written {}, before the last one that was read, of {}", date(written), date(last)),
                 "an old file was put back, or this host got it with another time than the last one (`rsync -t`, or one share \
                  for both hosts, keeps the time); write a new export, or touch this one if it is right; nothing was sent",
             ));

@@ -1,6 +1,6 @@
 //! One JSON record, borrowed: members of ours are kept with whatever type they have, others are passed over.
 
-use super::members::{Entry, Found, Last, Node};
+use super::members::{Entry, Last, MemberIs, Node};
 use super::value::{self, NameSeed, Numbers, Scalar, Value};
 use crate::model::{Column, DirectoryUser, Layout, RawValue};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -189,7 +189,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
             map.next_key_seed(KeySeed { node, statuses, status: &mut found.status, last: order.next() })?
         {
             match member {
-                Found::Entry(at) => {
+                MemberIs::Entry(at) => {
                     if seen & (1 << at) != 0 {
                         return Err(A::Error::custom("doubled key"));
                     }
@@ -206,7 +206,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_, 'de> {
                         found.take(entry, value);
                     }
                 }
-                Found::Status | Found::Unknown => {
+                MemberIs::Status | MemberIs::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -224,25 +224,25 @@ struct KeySeed<'s> {
 }
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
-    type Value = Found;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+    type Value = MemberIs;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<MemberIs, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for KeySeed<'_> {
-    type Value = Found;
+    type Value = MemberIs;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<Found, E> {
+    fn visit_str<E: Error>(self, key: &str) -> Result<MemberIs, E> {
         let found = match self.last {
             Some(last) => self.node.find_after(last, key, self.statuses),
             None => self.node.find(key, self.statuses),
         };
-        if found == Found::Status {
+        if found == MemberIs::Status {
             self.status.get_or_insert_with(|| key.trim().to_owned());
         }
         Ok(found)

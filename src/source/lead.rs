@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 /// What an export was refused for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trouble {
+pub enum Flaw {
     /// It cannot be read as what it seems to be, or lacks a column.
     Shape,
     /// It says nothing of anybody's state, or in other words.
@@ -24,7 +24,7 @@ pub enum Trouble {
 
 impl Sight {
     /// What to do about it, if anything is known.
-    pub(super) fn lead(&self, trouble: Trouble, read_as_wrapper: bool) -> Option<String> {
+    pub(super) fn lead(&self, flaw: Flaw, read_as_wrapper: bool) -> Option<String> {
         let strange = Strange { start: &self.start, text: &self.text, json: self.json, utf8: self.utf8 };
         if let Some(what) = other_format(&strange) {
             return Some(what);
@@ -49,20 +49,20 @@ impl Sight {
         // The first line of NDJSON is a whole object.
         let mut lines = self.text.trim_end().lines();
         let over_lines = lines.next().is_some_and(|line| !line.trim_end().ends_with('}')) && lines.next().is_some();
-        if self.single_object && over_lines && trouble == Trouble::Shape && (self.has("_id") || self.has("id")) {
+        if self.single_object && over_lines && flaw == Flaw::Shape && (self.has("_id") || self.has("id")) {
             let what = "this looks like one user over several lines, as `ConvertTo-Json` writes a single user; use \
                         `ConvertTo-Json -InputObject @($users)`, or set [directory] records if a member holds the array";
             return Some(what.to_owned());
         }
         // An array begins as it should: which members its first record has is not what is wrong.
-        if self.is_array() && trouble == Trouble::Shape {
+        if self.is_array() && flaw == Flaw::Shape {
             return None;
         }
-        if trouble == Trouble::Groups {
+        if flaw == Flaw::Groups {
             return self.other_groups();
         }
         let shape = SHAPES.iter().find(|shape| shape.fits(self));
-        if trouble == Trouble::Records
+        if flaw == Flaw::Records
             && let Some(what) = self.odd_ids(shape)
         {
             return Some(what);
@@ -96,8 +96,8 @@ mod tests {
 
     /// The lines that are printed for a file.
     #[track_caller]
-    fn check(text: &str, trouble: Trouble, expected: &str) {
-        let lead = Sight::of(text.as_bytes()).lead(trouble, false).unwrap_or_default();
+    fn check(text: &str, flaw: Flaw, expected: &str) {
+        let lead = Sight::of(text.as_bytes()).lead(flaw, false).unwrap_or_default();
         let lines = lead.split_once("add to the configuration:").map_or("", |(_, lines)| lines);
         let lines = lines.trim().replace("\n[", " [").replace('\n', " ").replace(" = ", "=").replace('"', "'");
         assert_eq!(lines, expected, "{text}: {lead}");
@@ -109,41 +109,41 @@ mod tests {
             |name: &str, yes: &str, no: &str| format!("id,username,{name}\na,a@x.example,{yes}\nb,b@x.example,{no}\n");
         check(
             &of_state("enabled", "1", "0"),
-            Trouble::State,
+            Flaw::State,
             "[directory.columns] id='id' state='enabled' [directory.states] activated=['1'] suspended=['0']",
         );
         check(
             &of_state("disabled", "False", "True"),
-            Trouble::State,
+            Flaw::State,
             "[directory.columns] state='disabled' [directory.states] activated=['False'] suspended=['True']",
         );
         check(
             &of_state("employment status", "Active", "Leaver"),
-            Trouble::State,
+            Flaw::State,
             "[directory.columns] state='employment status' [directory.states] activated=['Active'] suspended=['Leaver']",
         );
         check(
             "[{\"id\":\"a\",\"username\":\"ann\",\"email\":\"ann@x.example\",\"enabled\":true}]",
-            Trouble::State,
+            Flaw::State,
             "[directory.columns] id='id' username='email' state='enabled' [directory.states] activated=['True'] \
              suspended=['False']",
         );
         check(
             "ObjectId,UserPrincipalName,AccountEnabled\na,a@x.example,True\nb,b@x.example,False\n",
-            Trouble::Shape,
+            Flaw::Shape,
             "[directory.columns] id='ObjectId' username='UserPrincipalName' state='AccountEnabled' [directory.states] \
              activated=['True'] suspended=['False']",
         );
         check(
             "{\"fields\":[{\"id\":\"id\",\"name\":\"x\"}],\"employees\":[{\"id\":\"a\",\"workEmail\":\"a@x.example\"}]}",
-            Trouble::Shape,
+            Flaw::Shape,
             "[directory] records='employees' [directory.columns] username='workEmail'",
         );
     }
 
     #[test]
     fn an_id_that_is_not_text_is_named() {
-        let lead = |text: &str| Sight::of(text.as_bytes()).lead(Trouble::Records, false).unwrap_or_default();
+        let lead = |text: &str| Sight::of(text.as_bytes()).lead(Flaw::Records, false).unwrap_or_default();
         let user =
             |id: &str| format!("[{{\"ObjectGUID\":{id},\"UserPrincipalName\":\"a@x.example\",\"Enabled\":true}}]");
         for bytes in ["[1,2,3]", "{\"type\":\"Buffer\",\"data\":[1,2]}", "\"System.Byte[]\"", "\"b'\\\\x01'\""] {
@@ -157,15 +157,15 @@ mod tests {
 
     #[test]
     fn groups_are_looked_for_where_they_may_stand() {
-        check("_id,groups\na,\"R,Staff\"\n", Trouble::Groups, "[directory] group_separator=','");
-        check("_id,User Groups\na,R\n", Trouble::Groups, "[directory.columns] groups='User Groups'");
-        check("_id,MemberOf\na,R\n", Trouble::Groups, "[directory.columns] groups='MemberOf'");
-        check("_id,groups\na,R;Staff\n", Trouble::Groups, "");
+        check("_id,groups\na,\"R,Staff\"\n", Flaw::Groups, "[directory] group_separator=','");
+        check("_id,User Groups\na,R\n", Flaw::Groups, "[directory.columns] groups='User Groups'");
+        check("_id,MemberOf\na,R\n", Flaw::Groups, "[directory.columns] groups='MemberOf'");
+        check("_id,groups\na,R;Staff\n", Flaw::Groups, "");
     }
 
     #[test]
     fn what_is_no_export_is_named() {
-        let lead = |text: &str| Sight::of(text.as_bytes()).lead(Trouble::Shape, false).unwrap_or_default();
+        let lead = |text: &str| Sight::of(text.as_bytes()).lead(Flaw::Shape, false).unwrap_or_default();
         assert!(lead("curl: (6) Could not resolve host: x\n").contains("a command that failed"));
         assert!(lead("DisplayName       : Ann\nUserPrincipalName : a@x.example\n").contains("PowerShell list"));
         assert!(lead("#TYPE x\nid;username\na;a@x.example\n").contains("separated by `;`"));

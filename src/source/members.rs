@@ -29,7 +29,7 @@ pub(super) struct Entry {
 
 /// What a member is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Found {
+pub(super) enum MemberIs {
     /// The entry of this number.
     Entry(usize),
     /// None of ours, though it is called like a status.
@@ -42,11 +42,11 @@ pub(super) enum Found {
 #[derive(Clone, Copy)]
 pub(super) struct Last {
     ends: Ends,
-    found: Found,
+    found: MemberIs,
 }
 
 impl Last {
-    pub(super) const NAMELESS: Self = Self { ends: Ends { length: 0, first: 0, last: 0 }, found: Found::Unknown };
+    pub(super) const NAMELESS: Self = Self { ends: Ends { length: 0, first: 0, last: 0 }, found: MemberIs::Unknown };
 }
 
 /// The place of `id` behind `_id`.
@@ -121,17 +121,17 @@ impl Node {
 
     /// What a member is; whether it is called like a status is asked only where `statuses` says so.
     #[inline]
-    pub(super) fn find(&self, key: &str, statuses: bool) -> Found {
+    pub(super) fn find(&self, key: &str, statuses: bool) -> MemberIs {
         match self.entry_named(key) {
-            Some(at) => Found::Entry(at),
-            None if !statuses && self.only_ascii && trimmed(key).len() == key.len() => Found::Unknown,
+            Some(at) => MemberIs::Entry(at),
+            None if !statuses && self.only_ascii && trimmed(key).len() == key.len() => MemberIs::Unknown,
             None => self.find_otherwise(trimmed(key), statuses),
         }
     }
 
     /// The same, where the last record had the member `last` in this place: programs write them in one order.
     #[inline]
-    pub(super) fn find_after(&self, last: &mut Last, key: &str, statuses: bool) -> Found {
+    pub(super) fn find_after(&self, last: &mut Last, key: &str, statuses: bool) -> MemberIs {
         let ends = Ends::of(key);
         if !statuses && last.ends == ends && ends.length <= Ends::WHOLE_BYTES_MAX {
             return last.found;
@@ -162,12 +162,12 @@ impl Node {
         None
     }
 
-    fn find_otherwise(&self, key: &str, statuses: bool) -> Found {
+    fn find_otherwise(&self, key: &str, statuses: bool) -> MemberIs {
         let folded = || self.entries.iter().position(|entry| *entry.name == *key.to_lowercase());
         match self.entry_named(key).or_else(|| if self.only_ascii { None } else { folded() }) {
-            Some(at) => Found::Entry(at),
-            None if statuses && is_status(key) => Found::Status,
-            None => Found::Unknown,
+            Some(at) => MemberIs::Entry(at),
+            None if statuses && is_status(key) => MemberIs::Status,
+            None => MemberIs::Unknown,
         }
     }
 }
@@ -238,9 +238,9 @@ mod tests {
         }
         let node = Node::of_layout(&layout);
         let found = |key: &str| match node.find(key, true) {
-            Found::Entry(at) => node.at(at).columns[0].0.key(),
-            Found::Status => "a status",
-            Found::Unknown => "unknown",
+            MemberIs::Entry(at) => node.at(at).columns[0].0.key(),
+            MemberIs::Status => "a status",
+            MemberIs::Unknown => "unknown",
         };
         for (key, expected) in [
             ("_id", "id"),

@@ -35,7 +35,7 @@ mod wait;
 pub use blocks::FileDigest;
 pub use file::Export;
 pub use jumpcloud::{HandedOver, NewUser, hand_over};
-pub use lead::Trouble;
+pub use lead::Flaw;
 pub use memberships::{MembershipsRead, OfNobody};
 
 use crate::config::{Settings, SourceConfig};

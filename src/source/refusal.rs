@@ -1,6 +1,6 @@
 //! How an export is rejected as a whole: what is wrong with it, which columns it has, and what to do about it.
 
-use super::lead::Trouble;
+use super::lead::Flaw;
 use super::sight::{LOOKED_AT_BYTES, Sight};
 use super::status::is_status;
 use super::{Doubt, Export, SourceError};
@@ -22,13 +22,13 @@ pub(super) enum Broken {
 }
 
 /// The hint, and what the export looks like: what is missing from a known export says more than how to do without it.
-fn with_lead(hint: &str, lead: Option<&str>, trouble: Trouble) -> String {
+fn with_lead(hint: &str, lead: Option<&str>, flaw: Flaw) -> String {
     match lead.map(|lead| (lead, lead.split_once("; add to the configuration:"))) {
         None => hint.to_owned(),
-        Some((_, Some((looks, lines)))) if trouble == Trouble::State => {
+        Some((_, Some((looks, lines)))) if flaw == Flaw::State => {
             format!("{looks}; {hint}; add to the configuration:{lines}")
         }
-        Some((lead, None)) if trouble == Trouble::State => format!("{lead}; {hint}"),
+        Some((lead, None)) if flaw == Flaw::State => format!("{lead}; {hint}"),
         Some((lead, _)) => format!("{hint}; {lead}"),
     }
 }
@@ -43,11 +43,11 @@ impl Export {
 
     /// Refuses this export for what its records hold: says which columns it has, and what it looks like.
     #[must_use]
-    pub fn refuse_records(&self, what: &str, trouble: Trouble, hint: &str) -> SourceError {
+    pub fn refuse_records(&self, what: &str, flaw: Flaw, hint: &str) -> SourceError {
         let sight = self.sight();
         let what = if sight.names.is_empty() { what.to_owned() } else { format!("{what}; {}", sight.columns()) };
-        let lead = sight.lead(trouble, self.layout.records.is_some());
-        self.refuse(what, &with_lead(hint, lead.as_deref(), trouble))
+        let lead = sight.lead(flaw, self.layout.records.is_some());
+        self.refuse(what, &with_lead(hint, lead.as_deref(), flaw))
     }
 
     /// Columns that are called like a status and are not read, as far as the beginning shows them.
@@ -93,7 +93,7 @@ impl Export {
                 "members_path is a CSV with a header and one row per membership: GroupName, and UserID or Username";
             return self.refuse(what, &format!("{hint}; nothing was sent"));
         }
-        if let Some(lead) = sight.lead(Trouble::Shape, self.layout.records.is_some()) {
+        if let Some(lead) = sight.lead(Flaw::Shape, self.layout.records.is_some()) {
             return self.refuse(what, &format!("nothing was sent; {lead}"));
         }
         let hint = match broken {

@@ -23,7 +23,8 @@ const ALL_PAGES: std::ffi::c_int = -1;
 pub fn backup(connection: &Connection, file: &Path) -> Result<(), StateError> {
     let failed = |cause| StateError::Copy { path: file.to_owned(), cause };
     if file.symlink_metadata().is_ok() {
-        return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
+        let there = "there is a file with this name already";
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::AlreadyExists, there)));
     }
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");

@@ -18,7 +18,7 @@ pub struct DeadLetterRow {
     pub at: Moment,
 }
 
-/// Puts events aside that a sink refused, with what it says about each.
+/// Puts events aside that a sink refused, with what it says about each, and counts those that it had not refused before.
 ///
 /// # Errors
 /// The state cannot be written.
@@ -28,13 +28,22 @@ pub fn put_aside(
     letters: &[(i64, String)],
     now: Moment,
 ) -> rusqlite::Result<()> {
+    let mut known = transaction.prepare_cached("UPDATE dead_letters SET why = ?3 WHERE sink = ?1 AND sequence = ?2")?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO dead_letters (sink, sequence, line, why, at) SELECT ?1, sequence, line, ?3, ?4 FROM events WHERE sequence = ?2
-         ON CONFLICT (sink, sequence) DO UPDATE SET why = excluded.why",
+        "INSERT INTO dead_letters (sink, sequence, line, why, at) SELECT ?1, sequence, line, ?3, ?4 FROM events WHERE sequence = ?2",
     )?;
+    let mut new_count: i64 = 0;
     for (sequence, why) in letters {
-        insert.execute((sink, sequence, why, now.0))?;
+        if known.execute((sink, sequence, why))? == 0 {
+            new_count += i64::from(insert.execute((sink, sequence, why, now.0))? > 0);
+        }
     }
+    transaction
+        .prepare_cached(
+            "INSERT INTO sinks (name, delivered, dead_letters) VALUES (?1, 0, ?2) ON CONFLICT (name)
+             DO UPDATE SET dead_letters = dead_letters + excluded.dead_letters",
+        )?
+        .execute((sink, new_count))?;
     Ok(())
 }
 

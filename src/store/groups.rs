@@ -3,7 +3,7 @@
 use crate::model::{Moment, UnnamedGroup};
 use crate::plan::{GroupMemory, GroupsSeen};
 use rusqlite::{Connection, Transaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remembered of them.
 ///
@@ -57,6 +57,17 @@ pub fn note_groups(
         update.execute((id.as_str(), set))?;
     }
     Ok(())
+}
+
+/// When an export last named each of them, if one did.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn groups_named_at(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Moment>> {
+    connection
+        .prepare("SELECT name, named_at FROM scope_groups WHERE named_at IS NOT NULL")?
+        .query_map([], |row| Ok((row.get(0)?, Moment(row.get(1)?))))?
+        .collect()
 }
 
 /// Those that the last export does not name.

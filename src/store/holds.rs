@@ -100,6 +100,20 @@ pub fn held_of(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Optio
         .map(Some)
 }
 
+/// Whose changes a hold was about, whether they are held still or not.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn hold_users(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Vec<(DirectoryId, UserName)>> {
+    connection
+        .prepare("SELECT directory_id, username FROM hold_changes WHERE hold_id = ?1")?
+        .query_map([hold.as_str()], |row| {
+            let id = DirectoryId::new(row.get_ref(0)?.as_str()?);
+            Ok((id, UserName::of_account(row.get_ref(1)?.as_str()?)))
+        })?
+        .collect()
+}
+
 /// When the newest approval expires; 0 if there is none.
 pub fn last_approval_ends(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT ifnull(max(expires_at), 0) FROM approvals WHERE NOT used", [], |row| row.get(0))

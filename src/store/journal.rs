@@ -34,7 +34,7 @@ const REST_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
 /// How often a barrier is looked at that nobody waits for, to note when somebody does again.
 const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
-type Run = Box<dyn FnOnce(&mut Batch<'_>) -> rusqlite::Result<Option<Answer>> + Send>;
+type Run = Box<dyn FnOnce(&mut Batch<'_>) -> rusqlite::Result<Option<Notify>> + Send>;
 
 struct Write {
     /// `None` ends the thread.
@@ -42,7 +42,7 @@ struct Write {
     awaited: bool,
 }
 /// Tells a waiting caller that its write is on the disk.
-type Answer = Box<dyn FnOnce() + Send>;
+type Notify = Box<dyn FnOnce() + Send>;
 
 /// The journal has ended; carries the first error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -242,7 +242,7 @@ impl Journal {
     fn send(
         &self,
         awaited: bool,
-        run: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<Option<Answer>> + Send + 'static,
+        run: impl FnOnce(&mut Batch<'_>) -> rusqlite::Result<Option<Notify>> + Send + 'static,
     ) -> Result<(), JournalError> {
         self.writes.send(Write { run: Some(Box::new(run)), awaited }).map_err(|_| self.ended())
     }
@@ -338,12 +338,7 @@ impl Thread {
         }
     }
 
-    fn commit(
-        &mut self,
-        writes: Vec<Write>,
-        fault: CommitFault,
-        ended: &mut dyn FnMut(JournalError),
-    ) -> Option<()> {
+    fn commit(&mut self, writes: Vec<Write>, fault: CommitFault, ended: &mut dyn FnMut(JournalError)) -> Option<()> {
         if fault == CommitFault::Before {
             return None;
         }

@@ -13,6 +13,8 @@ pub struct SinkPlace {
     pub delivered: i64,
     /// Number of events that it refused for good and that were not sent again since.
     pub dead_letters: i64,
+    /// Number of events that it ever refused for good: it never falls.
+    pub refused_ever: i64,
     /// Why it is stuck, if it is.
     pub error: Option<String>,
     /// Since when it is stuck.
@@ -23,7 +25,15 @@ impl SinkPlace {
     /// The position of a sink without deliveries.
     #[must_use]
     pub fn begin(name: &str) -> Self {
-        Self { name: name.to_owned(), delivered: 0, dead_letters: 0, error: None, since: None }
+        Self { name: name.to_owned(), delivered: 0, dead_letters: 0, refused_ever: 0, error: None, since: None }
+    }
+
+    /// Why it is stuck, without its name.
+    #[must_use]
+    pub fn why_stuck(&self) -> Option<&str> {
+        let error = self.error.as_deref()?;
+        let prefix = format!("sink {}: ", self.name);
+        Some(error.strip_prefix(&prefix).unwrap_or(error))
     }
 }
 
@@ -175,8 +185,8 @@ pub fn pending_within(
 pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> {
     connection
         .prepare(
-            "SELECT name, delivered, (SELECT count(*) FROM dead_letters WHERE sink = name), error, since
-             FROM sinks ORDER BY name",
+            "SELECT name, delivered, (SELECT count(*) FROM dead_letters WHERE sink = name), error, since,
+             dead_letters FROM sinks ORDER BY name",
         )?
         .query_map([], |row| {
             let since = row.get::<_, Option<i64>>(4)?.map(Moment);
@@ -184,6 +194,7 @@ pub fn sink_places(connection: &Connection) -> rusqlite::Result<Vec<SinkPlace>> 
                 name: row.get(0)?,
                 delivered: row.get(1)?,
                 dead_letters: row.get(2)?,
+                refused_ever: row.get(5)?,
                 error: row.get(3)?,
                 since,
             })

@@ -47,14 +47,14 @@ pub use database::{Access, SIDE_FILES, data_version, identity, may_be_used, open
 pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
 pub use glance::{Glance, cycle_lines, glance};
-pub use groups::{group_memory, note_groups, unnamed_groups};
+pub use groups::{group_memory, groups_named_at, note_groups, unnamed_groups};
 pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};
 pub use health::{
     CycleHealth, HealthRow, begin_health, health, known_of_token, note_health, note_proof, was_ever_provisioned,
 };
 pub use holds::{
     NamedHold, StandingApproval, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of,
-    is_exact, last_approval_ends, named_hold, standing_approvals, store_hold,
+    hold_users, is_exact, last_approval_ends, named_hold, standing_approvals, store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
@@ -78,8 +78,8 @@ pub use outstanding::{
 pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored, take_name, was_skipped};
 pub use schema::SCHEMA;
 pub use snapshot::{
-    Snapshot, each_link, each_linked_account, link_by_id, link_by_scim_id, link_of, linked_ids, links_count,
-    note_external_ids, some_links, witnesses,
+    Snapshot, each_link, each_linked_account, link_by_id, link_by_scim_id, link_of, linked_alike, linked_ids,
+    links_count, note_external_ids, some_links, witnesses,
 };
 pub use spoken::{note_spoken, spoken_before};
 pub use stranded::{leave_alone, stranded};

@@ -1,7 +1,9 @@
 //! The snapshot joined with a stream of records: each id's row, and at the end the rows that no record named.
 
 use super::walk::{Ahead, Walk};
-use crate::model::{DirectoryId, LinkedExternalId, Names, ProvisionedUser, RowView, ScimId, ScopeVersionId, UserName};
+use crate::model::{
+    DirectoryId, LinkedExternalId, Names, ProvisionedUser, RowView, ScimId, ScopeVersionId, UserName, folded, is_near,
+};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, Transaction};
 
 const COLUMNS: &str = "directory_id, row, user_name, given_name, family_name, active, settings, scim_id, futile_count, futile_wanted, \
@@ -215,6 +217,41 @@ pub fn each_linked_account(connection: &Connection, each: &mut dyn FnMut(&str)) 
         each(row.get_ref(0)?.as_str()?);
     }
     Ok(())
+}
+
+/// Linked usernames that a word may stand for: they, or given and family name, contain it; else they are the same up to the `@`;
+/// else they are near it up to there. From A to Z, and at most so many.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn linked_alike(connection: &Connection, word: &str, count_max: usize) -> rusqlite::Result<Vec<UserName>> {
+    let wanted = folded(word.trim());
+    if wanted.chars().count() < 2 {
+        return Ok(Vec::new());
+    }
+    let before_at = |name: &str| name.split('@').next().unwrap_or_default().to_owned();
+    let mut statement = connection.prepare(
+        "SELECT user_name, folded, ifnull(given_name, '') || ' ' || ifnull(family_name, '') FROM links ORDER BY folded",
+    )?;
+    let (mut rows, mut alike) = (statement.query([])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(1)?.as_str()?;
+        let how_far = if name.contains(&wanted) || folded(row.get_ref(2)?.as_str()?).contains(&wanted) {
+            0
+        } else if before_at(&wanted) == before_at(name) {
+            1
+        } else if is_near(&before_at(&wanted), &before_at(name)) {
+            2
+        } else {
+            continue;
+        };
+        if name != wanted {
+            alike.push((how_far, UserName::of_account(row.get_ref(0)?.as_str()?)));
+        }
+    }
+    let nearest = alike.iter().map(|(how_far, _)| *how_far).min();
+    alike.retain(|(how_far, _)| Some(*how_far) == nearest);
+    Ok(alike.into_iter().map(|(_, name)| name).take(count_max).collect())
 }
 
 /// The directory ids of all links.

@@ -110,7 +110,10 @@ fn a_run_whose_stdout_nobody_reads_ends_and_its_other_sinks_have_everything() {
     assert_eq!(unread["error"], "it accepts nothing", "{unread}");
     assert!(unread["since"].is_string() && unread["dead_letters"] == 0 && unread["kind"] == "stdout", "{unread}");
     let text = String::from_utf8(run.run(&["status"]).stdout).expect("text");
-    assert!(text.contains("unread: 1 delivered, ") && text.contains("it accepts nothing for "), "{text}");
+    assert!(
+        text.contains("unread: 1 delivered, ") && text.contains("; stuck for ") && text.contains("it accepts nothing"),
+        "{text}"
+    );
     // A reader that comes back gets all of it, and the sink is well again.
     assert!(run.run(&["--reconcile"]).status.success());
     let unread = sink(&run, "unread");

@@ -236,7 +236,7 @@ fn its_age_counts_as_the_exports_does() {
     refused(&report, "before the last one that was read");
     write(&run.path("members.csv"), members(0..10), 0);
     let report = run.run_export(&Steps::new(u32::MAX, Fate::GoOn)).expect("it ends");
-    refused(&report, "longer than");
+    refused(&report, "more than");
 }
 
 #[test]

@@ -64,6 +64,22 @@ fn the_first_day() {
 }
 
 #[test]
+fn the_rehearsal() {
+    let mut story = Story::begin("00-rehearsal", "Before the first day: a rehearsal without token or Rhombus");
+    story.run.export(&staff());
+    story.note("The scope names a group that the directory does not have:");
+    story.configure("[\"Doors\"]", "[\"Door access\"]");
+    story.looks(&["check"], 0);
+    story.configure("[\"Door access\"]", "[\"Doors\"]");
+    story.note("With the right one:");
+    story.looks(&["check"], 0);
+    story.looks(&["plan", "--sandbox"], 0);
+    story.acts(&["--reconcile", "--sandbox"], 0);
+    story.acts(&["--reconcile", "--sandbox"], 0);
+    story.end();
+}
+
+#[test]
 fn ann_cannot_open_the_door() {
     let mut story = begun("01-door", "Ann cannot open the door");
     story.looks(&["explain", "ann.archer@harbor.example"], 0);
@@ -258,6 +274,41 @@ fn the_export_is_too_old() {
     story.run.export(&staff());
     story.note("The job runs again:");
     story.acts(&["--reconcile"], 0);
+    story.end();
+}
+
+#[test]
+fn the_state_is_lost() {
+    let mut story = begun("15-lost-state", "The state is lost, and there is no backup");
+    for file in ["state.db", "state.db-wal", "state.db-shm", "state.db.lock"] {
+        let _ = std::fs::remove_file(story.run.path(file));
+    }
+    std::fs::rename(story.run.path("events.ndjson"), story.run.path("events.old")).expect("moved away");
+    story.run.export(&without(&[1]));
+    story.note("Bob has left meanwhile. The log of before was moved away: another installation wrote it.");
+    story.looks(&["status"], 1);
+    story.acts(&["activate"], 0);
+    story.looks(&["plan"], 0);
+    story.acts(&["--reconcile"], 0);
+    story.looks(&["status"], 0);
+    story.looks(&["explain", "bob.baker@harbor.example"], 0);
+    story.end();
+}
+
+#[test]
+fn rhombus_does_not_remove_somebody() {
+    let mut story = Story::begin_with_faults(
+        "16-not-removed",
+        "He left, and Rhombus does not carry the removal out",
+        "delete_400:1,accepted_not_kept:1",
+    );
+    story.run.export(&staff());
+    story.quietly(&["activate"]);
+    story.quietly(&["--reconcile"]);
+    story.run.export(&without(&[1]));
+    story.acts(&["--reconcile"], 3);
+    story.looks(&["status"], 0);
+    story.looks(&["explain", "bob.baker@harbor.example"], 0);
     story.end();
 }
 

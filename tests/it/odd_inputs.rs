@@ -366,7 +366,7 @@ fn a_stale_export_is_refused_whole() {
     run.clock.store(2_120_000_000_000, Ordering::SeqCst);
     let report = run.run_whole("a a@x.example A");
     assert_eq!((report.exit.code(), report.done.deleted_count), (1, 0));
-    assert!(report.error.join(": ").contains("longer than 1h ago"), "{report:?}");
+    assert!(report.error.join(": ").contains("more than 1h ago"), "{report:?}");
 }
 
 #[test]

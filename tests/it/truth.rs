@@ -73,10 +73,15 @@ fn nobody_in_scope_is_not_done_and_does_not_end_the_first_load() {
         "[guard.create]\ncount_free = 1\npercent_max = 1\ncount_max = 1\n",
     );
     std::fs::write(run.path("config.toml"), text.replace("[\"R\"]", "[\"Rhombus\"]")).expect("the wrong group");
-    run.export(&people(0..40));
+    // Who is suspended or staged, and in none of its groups, is not in scope either.
+    let mut users = people(0..42);
+    (users[40]["state"], users[41]["state"]) = (json!("SUSPENDED"), json!("STAGED"));
+    run.export(&users);
     run.activate();
     let output = check(&run, &["--reconcile"], 1);
-    assert!(err(&output).contains("none of the 40 users in the export is in \"Rhombus\""), "{}", err(&output));
+    assert!(err(&output).contains("none of the 42 users in the export is in \"Rhombus\""), "{}", err(&output));
+    let listed = paste(&run, &err(&output), "names: `");
+    assert!(out(&listed).contains("groups that its records name: \"R\" 42"), "{}", out(&listed));
     assert_eq!(run.run(&["status", "--exit-code"]).status.code(), Some(3));
     std::fs::write(run.path("config.toml"), text).expect("mended");
     assert_eq!(run.reconcile(0)["created"], 40);
@@ -202,6 +207,9 @@ fn a_hold_is_named_by_eight_digits_and_said_as_what_it_is() {
     check(&run, &["approve", &hold[..8], "--only", "p4@x.example"], 0);
     assert_eq!(run.reconcile(4)["deleted"], 1);
     assert!(out(&check(&run, &["approve"], 0)).contains("p3@x.example"));
+    let sent = said(&["approve", &hold[..8], "--only", "p4@x.example"]);
+    assert!(sent.contains("in this hold is over: ") && sent.contains("history p4@x.example"), "{sent}");
+    assert!(said(&["approve", &hold[..8], "--only", "p0@x.example"]).contains("no change of `p0@x.example` is part"));
     check(&run, &["approve", &hold[..8]], 0);
     assert_eq!(run.reconcile(0)["deleted"], 1);
     let used = said(&["approve", &hold[..8]]);
@@ -221,6 +229,40 @@ fn who_is_gone_is_found_by_any_username_that_the_log_has() {
     let explained = out(&check(&run, &["explain", "p2@x.example"], 0));
     assert!(explained.starts_with("p2@x.example (id-00002)"), "{explained}");
     check(&run, &["history", "p9@x.example"], 1);
+}
+
+#[test]
+fn who_is_nearly_named_is_suggested() {
+    let run = RealBinary::open("");
+    run.export(&people(0..3));
+    run.activate();
+    run.reconcile(0);
+    for (typed, meant) in [("p1@x", Some("p1@x.example")), ("P2@X.exampel", Some("p2@x.example")), ("zebra@y", None)] {
+        for command in ["explain", "history", "forget"] {
+            let said = err(&check(&run, &[command, typed], 1));
+            let expected = meant.map_or("a user is a directory id".to_owned(), |name| format!("did you mean {name}"));
+            assert!(said.contains(&expected), "{command} {typed}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_record_without_an_id_speaks_for_the_user_with_its_username() {
+    let run = RealBinary::open("");
+    run.export(&people(0..3));
+    run.activate();
+    run.reconcile(0);
+    let mut users = people(0..3);
+    users[1]["_id"] = json!("");
+    run.export(&users);
+    run.reconcile(0);
+    let said = out(&check(&run, &["explain", "p1@x.example"], 0));
+    assert!(said.contains("is in Rhombus by our records; the record in the export cannot be used"), "{said}");
+    assert!(said.contains("a record with this username that cannot be used: id is empty"), "{said}");
+    assert!(!said.contains("should not be in Rhombus"), "{said}");
+    let document: Value = serde_json::from_slice(&check(&run, &["explain", "p1@x.example", "--json"], 0).stdout)
+        .expect("one JSON document");
+    assert!(document["steps"][0]["says"].as_str().is_some_and(|says| says.contains("id is empty")), "{document}");
 }
 
 #[test]

@@ -241,7 +241,7 @@ fn max_age_looks_at_last_modified_and_refuses_an_export_without_one() {
     site.run.activate();
     site.refuses("Last-Modified");
     site.publish(|at| at.last_modified = Some("Sun, 06 Nov 1994 08:49:37 GMT"));
-    site.refuses("longer than 26h ago");
+    site.refuses("more than 26h ago");
     site.configure("max_age = \"36500d\"");
     assert_eq!(site.accounts_after(0), 3);
     site.publish(|at| at.last_modified = Some("Sun, 06 Nov 1994 08:49:36 GMT"));

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::model::{Clock, Column, DirectoryUser, Moment, Proof, SpokenBefore, chain, clean};
 use crate::plan::{GroupsThere, Meant, Usability};
 use crate::process::SystemClock;
-use crate::report::{export_document, export_lines, old_export, record_lines};
+use crate::report::{dated, export_document, export_lines, old_export, record_lines};
 use crate::source::{Export, SourceError};
 use crate::store::{self, Access};
 use serde_json::{Map, Value, json};
@@ -119,7 +119,7 @@ impl AtHand {
         let mut text = String::new();
         let now = SystemClock.now();
         if let Some(written_at) = self.written_at {
-            let _ = writeln!(text, "    written {} ({written_at})", ago(now, written_at));
+            let _ = writeln!(text, "    written {}", dated(written_at, now));
             if let Some(old) = old_export(written_at, now, deployment.config.settings.max_age) {
                 let _ = writeln!(text, "    it is {old}\n    hint: set max_age = \"26h\" in [directory]");
             }
@@ -127,8 +127,7 @@ impl AtHand {
         if let (Some(path), Some(written_at)) =
             (deployment.config.settings.source.members_path(), self.members_written_at)
         {
-            let _ =
-                writeln!(text, "    members file: {}, written {} ({written_at})", path.display(), ago(now, written_at));
+            let _ = writeln!(text, "    members file: {}, written {}", path.display(), dated(written_at, now));
         }
         if let Some(usability) = &self.usability {
             text.push_str(&export_lines(usability, "    "));
@@ -256,16 +255,5 @@ fn why(error: &SourceError, export: &str) -> String {
         | SourceError::Secret(_)
         | SourceError::Client(_)
         | SourceError::OtherOrganization { .. } => chain(error).join(": "),
-    }
-}
-
-/// "3 h ago".
-fn ago(now: Moment, at: Moment) -> String {
-    match now.since_ms(at) / 60_000 {
-        minutes if minutes < 0 => "in the future".to_owned(),
-        0 => "just now".to_owned(),
-        minutes @ 1..120 => format!("{minutes} min ago"),
-        minutes @ 120..2_880 => format!("{} h ago", minutes / 60),
-        minutes => format!("{} days ago", minutes / 1_440),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::progress::Progress;
 use super::super::{Arguments, Output};
-use super::{Directory, Found, Whom, find, shown};
+use super::{Accounts, Directory, Whom, find, shown};
 use crate::config::{JumpCloudConfig, SourceConfig};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
@@ -61,7 +61,7 @@ pub(super) fn run(
 }
 
 /// Those who are named and new, and the usernames of those who are named and are there already.
-fn choose(found: &Found, whom: &Whom) -> Result<(Vec<ImportRow>, Vec<String>), Failure> {
+fn choose(found: &Accounts, whom: &Whom) -> Result<(Vec<ImportRow>, Vec<String>), Failure> {
     let Whom::These(names) = whom else {
         return Ok((found.rows.iter().filter(|row| row.status == ImportStatus::New).cloned().collect(), Vec::new()));
     };
@@ -81,7 +81,7 @@ fn choose(found: &Found, whom: &Whom) -> Result<(Vec<ImportRow>, Vec<String>), F
 }
 
 /// Who was handed over before and is not there: what is there is settled.
-fn settled(state: &mut Connection, found: &Found) -> Result<BTreeMap<String, Moment>, Failure> {
+fn settled(state: &mut Connection, found: &Accounts) -> Result<BTreeMap<String, Moment>, Failure> {
     let mut open = store::handed_over(state)?;
     let there: Vec<_> = found
         .rows
@@ -172,7 +172,7 @@ fn new_user(row: &ImportRow) -> NewUser {
 fn output(
     arguments: &Arguments,
     deployment: &Deployment,
-    found: &Found,
+    found: &Accounts,
     imported: &[String],
     result: &Outcome,
     why: Option<&str>,
@@ -190,7 +190,7 @@ fn output(
             }
         }
         rows.sort_by_key(|row| row.status);
-        let found = Found { rows, nameless_count: found.nameless_count };
+        let found = Accounts { rows, nameless_count: found.nameless_count };
         return Output { exit, text: shown(arguments, &found, false, None) };
     }
     let mut text = String::new();

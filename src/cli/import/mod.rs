@@ -35,14 +35,14 @@ impl Whom {
 }
 
 /// What `import` found.
-struct Found {
+struct Accounts {
     /// New first, each part by username.
     rows: Vec<ImportRow>,
     /// Accounts without a userName.
     nameless_count: u64,
 }
 
-impl Found {
+impl Accounts {
     fn count(&self, status: ImportStatus) -> usize {
         self.rows.iter().filter(|row| row.status == status).count()
     }
@@ -70,7 +70,7 @@ pub(super) fn run(
     Ok(Output::done(shown(arguments, &found, new_only, csv)))
 }
 
-fn shown(arguments: &Arguments, found: &Found, new_only: bool, csv: Option<&Path>) -> String {
+fn shown(arguments: &Arguments, found: &Accounts, new_only: bool, csv: Option<&Path>) -> String {
     let (new_count, imported_count) = (found.count(ImportStatus::New), found.count(ImportStatus::Imported));
     let rows = if new_only { &found.rows[..new_count] } else { &found.rows[..] };
     if arguments.json {
@@ -84,7 +84,7 @@ fn shown(arguments: &Arguments, found: &Found, new_only: bool, csv: Option<&Path
 }
 
 /// Compares the accounts at Rhombus with the whole directory.
-fn find(deployment: &Deployment) -> Result<Found, Failure> {
+fn find(deployment: &Deployment) -> Result<Accounts, Failure> {
     let target = deployment.target()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let known = Directory::read(deployment)?;
@@ -111,7 +111,7 @@ fn find(deployment: &Deployment) -> Result<Found, Failure> {
     rows.sort_by(|a, b| {
         (a.status, a.user_name.folded(), a.scim_id.as_str()).cmp(&(b.status, b.user_name.folded(), b.scim_id.as_str()))
     });
-    Ok(Found { rows, nameless_count })
+    Ok(Accounts { rows, nameless_count })
 }
 
 /// Every username and e-mail address of the directory, folded.

@@ -89,7 +89,7 @@ impl Who<'_> {
 
 /// The answer.
 #[derive(Deserialize, Default)]
-pub(super) struct Answer<'l> {
+pub(super) struct MessageChain<'l> {
     #[serde(borrow, default)]
     pub(super) response_code: Cow<'l, str>,
     #[serde(borrow, default)]
@@ -125,7 +125,7 @@ impl<'l> Record<'l> {
         serde_json::from_str(self.initiated_by.get()).unwrap_or_default()
     }
 
-    pub(super) fn answer(&self) -> Answer<'l> {
+    pub(super) fn answer(&self) -> MessageChain<'l> {
         serde_json::from_str(self.message_chain.get()).unwrap_or_default()
     }
 

@@ -1,7 +1,7 @@
 //! What JumpCloud is asked with: an API key, or the access token of a service account, renewed before it expires. The key goes
 //! to the API alone, the client's secret to the token's address alone.
 
-use super::trouble::{PAUSE, TRIES_MAX, Trouble, WAITS_MAX, message};
+use super::failure::{PAUSE, ReadFailure, TRIES_MAX, WAITS_MAX, message};
 use crate::config::{ApiCredential, JumpCloudConfig};
 use crate::http::{Ask, Auth, BodyMode, Fetcher};
 use crate::secret::{SecretError, Token};
@@ -31,7 +31,7 @@ pub(super) struct Lent {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenAnswer {
     access_token: String,
     expires_in: Option<i64>,
 }
@@ -53,7 +53,7 @@ impl Access {
     }
 
     /// The token to use now; `Key`: `None`.
-    pub(super) async fn token(&self, fetcher: &Fetcher, token_url: &str) -> Result<Option<Token>, Trouble> {
+    pub(super) async fn token(&self, fetcher: &Fetcher, token_url: &str) -> Result<Option<Token>, ReadFailure> {
         let Self::Service { client_id, secret, token } = self else { return Ok(None) };
         let mut lent = token.lock().await;
         if let Some(lent) = lent.as_ref().filter(|lent| Instant::now() < lent.until) {
@@ -92,7 +92,7 @@ enum Lending {
 }
 
 /// Asks for a token, again if that may help, as the API is asked.
-async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lent, Trouble> {
+async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lent, ReadFailure> {
     let (mut tries_count, mut waits_count) = (0, 0);
     loop {
         match ask(fetcher, token_url, client_id, secret).await? {
@@ -103,13 +103,13 @@ async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Toke
             }
             Lending::Later(wait) => {
                 let what = format!("{token_url} wants to be left alone for {} s", wait.as_secs());
-                return Err(Trouble::Later { what, wait });
+                return Err(ReadFailure::Later { what, wait });
             }
             Lending::Again(what) => {
                 tries_count += 1;
                 if tries_count == TRIES_MAX {
                     let what = format!("no access token from {token_url}: {what}");
-                    return Err(Trouble::failed(what, "it was asked three times; the next cycle tries again"));
+                    return Err(ReadFailure::failed(what, "it was asked three times; the next cycle tries again"));
                 }
                 tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
             }
@@ -117,9 +117,10 @@ async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Toke
     }
 }
 
-async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lending, Trouble> {
+async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token) -> Result<Lending, ReadFailure> {
     let auth = Auth::Basic(client_id, secret);
-    let failed = |what: String, hint: &str| Trouble::failed(format!("no access token from {token_url}: {what}"), hint);
+    let failed =
+        |what: String, hint: &str| ReadFailure::failed(format!("no access token from {token_url}: {what}"), hint);
     let ask = Ask { body: Some((FORM, GRANT.to_vec())), ..Ask::get(token_url, auth, "application/json") };
     let asked_at = Instant::now();
     let answer = match fetcher.ask(&ask, BodyMode::Whole).await {
@@ -145,7 +146,7 @@ async fn ask(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Token
         }
         status => return Err(failed(format!("it answers {status}"), "the next cycle asks again")),
     }
-    let parsed: Answer = serde_json::from_slice(&body)
+    let parsed: TokenAnswer = serde_json::from_slice(&body)
         .map_err(|_| failed("the answer is not one".to_owned(), "check [directory] token_url"))?;
     let token = Token::from_text(&parsed.access_token)
         .ok_or_else(|| failed("it cannot be sent in a header".to_owned(), "check [directory] token_url"))?;

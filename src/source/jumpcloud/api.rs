@@ -2,7 +2,7 @@
 
 use super::PAGE_ROWS;
 use super::access::Access;
-use super::trouble::{PAUSE, TRIES_MAX, Trouble, WAITS_MAX, message};
+use super::failure::{PAUSE, ReadFailure, TRIES_MAX, WAITS_MAX, message};
 use crate::config::JumpCloudConfig;
 use crate::http::{Ask, Auth, BodyMode, ClientError, Fetched, Fetcher};
 use crate::model::is_small_json;
@@ -74,12 +74,12 @@ impl<'a> Api<'a> {
         &self,
         target: &str,
         parse: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<Option<Reply<T>>, Trouble> {
+    ) -> Result<Option<Reply<T>>, ReadFailure> {
         self.ask(target, Names::Organization, &parse).await
     }
 
     /// Sends a POST, once, whatever is answered.
-    pub(super) async fn post_once(&self, target: &str, body: Vec<u8>) -> Result<Sent, Trouble> {
+    pub(super) async fn post_once(&self, target: &str, body: Vec<u8>) -> Result<Sent, ReadFailure> {
         let url = format!("{}{target}", self.from.api_url);
         let token = self.access.token(&self.fetcher, &self.from.token_url).await?;
         let auth = self.access.auth(token.as_ref());
@@ -103,7 +103,7 @@ impl<'a> Api<'a> {
     }
 
     /// The id of the organisation that is read. None: this API does not say, and its records may.
-    pub(super) async fn organization(&self) -> Result<Option<String>, Trouble> {
+    pub(super) async fn organization(&self) -> Result<Option<String>, ReadFailure> {
         let (mut skip, mut found) = (0, Vec::new());
         for _ in 0..ORGANIZATION_PAGES_MAX {
             let target = format!("/api/organizations?limit={PAGE_ROWS}&skip={skip}&sort=_id&fields=_id");
@@ -118,14 +118,14 @@ impl<'a> Api<'a> {
         }
         match &self.from.organization_id {
             Some(wanted) if found.contains(wanted) => Ok(Some(wanted.clone())),
-            Some(wanted) => Err(Trouble::failed(
+            Some(wanted) => Err(ReadFailure::failed(
                 format!("the key has no access to the organisation {wanted}"),
                 "compare [directory] organization_id with the organisations of this administrator",
             )),
             None => match found.as_slice() {
                 [one] => Ok(Some(one.clone())),
-                [] => Err(Trouble::failed("the key has no organisation", "use the key of an administrator")),
-                several => Err(Trouble::failed(
+                [] => Err(ReadFailure::failed("the key has no organisation", "use the key of an administrator")),
+                several => Err(ReadFailure::failed(
                     format!("the key has access to {} organisations", several.len()),
                     "set [directory] organization_id",
                 )),
@@ -138,7 +138,7 @@ impl<'a> Api<'a> {
         target: &str,
         names: Names,
         parse: &impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<Option<Reply<T>>, Trouble> {
+    ) -> Result<Option<Reply<T>>, ReadFailure> {
         let url = format!("{}{target}", self.from.api_url);
         let (mut tries_count, mut waits_count, mut renewed) = (0, 0, false);
         loop {
@@ -171,7 +171,7 @@ impl<'a> Api<'a> {
                     tries_count += 1;
                     if tries_count == TRIES_MAX {
                         let what = format!("{}: {what}", path_of(target));
-                        return Err(Trouble::failed(what, "it was asked three times; the next cycle tries again"));
+                        return Err(ReadFailure::failed(what, "it was asked three times; the next cycle tries again"));
                     }
                     tokio::time::sleep(PAUSE * 2_u32.pow(tries_count - 1)).await;
                 }
@@ -186,7 +186,7 @@ impl<'a> Api<'a> {
         target: &str,
         parse: &impl Fn(&[u8]) -> Result<T, String>,
         waits_count: u32,
-    ) -> Result<Next<Option<Reply<T>>>, Trouble> {
+    ) -> Result<Next<Option<Reply<T>>>, ReadFailure> {
         let (status, total_count, asked_for) = (answer.status, answer.total_count, wait::asked_for(&answer));
         let body = match (status, answer.body) {
             (_, Ok(body)) => body,
@@ -225,26 +225,33 @@ impl<'a> Api<'a> {
                     _ => "check [directory] api_url, organization_id and application_id",
                 };
                 let (what, hint) = (what.trim_end().to_owned(), hint.to_owned());
-                Err(if status == 400 { Trouble::Malformed { what, hint } } else { Trouble::Failed { what, hint } })
+                Err(if status == 400 {
+                    ReadFailure::Malformed { what, hint }
+                } else {
+                    ReadFailure::Failed { what, hint }
+                })
             }
         }
     }
 }
 
-fn refused(status: u16, said: &str, is_service: bool) -> Trouble {
+fn refused(status: u16, said: &str, is_service: bool) -> ReadFailure {
     let (whom, hint) = match is_service {
         true => ("the service account", "check its role and organisation in JumpCloud, and organization_id"),
         false => ("the API key", "put a valid key into [directory] api_key_file, and check its administrator's role"),
     };
-    Trouble::failed(format!("JumpCloud refuses {whom}: {status} {said}").trim_end(), hint)
+    ReadFailure::failed(format!("JumpCloud refuses {whom}: {status} {said}").trim_end(), hint)
 }
 
 /// Waits, if it is not for too long or once too often.
-fn waited<T>(why: &str, wait: Duration, waits_count: u32) -> Result<Next<T>, Trouble> {
+fn waited<T>(why: &str, wait: Duration, waits_count: u32) -> Result<Next<T>, ReadFailure> {
     if wait <= WAIT_MAX && waits_count < WAITS_MAX {
         return Ok(Next::Wait(wait));
     }
-    Err(Trouble::Later { what: format!("JumpCloud {why}, and wants to be left alone for {} s", wait.as_secs()), wait })
+    Err(ReadFailure::Later {
+        what: format!("JumpCloud {why}, and wants to be left alone for {} s", wait.as_secs()),
+        wait,
+    })
 }
 
 /// A part of an address, with everything but unreserved characters encoded (RFC 3986, section 2.3).
@@ -260,7 +267,7 @@ fn path_of(target: &str) -> &str {
 
 fn organizations(body: &[u8]) -> Result<(Vec<String>, u64), String> {
     #[derive(serde::Deserialize)]
-    struct Page {
+    struct WirePage {
         #[serde(rename = "totalCount")]
         total: Option<u64>,
         results: Vec<Row>,
@@ -270,7 +277,7 @@ fn organizations(body: &[u8]) -> Result<(Vec<String>, u64), String> {
         #[serde(alias = "_id")]
         id: String,
     }
-    let page: Page = serde_json::from_slice(body).map_err(|_| "it is not a list of organisations".to_owned())?;
+    let page: WirePage = serde_json::from_slice(body).map_err(|_| "it is not a list of organisations".to_owned())?;
     let total = page.total.unwrap_or(page.results.len() as u64);
     Ok((page.results.into_iter().map(|row| row.id).collect(), total))
 }

@@ -73,8 +73,8 @@ pub fn hand_over(
                 return Err(failed(what, "check the role of the key's administrator; nobody was created"));
             }
             Ok(Sent::Unknown(what)) => return Ok(HandedOver::Unknown(what)),
-            Err(trouble) => {
-                let (what, hint) = trouble.words();
+            Err(failure) => {
+                let (what, hint) = failure.words();
                 return Err(failed(what, &format!("{hint}; nobody was created")));
             }
         };
@@ -122,7 +122,7 @@ async fn results(api: &Api<'_>, job: &str) -> Result<(usize, usize), String> {
     loop {
         let job = super::api::encoded(job);
         let target = format!("/api/v2/bulk/users/{job}/results?limit={PAGE_ROWS}&skip={rows_count}");
-        let reply = api.get(&target, parse).await.map_err(|trouble| trouble.words().0)?;
+        let reply = api.get(&target, parse).await.map_err(|failure| failure.words().0)?;
         let Some(reply) = reply else { return Err("the job is unknown".to_owned()) };
         let (rows, pending) = reply.value;
         rows_count += rows;

@@ -9,9 +9,9 @@
 mod access;
 mod api;
 mod bulk;
+mod failure;
 mod pages;
 mod records;
-mod trouble;
 mod wanted;
 
 pub use bulk::{HandedOver, NewUser, hand_over};
@@ -23,11 +23,11 @@ use crate::config::{JumpCloudConfig, Settings};
 use crate::model::{DirectoryId, Moment};
 use access::Access;
 use api::Api;
+use failure::ReadFailure;
 use futures_util::{StreamExt, pin_mut};
 use records::{Members, Written};
 use std::collections::BTreeSet;
 use std::time::SystemTime;
-use trouble::Trouble;
 use wanted::{Alone, Wanted};
 
 /// How often a list that does not add up is read.
@@ -74,7 +74,7 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     async fn run(self, api: &Api<'_>) -> Result<Spooled, SourceError> {
-        let said = api.organization().await.map_err(|trouble| self.said(trouble))?;
+        let said = api.organization().await.map_err(|failure| self.said(failure))?;
         self.is_bound_to(said.as_deref())?;
         let mut spool = Spool::to_look(&self.settings.spool).map_err(|error| self.not_spooled(&error))?;
         let mut reads_count = 0;
@@ -83,8 +83,8 @@ impl Reading<'_> {
             spool.clear().map_err(|error| self.not_spooled(&error))?;
             match self.read(api, &mut spool).await {
                 Ok(of_records) => break said.or(of_records),
-                Err(Trouble::Shifted(_)) if reads_count < READS_MAX => {}
-                Err(trouble) => return Err(self.said(trouble)),
+                Err(ReadFailure::Shifted(_)) if reads_count < READS_MAX => {}
+                Err(failure) => return Err(self.said(failure)),
             }
         };
         self.is_bound_to(organization.as_deref())?;
@@ -112,7 +112,7 @@ impl Reading<'_> {
 
     /// One try: who is wanted, then everybody, then whoever is linked and was not shown as wanted. The organisation that the
     /// records name, if they name one.
-    async fn read(&self, api: &Api<'_>, spool: &mut Spool) -> Result<Option<String>, Trouble> {
+    async fn read(&self, api: &Api<'_>, spool: &mut Spool) -> Result<Option<String>, ReadFailure> {
         let wanted = Wanted::read(api, self.from.application_id.as_deref(), &self.groups).await?;
         let members = Members::of(&self.settings.layout);
         let mut written = Written::begin(spool)?;
@@ -133,7 +133,7 @@ impl Reading<'_> {
         }
         if with_record_count != wanted.users_count() {
             let missing = wanted.users_count() - with_record_count;
-            return Err(Trouble::Shifted(format!("{missing} bound users or members have no record")));
+            return Err(ReadFailure::Shifted(format!("{missing} bound users or members have no record")));
         }
         let alone: Vec<(String, Option<records::Record>)> = aside
             .into_iter()
@@ -153,17 +153,17 @@ impl Reading<'_> {
         Ok(organization)
     }
 
-    fn said(&self, trouble: Trouble) -> SourceError {
-        if let Trouble::Later { wait, .. } = &trouble {
+    fn said(&self, failure: ReadFailure) -> SourceError {
+        if let ReadFailure::Later { wait, .. } = &failure {
             self.patience.note(*wait);
         }
-        let (what, hint) = trouble.words();
+        let (what, hint) = failure.words();
         let hint = format!("{hint}; nothing was sent");
         SourceError::NotFetched { path: self.from.described(), cause: Doubt { what, hint: Some(hint) } }
     }
 
     fn not_spooled(&self, error: &std::io::Error) -> SourceError {
-        self.said(Trouble::NotSpooled(format!("it cannot be spooled: {error}")))
+        self.said(ReadFailure::NotSpooled(format!("it cannot be spooled: {error}")))
     }
 }
 
@@ -174,10 +174,10 @@ async fn confirm(
     members: &Members,
     id: String,
     record: Option<records::Record>,
-) -> Result<Option<(records::Record, Option<Vec<u16>>)>, Trouble> {
+) -> Result<Option<(records::Record, Option<Vec<u16>>)>, ReadFailure> {
     let groups = match wanted.ask(api, &id).await? {
         Alone::Gone if record.is_some() => {
-            return Err(Trouble::Shifted("a user who has a record gets a 404".to_owned()));
+            return Err(ReadFailure::Shifted("a user who has a record gets a 404".to_owned()));
         }
         Alone::Gone => return Ok(None),
         Alone::In(groups) => Some(groups),
@@ -191,7 +191,7 @@ async fn confirm(
         (Some(record), groups) => Ok(Some((record, groups))),
         // Still bound is still wanted, whatever else is said of the user.
         (None, Some(groups)) if !groups.is_empty() => {
-            Err(Trouble::Shifted("a user who is bound or a member has no record".to_owned()))
+            Err(ReadFailure::Shifted("a user who is bound or a member has no record".to_owned()))
         }
         (None, _) => Ok(None),
     }

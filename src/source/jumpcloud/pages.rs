@@ -2,8 +2,8 @@
 //! announce rows that they never show.
 
 use super::api::{Api, Reply, encoded};
+use super::failure::ReadFailure;
 use super::records::{Members, Record};
-use super::trouble::Trouble;
 use super::{CONCURRENCY, PAGE_ROWS, READS_MAX};
 use futures_util::{StreamExt, pin_mut, stream};
 use serde::Deserialize;
@@ -23,14 +23,14 @@ struct UsersPage {
 pub(super) async fn users(
     api: &Api<'_>,
     members: &Members,
-    each: &mut dyn FnMut(Record) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    each: &mut dyn FnMut(Record) -> Result<(), ReadFailure>,
+) -> Result<(), ReadFailure> {
     let fields = members.fields();
     let fetch = |skip: u64| users_page(api, members, &fields, skip);
     let first = fetch(0).await?;
     let (total, rows) = (first.total, first.records.len() as u64);
     if total > ROWS_MAX {
-        return Err(Trouble::failed(format!("it declares {total} users"), "check [directory] api_url"));
+        return Err(ReadFailure::failed(format!("it declares {total} users"), "check [directory] api_url"));
     }
     let mut order = Order::default();
     order.page(first, total, rows.max(PAGE_ROWS.min(total)), each)?;
@@ -57,20 +57,22 @@ impl Order {
         page: UsersPage,
         total: u64,
         rows_expected: u64,
-        each: &mut dyn FnMut(Record) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        each: &mut dyn FnMut(Record) -> Result<(), ReadFailure>,
+    ) -> Result<(), ReadFailure> {
         if page.total != total {
-            return Err(Trouble::Shifted(format!("the total was {total} users and became {}", page.total)));
+            return Err(ReadFailure::Shifted(format!("the total was {total} users and became {}", page.total)));
         }
         let rows = page.records.len() as u64;
         // The first page shows how many rows the server gives at a time.
         let is_first = self.last.is_none();
         if rows != rows_expected && !(is_first && rows > 0 && rows < rows_expected) {
-            return Err(Trouble::Shifted(format!("a page has {rows} users instead of {rows_expected}, of {total}")));
+            return Err(ReadFailure::Shifted(format!(
+                "a page has {rows} users instead of {rows_expected}, of {total}"
+            )));
         }
         for record in page.records {
             if self.last.as_ref().is_some_and(|last| *last >= record.id) {
-                return Err(Trouble::Shifted("users appear twice, or out of `_id` order".to_owned()));
+                return Err(ReadFailure::Shifted("users appear twice, or out of `_id` order".to_owned()));
             }
             self.last = Some(record.id.clone());
             each(record)?;
@@ -79,28 +81,28 @@ impl Order {
     }
 }
 
-async fn users_page(api: &Api<'_>, members: &Members, fields: &str, skip: u64) -> Result<UsersPage, Trouble> {
+async fn users_page(api: &Api<'_>, members: &Members, fields: &str, skip: u64) -> Result<UsersPage, ReadFailure> {
     let target = format!("/api/systemusers?limit={PAGE_ROWS}&skip={skip}&sort=_id&fields={fields}");
     let parse = |body: &[u8]| {
         #[derive(Deserialize)]
-        struct Page<'a> {
+        struct WirePage<'a> {
             #[serde(rename = "totalCount")]
             total: u64,
             #[serde(borrow)]
             results: Vec<&'a RawValue>,
         }
-        let page: Page<'_> = serde_json::from_slice(body).map_err(|_| "it is not a list of users".to_owned())?;
+        let page: WirePage<'_> = serde_json::from_slice(body).map_err(|_| "it is not a list of users".to_owned())?;
         let records = page.results.iter().map(|row| Record::parse(row.get(), members));
         Ok(UsersPage { total: page.total, records: records.collect::<Result<_, String>>()? })
     };
     match api.get(&target, parse).await? {
         Some(Reply { value, .. }) => Ok(value),
-        None => Err(Trouble::failed("there is no /api/systemusers", "check [directory] api_url")),
+        None => Err(ReadFailure::failed("there is no /api/systemusers", "check [directory] api_url")),
     }
 }
 
 /// One user's record. None: there is no such user.
-pub(super) async fn user(api: &Api<'_>, members: &Members, id: &str) -> Result<Option<Record>, Trouble> {
+pub(super) async fn user(api: &Api<'_>, members: &Members, id: &str) -> Result<Option<Record>, ReadFailure> {
     let target = format!("/api/systemusers/{}?fields={}", encoded(id), members.fields());
     let parse = |body: &[u8]| {
         let text = std::str::from_utf8(body).map_err(|_| "it is not text".to_owned())?;
@@ -135,7 +137,7 @@ pub(super) struct Listed {
 
 /// Every row of a graph list; none: 404. A list that announces more than it shows is read again; if it shows the same again,
 /// that is what it shows.
-pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Listed>, Trouble> {
+pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Listed>, ReadFailure> {
     let mut shown_before: Option<Rows> = None;
     let mut reads_count = 0;
     loop {
@@ -143,11 +145,11 @@ pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Listed>,
         let read = match graph_once(api, target).await {
             Ok(None) => return Ok(None),
             Ok(Some(read)) => read,
-            Err(Trouble::Shifted(_)) if reads_count < READS_MAX => {
+            Err(ReadFailure::Shifted(_)) if reads_count < READS_MAX => {
                 shown_before = None;
                 continue;
             }
-            Err(trouble) => return Err(trouble),
+            Err(failure) => return Err(failure),
         };
         let (mut rows, announced) = read;
         rows.sort();
@@ -167,20 +169,20 @@ pub(super) async fn graph(api: &Api<'_>, target: &str) -> Result<Option<Listed>,
                 return Ok(Some(Listed { rows, is_whole: false }));
             }
             let what = format!("{} returns different rows on each read", target.split('?').next().unwrap_or_default());
-            return Err(Trouble::Shifted(what));
+            return Err(ReadFailure::Shifted(what));
         }
         shown_before = Some(rows);
     }
 }
 
 /// One read of all its pages, and how many rows it announces.
-async fn graph_once(api: &Api<'_>, target: &str) -> Result<Option<(Rows, Option<u64>)>, Trouble> {
+async fn graph_once(api: &Api<'_>, target: &str) -> Result<Option<(Rows, Option<u64>)>, ReadFailure> {
     let Some(first) = graph_page(api, target, 0).await? else { return Ok(None) };
     let (announced, first_count) = (first.total_count, first.value.len() as u64);
     if announced.is_some_and(|announced| announced > ROWS_MAX) {
-        return Err(Trouble::failed("a list declares millions of rows", "check [directory] api_url"));
+        return Err(ReadFailure::failed("a list declares millions of rows", "check [directory] api_url"));
     }
-    let mut shown = Shown { announced, ..Shown::default() };
+    let mut shown = ListSoFar { announced, ..ListSoFar::default() };
     shown.page(first, Twice::IsAShift)?;
     if first_count == 0 {
         return Ok(Some((shown.rows, announced)));
@@ -219,29 +221,29 @@ enum Twice {
 
 /// What a list has shown so far.
 #[derive(Default)]
-struct Shown {
+struct ListSoFar {
     announced: Option<u64>,
     rows: Rows,
     ids: BTreeSet<String>,
 }
 
-impl Shown {
-    fn page(&mut self, page: Reply<Rows>, twice: Twice) -> Result<(), Trouble> {
+impl ListSoFar {
+    fn page(&mut self, page: Reply<Rows>, twice: Twice) -> Result<(), ReadFailure> {
         if page.total_count != self.announced {
-            return Err(Trouble::Shifted("the total of a list changed while it was read".to_owned()));
+            return Err(ReadFailure::Shifted("the total of a list changed while it was read".to_owned()));
         }
         for (id, name) in page.value {
             match self.ids.insert(id.clone()) {
                 true => self.rows.push((id, name)),
                 false if twice == Twice::IsExpected => {}
-                false => return Err(Trouble::Shifted("a list contains a row twice".to_owned())),
+                false => return Err(ReadFailure::Shifted("a list contains a row twice".to_owned())),
             }
         }
         Ok(())
     }
 
     /// Asks for more pages, up to what is announced, else up to an empty one. False: 404.
-    async fn pages(&mut self, api: &Api<'_>, target: &str, pages: Pages, twice: Twice) -> Result<bool, Trouble> {
+    async fn pages(&mut self, api: &Api<'_>, target: &str, pages: Pages, twice: Twice) -> Result<bool, ReadFailure> {
         let (announced, step) = (self.announced, usize::try_from(pages.step).unwrap_or(usize::MAX));
         let skips = (pages.skip..announced.unwrap_or(ROWS_MAX)).step_by(step);
         let replies = stream::iter(skips).map(|skip| async move { (skip, graph_page(api, target, skip).await) });
@@ -257,7 +259,7 @@ impl Shown {
                 new_until = skip;
             } else if !is_empty && skip - new_until > 2 * PAGE_ROWS {
                 // Whatever it is asked for, it shows the same.
-                return Err(Trouble::Shifted("a list goes on, and shows nothing new".to_owned()));
+                return Err(ReadFailure::Shifted("a list goes on, and shows nothing new".to_owned()));
             }
             if is_over {
                 break;
@@ -267,7 +269,7 @@ impl Shown {
     }
 }
 
-async fn graph_page(api: &Api<'_>, target: &str, skip: u64) -> Result<Option<Reply<Rows>>, Trouble> {
+async fn graph_page(api: &Api<'_>, target: &str, skip: u64) -> Result<Option<Reply<Rows>>, ReadFailure> {
     let separator = if target.contains('?') { '&' } else { '?' };
     let target = format!("{target}{separator}limit={PAGE_ROWS}&skip={skip}");
     let parse = |body: &[u8]| {

@@ -2,7 +2,7 @@
 
 use super::super::spool::Spool;
 use super::api::encoded;
-use super::trouble::Trouble;
+use super::failure::ReadFailure;
 use crate::model::{Column, ColumnName, Layout};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -121,13 +121,13 @@ pub(super) struct Written<'s> {
 const PENDING_BYTES: usize = 64 << 10;
 
 impl<'s> Written<'s> {
-    pub(super) fn begin(spool: &'s mut Spool) -> Result<Self, Trouble> {
+    pub(super) fn begin(spool: &'s mut Spool) -> Result<Self, ReadFailure> {
         Ok(Self { spool, pending: "[".to_owned(), is_first: true })
     }
 
     /// Appends a record that is in these groups. None: nobody can say, and a record that says nothing of its groups stands for
     /// a user who is there and is not removed.
-    pub(super) fn record(&mut self, record: &Record, groups: Option<&[&str]>) -> Result<(), Trouble> {
+    pub(super) fn record(&mut self, record: &Record, groups: Option<&[&str]>) -> Result<(), ReadFailure> {
         let separator = if std::mem::take(&mut self.is_first) { "\n" } else { ",\n" };
         let _ = match groups {
             Some(groups) => {
@@ -140,13 +140,13 @@ impl<'s> Written<'s> {
     }
 
     /// Closes the array: it is whole.
-    pub(super) fn end(mut self) -> Result<(), Trouble> {
+    pub(super) fn end(mut self) -> Result<(), ReadFailure> {
         self.pending.push_str("\n]\n");
         self.flush()
     }
 
-    fn flush(&mut self) -> Result<(), Trouble> {
-        let written = self.spool.write(self.pending.as_bytes()).map_err(Trouble::NotSpooled);
+    fn flush(&mut self) -> Result<(), ReadFailure> {
+        let written = self.spool.write(self.pending.as_bytes()).map_err(ReadFailure::NotSpooled);
         self.pending.clear();
         written
     }

@@ -2,8 +2,8 @@
 //! whole set; a single user can be asked for alone.
 
 use super::api::{Api, encoded};
+use super::failure::ReadFailure;
 use super::pages::graph;
-use super::trouble::Trouble;
 use crate::model::clean;
 use std::collections::BTreeMap;
 
@@ -23,14 +23,14 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Reads the set.
-    pub(super) async fn read(api: &Api<'_>, application: Option<&str>, groups: &[String]) -> Result<Self, Trouble> {
+    pub(super) async fn read(api: &Api<'_>, application: Option<&str>, groups: &[String]) -> Result<Self, ReadFailure> {
         let (application, names) = (application.map(str::to_owned), groups.to_vec());
         let mut wanted = Self { application, names, ids: Vec::new(), users: BTreeMap::new() };
         if let Some(id) = &wanted.application {
             let target = format!("/api/v2/applications/{}/users", encoded(id));
             let Some(listed) = graph(api, &target).await? else {
                 let what = format!("JumpCloud does not have the application {id}");
-                return Err(Trouble::failed(
+                return Err(ReadFailure::failed(
                     what,
                     "compare [directory] application_id with the application's address in JumpCloud",
                 ));
@@ -42,9 +42,9 @@ impl Wanted {
             let id = group_id(api, name).await?;
             let target = format!("/api/v2/usergroups/{}/membership", encoded(&id));
             let Some(listed) = graph(api, &target).await? else {
-                return Err(Trouble::Shifted(format!("the group `{}` is gone", clean(name))));
+                return Err(ReadFailure::Shifted(format!("the group `{}` is gone", clean(name))));
             };
-            let at = u16::try_from(at).map_err(|_| Trouble::failed("[scope] has too many groups", "name fewer"))?;
+            let at = u16::try_from(at).map_err(|_| ReadFailure::failed("[scope] has too many groups", "name fewer"))?;
             for (user, _) in listed.rows {
                 let groups = wanted.users.entry(user.into()).or_default();
                 *groups = groups.iter().copied().chain([at]).collect();
@@ -70,7 +70,7 @@ impl Wanted {
     }
 
     /// Asks for the groups of one user alone.
-    pub(super) async fn ask(&self, api: &Api<'_>, id: &str) -> Result<Alone, Trouble> {
+    pub(super) async fn ask(&self, api: &Api<'_>, id: &str) -> Result<Alone, ReadFailure> {
         if id == "." || id == ".." {
             return Ok(Alone::Gone);
         }
@@ -79,7 +79,7 @@ impl Wanted {
         // An id from the source of before, which JumpCloud cannot have given.
         let is_foreign = id.len() != ID_DIGITS || !id.bytes().all(|byte| byte.is_ascii_hexdigit());
         let listed = match graph(api, &target).await {
-            Err(Trouble::Malformed { .. }) if is_foreign => return Ok(Alone::Gone),
+            Err(ReadFailure::Malformed { .. }) if is_foreign => return Ok(Alone::Gone),
             listed => listed?,
         };
         let Some(listed) = listed else { return Ok(Alone::Gone) };
@@ -101,17 +101,17 @@ pub(super) enum Alone {
 }
 
 /// The id of the group with exactly this name: the filter of the API knows wild cards.
-async fn group_id(api: &Api<'_>, name: &str) -> Result<String, Trouble> {
+async fn group_id(api: &Api<'_>, name: &str) -> Result<String, ReadFailure> {
     let target = format!("/api/v2/usergroups?filter=name%3Aeq%3A{}&sort=name", encoded(name));
     let rows = graph(api, &target).await?.map(|listed| listed.rows);
     let mut found = rows.into_iter().flatten().filter(|(_, found)| found.as_deref() == Some(name)).map(|(id, _)| id);
     match (found.next(), found.next()) {
         (Some(id), None) => Ok(id),
-        (Some(_), Some(_)) => Err(Trouble::failed(
+        (Some(_), Some(_)) => Err(ReadFailure::failed(
             format!("JumpCloud has two groups `{}`", clean(name)),
             "rename one of them in JumpCloud",
         )),
-        (None, _) => Err(Trouble::failed(
+        (None, _) => Err(ReadFailure::failed(
             format!("JumpCloud does not have the group `{}`", clean(name)),
             "write the name in [scope] groups as JumpCloud shows it",
         )),

@@ -3,6 +3,7 @@
 use super::words::stable;
 use crate::support::real_binary::{BINARY, RealBinary};
 use crate::support::terminal::{Stderr, in_a_terminal, without_colour};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +11,8 @@ pub(super) struct Story {
     pub(super) run: RealBinary,
     name: &'static str,
     text: String,
+    /// Suggested commands that were tried.
+    pasted: BTreeSet<String>,
 }
 
 const CONFIGURATION: &str = "[directory]\npath = \"directory.json\"\n[scope]\ngroups = [\"Doors\"]\n[rhombus]\n\
@@ -18,9 +21,14 @@ const CONFIGURATION: &str = "[directory]\npath = \"directory.json\"\n[scope]\ngr
 
 impl Story {
     pub(super) fn begin(name: &'static str, title: &str) -> Self {
-        let run = RealBinary::open("");
+        Self::begin_with_faults(name, title, "")
+    }
+
+    /// The same, with a Rhombus that misbehaves.
+    pub(super) fn begin_with_faults(name: &'static str, title: &str, faults: &str) -> Self {
+        let run = RealBinary::open_with_faults("", faults);
         std::fs::write(run.path("config.toml"), CONFIGURATION.replace("BASE", &run.base_url)).expect("written");
-        Self { run, name, text: format!("{title}\n") }
+        Self { run, name, text: format!("{title}\n"), pasted: BTreeSet::new() }
     }
 
     /// The command as the reader would type it.
@@ -93,6 +101,8 @@ impl Story {
     }
 
     fn tell(&mut self, words: &[&str], stderr: &str, stdout: &str, exit: i32) {
+        self.paste_each(stderr);
+        self.paste_each(stdout);
         let words: Vec<_> = words.iter().map(|word| rhombus_sync::model::quoted(word)).collect();
         let said = format!("\n$ rhombus-sync -c config.toml {}\n{stderr}{stdout}", words.join(" "));
         let said = self.stable(&said);
@@ -102,8 +112,29 @@ impl Story {
         }
     }
 
+    /// Each command that a text suggests is pasted into a shell, beside a copy of everything, and does what it is for.
+    fn paste_each(&mut self, text: &str) {
+        for (at, _) in text.match_indices("rhombus-sync ") {
+            let command = text[at..].split(['\n', ';', '`', ')']).next().unwrap_or_default();
+            let word = command.split(' ').nth(1).unwrap_or_default();
+            let is_said_of_it = ["does", "is"].contains(&word)
+                || ["Usage: ", "journalctl -u "].iter().any(|before| text[..at].ends_with(before));
+            let is_to_fill_in = ["FILE", "USER", "HOLD"].iter().any(|word| command.contains(word));
+            if is_said_of_it || is_to_fill_in || !self.pasted.insert(command.to_owned()) {
+                continue;
+            }
+            assert!(command.starts_with("rhombus-sync -c config.toml "), "{command} is not as this was called: {text}");
+            let copy = self.run.copy();
+            let pasted = command.replacen("rhombus-sync", BINARY, 1);
+            let output = Command::new("sh").args(["-c", &pasted]).current_dir(copy.folder.path()).output().expect("sh");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(matches!(output.status.code(), Some(0 | 3 | 4)), "{command}: {:?} {said}", output.status);
+        }
+    }
+
     fn stable(&self, text: &str) -> String {
         let folder = self.run.folder.path().canonicalize().expect("a folder");
+        let text = text.replace(&self.run.base_url, "https://scim.rhombus.example/scim/v2");
         let text = text.replace(&*folder.to_string_lossy(), "/etc/rhombus-sync");
         let text = text.replace(&*self.run.folder.path().to_string_lossy(), "/etc/rhombus-sync");
         stable(&text)
@@ -131,7 +162,9 @@ impl Story {
             let output = self.command(&["status", "--json"]).output().expect("it runs");
             let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
             let delivered = said["sinks"][0]["pending"] == 0;
-            if said["last_good_cycle"].is_string() && delivered {
+            let log = std::fs::read_to_string(self.run.path("events.ndjson")).unwrap_or_default();
+            // The last event that it writes by itself.
+            if said["last_good_cycle"].is_string() && delivered && log.contains("log_checkpoint") {
                 break;
             }
             assert!(started.elapsed() < std::time::Duration::from_secs(30), "{said}");

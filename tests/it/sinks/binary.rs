@@ -118,6 +118,10 @@ fn a_dead_letter_is_shown_and_sent_again_by_replay() {
     let sent = run.run(&replay);
     assert_eq!(sent.status.code(), Some(0), "{}", String::from_utf8_lossy(&sent.stderr));
     assert_eq!(sink(&run, "my siem")["dead_letters"], 0);
+    // A counter of the monitor never falls, and counts an event once however often it is refused.
+    let state = rusqlite::Connection::open(run.path("state.db")).expect("the state");
+    let refused_ever = "SELECT dead_letters FROM sinks WHERE name LIKE 'http%'";
+    assert_eq!(state.query_row(refused_ever, [], |row| row.get::<_, i64>(0)), Ok(1));
     let missing: Vec<_> = lines(&run).into_iter().filter(|line| !kept.lock().expect("whole").contains(line)).collect();
     assert_eq!(missing, Vec::<String>::new());
     for (arguments, said) in [

@@ -30,7 +30,28 @@ impl RealBinary {
     }
 
     pub(crate) fn open_with_faults(rhombus_keys: &str, faults: &str) -> Self {
+        let run = Self::with_rhombus(tempfile::tempdir().expect("a folder"), faults);
+        run.configure(rhombus_keys);
+        run
+    }
+
+    /// Another folder with the same files, and a Rhombus of its own with the same accounts.
+    pub(crate) fn copy(&self) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let from = self.folder.path().join(".");
+        let copied = Command::new("cp").arg("-a").arg(from).arg(folder.path()).status().expect("cp");
+        assert!(copied.success());
+        let run = Self::with_rhombus(folder, "");
+        let config = std::fs::read_to_string(run.path("config.toml")).expect("a configuration");
+        std::fs::write(run.path("config.toml"), config.replace(&self.base_url, &run.base_url)).expect("written");
+        if run.path("state.db").exists() {
+            let state = rusqlite::Connection::open(run.path("state.db")).expect("the state");
+            state.execute("UPDATE installation SET base_url = ?1", [&run.base_url]).expect("bound to it");
+        }
+        run
+    }
+
+    fn with_rhombus(folder: tempfile::TempDir, faults: &str) -> Self {
         let nothing = folder.path().join("none.toml");
         let mut rhombus = Command::new(BINARY)
             .args(["sandbox", "--listen", "127.0.0.1:0", "--json", "--faults", faults, "-c"])
@@ -43,9 +64,7 @@ impl RealBinary {
         BufReader::new(rhombus.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
         let said: Value = serde_json::from_str(&line).expect("one JSON document");
         let base_url = said["base_url"].as_str().expect("an address").to_owned();
-        let run = Self { folder, rhombus, base_url };
-        run.configure(rhombus_keys);
-        run
+        Self { folder, rhombus, base_url }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

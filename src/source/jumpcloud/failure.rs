@@ -11,7 +11,7 @@ pub(super) const WAITS_MAX: u32 = 5;
 /// The pause before the second try; it doubles.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// Why a read ended.
-pub(super) enum Trouble {
+pub(super) enum ReadFailure {
     /// What was read does not fit together: rows moved while it was read. Another read may be whole.
     Shifted(String),
     /// It cannot be read.
@@ -24,13 +24,13 @@ pub(super) enum Trouble {
     NotSpooled(String),
 }
 
-impl Trouble {
+impl ReadFailure {
     pub(super) fn failed(what: impl Into<String>, hint: &str) -> Self {
         Self::Failed { what: what.into(), hint: hint.to_owned() }
     }
 }
 
-impl Trouble {
+impl ReadFailure {
     /// In words, with what the reader can do.
     pub(super) fn words(self) -> (String, String) {
         match self {
