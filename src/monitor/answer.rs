@@ -81,7 +81,8 @@ fn healthz(health: &Health, now: Moment) -> (StatusCode, String) {
             let good = health
                 .last_good_at()
                 .map_or("no good cycle yet".to_owned(), |at| format!("last good cycle {} ({at})", ago(at, now)));
-            let behind = health.replica_behind.as_ref().map(|behind| format!("; replica behind since {}", behind.since));
+            let behind =
+                health.replica_behind.as_ref().map(|behind| format!("; replica behind since {}", behind.since));
             (StatusCode::OK, format!("ok: {good}{}\n", behind.unwrap_or_default()))
         }
         Verdict::Deactivated => (StatusCode::OK, "deactivated: nobody is managed\n".to_owned()),
