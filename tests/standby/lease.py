@@ -17,7 +17,7 @@ from hosts import TOKEN, WIDE, Litestream, Rhombus, Violation, until
 
 BINARY, LITESTREAM, WORK = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 FAILOVERS, FAILOVERS_FULL = 9, 100
-TTL_S, TIMEOUT_S = 4, 1
+TTL_S, TIMEOUT_S = 8, 1
 ENDS = ("kill", "freeze", "cut")
 TAKE_OVER_S_MAX = 13  # at TTL 10, with 2,000 users
 STANDBY_RSS_MIB_MAX = 10
