@@ -22,9 +22,6 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// As much of a plan's digest as people are shown.
-const PLAN_DIGITS: usize = 12;
-
 /// The end of a cycle.
 pub(super) struct CycleEnd {
     pub(super) report: CycleReport,
@@ -188,7 +185,7 @@ impl CycleEnd {
     /// Reports a plan that is not the expected one: nothing was sent, and nothing is stored.
     pub(super) fn unexpected(self, expected: &str, compared: &Compared) -> CycleReport {
         let found = compared.plan.digest();
-        let (shown, plan) = (found.get(..PLAN_DIGITS).unwrap_or(found), command("plan"));
+        let (shown, plan) = (found.get(..12).unwrap_or(found), command("plan"));
         let hint =
             format!("run `{plan}` again: the export, settings, guard window or state have changed; nothing was sent");
         CycleReport {
