@@ -214,12 +214,7 @@ impl Thread {
         }
     }
 
-    fn commit(
-        &mut self,
-        writes: Vec<Write>,
-        fault: CommitFault,
-        ended: &mut dyn FnMut(JournalError),
-    ) -> Option<()> {
+    fn commit(&mut self, writes: Vec<Write>, fault: CommitFault, ended: &mut dyn FnMut(JournalError)) -> Option<()> {
         if fault == CommitFault::Before {
             return None;
         }
