@@ -72,19 +72,24 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
         return Err(flaw(first, FlawKind::Unsealed));
     }
     verified.note_seals(verifier.sealed_from(), asked.key.as_ref());
-    if witnesses.noted.is_none() && head.sequence > 0 {
-        verified.notes.push("the state has no usable lock file beside it: one witness is missing".to_owned());
-    }
-    if let Some(noted) =
-        witnesses.noted.as_ref().filter(|noted| noted.sequence < head.sequence && !witnesses.is_sending)
-    {
-        verified.notes.push(format!(
-            "the lock file notes event {} as the last one: it is no witness of those after it (a crash leaves that behind, and so does \
-             whoever continues the log)",
-            noted.sequence
-        ));
-    }
+    verified.notes.extend(lock_note(witnesses));
     Ok(verified)
+}
+
+/// What the lock file is no witness of.
+fn lock_note(witnesses: &Witnesses) -> Option<String> {
+    let Witnesses { head, noted, is_sending, .. } = witnesses;
+    let Some(noted) = noted else {
+        let what = "the state has no usable lock file beside it: one witness is missing";
+        return (head.sequence > 0).then(|| what.to_owned());
+    };
+    (noted.sequence < head.sequence && !is_sending).then(|| {
+        format!(
+            "the lock file notes event {} as the last one: it is no witness of those after it (a crash leaves that behind, and so \
+             does whoever continues the log)",
+            noted.sequence
+        )
+    })
 }
 
 /// Whether this is the event that was named as the head; a flaw if it should be and is not.
