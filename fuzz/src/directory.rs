@@ -8,7 +8,7 @@ use rhombus_sync::model::{Action, Change, DirectoryId, LinkedExternalId, Moment,
 use rhombus_sync::plan::ScopeVersion;
 use rhombus_sync::settlement::{FailureEffect, LinkEffect, MadeLink, Settlement};
 use rhombus_sync::source::Door;
-use rhombus_sync::store;
+use rhombus_sync::store::{self, Batch};
 use rusqlite::Connection;
 use std::sync::OnceLock;
 
@@ -34,7 +34,9 @@ fn state() -> Connection {
             external_id: LinkedExternalId::NotShown,
         });
         settlement.failure = FailureEffect::Clear;
-        store::settle(&transaction, &settlement, settings, Moment(2_000)).expect("a link");
+        let mut batch = Batch::of(&transaction);
+        store::settle(&mut batch, &settlement, settings, Moment(2_000)).expect("a link");
+        batch.flush().expect("counted");
     }
     transaction.commit().expect("a commit");
     state
@@ -52,7 +54,7 @@ fn plan(settings: &Settings) {
         let Ok(compared) = compare(state, settings, &mut export, Known::default(), NOW) else { return };
         for change in compared.plan.changes() {
             let id = change.directory_id().as_str();
-            match change {
+            match *change {
                 Change::Remove { .. } | Change::Update { .. } => assert!(LINKED.contains(&id), "{id} is not ours"),
                 Change::Create { .. } => assert!(!LINKED.contains(&id), "{id} is made twice"),
                 Change::Relink { .. } => panic!("{id} is moved without a person's word"),

@@ -137,7 +137,7 @@ pub fn sandbox(data: &[u8]) {
         base_url.trim_start_matches("http://").trim_end_matches("/scim/v2").to_owned()
     });
     let Some((first, rest)) = choice(data) else { return };
-    let mut call = |method: &str, target: &str, body: &[u8]| {
+    let call = |method: &str, target: &str, body: &[u8]| {
         let (status, answer) = ask(&mut None, address, method, target, body);
         assert!(status < 500, "{method} {target} is answered with {status}: {}", String::from_utf8_lossy(&answer));
         (status, serde_json::from_slice::<serde_json::Value>(&answer).unwrap_or_default())

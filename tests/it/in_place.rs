@@ -278,7 +278,7 @@ fn no_odd_file_takes_a_key_or_gives_one_to_anybody_else() {
     let mut faults = Vec::new();
     for file in files {
         let Some(plan) = plan(folder.path(), &connection, &settings, &file) else { continue };
-        let wrong = |change: &&rhombus_sync::model::Change| match change.action() {
+        let wrong = |change: &rhombus_sync::model::Change| match change.action() {
             Action::Create | Action::Link => change.user_name().as_str() != NEWCOMER,
             Action::Relink => false,
             Action::Update | Action::Deactivate | Action::Delete => true,

@@ -67,6 +67,7 @@ impl Oracle<'_> {
 
     pub(super) fn judge(&self, plan: &ApprovedPlan) -> Result<(), String> {
         let changes: Vec<_> = plan.changes().collect();
+        let changes: Vec<&Change> = changes.iter().map(|change| &**change).collect();
         let mut seen = BTreeSet::new();
         for change in &changes {
             let id = change.directory_id().as_str();
