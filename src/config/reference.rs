@@ -2,6 +2,7 @@
 //! parser accepts, key by key, value by value and default by default. It is not part of the program.
 
 mod shape;
+mod standby;
 mod table;
 
 use shape::Absent::{Is, Nothing, Required};

@@ -158,7 +158,7 @@ const WAYS: [(&str, Tamper); 24] = [
     ("events: the oldest removed", |copy, _| copy.sql("DELETE FROM events WHERE sequence < 4")),
     ("events: a hole with a reason", |copy, lines| {
         copy.sql("DELETE FROM events WHERE sequence IN (4, 5)");
-        copy.sql(&format!("INSERT INTO restorations VALUES (6, '{}')", chain(&lines[4])));
+        copy.sql(&format!("INSERT INTO restorations (first, chain_before) VALUES (6, '{}')", chain(&lines[4])));
     }),
     ("events: sealed anew with the head", |copy, lines| {
         let forged = forged(lines);

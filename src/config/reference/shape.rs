@@ -15,6 +15,11 @@ pub(super) struct Key {
     pub(super) about: &'static str,
 }
 
+/// A key of the table.
+pub(super) const fn key(name: &'static str, value: Shape, default: Absent, about: &'static str) -> Key {
+    Key { name, value, default, about }
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum Shape {
     Text,
