@@ -28,7 +28,8 @@ Do
   deactivate       stop managing users, at once; they stay as they are
   forget USER      drop our link to an account; the account stays as it is
   backup FILE      write a consistent copy of the state
-  lead, resign     with [standby]: lead from now on; hand the lead over
+  lead             with [standby]: lead from now on
+  resign           with [standby]: hand the lead over
   import           list who is in Rhombus but not in the directory
 
 Try, set up

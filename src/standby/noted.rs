@@ -49,7 +49,8 @@ impl Barrier for Noted {
             behind,
             left: None,
         };
-        if *last == note || self.agent.note(note.clone()) {
+        // Also where the head is the same: a commit of intents, too, is worth a request only in our own term.
+        if self.agent.note(note.clone()) {
             self.noted.fetch_max(note.sequence, Ordering::SeqCst);
             *last = note;
         }
