@@ -38,7 +38,7 @@ mod tests {
         let list = |element: &str, count: usize| format!("[{}{element}]", format!("{element},").repeat(count - 1));
         assert!(small_json(list("0", VALUES_MAX - 1).as_bytes()).is_some());
         assert!(small_json(list("0", VALUES_MAX + 1).as_bytes()).is_none());
-        assert!(small_json(list("{\"a\":0}", VALUES_MAX / 2).as_bytes()).is_none());
+        assert!(small_json(list("{\"a\":0}", VALUES_MAX / 2 + 1).as_bytes()).is_none());
         let text = format!("{{\"detail\":\"{}\"}}", ",[{\\\"\\\\".repeat(2 * VALUES_MAX));
         assert!(small_json(text.as_bytes()).is_some(), "what a string holds is no value");
         assert!(small_json(b"<html>").is_none());

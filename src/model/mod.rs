@@ -121,7 +121,7 @@ const ADDRESS_KINDS: [&str; 4] = ["mailto:", "smtp:", "sip:", "x500:"];
 fn has_a_wrapping(address: &str) -> bool {
     let begins = |kind: &&str| address.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind));
     address.bytes().any(|byte| matches!(byte, b'<' | b'>'))
-        || (address.contains(':') && ADDRESS_KINDS.iter().any(|kind| begins(&kind)))
+        || (address.contains(':') && ADDRESS_KINDS.iter().any(begins))
 }
 
 /// A username: an e-mail address, kept as the directory wrote it and compared folded.

@@ -98,8 +98,11 @@ impl Lines {
     }
 }
 
+/// A field's name, its value before, and its value after.
+type FieldLine<'f> = (&'f str, Option<&'f str>, Option<&'f str>);
+
 /// The fields of a create, without those that are not set.
-struct Fields<'f>([Option<(&'f str, Option<&'f str>, Option<&'f str>)>; 4]);
+struct Fields<'f>([Option<FieldLine<'f>>; 4]);
 
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

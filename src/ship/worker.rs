@@ -212,6 +212,8 @@ impl Shipper {
         if place.error.is_some() {
             return Ok(());
         }
+        let (sink, delivered) = (self.config.name.as_str(), place.delivered);
+        tracing::warn!(sink, delivered, error = STUCK, "a sink is behind; its events stay queued");
         place.error = Some(STUCK.to_owned());
         place.since = Some(Moment(SystemClock.now().0.saturating_sub(silent_for.as_millis() as i64)));
         let noted = place.clone();

@@ -177,14 +177,12 @@ fn rest<'s>(shared: &Shared, mut state: MutexGuard<'s, State>, pause: Duration) 
 }
 
 fn in_words(error: &Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "there is no control socket: Litestream does not run, or has another one".to_owned()
-        }
-        std::io::ErrorKind::ConnectionRefused => {
-            "nobody listens at the control socket: Litestream does not run".to_owned()
-        }
-        _ => format!("Litestream: {error}"),
+    if error.kind() == std::io::ErrorKind::NotFound {
+        "there is no control socket: Litestream does not run, or has another one".to_owned()
+    } else if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        "nobody listens at the control socket: Litestream does not run".to_owned()
+    } else {
+        format!("Litestream: {error}")
     }
 }
 

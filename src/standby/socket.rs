@@ -93,10 +93,8 @@ fn left(by: Instant) -> Result<Duration> {
 }
 
 fn timed_out(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::new(ErrorKind::TimedOut, "it does not answer"),
-        _ => error,
-    }
+    let is_silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    if is_silent { Error::new(ErrorKind::TimedOut, "it does not answer") } else { error }
 }
 
 /// The whole answer, to the end of the connection.

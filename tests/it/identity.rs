@@ -165,7 +165,11 @@ fn a_link_does_not_move_under_a_request() {
     let report = run.run_whole(AFTER);
     let state = store::open(&run.path("state.db"), Access::Write).expect("the state opens");
     state
-        .execute("UPDATE intents SET ended_at = NULL WHERE directory_id = '007'", [])
+        .execute(
+            "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, approved, stored_at)
+             SELECT 'update', '', directory_id, scim_id, user_name, 0, linked_at FROM links WHERE directory_id = '007'",
+            [],
+        )
         .expect("as if its answer had been lost");
     assert_eq!(decide(&run, &report, false, true), [Relink::UnderWay]);
     state.execute("UPDATE intents SET ended_at = stored_at", []).expect("it was answered");
