@@ -25,7 +25,7 @@ pub enum Role {
     Standby {
         /// Who leads.
         leader: Option<String>,
-        /// When that lease was renewed, by [`steady_ms`].
+        /// When that lease was renewed, by `fence::steady_ms`.
         renewed_ms: Option<i64>,
         /// It handed over, and waits until another host has led.
         resigned: bool,
@@ -49,7 +49,7 @@ pub struct View {
     pub hands_over: bool,
     /// Whether requests may start now.
     pub may_send: bool,
-    /// When this was so, by [`steady_ms`].
+    /// When this was so, by `fence::steady_ms`.
     pub at_ms: i64,
 }
 
