@@ -77,11 +77,8 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     }
     if let (Some(rhombus), false) = (&config.rhombus, deployment.is_sandbox) {
         let _ = writeln!(text, "  Rhombus: {}", rhombus.base_url);
-        text.push_str(&token_text(
-            &rhombus.token,
-            "token",
-            "put the token that the Rhombus console shows into this file",
-        ));
+        let hint = "put the token that the Rhombus console shows into this file";
+        text.push_str(&token_text(&rhombus.token, "token", hint));
     }
     text.push_str(&scope_text(&settings.scope));
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());

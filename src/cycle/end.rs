@@ -5,7 +5,7 @@ use super::context::CycleContext;
 use super::error::CompareError;
 use super::sightings::Sightings;
 use super::trust::is_confirmed;
-use super::verdict::{Endpoint, deactivated, nobody_in_scope, stopped, verdict};
+use super::verdict::{Endpoint, deactivated, endpoint_of, nobody_in_scope, stopped, token_proof, verdict};
 use crate::apply::Tally;
 use crate::config::Settings;
 use crate::http::Transport;
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::plan::{GroupsSeen, hold_id};
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof, date};
-use crate::session::{End, EndpointSeen, Session};
+use crate::session::{End, Session};
 use crate::source::{Export, SourceError};
 use crate::store::{self, JournalError, LastCycle, Quiet};
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ pub(super) struct CycleEnd {
     pub(super) repaired: Vec<OutstandingUser>,
     /// Whether it was asked to be about everybody.
     pub(super) is_about_everybody: bool,
-    /// How many users of the export were in a group of `[scope]`, or may have been, whatever their state.
+    /// How many users of the export were in a group of `[scope]`, whatever their state.
     pub(super) in_scope_count: Option<u64>,
     /// How many it wants an account for: in scope, and neither staged nor suspended.
     pub(super) wanted_count: Option<u64>,
@@ -347,32 +347,6 @@ async fn note_endpoint<T: Transport>(context: &CycleContext<'_, T>, end: Option<
         context.journal.write(move |transaction| store::note_not_supported(transaction, &not_supported)).await?;
     }
     Ok(())
-}
-
-fn endpoint_of(seen: EndpointSeen, tally: &Tally) -> Endpoint {
-    let failed = tally.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Failed);
-    if failed && !seen.answered { Endpoint::Silent } else { Endpoint::Heard }
-}
-
-fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
-    match end {
-        Some(End::Unauthorized(_)) => return TokenProof::Refused,
-        Some(End::OtherOrganisation { .. }) => return TokenProof::Foreign,
-        Some(End::NotProven(_)) => return TokenProof::Unknown,
-        Some(
-            End::WrongEndpoint(_)
-            | End::NobodyThere
-            | End::NotRefreshed(_)
-            | End::Unanswered(_)
-            | End::Throttled(_)
-            | End::Stopped
-            | End::Deactivated
-            | End::NotLeading
-            | End::State(_),
-        )
-        | None => {}
-    }
-    if seen.token_is_good { TokenProof::Proven } else { TokenProof::Unknown }
 }
 
 /// An empty report.

@@ -1,10 +1,11 @@
 //! The verdict on a cycle: its result, its exit code, and what the operator can do.
 
+use crate::apply::Tally;
 use crate::config::{Settings, SourceConfig};
 use crate::hints::{of_nobody_there, of_other_organisation};
 use crate::model::{AnswerDoubt, ClockDoubt, Exit, NotTried, OutstandingKind, clean, command, put_token};
-use crate::report::{CycleReport, CycleResult, date};
-use crate::session::End;
+use crate::report::{CycleReport, CycleResult, TokenProof, date};
+use crate::session::{End, EndpointSeen};
 
 /// Whether the endpoint answered in this cycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,4 +137,32 @@ pub(super) fn nobody_in_scope(report: &mut CycleReport, settings: &Settings) {
 pub(super) fn deactivated() -> Verdict {
     let hint = format!("run `{}` to manage users again", command("activate"));
     (Exit::Inactive, vec!["deactivated while the cycle ran".to_owned()], Some(hint))
+}
+
+/// Whether the endpoint answered, by what this cycle saw of it.
+pub(super) fn endpoint_of(seen: EndpointSeen, tally: &Tally) -> Endpoint {
+    let failed = tally.outstanding.iter().any(|entry| entry.kind == OutstandingKind::Failed);
+    if failed && !seen.answered { Endpoint::Silent } else { Endpoint::Heard }
+}
+
+/// What this cycle proved of the token.
+pub(super) fn token_proof(seen: EndpointSeen, end: Option<&End>) -> TokenProof {
+    match end {
+        Some(End::Unauthorized(_)) => return TokenProof::Refused,
+        Some(End::OtherOrganisation { .. }) => return TokenProof::Foreign,
+        Some(End::NotProven(_)) => return TokenProof::Unknown,
+        Some(
+            End::WrongEndpoint(_)
+            | End::NobodyThere
+            | End::NotRefreshed(_)
+            | End::Unanswered(_)
+            | End::Throttled(_)
+            | End::Stopped
+            | End::Deactivated
+            | End::NotLeading
+            | End::State(_),
+        )
+        | None => {}
+    }
+    if seen.token_is_good { TokenProof::Proven } else { TokenProof::Unknown }
 }

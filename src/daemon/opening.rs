@@ -43,7 +43,7 @@ impl Daemon {
         self.token = None;
         let (deployment, lead) = (self.deployment.clone(), self.lead.clone());
         let state = spawn("opening", move || {
-            if !deployment.is_sandbox && deployment.state_path.exists() {
+            if !deployment.is_sandbox && !matches!(deployment.state_path.try_exists(), Ok(false)) {
                 store::may_be_used(&deployment.state_path)?;
             }
             let token = if deployment.is_sandbox { None } else { Some(deployment.token()?) };

@@ -102,9 +102,6 @@ pub fn groups_text(out: &mut String, groups: &[UnnamedGroup]) {
             "  no record in the export names the group {name} of [scope]; {since}; `{check}` shows the groups that it has"
         );
     }
-    if !groups.is_empty() {
-        let _ = writeln!(out, "  hint: `{}` shows the groups that it names", command("check"));
-    }
 }
 
 /// Everybody else whose wanted change is not done, by list and reason; what is held has a section of its own. `all`: the command

@@ -67,7 +67,8 @@ pub fn store_intents(
             "INSERT INTO intents (action, kind, directory_id, scim_id, user_name, given_name, family_name, approved, stored_at, reactivate, settings, content, approval)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, CASE WHEN ?8 THEN (SELECT expires_at FROM approvals
              WHERE action = ?1 AND directory_id = ?3 AND scim_id = ifnull(?4, '') AND content = ?12) END
-             WHERE (?4 IS NULL) <> EXISTS (SELECT 1 FROM links WHERE directory_id = ?3 AND scim_id = ifnull(?4, scim_id))",
+             WHERE (?4 IS NULL) <> EXISTS (SELECT 1 FROM links WHERE directory_id = ?3 AND scim_id = ifnull(?4, scim_id))
+             OR (?1 IN ('deactivate', 'delete') AND EXISTS (SELECT 1 FROM unmanaged WHERE directory_id = ?3 AND scim_id = ?4 AND stranded))",
         )?
         .execute((
             intent.key.action.as_str(),

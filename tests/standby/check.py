@@ -178,7 +178,8 @@ def first_sync(name, sandbox, standby, users_count):
         if standby:
             host.litestream.start()
         host.call("activate")
-        host.call("lead", "--force")
+        if standby:
+            host.call("lead", "--force")
         report = json.loads(host.call("--reconcile", "--json").stdout)
         if report["created"] != users_count:
             raise Violation(f"not everybody was made: {report}")
