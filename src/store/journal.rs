@@ -24,10 +24,8 @@ const LAST_CHECKPOINT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How many pages the WAL may have before they are moved into the database: each such move waits for the disk.
 const CHECKPOINT_PAGES: u32 = 4_000;
-
 /// Room for every statement that a cycle repeats.
 const STATEMENTS_KEPT: usize = 64;
-
 /// After so long without a write nothing is kept ready for the next.
 const REST_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
 
