@@ -17,7 +17,7 @@ class Part:
     method: str
     counts: str
     unit: int  # of what it counts, in one case; 0: a case says how many
-    small: int  # cases for each commit
+    small: int  # cases for each commit; 0: `cargo test` plays some
     full: int  # cases for each seed of the full run, at the most
     seeds: tuple
     step: int = 200  # cases of the full run that are kept together
@@ -77,14 +77,14 @@ PARTS = {
         simulate.Seeds, "1 to 5, 7, 9, 11",
         "the real cycle, store and journal in a simulated world that one seed decides: index lag, lies, lost and late answers, "
         "edits by hand, a second sender, wrong clocks, bad exports, kills; every 200th seed is a month without trouble over a big "
-        "state; the same seed gives the same trace", "seeds", simulate.BLOCK, 6, 10_000 // simulate.BLOCK, (1,), 20,
+        "state; the same seed gives the same trace", "seeds", simulate.BLOCK, 0, 10_000 // simulate.BLOCK, (1,), 20,
         "tests/proof/run simulation --count N --seed S; a seed: `RHOMBUS_SYNC_SEEDS=N cargo test --test it simulation::",
     ),
     "fuzz": Part(
         fuzz.Fuzz, "2, 4, 6",
         "bytes that lead to new code (libFuzzer), for whatever others write: configuration, exports, columns, SCIM, HTTP, "
         "JumpCloud, schedules, the state file, the log in each format, answers of receivers; no panic, none longer than a minute or "
-        "over 512 MiB", "inputs", 0, len(fuzz.targets()), 10 * len(fuzz.targets()), (1,), len(fuzz.targets()),
+        "over 512 MiB", "inputs", 0, 0, 10 * len(fuzz.targets()), (1,), len(fuzz.targets()),
         "tests/proof/run fuzz --count N --seed S",
     ),
 }  # fmt: skip
