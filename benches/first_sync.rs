@@ -146,7 +146,7 @@ impl Drop for Daemon {
     }
 }
 
-/// What an idle daemon holds: private, and resident, in MiB.
+/// What an idle daemon holds: of its own, which the kernel cannot drop (the program's pages on disk it can), and resident, in MiB.
 fn idle_memory(binary: &Path) -> (f64, f64) {
     let endpoint = Endpoint::start(Duration::ZERO);
     let office = Office::new(&endpoint.base_url, 32);
@@ -162,7 +162,7 @@ fn idle_memory(binary: &Path) -> (f64, f64) {
         let line = rollup.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
     };
-    (of("Private_Clean:") + of("Private_Dirty:"), of("Rss:"))
+    (of("Private_Dirty:"), of("Rss:"))
 }
 
 /// Milliseconds of a command that does nothing, and how much of it is processor time.

@@ -108,7 +108,7 @@ pub(super) fn write_tail(transaction: &Transaction<'_>, Tail { head, .. }: &Tail
     Ok(())
 }
 
-/// Seals events behind the head.
+/// Seals events behind the head, which it reads inside the transaction.
 pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> rusqlite::Result<()> {
     if drafts.is_empty() {
         return Ok(());
