@@ -146,6 +146,7 @@ impl From<GatewayError> for Failure {
     fn from(error: GatewayError) -> Self {
         let (exit, hint) = match &error {
             GatewayError::Away(_) => (Exit::Failed, Some(ETCD_HINT.to_owned())),
+            GatewayError::Twin(_) => (Exit::Failed, None),
             GatewayError::Refused(_) => {
                 (Exit::Failed, Some("look at [standby] token_file, and at etcd's log".to_owned()))
             }

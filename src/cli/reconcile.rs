@@ -16,7 +16,7 @@ use crate::monitor::Heartbeat;
 use crate::process::{StopSignals, SystemClock, exit_on_stop};
 use crate::report::{Approvable, CycleReport, CycleStory, Extent, Held, cycle_document, cycle_text};
 use crate::ship::{PATIENCE, Shipping};
-use crate::standby::{Asks, Left};
+use crate::standby::Left;
 use crate::store::{self, Access, Journal, SinkPlace};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
     let began = SystemClock.now();
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
     let heartbeat = Heartbeat::read(&deployment)?;
-    let (lead, Led { lock, writer, barrier, .. }) = begin(&deployment)?;
+    let (lead, Led { lock, writer, barrier, .. }) = leading::begin(&deployment)?;
     let journal = Journal::start_behind(barrier, writer, Some(lock), None)?;
     let sinks = sinks(&deployment, arguments);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,18 +53,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Output, Failure> {
         lead.release(Some(Left::Stopped));
     }
     Ok(output(arguments, &deployment, &report, (&behind, &sinks), began))
-}
-
-/// The state, and the right to send from it. Where another host stands by, only a host that leads, or led last, has it.
-fn begin(deployment: &Deployment) -> Result<(Option<Lead>, Led), Failure> {
-    let Some(lead) = Lead::start(deployment, Asks::IfItLedLast)? else {
-        return Ok((None, leading::open(deployment, None)?));
-    };
-    let led = lead.wait_for_turn(deployment).and_then(|()| leading::open(deployment, Some(&lead)));
-    if led.is_err() {
-        lead.release(Some(Left::Stopped));
-    }
-    Ok((Some(lead), led?))
 }
 
 async fn cycle(

@@ -6,6 +6,7 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::event::{Outline, Sealed};
 use crate::failure::Failure;
+use crate::leading::leaves_up_to;
 use crate::model::{Clock, Exit, chain, clean, command, quoted};
 use crate::process::SystemClock;
 use crate::ship;
@@ -67,12 +68,12 @@ pub(super) fn replay(arguments: &Arguments, from: i64, sink: Option<&str>) -> Re
     if wanted.is_empty() {
         return Err(no_sink(&deployment, sink));
     }
-    let head = store::head_of(&reader)?.sequence;
+    let head = leaves_up_to(&deployment, &reader)?;
     if from > head {
         return Err(Failure::new(Exit::Failed, format!("the log ends with event {head}"), None));
     }
     let replayed: Vec<_> =
-        wanted.iter().map(|config| replay_to(config, from, &reader, &deployment)).collect::<Result<_, _>>()?;
+        wanted.iter().map(|config| replay_to(config, (from, head), &reader, &deployment)).collect::<Result<_, _>>()?;
     let is_whole = replayed.iter().all(|sink| sink.refused.is_empty());
     let exit = if is_whole { Exit::Done } else { Exit::Partial };
     if arguments.json {
@@ -106,7 +107,7 @@ fn no_sink(deployment: &Deployment, name: Option<&str>) -> Failure {
 
 fn replay_to(
     config: &SinkConfig,
-    from: i64,
+    (from, head): (i64, i64),
     reader: &Connection,
     deployment: &Deployment,
 ) -> Result<Replayed, Failure> {
@@ -133,6 +134,7 @@ fn replay_to(
     loop {
         if events.is_empty() {
             events = store::pending(reader, done.last, EVENTS_AT_A_TIME)?;
+            events.retain(|event| event.sequence <= head);
         }
         if events.is_empty() {
             let receipt = sink.settle(done.last).map_err(|error| failed(&error, from - 1))?;

@@ -224,7 +224,8 @@ impl CycleEnd {
             }
         }
         self.report.token = token_proof(session.seen(), end.as_ref());
-        let unanswered = matches!(end, Some(End::Unanswered(_) | End::NotRefreshed(_)))
+        // Whoever was only cut off goes on once it may send again.
+        let unanswered = matches!(end, Some(End::Unanswered(_) | End::NotRefreshed(_) | End::NotLeading))
             || (end.is_none() && tally.has_unanswered_removal());
         self.report.resume = if unanswered || endpoint == Endpoint::Silent {
             Resume::AfterPause

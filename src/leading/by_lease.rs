@@ -1,6 +1,6 @@
 //! A lease in etcd says which host leads. Who has it first makes sure that its state is the one whose head was noted last.
 
-use super::led::{Led, Turn};
+use super::led::{Led, Turn, has_no_state};
 use super::refusals::{handed_over, led_last, no_standby, not_leading};
 use super::replica;
 use crate::config::LeaseConfig;
@@ -10,7 +10,7 @@ use crate::model::{Barrier, Clock, Exit, Fence, Moment};
 use crate::process::SystemClock;
 use crate::report::LeadStanding;
 use crate::standby::{Agent, Asks, Left, Note, Noted, Role, View, put_in_place, restore, this_host};
-use crate::store::{self, Access, Copied, JournalError, Lock, NotedHead};
+use crate::store::{self, Access, Copied, JournalError, Lock, NotedHead, StateError};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,12 +34,12 @@ pub(crate) struct ByLease {
 impl ByLease {
     pub(super) fn start(deployment: &Deployment, lease: &LeaseConfig, asks: Asks) -> Result<Self, Failure> {
         let agent = Agent::start(lease, &this_host(), deployment.config.timeout, asks)?;
-        agent.note_state(deployment.state_path.exists());
+        agent.note_state(!has_no_state(deployment));
         Ok(Self { agent, name: short_name(&lease.name), asks })
     }
 
     pub(super) fn turn(&self, deployment: &Deployment) -> Turn {
-        self.agent.note_state(deployment.state_path.exists());
+        self.agent.note_state(!has_no_state(deployment));
         let view = self.agent.view();
         match view.role {
             Role::Unknown | Role::Standby { .. } => Turn::Wait,
@@ -79,21 +79,26 @@ impl ByLease {
             crate::folder::create(folder)?;
         }
         let mut lock = Lock::acquire(&deployment.state_path)?;
-        let (mut writer, copy) = match &note {
-            Some(note) if !self.has_what_was_noted(deployment, note)? => (fetch(deployment, note)?, note.replica),
-            Some(note) => (writer(deployment)?, note.replica),
-            None => (writer(deployment)?, None),
+        let goes_on = match &note {
+            Some(note) => self.has_what_was_noted(deployment, note)?,
+            None => false,
         };
-        let noted = note.as_ref().map(as_noted).or_else(|| lock.noted().cloned());
-        let goes_on = note.as_ref().is_some_and(|note| note.host == self.agent.host())
-            && match &noted {
-                Some(noted) => store::goes_on_from(&writer, noted)?,
-                None => false,
-            };
+        let mut writer = match &note {
+            Some(note) if !goes_on => fetch(deployment, note)?,
+            Some(_) | None => writer(deployment)?,
+        };
+        let copy = note.as_ref().and_then(|note| note.replica);
+        let noted = match &note {
+            Some(note) => Some(as_noted(note)),
+            // It led before, and etcd does not know it any more: nobody knows whether another host has led since.
+            None if store::reign(&writer)? > 0 => None,
+            None => lock.noted().cloned(),
+        };
         if goes_on && self.agent.view().role == Role::Leading && !store::installation(&writer)?.active {
             // Looked at each second.
             return Err(inactive());
         }
+        // A state that came from a replica begins a reign, and so another replica, also where this host led last.
         if !goes_on {
             let copied = match &note {
                 Some(note) if note.behind => Copied::PerhapsNot,
@@ -141,7 +146,7 @@ impl ByLease {
                 (Role::Standby { leader: None, resigned: true, .. }, ..) if self.asks == Asks::IfItLedLast => {
                     return Err(handed_over(&self.name));
                 }
-                (Role::Standby { leader: None, .. }, None, None) if !deployment.state_path.exists() => return Ok(()),
+                (Role::Standby { leader: None, .. }, None, None) if has_no_state(deployment) => return Ok(()),
                 (_, _, Some(why)) if is_late => return Err(Failure::new(Exit::Failed, why, Some(ETCD_HINT))),
                 _ if is_late => return Err(Failure::new(Exit::Failed, "this host did not get the lead in time", None)),
                 _ => std::thread::sleep(TURN_PAUSE),
@@ -151,12 +156,17 @@ impl ByLease {
 
     /// Only on the host that noted it: a copy may lack what was committed without an event.
     fn has_what_was_noted(&self, deployment: &Deployment, note: &Note) -> Result<bool, Failure> {
-        if note.host != self.agent.host() || !deployment.state_path.exists() {
+        if note.host != self.agent.host() {
             return Ok(false);
         }
-        match store::open(&deployment.state_path, Access::Read) {
+        let mut opened = store::open(&deployment.state_path, Access::Read);
+        if let Err(StateError::Older { .. }) = opened {
+            deployment.upgrade()?;
+            opened = store::open(&deployment.state_path, Access::Read);
+        }
+        match opened {
             Ok(reader) => Ok(store::goes_on_from(&reader, &as_noted(note))?),
-            // Older, damaged, or another's: the replica has the right one.
+            // Missing, damaged, or another's: the replica has the right one.
             Err(_) => Ok(false),
         }
     }
@@ -216,7 +226,7 @@ fn fetch(deployment: &Deployment, note: &Note) -> Result<Connection, Failure> {
 }
 
 /// What is noted in etcd, as what is noted in a lock file.
-fn as_noted(note: &Note) -> NotedHead {
+pub(super) fn as_noted(note: &Note) -> NotedHead {
     NotedHead {
         sequence: note.sequence,
         chain: note.chain.clone(),

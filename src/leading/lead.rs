@@ -106,6 +106,19 @@ impl Lead {
     }
 }
 
+/// The same for a process that sends once: where another host stands by, only a host that leads, or led last, may. `None`: there is no
+/// other host.
+pub(crate) fn begin(deployment: &Deployment) -> Result<(Option<Lead>, Led), Failure> {
+    let Some(lead) = Lead::start(deployment, Asks::IfItLedLast)? else {
+        return Ok((None, open(deployment, None)?));
+    };
+    let led = lead.wait_for_turn(deployment).and_then(|()| lead.open(deployment));
+    if led.is_err() {
+        lead.release(Some(Left::Stopped));
+    }
+    Ok((Some(lead), led?))
+}
+
 /// The state, and the right to send from it. `lead`: `None` if there is no other host.
 pub(crate) fn open(deployment: &Deployment, lead: Option<&Lead>) -> Result<Led, Failure> {
     let Some(lead) = lead else {

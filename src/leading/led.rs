@@ -1,5 +1,6 @@
 //! What may be done now on a host with a standby beside it, and what it sends from once it may.
 
+use crate::deployment::Deployment;
 use crate::model::Barrier;
 use crate::store::{InstallationRow, Lock};
 use rusqlite::Connection;
@@ -25,4 +26,9 @@ pub(crate) struct Led {
     pub(crate) installation: InstallationRow,
     /// What each commit has to pass.
     pub(crate) barrier: Option<Arc<dyn Barrier>>,
+}
+
+/// Whether there is certainly no state here: one that this user may not look at may be there.
+pub(super) fn has_no_state(deployment: &Deployment) -> bool {
+    deployment.state_path.try_exists().is_ok_and(|exists| !exists)
 }

@@ -12,8 +12,8 @@ mod led;
 mod refusals;
 mod replica;
 
-pub(crate) use admit::{admit, look, who_leads};
+pub(crate) use admit::{admit, leaves_up_to, look, who_leads};
 pub(crate) use by_hand::{mark, unmark};
-pub(crate) use lead::{Lead, open};
+pub(crate) use lead::{Lead, begin, open};
 pub(crate) use led::{Led, Turn};
 pub(crate) use refusals::{led_last, no_standby, not_leading};

@@ -16,6 +16,14 @@ pub(crate) fn led_last(name: &str, host: &str) -> Failure {
     Failure::new(Exit::Busy, format!("another host leads {name}, or led last: {host}"), Some(&hint))
 }
 
+/// This host leads or led last, if its name is only its own, and its state is not the one that did.
+pub(super) fn not_the_last(name: &str, host: &str) -> Failure {
+    let hint = "start the service: it restores the last leader's state; if another host calls itself so, too, give one of them another \
+                name (RHOMBUS_SYNC_HOST)";
+    let what = format!("{host} led {name} last, and the state here is not the one that did");
+    Failure::new(Exit::Busy, what, Some(hint))
+}
+
 /// Nobody leads, because this host was told not to.
 pub(super) fn handed_over(name: &str) -> Failure {
     let hint = format!("to take it back: {}", command("lead"));

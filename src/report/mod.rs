@@ -114,7 +114,7 @@ pub enum Resume {
     WithTheNext,
     /// At once: an account was gone, and is made again by the next plan.
     AtOnce,
-    /// After a pause that doubles: nobody answered.
+    /// After a pause that doubles: nobody answered, or nothing might be sent.
     AfterPause,
 }
 

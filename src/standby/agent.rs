@@ -4,7 +4,7 @@
 use super::fence::steady_ms;
 use super::gateway::{AskedBy, Gateway, GatewayError};
 use super::keys::{Left, Note};
-use super::shared::{Asks, Order, Shared, View};
+use super::shared::{Asks, Numbered, Order, Shared, View};
 use super::term::Term;
 use crate::config::LeaseConfig;
 use crate::model::{Duration, Fence};
@@ -85,10 +85,11 @@ impl Agent {
     /// Notes the head of the log under the lease, and waits for it. False: it is not noted, and no request starts until it is.
     pub fn note(&self, note: Note) -> bool {
         let (answer, noted) = answers::channel();
-        let told = self.orders.send(Order::Note(Box::new(note), answer)).is_ok();
+        let number = self.shared.fence.ask_note();
+        let told = self.orders.send(Order::Note(Numbered { number, note }, answer)).is_ok();
         let noted = told && noted.recv_timeout(NOTE_WAIT).unwrap_or(false);
         if !noted {
-            self.shared.fence.owe_note(true);
+            self.shared.fence.owe_note(number);
         }
         noted
     }

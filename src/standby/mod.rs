@@ -16,6 +16,7 @@ mod restore;
 mod shared;
 mod socket;
 mod term;
+mod twin;
 mod wire;
 
 pub use agent::Agent;

@@ -109,10 +109,16 @@ impl Shared {
     }
 }
 
+/// A head of the log to be noted, and the number that the fence knows it by.
+pub(super) struct Numbered {
+    pub(super) number: u64,
+    pub(super) note: Note,
+}
+
 /// What the thread is told.
 pub(super) enum Order {
     /// Note this head of the log.
-    Note(Box<Note>, answers::Sender<bool>),
+    Note(Numbered, answers::Sender<bool>),
     /// Give the lease back.
     Release(Option<Left>, answers::Sender<()>),
 }

@@ -7,7 +7,8 @@
 use super::fence::steady_ms;
 use super::gateway::{Gateway, GatewayError, Lasting};
 use super::keys::{Keys, Leader, Left, Note, Seen, Wanted, Wish, json};
-use super::shared::{Asks, Order, Role, Shared};
+use super::shared::{Asks, Numbered, Order, Role, Shared};
+use super::twin::Twin;
 use super::wire;
 use crate::config::LeaseConfig;
 use crate::model::Duration;
@@ -49,11 +50,13 @@ pub(super) struct Term {
     shared: Arc<Shared>,
     held: Option<Held>,
     /// The newest head that could not be noted.
-    owed: Option<Note>,
+    owed: Option<Numbered>,
     /// Since when nobody leads.
     free_since_ms: Option<i64>,
     /// Do not ask before this.
     not_before_ms: i64,
+    /// Whoever leads by our own name.
+    twin: Twin,
 }
 
 impl Term {
@@ -78,6 +81,7 @@ impl Term {
             owed: None,
             free_since_ms: None,
             not_before_ms: 0,
+            twin: Twin::default(),
         }
     }
 
@@ -87,7 +91,10 @@ impl Term {
             let turn = if self.held.is_some() { self.renew().await } else { self.look().await };
             let pause_ms = match turn {
                 Ok(pause_ms) => {
-                    self.shared.set_trouble(None);
+                    // A head that cannot be noted is trouble until it is, though the lease is renewed meanwhile.
+                    if self.owed.is_none() {
+                        self.shared.set_trouble(None);
+                    }
                     pause_ms
                 }
                 Err(error) => {
@@ -101,7 +108,7 @@ impl Term {
                     biased;
                     order = orders.recv() => match order {
                         None => return,
-                        Some(Order::Note(note, answer)) => drop(answer.send(self.note(*note).await)),
+                        Some(Order::Note(note, answer)) => drop(answer.send(self.note(note).await)),
                         Some(Order::Release(left, answer)) => {
                             self.release(left).await;
                             let _ = answer.send(());
@@ -125,16 +132,21 @@ impl Term {
         let resigned = is_left_by(seen.note.as_ref(), &self.host, Left::Resigned);
         let Some((key, leader)) = seen.leader else {
             self.shared.set_role(Role::Standby { leader: None, renewed_ms: None, resigned });
+            self.twin = Twin::default();
             let free_ms = steady_ms() - *self.free_since_ms.get_or_insert_with(steady_ms);
             return match self.may_ask(seen.note.as_ref(), seen.wish.as_ref(), free_ms) {
-                true => self.ask(seen.note, seen.wish).await,
+                true => self.ask(seen.wish).await,
                 false => Ok(SOON_MS),
             };
         };
         self.free_since_ms = None;
         let (age_ms, left_ms) = self.gateway.age_ms(key.lease).await?;
-        let renewed_ms = Some(steady_ms() - age_ms);
-        self.shared.set_role(Role::Standby { leader: Some(leader.host), renewed_ms, resigned });
+        let renewed_ms = steady_ms() - age_ms;
+        let is_twin = leader.host == self.host && self.twin.is_alive(key.made_at, renewed_ms);
+        self.shared.set_role(Role::Standby { leader: Some(leader.host), renewed_ms: Some(renewed_ms), resigned });
+        if is_twin {
+            return Err(GatewayError::Twin(self.host.clone()));
+        }
         let is_late = left_ms * 100 < (age_ms + left_ms) * LATE_PERCENT;
         Ok(if is_late { SOON_MS } else { LOOK_MS_MAX.min(self.renew_ms.max(SOON_MS)) })
     }
@@ -158,14 +170,16 @@ impl Term {
     }
 
     /// Asks for the lead: whoever makes the key first has it.
-    async fn ask(&mut self, note: Option<Note>, wish: Option<Wish>) -> Result<i64, GatewayError> {
+    async fn ask(&mut self, wish: Option<Wish>) -> Result<i64, GatewayError> {
         let Lasting { asked_ms, lease, ttl_s } = self.gateway.grant(self.ttl.milliseconds() / 1_000).await?;
         let key = &self.keys.leader;
-        let mut then = vec![wire::put(key, &json(&Leader { host: self.host.clone() }), lease)];
+        // Another host may have led and gone since we looked: what counts is what is noted when the key is made.
+        let log = wire::get(&self.keys.log);
+        let mut then = vec![wire::put(key, &json(&Leader { host: self.host.clone() }), lease), log.clone()];
         if wish.is_some() {
             then.push(wire::delete(&self.keys.wish));
         }
-        let decided = self.gateway.decide(&[wire::was_made_at(key, 0)], &then, &[wire::get(key)]).await?;
+        let decided = self.gateway.decide(&[wire::was_made_at(key, 0)], &then, &[wire::get(key), log]).await?;
         // An answer that was lost may have been a yes: then the key that is there hangs on our lease.
         let ours = decided.read.iter().find(|read| read.key == *key && read.lease == lease);
         let made_at = ours.map(|ours| ours.made_at).or(decided.succeeded.then_some(decided.revision));
@@ -173,9 +187,11 @@ impl Term {
             self.gateway.revoke(lease).await?;
             return Ok(SOON_MS);
         };
+        let note = Seen::of(decided.read, &self.keys)?.note;
         self.shared.fence.lose();
         self.shared.fence.renewed(asked_ms, Duration::from_seconds(u32::try_from(ttl_s).unwrap_or(0)));
         (self.held, self.owed, self.free_since_ms) = (Some(Held { lease, made_at }), None, None);
+        self.twin = Twin::default();
         self.shared.set_note(note);
         self.shared.set_role(Role::TakingOver);
         Ok(self.renew_ms)
@@ -194,9 +210,8 @@ impl Term {
         }
         let ttl = Duration::from_seconds(u32::try_from(ttl_s).unwrap_or(0)).min(self.ttl);
         self.shared.fence.renewed(asked_ms, ttl);
-        match self.owed.take() {
-            Some(note) => drop(self.note(note).await),
-            None => self.shared.fence.owe_note(false),
+        if let Some(owed) = self.owed.take() {
+            self.note(owed).await;
         }
         let is_asked = match seen.wish {
             Some(Wish { host, what: Wanted::Lead }) => host != self.host,
@@ -211,15 +226,16 @@ impl Term {
     }
 
     /// Notes the head of the log. Another host's term makes it void.
-    async fn note(&mut self, note: Note) -> bool {
+    async fn note(&mut self, numbered: Numbered) -> bool {
+        let Numbered { number, note } = &numbered;
         let Some(&Held { made_at, .. }) = self.held.as_ref() else { return false };
-        let then = [wire::put(&self.keys.log, &json(&note), 0)];
+        let then = [wire::put(&self.keys.log, &json(note), 0)];
         match self.gateway.decide(&[wire::was_made_at(&self.keys.leader, made_at)], &then, &[]).await {
             Ok(decided) if decided.succeeded => {
                 self.owed = None;
-                self.shared.set_note(Some(note));
+                self.shared.set_note(Some(note.clone()));
                 self.shared.set_role(Role::Leading);
-                self.shared.fence.owe_note(false);
+                self.shared.fence.note(*number);
                 true
             }
             Ok(_) => {
@@ -228,8 +244,8 @@ impl Term {
             }
             Err(error) => {
                 self.shared.set_trouble(Some(crate::model::chain(&error).join(": ")));
-                self.shared.fence.owe_note(true);
-                self.owed = Some(note);
+                self.shared.fence.owe_note(*number);
+                self.owed = Some(numbered);
                 false
             }
         }

@@ -57,7 +57,17 @@ pub(super) fn range(prefix: &str) -> Value {
     json!({"key": coded(prefix), "range_end": coded(&end)})
 }
 
-pub(super) fn keys(answer: &Value) -> Vec<KeyValue> {
+/// What a read found; `None`: it is no answer to one.
+pub(super) fn keys_of_a_range(answer: &Value) -> Option<Vec<KeyValue>> {
+    has_header(answer).then(|| keys(answer))
+}
+
+/// Every answer says at which revision it was given: one that finds nothing is told from one that says nothing.
+fn has_header(answer: &Value) -> bool {
+    number(&answer["header"]["revision"]) > 0
+}
+
+fn keys(answer: &Value) -> Vec<KeyValue> {
     answer["kvs"].as_array().into_iter().flatten().map(KeyValue::of).collect()
 }
 
@@ -78,13 +88,14 @@ pub(super) fn get(key: &str) -> Value {
     json!({"request_range": {"key": coded(key)}})
 }
 
-pub(super) fn decided(answer: &Value) -> Decided {
+/// What a transaction came to; `None`: it is no answer to one.
+pub(super) fn decided(answer: &Value) -> Option<Decided> {
     let responses = answer["responses"].as_array().into_iter().flatten();
-    Decided {
+    has_header(answer).then(|| Decided {
         succeeded: answer["succeeded"].as_bool().unwrap_or(false),
         revision: number(&answer["header"]["revision"]),
         read: responses.flat_map(|response| keys(&response["response_range"])).collect(),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -94,12 +105,20 @@ mod tests {
     #[test]
     fn what_a_gateway_says_is_read_as_it_writes_it() {
         let taken = json!({"header": {"revision": "2"}, "succeeded": true, "responses": [{"response_put": {}}]});
-        assert_eq!(decided(&taken), Decided { succeeded: true, revision: 2, read: Vec::new() });
+        assert_eq!(decided(&taken), Some(Decided { succeeded: true, revision: 2, read: Vec::new() }));
         let held = json!({"header": {"revision": "7"}, "responses": [{"response_range": {"kvs": [
             {"key": "aw==", "create_revision": "2", "value": "dg==", "lease": "7587899256546018823"}]}}]});
         let read = KeyValue { key: "k".into(), value: "v".into(), made_at: 2, lease: 7_587_899_256_546_018_823 };
-        assert_eq!(decided(&held), Decided { succeeded: false, revision: 7, read: vec![read] });
+        assert_eq!(decided(&held), Some(Decided { succeeded: false, revision: 7, read: vec![read] }));
         assert_eq!((number(&json!("5")), number(&json!(5)), number(&Value::Null)), (5, 5, 0));
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_is_none() {
+        for nothing in [json!({}), json!({"kvs": []}), json!({"header": {}}), json!("ok"), Value::Null] {
+            assert_eq!((decided(&nothing), keys_of_a_range(&nothing)), (None, None), "{nothing}");
+        }
+        assert_eq!(keys_of_a_range(&json!({"header": {"revision": "3"}})), Some(Vec::new()));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `import`: whom Rhombus has and the directory lacks, and handing them over to JumpCloud, once.
 
 use crate::jumpcloud::Company;
+use crate::support::fake_etcd::FakeEtcd;
 use crate::support::fake_jumpcloud::{APPLICATION, Call, Fault, id};
+use crate::support::replicas::Replicas;
 use serde_json::{Value, json};
 use std::process::Output;
 
@@ -175,6 +177,39 @@ fn who_is_refused_is_named_and_a_job_that_fails_creates_nobody() {
     company.jumpcloud.fault(Call::Bulk, 0, Fault::Status(403, "", r#"{"message":"read-only"}"#), 1);
     let said = exits(&company.run.run(&["import", "--create", "guest07@x.example"]), 1);
     assert!(said.contains("read-only") && said.contains("nobody was created"), "{said}");
+}
+
+#[test]
+fn only_a_host_that_leads_hands_users_over() {
+    let company = company();
+    let (etcd, replicas) = (FakeEtcd::start(), Replicas::start(company.run.folder.path()));
+    let mut config = std::fs::read_to_string(company.run.path("config.toml")).expect("a configuration");
+    config.push_str(&format!(
+        "[standby]\nlitestream = \"unix://{}\"\nreplica = \"{}\"\netcd = [\"{}\"]\nname = \"test/acme\"\n",
+        replicas.socket("here").display(),
+        replicas.url(),
+        etcd.url()
+    ));
+    std::fs::write(company.run.path("config.toml"), config).expect("written");
+    let create = |guest: usize, exit: i32| {
+        let arguments = ["import", "--create", &format!("guest{guest:02}@x.example")];
+        exits(&company.run.command(&arguments).env("RHOMBUS_SYNC_HOST", "host-a").output().expect("it runs"), exit)
+    };
+    let posts_count = || company.jumpcloud.endpoint.seen().iter().filter(|head| head.starts_with("POST ")).count();
+    create(3, 0);
+    let note = etcd.value("/log").expect("a note");
+    assert_eq!(
+        (&note["host"], &note["left"]),
+        (&"host-a".into(), &"stopped".into()),
+        "it led, and gave the lease back"
+    );
+    assert_eq!((etcd.value("/leader"), posts_count()), (None, 1));
+    etcd.rewrite("/log", |note| note["host"] = "host-b".into());
+    assert!(create(4, 5).contains("led last: host-b"));
+    etcd.rewrite("/log", |note| note["host"] = "host-a".into());
+    etcd.be_strange(true);
+    assert!(create(4, 1).contains("etcd"), "nobody says that this host leads");
+    assert_eq!(posts_count(), 1);
 }
 
 #[test]

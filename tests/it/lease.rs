@@ -126,6 +126,9 @@ fn a_leader_that_etcd_does_not_answer_is_cut_off_and_goes_on_by_itself() {
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(world.changes_count(), changes_count);
     assert!(b.says(&["status"], 0).contains("nobody knows who leads"), "{}", b.log());
+    let said = a.says(&["approve", "12345678"], 1);
+    assert!(said.contains("nobody knows whether this host still leads"), "{said}");
+    a.says(&["events", "replay", "--from", "1"], 1);
     world.etcd.be_away(false);
     a.until_accounts(6);
     assert_eq!(a.status()["standby"]["reign"], reign, "it led all the time");
@@ -166,6 +169,93 @@ fn a_leader_whose_term_is_over_notes_nothing() {
     assert_eq!(world.etcd.value("/log"), Some(note), "what stands there is the last that was noted in time");
     assert_eq!(world.changes_count(), changes_count, "no request rests on what is not noted");
     assert!(world.etcd.refused_count() > 0 || a.log().contains("its key is gone"), "{}", a.log());
+}
+
+#[test]
+fn an_answer_that_says_nothing_is_no_word_of_etcds() {
+    let world = World::open("");
+    let (a, b) = pair(&world, LONG_S, 3);
+    let reign = a.status()["standby"]["reign"].clone();
+    world.etcd.be_strange(true);
+    a.until("it is heard", || a.log().contains("the lease cannot be asked for or renewed"));
+    b.until("it is heard there", || b.log().contains("the lease cannot be asked for or renewed"));
+    let changes_count = world.changes_count();
+    world.run.export(&people(0..6));
+    a.signal("USR1");
+    a.until("it is cut off", || a.healthz().contains("cut off (no request until the lease is renewed)"));
+    assert_eq!(world.changes_count(), changes_count, "no request rests on what is not noted");
+    world.etcd.be_strange(false);
+    a.until_accounts(6);
+    assert_eq!(a.status()["standby"]["reign"], reign, "it led all the time");
+    assert!(!a.log().contains("the lease is lost"), "{}", a.log());
+    world.events(&[&a, &b]);
+}
+
+#[test]
+fn a_cycle_that_was_cut_off_goes_on_once_etcd_answers() {
+    let world = World::open("delay_ms:40");
+    let (a, b) = pair(&world, LONG_S, 3);
+    world.run.export(&people(0..40));
+    a.signal("USR1");
+    a.until("it is at it", || world.run.accounts().len() > 10);
+    world.etcd.be_strange(true);
+    a.until("the cycle has ended", || a.log().contains("a cycle failed"));
+    assert!(world.run.accounts().len() < 40, "it was cut off in its middle");
+    world.etcd.be_strange(false);
+    a.until_accounts(40);
+    assert!(!a.log().contains("the lease is lost"), "{}", a.log());
+    world.events(&[&a, &b]);
+}
+
+#[test]
+fn an_old_state_is_a_restored_one_if_etcd_has_lost_what_was_noted() {
+    let world = World::open("");
+    let (mut a, mut b) = pair(&world, SHORT_S, 3);
+    a.die();
+    world.run.export(&people(0..5));
+    b.until_accounts(5);
+    b.until("it rests", || b.status()["last_cycle"]["result"] == "done");
+    b.die();
+    world.etcd.lose_everything();
+    // One of whom this host knows has left, and one whom the other host made.
+    world.run.export(&people(1..4));
+    a.start();
+    a.until_it_leads();
+    a.until("its cycle has ended", || a.status()["held"].as_array().is_some_and(|held| held.len() == 2));
+    let status = a.status();
+    assert_eq!((&status["restored"], world.run.accounts().len()), (&true.into(), 5), "{status}");
+    world.events(&[&a, &b]);
+}
+
+#[test]
+fn two_hosts_with_one_name_are_told_apart() {
+    let world = World::open("");
+    world.run.export(&people(0..3));
+    let (mut a, mut b) = (world.host("host-a", SHORT_S, Etcd::Says), world.host("host-b", SHORT_S, Etcd::Says));
+    b.name = "host-a";
+    a.says(&["activate"], 0);
+    a.start();
+    a.until_it_leads();
+    a.until_accounts(3);
+    let reign = a.status()["standby"]["reign"].clone();
+    b.start();
+    let twin =
+        "another process that calls itself host-a leads; if it is on another host, give one of them another name";
+    b.until("it listens", || b.log().contains("the monitor listens"));
+    b.until("it sees the other one", || b.healthz().contains(twin));
+    for command in [&["activate"][..], &["approve", "12345678"], &["deactivate"]] {
+        let said = b.says(command, 5);
+        assert!(said.contains("host-a led acme last, and the state here is not the one that did"), "{said}");
+    }
+    assert!(!b.folder.join("state.db").exists(), "it opens no state");
+    a.die();
+    world.run.export(&people(0..4));
+    b.until_accounts(4);
+    b.until_it_leads();
+    let status = b.status();
+    assert_ne!(status["standby"]["reign"], reign, "its replica is not the other one's");
+    assert_eq!(status["restored"], false, "{status}");
+    world.events(&[&a, &b]);
 }
 
 #[test]

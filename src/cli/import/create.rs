@@ -7,14 +7,17 @@ use super::{Accounts, Directory, Whom, find, shown};
 use crate::config::{JumpCloudConfig, SourceConfig};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
-use crate::model::{Clock, Exit, Moment, clean, command, folded};
+use crate::leading::{self, Lead, Led};
+use crate::model::{Barrier, Clock, Exit, Fence, Moment, clean, command, folded};
 use crate::process::SystemClock;
 use crate::report::{ImportRow, ImportStatus};
 use crate::source::{HandedOver, NewUser, hand_over};
+use crate::standby::Left;
 use crate::store;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// From so many on, a summary is shown instead of each user, as JumpCloud itself does.
@@ -40,7 +43,32 @@ pub(super) fn run(
     from: &JumpCloudConfig,
     whom: &Whom,
 ) -> Result<Output, Failure> {
-    let (_lock, mut state, _) = deployment.sender()?;
+    let (lead, Led { lock: _lock, writer, barrier, .. }) = leading::begin(deployment)?;
+    let sender = Sender { deployment, from, barrier, fence: lead.as_ref().map(Lead::fence) };
+    let output = carry_out(arguments, &sender, writer, whom);
+    if let Some(lead) = lead {
+        lead.release(Some(Left::Stopped));
+    }
+    output
+}
+
+/// What users are handed over with.
+struct Sender<'s> {
+    deployment: &'s Deployment,
+    from: &'s JumpCloudConfig,
+    /// What the record of who is handed over has to pass, where another host stands by.
+    barrier: Option<Arc<dyn Barrier>>,
+    /// And what allows the request.
+    fence: Option<Arc<dyn Fence>>,
+}
+
+fn carry_out(
+    arguments: &Arguments,
+    sender: &Sender<'_>,
+    mut state: Connection,
+    whom: &Whom,
+) -> Result<Output, Failure> {
+    let deployment = sender.deployment;
     let found = find(deployment)?;
     let (chosen, imported) = choose(&found, whom)?;
     let before = settled(&mut state, &found)?;
@@ -55,7 +83,7 @@ pub(super) fn run(
     let mut result = Outcome { unknown, ..Outcome::default() };
     let mut why = None;
     if !chosen.is_empty() {
-        why = create(arguments, deployment, from, &mut state, chosen, &mut result)?;
+        why = create(arguments, sender, &mut state, chosen, &mut result)?;
     }
     Ok(output(arguments, deployment, &found, &imported, &result, why.as_deref()))
 }
@@ -103,8 +131,7 @@ fn forget(state: &mut Connection, names: &[String]) -> Result<(), Failure> {
 /// Hands them over, and looks what became of them. Returns why that is not known, if it is not.
 fn create(
     arguments: &Arguments,
-    deployment: &Deployment,
-    from: &JumpCloudConfig,
+    Sender { deployment, from, barrier, fence }: &Sender<'_>,
     state: &mut Connection,
     chosen: Vec<ImportRow>,
     result: &mut Outcome,
@@ -113,13 +140,13 @@ fn create(
     let transaction = state.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     store::note_handed_over(&transaction, &names, SystemClock.now())?;
     transaction.commit()?;
-    if let Some(barrier) = deployment.barrier()? {
+    if let Some(barrier) = barrier {
         barrier.pass(&store::committed(state)?);
     }
     let users: Vec<_> = chosen.iter().map(new_user).collect();
     let bar = Progress::on_terminal(arguments.json);
     let all = users.len() as u64;
-    let handed = match hand_over(from, &users, &|done| bar.set(done.min(all), all)) {
+    let handed = match hand_over(from, &users, fence.as_deref(), &|done| bar.set(done.min(all), all)) {
         Ok(handed) => handed,
         Err(error) => {
             forget(state, &names)?;

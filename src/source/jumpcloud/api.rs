@@ -5,7 +5,7 @@ use super::access::Access;
 use super::failure::{PAUSE, ReadFailure, TRIES_MAX, WAITS_MAX, message};
 use crate::config::JumpCloudConfig;
 use crate::http::{Ask, Auth, BodyMode, ClientError, Fetched, Fetcher};
-use crate::model::is_small_json;
+use crate::model::{Fence, is_small_json};
 use crate::outcome::CallError;
 use crate::source::wait::{self, WAIT_MAX};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,6 +27,8 @@ pub(super) enum Sent {
     Refused(String),
     /// Nobody knows.
     Unknown(String),
+    /// It was not sent: this host does not lead.
+    NotAllowed,
 }
 
 /// An answer that was understood.
@@ -78,8 +80,13 @@ impl<'a> Api<'a> {
         self.ask(target, Names::Organization, &parse).await
     }
 
-    /// Sends a POST, once, whatever is answered.
-    pub(super) async fn post_once(&self, target: &str, body: Vec<u8>) -> Result<Sent, ReadFailure> {
+    /// Sends a POST, once, whatever is answered, if the fence still allows it.
+    pub(super) async fn post_once(
+        &self,
+        target: &str,
+        body: Vec<u8>,
+        fence: Option<&dyn Fence>,
+    ) -> Result<Sent, ReadFailure> {
         let url = format!("{}{target}", self.from.api_url);
         let token = self.access.token(&self.fetcher, &self.from.token_url).await?;
         let auth = self.access.auth(token.as_ref());
@@ -89,6 +96,9 @@ impl<'a> Api<'a> {
             body: Some((ACCEPT, body)),
             ..Ask::get(&url, auth, ACCEPT)
         };
+        if fence.is_some_and(|fence| !fence.may_send()) {
+            return Ok(Sent::NotAllowed);
+        }
         let answer = match self.fetcher.ask(&ask, BodyMode::Whole).await {
             Ok(answer) => answer,
             Err(CallError::NotSent(what)) => return Ok(Sent::Refused(format!("no connection: {what}"))),

@@ -5,7 +5,7 @@ use super::access::Access;
 use super::api::{Api, Sent};
 use super::{Doubt, PAGE_ROWS, SourceError};
 use crate::config::JumpCloudConfig;
-use crate::model::small_json;
+use crate::model::{Fence, small_json};
 use crate::source::on_a_runtime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,13 +46,14 @@ pub enum HandedOver {
     Unknown(String),
 }
 
-/// Hands these users over, and waits for the end of the job. `progress` hears how many are done.
+/// Hands these users over if the fence allows it, and waits for the end of the job. `progress` hears how many are done.
 ///
 /// # Errors
 /// It was certainly not taken.
 pub fn hand_over(
     from: &JumpCloudConfig,
     users: &[NewUser],
+    fence: Option<&dyn Fence>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<HandedOver, SourceError> {
     let api = Api::new(from, Access::read(from)?)?;
@@ -64,11 +65,15 @@ pub fn hand_over(
     let body = serde_json::to_vec(users).map_err(|error| failed(error.to_string(), "this is a bug"))?;
     let failed = &failed;
     on_a_runtime(&described, &CancellationToken::new(), move || async move {
-        let job = match api.post_once("/api/v2/bulk/users", body).await {
+        let job = match api.post_once("/api/v2/bulk/users", body, fence).await {
             Ok(Sent::Taken(body)) => match job_of(&body) {
                 Some(job) => job,
                 None => return Ok(HandedOver::Unknown("the answer names no job".to_owned())),
             },
+            Ok(Sent::NotAllowed) => {
+                let what = "this host does not lead any more".to_owned();
+                return Err(failed(what, "nobody was created; run it again on the host that leads"));
+            }
             Ok(Sent::Refused(what)) => {
                 return Err(failed(what, "check the role of the key's administrator; nobody was created"));
             }

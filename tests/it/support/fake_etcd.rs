@@ -23,6 +23,8 @@ struct Store {
     leases: BTreeMap<i64, (Instant, i64)>,
     last_lease: i64,
     is_away: bool,
+    /// Every answer is good and says nothing.
+    is_strange: bool,
     /// Writes that compared a term which was over.
     refused_count: usize,
 }
@@ -60,6 +62,26 @@ impl FakeEtcd {
         let mut store = self.store();
         store.is_away = is_away;
         store.leases.values_mut().for_each(|(until, granted)| *until = after(*granted));
+    }
+
+    /// From now on each answer is an empty document, as from something else that listens there; or no longer.
+    pub(crate) fn be_strange(&self, is_strange: bool) {
+        self.store().is_strange = is_strange;
+    }
+
+    /// It is set up anew, with nothing in it.
+    pub(crate) fn lose_everything(&self) {
+        let mut store = self.store();
+        *store = Store { revision: 1, ..Store::default() };
+    }
+
+    /// Changes the value of a key, by the end of its name.
+    pub(crate) fn rewrite(&self, end: &str, change: impl FnOnce(&mut Value)) {
+        let mut store = self.store();
+        let (_, stored) = store.keys.iter_mut().find(|(key, _)| key.ends_with(end)).expect("a key");
+        let mut value = serde_json::from_str(&stored.value).expect("JSON");
+        change(&mut value);
+        stored.value = value.to_string();
     }
 
     /// Ends every lease now, as `etcdctl lease revoke` does.
@@ -109,6 +131,9 @@ impl Store {
             return None;
         }
         self.lapse();
+        if self.is_strange {
+            return Some((200, json!({})));
+        }
         let body: Value = serde_json::from_str(&asked.body).expect("JSON");
         let path = asked.line.split(' ').nth(1).expect("a path");
         let header = json!({"revision": self.revision.to_string()});
