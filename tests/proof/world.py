@@ -231,6 +231,34 @@ def wanted(export):
     return {r["_id"]: r for r in export.values() if r["state"] == "ACTIVATED" and not r.get("suspended")}
 
 
+def receiver(address):
+    """A sink that delivers to the receiver beside Rhombus."""
+    return f'[[sinks]]\nkind = "http"\nstyle = "ndjson"\nurl = "{address}/events"\n'
+
+
+def configuration(address, source='path = "directory.json"', keys="", rate=1000, cron="*/2 * * * * *", sinks=None):
+    """A configuration whose guard holds nothing back. `keys`: further lines of `[rhombus]`."""
+    wide = "count_free = 1000000\ncount_max = 1000000\n"
+    kinds = "".join(f"[guard.{kind}]\n{wide}" for kind in ("absent", "suspended", "create", "update"))
+    return f"""\
+[directory]
+{source}
+[rhombus]
+base_url = "{address}/scim/v2"
+token_file = "token"
+settle_time = "1s"
+requests_per_second_max = {rate}
+{keys}
+{kinds}
+[schedule]
+cron = "{cron}"
+refresh_cron = ""
+[state]
+path = "state/state.db"
+{sinks or receiver(address)}
+"""
+
+
 class World:
     """A folder with configuration, state, export and sink, and the Rhombus that it talks to."""
 
@@ -251,40 +279,10 @@ source = "jumpcloud"
 api_url = "{self.jumpcloud.address}"
 api_key_file = "token-of-the-directory"
 application_id = "{directory.APPLICATION}\""""
-        (self.folder / "config.toml").write_text(f"""\
-[directory]
-{source}
-[rhombus]
-base_url = "{self.rhombus.address}/scim/v2"
-token_file = "token"
-update_method = "{update_method}"
-settle_time = "1s"
-requests_per_second_max = 1000
-[guard.absent]
-count_free = 1000000
-count_max = 1000000
-[guard.suspended]
-count_free = 1000000
-count_max = 1000000
-[guard.create]
-count_free = 1000000
-count_max = 1000000
-[guard.update]
-count_free = 1000000
-count_max = 1000000
-[schedule]
-cron = "*/2 * * * * *"
-refresh_cron = ""
-[state]
-path = "state/state.db"
-[[sinks]]
-kind = "file"
-path = "events.ndjson"
-[[sinks]]
-kind = "http"
-style = "ndjson"
-url = "{self.rhombus.address}/events"
-""")
+        address = self.rhombus.address
+        sinks = f'[[sinks]]\nkind = "file"\npath = "events.ndjson"\n{receiver(address)}'
+        text = configuration(address, source=source, keys=f'update_method = "{update_method}"', sinks=sinks)
+        (self.folder / "config.toml").write_text(text)
         self.strangers = [self.rhombus.add(userName=f"stranger{n}@x.example", name={}) for n in range(2)]
         self.rhombus.add(userName="p30@x.example", name={"givenName": "Ann", "familyName": "Bee"})
 

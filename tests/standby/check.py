@@ -4,22 +4,16 @@ import collections
 import json
 import pathlib
 import random
-import re
 import signal
 import subprocess
 import sys
 import time
 
-from hosts import Host, Rhombus, Violation, until
+from hosts import Host, Litestream, Rhombus, Violation, person, place, until
 
 BINARY, LITESTREAM, WORK = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 FAILOVERS, FAILOVERS_FULL = 20, 100
 RATE_MIN = 0.85  # of the rate without a replica
-
-
-def person(number, first="Ann"):
-    return {"_id": f"u{number}", "username": f"p{number}@x.example", "firstname": first, "lastname": f"Bee{number}",
-            "state": "ACTIVATED"}  # fmt: skip
 
 
 def exports(chance):
@@ -36,6 +30,38 @@ def exports(chance):
     for n in chance.sample(sorted(n for n in third if n < 100), 4):
         del third[n]
     return first, second, third | {n: person(n) for n in range(200, 205)}
+
+
+class ByHand(Host):
+    """A host whose Litestream is told of its state, and where a person says who leads."""
+
+    def __init__(self, folder, rhombus, replica, lag_max="10s", **settings):
+        folder.mkdir(mode=0o700, parents=True)
+        litestream = Litestream(LITESTREAM, folder, folder / "state/state.db", replica)
+        super().__init__(folder, BINARY, litestream, rhombus, replica.parent, f'lag_max = "{lag_max}"', **settings)
+
+    def settle(self):
+        """Cycles, each hold approved as it is, until nothing is left. Whoever the first cycle left without a word is named."""
+        first = None
+        for _ in range(20):
+            done = self.call("--reconcile", "--json", exits=(0, 3, 4))
+            first = first or self.status()
+            hold = json.loads(done.stdout)["hold"]
+            if hold:
+                self.call("approve", hold)
+            if done.returncode == 0:
+                return first
+            time.sleep(0.2)
+        raise Violation(f"it does not come to rest: {done.stdout[-800:]}")
+
+    def restore(self, replica):
+        """What `docs/standby.md` tells a person to do."""
+        command = [LITESTREAM, "restore", "-o", self.state, f"file://{replica}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, umask=0o077)
+        if done.returncode:
+            raise Violation(f"the replica cannot be restored: {done.stdout} {done.stderr}")
+        if self.state.stat().st_mode & 0o077:
+            self.state.chmod(0o600)
 
 
 def events_of(rhombus):
@@ -96,21 +122,20 @@ def failover(seed):
     rhombus = Rhombus()
     first, second, third = exports(chance)
     written_at = time.time() - 60
-    host_a = Host(folder / "a", BINARY, LITESTREAM, rhombus, folder / "replica/1")
-    host_b = Host(folder / "b", BINARY, LITESTREAM, rhombus, folder / "replica/2")
-    sender = None
+    host_a = ByHand(folder / "a", rhombus, folder / "replica/1")
+    host_b = ByHand(folder / "b", rhombus, folder / "replica/2")
     try:
-        host_a.place(first, written_at)
+        place(host_a.folder, first, written_at)
         host_a.litestream.start()
         host_a.call("activate")
         host_a.call("lead", "--force")
         host_a.settle()
-        host_a.place(second, written_at + 20)
+        place(host_a.folder, second, written_at + 20)
         sender = host_a.start(*([] if chance.random() < 0.5 else ["--reconcile"]))
         time.sleep(chance.uniform(0.05, 1.2))
         kill(chance, sender, host_a)
         rhombus.idle()
-        host_b.place(third, written_at + 40)
+        place(host_b.folder, third, written_at + 40)
         host_b.restore(folder / "replica/1")
         host_b.call("lead", "--force")
         is_noted = chance.random() < 0.3
@@ -123,11 +148,8 @@ def failover(seed):
         judge(rhombus, third)
         host_b.call("events", "verify")
     finally:
-        if sender and sender.poll() is None:
-            sender.kill()
-            sender.wait()
-        host_a.litestream.end()
-        host_b.litestream.end()
+        host_a.end()
+        host_b.end()
         rhombus.close()
 
 
@@ -135,17 +157,16 @@ def barrier_holds():
     """A Litestream that is stopped lets nothing leave; once it goes on, everything does."""
     folder = WORK / "barrier"
     rhombus = Rhombus()
-    host = Host(folder, BINARY, LITESTREAM, rhombus, WORK / "barrier-replica/1", lag_max="1h")
-    sender = None
+    host = ByHand(folder, rhombus, WORK / "barrier-replica/1", lag_max="1h")
     try:
-        host.place({n: person(n) for n in range(5)}, time.time() - 60)
+        place(folder, {n: person(n) for n in range(5)}, time.time() - 60)
         host.litestream.start()
         host.call("activate")
         host.call("lead", "--force")
         host.settle()
         changes, received = len(rhombus.changes), len(rhombus.received)
         host.litestream.signal(signal.SIGSTOP)
-        host.place({n: person(n) for n in range(9)}, time.time())
+        place(folder, {n: person(n) for n in range(9)}, time.time())
         sender = host.start()
         time.sleep(1.5)
         if (len(rhombus.changes), len(rhombus.received)) != (changes, received):
@@ -156,24 +177,20 @@ def barrier_holds():
         if sender.wait(timeout=20) != 0:
             raise Violation("the daemon does not end well")
     finally:
-        if sender and sender.poll() is None:
-            sender.kill()
-        host.litestream.end()
+        host.end()
         rhombus.close()
 
 
 def first_sync(name, sandbox, standby, users_count):
     """How long a first sync takes, in milliseconds, as the program says."""
     rhombus = collections.namedtuple("Address", "address")(sandbox["base_url"].removesuffix("/scim/v2"))
-    host = Host(WORK / name, BINARY, LITESTREAM, rhombus, WORK / f"{name}-replica/1")
-    config = (host.folder / "config.toml").read_text()
-    config = config.replace("requests_per_second_max = 1000", "requests_per_second_max = 100000")
-    config = re.sub(r'kind = "http"\n.*\n.*\n', 'kind = "file"\npath = "events.ndjson"\n', config)
+    sinks = '[[sinks]]\nkind = "file"\npath = "events.ndjson"\n'
+    host = ByHand(WORK / name, rhombus, WORK / f"{name}-replica/1", rate=100000, sinks=sinks)
     if not standby:
-        config = config[: config.index("[standby]")]
-    (host.folder / "config.toml").write_text(config)
+        config = (host.folder / "config.toml").read_text()
+        (host.folder / "config.toml").write_text(config[: config.index("[standby]")])
     (host.folder / "token").write_text(sandbox["token"])
-    host.place({n: person(n) for n in range(users_count)}, time.time() - 60)
+    place(host.folder, {n: person(n) for n in range(users_count)}, time.time() - 60)
     try:
         if standby:
             host.litestream.start()
@@ -185,7 +202,7 @@ def first_sync(name, sandbox, standby, users_count):
             raise Violation(f"not everybody was made: {report}")
         return report["took_ms"]
     finally:
-        host.litestream.end()
+        host.end()
 
 
 def rate(users_count=1500, rounds=3):

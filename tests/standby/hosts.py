@@ -1,4 +1,4 @@
-"""Two hosts with a directory each, the real Litestream beside the program on either, and one Rhombus with one receiver of events."""
+"""Hosts with a folder each, the real Litestream beside the program on each, and one Rhombus with one receiver of events."""
 
 import json
 import os
@@ -9,10 +9,9 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "proof"))
-from world import TOKEN, Rhombus, Violation  # noqa: E402
+from world import TOKEN, Rhombus, Violation, configuration, person  # noqa: E402, F401
 
 PATIENCE_S = 30
-WIDE = "count_free = 1000000\ncount_max = 1000000\n"
 
 
 def until(what, is_so):
@@ -23,18 +22,28 @@ def until(what, is_so):
         time.sleep(0.02)
 
 
-class Litestream:
-    """A Litestream that replicates one state to one replica."""
+def place(folder, export, written_at=None):
+    """A new export, renamed into place; with the time that it has on every host, if one is given."""
+    temporary = folder / "directory.new"
+    temporary.write_text(json.dumps(list(export.values())))
+    if written_at:
+        os.utime(temporary, (written_at, written_at))
+    temporary.rename(folder / "directory.json")
 
-    def __init__(self, binary, folder, state, replica):
-        self.binary, self.folder, self.state, self.replica = binary, folder, state, replica
+
+class Litestream:
+    """A Litestream that replicates one state to one replica; without them, one that knows no state until it is told of one."""
+
+    def __init__(self, binary, folder, state=None, replica=None):
+        self.binary, self.folder = binary, folder
+        self.states = [{"path": str(state), "replica": {"url": f"file://{replica}"}}] if state else []
         self.socket = folder / "litestream.sock"
         self.process = None
 
     def start(self):
-        config = {"socket": {"enabled": True, "path": str(self.socket), "permissions": 0o600},
-                  "dbs": [{"path": str(self.state), "replica": {"url": f"file://{self.replica}"}}]}  # fmt: skip
+        config = {"socket": {"enabled": True, "path": str(self.socket), "permissions": 0o600}, "dbs": self.states}
         (self.folder / "litestream.yml").write_text(json.dumps(config))
+        self.socket.unlink(missing_ok=True)
         with open(self.folder / "litestream.log", "ab") as log:
             command = [self.binary, "replicate", "-config", self.folder / "litestream.yml"]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -54,82 +63,52 @@ class Litestream:
 
 
 class Host:
-    """A folder with configuration, state and export."""
+    """A folder with configuration and state. `settings`: what `configuration` is told; `standby`: further lines of that section."""
 
-    def __init__(self, folder, binary, litestream, rhombus, replica, lag_max="10s"):
-        self.folder, self.binary, self.litestream_binary = pathlib.Path(folder), binary, litestream
-        self.folder.mkdir(mode=0o700, parents=True)
+    def __init__(self, folder, binary, litestream, rhombus, replicas, standby, **settings):
+        self.folder, self.binary, self.litestream = pathlib.Path(folder), binary, litestream
+        self.rhombus, self.daemon = rhombus, None
         (self.folder / "state").mkdir(mode=0o700)
+        self.state = self.folder / "state/state.db"
         (self.folder / "token").write_text(TOKEN)
         (self.folder / "token").chmod(0o600)
-        self.state = self.folder / "state/state.db"
-        self.litestream = Litestream(litestream, self.folder, self.state, replica)
-        kinds = "".join(f"[guard.{kind}]\n{WIDE}" for kind in ("absent", "suspended", "create", "update"))
         (self.folder / "config.toml").write_text(f"""\
-[directory]
-path = "directory.json"
-[rhombus]
-base_url = "{rhombus.address}/scim/v2"
-token_file = "token"
-settle_time = "1s"
-requests_per_second_max = 1000
-{kinds}
-[schedule]
-cron = "*/2 * * * * *"
-refresh_cron = ""
-[state]
-path = "state/state.db"
-[[sinks]]
-kind = "http"
-style = "ndjson"
-url = "{rhombus.address}/events"
+{configuration(rhombus.address, **settings)}
 [standby]
-litestream = "unix://{self.litestream.socket}"
-replica = "file://{pathlib.Path(replica).parent}"
-lag_max = "{lag_max}"
+litestream = "unix://{litestream.socket}"
+replica = "file://{replicas}"
+{standby}
 """)
+
+    def environment(self):
+        return dict(os.environ)
 
     def command(self, *arguments):
         return [self.binary, "-c", str(self.folder / "config.toml"), *arguments]
 
     def call(self, *arguments, exits=(0,)):
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60, input="yes\n")
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=120, input="yes\n", env=self.environment())
         if done.returncode not in exits:
-            raise Violation(f"{arguments} exits {done.returncode}:\n{done.stdout[-800:]}\n{done.stderr[-800:]}")
+            said = f"{done.stdout[-800:]}\n{done.stderr[-800:]}\n{self.log()}"
+            raise Violation(f"{self.folder.name} {arguments} exits {done.returncode}:\n{said}")
         return done
 
     def start(self, *arguments):
-        return subprocess.Popen(self.command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(self.folder / "daemon.log", "ab") as log:
+            command = self.command("--log-format", "text", *arguments)
+            self.daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=self.environment())
+        return self.daemon
 
-    def place(self, export, written_at):
-        """A new export, renamed into place, with the time that it has on either host."""
-        temporary = self.folder / "directory.new"
-        temporary.write_text(json.dumps(list(export.values())))
-        os.utime(temporary, (written_at, written_at))
-        temporary.rename(self.folder / "directory.json")
+    def log(self):
+        return (self.folder / "daemon.log").read_text()[-1500:] if (self.folder / "daemon.log").exists() else ""
 
     def status(self):
         return json.loads(self.call("status", "--json").stdout)
 
-    def settle(self):
-        """Cycles, each hold approved as it is, until nothing is left. Whoever the first cycle left without a word is named."""
-        first = None
-        for _ in range(20):
-            done = self.call("--reconcile", "--json", exits=(0, 3, 4))
-            first = first or self.status()
-            hold = json.loads(done.stdout)["hold"]
-            if hold:
-                self.call("approve", hold)
-            if done.returncode == 0:
-                return first
-            time.sleep(0.2)
-        raise Violation(f"it does not come to rest: {done.stdout[-800:]}")
-
-    def restore(self, replica):
-        """What `docs/standby.md` tells a person to do."""
-        command = [self.litestream_binary, "restore", "-o", self.state, f"file://{replica}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, umask=0o077)
-        if done.returncode:
-            raise Violation(f"the replica cannot be restored: {done.stdout} {done.stderr}")
-        if self.state.stat().st_mode & 0o077:
-            self.state.chmod(0o600)
+    def end(self):
+        """Whatever still runs is killed."""
+        if self.daemon and self.daemon.poll() is None:
+            self.daemon.send_signal(signal.SIGCONT)
+            self.daemon.kill()
+            self.daemon.wait()
+        self.litestream.end()

@@ -1,19 +1,16 @@
 """Two hosts, a real etcd and the real Litestream: the leading host is killed, frozen, or cut off from etcd at a random instant, and comes
 back. Arguments: the program, Litestream, a folder to work in; then --full, --seed N or --figures."""
 
-import json
 import os
 import pathlib
 import random
 import signal
-import socket
-import subprocess
 import sys
-import threading
 import time
 
-from check import exports, judge, person
-from hosts import TOKEN, WIDE, Litestream, Rhombus, Violation, until
+from check import exports, judge
+from etcd import Etcd, Wire
+from hosts import Host, Litestream, Rhombus, Violation, person, place, until
 
 BINARY, LITESTREAM, WORK = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 FAILOVERS, FAILOVERS_FULL = 9, 100
@@ -21,66 +18,6 @@ TTL_S, TIMEOUT_S = 8, 1
 ENDS = ("kill", "freeze", "cut")
 TAKE_OVER_S_MAX = 13  # at TTL 10, with 2,000 users
 STANDBY_RSS_MIB_MAX = 10
-
-
-class Etcd:
-    """One member of etcd; it runs until the end."""
-
-    def __init__(self, folder):
-        self.ports = [free_port(), free_port()]
-        client, peer = (f"http://127.0.0.1:{port}" for port in self.ports)
-        command = ["etcd", "--data-dir", folder / "etcd", "--listen-client-urls", client, "--advertise-client-urls", client,
-                   "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                   "--initial-cluster", f"default={peer}"]  # fmt: skip
-        with open(folder / "etcd.log", "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        until("etcd listens", lambda: can_connect(self.ports[0]))
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def can_connect(port):
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-class Wire:
-    """A TCP proxy that can be cut: what was open hangs, and so does what is opened."""
-
-    def __init__(self, target):
-        self.target, self.is_cut = target, threading.Event()
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            near, _ = self.server.accept()
-            far = socket.create_connection(("127.0.0.1", self.target))
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
-
-    def pump(self, one, other):
-        try:
-            while data := one.recv(65536):
-                while self.is_cut.is_set():
-                    time.sleep(0.05)
-                other.sendall(data)
-        except OSError:
-            pass
-        for end in (one, other):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 class Watched(Rhombus):
@@ -115,82 +52,30 @@ class Watched(Rhombus):
             return sum(1 for at, sender in self.senders if sender == host and at > since)
 
 
-class Host:
-    """A host with its own state, Litestream and way to etcd."""
+class ByLease(Host):
+    """A host with its own state, Litestream and way to etcd, and an export that it shares with the others."""
 
-    def __init__(self, name, folder, etcd, rhombus, ttl_s=TTL_S, timeout_s=TIMEOUT_S):
-        self.name, self.folder, self.rhombus = name, folder / name, rhombus
-        self.folder.mkdir(mode=0o700, parents=True)
-        (self.folder / "state").mkdir(mode=0o700)
-        (self.folder / "token").write_text(TOKEN)
-        (self.folder / "token").chmod(0o600)
-        self.wire, self.daemon = Wire(etcd.ports[0]), None
-        self.litestream = Registering(LITESTREAM, self.folder)
-        kinds = "".join(f"[guard.{kind}]\n{WIDE}" for kind in ("absent", "suspended", "create", "update"))
-        (self.folder / "config.toml").write_text(f"""\
-[directory]
-path = "../directory.json"
-[rhombus]
-base_url = "{rhombus.address}/scim/v2"
-token_file = "token"
-settle_time = "1s"
-timeout = "{timeout_s}s"
-requests_per_second_max = 200
-{kinds}
-[schedule]
-cron = "0 0 0 1 1 *"
-refresh_cron = ""
-[state]
-path = "state/state.db"
-[[sinks]]
-kind = "http"
-style = "ndjson"
-url = "{rhombus.address}/events"
-[standby]
-litestream = "unix://{self.litestream.socket}"
-replica = "file://{folder}/replica"
-etcd = ["http://127.0.0.1:{self.wire.port}"]
-name = "check/{folder.name}"
-ttl = "{ttl_s}s"
-""")
+    def __init__(self, name, folder, rhombus, lease, timeout_s=TIMEOUT_S):
+        self.name = name
+        (folder / name).mkdir(mode=0o700, parents=True)
+        settings = {"source": 'path = "../directory.json"', "keys": f'timeout = "{timeout_s}s"', "rate": 200, "cron": "0 0 0 1 1 *"}
+        litestream = Litestream(LITESTREAM, folder / name)
+        super().__init__(folder / name, BINARY, litestream, rhombus, folder / "replica", f'name = "check/{folder.name}"\n{lease}', **settings)
 
     def environment(self):
         path = f"{pathlib.Path(LITESTREAM).parent}:{os.environ['PATH']}"
         return {**os.environ, "RHOMBUS_SYNC_HOST": self.name, "PATH": path}
 
-    def call(self, *arguments, exits=(0,)):
-        command = [BINARY, "-c", self.folder / "config.toml", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=self.environment())
-        if done.returncode not in exits:
-            raise Violation(f"{self.name} {arguments} exits {done.returncode}:\n{done.stdout[-800:]}\n{done.stderr[-800:]}\n{self.log()}")
-        return done
-
-    def start(self):
+    def start(self, *arguments):
         if not self.litestream.process:
             self.litestream.start()
-        command = [BINARY, "-c", self.folder / "config.toml", "--log-format", "text"]
-        with open(self.folder / "daemon.log", "ab") as log:
-            self.daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=self.environment())
+        super().start(*arguments)
         self.rhombus.pids[self.daemon.pid] = self.name
-
-    def log(self):
-        return (self.folder / "daemon.log").read_text()[-1500:] if (self.folder / "daemon.log").exists() else ""
 
     def kill(self):
         self.daemon.kill()
         self.litestream.end()
         self.daemon.wait()
-        self.daemon = None
-
-    def end(self):
-        for one in (self.daemon, self.litestream.process):
-            if one:
-                one.send_signal(signal.SIGCONT)
-                one.kill()
-                one.wait()
-
-    def status(self):
-        return json.loads(self.call("status", "--json").stdout)
 
     def leads(self):
         return self.status()["standby"]["state"] == "leading"
@@ -200,26 +85,13 @@ ttl = "{ttl_s}s"
         return standby["state"] == "standby" and standby["leader"] not in (None, self.name)
 
 
-class Registering(Litestream):
-    """A Litestream that knows no state until it is told of one."""
+class Wired(ByLease):
+    """One whose way to etcd can be cut."""
 
-    def __init__(self, binary, folder):
-        super().__init__(binary, folder, None, None)
-
-    def start(self):
-        config = {"socket": {"enabled": True, "path": str(self.socket), "permissions": 0o600}, "dbs": []}
-        (self.folder / "litestream.yml").write_text(json.dumps(config))
-        self.socket.unlink(missing_ok=True)
-        with open(self.folder / "litestream.log", "ab") as log:
-            command = [self.binary, "replicate", "-config", self.folder / "litestream.yml"]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        until("Litestream listens", self.socket.exists)
-
-
-def place(folder, export):
-    temporary = folder / "directory.new"
-    temporary.write_text(json.dumps(list(export.values())))
-    temporary.rename(folder / "directory.json")
+    def __init__(self, name, folder, etcd, rhombus, ttl_s=TTL_S, timeout_s=TIMEOUT_S):
+        self.wire = Wire(etcd.port)
+        lease = f'etcd = ["http://127.0.0.1:{self.wire.port}"]\nttl = "{ttl_s}s"'
+        super().__init__(name, folder, rhombus, lease, timeout_s)
 
 
 def count(rhombus):
@@ -239,7 +111,7 @@ def failover(seed, etcd):
     rhombus = Watched()
     first, second, third = exports(chance)
     how = ENDS[seed % len(ENDS)]
-    host_a, host_b = (Host(name, folder, etcd, rhombus) for name in ("host-a", "host-b"))
+    host_a, host_b = (Wired(name, folder, etcd, rhombus) for name in ("host-a", "host-b"))
     try:
         place(folder, first)
         host_a.litestream.start()
@@ -301,7 +173,7 @@ def figures(etcd):
     folder.mkdir()
     rhombus = Watched()
     users = {n: person(n) for n in range(2000)}
-    host_a, host_b = (Host(name, folder, etcd, rhombus, ttl_s=10, timeout_s=5) for name in ("host-a", "host-b"))
+    host_a, host_b = (Wired(name, folder, etcd, rhombus, ttl_s=10, timeout_s=5) for name in ("host-a", "host-b"))
     try:
         place(folder, users)
         host_a.litestream.start()
