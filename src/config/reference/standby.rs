@@ -52,7 +52,7 @@ pub(super) const STANDBY: Section = Section {
             "token_file",
             Path,
             Nothing,
-            "`etcd`: the file that holds a token, instead of a certificate. Others must not be able to read it.",
+            "`etcd`: the file that holds a token of one of its users. Others must not be able to read it. Read again once etcd refuses it.",
         ),
     ],
 };
