@@ -1,6 +1,6 @@
 //! What is stored of a change before it is sent.
 
-use crate::model::{Change, ChangeKey, Content, Moment, ScopeVersionId};
+use crate::model::{Change, ChangeKey, Content, DesiredUser, Moment, ScopeVersionId};
 use crate::session::MaybeApplied;
 use crate::settlement::{IntentEnd, IntentId};
 use crate::store::{Intent, OpenIntent};
@@ -38,6 +38,12 @@ impl StoredIntent {
             MaybeApplied::NotDone => Some(self.ends(IntentEnd::NotAccepted)),
         }
     }
+}
+
+/// Whom a create was about.
+pub(super) fn user_of(intent: &OpenIntent) -> DesiredUser {
+    let (id, user_name) = (intent.key.directory_id.clone(), intent.user_name.clone());
+    DesiredUser { id, user_name, names: intent.names.clone() }
 }
 
 /// The intent of a change.

@@ -1,7 +1,7 @@
 //! Links an account: one that we created, or one that existed.
 
 use super::found::Linkable;
-use super::intents::{StoredIntent, intent_of};
+use super::intents::{StoredIntent, intent_of, user_of};
 use super::tally::entry_for;
 use super::window::Apply;
 use crate::event::Source;
@@ -11,10 +11,10 @@ use crate::model::{
     UsernameConflict,
 };
 use crate::outcome::Judged;
-use crate::scim::Update;
+use crate::scim::{Update, carries};
 use crate::session::hash_of;
 use crate::settlement::{FailureEffect, IntentEnd, LinkEffect, MadeLink, Settlement};
-use crate::store::{self, Intent};
+use crate::store::{self, Intent, OpenIntent};
 
 /// When the request that created an account was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +56,7 @@ impl<T: Transport> Apply<'_, T> {
         if self.was_linked_before(&scim_id) || !self.made.borrow_mut().insert(hash_of(scim_id.as_str())) {
             return self.record.refuse(change, Some(stored), UsernameConflict::AnsweredLinked);
         }
+        self.forget_given_up(change, Some(stored));
         let mut settlement = Settlement::of(change.directory_id(), Action::Create);
         settlement.intent = Some(stored.ends(IntentEnd::Accepted(Some(scim_id.clone()))));
         settlement.link = LinkEffect::Made(MadeLink {
@@ -99,7 +100,29 @@ impl<T: Transport> Apply<'_, T> {
             && self.session.state(store::link_by_scim_id(reader, scim_id)).flatten().is_some()
     }
 
-    /// Links an existing account; names that differ are set afterwards, by a separate update.
+    /// The create that was given up and made this account, by all that can be known: it is active, bears our `externalId`, and
+    /// the log does not know it yet.
+    fn made_by(&self, user: &DesiredUser, found: &Linkable) -> Option<OpenIntent> {
+        let given_up = self.given_up.borrow().get(&user.id).cloned()?;
+        let account = &found.account;
+        let is_ours = account.active && account.external_id.as_ref() == Some(&user.id);
+        if !is_ours || !carries(account, &given_up.user_name) {
+            return None;
+        }
+        let is_known =
+            self.session.state(store::names_account(self.session.context.reader, &user.id, &found.scim_id))?;
+        (!is_known).then_some(given_up)
+    }
+
+    /// The user has an account now: a create that was given up made none beside it.
+    fn forget_given_up(&self, change: &Change, made: Option<StoredIntent>) {
+        let given_up = self.given_up.borrow_mut().remove(change.directory_id());
+        if let Some(given_up) = given_up.filter(|given_up| made.is_none_or(|made| made.id != given_up.id)) {
+            self.record.withdraw(change, Some(StoredIntent::of(&given_up)));
+        }
+    }
+
+    /// Links an account that is there: one that existed, or one that a create made which was given up.
     pub(super) async fn link(
         &self,
         change: &Change,
@@ -107,6 +130,19 @@ impl<T: Transport> Apply<'_, T> {
         intent: Option<StoredIntent>,
         found: Linkable,
     ) {
+        let Some(given_up) = self.made_by(user, &found) else {
+            return self.link_existing(change, user, intent, found).await;
+        };
+        self.record.withdraw(change, intent);
+        let sent = Change::Create { user: user_of(&given_up), after_removal_of: None, vanished: false };
+        let stored = StoredIntent::of(&given_up);
+        // Names that the directory changed since are listed, and the next plan sets them.
+        self.created(&sent, user, stored, found, &Judged::accepted(), SentWhen::Unanswered);
+    }
+
+    /// Links an existing account; names that differ are set afterwards, by a separate update.
+    async fn link_existing(&self, change: &Change, user: &DesiredUser, intent: Option<StoredIntent>, found: Linkable) {
+        self.forget_given_up(change, None);
         let user_name = found.user_name(user);
         let Linkable { scim_id, account } = found;
         self.made.borrow_mut().insert(hash_of(scim_id.as_str()));

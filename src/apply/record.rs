@@ -209,6 +209,13 @@ impl<'a, T: Transport> Record<'a, T> {
         }
     }
 
+    /// Ends a lost create that was never seen: whether it was accepted, nobody knows.
+    pub(super) fn give_up(&self, change: &Change, stored: StoredIntent) {
+        let mut settlement = Settlement::of(change.directory_id(), change.action());
+        settlement.intent = Some(stored.ends(IntentEnd::Unknown));
+        self.write(settlement);
+    }
+
     /// Logs a failed look-up once per user and cause.
     pub(super) fn say_lookup_failed(&self, change: &Change, judged: &Judged, cause: &'static str) {
         self.lookups_failed.borrow_mut().insert(change.directory_id().clone());

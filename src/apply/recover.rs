@@ -2,15 +2,13 @@
 //! look-up and ends before the send: only the present plan decides whether anything is sent again.
 
 use super::found::LookupResult;
-use super::intents::StoredIntent;
+use super::intents::{StoredIntent, user_of};
 use super::link::SentWhen;
 use super::update::Carried;
 use super::window::Apply;
 use crate::event::Source;
 use crate::http::Transport;
-use crate::model::{
-    Action, Cause, Change, DesiredUser, DirectoryId, InDoubt, Moment, Names, Removal, ScimId, ScopeVersionId,
-};
+use crate::model::{Action, Cause, Change, DirectoryId, InDoubt, Moment, Names, Removal, ScimId, ScopeVersionId};
 use crate::outcome::Judged;
 use crate::scim::{Account, carries};
 use crate::session::{Absence, Freshness, MaybeApplied, ReadError};
@@ -55,6 +53,11 @@ impl<T: Transport> Apply<'_, T> {
         let Some(open) = self.session.state(store::open_intents(self.session.context.reader)) else {
             return BTreeMap::new();
         };
+        let Some(given_up) = self.session.state(store::creates_given_up(self.session.context.reader)) else {
+            return BTreeMap::new();
+        };
+        let by_user = given_up.into_iter().map(|intent| (intent.key.directory_id.clone(), intent));
+        *self.given_up.borrow_mut() = by_user.collect();
         let removals = open.iter().filter(|intent| intent.key.action.removes());
         self.session.note_removals(removals.filter_map(|intent| intent.key.scim_id.clone()));
         let (mut still_open, mut waiting) = (BTreeMap::new(), open.into_iter());
@@ -106,11 +109,7 @@ impl<T: Transport> Apply<'_, T> {
     }
 
     async fn recover_create(&self, intent: &OpenIntent) -> Option<Moment> {
-        let user = DesiredUser {
-            id: intent.key.directory_id.clone(),
-            user_name: intent.user_name.clone(),
-            names: intent.names.clone(),
-        };
+        let user = user_of(intent);
         let change = Change::Create { user: user.clone(), after_removal_of: None, vanished: false };
         let stored = StoredIntent::of(intent);
         let until = intent.stored_at.plus(self.settings.settle_time);
@@ -129,8 +128,13 @@ impl<T: Transport> Apply<'_, T> {
                 None
             }
             LookupResult::Nothing if self.session.now() < until => open,
-            // Has another user's externalId, or was not seen within `settle_time`: it is not ours.
-            LookupResult::Nothing | LookupResult::Adoptable(_) | LookupResult::Forbidden(_) => {
+            LookupResult::Nothing => {
+                self.record.give_up(&change, stored);
+                self.given_up.borrow_mut().insert(user.id, intent.clone());
+                None
+            }
+            // Has another user's externalId: it is not ours.
+            LookupResult::Adoptable(_) | LookupResult::Forbidden(_) => {
                 self.record.withdraw(&change, Some(stored));
                 None
             }

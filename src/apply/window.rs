@@ -15,7 +15,7 @@ use crate::model::{
 use crate::plan::{ApprovedPlan, Cleared, PackedCreates, merged, order};
 use crate::scim::Update;
 use crate::session::{MaybeApplied, Session, hash_of};
-use crate::store::Intent;
+use crate::store::{Intent, OpenIntent};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -67,6 +67,8 @@ pub(crate) struct Apply<'a, T> {
     pub(super) removed: RefCell<BTreeSet<DirectoryId>>,
     /// An earlier run's updates and removals that may still take effect.
     pub(super) undecided: RefCell<BTreeMap<DirectoryId, StoredIntent>>,
+    /// Creates whose answer was lost and which were not seen within `settle_time`: they may have made an account all the same.
+    pub(super) given_up: RefCell<BTreeMap<DirectoryId, OpenIntent>>,
     pub(super) creates_are_free: Cell<bool>,
     /// Removals that go out only if their accounts are still as they were when the guard let these through.
     pub(super) conditional: RefCell<BTreeSet<ChangeKey>>,
@@ -89,6 +91,7 @@ impl<'a, T: Transport> Apply<'a, T> {
             linked_before: RefCell::default(),
             removed: RefCell::default(),
             undecided: RefCell::default(),
+            given_up: RefCell::default(),
             creates_are_free: Cell::new(false),
             conditional: RefCell::default(),
         }

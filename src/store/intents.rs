@@ -129,14 +129,23 @@ pub fn renew_intent(transaction: &Transaction<'_>, id: IntentId, now: Moment) ->
 
 /// All open intents, oldest first.
 pub fn open_intents(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
+    intents_where(connection, "ended_at IS NULL")
+}
+
+/// Creates that ended without anybody knowing whether they were accepted, oldest first.
+pub fn creates_given_up(connection: &Connection) -> rusqlite::Result<Vec<OpenIntent>> {
+    intents_where(connection, "ended_at IS NOT NULL AND accepted IS NULL AND i.action = 'create'")
+}
+
+fn intents_where(connection: &Connection, which: &str) -> rusqlite::Result<Vec<OpenIntent>> {
     connection
-        .prepare(
+        .prepare(&format!(
             "SELECT i.id, i.action, i.directory_id, i.scim_id, kind, user_name, given_name, family_name, stored_at, reactivate,
              settings, a.hold_id, a.approved_by, a.account, a.claimed, a.reason
              FROM intents i LEFT JOIN approvals a ON a.action = i.action AND a.directory_id = i.directory_id
              AND a.scim_id = ifnull(i.scim_id, '') AND a.content = i.content
-             WHERE ended_at IS NULL ORDER BY i.id",
-        )?
+             WHERE {which} ORDER BY i.id",
+        ))?
         .query_map([], |row| {
             Ok(OpenIntent {
                 id: IntentId(row.get(0)?),
@@ -291,8 +300,8 @@ pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Resu
     Ok(())
 }
 
-/// Ends the intent of a user. Of a create that spends no budget nothing is left to remember: its row is deleted, and only the
-/// same user's intent can be meant where its number was given again.
+/// Ends the intent of a user. Of a create that spends no budget nothing is left to remember once it is known what came of it:
+/// its row is deleted, and only the same user's intent can be meant where its number was given again.
 fn end_intent(
     batch: &mut Batch<'_>,
     (intent, user): (IntentId, &str),
@@ -315,7 +324,7 @@ fn end_intent(
     }
     let free =
         "DELETE FROM intents WHERE id = ?1 AND directory_id = ?2 AND kind = '' AND action = 'create' AND NOT approved";
-    if transaction.prepare_cached(free)?.execute(id)? > 0 {
+    if accepted.is_some() && transaction.prepare_cached(free)?.execute(id)? > 0 {
         return Ok(());
     }
     let ended = "UPDATE intents SET ended_at = ?3, accepted = ?4, scim_id = ifnull(?5, scim_id) WHERE id = ?1 AND directory_id = ?2";

@@ -280,6 +280,15 @@ pub fn last_deactivated(connection: &Connection, id: &DirectoryId) -> rusqlite::
     Ok(target.flatten().map(ScimId::new))
 }
 
+/// Whether the log names this account of a user.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn names_account(connection: &Connection, id: &DirectoryId, scim_id: &ScimId) -> rusqlite::Result<bool> {
+    let named = "SELECT 1 FROM events WHERE directory_id = ?1 AND line ->> '$.resource.target_id' = ?2";
+    connection.prepare_cached(named)?.exists((id.as_str(), scim_id.as_str()))
+}
+
 /// Whom the log knows by a username, also one that he had once; the latest, if several had it.
 ///
 /// # Errors

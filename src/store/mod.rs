@@ -63,13 +63,14 @@ pub use installation::{
     set_not_before, start_over,
 };
 pub use intents::{
-    Intent, OpenIntent, forget, ledger, open_intents, renew_intent, reuse_intent, settle, store_intents,
+    Intent, OpenIntent, creates_given_up, forget, ledger, open_intents, renew_intent, reuse_intent, settle,
+    store_intents,
 };
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
     SinkPlace, append, committed, event_line, find_in_log, head_of, history, installation_id, last_deactivated,
-    last_events, note_sink, pending, pending_within, prune, pruned, reign, seal_with, sink_places,
+    last_events, names_account, note_sink, pending, pending_within, prune, pruned, reign, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,

@@ -38,8 +38,6 @@ const LONG_PEOPLE: usize = 1_200;
 const LONG_DAYS: u64 = 30;
 /// Steps of a process, beyond which it is not killed.
 const STEPS_MAX: u64 = 160;
-/// Within `settle_time`, of which the ways to the endpoint and back and late requests take a part.
-const LAG_MS_MAX: u64 = 30_000;
 /// Lines of the trace that a failing seed shows.
 const TRACE_SHOWN_MAX: usize = 60;
 
@@ -85,10 +83,7 @@ impl Simulation {
         for name in ["stranger@x.example", "boss@x.example"] {
             world.endpoint.borrow_mut().add(Account::of(name), 0);
         }
-        let shows_too_late = world.weather.borrow().shows_later_than(LAG_MS_MAX);
-        let mut oracle = Oracle::default();
-        oracle.shows_too_late = shows_too_late;
-        Self { run, world, people, oracle, guarded, last: None }
+        Self { run, world, people, oracle: Oracle::default(), guarded, last: None }
     }
 
     fn chance<T>(&self, of: impl FnOnce(&mut Chance) -> T) -> T {

@@ -4,9 +4,10 @@
 use crate::support::fake_rhombus::answer;
 use crate::support::in_process::InProcess;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{Duration, OutstandingKind};
+use rhombus_sync::model::{DirectoryId, Duration, OutstandingKind};
 use rhombus_sync::outcome::{Answer, CallError};
 use rhombus_sync::report::CycleReport;
+use rhombus_sync::store::{self, Access};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -126,6 +127,48 @@ fn a_rejected_create_is_looked_up_once_and_not_forgotten_where_that_fails() {
     assert_eq!(run.run_whole("b b@x.example Ben").done.created_count, 2, "who has left is linked first");
     run.run_whole("b b@x.example Ben");
     run.judge("b b@x.example Ben", "then removed");
+}
+
+#[test]
+fn a_create_that_shows_later_than_settle_time_is_told_as_created() {
+    for (before, now) in
+        [("", "a a@x.example Ann"), ("z z@x.example Zoe|", "a a@x.example Ann"), ("", "a a@x.example Anna")]
+    {
+        let mut run = InProcess::new();
+        run.settings.settle_time = Duration::from_seconds(60);
+        run.accounts.borrow_mut().unique = true;
+        if !before.is_empty() {
+            run.run_whole(before.trim_end_matches('|'));
+        }
+        let posted = std::cell::Cell::new(false);
+        let hide = move |request: &Request, reply: Result<Answer, CallError>| match request.method {
+            Method::Post if !posted.replace(true) => Err(CallError::Lost("cut".to_owned())),
+            Method::Get if !request.target.starts_with("/Users/") => Ok(answer(200, r#"{"totalResults":0}"#)),
+            Method::Get | Method::Post | Method::Patch | Method::Put | Method::Delete => reply,
+        };
+        *run.mangle.borrow_mut() = Rc::new(hide);
+        run.run_whole(&format!("{before}a a@x.example Ann"));
+        run.later(61);
+        let report = run.run_whole(&format!("{before}{now}"));
+        assert_eq!(
+            listed(&report),
+            [(OutstandingKind::Refused, "username_hidden")],
+            "{before}{now}: given up, sent again"
+        );
+        run.obey();
+        run.later(3_600);
+        let report = run.run_whole(&format!("{before}{now}"));
+        assert_eq!((report.done.created_count, report.done.linked_count), (1, 0), "{before}{now}: {report:?}");
+        run.run_whole(&format!("{before}{now}"));
+        run.judge(&format!("{before}{now}"), "shown late");
+        assert_eq!(run.asked(Method::Post), if before.is_empty() { 2 } else { 3 });
+        // Once it is told, it is an account like any other.
+        let mut state = store::open(&run.path("state.db"), Access::Write).expect("the state opens");
+        let transaction = state.transaction().expect("a transaction");
+        store::forget(&transaction, &DirectoryId::new("a")).expect("forgotten");
+        transaction.commit().expect("a commit");
+        assert_eq!(run.run_whole(&format!("{before}{now}")).done.linked_count, 1, "{before}{now}: no second create");
+    }
 }
 
 #[test]

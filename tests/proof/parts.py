@@ -21,6 +21,7 @@ class Part:
     full: int  # cases for each seed of the full run, at the most
     seeds: tuple
     step: int = 200  # cases of the full run that are kept together
+    per_core: int = 2  # cases at once: most of the time a program waits for its endpoint, or is waited for
     command: str = "tests/proof/run {} --count N --seed S"
 
 
@@ -78,13 +79,14 @@ PARTS = {
         "the real cycle, store and journal in a simulated world that one seed decides: index lag, lies, lost and late answers, "
         "edits by hand, a second sender, wrong clocks, bad exports, kills; every 200th seed is a month without trouble over a big "
         "state; the same seed gives the same trace", "seeds", simulate.BLOCK, 0, 10_000 // simulate.BLOCK, (1,), 20,
-        "tests/proof/run simulation --count N --seed S; a seed: `RHOMBUS_SYNC_SEEDS=N cargo test --test it simulation::",
+        per_core=1,
+        command="tests/proof/run simulation --count N --seed S; a seed: `RHOMBUS_SYNC_SEEDS=N cargo test --test it simulation::",
     ),
     "fuzz": Part(
         fuzz.Fuzz, "2, 4, 6",
         "bytes that lead to new code (libFuzzer), for whatever others write: configuration, exports, columns, SCIM, HTTP, "
-        "JumpCloud, schedules, the state file, the log in each format, answers of receivers; no panic, none longer than a minute or "
-        "over 512 MiB", "inputs", 0, 0, 10 * len(fuzz.targets()), (1,), len(fuzz.targets()),
-        "tests/proof/run fuzz --count N --seed S",
+        "JumpCloud, schedules, the state file, the log in each format, answers of receivers; no panic, none longer than ten "
+        "seconds (a minute, where pages are fetched) or over 512 MiB", "inputs", 0, 0, 10 * len(fuzz.targets()), (1,), len(fuzz.targets()),
+        per_core=1, command="tests/proof/run fuzz --count N --seed S",
     ),
 }  # fmt: skip

@@ -7,9 +7,6 @@ import os
 import tracer
 import world
 
-# What the outside can tell one instant from another by. Reads of what is not ours (CAs, libraries) say nothing.
-OURS = {"openat", "read", "pread64", "ftruncate", "unlink", "rename", "flock", "pwrite64", "write", "writev", "fsync",
-        "fdatasync", "recvfrom", "sendto", "sendmsg", "connect", "mkdir", "fchmod"}  # fmt: skip
 ERRORS = {
     "pwrite64": [errno.EIO, errno.ENOSPC], "fsync": [errno.EIO], "fdatasync": [errno.EIO], "pread64": [errno.EIO],
     "ftruncate": [errno.EIO], "unlink": [errno.EIO], "rename": [errno.EIO], "openat": [errno.EMFILE, errno.EACCES],
@@ -19,9 +16,7 @@ ERRORS = {
 
 
 def counts(call, folder):
-    """Whether a call is one that a point lies at."""
-    if call.name not in OURS:
-        return False
+    """Whether a call is one that a point lies at. Reads of what is not ours (CAs, libraries) tell no instant from another."""
     if call.name in ("openat", "unlink", "rename", "mkdir"):
         return folder in call.text(call.arguments[1 if call.name == "openat" else 0])
     if call.name in ("connect", "recvfrom", "sendto", "sendmsg"):
@@ -64,6 +59,17 @@ def traced(w, trace, arguments=("--reconcile",)):
         os.close(out)
 
 
+def once_each(count, variants, chance):
+    """Every point once, each in some variant; after them every point in the others."""
+    rounds = [[] for _ in variants]
+    for at in range(1, count + 1):
+        for place, variant in enumerate(chance.sample(variants, len(variants))):
+            rounds[place].append((at, *variant))
+    for cases in rounds:
+        chance.shuffle(cases)
+    return [case for cases in rounds for case in cases]
+
+
 class Points:
     """A world at the eve of its mixed day, again and again."""
 
@@ -97,9 +103,7 @@ class Kills(Points):
     """Killed at a point; half of them once more, at some point of the recovery."""
 
     def cases(self, chance):
-        every = [(at, changed, twice) for at in range(1, self.count + 1) for changed in (0, 1) for twice in (0, 1)]
-        chance.shuffle(every)
-        return every
+        return once_each(self.count, [(changed, twice) for changed in (0, 1) for twice in (0, 1)], chance)
 
     def play(self, case, chance):
         at, changed, twice = case
@@ -122,9 +126,7 @@ class Errors(Points):
     """A call is answered with an error, once or from then on. After an error of the state no change is begun."""
 
     def cases(self, chance):
-        every = [(at, lasting, which) for at in range(1, self.count + 1) for lasting in (0, 1) for which in (0, 1)]
-        chance.shuffle(every)
-        return every
+        return once_each(self.count, [(lasting, which) for lasting in (0, 1) for which in (0, 1)], chance)
 
     def play(self, case, chance):
         at, lasting, which = case

@@ -70,10 +70,8 @@ class Power(points.Points):
         self.steps = recorder.steps
 
     def cases(self, chance):
-        every = [(step, variant, changed) for step in range(1, len(self.steps) + 1)
-                 for variant in VARIANTS for changed in (0, 1)]  # fmt: skip
-        chance.shuffle(every)
-        return every
+        variants = [(variant, changed) for variant in VARIANTS for changed in (0, 1)]
+        return points.once_each(len(self.steps), variants, chance)
 
     def control(self, chance):
         """A disk that forgets what it was told to sync must be found out, or this finds nothing."""

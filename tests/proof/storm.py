@@ -48,7 +48,7 @@ class Storm:
             process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
             time.sleep(chance.uniform(0.0, 0.25))  # the instant is what chance is for
             process.send_signal(signal.SIGKILL if chance.random() < 0.85 else signal.SIGTERM)
-            process.wait(60)
+            process.wait(world.PATIENCE_S)
             out.seek(0)
             w.spoken(out.read())
 

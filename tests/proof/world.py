@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -24,6 +25,8 @@ TOKEN = "CANARY-7d1f0c3b5a9e4f6288c4d2e1b0a79563"
 SECRETS = (TOKEN.encode(), directory.KEY.encode())
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUIET_AFTER = 60  # cycles until nothing may be left to do
+PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # between them; the last for all that follow
+PATIENCE_S = 600  # for one command, however busy the machine is: nothing is judged by how long it takes
 
 
 class Violation(Exception):
@@ -43,6 +46,7 @@ class Rhombus:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two segments; the second would wait for an acknowledgement
 
             def setup(self):
                 super().setup()
@@ -82,7 +86,7 @@ class Rhombus:
 
     def idle(self):
         """Waits until whatever a dead client sent was obeyed."""
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + PATIENCE_S
         while self.connections:
             if time.monotonic() > ends:
                 raise TimeoutError("a connection stays open")
@@ -290,7 +294,7 @@ application_id = "{directory.APPLICATION}\""""
         return [self.binary, "-c", str(self.folder / "config.toml"), *arguments]
 
     def call(self, *arguments):
-        done = subprocess.run(self.command(*arguments), capture_output=True, timeout=60)
+        done = subprocess.run(self.command(*arguments), capture_output=True, timeout=PATIENCE_S)
         self.spoken(done.stdout + done.stderr)
         return done
 
@@ -313,13 +317,13 @@ application_id = "{directory.APPLICATION}\""""
 
     def settle(self):
         """Cycles until one is done."""
-        for _ in range(QUIET_AFTER):
+        for cycle in range(QUIET_AFTER):
             done = self.call("--reconcile")
             if done.returncode == 0:
                 return
             if done.returncode not in (1, 3):
                 break
-            time.sleep(0.1)
+            time.sleep(PAUSES_S[min(cycle, len(PAUSES_S) - 1)])
         raise Violation(f"it does not come to rest: exit {done.returncode}: {done.stderr.decode()[-600:]}")
 
     def copy(self, folder):
@@ -453,6 +457,13 @@ application_id = "{directory.APPLICATION}\""""
                 content = path.read_bytes()
                 if any(secret in content for secret in SECRETS):
                     raise Violation(f"a secret is in {path.name}")
+
+
+def folder():
+    """A temporary folder, in memory if there is such a place: what was synced is no matter to a process that is killed, and
+    what a power cut takes is decided here."""
+    memory = pathlib.Path("/dev/shm")
+    return tempfile.TemporaryDirectory(prefix="proof-", dir=memory if os.access(memory, os.W_OK) else None)
 
 
 def seeded(seed):

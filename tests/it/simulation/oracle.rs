@@ -21,8 +21,6 @@ pub(super) struct Oracle {
     pub(super) approved: BTreeSet<String>,
     /// Removals that nobody released: when, by whose word.
     removals: Vec<(i64, bool)>,
-    /// Lists show an account later than `settle_time`: a create whose answer was lost may then be told as a link.
-    pub(super) shows_too_late: bool,
     pub(super) faults: Vec<String>,
 }
 
@@ -170,12 +168,12 @@ impl Oracle {
             }
         }
         let changes: Vec<_> = events.iter().filter(told).filter(|event| is_change(&said(event))).collect();
-        self.judge_events(endpoint, &changes, &linked);
+        self.judge_events(endpoint, &changes);
     }
 
     /// Promise 4: accepted changes and success events, one to one. Accounts that were edited by hand are left out: nobody can
     /// know what was accepted of a change whose answer was lost and whose effect somebody undid.
-    fn judge_events(&mut self, endpoint: &Endpoint, events: &[&Value], linked: &BTreeSet<String>) {
+    fn judge_events(&mut self, endpoint: &Endpoint, events: &[&Value]) {
         let mut counts: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
         for event in events {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -186,10 +184,6 @@ impl Oracle {
             counts.entry((effect.id.clone(), effect.event_type.to_owned())).or_default().1 += 1;
         }
         for ((id, event_type), (told, done)) in counts {
-            let is_link = self.shows_too_late && event_type == "user_create_provision" && linked.contains(&id);
-            if is_link && told < done {
-                continue;
-            }
             if told != done && !endpoint.touched.contains(&id) {
                 self.fault(format!("P4: {event_type} of {id} was done {done} times and told {told} times"));
             }

@@ -196,11 +196,6 @@ impl Weather {
         )
     }
 
-    /// Whether a list may show an account later than so.
-    pub(super) fn shows_later_than(&self, lag_ms: u64) -> bool {
-        self.lag_ms > lag_ms || self.on.contains(&ShortList)
-    }
-
     /// Whether a request meets this trouble.
     pub(super) fn strikes(&mut self, trouble: Trouble, chance: &mut Chance) -> bool {
         let rate = self.rate;
