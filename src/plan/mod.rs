@@ -28,7 +28,7 @@ mod usability;
 
 pub use comparison::{Comparison, Inputs, Memberships, Whole};
 pub use digest::{hold_id, names_plan, plan_digest};
-pub use duplicates::{DuplicateFinder, Duplicates};
+pub use duplicates::{DuplicateFinder, Duplicates, hash_of_id, hash_of_name, hashes_of};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use groups_there::{GroupsThere, Meant};
 pub use guard::{ApprovedPlan, Cleared, Ledger, Limits, approve};

@@ -11,6 +11,9 @@ use crate::records::{
     self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, More, PageShape, RecordsError, Window,
 };
 
+/// What records that are JSON objects begin with: nothing that they depend on.
+const OBJECTS: &[u8] = b"{";
+
 enum Walk<'l> {
     Documents(Documents),
     Lines,
@@ -37,7 +40,7 @@ impl From<SourceError> for Stop {
 
 impl Export {
     /// Parses the whole file.
-    pub(super) fn parse(&mut self, census: &mut Census<'_, '_>) -> Result<Parsed, SourceError> {
+    pub(super) fn parse(&mut self, census: &mut Census<'_>) -> Result<Parsed, SourceError> {
         self.rewind()?;
         let mut window = Window::of_blocks();
         let (mut walk, mut line_count, mut read_bytes) = (None, 0, 0);
@@ -71,12 +74,21 @@ impl Export {
             }
             let walk = match &mut walk {
                 Some(walk) => walk,
-                none => none.insert(self.begin(&window, read_bytes == 0)?),
+                none => {
+                    let begun = none.insert(self.begin(&window, read_bytes == 0)?);
+                    if !matches!(begun, Walk::Rows(_)) {
+                        census.begins(OBJECTS);
+                    }
+                    begun
+                }
             };
             let mut record = |text: &str| {
+                if let Some(count) = census.known(text) {
+                    return Ok(count);
+                }
                 records.statuses = census.is_silent();
                 let (user, count) = records.parse(text)?;
-                census.record(user);
+                census.record(user, &text[..count], records.has_no_status);
                 Ok(count)
             };
             let progress = match walk {
