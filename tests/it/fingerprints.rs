@@ -201,14 +201,14 @@ fn change_something_else(run: &mut InProcess, chance: &mut Chance) -> &'static s
             let damage = chance.pick(&[
                 "UPDATE fingerprints SET entries = zeroblob(length(entries)) WHERE segment = 0",
                 "UPDATE fingerprints SET entries = substr(entries, 1, length(entries) - 1)",
-                "UPDATE fingerprints SET entries = entries || x'00'",
+                "UPDATE fingerprints SET entries = CAST(entries || x'00' AS BLOB)",
                 "DELETE FROM fingerprints WHERE segment < 4294967296",
                 "DELETE FROM fingerprints WHERE segment >= 4294967296",
                 "UPDATE fingerprints_head SET head = substr(head, 1, 200)",
                 "UPDATE fingerprints_head SET head = replace(head, '1', '2')",
                 "UPDATE fingerprints_head SET head = NULL",
             ]);
-            change(run, |transaction| drop(transaction.execute(damage, []).expect("damaged")));
+            change(run, |transaction| transaction.execute(damage, []).map(drop).expect("damaged"));
             "damage"
         }
         _ => {
@@ -255,4 +255,171 @@ fn the_plan_with_the_table_is_the_plan_without() {
         }
     }
     assert!(of_use * 4 > compared, "of {compared} comparisons only {of_use} had a table that was of use");
+}
+
+/// Thirty users with accounts, a table of their export, and the next export: one of them is suspended, one has another title.
+fn with_a_table() -> (InProcess, String) {
+    let run = InProcess::in_memory();
+    let record = |number: usize, state: &str, title: usize| {
+        format!(
+            "{{\"_id\":\"u{number:02}\",\"username\":\"u{number}@x.example\",\"firstname\":\"Given\",\"state\":\"{state}\",\
+             \"groups\":[\"R\"],\"title\":{title}}}"
+        )
+    };
+    let export = |title: usize, state: &str| {
+        let of = |number: usize| match number {
+            7 => record(number, "ACTIVATED", title),
+            21 => record(number, state, 0),
+            _ => record(number, "ACTIVATED", 0),
+        };
+        format!("[{}]", (0..30).map(of).collect::<Vec<_>>().join(","))
+    };
+    for title in 0..3 {
+        std::fs::write(run.path("directory.json"), export(title, "ACTIVATED")).expect("an export");
+        cycle(&run);
+    }
+    assert_eq!(store::linked_ids(&reader(&run)).expect("links").len(), 30);
+    (run, export(3, "SUSPENDED"))
+}
+
+/// Whether the next export is read by the table. Its plan is the same either way.
+#[track_caller]
+fn check_use(run: &InProcess, export: &str, of_use: bool, how: &str) {
+    std::fs::write(run.path("directory.json"), export).expect("an export");
+    assert_eq!(compare_both(run, how), of_use, "{how}");
+    let planned = planned(run, recall()).expect("a plan");
+    let outstanding = planned.plan.outstanding().iter().filter_map(|entry| entry.directory_id.as_ref());
+    let mut users: Vec<_> = planned.plan.changes().map(|change| change.directory_id().to_string()).collect();
+    users.extend(outstanding.map(ToString::to_string));
+    assert_eq!(users, ["u21"], "{how}");
+}
+
+#[test]
+fn an_intact_table_is_used_and_what_it_may_not_know_ends_it() {
+    let (run, export) = with_a_table();
+    check_use(&run, &export, true, "nothing happened");
+    type Happens = fn(&mut InProcess);
+    let happens: [(&str, Happens); 9] = [
+        ("a day passed", |run| run.later(86_400)),
+        ("the clock went back", |run| run.later(-7_200)),
+        ("another protected user", |run| {
+            run.settings.scope = Scope::new(&["R".to_owned()], &["root@x.example".to_owned(), "u3@x.example".to_owned()]);
+        }),
+        ("another limit", |run| run.settings.window = Duration::from_seconds(7)),
+        ("a user was forgotten", |run| {
+            let id = rhombus_sync::model::DirectoryId::new("nobody");
+            change(run, |transaction| store::forget(transaction, &id).expect("forgotten"));
+        }),
+        ("a hold was approved", |run| {
+            let (hold, now) = (rhombus_sync::model::HoldId::new("0011"), now(run));
+            change(run, |transaction| store::approve(transaction, &[], &approval(&hold), now).expect("approved"));
+        }),
+        ("it was activated", |run| {
+            let activate =
+                |transaction: &rusqlite::Transaction<'_>| store::set_active(transaction, true, "https://x.example", None);
+            change(run, |transaction| activate(transaction).expect("activated"));
+        }),
+        ("another reign", |run| {
+            let sql = "UPDATE installation SET reign = reign + 1";
+            change(run, |transaction| transaction.execute(sql, []).map(drop).expect("changed"));
+        }),
+        ("too many links changed", |run| {
+            let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000)
+                       INSERT INTO links_changed (directory_id) SELECT n FROM n";
+            change(run, |transaction| transaction.execute(sql, []).map(drop).expect("changed"));
+        }),
+    ];
+    for (how, happens) in happens {
+        let (mut run, export) = with_a_table();
+        happens(&mut run);
+        check_use(&run, &export, false, how);
+        // The whole reading writes the next table.
+        std::fs::write(run.path("directory.json"), export.replace("SUSPENDED", "ACTIVATED")).expect("an export");
+        cycle(&run);
+        if how != "the clock went back" {
+            check_use(&run, &export, true, &format!("{how}, and a cycle after it"));
+        }
+    }
+}
+
+#[test]
+fn a_refresh_and_a_restored_state_are_whole_readings() {
+    let (run, export) = with_a_table();
+    std::fs::write(run.path("directory.json"), &export).expect("an export");
+    let whole = planned(&run, Some(Recall { seed: [3; 32], whole: true }));
+    assert!(!is_of_use(&whole));
+    for restored in [false, true] {
+        let (run, export) = with_a_table();
+        run.refresh.set(!restored);
+        let sql = "UPDATE installation SET restored = ?1";
+        change(&run, |transaction| transaction.execute(sql, [restored]).map(drop).expect("changed"));
+        let before = store::fingerprints(&reader(&run)).expect("a head").head.expect("a table").reading;
+        std::fs::write(run.path("directory.json"), export.replace("SUSPENDED", "ACTIVATED")).expect("an export");
+        cycle(&run);
+        let after = store::fingerprints(&reader(&run)).expect("a head").head.expect("a table").reading;
+        assert_ne!(before, after, "restored: {restored}");
+    }
+}
+
+#[test]
+fn a_table_that_is_damaged_anywhere_is_none() {
+    let (run, export) = with_a_table();
+    let text: String =
+        reader(&run).query_row("SELECT head FROM fingerprints_head", [], |row| row.get(0)).expect("a head");
+    let segments: Vec<(i64, Vec<u8>)> = reader(&run)
+        .prepare("SELECT segment, entries FROM fingerprints")
+        .and_then(|mut rows| rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        .expect("segments");
+    assert!(segments.len() > 1, "a base and its edits");
+    let put = |segment: i64, entries: &[u8]| {
+        let sql = "UPDATE fingerprints SET entries = ?2 WHERE segment = ?1";
+        change(&run, |transaction| transaction.execute(sql, (segment, entries)).map(drop).expect("put"));
+    };
+    for (segment, entries) in &segments {
+        for at in (0..entries.len()).step_by(entries.len() / 40 + 1) {
+            let mut damaged = entries.clone();
+            damaged[at] ^= 1 << (at % 8);
+            put(*segment, &damaged);
+            check_use(&run, &export, false, &format!("a bit of byte {at} of segment {segment}"));
+            put(*segment, &entries[..at]);
+            check_use(&run, &export, false, &format!("segment {segment} up to byte {at}"));
+        }
+        put(*segment, entries);
+    }
+    check_use(&run, &export, true, "as it was");
+    for at in (0..text.len()).step_by(text.len() / 40 + 1) {
+        let mut damaged = text.clone().into_bytes();
+        damaged[at] ^= 2;
+        let damaged = String::from_utf8(damaged).expect("it was ASCII");
+        for head in [damaged.as_str(), &text[..at]] {
+            let sql = "UPDATE fingerprints_head SET head = ?1";
+            change(&run, |transaction| transaction.execute(sql, [head]).map(drop).expect("put"));
+            check_use(&run, &export, false, &format!("the head at byte {at}"));
+        }
+    }
+}
+
+#[test]
+fn a_kill_at_any_step_leaves_the_old_table_or_the_new_one() {
+    for step in 1.. {
+        let (run, export) = with_a_table();
+        std::fs::write(run.path("directory.json"), &export).expect("an export");
+        let steps = Steps::new(step, Fate::Die);
+        drop(run.run_export(&steps));
+        for title in [4, 5] {
+            let next = export.replace("\"title\":3", &format!("\"title\":{title}"));
+            std::fs::write(run.path("directory.json"), &next).expect("an export");
+            compare_both(&run, &format!("killed at step {step}"));
+            cycle(&run);
+        }
+        let accounts = run.accounts.borrow();
+        let is_of_u21 = |account: &&serde_json::Value| account["userName"] == "u21@x.example";
+        let left = accounts.by_id.values().find(is_of_u21);
+        assert!(left.is_none_or(|account| account["active"] == false), "step {step}: {left:?}");
+        drop(accounts);
+        if steps.passed.load(Ordering::SeqCst) < step {
+            assert!(step > 10, "only {step} steps were walked");
+            return;
+        }
+    }
 }
