@@ -132,7 +132,8 @@ impl CycleEnd {
     }
 
     /// Takes what must be kept of the plan while it is applied.
-    pub(super) fn note_plan(&mut self, compared: &Compared, export: &Export, settings: &Settings) {
+    pub(super) fn note_plan(&mut self, compared: &mut Compared, export: &Export, settings: &Settings) {
+        self.remembered = compared.remembered.take();
         let (plan, read) = (&compared.plan, &compared.export);
         self.report.export_users_count = read.users_count;
         self.report.export_digest.clone_from(&read.digest.whole);

@@ -114,7 +114,7 @@ fn known_beside(
     let Some(mut joined) = judged(reader, settings, export, (snapshot, comparison, read), &before)? else {
         return Ok(None);
     };
-    if !is_without_doubles(&mut segments, &head, &walked, &mut finder, &joined) {
+    if !is_without_doubles(&mut segments, &head, &walked, &mut finder, &joined.plan.absent) {
         return Ok(None);
     }
     joined.plan.absent.clear();

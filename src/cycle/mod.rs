@@ -90,9 +90,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     outstanding.retain(|entry| !apply.record.has_cleared(entry));
     let (refreshed, only) = (refreshed.unwrap_or_default(), &context.options.only);
     let mut seen = refreshed.seen.clone();
-    let (window_began, date) = (Some(context.clock.ago(settings.window)), context.target.date());
-    let recall = Some(recall(context, end.refreshed));
-    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only, window_began, date, restored: false, recall };
+    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only, ..known(context, end.refreshed) };
     let mut compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {
@@ -111,8 +109,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         journal.write(move |transaction| sightings.write(transaction)).await?;
         return Ok(end.unexpected(expected, &compared));
     }
-    end.note_plan(&compared, &export, settings);
-    end.remembered = compared.remembered.take();
+    end.note_plan(&mut compared, &export, settings);
     seen.retain(|id, _| compared.only.as_ref().is_none_or(|only| only.contains(id)));
     remember(&apply, settings.policy.on_drift, seen, &compared.vanished, &compared.renamed_there);
     journal.write(|_| Ok(())).await?;
@@ -139,13 +136,16 @@ async fn enter<T: Transport>(
     Ok(opened)
 }
 
-/// What a cycle brings for its memory of the export's records.
-fn recall<T>(context: &CycleContext<'_, T>, whole: bool) -> Recall {
+/// What a cycle knows beside what it has read. `refreshed`: whether it began with a refresh.
+fn known<'k, T: Transport>(context: &CycleContext<'_, T>, refreshed: bool) -> Known<'k> {
     let mut seed = [0; SEED_BYTES];
     for part in seed.chunks_exact_mut(8) {
         part.copy_from_slice(&(context.random)().to_le_bytes());
     }
-    Recall { seed, whole }
+    // A daemon that was started may be another release.
+    let recall = Recall { seed, whole: refreshed || context.source == Source::Startup };
+    let window_began = Some(context.clock.ago(context.settings.window));
+    Known { window_began, date: context.target.date(), recall: Some(recall), ..Known::default() }
 }
 
 /// Whether somebody is there who wants this cycle.

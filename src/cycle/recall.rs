@@ -1,12 +1,9 @@
 //! When what is remembered of an export's records may be used, and what is remembered of this one. In doubt nothing is used: a
 //! record that is skipped wrongly is somebody who keeps a door, or gets none.
 
-use super::join::Joined;
 use crate::config::Settings;
-use crate::fingerprints::{
-    Doubles, Entry, Head, Key, Recorder, SEED_BYTES, Said, Sets, Walked, each_entry, is_worn,
-};
-use crate::model::{DirectoryId, DirectoryUser, Duration, Moment, OutstandingUser};
+use crate::fingerprints::{Doubles, Entry, Head, Key, Recorder, SEED_BYTES, Said, Sets, Walked, each_entry, is_worn};
+use crate::model::{DirectoryId, DirectoryUser, Duration, Moment, OutstandingUser, ProvisionedUser};
 use crate::plan::{DuplicateFinder, Inputs, hash_of_id, hash_of_name, hashes_of};
 use crate::source::Export;
 use crate::store::{self, BaseSpool, Fingerprints, Remembered, Segments, Table};
@@ -44,6 +41,7 @@ pub(super) fn bound_to(reader: &Connection, settings: &Settings, inputs: &Inputs
     ];
     let texts = [
         env!("CARGO_PKG_VERSION"),
+        option_env!("RHOMBUS_SYNC_COMMIT").unwrap_or_default(),
         installation.installation_id.as_str(),
         installation.base_url.as_str(),
         installation.directory_organization.as_deref().unwrap_or_default(),
@@ -208,9 +206,9 @@ pub(super) fn is_without_doubles(
     head: &Head,
     walked: &Walked,
     finder: &mut DuplicateFinder,
-    joined: &Joined,
+    absent: &[ProvisionedUser],
 ) -> bool {
-    let absent: Vec<_> = joined.plan.absent.iter().map(|row| hash_of_name(row.user_name.as_str())).collect();
+    let absent: Vec<_> = absent.iter().map(|row| hash_of_name(row.user_name.as_str())).collect();
     let (ids, names) = finder.take_hashes();
     let Some(doubles) = Doubles::of(ids, names, &absent) else { return false };
     if doubles.is_empty() || walked.skipped_count == 0 {

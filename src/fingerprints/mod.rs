@@ -98,7 +98,12 @@ mod tests {
     }
 
     /// Reads records beside a table: which were skipped, and the walk's end.
-    fn read(head: &Head, shelf: &mut Lying, records: &[Record], anyway: &HashSet<u64>) -> Result<(Vec<bool>, Walked), Torn> {
+    fn read(
+        head: &Head,
+        shelf: &mut Lying,
+        records: &[Record],
+        anyway: &HashSet<u64>,
+    ) -> Result<(Vec<bool>, Walked), Torn> {
         let key = head.key();
         let mut walk = Walk::begin(shelf, head, anyway.clone())?;
         let mut skipped = Vec::new();

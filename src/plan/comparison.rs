@@ -102,7 +102,7 @@ pub struct Comparison {
     /// Links whose users the export has under another id, and what it asks for.
     pub(super) known_otherwise: BTreeMap<DirectoryId, Requested>,
     pub(super) groups: GroupWatch,
-    usability: Usability,
+    pub(super) usability: Usability,
     /// The unusable records that are remembered.
     pub(super) details: Details,
 }
@@ -153,28 +153,6 @@ impl Comparison {
         met
     }
 
-    /// Counts a record that is known to meet its row.
-    pub fn met_as_before(&mut self) {
-        self.plan.unchanged_count += 1;
-        self.usability.wanted_count += 1;
-    }
-
-    /// Notes the scoped groups that records known by their bytes name.
-    pub fn named_as_before(&mut self, groups: &BTreeSet<String>) {
-        self.groups.note_names(groups);
-    }
-
-    /// The scoped groups that a record names, if nothing is to be remembered of them that its row does not say: of a record that
-    /// its row meets.
-    #[must_use]
-    pub fn groups_as_before<'u>(
-        &self,
-        user: &'u DirectoryUser<'_>,
-        row: &RowView<'_>,
-    ) -> Option<BTreeSet<&'u str>> {
-        self.groups.as_before(&user.groups, &self.inputs.scope, row.wanted_by)
-    }
-
     /// Takes one record that its row does not meet, with the row of its id if there is one.
     pub fn record(&mut self, user: &DirectoryUser<'_>, row: Option<&ProvisionedUser>) {
         if row.is_none() && !self.inputs.stranded.is_empty() {
@@ -220,12 +198,6 @@ impl Comparison {
                 }
             }
         }
-    }
-
-    /// Whether it was told of ids that stand in more than one record.
-    #[must_use]
-    pub fn has_doubled_ids(&self) -> bool {
-        !self.inputs.doubled.ids.is_empty()
     }
 
     /// How many records can be used so far.

@@ -15,6 +15,7 @@ mod groups;
 mod groups_there;
 mod guard;
 mod identity;
+mod known;
 mod memberships;
 mod order;
 mod packed;

@@ -214,9 +214,8 @@ pub fn remember(transaction: &Transaction<'_>, left: Remembered, now: Moment) ->
         Table::Edits(head, edits) if epoch == present => {
             transaction.execute("DELETE FROM fingerprints WHERE segment >= ?1", [EDITS_FROM])?;
             let mut insert = transaction.prepare(insert)?;
-            edits.segments(&head, |number, segment| {
-                insert.execute((place(Part::Edits, number), segment)).map(|_| ())
-            })?;
+            edits
+                .segments(&head, |number, segment| insert.execute((place(Part::Edits, number), segment)).map(|_| ()))?;
             head
         }
         Table::Wasted => {

@@ -303,7 +303,8 @@ fn an_intact_table_is_used_and_what_it_may_not_know_ends_it() {
         ("a day passed", |run| run.later(86_400)),
         ("the clock went back", |run| run.later(-7_200)),
         ("another protected user", |run| {
-            run.settings.scope = Scope::new(&["R".to_owned()], &["root@x.example".to_owned(), "u3@x.example".to_owned()]);
+            run.settings.scope =
+                Scope::new(&["R".to_owned()], &["root@x.example".to_owned(), "u3@x.example".to_owned()]);
         }),
         ("another limit", |run| run.settings.window = Duration::from_seconds(7)),
         ("a user was forgotten", |run| {
@@ -315,8 +316,9 @@ fn an_intact_table_is_used_and_what_it_may_not_know_ends_it() {
             change(run, |transaction| store::approve(transaction, &[], &approval(&hold), now).expect("approved"));
         }),
         ("it was activated", |run| {
-            let activate =
-                |transaction: &rusqlite::Transaction<'_>| store::set_active(transaction, true, "https://x.example", None);
+            let activate = |transaction: &rusqlite::Transaction<'_>| {
+                store::set_active(transaction, true, "https://x.example", None)
+            };
             change(run, |transaction| activate(transaction).expect("activated"));
         }),
         ("another reign", |run| {

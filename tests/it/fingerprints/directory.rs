@@ -43,7 +43,8 @@ const STATES: [Option<&str>; 6] =
 
 impl Directory {
     pub(super) fn new(chance: &mut Chance, count: u64) -> Self {
-        let form = chance.pick(&[Form::Json, Form::Json, Form::Spaced, Form::Wrapped, Form::Lines, Form::Csv, Form::Csv]);
+        let form =
+            chance.pick(&[Form::Json, Form::Json, Form::Spaced, Form::Wrapped, Form::Lines, Form::Csv, Form::Csv]);
         let mut directory = Self { people: Vec::new(), form, columns: [false; 2], fresh: 0 };
         for _ in 0..count {
             let person = directory.somebody(chance);
