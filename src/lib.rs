@@ -13,6 +13,7 @@ mod deployment;
 pub mod event;
 mod failure;
 pub mod files;
+pub mod fingerprints;
 pub mod folder;
 pub mod health;
 mod hints;

@@ -70,7 +70,16 @@ pub(crate) fn plan_of(
     }
     let stored = store::outstanding(reader)?;
     let restored = store::looks_restored(reader, store::noted_beside(&deployment.state_path).as_ref())?;
-    let known = Known { in_doubt, outstanding: &stored, refreshed, only, window_began: None, date: None, restored };
+    let known = Known {
+        in_doubt,
+        outstanding: &stored,
+        refreshed,
+        only,
+        window_began: None,
+        date: None,
+        restored,
+        recall: None,
+    };
     let mut compared = compare(reader, settings, export, known, now)?;
     compared.plan = compared.plan.held_as_stored(&stored);
     let outstanding = with_age(compared.plan.outstanding(), &stored);

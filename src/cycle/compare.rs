@@ -1,28 +1,21 @@
 //! Joins export and snapshot and makes the plan. Writes nothing and calls nobody, so the `plan` command uses it too.
 
-use super::believe::believable;
 use super::error::CompareError;
+use super::join::{Joined, join_known, join_whole};
+use super::recall::Recall;
 use super::selection::Selection;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::{
-    ChangeKey, ClockDoubt, Column, DirectoryId, DirectoryUser, ExistingAccounts, InDoubt, Mismatch, Moment,
-    OutstandingKind, OutstandingUser, Proof, RawValue, Reason, ScopeVersionId, Seen, Shown, UsernameConflict,
+    ChangeKey, ClockDoubt, Column, DirectoryId, ExistingAccounts, InDoubt, Mismatch, Moment, OutstandingKind,
+    OutstandingUser, Reason, ScopeVersionId, Seen, Shown, UsernameConflict,
 };
-use crate::plan::{
-    self, ApprovedPlan, Comparison, DuplicateFinder, Duplicates, GroupsSeen, Inputs, Memberships, Plan, ScopeVersions,
-    Silence, Usability, Whole,
-};
-use crate::source::{self, Door, Export, ExportRead, Keep, SourceError, TakeUser};
-use crate::store::{self, InstallationRow, Snapshot};
+use crate::plan::{self, ApprovedPlan, Duplicates, GroupsSeen, Inputs, Plan, ScopeVersions, Usability};
+use crate::source::{self, Door, Export, ExportRead, Keep, SourceError};
+use crate::store::{self, InstallationRow, Remembered};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
-
-/// An export with more unusable records than one in ten is rejected as a whole, and most records have more than a tenth of this, in bytes.
-const BYTES_PER_DETAIL: u64 = 1_000;
-/// So many are remembered in any case.
-const DETAILS_FREE: u64 = 1_000;
 
 /// The door to the export, as the state knows it.
 #[must_use]
@@ -77,6 +70,8 @@ pub struct Compared {
     pub left_behind: Option<Vec<DirectoryId>>,
     /// What the export says of the groups of `[scope]`.
     pub groups: GroupsSeen,
+    /// What a cycle leaves of the bytes of the records.
+    pub remembered: Option<Remembered>,
 }
 
 /// What was read of accounts before the plan.
@@ -105,6 +100,8 @@ pub struct Known<'k> {
     pub date: Option<Moment>,
     /// The state was restored from a backup, which no sender has noticed yet.
     pub restored: bool,
+    /// Whether records may be known by their bytes; `None`: every record is parsed, and nothing is remembered.
+    pub recall: Option<Recall>,
 }
 
 /// Joins export and snapshot and lets the guard judge the plan, for everybody or for the users in `only`.
@@ -118,7 +115,7 @@ pub fn compare(
     known: Known<'_>,
     now: Moment,
 ) -> Result<Compared, CompareError> {
-    let Known { in_doubt, outstanding, refreshed, only, window_began, date, restored } = known;
+    let Known { in_doubt, outstanding, refreshed, only, window_began, date, restored, recall } = known;
     let Refreshed { seen, listed } = refreshed;
     let gone = seen.iter().filter(|(_, seen)| **seen == Seen::Gone).map(|(id, _)| id.clone()).collect();
     // Whoever is asked for by name is tried at once.
@@ -126,24 +123,21 @@ pub fn compare(
     if settings.existing_accounts == ExistingAccounts::Adopt {
         failed.retain(|_, entry| entry.reason != Reason::Username(UsernameConflict::NotOurs));
     }
-    let mut inputs = Inputs { failed, in_doubt, seen, listed, ..inputs_of(reader, settings, now)? };
-    let mut duplicate_finder = DuplicateFinder::default();
+    let inputs = Inputs { failed, in_doubt, seen, listed, ..inputs_of(reader, settings, now)? };
     let mut selection = Selection::begin(only, reader)?;
-    let (mut plan, mut read, mut silence, mut usability) =
-        join(reader, settings, export, inputs.clone(), &mut |user| {
-            duplicate_finder.note(user);
-            selection.look(user);
-        })?;
-    if export.expects_states(&read.spoken) {
-        (plan, read, silence, usability) = join(reader, settings, export, inputs.clone(), &mut |_| {})?;
-    }
-    if duplicate_finder.nominate(std::mem::take(&mut plan.absent)) {
-        export.read(&mut |user| duplicate_finder.look(user))?;
-        inputs.doubled = duplicate_finder.doubled();
-        if inputs.doubled != Duplicates::default() {
-            (plan, read, silence, usability) = join(reader, settings, export, inputs, &mut |_| {})?;
+    let recall = recall.filter(|_| only.is_empty());
+    let known = match &recall {
+        Some(recall) => {
+            let whole = recall.whole || clock_doubt(store::head_of(reader)?.timestamp, now, date).is_some();
+            let recall = Recall { whole, ..recall.clone() };
+            join_known(reader, settings, export, (inputs.clone(), outstanding), &recall)?
         }
-    }
+        None => None,
+    };
+    let (Joined { mut plan, read, silence, usability }, remembered) = match known {
+        Some(joined) => joined,
+        None => join_whole(reader, settings, export, inputs, (&mut selection, recall.as_ref()))?,
+    };
     let (sightings, unlisted) = (std::mem::take(&mut plan.sightings), std::mem::take(&mut plan.unlisted));
     let mut only = if only.is_empty() { None } else { Some(selection.users().map_err(CompareError::UnknownUser)?) };
     only.iter_mut().for_each(|users| with_both_ids(users, &plan));
@@ -179,6 +173,7 @@ pub fn compare(
         planned_at: now,
         left_behind: moved_on,
         groups,
+        remembered,
     })
 }
 
@@ -230,104 +225,6 @@ fn scope_versions(reader: &Connection, settings: &Settings) -> rusqlite::Result<
         scope_versions.known.insert(ScopeVersionId::default(), settings.wanted_under.clone());
     }
     Ok(scope_versions)
-}
-
-/// What one reading of the export came to.
-type Joined = (Plan, ExportRead, Silence, Usability);
-
-/// Reads the export beside the snapshot. An export with too many unusable records is rejected as a whole, so not all of them are remembered
-/// at first; if there are many and not too many, it is read once more.
-fn join(
-    reader: &Connection,
-    settings: &Settings,
-    export: &mut Export,
-    inputs: Inputs,
-    beside: &mut TakeUser<'_>,
-) -> Result<Joined, CompareError> {
-    let details_max = (export.length_bytes() / BYTES_PER_DETAIL).max(DETAILS_FREE);
-    if let Some(joined) = join_bounded(reader, settings, export, (inputs.clone(), details_max), beside)? {
-        return Ok(joined);
-    }
-    let joined = join_bounded(reader, settings, export, (inputs, u64::MAX), &mut |_| {})?;
-    joined.ok_or_else(|| export.changed_meanwhile().into())
-}
-
-/// Reads the export once; `None`: more records are unusable than may be remembered.
-fn join_bounded(
-    reader: &Connection,
-    settings: &Settings,
-    export: &mut Export,
-    (inputs, details_max): (Inputs, u64),
-    beside: &mut TakeUser<'_>,
-) -> Result<Option<Joined>, CompareError> {
-    let before = store::spoken_before(reader)?;
-    Snapshot::open(reader, |mut snapshot| {
-        let mut fault: Option<rusqlite::Error> = None;
-        // If a record appears twice, another may be missing: pages shift while they are read.
-        let shifted = !inputs.doubled.ids.is_empty();
-        let mut comparison = Comparison::new(inputs).bounded(details_max);
-        let read = export.read(&mut |user| {
-            beside(user);
-            if fault.is_none()
-                && let Err(error) = beside_its_row(user, &mut snapshot, &mut comparison)
-            {
-                fault = Some(error);
-            }
-        })?;
-        if let Some(error) = fault {
-            return Err(error.into());
-        }
-        let silence = believable(settings, export, &read, comparison.usability(), &before)?;
-        if comparison.is_cut() {
-            return Ok(None);
-        }
-        let usability = comparison.usability().clone();
-        let nobody_is_linked = snapshot.is_empty();
-        snapshot.missing(&mut |row| comparison.missing(row))?;
-        let proof = if shifted { Proof::Unproven } else { read.proof };
-        let memberships = read.memberships.as_ref().map(|read| {
-            read.of_nobody.iter().for_each(|user| {
-                comparison.membership_of_nobody(user.id.as_deref(), user.user_name.as_deref());
-            });
-            Memberships { proof: read.proof, written_at: read.written_at, names_nobody: read.names_nobody }
-        });
-        let whole = Whole { proof, written_at: read.written_at, memberships };
-        let plan = comparison.finish(whole, &mut |folded| {
-            // A first load asks for each of its users.
-            if nobody_is_linked {
-                return None;
-            }
-            store::link_of(reader, folded).unwrap_or_else(|error| {
-                fault = Some(error);
-                None
-            })
-        });
-        match fault {
-            Some(error) => Err(error.into()),
-            None => Ok(Some((plan, read, silence, usability))),
-        }
-    })
-}
-
-/// Compares one record with the row of its id; the full row is read only if the compared columns are not enough.
-fn beside_its_row(
-    user: &DirectoryUser<'_>,
-    snapshot: &mut Snapshot<'_>,
-    comparison: &mut Comparison,
-) -> rusqlite::Result<()> {
-    let id = match &user.id {
-        RawValue::Text(id) if !id.is_empty() => id,
-        RawValue::Text(_) | RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => {
-            comparison.record(user, None);
-            return Ok(());
-        }
-    };
-    match snapshot.row_view(id)? {
-        Some(row) if comparison.is_met(user, &row) => {}
-        Some(_) => comparison.record(user, snapshot.whole(id)?),
-        None => comparison.record(user, None),
-    }
-    Ok(())
 }
 
 /// Why our clock is not believed, if it is not: it is behind the last event, or another one than Rhombus's.

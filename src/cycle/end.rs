@@ -17,7 +17,7 @@ use crate::plan::{GroupsSeen, hold_id};
 use crate::report::{Counts, CycleReport, CycleResult, Resume, TokenProof, date};
 use crate::session::{End, Session};
 use crate::source::{Export, SourceError};
-use crate::store::{self, JournalError, LastCycle, Quiet};
+use crate::store::{self, JournalError, LastCycle, Quiet, Remembered};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -55,6 +55,8 @@ pub(super) struct CycleEnd {
     pub(super) left_behind: Option<Vec<DirectoryId>>,
     /// What the export that was read says of the groups of `[scope]`.
     pub(super) groups: Option<GroupsSeen>,
+    /// What is left of the bytes of its records; `None`: what there was stays.
+    pub(super) remembered: Option<Remembered>,
     /// Whether the guard holds removals because the state was restored.
     holds_restored: bool,
 }
@@ -124,12 +126,14 @@ impl CycleEnd {
             approved: None,
             left_behind: None,
             groups: None,
+            remembered: None,
             holds_restored: false,
         }
     }
 
     /// Takes what must be kept of the plan while it is applied.
-    pub(super) fn note_plan(&mut self, compared: &Compared, export: &Export, settings: &Settings) {
+    pub(super) fn note_plan(&mut self, compared: &mut Compared, export: &Export, settings: &Settings) {
+        self.remembered = compared.remembered.take();
         let (plan, read) = (&compared.plan, &compared.export);
         self.report.export_users_count = read.users_count;
         self.report.export_digest.clone_from(&read.digest.whole);

@@ -8,7 +8,9 @@ mod compare;
 mod context;
 mod end;
 mod error;
+mod join;
 mod quiet;
+mod recall;
 mod refresh;
 mod selection;
 mod sightings;
@@ -21,12 +23,14 @@ pub use believe::believable;
 pub use compare::{Compared, Known, Refreshed, compare, door, open_export};
 pub use context::{CycleContext, CycleOptions};
 pub use error::CompareError;
+pub use recall::Recall;
 pub use refresh::look;
 pub use selection::{find_user, look_for};
 pub use survey::{Survey, survey};
 
 use crate::apply::{Apply, Previous};
 use crate::event::Source;
+use crate::fingerprints::SEED_BYTES;
 use crate::http::Transport;
 use crate::model::{Cause, Change};
 use crate::plan::{ApprovedPlan, names_plan};
@@ -86,9 +90,8 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     outstanding.retain(|entry| !apply.record.has_cleared(entry));
     let (refreshed, only) = (refreshed.unwrap_or_default(), &context.options.only);
     let mut seen = refreshed.seen.clone();
-    let (window_began, date) = (Some(context.clock.ago(settings.window)), context.target.date());
-    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only, window_began, date, restored: false };
-    let compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
+    let known = Known { in_doubt, outstanding: &outstanding, refreshed, only, ..known(context, end.refreshed) };
+    let mut compared = match compare(reader, settings, &mut export, known, context.clock.now()) {
         Ok(compared) => compared,
         Err(error) => {
             end.count(&apply.into_tally());
@@ -106,7 +109,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
         journal.write(move |transaction| sightings.write(transaction)).await?;
         return Ok(end.unexpected(expected, &compared));
     }
-    end.note_plan(&compared, &export, settings);
+    end.note_plan(&mut compared, &export, settings);
     seen.retain(|id, _| compared.only.as_ref().is_none_or(|only| only.contains(id)));
     remember(&apply, settings.policy.on_drift, seen, &compared.vanished, &compared.renamed_there);
     journal.write(|_| Ok(())).await?;
@@ -131,6 +134,18 @@ async fn enter<T: Transport>(
         context.journal.write(move |transaction| store::bind_organization(transaction, &found)).await?;
     }
     Ok(opened)
+}
+
+/// What a cycle knows beside what it has read. `refreshed`: whether it began with a refresh.
+fn known<'k, T: Transport>(context: &CycleContext<'_, T>, refreshed: bool) -> Known<'k> {
+    let mut seed = [0; SEED_BYTES];
+    for part in seed.chunks_exact_mut(8) {
+        part.copy_from_slice(&(context.random)().to_le_bytes());
+    }
+    // A daemon that was started may be another release.
+    let recall = Recall { seed, whole: refreshed || context.source == Source::Startup };
+    let window_began = Some(context.clock.ago(context.settings.window));
+    Known { window_began, date: context.target.date(), recall: Some(recall), ..Known::default() }
 }
 
 /// Whether somebody is there who wants this cycle.

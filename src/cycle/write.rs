@@ -51,6 +51,9 @@ impl Writer {
         let now = end.row.now;
         self.write_users(transaction, &mut end)?;
         write_holds(transaction, &mut end)?;
+        if let Some(remembered) = end.remembered.take() {
+            store::remember(transaction, remembered, now)?;
+        }
         store::append(transaction, &[cycle_event(&end.report, self.source)], now)?;
         store::note_config(transaction, &self.keys, self.source, now)?;
         if let Some(fingerprint) = &self.proven {

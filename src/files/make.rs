@@ -42,3 +42,12 @@ pub fn give(made: &File, path: &Path) -> Result<()> {
         given => Ok(given?),
     }
 }
+
+/// Makes a file without a name in a folder: it is gone with its handle.
+///
+/// # Errors
+/// It cannot be made there; some file systems know no such files.
+pub fn create_unnamed(folder: &Path) -> Result<File> {
+    let unnamed = rustix::fs::OFlags::TMPFILE.bits().cast_signed();
+    OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(unnamed).open(folder)
+}

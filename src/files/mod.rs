@@ -10,7 +10,7 @@ mod refusal;
 mod way;
 mod whose;
 
-pub use make::{create_new, create_to_keep, give};
+pub use make::{create_new, create_to_keep, create_unnamed, give};
 pub use refusal::{Refusal, Why, refusal_of};
 pub use whose::{Strictness, Trust, keep_company};
 

@@ -102,7 +102,7 @@ pub struct Comparison {
     /// Links whose users the export has under another id, and what it asks for.
     pub(super) known_otherwise: BTreeMap<DirectoryId, Requested>,
     pub(super) groups: GroupWatch,
-    usability: Usability,
+    pub(super) usability: Usability,
     /// The unusable records that are remembered.
     pub(super) details: Details,
 }

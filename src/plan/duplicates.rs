@@ -5,7 +5,7 @@
 //! second reading of the same handle looks at those records themselves, and its findings decide.
 
 use super::mapping::valid_id;
-use crate::model::{DirectoryUser, ProvisionedUser, RawValue, UserName, folded};
+use crate::model::{DirectoryId, DirectoryUser, ProvisionedUser, RawValue, UserName, folded};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -43,6 +43,23 @@ pub struct Duplicates {
     pub namesakes: BTreeMap<String, ProvisionedUser>,
 }
 
+/// The hashes by which doubles of a record are found: of its id, if that can stand for a user, and of its folded username.
+#[must_use]
+pub fn hashes_of(user: &DirectoryUser<'_>) -> (Option<u64>, Option<u64>) {
+    let Ok(id) = valid_id(&user.id) else { return (None, None) };
+    let name = match &user.username {
+        RawValue::Text(name) => Some(hash_of_name(name)),
+        RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
+    };
+    (Some(xxh3_64(id.as_bytes())), name)
+}
+
+/// The hash of an id, as [`hashes_of`] has it.
+#[must_use]
+pub fn hash_of_id(id: &DirectoryId) -> u64 {
+    xxh3_64(id.as_str().as_bytes())
+}
+
 impl DuplicateFinder {
     /// Remembers one record of the first reading; one without a valid id doubles nobody.
     pub fn note(&mut self, user: &DirectoryUser<'_>) {
@@ -56,6 +73,11 @@ impl DuplicateFinder {
         if let RawValue::Text(name) = &user.username {
             self.names.push(hash_of_name(name));
         }
+    }
+
+    /// The hashes of the ids and of the usernames of all that were noted, for somebody who looks for doubles otherwise.
+    pub fn take_hashes(&mut self) -> (Vec<u64>, Vec<u64>) {
+        (std::mem::take(&mut self.ids), std::mem::take(&mut self.names))
     }
 
     /// Whether a second reading is needed; then give each record to [`DuplicateFinder::look`]. `absent`: the links whose ids
@@ -106,7 +128,9 @@ impl DuplicateFinder {
     }
 }
 
-fn hash_of_name(name: &str) -> u64 {
+/// The hash of a username, folded.
+#[must_use]
+pub fn hash_of_name(name: &str) -> u64 {
     if name.is_ascii() {
         let mut folded = [0_u8; crate::model::USER_NAME_BYTES_MAX];
         if let Some(room) = folded.get_mut(..name.len()) {

@@ -91,6 +91,24 @@ impl GroupWatch {
         }
     }
 
+    /// Notes scoped groups that a record names.
+    pub(super) fn note_names(&mut self, names: &BTreeSet<String>) {
+        for name in names {
+            self.unnamed.0.remove(name);
+        }
+    }
+
+    /// The scoped groups among those of a wanted user, if they are those by which the user was wanted.
+    pub(super) fn as_before<'g>(
+        &self,
+        groups: &'g RawGroups<'_>,
+        scope: &Scope,
+        wanted_by: i64,
+    ) -> Option<BTreeSet<&'g str>> {
+        let set: BTreeSet<_> = groups.names().filter(|name| scope.names(name)).collect();
+        (!self.several || number_of(&set) == wanted_by).then_some(set)
+    }
+
     /// Looks at a linked user who is in no scoped group.
     pub(super) fn leaves(&mut self, row: &ProvisionedUser) {
         self.leaving.insert(row.directory_id.clone(), (row.scope_version, row.wanted_by));

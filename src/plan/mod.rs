@@ -15,6 +15,7 @@ mod groups;
 mod groups_there;
 mod guard;
 mod identity;
+mod known;
 mod memberships;
 mod order;
 mod packed;
@@ -28,7 +29,7 @@ mod usability;
 
 pub use comparison::{Comparison, Inputs, Memberships, Whole};
 pub use digest::{hold_id, names_plan, plan_digest};
-pub use duplicates::{DuplicateFinder, Duplicates};
+pub use duplicates::{DuplicateFinder, Duplicates, hash_of_id, hash_of_name, hashes_of};
 pub use groups::{GroupMemory, GroupsSeen, UnnamedSoFar};
 pub use groups_there::{GroupsThere, Meant};
 pub use guard::{ApprovedPlan, Cleared, Ledger, Limits, approve};

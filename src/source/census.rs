@@ -1,8 +1,9 @@
 //! What a reading counts on the way: what only the whole of an export shows.
 
-use super::TakeUser;
+use super::Recipient;
 use super::blocks::FileDigest;
 use super::memberships::{Matched, Memberships};
+use crate::fingerprints::Said;
 use crate::model::{Column, DirectoryUser, Layout, RawGroups, RawState, RawValue, Spoken};
 
 /// What a parse brought beside the records.
@@ -17,8 +18,8 @@ pub(super) struct Parsed {
 }
 
 /// Counts records and hands them on.
-pub(super) struct Census<'t, 'u> {
-    take: &'t mut TakeUser<'u>,
+pub(super) struct Census<'t> {
+    recipient: &'t mut dyn Recipient,
     /// Whether a record without a state lacks one.
     states_expected: bool,
     pub(super) spoken: Spoken,
@@ -28,16 +29,16 @@ pub(super) struct Census<'t, 'u> {
     pub(super) memberships: Option<(&'t Memberships, Matched)>,
 }
 
-impl<'t, 'u> Census<'t, 'u> {
+impl<'t> Census<'t> {
     pub(super) fn new(
         layout: &Layout,
         states_expected: bool,
         memberships: Option<&'t Memberships>,
-        take: &'t mut TakeUser<'u>,
+        recipient: &'t mut dyn Recipient,
     ) -> Self {
         let states_expected = states_expected || layout.state_is_mapped();
         Self {
-            take,
+            recipient,
             states_expected,
             spoken: Spoken::default(),
             with_groups_count: 0,
@@ -51,24 +52,56 @@ impl<'t, 'u> Census<'t, 'u> {
         self.spoken.state == 0 && self.spoken.activated == 0
     }
 
-    pub(super) fn record<'a>(&mut self, mut user: DirectoryUser<'a>)
+    /// Says what the records begin with.
+    pub(super) fn begins(&mut self, opening: &[u8]) {
+        self.recipient.begins(opening);
+    }
+
+    /// Counts the record at the start of a text if its bytes are known, and says how long it is.
+    #[inline]
+    pub(super) fn known(&mut self, text: &str) -> Option<usize> {
+        // What a members file says of a user is not in the record.
+        if self.memberships.is_some() {
+            return None;
+        }
+        let (length, said) = self.recipient.knows(text, self.is_silent())?;
+        self.count(said);
+        Some(length)
+    }
+
+    /// Counts a record that was parsed, and hands it on with its bytes. `no_status`: whether it is known to have no member that
+    /// is called like a status.
+    pub(super) fn record<'a>(&mut self, mut user: DirectoryUser<'a>, record: &str, no_status: bool)
     where
         't: 'a,
     {
         if let Some((memberships, matched)) = &mut self.memberships {
             user.groups = memberships.groups_of(&user, matched);
         }
-        self.spoken.records_count += 1;
-        self.spoken.state += u64::from(user.state != RawState::Absent);
-        self.spoken.activated += u64::from(speaks(&user.activated));
-        self.spoken.suspended += u64::from(speaks(&user.suspended));
-        self.spoken.groups += u64::from(names_groups(&user.groups));
-        self.with_groups_count += u64::from(!matches!(user.groups, RawGroups::Absent));
-        self.known_states_count += u64::from(matches!(user.state, RawState::Said(_)));
+        let said = Said::default()
+            .with(Said::STATE, user.state != RawState::Absent)
+            .with(Said::ACTIVATED, speaks(&user.activated))
+            .with(Said::SUSPENDED, speaks(&user.suspended))
+            .with(Said::GROUPS, names_groups(&user.groups))
+            .with(Said::GROUPS_THERE, !matches!(user.groups, RawGroups::Absent))
+            .with(Said::KNOWN_STATE, matches!(user.state, RawState::Said(_)))
+            .with(Said::NO_STATUS, no_status);
+        self.count(said);
         if self.states_expected && user.state == RawState::Absent {
             user.state = RawState::Lacking;
         }
-        (self.take)(&user);
+        self.recipient.take(&user, record, said);
+    }
+
+    #[inline]
+    fn count(&mut self, said: Said) {
+        self.spoken.records_count += 1;
+        self.spoken.state += u64::from(said.has(Said::STATE));
+        self.spoken.activated += u64::from(said.has(Said::ACTIVATED));
+        self.spoken.suspended += u64::from(said.has(Said::SUSPENDED));
+        self.spoken.groups += u64::from(said.has(Said::GROUPS));
+        self.with_groups_count += u64::from(said.has(Said::GROUPS_THERE));
+        self.known_states_count += u64::from(said.has(Said::KNOWN_STATE));
     }
 }
 

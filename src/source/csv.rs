@@ -53,7 +53,7 @@ impl<'l> Reader<'l> {
         &mut self,
         text: &str,
         ended: bool,
-        census: &mut Census<'_, '_>,
+        census: &mut Census<'_>,
     ) -> (usize, Result<(), Cow<'static, str>>) {
         let mut used = 0;
         loop {
@@ -68,6 +68,13 @@ impl<'l> Reader<'l> {
                 used += length + 1;
                 continue;
             }
+            if self.header.is_some()
+                && let Some(count) = census.known(rest)
+            {
+                self.rows_count += 1;
+                used += count;
+                continue;
+            }
             let count = match self.cut(rest) {
                 Ok(Row::Whole(count)) if count > RECORD_BYTES_MAX => {
                     return (used, Err(self.at_row("it is longer than 1 MiB")));
@@ -79,7 +86,7 @@ impl<'l> Reader<'l> {
                 Ok(Row::Cut) => return (used, Ok(())),
                 Err(what) => return (used, Err(self.at_row(what))),
             };
-            if let Err(what) = self.row(rest, census) {
+            if let Err(what) = self.row(&rest[..count], census) {
                 return (used, Err(what));
             }
             used += count;
@@ -141,15 +148,18 @@ impl<'l> Reader<'l> {
         }
     }
 
-    fn row<'t>(&mut self, text: &'t str, census: &mut Census<'_, '_>) -> Result<(), Cow<'static, str>> {
+    fn row<'t>(&mut self, row: &'t str, census: &mut Census<'_>) -> Result<(), Cow<'static, str>> {
         self.rows_count += 1;
-        if self.cells.iter().all(|cell| trimmed(&text[cell.range.clone()]).is_empty()) {
+        if self.cells.iter().all(|cell| trimmed(&row[cell.range.clone()]).is_empty()) {
             return Ok(());
         }
         let Some(header) = &self.header else {
-            let names: Vec<_> = self.cells.iter().map(|cell| bare(&text_of(text, cell)).to_owned()).collect();
+            let names: Vec<_> = self.cells.iter().map(|cell| bare(&text_of(row, cell)).to_owned()).collect();
             match Header::read(&names, self.layout) {
-                Ok(header) => self.header = Some(header),
+                Ok(header) => {
+                    self.header = Some(header);
+                    census.begins(row.as_bytes());
+                }
                 Err(what) => {
                     self.header_fault = Some(what);
                     return Err("the header".into());
@@ -162,7 +172,7 @@ impl<'l> Reader<'l> {
                 format!("row {}: {} cells under {} columns", self.rows_count, self.cells.len(), header.width).into()
             );
         }
-        let cell = |column: Column| header.place(column).map(|place| text_of(text, &self.cells[place]));
+        let cell = |column: Column| header.place(column).map(|place| text_of(row, &self.cells[place]));
         let id = cell(Column::Id);
         if header.comes_again(self.layout.rows, id.as_deref(), &cell) {
             return Err(format!("row {}: the header is repeated", self.rows_count).into());
@@ -182,7 +192,7 @@ impl<'l> Reader<'l> {
             Some(_) | None => RawValue::Absent,
         };
         let [first, last] = names;
-        census.record(DirectoryUser {
+        let user = DirectoryUser {
             id: id.map_or(RawValue::Absent, RawValue::Text),
             username: text(Column::Username),
             firstname: name(first, no_first),
@@ -194,7 +204,9 @@ impl<'l> Reader<'l> {
             groups: cell(Column::Groups)
                 .map_or(RawGroups::Absent, |cell| RawGroups::Cell(cell, self.layout.group_separator)),
             null_word,
-        });
+        };
+        // A status is looked for in the header.
+        census.record(user, row, true);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::checksum::{self, Checksum};
 use super::members::Node;
 use super::memberships::Memberships;
 use super::spool::Spooled;
-use super::{Doubt, ExportRead, SourceError, TakeUser};
+use super::{Doubt, Everything, ExportRead, Recipient, SourceError, TakeUser};
 use crate::files::{self, Role, Why};
 use crate::model::{Duration, Layout, Moment, Proof, Spoken, hex};
 use sha2::{Digest, Sha256};
@@ -224,9 +224,17 @@ impl Export {
     /// # Errors
     /// Anything that leaves a doubt: nothing may be concluded from the records then.
     pub fn read(&mut self, take: &mut TakeUser<'_>) -> Result<ExportRead, SourceError> {
+        self.read_for(&mut Everything(take))
+    }
+
+    /// The same for somebody who may know records by their bytes: those are counted, and not parsed.
+    ///
+    /// # Errors
+    /// As [`Export::read`].
+    pub fn read_for(&mut self, recipient: &mut dyn Recipient) -> Result<ExportRead, SourceError> {
         // Beside `self` while the file is read.
         let memberships = self.memberships.take();
-        let mut census = Census::new(&self.layout, self.states_expected, memberships.as_ref(), take);
+        let mut census = Census::new(&self.layout, self.states_expected, memberships.as_ref(), recipient);
         let parsed = self.parse(&mut census);
         let Census { spoken, with_groups_count, known_states_count, memberships: joined, .. } = census;
         let joined = joined.map(|(memberships, matched)| memberships.read(&matched));
@@ -250,10 +258,28 @@ impl Export {
 
     /// Whether at least half of the records say a state and some do not: read again then, and those lack one.
     pub fn expects_states(&mut self, spoken: &Spoken) -> bool {
-        let most = spoken.state > 0 && spoken.state * 2 >= spoken.records_count && spoken.state < spoken.records_count;
-        let now = most && !self.states_expected && !self.layout.state_is_mapped();
+        let now = self.lacks_states(spoken);
         self.states_expected |= now;
         now
+    }
+
+    /// Whether [`Export::expects_states`] would say so.
+    #[must_use]
+    pub fn lacks_states(&self, spoken: &Spoken) -> bool {
+        let most = spoken.state > 0 && spoken.state * 2 >= spoken.records_count && spoken.state < spoken.records_count;
+        most && !self.states_expected && !self.layout.state_is_mapped()
+    }
+
+    /// Whether records without a state lack one, by what an earlier reading has shown.
+    #[must_use]
+    pub fn are_states_expected(&self) -> bool {
+        self.states_expected
+    }
+
+    /// Whether there is a members file beside it.
+    #[must_use]
+    pub fn has_memberships(&self) -> bool {
+        self.memberships.is_some()
     }
 
     fn sha256(&mut self) -> Result<String, SourceError> {

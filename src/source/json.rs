@@ -17,6 +17,8 @@ pub(super) struct Reader<'l> {
     /// Whether members called like a status are looked for.
     pub(super) statuses: bool,
     status: Option<String>,
+    /// Whether the last record was looked at for such members, and has none.
+    pub(super) has_no_status: bool,
     /// What the first members of the last record were.
     order: [Last; MEMBERS_IN_ORDER],
 }
@@ -26,7 +28,8 @@ const MEMBERS_IN_ORDER: usize = 64;
 
 impl<'l> Reader<'l> {
     pub(super) fn new(layout: &'l Layout, node: &'l Node) -> Self {
-        Self { layout, node, statuses: true, status: None, order: [Last::NAMELESS; MEMBERS_IN_ORDER] }
+        let order = [Last::NAMELESS; MEMBERS_IN_ORDER];
+        Self { layout, node, statuses: true, status: None, has_no_status: false, order }
     }
 
     /// A member that is called like a status and is none of those that are read.
@@ -43,6 +46,7 @@ impl<'l> Reader<'l> {
         let mut found = Members::new(self.layout);
         let (node, statuses, order) = (self.node, self.statuses, self.order.as_mut_slice());
         ObjectSeed { node, found: &mut found, statuses, order }.deserialize(&mut deserializer)?;
+        self.has_no_status = statuses && found.status.is_none();
         if let Some(status) = found.status.take() {
             self.status.get_or_insert(status);
         }

@@ -39,6 +39,7 @@ pub use lead::Flaw;
 pub use memberships::{MembershipsRead, OfNobody};
 
 use crate::config::{Settings, SourceConfig};
+use crate::fingerprints::Said;
 use crate::http::ClientError;
 use crate::model::{Column, DirectoryId, DirectoryUser, Exit, Moment, Proof, Spoken, command};
 use crate::secret::SecretError;
@@ -46,6 +47,30 @@ use tokio_util::sync::CancellationToken;
 
 /// Takes one record. It may not fail: what cannot be used is remembered and refused by name.
 pub type TakeUser<'a> = dyn FnMut(&DirectoryUser<'_>) + 'a;
+
+/// Takes the records of one reading, with their bytes.
+pub trait Recipient {
+    /// What the records begin with: their kind, or the header of a CSV. Called once, before the first of them.
+    fn begins(&mut self, _opening: &[u8]) {}
+
+    /// Whether the record at the start of a text is known by its bytes, so that it need not be parsed: how many bytes it has, and
+    /// what it adds to the counts. `silent`: only one that is known to have no member called like a status may be.
+    fn knows(&mut self, _text: &str, _silent: bool) -> Option<(usize, Said)> {
+        None
+    }
+
+    /// Takes one record that was parsed. It may not fail: what cannot be used is remembered and refused by name.
+    fn take(&mut self, user: &DirectoryUser<'_>, record: &str, said: Said);
+}
+
+/// Whoever knows no record.
+struct Everything<'t, 'u>(&'t mut TakeUser<'u>);
+
+impl Recipient for Everything<'_, '_> {
+    fn take(&mut self, user: &DirectoryUser<'_>, _: &str, _: Said) {
+        (self.0)(user);
+    }
+}
 
 /// Whom the state has links to, or why it cannot say.
 pub type Linked<'d> = dyn Fn() -> Result<Vec<DirectoryId>, String> + 'd;

@@ -11,6 +11,9 @@ use crate::records::{
     self, BLOCK_HEADROOM_BYTES, Documents, DocumentsRead, JUMPCLOUD_PAGE, More, PageShape, RecordsError, Window,
 };
 
+/// What records that are JSON objects begin with: nothing that they depend on.
+const OBJECTS: &[u8] = b"{";
+
 enum Walk<'l> {
     Documents(Documents),
     Lines,
@@ -35,9 +38,21 @@ impl From<SourceError> for Stop {
     }
 }
 
+/// Parses and counts the JSON object at the start of a text, and says how long it is.
+fn parse_object(
+    records: &mut json::Reader<'_>,
+    census: &mut Census<'_>,
+    text: &str,
+) -> Result<usize, serde_json::Error> {
+    records.statuses = census.is_silent();
+    let (user, count) = records.parse(text)?;
+    census.record(user, &text[..count], records.has_no_status);
+    Ok(count)
+}
+
 impl Export {
     /// Parses the whole file.
-    pub(super) fn parse(&mut self, census: &mut Census<'_, '_>) -> Result<Parsed, SourceError> {
+    pub(super) fn parse(&mut self, census: &mut Census<'_>) -> Result<Parsed, SourceError> {
         self.rewind()?;
         let mut window = Window::of_blocks();
         let (mut walk, mut line_count, mut read_bytes) = (None, 0, 0);
@@ -71,13 +86,11 @@ impl Export {
             }
             let walk = match &mut walk {
                 Some(walk) => walk,
-                none => none.insert(self.begin(&window, read_bytes == 0)?),
+                none => none.insert(self.begin(&window, read_bytes == 0, census)?),
             };
-            let mut record = |text: &str| {
-                records.statuses = census.is_silent();
-                let (user, count) = records.parse(text)?;
-                census.record(user);
-                Ok(count)
+            let mut record = |text: &str| match census.known(text) {
+                Some(count) => Ok(count),
+                None => parse_object(&mut records, census, text),
             };
             let progress = match walk {
                 Walk::Documents(documents) => documents.advance(&mut window, &mut record),
@@ -122,7 +135,7 @@ impl Export {
         }
     }
 
-    fn begin(&self, window: &Window, empty: bool) -> Result<Walk<'_>, SourceError> {
+    fn begin(&self, window: &Window, empty: bool, census: &mut Census<'_>) -> Result<Walk<'_>, SourceError> {
         if empty {
             return Err(
                 self.refuse("it is empty", "an empty file is never taken for \"everybody left\"; nothing was sent")
@@ -130,7 +143,7 @@ impl Export {
         }
         let shape = self.layout.records.as_deref().map_or(JUMPCLOUD_PAGE, PageShape::wrapper);
         let wrapped = self.layout.records.is_some();
-        Ok(match self.layout.format {
+        let walk = match self.layout.format {
             Format::Json => Walk::Documents(Documents::new(shape)),
             Format::Ndjson => Walk::Lines,
             Format::Csv => Walk::Rows(csv::Reader::new(&self.layout)),
@@ -141,7 +154,11 @@ impl Export {
                 Some(_) => Walk::Rows(csv::Reader::new(&self.layout)),
                 None => return Err(self.refuse("it contains only white space", "nothing was sent")),
             },
-        })
+        };
+        if !matches!(walk, Walk::Rows(_)) {
+            census.begins(OBJECTS);
+        }
+        Ok(walk)
     }
 
     fn totals(&self, read: &DocumentsRead) -> Result<bool, SourceError> {

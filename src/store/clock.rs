@@ -73,6 +73,7 @@ pub fn correct_clock(
     for column in ["export_written_at", "memberships_written_at"] {
         transaction.execute(&format!("UPDATE installation SET {column} = NULL WHERE {column} > ?1"), [limit])?;
     }
+    super::fingerprints::forget_fingerprints(transaction)?;
     // One that was given by the right clock meanwhile ends within its hour.
     transaction
         .execute("DELETE FROM approvals WHERE expires_at > ?1", [limit.saturating_add(APPROVAL.milliseconds())])?;

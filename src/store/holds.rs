@@ -271,6 +271,7 @@ pub fn approve(
     now: Moment,
 ) -> rusqlite::Result<()> {
     let Approval { hold, by, reason } = approval;
+    super::fingerprints::forget_fingerprints(transaction)?;
     transaction.execute(
         "UPDATE holds SET approved_by = ?2, approved_at = ?3 WHERE id = ?1",
         (hold.as_str(), by.text(), now.0),

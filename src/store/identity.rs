@@ -1,5 +1,6 @@
 //! A user whose directory id changed: the link moves to the new one with what it remembers, or a person says that they are two.
 
+use super::fingerprints::forget_fingerprints;
 use super::{intents, log, snapshot};
 use crate::event::{Draft, EventType, Initiator, Resource, Source};
 use crate::model::{Approval, DirectoryId, Field, FieldName, Moment, ScimId};
@@ -70,6 +71,7 @@ fn move_rows(transaction: &Transaction<'_>, former: &str, id: &str) -> rusqlite:
          ON CONFLICT DO UPDATE SET directory_id = excluded.directory_id",
         (former, id),
     )?;
+    forget_fingerprints(transaction)?;
     transaction.execute("UPDATE installation SET quiet_digest = NULL, generation = generation + 1", []).map(|_| ())
 }
 
@@ -86,6 +88,7 @@ pub fn tell_apart(transaction: &Transaction<'_>, id: &DirectoryId, scim_id: &Sci
     let held = "DELETE FROM outstanding_users WHERE kind = 'held' AND action = 'relink' AND directory_id = ?1";
     transaction.execute(held, [id.as_str()])?;
     transaction.execute("UPDATE installation SET quiet_digest = NULL, generation = generation + 1", [])?;
+    forget_fingerprints(transaction)?;
     Ok(true)
 }
 

@@ -1,5 +1,6 @@
 //! The installation's one row: its identity, whether it is active, and what its last cycle left.
 
+use super::fingerprints::forget_fingerprints;
 use super::{health, intents, log};
 use crate::clock::{WAIT_MAX, believed};
 use crate::event::{Draft, EventType, Initiator, Source};
@@ -122,7 +123,7 @@ pub fn set_active(
          generation = generation + 1, not_supported = CASE WHEN ?1 THEN '' ELSE not_supported END",
         (active, base_url, fingerprint),
     )?;
-    Ok(())
+    forget_fingerprints(transaction)
 }
 
 /// Ends all links because the accounts are gone, with everything that was said or released about them. Creates whose answer was
@@ -135,6 +136,7 @@ pub fn start_over(transaction: &Transaction<'_>, now: Moment) -> rusqlite::Resul
     transaction.execute("UPDATE intents SET ended_at = ?1 WHERE ended_at IS NULL AND action <> 'create'", [now.0])?;
     transaction.execute("UPDATE counts SET provisioned = 0", [])?;
     transaction.execute("UPDATE installation SET hold = NULL, quiet_digest = NULL, generation = generation + 1", [])?;
+    forget_fingerprints(transaction)?;
     Ok(count)
 }
 

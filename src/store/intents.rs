@@ -297,7 +297,7 @@ pub fn forget(transaction: &Transaction<'_>, id: &DirectoryId) -> rusqlite::Resu
     transaction.execute("DELETE FROM absences WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("DELETE FROM unlisted WHERE directory_id = ?1", [id.as_str()])?;
     transaction.execute("UPDATE installation SET quiet_digest = NULL, generation = generation + 1", [])?;
-    Ok(())
+    super::fingerprints::forget_fingerprints(transaction)
 }
 
 /// Ends the intent of a user. Of a create that spends no budget nothing is left to remember once it is known what came of it:

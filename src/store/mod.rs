@@ -16,6 +16,7 @@ mod damage;
 mod database;
 mod dead_letters;
 mod error;
+mod fingerprints;
 mod glance;
 mod groups;
 mod handed_over;
@@ -46,6 +47,9 @@ pub use damage::{check_before_changes, check_links, note_check, quick_check, was
 pub use database::{Access, SIDE_FILES, data_version, identity, may_be_used, open};
 pub use dead_letters::{DeadLetterRow, dead_letters, forget_dead_letters, put_aside};
 pub use error::StateError;
+pub use fingerprints::{
+    BaseSpool, Fingerprints, Remembered, Segments, Table, changed_links, fingerprints, forget_fingerprints, remember,
+};
 pub use glance::{Glance, cycle_lines, glance};
 pub use groups::{group_memory, groups_named_at, note_groups, unnamed_groups};
 pub use handed_over::{handed_over, no_longer_handed_over, note_handed_over};

@@ -1,6 +1,7 @@
 //! A state that was restored from a backup is behind its own log. Its sequences continue after the log's head, the next
 //! cycle is a refresh, and that cycle's removals are held until approved.
 
+use super::fingerprints::forget_fingerprints;
 use super::lock::NotedHead;
 use super::{StateError, log};
 use crate::event::{Draft, EventType, SEQUENCE_END, Source, chain_of};
@@ -63,6 +64,7 @@ pub fn continue_log(
     transaction.execute_batch(
         "UPDATE installation SET restored = 1, quiet_digest = NULL; DELETE FROM approvals; DELETE FROM absences; DELETE FROM unlisted;",
     )?;
+    forget_fingerprints(&transaction)?;
     let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Recovery);
     draft.response.details = format!("restored: {what}");
     log::append(&transaction, &[draft], now)?;

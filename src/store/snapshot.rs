@@ -20,6 +20,10 @@ pub struct Snapshot<'w> {
     connection: &'w Connection,
     looked_up: Option<ProvisionedUser>,
     is_empty: bool,
+    /// Whether each row is looked up by its id, and the others are not read.
+    is_sparse: bool,
+    /// The row that was found last.
+    last: i64,
     found_count: u64,
     found: Vec<u64>,
 }
@@ -44,7 +48,18 @@ impl Snapshot<'_> {
             let by_id = connection.prepare(&format!("SELECT {COLUMNS} FROM links WHERE directory_id = ?1"))?;
             let walk = Walk::begin(ahead, &mut ordered)?;
             let is_empty = walk.here().is_none();
-            join(Snapshot { walk, by_id, connection, looked_up: None, is_empty, found_count: 0, found: Vec::new() })
+            let snapshot = Snapshot {
+                walk,
+                by_id,
+                connection,
+                looked_up: None,
+                is_empty,
+                is_sparse: false,
+                last: 0,
+                found_count: 0,
+                found: Vec::new(),
+            };
+            join(snapshot)
         })
     }
 
@@ -54,9 +69,35 @@ impl Snapshot<'_> {
         self.is_empty
     }
 
+    /// From here on rows are looked up one by one: few are asked for.
+    pub fn look_up_each(&mut self) {
+        self.is_sparse = true;
+    }
+
+    /// From here on rows are read in id order again: many are asked for.
+    pub fn read_in_order(&mut self) {
+        self.is_sparse = false;
+    }
+
+    /// The number of the row that was found last.
+    #[must_use]
+    pub fn last_row(&self) -> i64 {
+        self.last
+    }
+
+    /// Notes a row that is known without being read.
+    pub fn found(&mut self, row: u32) {
+        self.mark(i64::from(row));
+    }
+
     /// The compared columns of an id's row.
     pub fn row_view(&mut self, id: &str) -> rusqlite::Result<Option<RowView<'_>>> {
         self.looked_up = None;
+        if self.is_sparse {
+            let row = self.whole(id)?.map(|user| user.row);
+            row.into_iter().for_each(|row| self.mark(row));
+            return Ok(self.looked_up.as_ref().map(ProvisionedUser::row_view));
+        }
         while self.walk.here().is_some_and(|here| here.directory_id < id) {
             self.walk.advance()?;
         }
@@ -82,10 +123,7 @@ impl Snapshot<'_> {
 
     /// Calls `each` for every row that was not found.
     pub fn missing(mut self, each: &mut dyn FnMut(&ProvisionedUser)) -> rusqlite::Result<()> {
-        while self.walk.here().is_some() {
-            self.walk.advance()?;
-        }
-        if self.found_count == self.walk.passed_count() {
+        if self.found_count == self.count()? {
             return Ok(());
         }
         let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} FROM links ORDER BY directory_id"))?;
@@ -99,7 +137,21 @@ impl Snapshot<'_> {
         Ok(())
     }
 
+    /// How many rows there are.
+    fn count(&mut self) -> rusqlite::Result<u64> {
+        if self.is_sparse {
+            // Counts an index's cells, a page at a time.
+            let count: i64 = self.connection.query_row("SELECT count(*) FROM links", [], |row| row.get(0))?;
+            return Ok(count.unsigned_abs());
+        }
+        while self.walk.here().is_some() {
+            self.walk.advance()?;
+        }
+        Ok(self.walk.passed_count())
+    }
+
     fn mark(&mut self, row: i64) {
+        self.last = row;
         let (word, bit) = place(row);
         if self.found.len() <= word {
             self.found.resize(word + 1, 0);

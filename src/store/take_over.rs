@@ -98,6 +98,7 @@ pub fn take_over(
         go_on_after(&transaction, noted)?;
     }
     begin_reign(&transaction, noted)?;
+    super::fingerprints::forget_fingerprints(&transaction)?;
     let (after, reign) = (log::head_of(&transaction)?.sequence, log::reign(&transaction)?);
     let event = |source, details| {
         let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, source);

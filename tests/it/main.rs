@@ -13,6 +13,7 @@ mod dialogue;
 mod directories;
 mod exports;
 mod files;
+mod fingerprints;
 mod first_plan;
 mod forgeries;
 mod formats;

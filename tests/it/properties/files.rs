@@ -6,7 +6,7 @@ use crate::support::{NOW, link, settings, state};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
+use rhombus_sync::cycle::{CompareError, Known, Recall, compare, open_export};
 use rhombus_sync::model::{Action, FieldName, Spoken, WithoutState};
 use rhombus_sync::plan::{ApprovedPlan, Scope};
 use rhombus_sync::store;
@@ -15,6 +15,8 @@ use std::fmt::Write;
 
 /// How many files the suite walks through: each is written, opened and compared for real. `RHOMBUS_SYNC_CASES` asks for more.
 const FILES: u32 = 20_000;
+/// Of one in so many files it is remembered what it held.
+const REMEMBERED_EACH: u32 = 16;
 /// So many people there are; the first of them have accounts.
 const PEOPLE: usize = 8;
 const LINKED: usize = 6;
@@ -293,12 +295,31 @@ fn no_file_in_place_of_a_good_one_breaks_a_promise() {
     let cases = std::env::var("RHOMBUS_SYNC_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(FILES);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let connection = std::cell::RefCell::new(connection);
     let (read, refused) = (std::cell::Cell::new(0_u32), std::cell::Cell::new(0_u32));
     let result = runner.run(&any_file(), |file| {
         std::fs::write(folder.path().join("directory.json"), file.bytes()).expect("an export");
         let planned = open_export(&settings, NOW, &installation, &Default::default())
             .map_err(CompareError::from)
-            .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), NOW));
+            .and_then(|mut export| compare(&connection.borrow(), &settings, &mut export, Known::default(), NOW));
+        // What is remembered of some earlier file changes nothing.
+        let recall = Some(Recall { seed: [5; 32], whole: false });
+        let mut known = open_export(&settings, NOW, &installation, &Default::default())
+            .map_err(CompareError::from)
+            .and_then(|mut export| {
+                compare(&connection.borrow(), &settings, &mut export, Known { recall, ..Known::default() }, NOW)
+            });
+        match (&planned, &known) {
+            (Ok(planned), Ok(known)) => prop_assert_eq!(&planned.plan, &known.plan),
+            (planned, known) => prop_assert_eq!(planned.is_ok(), known.is_ok()),
+        }
+        let remembered = known.as_mut().ok().and_then(|known| known.remembered.take());
+        if let Some(remembered) = remembered.filter(|_| read.get().is_multiple_of(REMEMBERED_EACH)) {
+            let mut connection = connection.borrow_mut();
+            let transaction = connection.transaction().expect("a transaction");
+            store::remember(&transaction, remembered, NOW).expect("remembered");
+            transaction.commit().expect("a commit");
+        }
         match planned {
             Ok(compared) => {
                 read.set(read.get() + 1);

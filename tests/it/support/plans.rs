@@ -2,7 +2,7 @@
 
 use crate::support::{NOW, link, settings, state};
 use rhombus_sync::config::Settings;
-use rhombus_sync::cycle::{CompareError, Known, compare, open_export};
+use rhombus_sync::cycle::{CompareError, Known, Recall, compare, open_export};
 use rhombus_sync::model::{Change, OutstandingUser};
 use rhombus_sync::plan::ApprovedPlan;
 use rhombus_sync::store;
@@ -21,13 +21,33 @@ pub(crate) fn plan_of(
     let mut settings = settings(folder.path());
     adjust(&mut settings);
     let installation = store::installation(&connection).expect("an installation");
-    let planned = open_export(&settings, NOW, &installation, &Default::default())
-        .map_err(CompareError::from)
-        .and_then(|mut export| compare(&connection, &settings, &mut export, Known::default(), NOW));
-    match planned {
-        Ok(compared) => render(&compared.plan),
-        Err(error) => format!("rejected as a whole: {}", error.source().map(ToString::to_string).unwrap_or_default()),
+    let mut planned = |recall: Option<Recall>| {
+        let known = Known { recall, ..Known::default() };
+        let planned = open_export(&settings, NOW, &installation, &Default::default())
+            .map_err(CompareError::from)
+            .and_then(|mut export| compare(&connection, &settings, &mut export, known, NOW));
+        match planned {
+            Ok(mut compared) => {
+                if let Some(remembered) = compared.remembered.take() {
+                    let transaction = connection.transaction().expect("a transaction");
+                    store::remember(&transaction, remembered, NOW).expect("remembered");
+                    transaction.commit().expect("a commit");
+                }
+                (render(&compared.plan), compared.plan.digest().to_owned())
+            }
+            Err(error) => {
+                let why = error.source().map(ToString::to_string).unwrap_or_default();
+                (format!("rejected as a whole: {why}"), String::new())
+            }
+        }
+    };
+    let (text, digest) = planned(None);
+    // Once more, and then by what that reading has left of its records.
+    for _ in 0..2 {
+        let recall = Recall { seed: [5; 32], whole: false };
+        assert_eq!(planned(Some(recall)), (text.clone(), digest.clone()), "by what is remembered");
     }
+    text
 }
 
 pub(crate) fn render(plan: &ApprovedPlan) -> String {
