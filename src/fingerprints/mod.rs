@@ -68,7 +68,7 @@ mod tests {
 
     fn entry_of(key: &Key, record: Record) -> Entry {
         let text = text_of(record);
-        let settled = record.1 % 11 != 0;
+        let settled = !record.1.is_multiple_of(11);
         Entry {
             hash: key.hash(text.as_bytes()),
             id: record.0 + 1,
