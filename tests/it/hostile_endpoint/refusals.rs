@@ -68,7 +68,8 @@ fn thirty_users_without_an_answer_end_the_cycle_even_if_the_list_is_answered() {
         assert_eq!(report.exit.code(), 1, "{target:?}: {:?}", report.error);
         assert!(report.error[0].contains("does not answer"), "{:?}", report.error);
         let sent = run.accounts.borrow().seen.iter().filter(|(method, ..)| *method == target).count() - before;
-        assert!(sent <= 46 * 4, "{target:?}: {sent} requests");
+        // Thirty, and whoever is in the window while the list waits for its turn; four tries each.
+        assert!(sent <= 52 * 4, "{target:?}: {sent} requests");
     }
 }
 
@@ -264,7 +265,7 @@ fn a_long_list_stands_apart_from_what_each_look_reads_and_only_what_changed_is_w
     let run = InProcess::new();
     run.refuse(|request| (request.method == Method::Post).then(|| answer(400, "")));
     let many = staff(300, "Pat");
-    check(&run.run_whole(&many), 1, OutstandingKind::Failed, 300);
+    check(&run.run_whole(&many), 3, OutstandingKind::Failed, 300);
     let state = rusqlite::Connection::open(run.folder.path().join("state.db")).expect("the state");
     let number = |sql: &str| state.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
     assert!(number("SELECT length(report) FROM last_report") > 30_000);
