@@ -41,6 +41,9 @@ const CONNECTION: [(&str, &str); 10] = [
 /// What to do about a list that cannot be read.
 pub(crate) fn of_unread_list(judged: &Judged) -> String {
     let hint = match &judged.outcome {
+        Outcome::Forbidden if matches!(judged.reason, Some(Reason::Doubtful(AnswerDoubt::Markup))) => {
+            of_reason(judged.reason.as_ref())
+        }
         Outcome::Unauthorized | Outcome::Forbidden => {
             return put_token("the token that the Rhombus console shows");
         }

@@ -12,6 +12,8 @@ pub const RETRY_AFTER_WAITED_FOR: Duration = Duration::from_seconds(30);
 pub const UNANSWERED_IN_A_ROW_DOUBTED: u32 = 10;
 /// Unanswered users in a row that end the cycle whatever a list says: the endpoint is down for changes.
 pub const UNANSWERED_IN_A_ROW_MAX: u32 = 30;
+/// The same while the list has not been answered yet.
+pub const UNANSWERED_BEFORE_THE_LIST_MAX: u32 = 60;
 
 /// The wait if a `Retry-After` says no time.
 pub const UNREADABLE_WAIT: Duration = Duration::from_seconds(30);

@@ -96,14 +96,17 @@ impl<T: Transport> Record<'_, T> {
     }
 
     /// At the end of all changes: users whom the endpoint left without an answer while it answered others are put off, so that
-    /// they keep nobody out. If nobody's change was accepted, it is an outage after all; whoever was put off before still is.
+    /// they keep nobody out. If nobody's change was accepted, it is an outage after all; whoever was put off before still is. If
+    /// so many of them ended the cycle, all of them are put off, whatever was accepted: the next cycle gets further.
     pub(super) fn put_off_unanswered(&self) {
         let rows = self.rows.borrow();
         let blamed = |id: &DirectoryId| rows.get(id).is_some_and(|row| self.session.is_row_of_users(*row));
-        if self.session.ended() || !rows.keys().any(blamed) {
+        let ended = self.session.ended();
+        let by_them = matches!(self.session.end(), Some(End::Unanswered(_)));
+        if (ended && !by_them) || !rows.keys().any(blamed) {
             return;
         }
-        let outage = !self.tally.borrow().done.any();
+        let outage = !ended && !self.tally.borrow().done.any();
         for entry in &mut self.tally.borrow_mut().outstanding {
             let Some(id) = entry.directory_id.as_ref().filter(|id| blamed(id)) else { continue };
             let before = self.failed_before.get(id).filter(|before| before.wanted == entry.wanted);
@@ -128,6 +131,28 @@ impl<T: Transport> Record<'_, T> {
         if outage {
             self.session.end_cycle(End::Unanswered(self.last_unanswered.borrow().clone()));
         }
+    }
+
+    /// At the end of all changes: the user whose long `Retry-After` ended the cycle is remembered, and comes last in the next one;
+    /// who is told so again, while the list is answered, is put off like who gets no answer.
+    pub(super) fn note_told_to_wait(&self) {
+        let told = &self.session.told_to_wait;
+        for entry in &mut self.tally.borrow_mut().outstanding {
+            let Some(id) = &entry.directory_id else { continue };
+            if !matches!(entry.kind, OutstandingKind::Failed | OutstandingKind::Waiting) {
+                continue;
+            }
+            let attempts = self.failed_before.get(id).map_or(0, |before| before.attempts) + 1;
+            if told.is_again(id) {
+                (entry.kind, entry.attempts) = (OutstandingKind::Failed, attempts);
+                entry.until = Some(retry::next_try_soon(attempts - 1, self.session.now()));
+                entry.reason = NotTried::Throttled.into();
+            } else if told.has_ended(id) {
+                entry.attempts = attempts;
+                entry.reason = NotTried::Throttled.into();
+            }
+        }
+        self.tally.borrow_mut().note_creates_left();
     }
 
     /// The cycle ended before this change did. An intent that may have been applied stays open.

@@ -7,7 +7,7 @@ use crate::http::Transport;
 use crate::meter::ChangeOutcome;
 use crate::model::{
     Action, Approval, Change, ChangeKey, CycleId, DirectoryId, Duration, Field, Moment, NotTried, OutstandingKind,
-    OutstandingUser, ScimId, ScopeVersionId,
+    OutstandingUser, Reason, ScimId, ScopeVersionId,
 };
 use crate::outcome::Judged;
 use crate::session::{RowNumber, Session};
@@ -26,6 +26,14 @@ pub(crate) struct Previous {
     pub(crate) failed: BTreeMap<DirectoryId, OutstandingUser>,
     /// Users whose last look-up failed.
     pub(crate) lookups_failed: BTreeSet<DirectoryId>,
+}
+
+impl Previous {
+    /// Whose long `Retry-After` ended an earlier cycle.
+    pub(super) fn told_to_wait(&self) -> impl Iterator<Item = DirectoryId> {
+        let is_told = |entry: &OutstandingUser| entry.reason == Reason::from(NotTried::Throttled);
+        self.failed.iter().filter(move |(_, entry)| is_told(entry)).map(|(id, _)| id.clone())
+    }
 }
 
 /// What a cycle stores.

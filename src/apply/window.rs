@@ -82,6 +82,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         scope_version: ScopeVersionId,
         previous: Previous,
     ) -> Self {
+        session.told_to_wait.note_before(previous.told_to_wait());
         Self {
             session,
             record: Record::new(session, cycle, scope_version, settings.settle_time, previous),
@@ -128,6 +129,7 @@ impl<'a, T: Transport> Apply<'a, T> {
         }
         self.phase(&mut others.into_changes(), &approved, &one_done).await;
         self.record.put_off_unanswered();
+        self.record.note_told_to_wait();
     }
 
     /// Whoever failed before comes last, so that the same few cannot keep everybody else out.

@@ -11,6 +11,7 @@ use crate::http::Client;
 use crate::model::{Clock, Exit, Moment, RawValue, clean, command, put_token};
 use crate::probe::{Holdings, NotProven, holdings, is_linked, prove_organisation};
 use crate::process::{SystemClock, person, random};
+use crate::report::count;
 use crate::scim::{Account, ScimTarget};
 use crate::store::{self, Access, Carriers, InstallationRow, JournalError, Lock, StateError, Unmanaged};
 use rusqlite::Connection;
@@ -287,7 +288,8 @@ impl Done {
     }
 
     fn text(&self) -> Output {
-        let mut text = format!("activated; Rhombus has {} accounts", self.holdings.accounts_count);
+        let accounts_count = usize::try_from(self.holdings.accounts_count).unwrap_or(usize::MAX);
+        let mut text = format!("activated; Rhombus has {}", count(accounts_count, "account"));
         match &self.unknown {
             Ok(count) => {
                 text.push_str(&format!("; {count} of them carry a directory id that the export lacks\n"));

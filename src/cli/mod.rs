@@ -206,6 +206,7 @@ enum Command {
     /// Print a script that completes commands and flags in a shell
     Completions {
         /// Which shell
+        #[arg(ignore_case = true)]
         shell: clap_complete::Shell,
     },
     /// Write the manual pages: one for each command, one for the configuration file, one for the events

@@ -105,7 +105,7 @@ fn gather(deployment: &Deployment, lead: Option<LeadStanding>) -> Result<Status,
     let sinks: Vec<_> = deployment.config.sinks.iter().map(|sink| standing_of(sink, &places, head.sequence)).collect();
     let (sender, daemon) = sender(deployment, &installation, &health, now);
     let last_cycle: Value =
-        installation.last_cycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        store::last_report(&reader)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let judge = || {
         let signs = signs(now, &installation, &health, &sinks, &outstanding, sender, &last_cycle);
         red(&signs, deployment.unhealthy_after())

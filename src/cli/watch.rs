@@ -109,8 +109,11 @@ fn framed(page: &str, rows: usize) -> String {
     let lines: Vec<_> = page.lines().collect();
     let shown = lines.len().min(rows.saturating_sub(1));
     let body: String = lines[..shown].iter().map(|line| format!("{line}\u{1b}[K\r\n")).collect();
-    let more =
-        if shown < lines.len() { format!("; {} more lines do not fit", lines.len() - shown) } else { String::new() };
+    let more = match lines.len() - shown {
+        0 => String::new(),
+        1 => "; 1 more line does not fit".to_owned(),
+        more => format!("; {more} more lines do not fit"),
+    };
     format!("\u{1b}[H{body}q ends it{more}\u{1b}[K\u{1b}[J")
 }
 
@@ -128,7 +131,7 @@ mod tests {
         assert_eq!(framed("a\nb\n", 5), "\u{1b}[Ha\u{1b}[K\r\nb\u{1b}[K\r\nq ends it\u{1b}[K\u{1b}[J");
         assert_eq!(
             framed("a\nb\nc\n", 3),
-            "\u{1b}[Ha\u{1b}[K\r\nb\u{1b}[K\r\nq ends it; 1 more lines do not fit\u{1b}[K\u{1b}[J"
+            "\u{1b}[Ha\u{1b}[K\r\nb\u{1b}[K\r\nq ends it; 1 more line does not fit\u{1b}[K\u{1b}[J"
         );
     }
 }

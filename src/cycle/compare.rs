@@ -7,7 +7,7 @@ use super::selection::Selection;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::{
-    ChangeKey, ClockDoubt, Column, DirectoryId, ExistingAccounts, InDoubt, Mismatch, Moment, OutstandingKind,
+    ChangeKey, ClockDoubt, Column, DirectoryId, ExistingAccounts, InDoubt, Mismatch, Moment, NotTried, OutstandingKind,
     OutstandingUser, Reason, ScopeVersionId, Seen, Shown, UsernameConflict,
 };
 use crate::plan::{self, ApprovedPlan, Duplicates, GroupsSeen, Inputs, Plan, ScopeVersions, Usability};
@@ -252,11 +252,9 @@ pub(super) fn failed(outstanding: &[OutstandingUser]) -> BTreeMap<DirectoryId, O
         .filter(|entry| match entry.kind {
             OutstandingKind::Failed => entry.action.is_some(),
             OutstandingKind::Refused => entry.until.is_some(),
-            OutstandingKind::Held
-            | OutstandingKind::Waiting
-            | OutstandingKind::Parked
-            | OutstandingKind::Kept
-            | OutstandingKind::Drift => false,
+            // The one whose long Retry-After ended the last cycle.
+            OutstandingKind::Waiting => entry.attempts > 0 && entry.reason == Reason::from(NotTried::Throttled),
+            OutstandingKind::Held | OutstandingKind::Parked | OutstandingKind::Kept | OutstandingKind::Drift => false,
         })
         .filter_map(|entry| Some((entry.directory_id.clone()?, entry.clone())))
         .collect()

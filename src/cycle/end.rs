@@ -95,6 +95,7 @@ impl CycleEnd {
     pub(super) fn begin<T>(context: &CycleContext<'_, T>, generation: i64) -> Self {
         let row = LastCycle {
             report: String::new(),
+            token: None,
             hold: None,
             export_users_count: None,
             good_at: None,

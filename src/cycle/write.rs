@@ -66,6 +66,7 @@ impl Writer {
         if report.token == TokenProof::Unknown {
             document["token"] = store::known_of_token(transaction)?.into();
         }
+        row.token = document["token"].as_str().map(str::to_owned);
         row.report = document.to_string();
         row.hold = report.hold.as_deref().map(HoldId::new);
         row.export_users_count = row.export_written_at.map(|_| report.export_users_count.cast_signed());

@@ -69,8 +69,8 @@ impl Health {
         });
         Signs {
             now,
-            // At first, since the start: a daemon that comes back gets the same time.
-            managed_since: seen.managed_since.max(self.started_at),
+            // Not since the start: a daemon that is restarted again and again would never be red.
+            managed_since: seen.managed_since,
             last_good_at: seen.last_good_at,
             last_cycle_at: seen.last_cycle_at,
             failing,
@@ -89,4 +89,48 @@ fn removal(waits: &Waits) -> Option<Ongoing> {
         (_, count) => format!("{count} removals failed"),
     };
     Some(Ongoing { what: format!("{who}: {}", waits.why), since: waits.since? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::TokenProof;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const NOW: Moment = Moment(1_000 * HOUR_MS);
+
+    /// A daemon that started a second ago, with a state as old as this.
+    fn restarted(managed_hours: i64, good_hours: Option<i64>) -> Verdict {
+        let ago = |hours: i64| Moment(NOW.0 - hours * HOUR_MS);
+        let seen = StateSeen {
+            is_active: true,
+            provisioned_count: 1,
+            unmanaged_count: 0,
+            managed_since: ago(managed_hours),
+            last_good_at: good_hours.map(ago),
+            last_cycle_at: good_hours.map(ago),
+            failing: None,
+            token_first_proven_at: None,
+            token_proven_at: None,
+            token: TokenProof::Proven,
+            token_refused_since: None,
+            export_written_at: None,
+            export_users_count: 1,
+            in_scope_count: None,
+            hold: None,
+            sinks: Vec::new(),
+        };
+        let standing = Standing::Seen(Box::new(seen));
+        Health { started_at: Moment(NOW.0 - 1_000), standing, ..Health::default() }.verdict(NOW)
+    }
+
+    #[test]
+    fn a_restart_gives_no_new_time() {
+        for (managed_hours, good_hours, is_red) in
+            [(9, Some(2), true), (9, None, true), (9, Some(0), false), (0, None, false), (0, Some(5), false)]
+        {
+            let verdict = restarted(managed_hours, good_hours);
+            assert_eq!(matches!(verdict, Verdict::Red(_)), is_red, "{managed_hours} {good_hours:?}: {verdict:?}");
+        }
+    }
 }

@@ -97,7 +97,7 @@ fn facts(out: &mut String, health: &Health, seen: Option<&StateSeen>, now: Momen
     let running = health.running_since.map(|since| format!("one has been running for {}; then ", lasting(since, now)));
     fact("Next cycle", format!("{}{next}", running.unwrap_or_default()));
     if let Some(behind) = &health.replica_behind {
-        fact("Replica", format!("behind since {}: {}", dated(behind.since, now), clean(&behind.why)));
+        fact("Replica", format!("behind since {}: {}", dated(behind.since, now), Safe(&clean(&behind.why))));
     }
     let Some(seen) = seen else {
         out.push_str("</dl>\n");

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 
 /// How many held changes a page lists.
 const SHOWN_MAX: usize = 8;
+/// What is wrong where nothing says otherwise.
+const WRONG_EXPORT: &str = "if the export is wrong:";
 /// How many reasons a page gives.
 const REASONS_SHOWN_MAX: usize = 4;
 
@@ -164,8 +166,16 @@ fn sentence(text: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
-fn by_scope(user: &OutstandingUser) -> bool {
-    matches!(user.reason, Reason::Held { by: HeldBy::Scope, .. })
+/// What may be wrong, if what is held is not right, and how that is mended.
+fn mend(users: &[&OutstandingUser]) -> (&'static str, &'static str) {
+    let any = |of: fn(&Reason) -> bool| users.iter().any(|user| of(&user.reason));
+    if any(|reason| matches!(reason, Reason::Held { by: HeldBy::Scope, .. })) {
+        return ("if a group was renamed:", "fix [scope] groups");
+    }
+    if users.iter().all(|user| matches!(user.reason, Reason::Mismatch { .. })) {
+        return ("if the account is wrong:", "correct it in Rhombus");
+    }
+    (WRONG_EXPORT, "fix it")
 }
 
 fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
@@ -182,19 +192,18 @@ fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
                 let only = format!("{approve} --only {}", quoted(&clean(name.as_str())));
                 out.push(way("if only one is right:", &command(&only)));
             }
-            out.push(match users.iter().any(|user| by_scope(user)) {
-                true => way("if a group was renamed:", "fix [scope] groups; the hold ends on its own"),
-                false => way("if the export is wrong:", "fix it; the hold ends on its own with the next export"),
-            });
+            let (cause, mend) = mend(users);
+            let then = if cause == WRONG_EXPORT { " with the next export" } else { "" };
+            out.push(way(cause, &format!("{mend}; the hold ends on its own{then}")));
             out
         }
-        Approvable::NotYet => vec![
-            way("to approve it:", &format!("a cycle must hold it first: {}", command("--reconcile"))),
-            match users.iter().any(|user| by_scope(user)) {
-                true => way("if a group was renamed:", "fix [scope] groups; nothing else needs to be done"),
-                false => way("if the export is wrong:", "fix it; nothing else needs to be done"),
-            },
-        ],
+        Approvable::NotYet => {
+            let (cause, mend) = mend(users);
+            vec![
+                way("to approve it:", &format!("a cycle must hold it first: {}", command("--reconcile"))),
+                way(cause, &format!("{mend}; nothing else needs to be done")),
+            ]
+        }
         Approvable::Never if doubt.is_some() => Vec::new(),
         Approvable::Never => vec![way("nothing to approve:", "it ends once the cause above is gone")],
     };
@@ -249,4 +258,27 @@ pub fn approve_text(held: &Held<'_>, approved: &[Approved], a_daemon_runs: bool)
         out.push(sends(a_daemon_runs));
     }
     whole(&out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cause, Mismatch};
+
+    #[track_caller]
+    fn check(reasons: &[Reason], expected: (&str, &str)) {
+        let user = |reason: &Reason| OutstandingUser::new(OutstandingKind::Held, None, None, reason.clone());
+        let users: Vec<_> = reasons.iter().map(user).collect();
+        assert_eq!(mend(&users.iter().collect::<Vec<_>>()), expected);
+    }
+
+    #[test]
+    fn what_is_to_be_mended_goes_by_what_is_held() {
+        let mismatch = Reason::Mismatch { what: Mismatch::UserName, shown: None };
+        let by = |by| Reason::Held { cause: Cause::Gone, by };
+        check(&[by(HeldBy::Everybody)], (WRONG_EXPORT, "fix it"));
+        check(&[by(HeldBy::Everybody), mismatch.clone()], (WRONG_EXPORT, "fix it"));
+        check(&[mismatch], ("if the account is wrong:", "correct it in Rhombus"));
+        check(&[by(HeldBy::Scope)], ("if a group was renamed:", "fix [scope] groups"));
+    }
 }

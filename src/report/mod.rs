@@ -40,7 +40,7 @@ pub use status::{
 };
 pub use status_text::status_text;
 pub use text::{CycleStory, cycle_text, groups_text};
-pub use words::Extent;
+pub use words::{Extent, count};
 
 use crate::model::{Action, CycleId, Duration, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
 

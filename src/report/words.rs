@@ -30,6 +30,7 @@ pub(super) fn name(user: &OutstandingUser) -> String {
 }
 
 /// "1 user", "2 users".
-pub(super) fn count(count: usize, word: &str) -> String {
+#[must_use]
+pub fn count(count: usize, word: &str) -> String {
     if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }

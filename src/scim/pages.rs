@@ -11,6 +11,8 @@ use std::cell::Cell;
 
 /// How many accounts with one username are kept; a filter that brings more was not obeyed.
 const FILTERED_MAX: usize = 100;
+/// Stands before many texts made on Windows.
+const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// What is wrong with a list that goes on for ever.
 const ENDLESS: &str = "the list does not end";
 
@@ -130,6 +132,9 @@ impl<T: Transport> ScimTarget<T> {
             self.call(&request, BodyMode::Stream(&mut take)).await
         };
         let judged = judge(&answer);
+        if judged.outcome == Outcome::Forbidden && is_markup(&answer) {
+            return Read { value: None, judged: judged.because(AnswerDoubt::Markup) };
+        }
         if judged.outcome != Outcome::Accepted {
             return Read { value: None, judged };
         }
@@ -169,7 +174,8 @@ impl<'s> Stream<'s> {
 
     fn take(&mut self, bytes: &[u8], record: &mut TakeRecord<'_>) -> Result<(), String> {
         if self.is_markup.is_none() {
-            self.is_markup = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).map(|byte| *byte == b'<');
+            let before = |byte: &u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
+            self.is_markup = bytes.iter().find(|byte| !before(byte)).map(|byte| *byte == b'<');
         }
         if self.is_markup == Some(true) {
             return Err(AnswerDoubt::Markup.to_string());
@@ -205,6 +211,13 @@ impl<'s> Stream<'s> {
             Progress::NeedsMore => Err("it is truncated".to_owned()),
         }
     }
+}
+
+/// Whether the body is a web page: a portal's, not the SCIM service's.
+fn is_markup(answer: &Result<Answer, CallError>) -> bool {
+    let Ok(Answer { body: Ok(body), .. }) = answer else { return false };
+    let body = body.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(body);
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 fn lost(judged: Judged) -> Judged {

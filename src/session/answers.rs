@@ -2,6 +2,7 @@
 
 use super::talk::{End, Session};
 use crate::http::Transport;
+use crate::model::DirectoryId;
 use crate::outcome::{Judged, Outcome, RetryAfter};
 use crate::retry;
 use crate::store;
@@ -81,8 +82,15 @@ impl<T: Transport> Session<'_, T> {
             Outcome::Unknown(retry_after) => *retry_after,
             Outcome::NotSent => None,
         };
-        if retry_after.is_some_and(|retry_after| !self.obeys_retry_after(retry_after)) {
-            return NextStep::Ended;
+        if let Some(retry_after) = retry_after {
+            let user = self.calls.whose_turn();
+            if self.is_too_long(retry_after) && self.is_about_this_user_alone(user.as_ref()).await {
+                return NextStep::GiveUp;
+            }
+            if !self.obeys_retry_after(retry_after) {
+                self.told_to_wait.end_by(user);
+                return NextStep::Ended;
+            }
         }
         if *tries >= retry::RETRIES_MAX {
             return NextStep::GiveUp;
@@ -94,6 +102,21 @@ impl<T: Transport> Session<'_, T> {
     fn answered(&self, reply: Reply) -> NextStep {
         self.note_answered();
         NextStep::Answered(reply)
+    }
+
+    fn is_too_long(&self, retry_after: RetryAfter) -> bool {
+        let wait_ms = retry::instant(retry_after, self.now()).since_ms(self.now());
+        wait_ms > retry::RETRY_AFTER_WAITED_FOR.milliseconds()
+    }
+
+    /// Whether a user who ended an earlier cycle with a long wait is told to wait again while the list is answered.
+    async fn is_about_this_user_alone(&self, user: Option<&DirectoryId>) -> bool {
+        let Some(user) = user.filter(|user| self.told_to_wait.was_before(user)) else { return false };
+        let is_alone = matches!(self.about_nobody(self.probe()).await, Probe::Answered);
+        if is_alone {
+            self.told_to_wait.note_again(user);
+        }
+        is_alone
     }
 
     /// Holds all requests until the endpoint may be called again; false if that is too long: the cycle has then ended.
@@ -126,7 +149,10 @@ impl<T: Transport> Session<'_, T> {
             | Outcome::Conflict
             | Outcome::NotSupported
             | Outcome::Rejected
-            | Outcome::Redirected => Probe::Answered,
+            | Outcome::Redirected => {
+                self.note_answered();
+                Probe::Answered
+            }
         }
     }
 }

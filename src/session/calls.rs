@@ -41,6 +41,14 @@ impl Calls {
         self.current.replace(count)
     }
 
+    /// The user whose turn it is.
+    pub(super) fn whose_turn(&self) -> Option<DirectoryId> {
+        let current = self.current.borrow();
+        let current = current.as_ref()?;
+        let by_user = self.by_user.borrow();
+        by_user.iter().find(|(_, count)| Rc::ptr_eq(count, current)).map(|(user, _)| user.clone())
+    }
+
     /// Counts calls for the user whose turn it is.
     pub(super) fn note(&self, calls_count: u32) {
         if let Some(count) = self.current.borrow().as_ref() {

@@ -20,6 +20,7 @@ mod row;
 mod script;
 mod send;
 mod talk;
+mod told_to_wait;
 mod trust;
 
 pub(crate) use accounts::Absence;

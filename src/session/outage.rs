@@ -4,7 +4,7 @@ use super::answers::Probe;
 use super::row::RowNumber;
 use super::talk::{End, Session};
 use crate::http::Transport;
-use crate::retry::{UNANSWERED_IN_A_ROW_DOUBTED, UNANSWERED_IN_A_ROW_MAX};
+use crate::retry::{UNANSWERED_BEFORE_THE_LIST_MAX, UNANSWERED_IN_A_ROW_DOUBTED, UNANSWERED_IN_A_ROW_MAX};
 use std::future::Future;
 
 impl<T: Transport> Session<'_, T> {
@@ -19,10 +19,16 @@ impl<T: Transport> Session<'_, T> {
         if length == UNANSWERED_IN_A_ROW_DOUBTED {
             self.row.doubt(reason);
         }
-        if length >= UNANSWERED_IN_A_ROW_MAX {
+        let number = self.row.number();
+        // While the list is being asked for, its answer is waited for: it says whom to blame.
+        let length_max = match self.row.is_of_users(number) {
+            true => UNANSWERED_IN_A_ROW_MAX,
+            false => UNANSWERED_BEFORE_THE_LIST_MAX,
+        };
+        if length >= length_max {
             self.end_cycle(End::Unanswered(reason.to_owned()));
         }
-        self.row.number()
+        number
     }
 
     /// Whether the list was answered while nobody in this row was.
@@ -45,7 +51,12 @@ impl<T: Transport> Session<'_, T> {
     async fn outage_or_users(&self, reason: String) {
         let number = self.row.number();
         match self.about_nobody(self.probe()).await {
-            Probe::Answered => self.row.blame_users(number),
+            Probe::Answered => {
+                self.row.blame_users(number);
+                if self.row.number() == number && self.row.length() >= UNANSWERED_IN_A_ROW_MAX {
+                    self.end_cycle(End::Unanswered(reason));
+                }
+            }
             // A user was answered meanwhile.
             Probe::Unanswered(_) if self.row.number() != number => {}
             Probe::Unanswered(retry_after) => {

@@ -37,6 +37,10 @@ impl Row {
         self.length.get()
     }
 
+    pub(super) fn length(&self) -> u32 {
+        self.length.get()
+    }
+
     pub(super) fn doubt(&self, reason: &str) {
         *self.doubt.borrow_mut() = Some(reason.to_owned());
     }

@@ -3,6 +3,7 @@
 use super::calls::Calls;
 use super::directory::Directory;
 use super::row::Row;
+use super::told_to_wait::ToldToWait;
 use crate::http::Transport;
 use crate::model::{Clock, Moment, ScimId};
 use crate::retry;
@@ -103,6 +104,8 @@ pub(crate) struct Session<'c, T> {
     pub(super) met: RefCell<BTreeSet<ScimId>>,
     pub(super) directory: Directory,
     pub(super) calls: Calls,
+    /// Whom a long Retry-After was about.
+    pub(crate) told_to_wait: ToldToWait,
 }
 
 impl<'c, T: Transport> Session<'c, T> {
@@ -118,6 +121,7 @@ impl<'c, T: Transport> Session<'c, T> {
             met: RefCell::default(),
             directory: Directory::default(),
             calls: Calls::default(),
+            told_to_wait: ToldToWait::default(),
         }
     }
 

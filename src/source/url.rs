@@ -114,7 +114,7 @@ impl Fetch<'_> {
                 }
                 Read::Later(wait) => {
                     self.patience.note(wait);
-                    let what = format!("the server wants to be left alone for {} s", wait.as_secs());
+                    let what = format!("the server asked us to retry after {} s", wait.as_secs());
                     return Err(self.failed(&what, "the first cycle after that asks again; nothing was sent"));
                 }
             }

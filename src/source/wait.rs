@@ -38,7 +38,7 @@ impl<'p> Patience<'p> {
     /// Refuses to ask before a noted time, if nobody is there who asks.
     pub(super) fn allows(&self, asked: Asked) -> Result<(), SourceError> {
         let (Asked::BySchedule, Some(until)) = (asked, self.until(now())) else { return Ok(()) };
-        let what = format!("it wants to be left alone until {until}");
+        let what = format!("it asked us to retry after {until}");
         let hint = format!(
             "the first cycle after that asks again; to ask now: `{}`; nothing was sent",
             command("--reconcile")

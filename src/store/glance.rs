@@ -42,8 +42,8 @@ pub fn glance(connection: &Connection) -> rusqlite::Result<Glance> {
         "SELECT count(*) FROM unmanaged u WHERE NOT EXISTS (SELECT 1 FROM links l WHERE l.scim_id = u.scim_id)";
     let unmanaged_count = connection.query_row(unmanaged, [], |row| row.get(0))?;
     connection.query_row(
-        "SELECT active, provisioned, last_good_cycle_at, export_written_at, export_users_count, hold, json_extract(last_cycle, '$.token')
-         FROM installation, counts",
+        "SELECT active, provisioned, last_good_cycle_at, export_written_at, export_users_count, hold,
+         (SELECT token FROM last_report) FROM installation, counts",
         [],
         |row| {
             let moment = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Moment));

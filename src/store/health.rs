@@ -147,7 +147,7 @@ pub(super) fn note_behind(connection: &Connection, behind: Option<&Behind>) -> r
 /// # Errors
 /// The state cannot be read.
 pub fn known_of_token(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let sql = "SELECT last_cycle ->> '$.token' FROM installation, health WHERE token_refused_since IS NOT NULL";
+    let sql = "SELECT token FROM last_report, health WHERE token_refused_since IS NOT NULL";
     connection.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
 }
 

@@ -177,9 +177,9 @@ pub fn drop_approvals(
         )?;
     }
     transaction.execute(
-        "DELETE FROM hold_changes WHERE hold_id NOT IN
-         (SELECT c.hold_id FROM hold_changes c JOIN outstanding_users s ON s.directory_id = c.directory_id AND s.kind = 'held'
-          AND s.action = c.action AND s.wanted = c.content)",
+        "DELETE FROM hold_changes WHERE hold_id IN (SELECT id FROM holds h WHERE NOT EXISTS
+         (SELECT 1 FROM hold_changes c JOIN outstanding_users s ON s.directory_id = c.directory_id AND s.kind = 'held'
+          AND s.action = c.action AND s.wanted = c.content WHERE c.hold_id = h.id))",
         [],
     )?;
     transaction.execute(

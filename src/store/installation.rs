@@ -7,7 +7,7 @@ use crate::event::{Draft, EventType, Initiator, Source};
 use crate::http::Method;
 use crate::model::{ConfigKeys, DirectoryId, HoldId, Moment, ScopeVersionId};
 use crate::plan::ScopeVersion;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use std::collections::BTreeSet;
 
 /// 24 hours, in milliseconds.
@@ -45,8 +45,6 @@ pub struct InstallationRow {
     pub memberships_written_at: Option<Moment>,
     /// The last export, if it left nothing to do.
     pub quiet: Option<Quiet>,
-    /// The last cycle's report: JSON, for people.
-    pub last_cycle: Option<String>,
     /// Number of users in the last export that was read.
     pub export_users_count: i64,
     /// When the last good cycle ended.
@@ -75,11 +73,11 @@ impl InstallationRow {
 pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow> {
     connection.query_row(
         "SELECT installation_id, base_url, active, not_before, export_written_at, quiet_digest, quiet_length, quiet_settings,
-         last_cycle, last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint,
+         last_good_cycle_at, provisioned, quiet_head, restored, generation, token_fingerprint,
          not_supported, export_users_count, memberships_written_at, directory_organization FROM installation, counts",
         [],
         |row| {
-            let quiet = match (row.get::<_, Option<String>>(5)?, row.get(11)?, row.get(6)?, row.get(7)?) {
+            let quiet = match (row.get::<_, Option<String>>(5)?, row.get(10)?, row.get(6)?, row.get(7)?) {
                 (Some(digest), Some(head), Some(length), Some(settings)) => {
                     Some(Quiet { digest, head, length, settings })
                 }
@@ -91,20 +89,27 @@ pub fn installation(connection: &Connection) -> rusqlite::Result<InstallationRow
                 active: row.get(2)?,
                 not_before: Moment(row.get(3)?),
                 export_written_at: row.get::<_, Option<i64>>(4)?.map(Moment),
-                memberships_written_at: row.get::<_, Option<i64>>(17)?.map(Moment),
+                memberships_written_at: row.get::<_, Option<i64>>(16)?.map(Moment),
                 quiet,
-                last_cycle: row.get(8)?,
-                export_users_count: row.get(16)?,
-                last_good_cycle_at: row.get::<_, Option<i64>>(9)?.map(Moment),
-                provisioned_count: row.get(10)?,
-                restored: row.get(12)?,
-                generation: row.get(13)?,
-                token_fingerprint: row.get(14)?,
-                not_supported: row.get_ref(15)?.as_str()?.split_whitespace().filter_map(Method::from_name).collect(),
-                directory_organization: row.get(18)?,
+                export_users_count: row.get(15)?,
+                last_good_cycle_at: row.get::<_, Option<i64>>(8)?.map(Moment),
+                provisioned_count: row.get(9)?,
+                restored: row.get(11)?,
+                generation: row.get(12)?,
+                token_fingerprint: row.get(13)?,
+                not_supported: row.get_ref(14)?.as_str()?.split_whitespace().filter_map(Method::from_name).collect(),
+                directory_organization: row.get(17)?,
             })
         },
     )
+}
+
+/// The report of the last cycle: JSON, for people. It may be long.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn last_report(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT report FROM last_report", [], |row| row.get(0)).optional()
 }
 
 /// Starts or stops managing users, and binds the state to an endpoint.
@@ -264,14 +269,17 @@ pub fn advance_scope_version(
 /// Stores the end of a cycle.
 pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite::Result<()> {
     transaction.execute(
-        "UPDATE installation SET last_cycle = ?1, last_good_cycle_at = ifnull(?2, last_good_cycle_at),
-         export_written_at = ifnull(?3, export_written_at), 
-         first_load = first_load AND (?4 OR NOT (SELECT links_made > 0 FROM counts)),
-         quiet_digest = CASE WHEN generation = ?10 THEN ?5 END, quiet_length = ?6, quiet_settings = ?7, quiet_head = ?8,
-         restored = restored AND NOT ?9, hold = ?11, export_users_count = ifnull(?12, export_users_count),
-         memberships_written_at = ifnull(?13, memberships_written_at)",
+        "INSERT OR REPLACE INTO last_report (one, token, report) VALUES (1, ?1, ?2)",
+        (&end.token, &end.report),
+    )?;
+    transaction.execute(
+        "UPDATE installation SET last_good_cycle_at = ifnull(?1, last_good_cycle_at),
+         export_written_at = ifnull(?2, export_written_at),
+         first_load = first_load AND (?3 OR NOT (SELECT links_made > 0 FROM counts)),
+         quiet_digest = CASE WHEN generation = ?9 THEN ?4 END, quiet_length = ?5, quiet_settings = ?6, quiet_head = ?7,
+         restored = restored AND NOT ?8, hold = ?10, export_users_count = ifnull(?11, export_users_count),
+         memberships_written_at = ifnull(?12, memberships_written_at)",
         (
-            &end.report,
             end.good_at.map(|at| at.0),
             end.export_written_at.map(|at| at.0),
             end.creates_left,
@@ -295,6 +303,8 @@ pub fn finish_cycle(transaction: &Transaction<'_>, end: &LastCycle) -> rusqlite:
 pub struct LastCycle {
     /// The report: JSON, for people.
     pub report: String,
+    /// What it says of the token, if anything.
+    pub token: Option<String>,
     /// The hold that it left.
     pub hold: Option<HoldId>,
     /// Number of users in its export, if it read one.

@@ -63,8 +63,8 @@ pub use holds::{
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
     InstallationRow, LastCycle, Quiet, advance_scope_version, bind_organization, checkpoint, finish_cycle,
-    installation, note_config, note_not_supported, note_token, scope_version_id, scope_versions, set_active,
-    set_not_before, start_over,
+    installation, last_report, note_config, note_not_supported, note_token, scope_version_id, scope_versions,
+    set_active, set_not_before, start_over,
 };
 pub use intents::{
     Intent, OpenIntent, creates_given_up, forget, ledger, open_intents, renew_intent, reuse_intent, settle,

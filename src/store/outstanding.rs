@@ -80,34 +80,40 @@ pub fn replace_outstanding(
     cycle: (&CycleId, Source),
     now: Moment,
 ) -> rusqlite::Result<Vec<OutstandingUser>> {
-    type Who = (OutstandingKind, Option<DirectoryId>);
-    let mut before: BTreeMap<Who, Vec<OutstandingUser>> = BTreeMap::new();
-    for entry in self::outstanding(transaction)? {
-        before.entry((entry.kind, entry.directory_id.clone())).or_default().push(entry);
-    }
-    match only {
-        None => {
-            transaction.execute("DELETE FROM outstanding_users", [])?;
-        }
-        Some(users) => {
-            for id in users {
-                transaction.execute("DELETE FROM outstanding_users WHERE directory_id = ?1", [id.as_str()])?;
-            }
-        }
-    }
+    let before = Before::read(transaction)?;
+    let is_replaced = |(_, entry): &&(i64, OutstandingUser)| {
+        only.is_none_or(|users| entry.directory_id.as_ref().is_some_and(|id| users.contains(id)))
+    };
+    let mut over: BTreeSet<i64> = before.rows().filter(is_replaced).map(|(row, _)| *row).collect();
     let mut drafts = Vec::new();
-    let mut stored = Vec::with_capacity(outstanding.len());
+    let (mut stored, mut new) = (Vec::with_capacity(outstanding.len()), Vec::new());
     for mut entry in outstanding {
-        let earlier = before.get(&(entry.kind, entry.directory_id.clone())).map_or(&[][..], Vec::as_slice);
-        let same = earlier.iter().find(|earlier| earlier.goes_on_as(&entry));
-        entry.since = Some(same.and_then(|same| same.since).unwrap_or(now));
+        let earlier = before.of(&entry);
+        let same = earlier.iter().find(|(_, earlier)| earlier.goes_on_as(&entry));
+        entry.since = Some(same.and_then(|(_, same)| same.since).unwrap_or(now));
         if let Some(draft) = draft_of(&entry, cycle)
             && say_once(transaction, &entry)?
         {
             drafts.push(draft);
         }
-        insert(transaction, &entry, now)?;
+        // Of a long list little changes from cycle to cycle, and nobody else writes meanwhile.
+        let stays = earlier.iter().find(|(row, earlier)| over.contains(row) && is_stored(earlier, &entry));
+        match stays {
+            Some((row, _)) => drop(over.remove(row)),
+            None => new.push(stored.len()),
+        }
         stored.push(entry);
+    }
+    if over.len() == before.rows().count() {
+        transaction.execute("DELETE FROM outstanding_users", [])?;
+    } else {
+        let mut delete = transaction.prepare_cached("DELETE FROM outstanding_users WHERE rowid = ?1")?;
+        for row in over {
+            delete.execute([row])?;
+        }
+    }
+    for place in new {
+        insert(transaction, &stored[place], now)?;
     }
     transaction.execute(
         "DELETE FROM refusals_said AS said WHERE NOT EXISTS (SELECT 1 FROM outstanding_users s WHERE s.kind IN ('refused', 'parked')
@@ -116,6 +122,62 @@ pub fn replace_outstanding(
     )?;
     log::append(transaction, &drafts, now)?;
     Ok(stored)
+}
+
+/// The last cycle's entries, by whom they are about.
+struct Before(BTreeMap<Who, Vec<(i64, OutstandingUser)>>);
+
+type Who = (OutstandingKind, Option<DirectoryId>);
+
+impl Before {
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut before: BTreeMap<Who, Vec<_>> = BTreeMap::new();
+        let mut select = connection.prepare(&format!("SELECT {COLUMNS}, rowid FROM outstanding_users"))?;
+        for entry in select.query_map([], |row| Ok((row.get(12)?, read(row)?)))? {
+            let (row, entry) = entry?;
+            before.entry((entry.kind, entry.directory_id.clone())).or_default().push((row, entry));
+        }
+        Ok(Self(before))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &(i64, OutstandingUser)> {
+        self.0.values().flatten()
+    }
+
+    fn of(&self, entry: &OutstandingUser) -> &[(i64, OutstandingUser)] {
+        self.0.get(&(entry.kind, entry.directory_id.clone())).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether an entry is stored already, to the letter.
+fn is_stored(earlier: &OutstandingUser, entry: &OutstandingUser) -> bool {
+    let OutstandingUser {
+        kind,
+        directory_id,
+        username,
+        scim_id,
+        reason,
+        action,
+        wanted,
+        since,
+        until,
+        attempts,
+        former_id,
+        // These are not stored.
+        fields: _,
+    } = entry;
+    let letters = |name: &Option<UserName>| name.as_ref().map(|name| name.as_str().to_owned());
+    earlier.kind == *kind
+        && earlier.directory_id == *directory_id
+        && letters(&earlier.username) == letters(username)
+        && earlier.scim_id == *scim_id
+        && earlier.reason == *reason
+        && earlier.action == *action
+        && earlier.wanted == *wanted
+        && earlier.since == *since
+        && earlier.until == *until
+        && earlier.attempts == *attempts
+        && earlier.former_id == *former_id
 }
 
 /// Whether this entry is not yet in the log, or was resolved since.

@@ -42,6 +42,8 @@ fn an_answer_that_is_no_list_says_what_it_is() {
         (404, "", "<html>Not Found</html>", "compare [rhombus] base_url"),
         (302, "Location: /login\r\n", "", "compare [rhombus] base_url"),
         (200, "", "<!DOCTYPE html><title>Sign in</title>", "a login page"),
+        (200, "", "\u{feff}<!DOCTYPE html><title>Sign in</title>", "a login page"),
+        (403, "", "<!DOCTYPE html><title>Sign in</title>", "a login page"),
         (200, "", r#"{"hello":"world"}"#, "not a complete SCIM list"),
         (401, "", "", "token file"),
         (403, "", "", "token file"),

@@ -76,7 +76,7 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
     Ok(verified)
 }
 
-/// What the lock file is no witness of.
+/// What the lock file says nothing about.
 fn lock_note(witnesses: &Witnesses) -> Option<String> {
     let Witnesses { head, noted, is_sending, .. } = witnesses;
     let Some(noted) = noted else {
@@ -85,7 +85,7 @@ fn lock_note(witnesses: &Witnesses) -> Option<String> {
     };
     (noted.sequence < head.sequence && !is_sending).then(|| {
         format!(
-            "the lock file notes event {} as the last one: it is no witness of those after it (a crash leaves that behind, and so \
+            "the lock file notes event {} as the last one: it says nothing about the events after it (a crash leaves that behind, and so \
              does whoever continues the log)",
             noted.sequence
         )

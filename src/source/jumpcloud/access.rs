@@ -102,7 +102,7 @@ async fn lend(fetcher: &Fetcher, token_url: &str, client_id: &str, secret: &Toke
                 tokio::time::sleep(wait).await;
             }
             Lending::Later(wait) => {
-                let what = format!("{token_url} wants to be left alone for {} s", wait.as_secs());
+                let what = format!("{token_url} asked us to retry after {} s", wait.as_secs());
                 return Err(ReadFailure::Later { what, wait });
             }
             Lending::Again(what) => {

@@ -258,10 +258,7 @@ fn waited<T>(why: &str, wait: Duration, waits_count: u32) -> Result<Next<T>, Rea
     if wait <= WAIT_MAX && waits_count < WAITS_MAX {
         return Ok(Next::Wait(wait));
     }
-    Err(ReadFailure::Later {
-        what: format!("JumpCloud {why}, and wants to be left alone for {} s", wait.as_secs()),
-        wait,
-    })
+    Err(ReadFailure::Later { what: format!("JumpCloud {why}, and asked us to retry after {} s", wait.as_secs()), wait })
 }
 
 /// A part of an address, with everything but unreserved characters encoded (RFC 3986, section 2.3).

@@ -33,8 +33,8 @@ fn a_fault_at_any_page_of_any_call_about_groups_removes_nobody() {
                 (Fault::Status(403, "", r#"{"message":"no permission"}"#), "no permission"),
                 (Fault::Status(401, "", r#"{"message":"api key user not found"}"#), "refuses the API key"),
                 (Fault::Status(302, "Location: /elsewhere\r\n", ""), "redirects are not followed"),
-                (Fault::Status(429, "Retry-After: 31\r\n", ""), "left alone for 31 s"),
-                (Fault::Status(503, "Retry-After: 86400\r\n", ""), "left alone for 86400 s"),
+                (Fault::Status(429, "Retry-After: 31\r\n", ""), "retry after 31 s"),
+                (Fault::Status(503, "Retry-After: 86400\r\n", ""), "retry after 86400 s"),
                 (Fault::Status(400, "", r#"{"message":"bad request"}"#), "400 bad request"),
             ] {
                 company.jumpcloud.fault(call, page, fault, 1000);

@@ -37,7 +37,7 @@ fn a_long_wait_is_kept_by_ticks_and_restarts_and_ended_by_hand() {
         );
     }
     let said = company.run.events().last().map(|event| event["error_message"].clone());
-    assert!(said.is_some_and(|said| said.as_str().is_some_and(|said| said.contains("left alone until"))));
+    assert!(said.is_some_and(|said| said.as_str().is_some_and(|said| said.contains("asked us to retry after"))));
     // Somebody asks, and is answered: it is over for the ticks, too.
     company.jumpcloud.now().faults.clear();
     assert_eq!(company.run.reconcile(0)["deleted"], 1);
@@ -67,7 +67,7 @@ fn a_token_that_is_not_lent_at_once_is_asked_for_again() {
         (Fault::Cut, 1000, "asked three times"),
         (Fault::Status(503, "", ""), 1000, "it answers 503"),
         (Fault::Status(200, "", "<html>"), 1000, "the answer is not one"),
-        (Fault::Status(429, "Retry-After: 40\r\n", ""), 1000, "left alone for 40 s"),
+        (Fault::Status(429, "Retry-After: 40\r\n", ""), 1000, "retry after 40 s"),
     ] {
         company.jumpcloud.fault(Call::Token, 0, fault, times);
         company.refuses(1, words);

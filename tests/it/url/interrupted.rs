@@ -172,7 +172,7 @@ fn a_server_that_wants_to_be_left_alone_is_waited_for_or_ends_the_read() {
     let said = |status: u16, after: &str| {
         Some(format!("HTTP/1.1 {status} No\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n"))
     };
-    for (status, after, words) in [(429, "31", "left alone for 31 s"), (503, "86400", "left alone for 86400 s")] {
+    for (status, after, words) in [(429, "31", "retry after 31 s"), (503, "86400", "retry after 86400 s")] {
         site.publish(|at| at.raw = said(status, after));
         site.refuses(words);
         assert_eq!(site.leftovers().last().map(String::as_str), Some("state.db.spool.wait"));
