@@ -22,14 +22,7 @@ use witnesses::Witnesses;
 #[derive(Subcommand, Debug)]
 pub(super) enum EventsCommand {
     /// Show the last events
-    Tail {
-        /// The number of events
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
-        count: u32,
-        /// Keep showing new events until Ctrl-C
-        #[arg(short, long)]
-        follow: bool,
-    },
+    Tail(tail::Tail),
     /// Show the events that sinks refused for good
     Dead,
     /// Send a part of the log to the sinks again
@@ -59,15 +52,13 @@ impl EventsCommand {
     pub(super) const fn sends(&self) -> bool {
         match self {
             Self::Replay { .. } => true,
-            Self::Tail { .. } | Self::Dead | Self::Verify { .. } => false,
+            Self::Tail(_) | Self::Dead | Self::Verify { .. } => false,
         }
     }
 
     pub(super) fn run(&self, arguments: &Arguments) -> Result<Output, Failure> {
         match self {
-            Self::Tail { count, follow } => {
-                tail::run(arguments, *count, if *follow { tail::End::Never } else { tail::End::Now })
-            }
+            Self::Tail(tail) => tail.run(arguments),
             Self::Dead => replay::dead(arguments),
             Self::Replay { from, sink } => replay::replay(arguments, *from, sink.as_deref()),
             Self::Verify { file, head, seal_key_file } => {

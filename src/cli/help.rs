@@ -155,8 +155,11 @@ const PAGES: [HelpPage; 22] = [
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync events tail\n  rhombus-sync events tail -f               follows until \
                 Ctrl-C\n  \
-                rhombus-sync events tail -n 1000 | jq .event_type\n\nOn a terminal it is a table; a pipe gets the \
-                events unchanged, one per line.\n\nExit codes: 0 shown; 1 the state cannot be used",
+                rhombus-sync events tail --user ann@example.com --outcome failure\n  \
+                rhombus-sync events tail -f --kind reconcile_held --kind reconcile_failed\n  \
+                rhombus-sync events tail -n 1000 | jq .event_type\n\nA user is a directory id, or any username that \
+                the log has; filters narrow each other.\n\nOn a terminal it is a table; a pipe gets the \
+                events unchanged, one per line.\n\nExit codes: 0 shown; 1 no user matches, or the state cannot be used",
     },
     HelpPage {
         command: &["events", "verify"],

@@ -21,7 +21,9 @@ pub use error::ConfigError;
 pub use monitor::{MonitorConfig, check_heartbeat};
 pub use roles::Places;
 pub use settings::Settings;
-pub use sinks::{FILE_MODE, Facility, HttpSink, HttpStyle, SinkConfig, SinkKind, SyslogAddress, SyslogSink, TlsFiles};
+pub use sinks::{
+    FILE_MODE, Facility, HttpSink, HttpStyle, SinkCompany, SinkConfig, SinkKind, SyslogAddress, SyslogSink, TlsFiles,
+};
 pub use standby::{LeaseConfig, StandbyConfig};
 
 use crate::files::{self, Role, Strictness, Trust};

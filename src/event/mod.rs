@@ -54,6 +54,25 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// Each of them, in the order of the documentation.
+    pub const ALL: [Self; 15] = [
+        Self::UserCreateProvision,
+        Self::UserUpdateProvision,
+        Self::UserDeprovision,
+        Self::UserDeleteProvision,
+        Self::UserLookupProvision,
+        Self::IdmIntegrationActivate,
+        Self::IdmIntegrationUpdate,
+        Self::IdmIntegrationReauth,
+        Self::IdmIntegrationDelete,
+        Self::ReconcileCompleted,
+        Self::ReconcileHeld,
+        Self::ReconcileFailed,
+        Self::ReconcileApproved,
+        Self::LogCheckpoint,
+        Self::ClockCorrected,
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

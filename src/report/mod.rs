@@ -192,7 +192,13 @@ impl CycleReport {
     #[must_use]
     pub fn counts(&self) -> String {
         let listed = OutstandingKind::ALL.into_iter().map(|kind| (kind.as_str(), self.count(kind) as u64));
-        let all = self.done.named().chain([("unchanged", self.unchanged_count)]).chain(listed);
+        let removals = self
+            .outstanding
+            .iter()
+            .filter(|entry| entry.kind == OutstandingKind::Held && entry.action.is_some_and(Action::removes));
+        // Named only where there are any: an alert looks for the word.
+        let removals = Some(("held_removals", removals.count() as u64)).filter(|(_, count)| *count > 0);
+        let all = self.done.named().chain([("unchanged", self.unchanged_count)]).chain(listed).chain(removals);
         all.map(|(name, count)| format!("{name}={count}")).collect::<Vec<_>>().join(" ")
     }
 }

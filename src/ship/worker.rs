@@ -2,7 +2,7 @@
 
 use super::catch_up::{PATIENCE, STUCK, catch_up};
 use super::hand::HandThread;
-use crate::config::SinkConfig;
+use crate::config::{SinkCompany, SinkConfig};
 use crate::event::chain_of;
 use crate::model::{Clock, Moment};
 use crate::process::SystemClock;
@@ -141,6 +141,7 @@ impl Shipper {
     async fn work(&self) -> Result<Option<SinkPlace>, JournalError> {
         let reader = store::open(&self.state, Access::Read)?;
         let place = self.config.place();
+        self.take_place(&reader).await?;
         let Some(hand) = self.claim(&reader).await? else { return self.leave(&reader, Duration::ZERO).await };
         let mut pause = FIRST_PAUSE;
         loop {
@@ -163,6 +164,17 @@ impl Shipper {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// Takes the place in the log that was its own before others came to its destination, or before they went.
+    async fn take_place(&self, reader: &Connection) -> Result<(), JournalError> {
+        let Some(former) = self.config.former_place() else { return Ok(()) };
+        if !store::sink_places(reader)?.iter().any(|place| place.name == former) {
+            return Ok(());
+        }
+        // Under its own name it is its own; under the destination's it may have become another's.
+        let (place, replaces) = (self.config.place(), self.config.company == SinkCompany::Alone);
+        self.journal.write(move |transaction| store::move_place(transaction, &former, &place, replaces)).await
     }
 
     /// Starts the thread that holds the sink, once the last write of an earlier one to the same place has ended; until then

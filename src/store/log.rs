@@ -213,6 +213,22 @@ pub fn note_sink(transaction: &Transaction<'_>, place: &SinkPlace) -> rusqlite::
     Ok(())
 }
 
+/// Gives a sink's place another key, with what it refused. `replaces`: also where there is one of that key already.
+///
+/// # Errors
+/// The state cannot be written.
+pub fn move_place(transaction: &Transaction<'_>, from: &str, to: &str, replaces: bool) -> rusqlite::Result<()> {
+    let exists = |name: &str| transaction.prepare_cached("SELECT 1 FROM sinks WHERE name = ?1")?.exists([name]);
+    if !exists(from)? || (exists(to)? && !replaces) {
+        return Ok(());
+    }
+    for (table, key) in [("sinks", "name"), ("dead_letters", "sink")] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE {key} = ?1"), [to])?;
+        transaction.execute(&format!("UPDATE {table} SET {key} = ?2 WHERE {key} = ?1"), (from, to))?;
+    }
+    Ok(())
+}
+
 /// Deletes events that are older than `keep` and delivered to all of these sinks; the chain goes on.
 pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep: Duration) -> rusqlite::Result<()> {
     let mut shipped = i64::MAX;
@@ -258,15 +274,6 @@ pub fn event_line(connection: &Connection, sequence: i64) -> rusqlite::Result<Op
         .prepare_cached("SELECT line FROM events WHERE sequence = ?1")?
         .query_row([sequence], |row| row.get(0))
         .optional()
-}
-
-/// The newest events, oldest first.
-pub fn last_events(connection: &Connection, count: u32) -> rusqlite::Result<Vec<Sealed>> {
-    let sql = "SELECT sequence, line FROM (SELECT sequence, line FROM events ORDER BY sequence DESC LIMIT ?1) ORDER BY sequence";
-    connection
-        .prepare(sql)?
-        .query_map([count], |row| Ok(Sealed { sequence: row.get(0)?, line: row.get(1)? }))?
-        .collect()
 }
 
 /// The account of this user that was made inactive last, as the log has it.

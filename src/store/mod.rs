@@ -32,6 +32,7 @@ mod outstanding;
 mod restored;
 mod rows;
 mod schema;
+mod search;
 mod snapshot;
 mod spoken;
 mod stranded;
@@ -74,7 +75,8 @@ pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
     SinkPlace, append, committed, event_line, find_in_log, head_of, history, installation_id, last_deactivated,
-    last_events, names_account, note_sink, pending, pending_within, prune, pruned, reign, seal_with, sink_places,
+    last_events, move_place, names_account, note_sink, pending, pending_within, prune, pruned, reign, seal_with,
+    sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
@@ -82,6 +84,7 @@ pub use outstanding::{
 };
 pub use restored::{WithoutNote, chain_before, continue_log, go_on_after, looks_restored, take_name, was_skipped};
 pub use schema::SCHEMA;
+pub use search::{EventFilter, last_events, next_events};
 pub use snapshot::{
     Snapshot, each_link, each_linked_account, link_by_id, link_by_scim_id, link_of, linked_alike, linked_ids,
     links_count, note_external_ids, some_links, witnesses,

@@ -1,6 +1,7 @@
 //! The real binary over real HTTP against the sandbox server: a run's days, kills at random, exit codes, secrets.
 
 mod kills;
+mod tail;
 
 use crate::support::real_binary::{RealBinary, people, person};
 use serde_json::{Value, json};

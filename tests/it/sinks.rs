@@ -6,6 +6,7 @@ mod binary;
 mod files;
 mod posts;
 mod reload;
+mod together;
 
 use crate::support::outbox::Outbox;
 use crate::support::syslog_receiver::{Does, SyslogReceiver, line_of};

@@ -7,7 +7,7 @@ pub use remote::{Facility, HttpSink, HttpStyle, SyslogAddress, SyslogSink, TlsFi
 use super::error::Problem;
 use crate::event::{EventFormat, OcsfVersion};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The mode of a sink's file.
@@ -103,6 +103,20 @@ pub struct SinkConfig {
     pub ocsf_version: OcsfVersion,
     /// Where they go.
     pub kind: SinkKind,
+    /// Whether others go there, too.
+    pub company: SinkCompany,
+}
+
+/// Whether a destination has several sinks: one receiver may take the log in more than one format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SinkCompany {
+    /// It is the only one.
+    #[default]
+    Alone,
+    /// The one that goes on where the destination's only sink was before.
+    First,
+    /// One of the others.
+    Later,
 }
 
 /// Where events go.
@@ -171,13 +185,34 @@ impl SinkConfig {
     /// A sink that is called after its place.
     #[must_use]
     pub fn new(kind: SinkKind) -> Self {
-        Self { name: kind.place(), format: EventFormat::default(), ocsf_version: OcsfVersion::default(), kind }
+        let (format, ocsf_version, company) = Default::default();
+        Self { name: kind.place(), format, ocsf_version, kind, company }
     }
 
-    /// The key of its place in the log.
+    /// The key of its place in the log: its destination's, and where others go there too, with its name.
     #[must_use]
     pub fn place(&self) -> String {
-        self.kind.place()
+        match self.company {
+            SinkCompany::Alone => self.kind.place(),
+            SinkCompany::First | SinkCompany::Later => self.named_place(),
+        }
+    }
+
+    /// The key that its place had before others came to its destination, or before they went; `None`: it has no past there.
+    #[must_use]
+    pub fn former_place(&self) -> Option<String> {
+        let former = match self.company {
+            SinkCompany::Alone => self.named_place(),
+            SinkCompany::First => self.kind.place(),
+            SinkCompany::Later => return None,
+        };
+        (former != self.place()).then_some(former)
+    }
+
+    /// No address and no URL has a space.
+    fn named_place(&self) -> String {
+        let place = self.kind.place();
+        if self.name == place { place } else { format!("{place} as {}", self.name) }
     }
 
     /// The file that it writes; `None` if it writes to something else.
@@ -255,7 +290,9 @@ impl SinkConfig {
         if name.trim().is_empty() || crate::model::has_control(&name) {
             return Err(Problem::plain("[[sinks]] name is empty or has a control character"));
         }
-        Ok(Self { name, format: raw.format, ocsf_version: raw.ocsf_version.unwrap_or_default(), kind })
+        let (format, ocsf_version, company) =
+            (raw.format, raw.ocsf_version.unwrap_or_default(), SinkCompany::default());
+        Ok(Self { name, format, ocsf_version, kind, company })
     }
 }
 
@@ -285,12 +322,26 @@ fn journal_socket(address: Option<&str>) -> Result<PathBuf, Problem> {
 
 /// All sinks, each with its own name and place.
 pub(super) fn sinks(raw: &[RawSink], absolute: &dyn Fn(&PathBuf) -> PathBuf) -> Result<Vec<SinkConfig>, Problem> {
-    let sinks = raw.iter().map(|sink| SinkConfig::of(sink, absolute)).collect::<Result<Vec<_>, _>>()?;
-    let of_each = |key: fn(&SinkConfig) -> String| sinks.iter().map(key).collect::<BTreeSet<_>>().len();
-    if of_each(SinkConfig::place) < sinks.len() {
-        return Err(Problem::plain("[[sinks]] two sinks have the same destination"));
+    let mut sinks = raw.iter().map(|sink| SinkConfig::of(sink, absolute)).collect::<Result<Vec<_>, _>>()?;
+    let mut destinations: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (number, sink) in sinks.iter().enumerate() {
+        destinations.entry(sink.kind.place()).or_default().push(number);
     }
-    if of_each(|sink| sink.name.clone()) < sinks.len() {
+    for (destination, numbers) in destinations.into_iter().filter(|(_, numbers)| numbers.len() > 1) {
+        // Lines of two sinks in one file, or on one output, could not be told apart.
+        let is_one_stream = numbers.iter().any(|number| sinks[*number].file().is_some() || sinks[*number].is_stdout());
+        if is_one_stream || numbers.iter().filter(|number| sinks[**number].name == destination).count() > 1 {
+            return Err(Problem::plain("[[sinks]] two sinks have the same destination"));
+        }
+        // One without a name keeps the place that is called after the destination.
+        let is_free = numbers.iter().all(|number| sinks[*number].name != destination);
+        for (position, number) in numbers.into_iter().enumerate() {
+            sinks[number].company = if is_free && position == 0 { SinkCompany::First } else { SinkCompany::Later };
+        }
+    }
+    let names: BTreeSet<_> = sinks.iter().map(|sink| &sink.name).collect();
+    let places: BTreeSet<_> = sinks.iter().map(SinkConfig::place).collect();
+    if names.len() < sinks.len() || places.len() < sinks.len() {
         return Err(Problem::plain("[[sinks]] two sinks have the same name"));
     }
     Ok(sinks)

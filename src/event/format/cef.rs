@@ -2,6 +2,7 @@
 //! limits: a longer value is cut and says so.
 
 use super::record::{Change, Record, plain};
+use super::targets::fewer;
 use crate::event::line::escape;
 use serde_json::json;
 use std::fmt::Write;
@@ -91,8 +92,17 @@ fn others(record: &Record<'_>, changes: &[Change<'_>]) -> String {
     let rest = changes.iter().filter(|change| OWN.iter().all(|(_, field)| change.field != *field));
     let mut parts: Vec<String> = rest.map(|change| format!("{} {}", change.field, custom_string(change))).collect();
     parts.extend(record.approval.map(|approval| format!("approval {}", approval.get())));
-    parts.extend(record.targets.map(|targets| format!("targets {}", targets.get())));
-    parts.join("; ")
+    let Some(targets) = record.targets else { return parts.join("; ") };
+    let with = |array: &str, left_out: usize| {
+        let left_out = left_out + record.targets_left_out;
+        let count = if left_out > 0 { format!("; targets_left_out {left_out}") } else { String::new() };
+        [parts.as_slice(), &[format!("targets {array}{count}")]].concat().join("; ")
+    };
+    let fits = |text: String| (escaped(&text).chars().count() <= CUSTOM_CHARS_MAX).then_some(text);
+    let whole = fits(with(targets.get(), 0));
+    whole
+        .or_else(|| fewer(targets.get(), |array, left_out| fits(with(array, left_out))))
+        .unwrap_or_else(|| parts.join("; "))
 }
 
 /// The sequence of a line.

@@ -1,7 +1,7 @@
 //! Elastic Common Schema. `changes` is one string of JSON: in an index without a mapping, the first document would decide which type
 //! every later value must have. What ECS has no field for stands below `rhombus_sync.audit`.
 
-use super::record::{Record, plain};
+use super::record::{Record, is_none, plain};
 use crate::event::line::escape;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -116,6 +116,8 @@ struct Audit<'r> {
     approval: Option<&'r RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     targets: Option<&'r str>,
+    #[serde(skip_serializing_if = "is_none")]
+    targets_left_out: usize,
 }
 
 /// Category and types (`iam` and `configuration` allow them).
@@ -176,6 +178,7 @@ pub(super) fn render(record: &Record<'_>) -> Option<String> {
                 correlation: record.correlation,
                 approval: record.approval,
                 targets: record.targets.map(RawValue::get),
+                targets_left_out: record.targets_left_out,
             },
         },
         error: Some(Message { message: &record.error_message }).filter(|error| !error.message.is_empty()),

@@ -7,6 +7,7 @@ mod first;
 mod ocsf;
 mod record;
 mod shorten;
+mod targets;
 
 pub use first::{FirstLine, Stamp};
 pub use ocsf::OcsfVersion;
@@ -85,7 +86,8 @@ impl Renderer {
         }
     }
 
-    /// The same in at most so many bytes: the longest values are cut, and say so. `None`: that is not enough.
+    /// The same in at most so many bytes: of an approval the first users are kept and the others counted, the longest values are
+    /// cut, and say so. `None`: that is not enough.
     #[must_use]
     pub fn line_within<'e>(&self, event: &'e Sealed, bytes_max: usize) -> Option<Cow<'e, str>> {
         let whole = self.line(event)?;

@@ -1,7 +1,7 @@
 //! Open Cybersecurity Schema Framework. Users are Account Change (3001) where it has the activity, all else is Entity Management
 //! (3004); which activities and fields there are depends on the version. `raw_data` is deliberately absent: it doubles the size.
 
-use super::record::Record;
+use super::record::{Record, is_none};
 use crate::event::line::escape;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -185,6 +185,8 @@ struct Unmapped<'r> {
     approval: Option<&'r RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     targets: Option<&'r RawValue>,
+    #[serde(skip_serializing_if = "is_none")]
+    targets_left_out: usize,
     chain: &'r str,
 }
 
@@ -267,6 +269,7 @@ pub(super) fn render(record: &Record<'_>, version: OcsfVersion) -> Option<String
             message_chain: record.message_chain,
             approval: record.approval,
             targets: record.targets,
+            targets_left_out: record.targets_left_out,
             chain: &record.chain,
         },
         status_code: &answer.response_code,

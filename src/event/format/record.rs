@@ -39,6 +39,9 @@ pub(super) struct Record<'l> {
     /// Whom an approval is about.
     #[serde(borrow, default)]
     pub(super) targets: Option<&'l RawValue>,
+    /// How many more there are, where a receiver has no room for them.
+    #[serde(default)]
+    pub(super) targets_left_out: usize,
     pub(super) sequence: i64,
     #[serde(borrow)]
     pub(super) chain: Cow<'l, str>,
@@ -161,6 +164,11 @@ impl<'l> Record<'l> {
         let why = if self.success { String::new() } else { short(&self.error_message) };
         format!("{}{outcome}{why}", short(&self.title()))
     }
+}
+
+/// A count that is not worth a member.
+pub(super) const fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A JSON value as text: a string is its characters.

@@ -1,7 +1,8 @@
-//! Cuts the longest values of an event, for receivers that take only so many bytes. Names of members, ids, times, sequence and
-//! chain stay whole.
+//! Makes an event fit where a receiver takes only so many bytes: of an approval what would be set goes first, then its last users,
+//! and then the longest values of any event are cut. Names of members, ids, times, sequence and chain stay whole.
 
 use super::record::Record;
+use super::targets::fewer;
 
 /// Stands at the end of a value that was cut.
 const MARK: &str = "...[cut]";
@@ -10,13 +11,23 @@ const VALUE_BYTES_MIN: usize = 64;
 /// Where the search begins: nothing that we write is longer than this many bytes and still fits.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// The line with its longest values cut as little as `fits` needs; with that still too long, without the users of an approval.
+/// The line with as little left out as `fits` needs.
 pub(super) fn to_fit(line: &str, fits: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let Some(mut best) = fits(&with_values_of(line, VALUE_BYTES_MIN)) else {
-        let targets = Record::of(line)?.targets?.get().to_owned();
-        let line = line.replacen(&targets, &format!("[\"{MARK}\"]"), 1);
-        return fits(&with_values_of(&line, VALUE_BYTES_MIN));
+    let Some(targets) = Record::of(line)?.targets else { return with_values_cut(line, fits) };
+    let with = |array: &str, left_out: usize| {
+        let count = if left_out > 0 { format!(",\"targets_left_out\":{left_out}") } else { String::new() };
+        line.replacen(targets.get(), &format!("{array}{count}"), 1)
     };
+    if let Some(fitting) = fewer(targets.get(), |array, left_out| fits(&with(array, left_out))) {
+        return Some(fitting);
+    }
+    let with_cut_values = |line: String| with_values_cut(&line, &fits);
+    fewer(targets.get(), |array, left_out| with_cut_values(with(array, left_out)))
+}
+
+/// The line with its longest values cut as little as `fits` needs.
+fn with_values_cut(line: &str, fits: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut best = fits(&with_values_of(line, VALUE_BYTES_MIN))?;
     let (mut short, mut long) = (VALUE_BYTES_MIN, VALUE_BYTES_MAX);
     while long - short > 1 {
         let middle = short.midpoint(long);

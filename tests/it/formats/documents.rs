@@ -34,7 +34,13 @@ const FIELDS: [(&str, &str, &str, &str, &str); 27] = [
         "`rhombus_sync.audit.initiated_by`",
         "",
     ),
-    ("initiated_by.id", "`rhombus-sync`, or the operating-system account", "`actor`", "`user.name`", "`suser`"),
+    (
+        "initiated_by.id",
+        "`rhombus-sync`, or the operating-system account of the command",
+        "`unmapped.initiated_by`",
+        "`rhombus_sync.audit.initiated_by`; `user.name` where there is no `username`",
+        "`suser` where there is no `username`",
+    ),
     (
         "initiated_by.source",
         "what started it: `schedule`, `watch`, `signal`, `startup`, `reconcile`, `recovery`, a command",
@@ -99,6 +105,59 @@ const FIELDS: [(&str, &str, &str, &str, &str); 27] = [
 /// It closes the line, and the table.
 const CHAIN: (&str, &str, &str, &str, &str) =
     ("chain", "64 hex digits over all events up to this one", "`unmapped.chain`", "`event.hash`", "`cs1`");
+/// What only some events have; no sample does.
+const MORE: [(&str, &str, &str, &str, &str); 14] = [
+    (
+        "initiated_by.username",
+        "the person behind a command: who logged in, else who `sudo` says, else the account; absent for `system`",
+        "`actor.user.name`",
+        "`user.name`",
+        "`suser`",
+    ),
+    (
+        "initiated_by.claimed",
+        "`true` where only `sudo` says who the person is; else absent",
+        "`unmapped.initiated_by`",
+        "`rhombus_sync.audit.initiated_by`",
+        "",
+    ),
+    (
+        "approval.hold",
+        "the hold that a person released; only on an approval and on what it released",
+        "`unmapped.approval`",
+        "`rhombus_sync.audit.approval`",
+        "`cs6`",
+    ),
+    ("approval.by", "who released it, as in `initiated_by.username`", "the same", "the same", "the same"),
+    ("approval.account", "the operating-system account", "the same", "the same", "the same"),
+    ("approval.claimed", "as in `initiated_by.claimed`", "the same", "the same", "the same"),
+    ("approval.reason", "the reason given, or empty", "the same", "the same", "the same"),
+    (
+        "targets[].action",
+        "what an approval releases: `create`, `update`, `link`, `relink`, `deactivate`, `delete`; 100 users an event, more in further events",
+        "`unmapped.targets`",
+        "`rhombus_sync.audit.targets` (one string of JSON)",
+        "`cs6`, as many as fit",
+    ),
+    ("targets[].id", "the user's directory id", "the same", "the same", "the same"),
+    ("targets[].username", "the username", "the same", "the same", "the same"),
+    ("targets[].target_id", "the SCIM id, or empty", "the same", "the same", "the same"),
+    (
+        "targets[].changes[]",
+        "`field`, `from` and `to` of what would be set; absent where nothing is",
+        "the same",
+        "the same",
+        "the same, where there is room",
+    ),
+    (
+        "targets_left_out",
+        "how many more users there are, where a syslog receiver or CEF has no room for them",
+        "`unmapped.targets_left_out`",
+        "`rhombus_sync.audit.targets_left_out`",
+        "`cs6`",
+    ),
+    ("seal", "64 hex digits, the HMAC-SHA-256 of `chain`, at the end of the line; only with a seal key", "", "", ""),
+];
 
 fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -121,7 +180,7 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 fn generated() -> String {
     let mut text =
         "## Fields\n\n| directory-insights | meaning | ocsf | ecs | cef |\n|---|---|---|---|---|\n".to_owned();
-    for (path, meaning, ocsf, ecs, cef) in FIELDS.into_iter().chain([CHAIN]) {
+    for (path, meaning, ocsf, ecs, cef) in FIELDS.into_iter().chain([CHAIN]).chain(MORE) {
         let _ = writeln!(text, "| `{path}` | {meaning} | {ocsf} | {ecs} | {cef} |");
     }
     text +=
@@ -222,9 +281,9 @@ fn the_alerts_find_their_events_in_the_samples() {
         .collect();
     let page = std::fs::read_to_string(root("docs/events.md")).expect("the page");
     let alerts: BTreeMap<&str, (&str, Option<&str>)> = [
-        ("event.action: \"reconcile_held\"", ("reconcile_held", None)),
+        ("event.action: \"reconcile_held\" and", ("reconcile_held", None)),
         ("event.action: \"reconcile_failed\" and event.code: \"401\"", ("reconcile_failed", Some("401"))),
-        ("event.action: \"reconcile_completed\"", ("reconcile_completed", None)),
+        ("event.action: (\"reconcile_completed\" or \"reconcile_held\")", ("reconcile_completed", None)),
     ]
     .into();
     for (query, (action, code)) in alerts {
