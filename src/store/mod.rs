@@ -75,8 +75,7 @@ pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
     SinkPlace, append, committed, event_line, find_in_log, head_of, history, installation_id, last_deactivated,
-    last_events, move_place, names_account, note_sink, pending, pending_within, prune, pruned, reign, seal_with,
-    sink_places,
+    move_place, names_account, note_sink, pending, pending_within, prune, pruned, reign, seal_with, sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,
