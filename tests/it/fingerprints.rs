@@ -182,7 +182,7 @@ fn change_something_else(run: &mut InProcess, chance: &mut Chance) -> &'static s
             let count = std::cell::Cell::new(0);
             run.refuse(move |_| {
                 count.set(count.get() + 1);
-                (count.get() % every == 0).then(|| answer(500, "busy"))
+                count.get().is_multiple_of(every).then(|| answer(500, "busy"))
             });
             "failures"
         }
