@@ -81,10 +81,15 @@ impl Office {
 
 /// An export of records of 1.35 KB; `touch` changes a member that is not mapped in one of a hundred.
 pub(crate) fn export(path: &Path, users: usize, touch: &str) {
+    export_touched(path, users, touch, 100);
+}
+
+/// The same; it is changed in one of `each`.
+pub(crate) fn export_touched(path: &Path, users: usize, touch: &str, each: usize) {
     let mut out = std::io::BufWriter::new(std::fs::File::create(path).expect("an export"));
     let filler = "x".repeat(60);
     for number in 0..users {
-        let touched = if number.is_multiple_of(100) { touch } else { "Engineer" };
+        let touched = if number.is_multiple_of(each) { touch } else { "Engineer" };
         let attributes: Vec<_> =
             (0..9).map(|n| format!("{{\"name\": \"attribute{n}\", \"value\": \"{filler}\"}}")).collect();
         write!(

@@ -155,9 +155,10 @@ mod tests {
     #[test]
     fn what_is_skipped_stood_there_and_edits_lead_to_the_new_reading() {
         let (mut state, mut fresh, mut kept, mut gave_up) = (7, 10_000, 0, 0);
-        for round in 0..60 {
-            let mut records: Vec<_> =
-                (0..200 + chance(&mut state, 9_000)).map(|id| (id, 1 + chance(&mut state, 1_000))).collect();
+        for round in 0..16_u64 {
+            let mut records: Vec<_> = (0..200 + chance(&mut state, if round % 8 == 0 { 9_000 } else { 900 }))
+                .map(|id| (id, 1 + chance(&mut state, 1_000)))
+                .collect();
             let (mut head, mut shelf) = table(&records);
             for _ in 0..8 {
                 let next = edited(&records, &mut fresh, &mut state);
@@ -187,7 +188,7 @@ mod tests {
                 (records, kept) = (next, kept + 1);
             }
         }
-        assert!(kept > 100 && gave_up > 3, "{kept} tables were kept, {gave_up} given up");
+        assert!(kept > 30 && gave_up > 0, "{kept} tables were kept, {gave_up} given up");
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn change_something_else(run: &mut InProcess, chance: &mut Chance) -> &'static s
         }
         11 => {
             let every = chance.between(1, 4) as u32;
-            let count = std::cell::Cell::new(0);
+            let count = std::cell::Cell::new(0_u32);
             run.refuse(move |_| {
                 count.set(count.get() + 1);
                 count.get().is_multiple_of(every).then(|| answer(500, "busy"))
