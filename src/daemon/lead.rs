@@ -4,6 +4,7 @@ use super::Daemon;
 use crate::failure::Failure;
 use crate::health::{Idle, Latest};
 use crate::leading::{Lead, Turn};
+use crate::memory;
 use crate::model::Clock;
 use crate::process::{SystemClock, spawn};
 use crate::report::LeadStanding;
@@ -25,8 +26,12 @@ impl Daemon {
             running.cycle.stop();
         } else if self.sending.is_some() {
             self.rest_as_standby(lead.last_word());
-        } else if turn == Turn::HandOver && self.opening.is_none() && self.closing.is_none() {
+        } else if self.opening.is_some() || self.closing.is_some() {
+            self.is_at_rest = false;
+        } else if turn == Turn::HandOver {
             self.release(Some(Left::Resigned));
+        } else if !std::mem::replace(&mut self.is_at_rest, true) {
+            memory::rest();
         }
     }
 

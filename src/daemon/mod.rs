@@ -69,6 +69,8 @@ struct Daemon {
     lead: Option<Lead>,
     /// Why this host could not take the lead, the last time that it tried.
     could_not_lead: Option<String>,
+    /// Whether this host stands by, and holds no more than that needs.
+    is_at_rest: bool,
     triggers: Triggers,
     health: Health,
     monitor: Option<Monitor>,

@@ -93,7 +93,7 @@ impl Daemon {
                 if self.monitor.is_some() {
                     self.health.past.begin_with(sending.earlier().into_iter());
                 }
-                self.could_not_lead = None;
+                (self.could_not_lead, self.is_at_rest) = (None, false);
                 (self.token, self.sending) = (self.token.take().or(token), Some(sending));
                 // The same cycle covers any other request made in the meantime.
                 let refresh = self.triggers.take().is_some_and(|wanted| wanted.refresh);

@@ -98,6 +98,7 @@ impl Daemon {
             manager: ServiceManager::find(),
             lead,
             could_not_lead: None,
+            is_at_rest: false,
             triggers,
             health,
             monitor,
