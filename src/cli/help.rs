@@ -173,9 +173,10 @@ const PAGES: [HelpPage; 22] = [
         command: &["import"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync import --new-only\n  rhombus-sync import --csv new.csv\n  rhombus-sync import --create \
-                ann@example.com\n\nOnly --create sends anything, and only with source = \"jumpcloud\".\n\nExit codes: 0 done; 1 Rhombus \
-                or the directory cannot be read; 2 --create with another source; 3 JumpCloud refused one; 5 another \
-                process is sending",
+                ann@example.com\n\nOnly --create sends anything, and only with source = \"jumpcloud\" and without \
+                --sandbox.\n\nExit codes: 0 done; 1 Rhombus or the directory cannot be read, or JumpCloud took nobody; \
+                2 --create with another source; 3 JumpCloud refused one; 5 another process is sending; 6 --create \
+                while deactivated",
     },
     HelpPage {
         command: &["sandbox"],

@@ -175,7 +175,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         csv: Option<PathBuf>,
         /// Create these in JumpCloud: usernames or account ids (source = "jumpcloud" only)
-        #[arg(long, value_name = "USER", num_args = 0..)]
+        #[arg(long, value_name = "USER", num_args = 0.., conflicts_with_all = ["new_only", "csv"])]
         create: Option<Vec<String>>,
         /// With --create: all new ones
         #[arg(long, requires = "create")]
@@ -328,6 +328,11 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
     }
     if arguments.refresh && !arguments.reconcile && !matches!(arguments.command, Some(Command::Plan { .. })) {
         return Err(Failure::usage("--refresh needs --reconcile or plan"));
+    }
+    if arguments.sandbox && matches!(arguments.command, Some(Command::Import { create: Some(_), .. })) {
+        return Err(Failure::usage(
+            "--create cannot be combined with --sandbox: the users of a sandbox would be created in the real JumpCloud",
+        ));
     }
     if arguments.command.as_ref().is_some_and(Command::writes) {
         admit(&Deployment::load(&arguments.config, arguments.mode())?)?;

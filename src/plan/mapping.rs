@@ -176,7 +176,7 @@ pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, RecordFault> {
 fn is_placeholder(id: &str) -> bool {
     // Nearly no id begins or ends like one.
     let [first, .., last] = id.as_bytes() else { return false };
-    if first.is_ascii_alphanumeric() && !b"nNuESMjA0".contains(first) && !b".]\xa6".contains(last) {
+    if first.is_ascii_alphanumeric() && !b"nNuESMmjA0".contains(first) && !b".]\xa6".contains(last) {
         return false;
     }
     let id = trimmed(id);
