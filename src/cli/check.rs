@@ -5,6 +5,7 @@ mod at_hand;
 mod places;
 mod replica;
 
+use super::progress::Progress;
 use super::{Arguments, Output};
 use crate::clock;
 use crate::config::{SinkConfig, TokenPlace};
@@ -38,6 +39,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     check_files(&deployment)?;
     let config = &deployment.config;
     let loose = deployment.loose_files();
+    let asking = online.then(|| Progress::asking(arguments.json));
     let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
     // What is not on this machine would have to be asked for.
     let is_here = online || !config.settings.source.watched().is_empty();
@@ -47,6 +49,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         None => None,
     };
     let asked = if online { replica::ask(&deployment)? } else { "" };
+    drop(asking);
     let cron_schedule = CronSchedule::parse(&config.schedule.cron, &config.schedule.time_zone).ok();
     let runs = cron_schedule.as_ref().map(next_runs).unwrap_or_default();
     if arguments.json {

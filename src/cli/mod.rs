@@ -35,14 +35,14 @@ use crate::deployment::Deployment;
 use crate::deployment::Mode;
 use crate::failure::Failure;
 use crate::leading::admit;
-use crate::model::{Exit, note_invocation};
+use crate::model::{Exit, command, note_invocation};
 use crate::report::Extent;
 use crate::{daemon, logs, process};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use deliver::and_deliver;
 use identity::SameUser;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -339,7 +339,14 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
     }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile cannot be combined with a command")),
-        (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
+        (None, false) => {
+            if std::io::stderr().is_terminal() {
+                let what = "this is the daemon: it runs cycles on the schedule, until Ctrl-C";
+                // Whoever closed stderr reads nothing.
+                let _ = writeln!(anstream::stderr(), "{what}; for one cycle: {}", command("--reconcile"));
+            }
+            daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done(""))
+        }
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes, all }), false) => {
             plan::run(arguments, *expect_no_changes, if *all { Extent::All } else { Extent::Page })
@@ -376,6 +383,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         ),
         (Some(Command::Sandbox { listen, users, faults }), false) => {
             sandbox::run(arguments, *listen, users.clone(), faults.clone())
+        }
+        (Some(Command::Completions { .. }), false) if arguments.json => {
+            Err(Failure::usage("completions prints a script: leave --json out"))
         }
         (Some(Command::Completions { shell }), false) => Ok(completions::run(*shell)),
         (Some(Command::Man { folder }), false) => man::run(arguments, folder),

@@ -50,7 +50,7 @@ pub use placeholder::{is_at_a_limit, is_error_word, is_left_out, is_no_list, is_
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{
     AccountState, AnswerDoubt, ClockDoubt, HeldBy, Mismatch, NotTried, OverLimit, Reason, RecordFault, StoredReason,
-    UsernameConflict,
+    UnfitValue, UsernameConflict,
 };
 pub use response::Response;
 pub use shown::{LinkedExternalId, Shown};

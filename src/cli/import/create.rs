@@ -50,7 +50,7 @@ pub(super) fn run(
     whom: &Whom,
 ) -> Result<Output, Failure> {
     let (_lock, mut state, _) = deployment.sender()?;
-    let found = find(deployment)?;
+    let found = find(deployment, arguments.json)?;
     let (chosen, imported) = choose(&found, whom)?;
     let before = settled(&mut state, &found)?;
     let now = SystemClock.now();
