@@ -2,11 +2,13 @@
 //! export too, by reading.
 
 mod at_hand;
+mod places;
 mod replica;
 
+use super::progress::Progress;
 use super::{Arguments, Output};
 use crate::clock;
-use crate::config::TokenPlace;
+use crate::config::{SinkConfig, TokenPlace};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::files::Refusal;
@@ -18,10 +20,11 @@ use crate::schedule::CronSchedule;
 use crate::secret;
 use crate::store::{self, Access};
 use at_hand::{AtHand, first_records};
+use places::{sink_text, token_text};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::io::{ErrorKind, IsTerminal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// How many of the coming runs are shown.
@@ -36,6 +39,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     check_files(&deployment)?;
     let config = &deployment.config;
     let loose = deployment.loose_files();
+    let asking = online.then(|| Progress::asking(arguments.json));
     let at_rhombus = if online { Some(ask_rhombus(&deployment)?) } else { None };
     // What is not on this machine would have to be asked for.
     let is_here = online || !config.settings.source.watched().is_empty();
@@ -45,6 +49,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         None => None,
     };
     let asked = if online { replica::ask(&deployment)? } else { "" };
+    drop(asking);
     let cron_schedule = CronSchedule::parse(&config.schedule.cron, &config.schedule.time_zone).ok();
     let runs = cron_schedule.as_ref().map(next_runs).unwrap_or_default();
     if arguments.json {
@@ -83,9 +88,11 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     text.push_str(&scope_text(&settings.scope));
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     text.push_str(&replica::text(&deployment, asked));
-    for sink in &config.sinks {
-        let _ = writeln!(text, "  sink: {}", sink.name);
+    if let Some(key) = config.seal_key.as_ref().filter(|_| !deployment.is_sandbox) {
+        let hint = "make a key: (umask 077; openssl rand -hex 32 >FILE)";
+        text.push_str(&token_text(key, "key of the seals", hint));
     }
+    config.sinks.iter().for_each(|sink| text.push_str(&sink_text(sink)));
     loose.iter().for_each(|(path, refusal)| text.push_str(&loose_text(path, refusal)));
     text.push_str(&monitor_text(&deployment));
     if let Some(found) = &found {
@@ -101,6 +108,10 @@ fn check_files(deployment: &Deployment) -> Result<(), Failure> {
     if let (Some(rhombus), false) = (&deployment.config.rhombus, deployment.is_sandbox)
         && let Some(ca_file) = &rhombus.ca_file
     {
+        check_authority(ca_file)?;
+    }
+    let of_sinks = deployment.config.sinks.iter().filter_map(SinkConfig::ca_file);
+    for ca_file in deployment.config.settings.source.ca_file().into_iter().chain(of_sinks) {
         check_authority(ca_file)?;
     }
     for secret in deployment.secrets().into_iter().filter_map(|secret| secret.path().ok()) {
@@ -156,26 +167,6 @@ fn scope_text(scope: &Scope) -> String {
         );
     }
     text
-}
-
-/// Where a secret lies, and what is wrong with the file; it is not read. `missing`: what to do if there is none.
-fn token_text(token: &TokenPlace, what: &str, missing: &str) -> String {
-    let path = match token {
-        TokenPlace::Credential(name) => return format!("  {what}: systemd's credential {name}\n"),
-        TokenPlace::File(path) => path,
-    };
-    let wrong = match std::fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Some(("is missing".to_owned(), missing.to_owned())),
-        Err(error) => {
-            Some((format!("cannot be checked: {error}"), "the service's user must be able to read it".to_owned()))
-        }
-        Ok(file) if !file.is_file() => {
-            Some(("is not a regular file".to_owned(), "name a regular file that holds nothing else".to_owned()))
-        }
-        Ok(_) => None,
-    };
-    let of = format!("  {what}: {}", path.display());
-    wrong.map_or_else(|| format!("{of}\n"), |(what, hint)| format!("{of} {what}\n    hint: {hint}\n"))
 }
 
 /// What endpoint and export were found to hold.

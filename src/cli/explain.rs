@@ -6,14 +6,20 @@ use crate::cycle::{CompareError, Compared, Refreshed, find_user, look_for};
 use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{
-    Change, Clock, DirectoryId, HoldId, Moment, OutstandingKind, OutstandingUser, ProvisionedUser, UserName, chain,
+    Change, Clock, DirectoryId, HoldId, Moment, OutstandingKind, OutstandingUser, ProvisionedUser, Reason, RecordFault,
+    UserName, chain,
 };
+use crate::plan::mapping::{username_of, valid_id};
 use crate::preview::plan_of;
 use crate::process::SystemClock;
 use crate::report::{ExportFacts, Facts, event_text, explain_document, explain_text};
 use crate::store::{self, Access, InstallationRow};
 use rusqlite::Connection;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// So many others with one username are named.
+const NAMESAKES_MAX: usize = 10;
 
 pub(super) fn run(arguments: &Arguments, user: &str) -> Result<Output, Failure> {
     let deployment = Deployment::load(&arguments.config, arguments.mode())?;
@@ -64,6 +70,8 @@ fn gather(
         }
         hold = hold_of(reader, &compared, &id)?;
     }
+    let name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
+    let namesakes = namesakes(deployment, installation, &id, name.as_ref(), &outstanding);
     let link = match store::link_by_id(reader, &id)? {
         Some(link) => Some(link),
         None => formerly_linked(reader, &outstanding)?,
@@ -73,9 +81,8 @@ fn gather(
     let lines = store::history(reader, &id)?;
     let linked_at = link.as_ref().and_then(|link| linked_at(&lines, link));
     let last_line = lines.last();
-    let directory_name = export.as_ref().ok().and_then(|facts: &ExportFacts| facts.record.as_ref()?.username.clone());
     let protects = |name: &UserName| settings.scope.protects(name.as_str());
-    let names = [link.as_ref().map(|link| link.user_name.clone()), directory_name];
+    let names = [link.as_ref().map(|link| link.user_name.clone()), name];
     let seen_name = || unmanaged.as_ref().and_then(|entry| entry.username.clone());
     Ok(Facts {
         protected: names.iter().flatten().any(protects),
@@ -88,12 +95,39 @@ fn gather(
         link,
         change,
         outstanding,
+        namesakes,
         hold,
         in_doubt_since: in_doubt.map(|intent| intent.stored_at),
         linked_at,
         last_event: last_line.map(|line| event_text(line).trim_end().to_owned()),
         active: installation.active,
     })
+}
+
+/// Who else in the export has the username of a user who is refused for that; nobody, where the export cannot be read again.
+fn namesakes(
+    deployment: &Deployment,
+    installation: &InstallationRow,
+    id: &DirectoryId,
+    name: Option<&UserName>,
+    outstanding: &[OutstandingUser],
+) -> Vec<DirectoryId> {
+    let doubled = Reason::Unusable(RecordFault::DuplicateUsername);
+    if !outstanding.iter().any(|entry| entry.reason == doubled) {
+        return Vec::new();
+    }
+    let (Some(name), Ok(mut export)) = (name, deployment.open_current_export(installation)) else { return Vec::new() };
+    let (name, mut found) = (name.casefolded(), BTreeSet::new());
+    let read = export.read(&mut |user| {
+        if let (Ok(of), Some(other)) = (valid_id(&user.id), username_of(user))
+            && of != id.as_str()
+            && other.casefolded() == name
+            && found.len() < NAMESAKES_MAX
+        {
+            found.insert(DirectoryId::new(of));
+        }
+    });
+    if read.is_ok() { found.into_iter().collect() } else { Vec::new() }
 }
 
 /// What the last cycle could not send stands until it goes on, though the plan has it again.

@@ -182,9 +182,10 @@ const PAGES: [HelpPage; 22] = [
         command: &["import"],
         flags: &["sandbox"],
         after: "Examples:\n  rhombus-sync import --new-only\n  rhombus-sync import --csv new.csv\n  rhombus-sync import --create \
-                ann@example.com\n\nOnly --create sends anything, and only with source = \"jumpcloud\".\n\nExit codes: 0 done; 1 Rhombus \
-                or the directory cannot be read; 2 --create with another source; 3 JumpCloud refused one; 5 another \
-                process is sending",
+                ann@example.com\n\nOnly --create sends anything, and only with source = \"jumpcloud\" and without \
+                --sandbox.\n\nExit codes: 0 done; 1 Rhombus or the directory cannot be read, or JumpCloud took nobody; \
+                2 --create with another source; 3 JumpCloud refused one; 5 another process is sending; 6 --create \
+                while deactivated",
     },
     HelpPage {
         command: &["sandbox"],
@@ -278,11 +279,17 @@ const TIPS: [(&[&str], &str); 14] = [
 /// A tip whose commands are written as this call was made, though its command line could not be understood.
 pub(super) fn as_called(tip: &str) -> String {
     let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let after = |word: &String| word.strip_prefix("--config=").map(str::to_owned);
+    let after = |word: &String| joined_config(word).map(str::to_owned);
     let behind = |pair: &[String]| matches!(pair[0].as_str(), "-c" | "--config").then(|| pair[1].clone());
     let config = words.windows(2).find_map(behind).or_else(|| words.iter().find_map(after));
     note_invocation(config.as_deref(), words.iter().any(|word| word == "--sandbox"));
     tip.replace("`rhombus-sync ", &format!("`{}", command("")))
+}
+
+/// The configuration of a word that holds flag and value: `--config=FILE`, `-cFILE` or `-c=FILE`.
+fn joined_config(word: &str) -> Option<&str> {
+    let short = || word.strip_prefix("-c").map(|value| value.strip_prefix('=').unwrap_or(value));
+    word.strip_prefix("--config=").or_else(short).filter(|value| !value.is_empty())
 }
 
 /// What a wrong command line is told instead of a word that is not near.
@@ -345,6 +352,20 @@ mod tests {
             command.build();
             let text = command.find_subcommand_mut(word).expect("a command").render_long_help().to_string();
             assert!(text.contains(has) && !text.contains(lacks) && text.contains("Examples:"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_is_joined_to_its_flag_is_seen() {
+        for (word, config) in [
+            ("-ca.toml", Some("a.toml")),
+            ("-c=a.toml", Some("a.toml")),
+            ("--config=a.toml", Some("a.toml")),
+            ("-c", None),
+            ("--check", None),
+            ("check", None),
+        ] {
+            assert_eq!(joined_config(word), config, "{word}");
         }
     }
 

@@ -35,14 +35,14 @@ use crate::deployment::Deployment;
 use crate::deployment::Mode;
 use crate::failure::Failure;
 use crate::leading::admit;
-use crate::model::{Exit, note_invocation};
+use crate::model::{Exit, command, note_invocation};
 use crate::report::Extent;
 use crate::{daemon, logs, process};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use deliver::and_deliver;
 use identity::SameUser;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -175,7 +175,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         csv: Option<PathBuf>,
         /// Create these in JumpCloud: usernames or account ids (source = "jumpcloud" only)
-        #[arg(long, value_name = "USER", num_args = 0..)]
+        #[arg(long, value_name = "USER", num_args = 0.., conflicts_with_all = ["new_only", "csv"])]
         create: Option<Vec<String>>,
         /// With --create: all new ones
         #[arg(long, requires = "create")]
@@ -330,12 +330,24 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
     if arguments.refresh && !arguments.reconcile && !matches!(arguments.command, Some(Command::Plan { .. })) {
         return Err(Failure::usage("--refresh needs --reconcile or plan"));
     }
+    if arguments.sandbox && matches!(arguments.command, Some(Command::Import { create: Some(_), .. })) {
+        return Err(Failure::usage(
+            "--create cannot be combined with --sandbox: the users of a sandbox would be created in the real JumpCloud",
+        ));
+    }
     if arguments.command.as_ref().is_some_and(Command::writes) {
         admit(&Deployment::load(&arguments.config, arguments.mode())?)?;
     }
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile cannot be combined with a command")),
-        (None, false) => daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done("")),
+        (None, false) => {
+            if std::io::stderr().is_terminal() {
+                let what = "this is the daemon: it runs cycles on the schedule, until Ctrl-C";
+                // Whoever closed stderr reads nothing.
+                let _ = writeln!(anstream::stderr(), "{what}; for one cycle: {}", command("--reconcile"));
+            }
+            daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done(""))
+        }
         (None, true) => reconcile::run(arguments),
         (Some(Command::Plan { expect_no_changes, all }), false) => {
             plan::run(arguments, *expect_no_changes, if *all { Extent::All } else { Extent::Page })
@@ -372,6 +384,9 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         ),
         (Some(Command::Sandbox { listen, users, faults }), false) => {
             sandbox::run(arguments, *listen, users.clone(), faults.clone())
+        }
+        (Some(Command::Completions { .. }), false) if arguments.json => {
+            Err(Failure::usage("completions prints a script: leave --json out"))
         }
         (Some(Command::Completions { shell }), false) => Ok(completions::run(*shell)),
         (Some(Command::Man { folder }), false) => man::run(arguments, folder),

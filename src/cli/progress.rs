@@ -44,6 +44,16 @@ impl Progress {
         Self { bar }
     }
 
+    /// Prints a line on stdout, above the bar if there is one.
+    pub(super) fn say(&self, line: &str) {
+        self.bar.suspend(|| {
+            let mut out = anstream::stdout().lock();
+            // Who has read enough goes away; what is done is done all the same.
+            let _ = std::io::Write::write_all(&mut out, format!("{line}\n").as_bytes());
+            let _ = std::io::Write::flush(&mut out);
+        });
+    }
+
     /// `done` of `all` users are done.
     pub(super) fn set(&self, done: u64, all: u64) {
         self.bar.set_length(all);

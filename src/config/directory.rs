@@ -68,6 +68,16 @@ impl SourceConfig {
         }
     }
 
+    /// The private certificate authority of where it is fetched from.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        match self {
+            Self::File { .. } => None,
+            Self::Url(from) => from.ca_file.as_deref(),
+            Self::JumpCloud(from) => from.ca_file.as_deref(),
+        }
+    }
+
     /// Where its secrets lie.
     #[must_use]
     pub fn secrets(&self) -> Vec<&TokenPlace> {

@@ -147,7 +147,7 @@ pub fn look_for(
     }
     let mut record = records.pop();
     if let (Some(record), false) = (&mut record, records.is_empty()) {
-        record.requested = Err(RecordFault::DuplicateId);
+        record.requested = Err(RecordFault::DuplicateId.into());
     }
     let ExportRead { users_count, proof, written_at, .. } = read;
     Ok((id, ExportFacts { written_at, users_count, proof, record }))
@@ -162,6 +162,6 @@ fn record_facts(user: &DirectoryUser<'_>, settings: &Settings) -> RecordFacts {
     };
     let verdict = map_record(user, &settings.scope);
     let names = verdict.as_ref().map(MappedUser::names).unwrap_or_default();
-    let requested = verdict.map(|mapped| mapped.requested).map_err(|reject| reject.unusable.fault);
+    let requested = verdict.map(|mapped| mapped.requested).map_err(|reject| reject.unusable.reason());
     RecordFacts { username: username_of(user), groups, names, requested }
 }

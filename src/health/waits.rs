@@ -112,7 +112,7 @@ fn said(reason: &Reason) -> String {
         Reason::NoConnection { .. } => "no connection".to_owned(),
         Reason::NoAnswer { .. } => "no answer".to_owned(),
         Reason::Earlier { code, .. } => format!("as an earlier release noted: {code}"),
-        Reason::UnknownState { .. } => "its state is not one of the known words".to_owned(),
+        Reason::Unfit { fault, .. } => fault.to_string(),
         Reason::Mismatch { what, .. } => Reason::from(*what).to_string(),
         Reason::Unusable(_)
         | Reason::Unnamed { .. }

@@ -19,6 +19,7 @@ mod group;
 mod json;
 mod layout;
 mod letters;
+mod likeness;
 mod outstanding;
 mod placeholder;
 mod policy;
@@ -43,12 +44,13 @@ pub use group::UnnamedGroup;
 pub use json::{is_small_json, small_json};
 pub use layout::{ColumnName, Layout, Rows, Share, Spoken, SpokenBefore, StateWords, WithoutState};
 pub use letters::{are_same_without_letters, letters_lost};
+pub use likeness::are_alike;
 pub use outstanding::{InDoubt, OutstandingKind, OutstandingUser};
-pub use placeholder::{is_at_a_limit, is_error_word, is_left_out, is_null_word, is_type_name};
+pub use placeholder::{is_at_a_limit, is_error_word, is_left_out, is_no_list, is_null_word, is_type_name};
 pub use policy::{ExistingAccounts, Format, OnDrift, Removals, SourceKind, UpdateMethod};
 pub use reason::{
     AccountState, AnswerDoubt, ClockDoubt, HeldBy, Mismatch, NotTried, OverLimit, Reason, RecordFault, StoredReason,
-    UsernameConflict,
+    UnfitValue, UsernameConflict,
 };
 pub use response::Response;
 pub use shown::{LinkedExternalId, Shown};

@@ -7,6 +7,15 @@ use super::text::trimmed;
 const NULL_WORDS: [&str; 13] =
     ["null", "None", "nan", "<nil>", "NULL", "NaN", "NaT", "<NA>", "\\N", "(null)", "<null>", "#N/A", "undefined"];
 
+/// What programs and people write in the cell of a list where there is none, in any letter case.
+const NO_LIST_WORDS: [&str; 11] = ["n/a", "-", "--", "?", "0", "false", "none", "null", "nil", "unknown", "empty"];
+
+/// Whether the cell of a list of groups says that there is none, or that it is not known: not the same as "in another group".
+#[must_use]
+pub fn is_no_list(text: &str) -> bool {
+    NO_LIST_WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 /// Whether a CSV cell is the word for "nothing" of some program, an error of a spreadsheet, or the name of a type.
 #[must_use]
 #[inline]
@@ -14,15 +23,16 @@ pub fn is_null_word(text: &str) -> bool {
     let text = trimmed(text);
     // Nearly no text begins like one of them.
     match text.as_bytes() {
-        [b'n' | b'N' | b'u' | b'<' | b'\\' | b'(', ..] => NULL_WORDS.contains(&text),
+        [b'n' | b'u' | b'<' | b'\\' | b'(', ..] => NULL_WORDS.contains(&text),
+        [b'N', ..] => NULL_WORDS.contains(&text) || is_type_name(text),
         [b'#' | b'E', ..] => NULL_WORDS.contains(&text) || is_error_word(text),
-        [b'S' | b'M' | b'j' | b'@' | b'[', ..] => is_type_name(text),
+        [b'S' | b'M' | b'm' | b'j' | b'@' | b'[', ..] => is_type_name(text),
         _ => false,
     }
 }
 
 /// How the names of types begin that programs write instead of a list or an object.
-const TYPES: [&str; 5] = ["System.", "Microsoft.", "java.util.", "@{", "[object "];
+const TYPES: [&str; 7] = ["System.", "Microsoft.", "Newtonsoft.", "java.util.", "map[", "@{", "[object "];
 
 /// Whether a text is what programs write for a list or an object that they do not write out: the name of its type.
 #[must_use]
@@ -37,7 +47,7 @@ pub fn is_left_out(text: &str) -> bool {
     // Nearly no text begins or ends like one of them.
     let by_its_beginning = match first {
         b'<' => true,
-        b'S' | b'M' | b'j' | b'@' | b'[' | b'A' => is_type_name(text),
+        b'S' | b'M' | b'N' | b'm' | b'j' | b'@' | b'[' | b'A' => is_type_name(text),
         b'(' | b'+' | b'0'..=b'9' => says_more(text),
         b'a' => text.starts_with("and ") && says_more(text),
         b'e' | b'E' => text.len() <= "etc.".len() && says_more(text),
@@ -100,6 +110,8 @@ mod tests {
             "System.Object[]",
             "[object Object]",
             "@{a=1}",
+            "map[a:b]",
+            "Newtonsoft.Json.Linq.JValue",
         ] {
             assert!(is_null_word(word), "{word}");
         }

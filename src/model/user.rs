@@ -1,7 +1,9 @@
 //! Three forms of a user: as the directory says (`DirectoryUser`), as wanted (`DesiredUser`), and as we left the
 //! account at Rhombus (`ProvisionedUser`).
 
-use super::{Column, DirectoryId, LinkedExternalId, RecordFault, ScimId, UserName, is_same_name, trimmed};
+use super::{
+    Column, DirectoryId, LinkedExternalId, Reason, RecordFault, ScimId, UnfitValue, UserName, is_same_name, trimmed,
+};
 use std::borrow::Cow;
 
 /// One member of a record, not judged yet: a wrong type is remembered, not refused.
@@ -142,8 +144,19 @@ pub struct Unusable {
     pub username: Option<UserName>,
     /// What is wrong with it.
     pub fault: RecordFault,
-    /// The word that is none of the known states, if that is it.
-    pub unknown_state: Option<Box<str>>,
+    /// The value that is at fault, for people, if there is one to show.
+    pub value: Option<UnfitValue>,
+}
+
+impl Unusable {
+    /// Why, in the words of a report.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match &self.value {
+            Some(value) => Reason::Unfit { fault: self.fault, value: value.clone() },
+            None => self.fault.into(),
+        }
+    }
 }
 
 /// The two managed names. `None`: the export does not have the key, so the name is left alone.

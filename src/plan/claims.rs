@@ -31,6 +31,7 @@ impl Comparison {
         if !self.details.take_one() {
             return;
         }
+        let reason = unusable.reason();
         let Some(id) = unusable.id else {
             self.nobody_in_scope |= could_be_in_scope && unusable.username.is_none();
             match unusable.username {
@@ -49,10 +50,6 @@ impl Comparison {
             return;
         }
         let name = row.map(|row| &row.user_name).or(unusable.username.as_ref());
-        let reason = match unusable.unknown_state {
-            Some(word) => Reason::UnknownState { word: word.into() },
-            None => unusable.fault.into(),
-        };
         let mut entry = OutstandingUser::new(OutstandingKind::Refused, Some(&id), name, reason);
         entry.scim_id = row.map(|row| row.scim_id.clone());
         if let Some(name) = &unusable.username {

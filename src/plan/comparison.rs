@@ -187,7 +187,7 @@ impl Comparison {
                     Err(reject) => reject.could_be_in_scope,
                 };
                 self.usability.note_unusable(fault, could_be_in_scope);
-                let unusable = Unusable { id: Some(id), username: username_of(user), fault, unknown_state: None };
+                let unusable = Unusable { id: Some(id), username: username_of(user), fault, value: None };
                 self.unusable(Reject { unusable, could_be_in_scope }, row);
             }
             (None, verdict) => {

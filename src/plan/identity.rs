@@ -4,7 +4,7 @@
 use super::comparison::Comparison;
 use super::mapping::{MappedUser, Requested};
 use crate::model::{
-    Cause, Change, DirectoryId, DirectoryUser, ProvisionedUser, UserState, are_same_without_letters, folded,
+    Cause, Change, DirectoryId, DirectoryUser, ProvisionedUser, UserState, are_alike, are_same_without_letters, folded,
 };
 use std::borrow::Cow;
 
@@ -49,11 +49,15 @@ impl Comparison {
     }
 }
 
-/// The same number, the same but for letter case, braces and the like, or the same names, if only without their letters; if
-/// no names are managed, the username has to do.
+/// The same number, the same but for letter case, braces and the like, or the same names, if only without their letters, in
+/// other letter case or spelling, or the other way round; if no names are managed or none are said, the username has to do.
 fn is_same_user(mapped: &MappedUser<'_>, row: &ProvisionedUser) -> bool {
     let (now, before) = (mapped.id, row.directory_id.as_str());
-    are_same_without_letters(&row.names, &mapped.names()) || is_same_text(now, before) || is_same_number(now, before)
+    let names = mapped.names();
+    are_same_without_letters(&row.names, &names)
+        || are_alike(&row.names, &names)
+        || is_same_text(now, before)
+        || is_same_number(now, before)
 }
 
 /// Whether two ids are the same but for letter case and what programs write around an id; a GUID also but for its hyphens.
@@ -101,8 +105,35 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Whether two ids are the same number, as far as the digits of a rounded one go.
+/// The digits of a number that is written in groups of three, as `1,002` or `1 002`; `None` if it is not.
+fn ungrouped(text: &str) -> Option<String> {
+    const SEPARATORS: [char; 7] = [',', '.', '\'', '\u{2019}', ' ', '\u{a0}', '\u{202f}'];
+    let text = text.trim();
+    let separator = SEPARATORS.into_iter().find(|separator| text.contains(*separator))?;
+    let mut groups = text.split(separator);
+    let is_number = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    let first = groups.next().filter(|first| (1..=3).contains(&first.len()) && is_number(first))?;
+    let mut digits = first.to_owned();
+    for group in groups {
+        if group.len() != 3 || !is_number(group) {
+            return None;
+        }
+        digits.push_str(group);
+    }
+    Some(digits)
+}
+
+/// Whether two ids are the same number, as far as the digits of a rounded one go; whether or not its digits are grouped.
 fn is_same_number(a: &str, b: &str) -> bool {
+    let (of_a, of_b) = (ungrouped(a), ungrouped(b));
+    let readings = |text: &str, of: &Option<String>| -> Vec<String> {
+        std::iter::once(text.to_owned()).chain(of.clone()).collect()
+    };
+    let of_b = readings(b, &of_b);
+    readings(a, &of_a).iter().any(|a| of_b.iter().any(|b| is_equal(a, b)))
+}
+
+fn is_equal(a: &str, b: &str) -> bool {
     let (Some(a), Some(b)) = (Decimal::parse(a), Decimal::parse(b)) else { return false };
     if a.magnitude != b.magnitude {
         return false;
@@ -170,6 +201,15 @@ mod tests {
             ("4a12", "412", false),
             ("", "0", false),
             ("00", "0", true),
+            ("1002", "1,002", true),
+            ("1002", "1.002", true),
+            ("1002", "1 002", true),
+            ("1002", "1'002", true),
+            ("1234567", "1,234,567", true),
+            ("1234567", "1\u{202f}234\u{202f}567", true),
+            ("1002", "1,003", false),
+            ("1002", "10,02", false),
+            ("1234567", "1,234.567", false),
         ] {
             assert_eq!(is_same_number(before, now), same, "{before} {now}");
             assert_eq!(is_same_number(now, before), same, "{now} {before}");

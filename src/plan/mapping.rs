@@ -3,7 +3,7 @@
 use super::scope::{Membership, Scope, in_scope};
 use crate::model::{
     Column, DIRECTORY_ID_BYTES_MAX, DesiredUser, DirectoryId, DirectoryUser, NAME_BYTES_MAX, Names, Proof, RawState,
-    RawValue, RecordFault, RowView, USER_NAME_BYTES_MAX, Unusable, UserName, UserState, clean, has_control,
+    RawValue, RecordFault, RowView, USER_NAME_BYTES_MAX, UnfitValue, Unusable, UserName, UserState, clean, has_control,
     is_error_word, is_left_out, is_null_word, is_same_name, trimmed,
 };
 
@@ -99,12 +99,8 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
     let in_scope = in_scope(&user.groups, scope);
     let reject = |fault| {
         let username = username_of(user);
-        let word = match &user.state {
-            RawState::Unknown(word) if fault == RecordFault::UnknownState => Some(word),
-            RawState::Unknown(_) | RawState::Absent | RawState::Lacking | RawState::Said(_) | RawState::Other => None,
-        };
-        let unknown_state = word.map(|word| shown(trimmed(word)));
-        let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, fault, unknown_state };
+        let value = at_fault(user, fault).map(shown);
+        let unusable = Unusable { id: id.ok().map(DirectoryId::new), username, fault, value };
         Reject {
             unusable,
             could_be_in_scope: !matches!(in_scope, Ok(Membership::Out | Membership::Unlisted(Proof::Whole))),
@@ -139,9 +135,26 @@ pub fn map_record<'a>(user: &'a DirectoryUser<'a>, scope: &Scope) -> Result<Mapp
 }
 
 /// A value of a record, as people may be shown it.
-fn shown(value: &str) -> Box<str> {
+fn shown(value: &str) -> UnfitValue {
     let cut: String = value.chars().take(VALUE_CHARS_MAX).collect();
-    clean(&cut).into()
+    let more = if cut.len() < value.len() { "…" } else { "" };
+    UnfitValue { text: format!("{}{more}", clean(&cut)).into(), bytes_count: value.len() as u64 }
+}
+
+/// The value of a record that makes it unusable, if it is a text.
+fn at_fault<'a>(user: &'a DirectoryUser<'_>, fault: RecordFault) -> Option<&'a str> {
+    let text = |value: &'a RawValue<'_>| match value {
+        RawValue::Text(text) => Some(text.as_ref()),
+        RawValue::Absent | RawValue::Null | RawValue::Flag(_) | RawValue::Other => None,
+    };
+    match (fault, &user.state) {
+        (RecordFault::UnknownState, RawState::Unknown(word)) => Some(trimmed(word)),
+        (RecordFault::Firstname, ..) => text(&user.firstname),
+        (RecordFault::Lastname, ..) => text(&user.lastname),
+        (RecordFault::SuspendedType, ..) => text(&user.suspended),
+        (RecordFault::ActivatedType, ..) => text(&user.activated),
+        _ => None,
+    }
 }
 
 /// The username that a record carries, whatever it looks like.
@@ -176,7 +189,7 @@ pub fn valid_id<'a>(id: &'a RawValue<'_>) -> Result<&'a str, RecordFault> {
 fn is_placeholder(id: &str) -> bool {
     // Nearly no id begins or ends like one.
     let [first, .., last] = id.as_bytes() else { return false };
-    if first.is_ascii_alphanumeric() && !b"nNuESMjA0".contains(first) && !b".]\xa6".contains(last) {
+    if first.is_ascii_alphanumeric() && !b"nNuESMmjA0".contains(first) && !b".]\xa6".contains(last) {
         return false;
     }
     let id = trimmed(id);

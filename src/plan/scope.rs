@@ -2,8 +2,8 @@
 //! nothing: it is not the statement that somebody has left a group.
 
 use crate::model::{
-    Proof, RawGroups, RecordFault, bare, folded, is_at_a_limit, is_error_word, is_left_out, is_null_word, leads_to,
-    trimmed,
+    Proof, RawGroups, RecordFault, bare, folded, is_at_a_limit, is_error_word, is_left_out, is_no_list, is_null_word,
+    leads_to, trimmed,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -144,6 +144,7 @@ pub(super) fn in_scope(groups: &RawGroups<'_>, scope: &Scope) -> Result<Membersh
                 && !is_left_out(text)
                 && !is_at_a_limit(text)
                 && !is_null_word(text)
+                && !is_no_list(text)
                 && !groups.has(odd)
                 && !scope.is_hinted_at(text)
         }
@@ -212,13 +213,23 @@ mod tests {
             "Other;etc.",
             "Other;[object Object]",
             "null",
+            "map[a:b]",
+            "Other;map[a:b]",
+            "Newtonsoft.Json.Linq.JArray",
         ] {
             cell(unclear, "groups_form");
+        }
+        for nothing in ["N/A", "n/a", "-", " - ", "?", "0", "FALSE", "None", "Unknown"] {
+            cell(nothing, "groups_form");
+            assert_eq!(stands(RawGroups::Cell(nothing.into(), ';'), nothing.trim()), "in", "a group is called so");
+        }
+        for other in ["Other;-", "00", "Falsetto", "maps"] {
+            cell(other, "out");
         }
         for unclear in ["#REF!", "Other;#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!", "#BEZUG!", "Err:502"] {
             cell(unclear, "groups_form");
         }
-        for unclear in ["System.Object[]", "[object Object]", "More...", "3 more", "#REF!"] {
+        for unclear in ["System.Object[]", "[object Object]", "More...", "3 more", "#REF!", "map[name:x]"] {
             list(unclear, "groups_form");
         }
         let long = "Staff;".repeat(6_000);

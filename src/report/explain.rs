@@ -5,7 +5,7 @@ use super::text::by_hand;
 use super::words::count;
 use crate::model::{
     Action, Change, DirectoryId, Field, HoldId, Moment, Names, OutstandingKind, OutstandingUser, Proof,
-    ProvisionedUser, Reason, RecordFault, UserName, approval, clean, command, quoted,
+    ProvisionedUser, Reason, UserName, approval, clean, command, quoted,
 };
 use crate::plan::mapping::Requested;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub struct Facts {
     pub change: Option<Change>,
     /// Why it would not send what is wanted.
     pub outstanding: Vec<OutstandingUser>,
+    /// Who else has the username, where that is why the record cannot be used.
+    pub namesakes: Vec<DirectoryId>,
     /// The account that carries this user's id and that nobody manages, if the last refresh saw one.
     pub unmanaged: Option<OutstandingUser>,
     /// The hold by which it can be approved.
@@ -68,7 +70,7 @@ pub struct RecordFacts {
     /// The names that it asks for.
     pub names: Names,
     /// What it asks for, or why it cannot be used.
-    pub requested: Result<Requested, RecordFault>,
+    pub requested: Result<Requested, Reason>,
 }
 
 /// The story, and what would have to happen for it to change.
@@ -110,7 +112,7 @@ fn record(facts: &Facts) -> Option<&RecordFacts> {
 
 /// The record that has this user's username, but not the id, and cannot be used: it stands for the user.
 pub(super) fn claimed(facts: &Facts) -> Option<&OutstandingUser> {
-    let unusable = |reason: &Reason| matches!(reason, Reason::Unusable(_) | Reason::UnknownState { .. });
+    let unusable = |reason: &Reason| matches!(reason, Reason::Unusable(_) | Reason::Unfit { .. });
     let stands = |entry: &&OutstandingUser| entry.kind == OutstandingKind::Refused && unusable(&entry.reason);
     facts.outstanding.iter().find(stands).filter(|_| record(facts).is_none())
 }
@@ -227,6 +229,9 @@ fn target_says(facts: &Facts) -> String {
     for entry in facts.outstanding.iter().filter(|entry| entry.kind != OutstandingKind::Held) {
         parts.push(format!("{}{}: {}", entry.kind.as_str(), age(entry), entry.reason));
     }
+    if !facts.namesakes.is_empty() {
+        parts.push(format!("the other: {}", namesakes(facts)));
+    }
     if let Some(entry) = &facts.unmanaged {
         let account = entry.scim_id.as_ref().map_or("", |id| id.as_str());
         parts.push(format!("unmanaged{}: {} (account {})", age(entry), entry.reason, clean(account)));
@@ -236,6 +241,11 @@ fn target_says(facts: &Facts) -> String {
         None => "no audit events for this user".to_owned(),
     });
     parts.join("; ")
+}
+
+/// Who else has the username, by id.
+pub(super) fn namesakes(facts: &Facts) -> String {
+    facts.namesakes.iter().map(|id| clean(id.as_str())).collect::<Vec<_>>().join(", ")
 }
 
 fn age(entry: &OutstandingUser) -> String {
@@ -300,7 +310,8 @@ fn after_entry(facts: &Facts, entry: &OutstandingUser) -> String {
             format!("fix the account in Rhombus; it is checked again at {until}, or at once with `{at_once}`")
         }
         (OutstandingKind::Refused, None) => by_hand(&entry.reason, &id).unwrap_or_else(|| {
-            let has_an_account_to_fix = entry.scim_id.is_some() && !matches!(entry.reason, Reason::Unusable(_));
+            let has_an_account_to_fix =
+                entry.scim_id.is_some() && !matches!(entry.reason, Reason::Unusable(_) | Reason::Unfit { .. });
             let or_the_account = if has_an_account_to_fix { ", or fix the account in Rhombus" } else { "" };
             format!("fix the record in the directory{or_the_account}")
         }),

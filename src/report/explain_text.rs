@@ -3,12 +3,12 @@
 
 use super::age::{dated, lasting};
 use super::diff::{fields_text, shortened};
-use super::explain::{ExportFacts, Facts, RecordFacts, claimed, next};
+use super::explain::{ExportFacts, Facts, RecordFacts, claimed, namesakes, next};
 use super::paint::Paint;
 use super::text::with_value;
 use super::words::{Extent, count, whole};
 use crate::model::{
-    Moment, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, UserState, clean, command, quoted,
+    Action, Moment, OutstandingKind, OutstandingUser, Proof, ProvisionedUser, UserState, clean, command, quoted,
 };
 use crate::plan::mapping::Requested;
 
@@ -30,6 +30,9 @@ pub fn explain_text(facts: &Facts, now: Moment) -> String {
     for one in &facts.outstanding {
         let action = one.action.map(|action| format!(" ({})", action.as_str())).unwrap_or_default();
         out.extend(entry(one.kind.as_str(), &[format!("{}{action}{}", with_value(one), since(one))]));
+    }
+    if !facts.namesakes.is_empty() {
+        out.extend(entry("the other", &[format!("{} in the export", namesakes(facts))]));
     }
     if let Some(one) = &facts.unmanaged {
         let account = one.scim_id.as_ref().map(|id| format!("account {}", clean(id.as_str()))).unwrap_or_default();
@@ -73,7 +76,10 @@ fn verdict(facts: &Facts) -> &'static str {
     if claimed(facts).is_some() && is_in {
         return "is in Rhombus by our records; the record in the export cannot be used";
     }
+    let is_known_otherwise = facts.outstanding.iter().any(|one| one.action == Some(Action::Relink));
     match (&facts.export, requested, is_in) {
+        // The directory has this user under another id: whichever of the two is asked for, the answer is the same.
+        (Ok(_), None, true) if is_known_otherwise => "should be in Rhombus, and is, by our records",
         (Err(_), _, true) => "is in Rhombus by our records; the export cannot be read",
         (Err(_), _, false) => "is not in Rhombus by our records; the export cannot be read",
         (Ok(_), Some(Err(_)), true) => "is in Rhombus by our records; the record in the export cannot be used",

@@ -179,7 +179,7 @@ pub(super) fn by_hand(reason: &Reason, who: &str) -> Option<String> {
         let forget = command(&format!("forget {who}"));
         return Some(format!("undo it in the directory; or, for a new account under the new name: {forget}"));
     }
-    matches!(reason, Reason::UnknownState { .. })
+    matches!(reason, Reason::Unfit { fault: RecordFault::UnknownState, .. })
         .then(|| "if the word is right, name it in [directory.states]; else fix the record in the directory".to_owned())
 }
 

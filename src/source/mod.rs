@@ -34,7 +34,7 @@ mod wait;
 
 pub use blocks::FileDigest;
 pub use file::Export;
-pub use jumpcloud::{HandedOver, NewUser, hand_over};
+pub use jumpcloud::{HandedOver, JobSign, NewUser, hand_over};
 pub use lead::Flaw;
 pub use memberships::{MembershipsRead, OfNobody};
 

@@ -36,6 +36,17 @@ pub(super) struct Strange<'s> {
     pub(super) utf8: bool,
 }
 
+/// Whether a file begins as one does whose characters have four bytes each, most of them zero.
+fn is_utf32(start: &[u8]) -> bool {
+    const LOOKED_AT: usize = 4;
+    let (units, _) = start.as_chunks::<4>();
+    let mut first = units.iter().take(LOOKED_AT);
+    let is_wide = |unit: &[u8; 4]| {
+        matches!(unit, [0xff, 0xfe, 0, 0] | [0, 0, 0xfe, 0xff] | [1..=0xff, _, 0, 0] | [0, 0, _, 1..=0xff])
+    };
+    units.len() >= LOOKED_AT && first.all(is_wide)
+}
+
 /// What it looks like and what to do about it, if anything is known.
 pub(super) fn other_format(found: &Strange<'_>) -> Option<String> {
     if found.text.starts_with('<')
@@ -50,6 +61,9 @@ pub(super) fn other_format(found: &Strange<'_>) -> Option<String> {
     };
     if let Some((_, what, how)) = BEGINNINGS.iter().find(|(mark, _, _)| begins(mark)) {
         return Some(format!("this looks like {what}: {how}"));
+    }
+    if is_utf32(found.start) {
+        return Some("this looks like UTF-32: write UTF-8".to_owned());
     }
     if trimmed.iter().take(200).filter(|byte| **byte == 0).count() > ZEROS_MIN {
         return Some("this looks like UTF-16 without a byte order mark: write UTF-8".to_owned());

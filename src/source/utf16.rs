@@ -16,6 +16,8 @@ impl Decoder {
     /// A decoder for a file that begins with these bytes; `None` without a UTF-16 byte order mark.
     pub(super) fn of_mark(start: &[u8]) -> Option<Self> {
         let little_endian = match start {
+            // The mark of UTF-32.
+            [0xff, 0xfe, 0, 0, ..] => return None,
             [0xff, 0xfe, ..] => true,
             [0xfe, 0xff, ..] => false,
             _ => return None,

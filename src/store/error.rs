@@ -149,10 +149,11 @@ impl StateError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let ways = format!(
-            "run `{}` if this is a first run, or restore a backup (made with `rhombus-sync backup FILE`; stop the service, and \
+            "run `{}` if this is a first run, or restore a backup (made with `{}`; stop the service, and \
              Litestream if it replicates the state, and remove what lies beside it first: `-wal`, `-shm`, and Litestream's \
              `.NAME-litestream`)",
-            command("activate")
+            command("activate"),
+            command("backup FILE")
         );
         Some(match self {
             Self::Missing(_) | Self::Empty(_) | Self::Foreign(_) | Self::Damaged { .. } => ways,

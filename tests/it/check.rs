@@ -333,3 +333,43 @@ fn the_changelog_lists_every_kind_of_them_with_its_key() {
         assert!(list.contains(key), "{key}");
     }
 }
+
+#[test]
+fn each_place_that_sinks_and_seals_need_is_looked_at() {
+    let checked = Checked::new("", "");
+    checked.write("export", "[]").write("token", "x");
+    let config = |more: &str| {
+        checked.configure("", "");
+        let text = std::fs::read_to_string(checked.path("config.toml")).expect("a configuration");
+        checked.write("config.toml", format!("{text}{more}"));
+    };
+    config(
+        "[state]\nseal_key_file = \"seal\"\n\
+         [[sinks]]\nkind = \"file\"\npath = \"nowhere/x.ndjson\"\n\
+         [[sinks]]\nkind = \"syslog\"\nname = \"t\"\naddress = \"tcp+tls://h.invalid:1\"\ncert_file = \"c.pem\"\nkey_file = \"k.pem\"\n\
+         [[sinks]]\nkind = \"http\"\nstyle = \"splunk-hec\"\nurl = \"https://h.invalid/x\"\ntoken_file = \"hec\"\n\
+         [[sinks]]\nkind = \"syslog\"\nname = \"u\"\naddress = \"unix:///nowhere/log\"\n",
+    );
+    let output = checked.run(&["check"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for place in [
+        "/seal is missing",
+        "/nowhere is missing",
+        "/c.pem is missing",
+        "/k.pem is missing",
+        "/hec is missing",
+        "/nowhere/log is missing",
+    ] {
+        assert!(said.contains(place), "{place}: {said}");
+    }
+    for sink in [
+        "kind = \"syslog\"\naddress = \"tcp+tls://h.invalid:1\"\nca_file = \"ca.pem\"\n",
+        "kind = \"http\"\nstyle = \"ndjson\"\nurl = \"https://h.invalid/x\"\nca_file = \"ca.pem\"\n",
+    ] {
+        config(&format!("[[sinks]]\n{sink}"));
+        let output = checked.run(&["check"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.contains("ca.pem")), (Some(78), true), "{said}");
+    }
+}

@@ -246,6 +246,7 @@ fn the_commands_tell_it_and_take_either_id() {
     for id in ["id-00001", "ID-00001", "p1@x.example"] {
         let (exit, text) = said(&["explain", id]);
         assert!(exit == Some(0) && text.contains("--as-new") && text.contains("approve"), "{id}: {text}");
+        assert!(text.contains("should be in Rhombus, and is, by our records"), "{id}: {text}");
     }
     assert!(said(&["plan"]).1.contains("id-00001 → ID-00001"));
     assert!(said(&["status"]).1.contains("id-00001 → ID-00001"));
@@ -272,4 +273,21 @@ fn the_commands_tell_it_and_take_either_id() {
     assert_eq!((exit, text.contains("another user")), (Some(0), true), "{text}");
     let report = run.reconcile(0);
     assert_eq!((&report["created"], &report["deleted"]), (&json!(1), &json!(1)), "{report}");
+}
+
+#[test]
+fn a_doubled_username_is_told_with_the_id_that_has_it_too() {
+    let run = RealBinary::open("");
+    let mut staff = vec![person(1), person(2), person(3)];
+    run.export(&staff);
+    run.activate();
+    run.reconcile(0);
+    staff[2]["username"] = staff[1]["username"].as_str().expect("a username").to_uppercase().into();
+    run.export(&staff);
+    for (id, other) in [("id-00002", "id-00003"), ("id-00003", "id-00002")] {
+        let output = run.run(&["explain", id]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let said = text.lines().find(|line| line.trim_start().starts_with("the other"));
+        assert!(said.is_some_and(|line| line.contains(other)), "{id}: {text}");
+    }
 }

@@ -176,7 +176,58 @@ fn who_is_refused_is_named_and_a_job_that_fails_creates_nobody() {
     assert!(said.contains("did not create 1: guest06"), "{said}");
     company.jumpcloud.fault(Call::Bulk, 0, Fault::Status(403, "", r#"{"message":"read-only"}"#), 1);
     let said = exits(&company.run.run(&["import", "--create", "guest07@x.example"]), 1);
-    assert!(said.contains("read-only") && said.contains("nobody was created"), "{said}");
+    assert!(said.contains("JumpCloud did not take the users: 403 read-only"), "{said}");
+    assert!(said.contains("nobody was created") && !said.contains("cannot be read"), "{said}");
+}
+
+#[test]
+fn a_jumpcloud_that_wants_to_be_left_alone_is_waited_for() {
+    let company = company();
+    company.jumpcloud.fault(Call::Bulk, 0, Fault::Status(429, "Retry-After: 1\r\n", ""), 1);
+    let said = exits(&company.run.run(&["import", "--create", "guest03@x.example"]), 0);
+    assert!(said.contains("created  guest03@x.example"), "{said}");
+    let posts = || company.jumpcloud.endpoint.seen().iter().filter(|head| head.starts_with("POST ")).count();
+    assert_eq!(posts(), 2);
+    company.jumpcloud.fault(Call::Bulk, 0, Fault::Status(429, "Retry-After: 600\r\n", ""), 1);
+    let said = exits(&company.run.run(&["import", "--create", "guest04@x.example"]), 1);
+    assert!(said.contains("left alone for 600 s") && said.contains("hint: try again later"), "{said}");
+    assert_eq!(posts(), 3);
+    // Nothing is open: it can be tried at once.
+    exits(&company.run.run(&["import", "--create", "guest04@x.example"]), 0);
+}
+
+#[test]
+fn a_sandbox_creates_nobody_in_the_real_jumpcloud() {
+    let company = company();
+    let sent = company.jumpcloud.endpoint.seen().len();
+    for arguments in [["import", "--sandbox", "--create", "--all"], ["--sandbox", "import", "--create", "--all"]] {
+        let said = exits(&company.run.run(&arguments), 2);
+        assert!(said.contains("--sandbox"), "{said}");
+    }
+    assert_eq!(company.jumpcloud.endpoint.seen().len(), sent, "nobody was asked");
+}
+
+#[test]
+fn users_are_shown_as_their_rows_end_and_only_a_few_of_them() {
+    let company = company();
+    company.jumpcloud.now().pending_from = 1;
+    let mut child = std::process::Command::new(crate::support::real_binary::BINARY)
+        .arg("-c")
+        .arg(company.run.path("config.toml"))
+        .args(["import", "--create", "guest03@x.example", "guest04@x.example"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+    assert_eq!(line, "created  guest03@x.example\n");
+    company.jumpcloud.now().pending_from = usize::MAX;
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut out, &mut rest).expect("the rest");
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(rest.matches("created  ").count(), 1, "{rest}");
+    assert!(rest.starts_with("created  guest04@x.example\n2 created in JumpCloud\n"), "{rest}");
 }
 
 #[test]
@@ -218,6 +269,10 @@ fn create_needs_jumpcloud_and_somebody_named() {
     exits(&company.run.run(&["import", "--create"]), 2);
     exits(&company.run.run(&["import", "--all"]), 2);
     exits(&company.run.run(&["import", "--create", "a@x.example", "--all"]), 2);
+    exits(&company.run.run(&["import", "--new-only", "--create", "a@x.example"]), 2);
+    let file = company.run.path("new.csv");
+    exits(&company.run.run(&["import", "--csv", file.to_str().expect("UTF-8"), "--create", "a@x.example"]), 2);
+    assert!(!file.exists());
     company.run.configure("");
     exits(&company.run.run(&["import", "--create", "--all"]), 2);
 }

@@ -1,5 +1,5 @@
 //! `import --create`: hands new users over to JumpCloud, no more than were named. Who is handed over is on record before the
-//! request, which is never repeated: what became of it is judged by looking the users up.
+//! request, which is repeated only after a 429: what became of it is judged by looking the users up.
 
 use super::super::progress::Progress;
 use super::super::{Arguments, Output};
@@ -11,13 +11,13 @@ use crate::leading::{self, Lead, Led};
 use crate::model::{Barrier, Clock, Exit, Fence, Moment, clean, command, folded};
 use crate::process::SystemClock;
 use crate::report::{ImportRow, ImportStatus};
-use crate::source::{HandedOver, NewUser, hand_over};
+use crate::source::{HandedOver, JobSign, NewUser, hand_over};
 use crate::standby::Left;
 use crate::store;
 use rusqlite::Connection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// From so many on, a summary is shown instead of each user, as JumpCloud itself does.
@@ -26,6 +26,12 @@ const SHOWN_BELOW: usize = 100;
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// How often they are looked up after a job has ended.
 const LOOKS_AFTER_JOB: u32 = 2;
+/// How long is waited in all for a JumpCloud that wants to be left alone.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// It is waited at least so long, whatever JumpCloud says.
+const WAIT_MIN: Duration = Duration::from_millis(500);
+/// JumpCloud's word for a row whose user was made.
+const MADE: &str = "finished";
 
 /// What became of those who were to be created.
 #[derive(Default)]
@@ -35,6 +41,8 @@ struct Outcome {
     refused: Vec<ImportRow>,
     /// Nobody knows yet: handed over before, or now.
     unknown: Vec<ImportRow>,
+    /// Who was shown as created already, while the job ran; folded.
+    shown: BTreeSet<String>,
 }
 
 pub(super) fn run(
@@ -69,7 +77,7 @@ fn carry_out(
     whom: &Whom,
 ) -> Result<Output, Failure> {
     let deployment = sender.deployment;
-    let found = find(deployment)?;
+    let found = find(deployment, arguments.json)?;
     let (chosen, imported) = choose(&found, whom)?;
     let before = settled(&mut state, &found)?;
     let now = SystemClock.now();
@@ -131,39 +139,24 @@ fn forget(state: &mut Connection, names: &[String]) -> Result<(), Failure> {
 /// Hands them over, and looks what became of them. Returns why that is not known, if it is not.
 fn create(
     arguments: &Arguments,
-    Sender { deployment, from, barrier, fence }: &Sender<'_>,
+    sender: &Sender<'_>,
     state: &mut Connection,
     chosen: Vec<ImportRow>,
     result: &mut Outcome,
 ) -> Result<Option<String>, Failure> {
-    let names: Vec<_> = chosen.iter().map(|row| row.user_name.folded()).collect();
-    let transaction = state.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    store::note_handed_over(&transaction, &names, SystemClock.now())?;
-    transaction.commit()?;
-    if let Some(barrier) = barrier {
-        barrier.pass(&store::committed(state)?);
-    }
-    let users: Vec<_> = chosen.iter().map(new_user).collect();
-    let bar = Progress::on_terminal(arguments.json);
-    let all = users.len() as u64;
-    let handed = match hand_over(from, &users, fence.as_deref(), &|done| bar.set(done.min(all), all)) {
-        Ok(handed) => handed,
-        Err(error) => {
-            forget(state, &names)?;
-            return Err(error.into());
-        }
-    };
-    drop(bar);
+    let unknown = handed_over(arguments, sender, state, &chosen, result)?;
+    let deployment = sender.deployment;
     let patience = deployment.config.settings.settle_time.std();
     let (started, mut looks_count) = (Instant::now(), 0);
+    let _asking = Progress::asking(arguments.json);
     let missing = loop {
         let there = Directory::read(deployment)?;
         let (made, missing): (Vec<ImportRow>, Vec<ImportRow>) =
             chosen.iter().cloned().partition(|row| there.has(row.user_name.as_str()));
         looks_count += 1;
-        let is_over = match &handed {
-            HandedOver::Ended => looks_count >= LOOKS_AFTER_JOB,
-            HandedOver::Unknown(_) => started.elapsed() >= patience,
+        let is_over = match &unknown {
+            None => looks_count >= LOOKS_AFTER_JOB,
+            Some(_) => started.elapsed() >= patience,
         };
         if missing.is_empty() || is_over {
             forget(state, &made.iter().map(|row| row.user_name.folded()).collect::<Vec<_>>())?;
@@ -172,18 +165,79 @@ fn create(
         }
         std::thread::sleep(LOOK_PAUSE.min(patience.max(Duration::from_millis(100))));
     };
-    match handed {
-        HandedOver::Ended => {
+    match unknown {
+        None => {
             forget(state, &missing.iter().map(|row| row.user_name.folded()).collect::<Vec<_>>())?;
             result.refused = missing;
             Ok(None)
         }
-        HandedOver::Unknown(_) if missing.is_empty() => Ok(None),
-        HandedOver::Unknown(why) => {
+        Some(_) if missing.is_empty() => Ok(None),
+        Some(why) => {
             result.unknown.extend(missing);
             Ok(Some(why))
         }
     }
+}
+
+/// Hands them over, again after a wait that JumpCloud asked for. Returns why it is not known whether they were taken, if it is
+/// not; None: the job has ended.
+fn handed_over(
+    arguments: &Arguments,
+    Sender { from, barrier, fence, .. }: &Sender<'_>,
+    state: &mut Connection,
+    chosen: &[ImportRow],
+    result: &mut Outcome,
+) -> Result<Option<String>, Failure> {
+    let names: Vec<_> = chosen.iter().map(|row| row.user_name.folded()).collect();
+    let users: Vec<_> = chosen.iter().map(new_user).collect();
+    let (bar, all) = (Progress::on_terminal(arguments.json), users.len() as u64);
+    let (shown, is_shown) = (Mutex::new(BTreeSet::new()), !arguments.json && users.len() < SHOWN_BELOW);
+    let sign = |sign: JobSign<'_>| match sign {
+        JobSign::Ended(done) => bar.set(done.min(all), all),
+        JobSign::Row { username, status } if is_shown => {
+            let is_made = status.eq_ignore_ascii_case(MADE);
+            bar.say(&format!("{}  {}", if is_made { "created" } else { "refused" }, clean(username)));
+            if is_made && let Ok(mut shown) = shown.lock() {
+                shown.insert(folded(username));
+            }
+        }
+        JobSign::Row { .. } => {}
+    };
+    let mut waited = Duration::ZERO;
+    let unknown = loop {
+        let transaction = state.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        store::note_handed_over(&transaction, &names, SystemClock.now())?;
+        transaction.commit()?;
+        if let Some(barrier) = barrier {
+            barrier.pass(&store::committed(state)?);
+        }
+        match hand_over(from, &users, fence.as_deref(), &sign) {
+            Ok(HandedOver::Ended) => break None,
+            Ok(HandedOver::Unknown(why)) => break Some(why),
+            // It was certainly not taken: nothing is open.
+            Ok(HandedOver::NotTaken { what, hint, again_after }) => {
+                forget(state, &names)?;
+                match again_after {
+                    Some(wait) if waited + wait <= WAIT_MAX => {
+                        std::thread::sleep(wait.max(WAIT_MIN));
+                        waited += wait.max(WAIT_MIN);
+                    }
+                    Some(_) | None => return Err(not_taken(what, &hint)),
+                }
+            }
+            Err(error) => {
+                forget(state, &names)?;
+                return Err(error.into());
+            }
+        }
+    };
+    result.shown = shown.into_inner().unwrap_or_default();
+    Ok(unknown)
+}
+
+fn not_taken(what: String, hint: &str) -> Failure {
+    let error = vec!["JumpCloud did not take the users".to_owned(), what];
+    Failure { exit: Exit::Failed, error, hint: Some(format!("{hint}; nobody was created")) }
 }
 
 fn new_user(row: &ImportRow) -> NewUser {
@@ -222,7 +276,7 @@ fn output(
     }
     let mut text = String::new();
     if result.created.len() < SHOWN_BELOW {
-        for row in &result.created {
+        for row in result.created.iter().filter(|row| !result.shown.contains(&row.user_name.folded())) {
             let _ = writeln!(text, "created  {}", clean(row.user_name.as_str()));
         }
     }

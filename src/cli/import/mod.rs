@@ -3,6 +3,7 @@
 
 mod create;
 
+use super::progress::Progress;
 use super::{Arguments, Output};
 use crate::config::SourceConfig;
 use crate::deployment::Deployment;
@@ -63,7 +64,7 @@ pub(super) fn run(
         };
         return create::run(arguments, &deployment, from, whom);
     }
-    let found = find(&deployment)?;
+    let found = find(&deployment, arguments.json)?;
     if let Some(path) = csv {
         write(path, &import_csv(&found.rows))?;
     }
@@ -84,7 +85,8 @@ fn shown(arguments: &Arguments, found: &Accounts, new_only: bool, csv: Option<&P
 }
 
 /// Compares the accounts at Rhombus with the whole directory.
-fn find(deployment: &Deployment) -> Result<Accounts, Failure> {
+fn find(deployment: &Deployment, quiet: bool) -> Result<Accounts, Failure> {
+    let _asking = Progress::asking(quiet);
     let target = deployment.target()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let known = Directory::read(deployment)?;

@@ -224,6 +224,16 @@ impl SinkConfig {
         }
     }
 
+    /// Its private certificate authority.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        match &self.kind {
+            SinkKind::Syslog(syslog) => syslog.tls.ca_file.as_deref(),
+            SinkKind::Http(http) => http.ca_file.as_deref(),
+            SinkKind::File { .. } | SinkKind::Stdout | SinkKind::Journald { .. } => None,
+        }
+    }
+
     /// The certificates that it goes by.
     #[must_use]
     pub fn certificates(&self) -> Vec<&Path> {

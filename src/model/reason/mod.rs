@@ -4,9 +4,11 @@
 //! are stored beside it; the sentence is made from both when somebody reads it.
 
 mod stored;
+mod unfit;
 mod words;
 
 pub use stored::StoredReason;
+pub use unfit::UnfitValue;
 pub use words::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
 
 use super::{Cause, Column, GuardKind, Shown, command};
@@ -17,10 +19,12 @@ use std::fmt;
 pub enum Reason {
     /// The record cannot be used.
     Unusable(RecordFault),
-    /// The record cannot be used: its state is not one of the known words.
-    UnknownState {
-        /// The word, cleaned and cut for people.
-        word: String,
+    /// The record cannot be used for one of its values.
+    Unfit {
+        /// What is wrong with it.
+        fault: RecordFault,
+        /// The value.
+        value: UnfitValue,
     },
     /// Records that could be in scope match no known user.
     Unnamed {
@@ -174,7 +178,7 @@ impl Reason {
                 ..
             }
             | Self::Unusable(_)
-            | Self::UnknownState { .. }
+            | Self::Unfit { .. }
             | Self::Unnamed { .. }
             | Self::Username(_)
             | Self::NotTried(_)
@@ -197,7 +201,7 @@ impl Reason {
         match self {
             Self::Mismatch { shown, .. } => shown.as_ref().map(Shown::to_string),
             Self::Unusable(_)
-            | Self::UnknownState { .. }
+            | Self::Unfit { .. }
             | Self::Unnamed { .. }
             | Self::Username(_)
             | Self::NotTried(_)
@@ -220,7 +224,7 @@ impl Reason {
     pub fn code(&self) -> &str {
         match self {
             Self::Unusable(fault) | Self::Unnamed { fault, .. } => fault.code(),
-            Self::UnknownState { .. } => RecordFault::UnknownState.code(),
+            Self::Unfit { fault, .. } => fault.code(),
             Self::Username(conflict) => conflict.code(),
             Self::NotTried(why) => why.code(),
             Self::Kept(cause) => cause.code(),
@@ -275,7 +279,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unusable(fault) => fault.fmt(f),
-            Self::UnknownState { word } => write!(f, "state {word:?} is not one of the known words"),
+            Self::Unfit { fault, value } => value.tell(*fault, f),
             Self::Unnamed { fault, count: 1 } => write!(f, "a record that matches no known user: {fault}"),
             Self::Unnamed { fault, count } => write!(f, "{count} records that match no known user: {fault}"),
             Self::Username(conflict) => conflict.fmt(f),

@@ -1,6 +1,6 @@
 //! A reason as the state stores it: its code, and its variable parts beside it.
 
-use super::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UsernameConflict};
+use super::{AccountState, AnswerDoubt, Mismatch, NotTried, RecordFault, UnfitValue, UsernameConflict};
 use super::{ClockDoubt, HeldBy, OverLimit, Reason};
 use crate::model::{Cause, Column, GuardKind, Shown};
 use serde::{Deserialize, Serialize};
@@ -81,8 +81,11 @@ impl Reason {
                 detail.mismatch = Some(what.code().to_owned());
                 detail.shown.clone_from(shown);
             }
-            Self::UnknownState { word: text }
-            | Self::UnusableAnswer { text }
+            Self::Unfit { fault: _, value: UnfitValue { text, bytes_count } } => {
+                detail.text = Some(text.to_string());
+                detail.count = Some(*bytes_count);
+            }
+            Self::UnusableAnswer { text }
             | Self::Rejected { text }
             | Self::ServerError { text }
             | Self::NoConnection { text }
@@ -126,13 +129,15 @@ impl Reason {
         if let Some(text) = &detail.text {
             let text = text.clone();
             return match code {
-                "unknown_state" => Some(Self::UnknownState { word: text }),
                 "unusable_answer" => Some(Self::UnusableAnswer { text }),
                 "rejected" => Some(Self::Rejected { text }),
                 "server_error" => Some(Self::ServerError { text }),
                 "no_connection" => Some(Self::NoConnection { text }),
                 "no_answer" => Some(Self::NoAnswer { text }),
-                _ => None,
+                _ => RecordFault::from_code(code).map(|fault| Self::Unfit {
+                    fault,
+                    value: UnfitValue { text: text.into(), bytes_count: detail.count.unwrap_or_default() },
+                }),
             };
         }
         match (code, detail.count) {
@@ -192,7 +197,14 @@ mod tests {
         let doubts = [HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
         let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(status).chain(doubts).collect::<Vec<_>>();
         let mut all = vec![
-            Reason::UnknownState { word: "FROZEN".to_owned() },
+            Reason::Unfit {
+                fault: RecordFault::UnknownState,
+                value: UnfitValue { text: "FROZEN".into(), bytes_count: 6 },
+            },
+            Reason::Unfit {
+                fault: RecordFault::Firstname,
+                value: UnfitValue { text: "A b".into(), bytes_count: 1_100 },
+            },
             Reason::UnusableAnswer { text: text() },
             Reason::Rejected { text: text() },
             Reason::ServerError { text: text() },

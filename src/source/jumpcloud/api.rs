@@ -19,12 +19,17 @@ const ACCEPT: &str = "application/json";
 /// Whom JumpCloud shows as the maker of users that are imported.
 const CREATION_SOURCE: &str = "jumpcloud:scim";
 
+/// How long is waited before a request is sent again that was answered 429 without a word of how long.
+const UNSAID_WAIT: Duration = Duration::from_secs(5);
+
 /// What became of a request that is sent once.
 pub(super) enum Sent {
     /// It was taken, with this answer.
     Taken(Vec<u8>),
-    /// It was not.
-    Refused(String),
+    /// It was not; what was said, and what the reader can do.
+    Refused(String, &'static str),
+    /// It was not, and may be sent again after so long.
+    Later(String, Duration),
     /// Nobody knows.
     Unknown(String),
     /// It was not sent: this host does not lead.
@@ -101,14 +106,29 @@ impl<'a> Api<'a> {
         }
         let answer = match self.fetcher.ask(&ask, BodyMode::Whole).await {
             Ok(answer) => answer,
-            Err(CallError::NotSent(what)) => return Ok(Sent::Refused(format!("no connection: {what}"))),
+            Err(CallError::NotSent(what)) => {
+                let hint = "check the network and [directory] api_url";
+                return Ok(Sent::Refused(format!("no connection: {what}"), hint));
+            }
             Err(CallError::Lost(what)) => return Ok(Sent::Unknown(format!("no answer: {what}"))),
         };
+        let wait = wait::asked_for(&answer).unwrap_or(UNSAID_WAIT);
         Ok(match (answer.status, answer.body) {
             (200..=299, Ok(body)) => Sent::Taken(body),
             (200..=299, Err(what)) => Sent::Unknown(what),
             (408 | 500.., _) => Sent::Unknown(format!("it answers {}", answer.status)),
-            (status, body) => Sent::Refused(format!("{status} {}", message(&body.unwrap_or_default(), auth))),
+            (429, _) => {
+                let what = format!("it is asked too often, and asked us to retry after {} s", wait.as_secs());
+                Sent::Later(what, wait)
+            }
+            (status, body) => {
+                let hint = match status {
+                    401 | 403 => "check the role of the key's administrator",
+                    _ => "check these users, and the role of the key's administrator",
+                };
+                let what = format!("{status} {}", message(&body.unwrap_or_default(), auth));
+                Sent::Refused(what.trim_end().to_owned(), hint)
+            }
         })
     }
 

@@ -14,7 +14,7 @@ mod pages;
 mod records;
 mod wanted;
 
-pub use bulk::{HandedOver, NewUser, hand_over};
+pub use bulk::{HandedOver, JobSign, NewUser, hand_over};
 
 use super::spool::{Spool, Spooled};
 use super::wait::Patience;

@@ -71,6 +71,8 @@ pub(crate) struct Directory {
     pub(crate) job_fails: bool,
     pub(crate) faults: Vec<(Call, u64, Fault, u32)>,
     pub(crate) latency: std::time::Duration,
+    /// Rows of a job from this one on are shown as pending.
+    pub(crate) pending_from: usize,
     tokens_count: u32,
     jobs: BTreeMap<String, Vec<Value>>,
     calls: BTreeMap<Call, usize>,
@@ -110,6 +112,7 @@ impl FakeJumpCloud {
             job_fails: false,
             faults: Vec::new(),
             latency: std::time::Duration::ZERO,
+            pending_from: usize::MAX,
             tokens_count: 0,
             jobs: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -363,7 +366,13 @@ impl Directory {
             }
             Call::Bulk => self.bulk(asked, fault),
             Call::Results => match self.jobs.get(&target.path[4]) {
-                Some(results) => Answer::json(&window(results.clone()).into()),
+                Some(results) => {
+                    let mut results = results.clone();
+                    for result in results.iter_mut().skip(self.pending_from) {
+                        result["status"] = "pending".into();
+                    }
+                    Answer::json(&window(results).into())
+                }
                 None => Answer::error(404, "no such job"),
             },
         }
