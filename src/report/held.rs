@@ -125,7 +125,8 @@ fn reason(reason: &Reason, window: Duration) -> Vec<String> {
         | HeldBy::Blank(_)
         | HeldBy::Scope
         | HeldBy::Identity
-        | HeldBy::Encoding => vec![sentence(&reason.to_string())],
+        | HeldBy::Encoding
+        | HeldBy::ApprovedOtherwise => vec![sentence(&reason.to_string())],
     }
 }
 
@@ -168,6 +169,10 @@ fn by_scope(user: &OutstandingUser) -> bool {
     matches!(user.reason, Reason::Held { by: HeldBy::Scope, .. })
 }
 
+fn approved_otherwise(user: &OutstandingUser) -> bool {
+    matches!(user.reason, Reason::Held { by: HeldBy::ApprovedOtherwise, .. })
+}
+
 fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
     let way = |what: &str, how: &str| format!("  {what:<26}{how}");
     let doubt = users.iter().find_map(|user| user.reason.clock_doubt());
@@ -184,6 +189,10 @@ fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
             }
             out.push(match users.iter().any(|user| by_scope(user)) {
                 true => way("if a group was renamed:", "fix [scope] groups; the hold ends on its own"),
+                false if users.iter().any(|user| approved_otherwise(user)) => way(
+                    "if somebody changed it:",
+                    "find out who; what was approved otherwise stays held until it is approved, or gone from the export",
+                ),
                 false => way("if the export is wrong:", "fix it; the hold ends on its own with the next export"),
             });
             out
