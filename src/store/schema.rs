@@ -29,7 +29,7 @@ pub(super) const MIGRATIONS: [&str; 16] = [
 ];
 
 /// The digest of what a state of the newest schema consists of; a new migration changes it, and the test below says to what.
-const PARTS_DIGEST: &str = "6a42876134f6631856bb0ad4918989b6";
+const PARTS_DIGEST: &str = "d735b0a1a95dba60bb60d2cc245c2501";
 
 /// The schema that this program writes.
 pub const SCHEMA: usize = MIGRATIONS.len();
