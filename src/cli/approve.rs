@@ -4,7 +4,6 @@
 use super::identity::SameUser;
 use super::{Arguments, Output, held};
 use crate::deployment::Deployment;
-use crate::event::{Draft, EventType, Initiator, Source};
 use crate::failure::Failure;
 use crate::model::{
     Action, Approval, ChangeKey, Clock, DirectoryId, Exit, HeldChange, HoldId, Moment, OutstandingKind, clean, command,
@@ -16,9 +15,6 @@ use crate::store::{self, NamedHold};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One approval names so many of its users in one event; who is beyond is named in further ones.
-const TARGETS_MAX: usize = 100;
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -100,10 +96,9 @@ fn release(
         return Err(Failure::new(Exit::Failed, "nothing in this hold is still held", Some(&held_now(&transaction)?)));
     }
     let approval = Approval { hold: hold.clone(), by: person(), reason: clean(reason.trim()).into_owned() };
-    store::append(&transaction, &events(&approval, &chosen, identity), now)?;
-    let settled_count = identity.settle(&transaction, &chosen, &approval, now)?;
     // Of those that are settled it tells a running sender that a cycle is wanted.
-    store::approve(&transaction, &chosen, &approval, now)?;
+    store::approve(&transaction, &chosen, &approval, identity.details(), now)?;
+    let settled_count = identity.settle(&transaction, &chosen, &approval, now)?;
     transaction.commit()?;
     store::note_beside(&deployment.state_path, &connection)?;
     let count = chosen.len();
@@ -125,22 +120,6 @@ fn release(
     };
     let changes = released_lines(&chosen);
     Ok(Output::done(format!("{settled}{what} released until {until}; {next}\n{changes}")))
-}
-
-/// The events of an approval: the first names it and its first users, further ones the rest.
-fn events(approval: &Approval, chosen: &[HeldChange], identity: SameUser) -> Vec<Draft> {
-    let parts = chosen.chunks(TARGETS_MAX);
-    let parts_count = parts.len();
-    let part = |(number, targets): (usize, &[HeldChange])| {
-        let mut draft = Draft::new(EventType::ReconcileApproved, true, Source::Approve);
-        draft.initiator = Initiator::Admin(approval.by.clone());
-        let part = if parts_count > 1 { format!(" part={}/{parts_count}", number + 1) } else { String::new() };
-        draft.response.details = format!("hold={} changes={}{}{part}", approval.hold, chosen.len(), identity.details());
-        draft.approval = Some(approval.clone());
-        draft.targets = targets.to_vec();
-        draft
-    };
-    parts.enumerate().map(part).collect()
 }
 
 /// Leaves out what waits for the clock: an approval would release nothing of it.

@@ -13,7 +13,7 @@ use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::files::Refusal;
 use crate::http::{Method, check_authority};
-use crate::model::{Clock, Exit, Moment, clean};
+use crate::model::{Clock, Duration, Exit, Moment, clean};
 use crate::plan::Scope;
 use crate::process::SystemClock;
 use crate::schedule::CronSchedule;
@@ -62,6 +62,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         document.insert("not_supported".to_owned(), json!(found.as_ref().map(|found| names(&found.not_supported))));
         let said = |(path, refusal): &(PathBuf, Refusal)| json!({"path": path, "what": refusal.to_string()});
         document.insert("loose".to_owned(), loose.iter().map(said).collect());
+        document.insert("warnings".to_owned(), json!(warnings(&deployment)));
         AtHand::members(at_hand.as_ref(), &mut document);
         return Ok(Output::done(format!("{}\n", Value::Object(document))));
     }
@@ -86,6 +87,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
         text.push_str(&token_text(&rhombus.token, "token", hint));
     }
     text.push_str(&scope_text(&settings.scope));
+    text.extend(warnings(&deployment).iter().map(|warning| format!("  warning: {warning}\n")));
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     text.push_str(&replica::text(&deployment, asked));
     if let Some(key) = config.seal_key.as_ref().filter(|_| !deployment.is_sandbox) {
@@ -151,6 +153,32 @@ fn names(methods: &BTreeSet<Method>) -> Vec<&'static str> {
 fn next_runs(cron_schedule: &CronSchedule) -> Vec<Moment> {
     let first = cron_schedule.next_after(SystemClock.now());
     std::iter::successors(first, |run| cron_schedule.next_after(*run)).take(RUNS_SHOWN).collect()
+}
+
+/// A guard's window below this lets the limits through again and again.
+const WINDOW_MIN: Duration = Duration::from_seconds(3_600);
+/// A log that is kept for less than this tells nothing of last night.
+const KEEP_HISTORY_MIN: Duration = Duration::from_seconds(86_400);
+
+/// Durations that are valid, and that switch off what they are for.
+fn warnings(deployment: &Deployment) -> Vec<String> {
+    let settings = &deployment.config.settings;
+    let mut out = Vec::new();
+    if settings.window < WINDOW_MIN {
+        out.push("[guard] window is shorter than an hour: its limits hold again as soon as that has passed".to_owned());
+    }
+    if settings.keep_history < KEEP_HISTORY_MIN {
+        out.push(
+            "[state] keep_history is shorter than a day: history and events verify lose what every sink has".to_owned(),
+        );
+    }
+    if settings.settle_time == Duration::from_seconds(0) && !deployment.is_sandbox {
+        out.push(
+            "[rhombus] settle_time is 0s: a create whose answer was lost is sent again at once, if no look-up shows it"
+                .to_owned(),
+        );
+    }
+    out
 }
 
 /// What is valid in `[scope]`, and seldom meant.

@@ -3,6 +3,7 @@
 mod neighbour;
 mod of_file;
 mod of_state;
+mod pruning;
 mod verified;
 mod witnesses;
 
@@ -88,7 +89,11 @@ fn verify(arguments: &Arguments, question: &Question<'_>) -> Result<Output, Fail
     };
     if let Some((sequence, _)) = asked.anchor.as_ref().filter(|_| !logs.iter().any(|log| log.holds_anchor)) {
         let names: Vec<_> = logs.iter().map(|log| log.what.as_str()).collect();
-        return Err(Fault::Flaw(names.join(", "), Flaw { sequence: *sequence, what: FlawKind::AnchorMissing }).into());
+        let what = match logs.iter().all(|log| log.first > *sequence) {
+            true => FlawKind::AnchorBefore,
+            false => FlawKind::AnchorMissing,
+        };
+        return Err(Fault::Flaw(names.join(", "), Flaw { sequence: *sequence, what }).into());
     }
     let head = head.as_ref().map(|(sequence, chain)| (*sequence, chain.as_str()));
     if arguments.json {

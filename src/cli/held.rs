@@ -7,7 +7,7 @@ use crate::deployment::Deployment;
 use crate::failure::Failure;
 use crate::model::{Clock, HoldId, OutstandingKind, clean};
 use crate::process::SystemClock;
-use crate::report::{Approvable, Extent, Held, approve_text, date, held_changes_document, users_of};
+use crate::report::{Approvable, Extent, Held, approve_text, date, held_changes_document, users_of, void_line};
 use crate::store::{self, Access};
 use rusqlite::Connection;
 use serde_json::json;
@@ -42,6 +42,7 @@ pub(super) fn show(arguments: &Arguments, deployment: &Deployment) -> Result<Out
     };
     let approved: Vec<_> = approved.into_iter().map(approved_for_people).collect();
     let mut text = approve_text(&held, &approved, store::holder(&deployment.state_path).is_some());
+    text.extend(void_line(store::void_approvals_count(&reader, now)?).map(|line| format!("\n{line}\n")));
     if approved.is_empty() && !outstanding.is_empty() {
         text.push_str(&released_before(&reader, hold.as_ref())?);
     }

@@ -408,6 +408,8 @@ fn show_document(text: &str) -> std::io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
+    // What nobody sees, or turns a line around, is escaped: the same document.
+    let text = crate::event::escape(text.as_bytes().to_vec());
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }

@@ -130,11 +130,16 @@ fn output(
     if arguments.json {
         return Output { exit: report.exit, text: format!("{}\n", cycle_document(report)) };
     }
-    let is_stuck = |sink: &SinkConfig| sink.is_stdout() && behind.iter().any(|behind| behind.name == sink.name);
-    if sinks.iter().any(is_stuck) {
+    let stuck = |sink: &SinkConfig| behind.iter().find(|behind| sink.is_stdout() && behind.name == sink.name);
+    if let Some(stuck) = sinks.iter().find_map(stuck) {
         // It would wait for the same reader for ever.
         let status = crate::model::command("status");
-        tracing::warn!("nothing reads standard output; `{status}` shows how the cycle went");
+        match stuck.why_stuck() {
+            Some(error) => {
+                tracing::warn!("standard output cannot be written ({error}); `{status}` shows how the cycle went")
+            }
+            None => tracing::warn!("nothing reads standard output; `{status}` shows how the cycle went"),
+        }
         return Output { exit: report.exit, text: String::new() };
     }
     if logs::stdout_is_the_journal() {

@@ -7,8 +7,8 @@ use super::selection::Selection;
 use crate::clock;
 use crate::config::Settings;
 use crate::model::{
-    ChangeKey, ClockDoubt, Column, DirectoryId, ExistingAccounts, InDoubt, Mismatch, Moment, NotTried, OutstandingKind,
-    OutstandingUser, Reason, ScopeVersionId, Seen, Shown, UsernameConflict,
+    Action, ChangeKey, ClockDoubt, Column, DirectoryId, ExistingAccounts, HeldBy, InDoubt, Mismatch, Moment, NotTried,
+    OutstandingKind, OutstandingUser, Reason, ScopeVersionId, Seen, Shown, UsernameConflict,
 };
 use crate::plan::{self, ApprovedPlan, Duplicates, GroupsSeen, Inputs, Plan, ScopeVersions, Usability};
 use crate::source::{self, Door, Export, ExportRead, Keep, SourceError};
@@ -149,7 +149,7 @@ pub fn compare(
         ledger.approved.clear();
     }
     ledger.limits.clone_from(&settings.limits);
-    ledger.shown = shown(outstanding);
+    (ledger.shown, ledger.approved_otherwise) = (shown(outstanding), approved_otherwise(outstanding));
     ledger.gone = gone;
     ledger.arrivals_stopped = silence.of_all.first().copied();
     ledger.unsaid = silence.of_users(std::mem::take(&mut plan.unsaid));
@@ -232,6 +232,13 @@ fn clock_doubt(last_event: Moment, now: Moment, date: Option<Moment>) -> Option<
     let behind = clock::is_ahead(last_event, now).then(|| ClockDoubt::BehindLog(last_event.since_ms(now) / 1000));
     let off = date.filter(|date| !clock::agree(now, *date)).map(|date| now.since_ms(date) / 60_000);
     behind.or(off.map(ClockDoubt::OffRhombus))
+}
+
+/// Changes that the last cycle held because something else was approved for their users.
+fn approved_otherwise(outstanding: &[OutstandingUser]) -> BTreeSet<(Action, DirectoryId)> {
+    let held =
+        outstanding.iter().filter(|entry| matches!(entry.reason, Reason::Held { by: HeldBy::ApprovedOtherwise, .. }));
+    held.filter_map(|entry| Some((entry.action?, entry.directory_id.clone()?))).collect()
 }
 
 /// What the accounts showed whose removals the last cycle held for it.

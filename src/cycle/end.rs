@@ -371,6 +371,7 @@ pub(super) fn blank<T>(context: &CycleContext<'_, T>) -> CycleReport {
         hold: None,
         plan: String::new(),
         groups_unnamed: Vec::new(),
+        void_approvals_count: 0,
         token: TokenProof::Unknown,
         resume: Resume::WithTheNext,
         took_ms: 0,

@@ -53,7 +53,7 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     let (settings, reader, journal) = (context.settings, &context.reader, &context.journal);
     correct_clock(context).await?;
     let installation = store::installation(reader)?;
-    let mut end = CycleEnd::begin(context, installation.generation);
+    let mut end = begin(context, installation.generation)?;
     let mut export = match enter(context, &installation).await? {
         Ok(export) => export,
         Err(error) => return write(context, end.fail(context, NoPlan::of(context, &error.into()))?).await,
@@ -117,6 +117,17 @@ pub async fn reconcile<T: Transport>(context: &CycleContext<'_, T>) -> Result<Cy
     apply.plan(compared.plan, context.progress).await;
     unproven.prove_token(&session).await;
     write(context, end.finish(context, &session, apply.into_tally()).await?).await
+}
+
+/// The end of a cycle that begins, with how many approvals the state has that release nothing: the log has no event that gave them.
+fn begin<T>(context: &CycleContext<'_, T>, generation: i64) -> Result<CycleEnd, JournalError> {
+    let mut end = CycleEnd::begin(context, generation);
+    let count = store::void_approvals_count(&context.reader, context.clock.now())?;
+    if count > 0 {
+        tracing::warn!(count, "approvals in the state are void: the log has no approval that gave them");
+    }
+    end.report.void_approvals_count = count;
+    Ok(end)
 }
 
 /// Opens the export; the first read binds the state to the directory's organisation.

@@ -1,7 +1,7 @@
 //! An event as one line of JSON, without chain: the shape of JumpCloud Directory Insights, in a fixed order of members.
 
 use super::{Draft, Initiator};
-use crate::model::{Approval, Field, HeldChange, Moment, hex, is_invisible};
+use crate::model::{Approval, Content, Field, HeldChange, Moment, hex, is_invisible};
 use serde::Serialize;
 
 /// Enough for most lines, chain included.
@@ -83,6 +83,9 @@ struct TargetOut<'a> {
     target_id: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<ChangeOut<'a>>,
+    /// Where the account showed something else than its link, the digest of that and what would be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -186,6 +189,7 @@ fn target_out(target: &HeldChange) -> TargetOut<'_> {
         username: user_name.as_str(),
         target_id: exact.key.scim_id.as_ref().map_or("", |id| id.as_str()),
         changes: fields.iter().map(change_out).collect(),
+        content: (exact.content != Content::of(user_name, fields)).then(|| exact.content.as_str()),
     }
 }
 
@@ -195,7 +199,7 @@ fn change_out(field: &Field) -> ChangeOut<'_> {
 
 /// serde_json escapes what JSON requires; a log must not contain DEL, C1 controls, the two line separators or characters that
 /// nobody sees or that turn a line around either.
-pub(super) fn escape(json: Vec<u8>) -> String {
+pub(crate) fn escape(json: Vec<u8>) -> String {
     let harmful = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}') || is_invisible(c);
     let json = String::from_utf8(json).unwrap_or_default();
     if !json.bytes().any(|byte| byte >= 0x7f) || !json.chars().any(harmful) {

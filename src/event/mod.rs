@@ -3,14 +3,17 @@
 //! A [`Draft`] says what happened; [`seal()`] adds number, time and chain. `group_*` events are deliberately absent:
 //! Rhombus has no groups.
 
+mod approved;
 mod chain;
 mod format;
 mod line;
 mod seal;
 mod verify;
 
+pub use approved::Released;
 pub use chain::SealKey;
 pub use format::{EventFormat, FirstLine, OcsfVersion, Outline, Renderer, Stamp};
+pub(crate) use line::escape;
 pub use line::{Head, Installation};
 pub(crate) use seal::event_type_of;
 pub use seal::{Sealed, seal};

@@ -1,6 +1,7 @@
 //! Whether a log is complete and unchanged: each line's chain covers that line and everything before it, and a seal covers the
 //! chain. What the lines are compared with beside that is up to the caller.
 
+use super::approved::Given;
 use super::chain::{SealKey, chained};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
@@ -49,10 +50,14 @@ pub enum FlawKind {
     Unsealed,
     /// The seal was not made with this key.
     Seal,
+    /// It names an approval that no event before it gave.
+    Unapproved,
     /// Not the event that was named as the head.
     Anchor,
     /// The log does not reach the event that was named as the head.
     AnchorMissing,
+    /// The log begins after the event that was named as the head.
+    AnchorBefore,
     /// The file of the sink is missing.
     NoFile,
 }
@@ -77,8 +82,10 @@ impl FlawKind {
             Self::PruneMark => "the mark of what was pruned does not match",
             Self::Unsealed => "the line has no seal",
             Self::Seal => "the seal was not made with this key",
+            Self::Unapproved => "it names an approval that no event before it gave",
             Self::Anchor => "it is not the event that was named as the head",
             Self::AnchorMissing => "the log does not reach the event that was named as the head",
+            Self::AnchorBefore => "the log begins after the event that was named as the head",
             Self::NoFile => "the file is missing, and events were delivered to it",
         }
     }
@@ -138,6 +145,7 @@ pub struct Verifier {
     lines: VecDeque<[u8; 32]>,
     key: Option<SealKey>,
     sealed_from: Option<i64>,
+    given: Given,
 }
 
 impl Verifier {
@@ -155,7 +163,8 @@ impl Verifier {
     /// Starts at a line with this sequence.
     #[must_use]
     pub fn begin(first: i64, before: ChainStart) -> Self {
-        Self { next: first, before: before.chain(), lines: VecDeque::new(), key: None, sealed_from: None }
+        let given = Given::begin(before == ChainStart::Nothing);
+        Self { next: first, before: before.chain(), lines: VecDeque::new(), key: None, sealed_from: None, given }
     }
 
     /// Also verifies the seals.
@@ -167,6 +176,7 @@ impl Verifier {
     /// Goes on behind a hole whose reason is known.
     pub fn go_on_at(&mut self, next: i64, before: ChainStart) {
         (self.next, self.before) = (next, before.chain());
+        self.given.pass_hole();
         self.lines.clear();
     }
 
@@ -203,6 +213,9 @@ impl Verifier {
             return flaw(sequence, FlawKind::Chain);
         }
         self.verify_seal(sequence, chain, seal).map_err(|what| Flaw { sequence, what })?;
+        if !self.given.take(line) {
+            return flaw(sequence, FlawKind::Unapproved);
+        }
         self.before = Some(chain.to_owned());
         self.next = sequence + 1;
         if self.lines.len() == REMEMBERED_MAX {
@@ -221,6 +234,12 @@ impl Verifier {
             (Some(_) | None, None) => {}
         }
         Ok(())
+    }
+
+    /// How many changes name an approval that may have stood among missing events.
+    #[must_use]
+    pub fn unproven_approvals_count(&self) -> u64 {
+        self.given.unproven_count()
     }
 
     /// The first event with a seal.

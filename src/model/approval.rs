@@ -125,13 +125,15 @@ impl Person {
         Self { account: account.to_owned(), username: account.to_owned(), claimed: false }
     }
 
-    /// For people: `carol (root)`.
+    /// For people: `carol (root)`; where only sudo's variable says so, that it does.
     #[must_use]
     pub fn text(&self) -> String {
-        if self.username == self.account {
-            return self.account.clone();
+        let Self { account, username, claimed } = self;
+        match (username == account, claimed) {
+            (true, _) => account.clone(),
+            (false, false) => format!("{username} ({account})"),
+            (false, true) => format!("{username} ({account}, by sudo's word)"),
         }
-        format!("{} ({})", self.username, self.account)
     }
 }
 

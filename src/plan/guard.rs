@@ -8,8 +8,8 @@ use super::order::order;
 use super::packed::PackedCreates;
 use super::{Plan, digest};
 use crate::model::{
-    Approval, Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, ExactChange, GuardKind, HeldBy, HoldId,
-    Mismatch, OutstandingKind, OutstandingUser, OverLimit, Reason, Shown, UsernameConflict,
+    Action, Approval, Cause, Change, ChangeKey, ClockDoubt, Column, DirectoryId, ExactChange, GuardKind, HeldBy,
+    HoldId, Mismatch, OutstandingKind, OutstandingUser, OverLimit, Reason, Shown, UsernameConflict,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,8 @@ pub struct Ledger {
     pub spent: BTreeMap<GuardKind, BTreeSet<ChangeKey>>,
     /// Changes that an administrator released, each with what it would send.
     pub approved: BTreeMap<ExactChange, Approval>,
+    /// Changes that the last cycle held because something else was approved for their users.
+    pub approved_otherwise: BTreeSet<(Action, DirectoryId)>,
     /// Creates are free until one cycle has ended with none left.
     pub first_load: bool,
     /// The state was restored from a backup: it may be missing links, so removals need approval.
@@ -71,6 +73,13 @@ impl Ledger {
                 && (self.approved.contains_key(&change.exact()) || self.approved.contains_key(&self.exact(change))))
     }
 
+    /// What stands under an approval or was held for one: whoever may write the export waits for an approval, and changes what it
+    /// was given for.
+    fn spoken_for(&self) -> SpokenFor<'_> {
+        let held = self.approved_otherwise.iter().map(|(action, id)| (*action, id));
+        SpokenFor(self.approved.keys().map(|exact| (exact.key.action, &exact.key.directory_id)).chain(held).collect())
+    }
+
     fn is_gone(&self, change: &Change) -> bool {
         change.action().removes() && self.gone.contains(change.directory_id())
     }
@@ -86,6 +95,25 @@ impl Ledger {
     /// Whether a released change goes out only if its account is still as it was when it was let through.
     fn is_conditional(&self, change: &Change) -> bool {
         !self.approved.contains_key(&change.exact())
+    }
+}
+
+/// Actions and users for whom something was approved, whether it is what would be sent now or not.
+struct SpokenFor<'l>(BTreeSet<(Action, &'l DirectoryId)>);
+
+impl SpokenFor<'_> {
+    /// Whether something else was approved than this change, which nobody has approved as it is. A link is moved by the command that
+    /// approves it.
+    fn otherwise(&self, change: &Change, ledger: &Ledger) -> bool {
+        !self.0.is_empty()
+            && change.action() != Action::Relink
+            && self.0.contains(&(change.action(), change.directory_id()))
+            && !ledger.releases(change)
+    }
+
+    /// Whether it knows of a create of this user.
+    fn is_about_a_create_of(&self, id: &DirectoryId) -> bool {
+        self.0.contains(&(Action::Create, id))
     }
 }
 
@@ -129,14 +157,17 @@ pub struct Cleared {
 /// Lets through what the limits allow and holds the rest.
 #[must_use]
 pub fn approve(mut plan: Plan, ledger: &Ledger) -> ApprovedPlan {
-    unpack_what_may_be_held(&mut plan, ledger);
-    let (reasons, tripped) = reasons(&plan, ledger);
+    let spoken_for = ledger.spoken_for();
+    unpack_what_may_be_held(&mut plan, ledger, &spoken_for);
+    let (reasons, tripped) = reasons(&plan, ledger, &spoken_for);
     let (mut changes, mut outstanding) = (plan.changes, plan.outstanding);
     let (mut held_for, mut conditional, mut shown) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
     let held: Vec<_> = changes
         .extract_if(.., |change| {
             let released = ledger.releases(change);
-            if let Some(by) = held_by(change, ledger, &reasons).filter(|by| !(released && can_be_released(*by))) {
+            let otherwise = spoken_for.otherwise(change, ledger).then_some(HeldBy::ApprovedOtherwise);
+            let by = otherwise.or_else(|| held_by(change, ledger, &reasons));
+            if let Some(by) = by.filter(|by| !(released && can_be_released(*by))) {
                 held_for.push(by);
                 return true;
             }
@@ -178,11 +209,14 @@ pub fn approve(mut plan: Plan, ledger: &Ledger) -> ApprovedPlan {
 }
 
 /// Leaves only those creates packed that nothing here can hold: a first load has no limit of creates, and a plain one is held
-/// for its own reason only if its record is silent on who may not come in.
-fn unpack_what_may_be_held(plan: &mut Plan, ledger: &Ledger) {
+/// for its own reason only if its record is silent on who may not come in, or if something else was approved for its user.
+fn unpack_what_may_be_held(plan: &mut Plan, ledger: &Ledger, spoken_for: &SpokenFor<'_>) {
     let unpacked = match ledger.first_load && ledger.arrivals_stopped.is_none() {
-        true if ledger.unsaid.is_empty() => return,
-        true => plan.creates.take_out(|create| ledger.unsaid.contains_key(&DirectoryId::new(create.id))),
+        true if ledger.unsaid.is_empty() && spoken_for.0.is_empty() => return,
+        true => plan.creates.take_out(|create| {
+            let id = DirectoryId::new(create.id);
+            ledger.unsaid.contains_key(&id) || spoken_for.is_about_a_create_of(&id)
+        }),
         false => std::mem::take(&mut plan.creates).into_changes().collect(),
     };
     plan.changes.extend(unpacked);
@@ -190,7 +224,7 @@ fn unpack_what_may_be_held(plan: &mut Plan, ledger: &Ledger) {
 }
 
 /// Why each kind is held as a whole, and which limits were passed.
-fn reasons(plan: &Plan, ledger: &Ledger) -> (BTreeMap<GuardKind, HeldBy>, Vec<OverLimit>) {
+fn reasons(plan: &Plan, ledger: &Ledger, spoken_for: &SpokenFor<'_>) -> (BTreeMap<GuardKind, HeldBy>, Vec<OverLimit>) {
     let tripped: Vec<_> = GuardKind::ALL.into_iter().filter_map(|kind| over_limit(plan, ledger, kind)).collect();
     let mut reasons: BTreeMap<GuardKind, HeldBy> =
         tripped.iter().map(|numbers| (numbers.kind, HeldBy::Limit(*numbers))).collect();
@@ -200,7 +234,8 @@ fn reasons(plan: &Plan, ledger: &Ledger) -> (BTreeMap<GuardKind, HeldBy>, Vec<Ov
     }
     let passes = |change: &Change| {
         ledger.releases(change)
-            || !(own_reason(change, ledger).is_some()
+            || !(spoken_for.otherwise(change, ledger)
+                || own_reason(change, ledger).is_some()
                 || (ledger.restored && change.action().removes())
                 || change.guard_kind().is_none_or(|kind| reasons.contains_key(&kind)))
     };
@@ -232,7 +267,8 @@ fn can_be_released(by: HeldBy) -> bool {
         | HeldBy::Status(_)
         | HeldBy::Blank(_)
         | HeldBy::Scope
-        | HeldBy::Encoding => true,
+        | HeldBy::Encoding
+        | HeldBy::ApprovedOtherwise => true,
     }
 }
 
@@ -327,7 +363,7 @@ fn held_user(change: &Change, by: HeldBy, ledger: &Ledger) -> OutstandingUser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Action, Content, Person, UserName};
+    use crate::model::{Content, Person, UserName};
     use crate::plan::shorthand::plan;
 
     #[test]
@@ -456,7 +492,33 @@ mod tests {
         check("d d@x.example D|c c@x.example C", released, "a b /  / ");
         // What was approved for what was shown says nothing of an account of which nothing is known.
         let unseen = |ledger: &mut Ledger| drop(ledger.approved.insert(exact.clone(), by.clone()));
-        check("d d@x.example D", unseen, " / a b c / guard");
+        check("d d@x.example D", unseen, " / a b c / approved_otherwise guard");
+    }
+
+    #[test]
+    fn what_was_approved_otherwise_is_held_within_the_limit_and_counts_as_before() {
+        let (ExactChange { key, .. }, by) = approval("a");
+        let other = ExactChange { key, content: Content::of(&UserName::of_account("b@x.example"), &[]) };
+        let approved = |ledger: &mut Ledger| drop(ledger.approved.insert(other.clone(), by.clone()));
+        check("b b@x.example B|c c@x.example C|d d@x.example D", approved, " / a / approved_otherwise");
+        check("c c@x.example C|d d@x.example D", approved, "b / a / approved_otherwise");
+        check("d d@x.example D", approved, " / a b c / approved_otherwise guard");
+        // Also when the approval is over, but not if this is what was approved.
+        let held = |ledger: &mut Ledger| {
+            ledger.approved_otherwise.extend([(Action::Delete, DirectoryId::new("a"))]);
+        };
+        check("b b@x.example B|c c@x.example C|d d@x.example D", held, " / a / approved_otherwise");
+        let both = |ledger: &mut Ledger| {
+            held(ledger);
+            ledger.approved.extend([approval("a")]);
+        };
+        check("b b@x.example B|c c@x.example C|d d@x.example D", both, "a /  / ");
+        // Of a first load too.
+        let create = |ledger: &mut Ledger| {
+            ledger.first_load = true;
+            ledger.approved_otherwise.extend([(Action::Create, DirectoryId::new("x"))]);
+        };
+        check(&format!("{ROWS}|w w@x.example|x x@x.example"), create, "w / x / approved_otherwise");
     }
 
     #[test]

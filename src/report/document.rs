@@ -29,6 +29,9 @@ pub fn cycle_document(report: &CycleReport) -> Value {
     for kind in OutstandingKind::ALL {
         document[kind.as_str()] = users_of(&report.outstanding, kind);
     }
+    if report.void_approvals_count > 0 {
+        document["void_approvals"] = json!(report.void_approvals_count);
+    }
     if !report.error.is_empty() {
         document["error"] = json!(report.error);
     }

@@ -81,7 +81,7 @@ pub(super) fn by(event: &Value) -> String {
     let initiator = &event["initiated_by"];
     let mut out = String::new();
     if initiator["type"] == "admin" {
-        let _ = write!(out, ", by {}", person(&initiator["username"], &initiator["id"]));
+        let _ = write!(out, ", by {}", person(&initiator["username"], &initiator["id"], &initiator["claimed"]));
     }
     let targets = event["targets"].as_array().map_or(0, Vec::len);
     if targets > 0 {
@@ -89,7 +89,7 @@ pub(super) fn by(event: &Value) -> String {
     }
     let approval = &event["approval"];
     if approval.is_object() {
-        let (by, hold) = (person(&approval["by"], &approval["account"]), text(&approval["hold"]));
+        let (by, hold) = (person(&approval["by"], &approval["account"], &approval["claimed"]), text(&approval["hold"]));
         let _ = write!(out, "; approved by {by}, hold {}", short(&hold));
         let reason = text(&approval["reason"]);
         if !reason.is_empty() {
@@ -99,13 +99,13 @@ pub(super) fn by(event: &Value) -> String {
     out
 }
 
-/// `carol (root)`: a person and the account of the process, if it is another.
-fn person(username: &Value, account: &Value) -> String {
+/// `carol (root)`: a person and the account of the process, if it is another, and whether the name is only claimed.
+fn person(username: &Value, account: &Value, claimed: &Value) -> String {
     let (username, account) = (text(username), text(account));
     match (username.is_empty(), account.is_empty()) {
         (true, _) => account,
         (false, true) => username,
-        (false, false) => Person { username, account, claimed: false }.text(),
+        (false, false) => Person { username, account, claimed: *claimed == true }.text(),
     }
 }
 
@@ -120,6 +120,8 @@ mod tests {
             "initiated_by":{"type":"system","id":"rhombus-sync"},"approval":{"hold":"0123456789abcdef","by":"carol","account":"root","reason":"night shift"}}"#;
         let expected = "2026-01-02 03:04:05  user_delete_provision    bob@x.example: deleted; approved by carol (root), hold 01234567 (night shift)\n";
         assert_eq!(event_text(line), expected);
+        let claimed = line.replace("\"account\":\"root\"", "\"account\":\"root\",\"claimed\":true");
+        assert!(event_text(&claimed).contains("approved by carol (root, by sudo's word), hold"), "{claimed}");
         assert!(events_table(&[line]).ends_with(&format!("     7  {expected}")));
     }
 

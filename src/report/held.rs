@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 const SHOWN_MAX: usize = 8;
 /// What is wrong where nothing says otherwise.
 const WRONG_EXPORT: &str = "if the export is wrong:";
+const CHANGED: &str = "if somebody changed it:";
 /// How many reasons a page gives.
 const REASONS_SHOWN_MAX: usize = 4;
 
@@ -127,7 +128,8 @@ fn reason(reason: &Reason, window: Duration) -> Vec<String> {
         | HeldBy::Blank(_)
         | HeldBy::Scope
         | HeldBy::Identity
-        | HeldBy::Encoding => vec![sentence(&reason.to_string())],
+        | HeldBy::Encoding
+        | HeldBy::ApprovedOtherwise => vec![sentence(&reason.to_string())],
     }
 }
 
@@ -175,7 +177,17 @@ fn mend(users: &[&OutstandingUser]) -> (&'static str, &'static str) {
     if users.iter().all(|user| matches!(user.reason, Reason::Mismatch { .. })) {
         return ("if the account is wrong:", "correct it in Rhombus");
     }
+    if users.iter().any(|user| approved_otherwise(user)) {
+        return (
+            CHANGED,
+            "find out who; what was approved otherwise stays held until it is approved, or gone from the export",
+        );
+    }
     (WRONG_EXPORT, "fix it")
+}
+
+fn approved_otherwise(user: &OutstandingUser) -> bool {
+    matches!(user.reason, Reason::Held { by: HeldBy::ApprovedOtherwise, .. })
 }
 
 fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
@@ -193,15 +205,19 @@ fn ways_out(held: &Held<'_>, users: &[&OutstandingUser]) -> Vec<String> {
                 out.push(way("if only one is right:", &command(&only)));
             }
             let (cause, mend) = mend(users);
-            let then = if cause == WRONG_EXPORT { " with the next export" } else { "" };
-            out.push(way(cause, &format!("{mend}; the hold ends on its own{then}")));
+            let then = match cause {
+                CHANGED => "",
+                WRONG_EXPORT => "; the hold ends on its own with the next export",
+                _ => "; the hold ends on its own",
+            };
+            out.push(way(cause, &format!("{mend}{then}")));
             out
         }
         Approvable::NotYet => {
             let (cause, mend) = mend(users);
             vec![
                 way("to approve it:", &format!("a cycle must hold it first: {}", command("--reconcile"))),
-                way(cause, &format!("{mend}; nothing else needs to be done")),
+                way(cause, &format!("{mend}{}", if cause == CHANGED { "" } else { "; nothing else needs to be done" })),
             ]
         }
         Approvable::Never if doubt.is_some() => Vec::new(),

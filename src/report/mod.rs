@@ -39,7 +39,7 @@ pub use status::{
     DaemonStanding, ExportStanding, SinkStanding, Status, TokenStanding, standby_document, status_document,
 };
 pub use status_text::status_text;
-pub use text::{CycleStory, cycle_text, groups_text};
+pub use text::{CycleStory, cycle_text, groups_text, void_line};
 pub use words::{Extent, count};
 
 use crate::model::{Action, CycleId, Duration, Exit, Moment, OutstandingKind, OutstandingUser, UnnamedGroup};
@@ -147,6 +147,8 @@ pub struct CycleReport {
     pub plan: String,
     /// Groups of `[scope]` that no record names.
     pub groups_unnamed: Vec<UnnamedGroup>,
+    /// Approvals in the state that release nothing: the log has no event that gave them.
+    pub void_approvals_count: u64,
     /// What it showed of the token.
     pub token: TokenProof,
     /// When the next one should begin, beyond the schedule.
@@ -198,7 +200,9 @@ impl CycleReport {
             .filter(|entry| entry.kind == OutstandingKind::Held && entry.action.is_some_and(Action::removes));
         // Named only where there are any: an alert looks for the word.
         let removals = Some(("held_removals", removals.count() as u64)).filter(|(_, count)| *count > 0);
-        let all = self.done.named().chain([("unchanged", self.unchanged_count)]).chain(listed).chain(removals);
+        let void = (self.void_approvals_count > 0).then_some(("void_approvals", self.void_approvals_count));
+        let all =
+            self.done.named().chain([("unchanged", self.unchanged_count)]).chain(listed).chain(removals).chain(void);
         all.map(|(name, count)| format!("{name}={count}")).collect::<Vec<_>>().join(" ")
     }
 }

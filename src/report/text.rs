@@ -42,6 +42,7 @@ pub fn cycle_text(story: &CycleStory<'_>) -> String {
     if let Some(old) = held.written_at.and_then(|at| old_export(at, now, report.max_age)) {
         out.push(format!("the export is {old}"));
     }
+    out.extend(void_line(report.void_approvals_count));
     let mut groups = String::new();
     groups_text(&mut groups, &report.groups_unnamed);
     out.extend(groups.lines().map(|line| line.trim_start().to_owned()));
@@ -59,6 +60,17 @@ pub fn cycle_text(story: &CycleStory<'_>) -> String {
         ));
     }
     whole(&out)
+}
+
+/// Approvals that release nothing: whoever wrote them did not run `approve`.
+#[must_use]
+pub fn void_line(count: u64) -> Option<String> {
+    let approvals = match count {
+        0 => return None,
+        1 => "1 approval in the state is".to_owned(),
+        2.. => format!("{count} approvals in the state are"),
+    };
+    Some(Paint::Bad.over(&format!("{approvals} void: the log has no approval that gave them")))
 }
 
 fn verdict(report: &CycleReport) -> String {

@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, mpsc};
@@ -122,7 +122,13 @@ impl Sandbox {
     /// The base URL.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!("http://{}{BASE}", self.address)
+        // What listens everywhere is called by a name that leads to this machine: a base_url in clear text works on loopback only.
+        let ip = match self.address.ip() {
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        format!("http://{}{BASE}", SocketAddr::new(ip, self.address.port()))
     }
 }
 

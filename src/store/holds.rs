@@ -1,14 +1,13 @@
-//! Holds, by their digest, and the approvals that an administrator gave for them. Both go by what a change would send: the same
-//! change with other values is another one.
+//! Holds, by their digest, and when the approvals that an administrator gave for them end. Both go by what a change would send: the
+//! same change with other values is another one.
 
 use super::rows::exact;
 use crate::clock::{AHEAD_MS_MAX, APPROVAL};
 use crate::model::{
-    Approval, DirectoryId, Duration, ExactChange, Field, FieldName, HeldChange, HoldId, Moment, Person, ScimId,
-    UserName,
+    DirectoryId, Duration, ExactChange, Field, FieldName, HeldChange, HoldId, Moment, ScimId, UserName,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How many changes of holds are kept in all, the newest holds first: a hold of a thousand users may be stored anew with every
 /// export. Of the holds beyond only the ids are kept.
@@ -19,7 +18,7 @@ const HOLDS_NAMED: Duration = Duration::from_seconds(30 * 86_400);
 const HOLD_DIGITS_MIN: usize = 8;
 
 /// Whether an approval `a` was begun: an intent that it released is open, or failed, and may need it past its hour.
-const BEGUN: &str =
+pub(super) const BEGUN: &str =
     "EXISTS (SELECT 1 FROM intents i WHERE i.approval = a.expires_at AND i.directory_id = a.directory_id
      AND i.action = a.action AND ifnull(i.scim_id, '') = a.scim_id AND i.content = a.content AND i.accepted IS NOT 1)";
 
@@ -64,7 +63,7 @@ fn stored_fields(fields: &[Field]) -> String {
     serde_json::json!(fields).to_string()
 }
 
-fn read_fields(text: &str) -> Vec<Field> {
+pub(super) fn read_fields(text: &str) -> Vec<Field> {
     type Stored = (String, Option<Box<str>>, Option<Box<str>>);
     let stored: Vec<Stored> = serde_json::from_str(text).unwrap_or_default();
     let field = |(name, from, to): Stored| FieldName::from_name(&name).map(|name| Field { name, from, to });
@@ -110,27 +109,6 @@ pub fn hold_users(connection: &Connection, hold: &HoldId) -> rusqlite::Result<Ve
         .query_map([hold.as_str()], |row| {
             let id = DirectoryId::new(row.get_ref(0)?.as_str()?);
             Ok((id, UserName::of_account(row.get_ref(1)?.as_str()?)))
-        })?
-        .collect()
-}
-
-/// When the newest approval expires; 0 if there is none.
-pub fn last_approval_ends(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT ifnull(max(expires_at), 0) FROM approvals WHERE NOT used", [], |row| row.get(0))
-}
-
-/// What is released: every approval that was not used, and has not expired or was begun. None ends later than an hour from now,
-/// whatever the clock said when it was given.
-pub fn approvals(connection: &Connection, now: Moment) -> rusqlite::Result<BTreeMap<ExactChange, Approval>> {
-    connection
-        .prepare(&format!(
-            "SELECT action, directory_id, scim_id, content, hold_id, approved_by, account, claimed, reason FROM approvals a
-             WHERE NOT used AND (expires_at BETWEEN ?1 + 1 AND ?2 OR {BEGUN})"
-        ))?
-        .query_map((now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX), |row| {
-            let by = Person { username: row.get(5)?, account: row.get(6)?, claimed: row.get(7)? };
-            let hold = HoldId::new(row.get_ref(4)?.as_str()?);
-            Ok((exact(row, 0)?, Approval { hold, by, reason: row.get(8)? }))
         })?
         .collect()
 }
@@ -258,79 +236,4 @@ pub fn approved_by(connection: &Connection, hold: &HoldId) -> rusqlite::Result<O
             |row| Ok((row.get(0)?, Moment(row.get(1)?))),
         )
         .optional()
-}
-
-/// Releases changes of a hold, each once and as it was shown, for one hour.
-///
-/// # Errors
-/// The state cannot be written.
-pub fn approve(
-    transaction: &Transaction<'_>,
-    changes: &[HeldChange],
-    approval: &Approval,
-    now: Moment,
-) -> rusqlite::Result<()> {
-    let Approval { hold, by, reason } = approval;
-    super::fingerprints::forget_fingerprints(transaction)?;
-    transaction.execute(
-        "UPDATE holds SET approved_by = ?2, approved_at = ?3 WHERE id = ?1",
-        (hold.as_str(), by.text(), now.0),
-    )?;
-    let mut insert = transaction.prepare(
-        "INSERT OR REPLACE INTO approvals
-         (action, directory_id, scim_id, content, hold_id, approved_by, account, claimed, reason, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?;
-    for HeldChange { exact: ExactChange { key, content }, .. } in changes {
-        let scim_id = key.scim_id.as_ref().map_or("", ScimId::as_str);
-        insert.execute((
-            key.action.as_str(),
-            key.directory_id.as_str(),
-            scim_id,
-            content.as_str(),
-            hold.as_str(),
-            &by.username,
-            &by.account,
-            by.claimed,
-            reason,
-            now.plus(APPROVAL).0,
-        ))?;
-    }
-    Ok(())
-}
-
-/// An approval that a coming cycle may still use.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StandingApproval {
-    /// What was approved, as it was shown.
-    pub change: HeldChange,
-    /// Who approved it.
-    pub by: Person,
-    /// Until when.
-    pub until: Moment,
-}
-
-/// What is released, as [`approvals`] has it, for people: with the values that were shown, and until when.
-///
-/// # Errors
-/// The state cannot be read.
-pub fn standing_approvals(connection: &Connection, now: Moment) -> rusqlite::Result<Vec<StandingApproval>> {
-    connection
-        .prepare(&format!(
-            "SELECT a.action, a.directory_id, a.scim_id, a.content, a.approved_by, a.account, a.claimed, a.expires_at,
-             c.username, c.fields FROM approvals a LEFT JOIN hold_changes c ON c.hold_id = a.hold_id AND c.action = a.action
-             AND c.directory_id = a.directory_id AND c.scim_id = a.scim_id AND c.content = a.content
-             WHERE NOT a.used AND (a.expires_at BETWEEN ?1 + 1 AND ?2 OR {BEGUN}) ORDER BY a.action, a.directory_id"
-        ))?
-        .query_map((now.0, now.plus(APPROVAL).0 + AHEAD_MS_MAX), |row| {
-            let exact = exact(row, 0)?;
-            // What nothing knows any more is shown by its id.
-            let user_name = row.get_ref(8)?.as_str_or_null()?.unwrap_or(exact.key.directory_id.as_str());
-            let user_name = UserName::of_account(user_name);
-            let fields = row.get_ref(9)?.as_str_or_null()?.map(read_fields).unwrap_or_default();
-            let by = Person { username: row.get(4)?, account: row.get(5)?, claimed: row.get(6)? };
-            let until = Moment(row.get(7)?);
-            Ok(StandingApproval { change: HeldChange { exact, user_name, fields }, by, until })
-        })?
-        .collect()
 }

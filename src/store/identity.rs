@@ -62,9 +62,10 @@ fn move_rows(transaction: &Transaction<'_>, former: &str, id: &str) -> rusqlite:
             (former, id),
         )?;
     }
-    for table in ["absences", "approvals"] {
-        transaction.execute(&format!("DELETE FROM {table} WHERE directory_id IN (?1, ?2)"), (former, id))?;
-    }
+    transaction.execute("DELETE FROM absences WHERE directory_id IN (?1, ?2)", (former, id))?;
+    // The approval that moves it tells a running sender that a cycle is wanted.
+    let others = "DELETE FROM approvals WHERE directory_id IN (?1, ?2) AND action <> 'relink'";
+    transaction.execute(others, (former, id))?;
     transaction.execute("DELETE FROM former_ids WHERE former_id = ?1", [id])?;
     transaction.execute(
         "INSERT INTO former_ids (former_id, directory_id) VALUES (?1, ?2)

@@ -1,7 +1,7 @@
 //! Intents: what is about to be sent, how it ended, and what the guard's window counts of it.
 
 use super::rows::key;
-use super::{Batch, holds, stranded};
+use super::{Batch, approvals, holds, stranded};
 use crate::model::{
     Approval, ChangeKey, Content, DirectoryId, Duration, GuardKind, HoldId, Moment, Names, OutstandingKind,
     OutstandingUser, Person, ScimId, ScopeVersionId, UserName,
@@ -358,7 +358,7 @@ pub fn ledger(connection: &Connection, now: Moment, window_began: Moment) -> rus
         provisioned_count: provisioned_count.max(0) as u64,
         removed_count: removed_count.max(0) as u64,
         spent,
-        approved: holds::approvals(connection, now)?,
+        approved: approvals::approvals(connection, now)?,
         first_load,
         restored,
         ..Ledger::default()

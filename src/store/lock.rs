@@ -70,7 +70,7 @@ fn holder_of(path: &Path) -> Option<Holder> {
 /// The head of the log when the lock file was last written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotedHead {
-    /// Sequence of the last event.
+    /// Sequence of the last event; [`UNREADABLE`] where the note does not say it.
     pub sequence: i64,
     /// The last event's chain.
     pub chain: String,
@@ -81,6 +81,9 @@ pub struct NotedHead {
     /// The lock file that says so.
     pub path: PathBuf,
 }
+
+/// The sequence of a note that cannot be read: greater than any event's, so that nobody believes it.
+pub(super) const UNREADABLE: i64 = i64::MAX;
 
 const FILE_MODE: u32 = 0o600;
 /// Stands for the chain before the first event.
@@ -109,13 +112,17 @@ impl Lock {
         let former_path = former_beside(state);
         let former = former_path.as_ref().map(|path| locked(path, Make::Never)).transpose()?;
         let former_note = former.as_ref().zip(former_path).and_then(|((_, text), path)| parse(text, &path));
-        let noted = parse(&text, &path).or(former_note);
+        let noted = read_note(&text, &path).or(former_note);
+        let is_unreadable = noted.as_ref().is_some_and(|noted| noted.sequence == UNREADABLE);
         let mut lock = Self { path: path.clone(), file, _former: former.map(|(file, _)| file), noted };
         if lock.is_still_held().is_err() {
             // The file was replaced between open and lock: another process may have locked the new one.
             return Err(LockError::Held(String::new()));
         }
-        lock.write(text.is_empty()).map_err(|cause| LockError::Io { path, cause })?;
+        // What nobody can read stays as it is, for whoever looks into it.
+        if !is_unreadable {
+            lock.write(text.is_empty()).map_err(|cause| LockError::Io { path, cause })?;
+        }
         Ok(lock)
     }
 
@@ -175,8 +182,12 @@ impl Lock {
 /// The noted head, for a command that writes beside a running sender.
 #[must_use]
 pub fn noted_beside(state: &Path) -> Option<NotedHead> {
-    let noted = |path: PathBuf| parse(&read_again(&path).ok()?, &path);
-    noted(beside(state)).or_else(|| noted(former_beside(state)?))
+    let path = beside(state);
+    let noted = read_again(&path).ok().and_then(|text| read_note(&text, &path));
+    noted.or_else(|| {
+        let path = former_beside(state)?;
+        parse(&read_again(&path).ok()?, &path)
+    })
 }
 
 /// Notes the head for a command that writes beside a running sender, whose own note may come in between.
@@ -185,7 +196,7 @@ pub fn note_beside(state: &Path, connection: &Connection) -> rusqlite::Result<()
     let path = beside(state);
     let Ok(file) = open(&path, Make::Never) else { return Ok(()) };
     let Ok(text) = read(&file) else { return Ok(()) };
-    if let Some(noted) = parse(&text, &path).filter(|noted| noted.sequence < head.sequence) {
+    if let Some(noted) = read_note(&text, &path).filter(|noted| noted.sequence < head.sequence) {
         let pid = text.split_whitespace().next().unwrap_or_default();
         let noted = NotedHead {
             sequence: head.sequence,
@@ -265,12 +276,32 @@ fn locked(path: &Path, make: Make) -> Result<(File, String), LockError> {
 fn read(file: &File) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    // Anything that is not text counts as no note.
-    Ok(String::from_utf8(bytes).unwrap_or_default())
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn read_again(path: &Path) -> std::io::Result<String> {
     read(&files::open(path, Role::State)?)
+}
+
+/// What the lock file notes; none where it is new, or names its holder only. A power cut may leave it empty or full of NULs where it
+/// had just been made or had grown; elsewhere the line is replaced in place, within one sector. Whatever else is no note of ours was
+/// written by somebody else.
+fn read_note(text: &str, path: &Path) -> Option<NotedHead> {
+    let mut words = text.split_whitespace();
+    let is_torn = text.contains('\0');
+    let holder = words.next().filter(|_| !is_torn)?;
+    let is_holder = !holder.is_empty() && holder.bytes().all(|byte| byte.is_ascii_digit());
+    if is_holder && words.next().is_none() {
+        return None;
+    }
+    let unreadable = || NotedHead {
+        sequence: UNREADABLE,
+        chain: String::new(),
+        installation: None,
+        reign: None,
+        path: path.to_owned(),
+    };
+    Some(parse(text, path).filter(|_| is_holder).unwrap_or_else(unreadable))
 }
 
 fn parse(text: &str, path: &Path) -> Option<NotedHead> {

@@ -118,19 +118,22 @@ pub fn append(transaction: &Transaction<'_>, drafts: &[Draft], now: Moment) -> r
     write_tail(transaction, &tail)
 }
 
-/// Gives this connection the key with which it seals; it is kept in memory only.
+/// Gives this connection the key with which it seals, or believes what is sealed; it is kept in memory only.
 ///
 /// # Errors
 /// SQLite has no memory.
 pub fn seal_with(connection: &Connection, key: &SealKey) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let only_reads: bool = connection.pragma_query_value(None, "query_only", |row| row.get(0))?;
+    connection.pragma_update(None, "query_only", false)?;
     connection.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS seal_key (key TEXT NOT NULL) STRICT; DELETE FROM temp.seal_key",
     )?;
-    connection.execute("INSERT INTO temp.seal_key VALUES (?1)", [key.expose()]).map(|_| ())
+    connection.execute("INSERT INTO temp.seal_key VALUES (?1)", [key.expose()])?;
+    connection.pragma_update(None, "query_only", only_reads)
 }
 
-fn seal_key(connection: &Connection) -> rusqlite::Result<Option<SealKey>> {
+pub(super) fn seal_key(connection: &Connection) -> rusqlite::Result<Option<SealKey>> {
     let given = "SELECT 1 FROM temp.sqlite_master WHERE name = 'seal_key'";
     if !connection.prepare_cached(given)?.exists([])? {
         return Ok(None);
@@ -246,7 +249,10 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
             |row| row.get(0),
         )
         .optional()?;
-    let last = first_kept.map_or(shipped, |first_kept| shipped.min(first_kept - 1));
+    // An approval is believed for its event.
+    let sql = "SELECT min(event) FROM approvals WHERE NOT used";
+    let approved: Option<i64> = transaction.query_row(sql, [], |row| row.get(0))?;
+    let last = [first_kept, approved].into_iter().flatten().map(|kept| kept - 1).fold(shipped, i64::min);
     let pruned: Option<(i64, String)> = transaction
         .query_row(
             "SELECT sequence, line FROM events WHERE sequence <= ?1 ORDER BY sequence DESC LIMIT 1",
@@ -266,6 +272,14 @@ pub fn prune(transaction: &Transaction<'_>, sinks: &[String], now: Moment, keep:
 /// The state cannot be read.
 pub fn pruned(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
     connection.query_row("SELECT sequence, chain FROM pruned", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// When this installation was made: nothing in its log is older.
+///
+/// # Errors
+/// The state cannot be read.
+pub fn installed_at(connection: &Connection) -> rusqlite::Result<Moment> {
+    connection.query_row("SELECT created_at FROM installation", [], |row| row.get(0).map(Moment))
 }
 
 /// One event's line, if it has not been pruned.

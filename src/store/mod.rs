@@ -9,6 +9,7 @@
 //! A function without an `# Errors` section fails only if the state cannot be read or written. Nothing may then be
 //! concluded from its result, and no request may be sent.
 
+mod approvals;
 mod backup;
 mod batch;
 mod clock;
@@ -41,6 +42,9 @@ mod unmanaged;
 mod upgrade;
 mod walk;
 
+pub use approvals::{
+    StandingApproval, approvals, approve, last_approval_ends, standing_approvals, void_approvals_count,
+};
 pub use backup::backup;
 pub use batch::Batch;
 pub use clock::{correct_clock, latest};
@@ -58,8 +62,8 @@ pub use health::{
     CycleHealth, HealthRow, begin_health, health, known_of_token, note_health, note_proof, was_ever_provisioned,
 };
 pub use holds::{
-    NamedHold, StandingApproval, approvals, approve, approved_by, current_hold, drop_approvals, held_beside, held_of,
-    hold_users, is_exact, last_approval_ends, named_hold, standing_approvals, store_hold,
+    NamedHold, approved_by, current_hold, drop_approvals, held_beside, held_of, hold_users, is_exact, named_hold,
+    store_hold,
 };
 pub use identity::{Relink, forget_told_apart, formerly, relink, tell_apart, told_apart};
 pub use installation::{
@@ -74,8 +78,9 @@ pub use intents::{
 pub use journal::{CommitFault, FaultPlan, Journal, JournalError};
 pub use lock::{Holder, Lock, LockError, NotedHead, holder, note_beside, noted_beside};
 pub use log::{
-    SinkPlace, append, committed, event_line, find_in_log, head_of, history, installation_id, last_deactivated,
-    move_place, names_account, note_sink, pending, pending_within, prune, pruned, reign, seal_with, sink_places,
+    SinkPlace, append, committed, event_line, find_in_log, head_of, history, installation_id, installed_at,
+    last_deactivated, move_place, names_account, note_sink, pending, pending_within, prune, pruned, reign, seal_with,
+    sink_places,
 };
 pub use outstanding::{
     absences, lookup_failed, lookup_succeeded, lookups_failed, outstanding, replace_absences, replace_outstanding,

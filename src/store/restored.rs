@@ -2,7 +2,7 @@
 //! cycle is a refresh, and that cycle's removals are held until approved.
 
 use super::fingerprints::forget_fingerprints;
-use super::lock::NotedHead;
+use super::lock::{NotedHead, UNREADABLE};
 use super::{StateError, log};
 use crate::event::{Draft, EventType, SEQUENCE_END, Source, chain_of};
 use crate::model::Moment;
@@ -127,6 +127,9 @@ pub(super) fn is_credible(connection: &Connection, noted: &NotedHead) -> Result<
     let no = |why: String| Err(StateError::LockNote { path: noted.path.clone(), why });
     let installation: String =
         connection.query_row("SELECT installation_id FROM installation", [], |row| row.get(0))?;
+    if noted.sequence == UNREADABLE {
+        return no(no_number());
+    }
     if noted.installation.as_ref().is_some_and(|named| *named != installation) {
         return no("it belongs to another installation".to_owned());
     }
@@ -143,6 +146,10 @@ pub(super) fn is_credible(connection: &Connection, noted: &NotedHead) -> Result<
         return no(format!("event {} in the state differs from the one in its log", noted.sequence));
     }
     Ok(())
+}
+
+fn no_number() -> String {
+    "it does not say where the log ends".to_owned()
 }
 
 fn is_within_reach(noted: &NotedHead, head: i64) -> bool {
@@ -165,7 +172,10 @@ pub fn take_name(connection: &Connection, noted: Option<&NotedHead>) -> rusqlite
 pub fn go_on_after(transaction: &Transaction<'_>, noted: Option<&NotedHead>) -> Result<(), StateError> {
     let head = log::head_of(transaction)?;
     if let Some(noted) = noted.filter(|noted| !is_within_reach(noted, head.sequence)) {
-        let why = format!("it says that the log ends at event {}", noted.sequence);
+        let why = match noted.sequence {
+            UNREADABLE => no_number(),
+            sequence => format!("it says that the log ends at event {sequence}"),
+        };
         return Err(StateError::LockNote { path: noted.path.clone(), why });
     }
     let Some(NotedHead { sequence, chain, .. }) = noted.filter(|noted| noted.sequence > head.sequence) else {

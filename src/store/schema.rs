@@ -9,7 +9,7 @@ use std::path::Path;
 /// `RHSY`: tells our database from another application's.
 pub(super) const APPLICATION_ID: i32 = 0x5248_5359;
 /// Entry N brings schema N to schema N + 1.
-pub(super) const MIGRATIONS: [&str; 17] = [
+pub(super) const MIGRATIONS: [&str; 18] = [
     include_str!("../../state/0001_state.sql"),
     include_str!("../../state/0002_links_in_id_order.sql"),
     include_str!("../../state/0003_not_supported.sql"),
@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: [&str; 17] = [
     include_str!("../../state/0017_checked.sql"),
     include_str!("../../state/0018_fingerprints.sql"),
     include_str!("../../state/0019_last_report.sql"),
+    include_str!("../../state/0020_approvals_in_the_log.sql"),
 ];
 
 /// The digest of what a state of the newest schema consists of; a new migration changes it, and the test below says to what.

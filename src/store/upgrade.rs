@@ -10,9 +10,6 @@ use crate::model::{Moment, hex};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
-/// The first schema whose approvals know what would be sent.
-const FIRST_EXACT: i32 = 9;
-
 /// Upgrades an older state to this release's schema, in one transaction, after a backup beside it. Only the process
 /// that may send calls it; what it says is sealed with `key`. `None` if there was nothing to do.
 ///
@@ -35,10 +32,11 @@ pub fn upgrade(path: &Path, now: Moment, key: Option<&SealKey>) -> Result<Option
     let copy = PathBuf::from(copy);
     super::backup::backup(&connection, &copy)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
-    let approvals_ended_count = if found < FIRST_EXACT { approvals_count(&transaction, now)? } else { 0 };
+    let before_count = approvals_count(&transaction, now)?;
     for migration in missing {
         transaction.execute_batch(migration)?;
     }
+    let approvals_ended_count = before_count - approvals_count(&transaction, now)?;
     let upgraded = Upgraded { copy, approvals_ended_count };
     if let Some(said) = upgraded.approvals_ended() {
         let mut draft = Draft::new(EventType::IdmIntegrationUpdate, true, Source::Recovery);
@@ -66,8 +64,8 @@ impl Upgraded {
         let count = self.approvals_ended_count;
         (count > 0).then(|| {
             format!(
-                "{count} approvals ended with the upgrade: they did not record what would be sent; approve what \
-                 is held again"
+                "{count} approvals ended with the upgrade: an earlier release recorded too little to prove them; approve \
+                 what is held again"
             )
         })
     }

@@ -1,5 +1,8 @@
 //! What an approval covers: exactly what was shown, by whom, for how long; and what the log says of it.
 
+mod forged;
+mod swapped;
+
 use crate::support::in_process::{InProcess, approval};
 use crate::support::real_binary::{RealBinary, person};
 use rhombus_sync::model::{GuardKind, HoldId, Moment, OutstandingKind};
@@ -28,7 +31,7 @@ fn approve(run: &InProcess, report: &CycleReport) -> usize {
     let hold = HoldId::new(report.hold.as_deref().expect("a hold"));
     let held = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(run.clock.load(Ordering::SeqCst));
-    store::approve(&transaction, &held, &approval(&hold), now).expect("approved");
+    store::approve(&transaction, &held, &approval(&hold), "", now).expect("approved");
     transaction.commit().expect("a commit");
     held.len()
 }
@@ -166,7 +169,8 @@ fn the_log_says_who_released_what_and_each_change_says_it_too() {
     let history = run.run(&["history", "p7@x.example"]);
     let history = String::from_utf8_lossy(&history.stdout).into_owned();
     let account = by["id"].as_str().expect("an account");
-    let who = if person == account { account.to_owned() } else { format!("{person} ({account})") };
+    let claimed = if by["claimed"] == true { ", by sudo's word" } else { "" };
+    let who = if person == account { account.to_owned() } else { format!("{person} ({account}{claimed})") };
     let expected =
         format!("  deleted; approved by {who}, hold {} (they left [31m) [user_delete_provision]\n", &hold[..8]);
     assert!(history.contains(&expected), "{history}");

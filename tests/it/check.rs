@@ -373,3 +373,27 @@ fn each_place_that_sinks_and_seals_need_is_looked_at() {
         assert_eq!((output.status.code(), said.contains("ca.pem")), (Some(78), true), "{said}");
     }
 }
+
+#[test]
+fn durations_that_switch_off_what_they_are_for_are_warned_of() {
+    let checked = Checked::new("", "\"R\"");
+    checked.write("export", "[]");
+    let text = |keys: &str| {
+        let path = checked.path("config.toml");
+        let plain = std::fs::read_to_string(&path).expect("a configuration");
+        std::fs::write(&path, format!("{plain}{keys}")).expect("written");
+        let output = checked.run(&["check"]);
+        std::fs::write(&path, plain).expect("written");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for (keys, warning) in [
+        ("[state]\nkeep_history = \"0s\"\n", "warning: [state] keep_history is shorter than a day"),
+        ("[state]\nkeep_history = \"1s\"\n", "warning: [state] keep_history is shorter than a day"),
+        ("[guard]\nwindow = \"1s\"\n", "warning: [guard] window is shorter than an hour"),
+        ("settle_time = \"0s\"\n", "warning: [rhombus] settle_time is 0s"),
+    ] {
+        let text = text(keys);
+        assert!(text.contains(warning), "{keys}: {text}");
+    }
+    assert!(!text("").contains("warning: [state]"));
+}

@@ -218,7 +218,7 @@ fn approve(run: &InProcess, hold: &str) {
     let hold = HoldId::new(hold);
     let held = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(run.clock.load(Ordering::SeqCst));
-    store::approve(&transaction, &held, &approval(&hold), now).expect("approved");
+    store::approve(&transaction, &held, &approval(&hold), "", now).expect("approved");
     transaction.commit().expect("a commit");
 }
 

@@ -204,6 +204,7 @@ fn each_way_alone_is_found_or_said_with_its_event() {
         ("lock: another chain", "the lock file names a different event"),
         ("place: ahead", "a sink has it, and the state does not"),
         ("mark: moved", "event 1: the mark of what was pruned does not match"),
+        ("mark: moved with the events before it", "event 4: the mark of what was pruned does not match"),
     ] {
         let copy = genuine.copy();
         let (_, tamper) = WAYS.iter().find(|(name, _)| *name == way).expect("a way");
@@ -303,6 +304,34 @@ fn a_file_needs_no_configuration_and_its_oddities_are_said() {
 }
 
 #[test]
+fn a_file_that_begins_after_the_head_is_proven_by_it() {
+    let genuine = Genuine::new("");
+    let copy = genuine.copy();
+    copy.file(&genuine.lines[3..]);
+    let head = |sequence: usize| format!("{sequence}:{}", chain(&genuine.lines[sequence - 1]));
+    for beside_the_state in [true, false] {
+        if !beside_the_state {
+            std::fs::remove_file(copy.path("state.db")).expect("gone");
+        }
+        let file = copy.path("events.ndjson").display().to_string();
+        for (head, exit, expected) in [
+            (head(3), 0, "this log follows event 3, the head you gave"),
+            (head(4), 0, "up to event 4 this is the log with the head you gave"),
+            (head(2), 1, "event 2: the log begins after the event that was named as the head"),
+            (
+                format!("3:{}", "0".repeat(64)),
+                1,
+                if beside_the_state { "event 3: it is not" } else { "event 4: the line" },
+            ),
+        ] {
+            let output = copy.verify(&[&file, "--head", &head]);
+            assert_eq!(output.status.code(), Some(exit), "{head}: {}", said(&output));
+            assert!(said(&output).contains(expected), "{head}: {}", said(&output));
+        }
+    }
+}
+
+#[test]
 fn a_rotated_neighbour_explains_what_the_file_lacks() {
     let genuine = Genuine::new("");
     for neighbour in ["events.ndjson.1", "events.ndjson-20261130"] {
@@ -356,6 +385,52 @@ fn a_note_in_the_lock_file_is_believed_within_reason() {
                 assert_eq!(output.status.code(), Some(1), "{note} {words:?}: {text}");
                 assert!(text.contains("does not match the state") && text.contains("hint: "), "{text}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_note_that_nobody_can_read_is_refused_and_a_torn_one_of_ours_is_none() {
+    let genuine = Genuine::new("");
+    let note = std::fs::read_to_string(genuine.run.path("state.db.lock")).expect("a note");
+    let sequence = note.split_whitespace().nth(1).expect("a number");
+    for (note, is_ours) in [
+        (note.replacen(sequence, "99999999999999999999", 1).into_bytes(), false),
+        (b"garbage\n".to_vec(), false),
+        (b"\xff\xfe\xfd\n".to_vec(), false),
+        (b"1 many - 0 0\n".to_vec(), false),
+        // Just made, or cut off from power then: no number is given twice, and removals are held.
+        (Vec::new(), true),
+        (b"4711\n".to_vec(), true),
+        (vec![0; 133], true),
+        ([&note.as_bytes()[..40], &[0; 93]].concat(), true),
+    ] {
+        let copy = genuine.copy();
+        std::fs::create_dir_all(copy.path("sandbox")).expect("a folder");
+        std::fs::copy(genuine.run.path("sandbox/token"), copy.path("sandbox/token")).expect("a token");
+        std::fs::copy(genuine.run.path("directory.json"), copy.path("directory.json")).expect("an export");
+        std::fs::write(copy.path("state.db.lock"), &note).expect("written");
+        let command = |words: &[&str]| {
+            let mut command = Command::new(BINARY);
+            command.arg("-c").arg(copy.path("config.toml")).args(words).output().expect("it runs")
+        };
+        let shown = String::from_utf8_lossy(&note).into_owned();
+        let refused =
+            if is_ours { &["deactivate"][..] } else { &["--reconcile", "deactivate", "activate", "--reconcile"] };
+        for word in refused {
+            let output = command(&[word]);
+            let text = said(&output);
+            assert_eq!(output.status.code() == Some(1), !is_ours, "{shown:?} {word}: {text}");
+            assert!(
+                is_ours || (text.contains("does not say where the log ends") && text.contains("remove ")),
+                "{text}"
+            );
+        }
+        if !is_ours {
+            assert_eq!(std::fs::read(copy.path("state.db.lock")).expect("the note"), note, "it stays as it is");
+            assert!(said(&copy.verify(&[])).contains("the lock file names a different event"));
+            std::fs::remove_file(copy.path("state.db.lock")).expect("the way out");
+            assert_ne!(command(&["deactivate"]).status.code(), Some(1));
         }
     }
 }

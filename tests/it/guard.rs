@@ -26,7 +26,7 @@ fn approve(installation: &InProcess, hold: &str) -> usize {
     let hold = HoldId::new(hold);
     let held = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(installation.clock.load(Ordering::SeqCst));
-    store::approve(&transaction, &held, &approval(&hold), now).expect("approved");
+    store::approve(&transaction, &held, &approval(&hold), "", now).expect("approved");
     transaction.commit().expect("a commit");
     held.len()
 }
@@ -263,7 +263,7 @@ fn what_is_approved_while_a_cycle_runs_is_the_next_ones() {
         move |transaction| {
             let held = store::held_of(transaction, &hold).expect("the state").expect("a known hold");
             let now = Moment(clock.load(Ordering::SeqCst));
-            store::approve(transaction, &held, &approval(&hold), now).expect("approved");
+            store::approve(transaction, &held, &approval(&hold), "", now).expect("approved");
         },
     );
     let report = installation.run_whole("a a@x.example Anna|b b@x.example B");

@@ -29,7 +29,7 @@ fn approve(run: &InProcess, report: &CycleReport) -> usize {
     let transaction = state.transaction().expect("a transaction");
     let held = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
     let now = Moment(run.clock.load(Ordering::SeqCst));
-    store::approve(&transaction, &held, &approval(&hold), now).expect("approved");
+    store::approve(&transaction, &held, &approval(&hold), "", now).expect("approved");
     transaction.commit().expect("a commit");
     held.len()
 }
@@ -123,7 +123,7 @@ fn an_approval_for_what_was_shown_is_none_for_an_account_that_is_as_it_was() {
     let listed: Vec<_> = report.outstanding.iter().map(|one| (one.kind, one.reason.code())).collect();
     assert_eq!((report.exit.code(), listed), (3, vec![(OutstandingKind::Waiting, "not_as_approved")]), "{report:?}");
     let report = run.run_whole(WITHOUT_B);
-    assert_eq!((report.exit.code(), report.outstanding[0].reason.code()), (4, "guard"), "{report:?}");
+    assert_eq!((report.exit.code(), report.outstanding[0].reason.code()), (4, "approved_otherwise"), "{report:?}");
     assert_eq!(approve(&run, &report), 1);
     assert_eq!(run.run_whole(WITHOUT_B).done.deleted_count, 1);
 }

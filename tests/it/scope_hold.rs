@@ -90,7 +90,7 @@ fn the_hold_ends_with_the_scope_or_with_an_approval() {
         let hold = HoldId::new(report.hold.as_deref().expect("a hold"));
         let changes = store::held_of(&transaction, &hold).expect("the state").expect("a known hold");
         let now = Moment(run.clock.load(Ordering::SeqCst));
-        store::approve(&transaction, &changes, &approval(&hold), now).expect("approved");
+        store::approve(&transaction, &changes, &approval(&hold), "", now).expect("approved");
         transaction.commit().expect("a commit");
         assert_eq!(said(&cycle(&run, renamed)), (0, 2, String::new()));
     }

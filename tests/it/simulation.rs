@@ -155,7 +155,7 @@ impl Simulation {
         let Some(hold) = store::current_hold(&transaction).expect("the state") else { return };
         let held = store::held_of(&transaction, &hold).expect("the state").unwrap_or_default();
         let now = Moment(self.world.now() + self.world.skew_ms.get());
-        store::approve(&transaction, &held, &approval(&hold), now).expect("approved");
+        store::approve(&transaction, &held, &approval(&hold), "", now).expect("approved");
         transaction.commit().expect("a commit");
         self.world.note(|| format!("{} changes are approved", held.len()));
         self.oracle.approved.extend(held.iter().map(|one| one.exact.key.directory_id.as_str().to_owned()));

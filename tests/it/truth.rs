@@ -310,3 +310,23 @@ fn each_command_that_is_suggested_can_be_pasted() {
     let explained = paste(&run, &format!("> {explain}"), "> ");
     assert!(out(&explained).contains("id-00000"), "{}", err(&explained));
 }
+
+#[test]
+fn a_json_document_escapes_what_nobody_sees() {
+    let run = RealBinary::open("");
+    let mut users = people(0..2);
+    users[0]["firstname"] = json!("A\u{202e}b\u{200b}c");
+    users[1]["lastname"] = json!("x\u{2066}y");
+    run.export(&users);
+    run.activate();
+    let output = check(&run, &["plan", "--json"], 0);
+    let harmful = |text: &str| text.chars().any(|c| matches!(c, '\u{202e}' | '\u{200b}' | '\u{2066}'));
+    assert!(!harmful(&out(&output)), "{}", out(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(harmful(&document.to_string()), "the same value: {document}");
+    run.reconcile(0);
+    for words in [&["status", "--json"][..], &["explain", "p0", "--json"], &["history", "p0", "--json"]] {
+        let text = out(&check(&run, words, 0));
+        assert!(!harmful(&text), "{words:?}: {text}");
+    }
+}

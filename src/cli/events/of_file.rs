@@ -75,6 +75,7 @@ impl Asking<'_> {
         let first = Verifier::sequence_of(&first_line).filter(|first| (1..SEQUENCE_END).contains(first)).unwrap_or(1);
         let before = self.before(first)?;
         let mut checked = Checked::begin(first, &before, self.asked);
+        checked.follows_anchor = self.follows_anchor(first);
         self.take(&mut checked, &first_line)?;
         while let Some(line) = self.line(&mut lines, checked.verifier.next())? {
             self.take(&mut checked, &line)?;
@@ -123,7 +124,15 @@ impl Asking<'_> {
             return Ok(ChainStart::Nothing);
         }
         let known = self.witnesses.map(|known| known.chain(first - 1)).transpose()?.flatten();
+        is_anchor(self.asked, first - 1, known.as_deref()).map_err(|_| self.flaw(first - 1, FlawKind::Anchor))?;
+        let anchor = self.asked.anchor.as_ref().filter(|_| self.follows_anchor(first)).map(|(_, chain)| chain.clone());
+        let known = known.or(anchor);
         Ok(known.map_or(ChainStart::Trusted, ChainStart::Known))
+    }
+
+    /// Whether the event that was named as the head is the one before this.
+    fn follows_anchor(&self, first: i64) -> bool {
+        self.asked.anchor.as_ref().is_some_and(|(anchor, _)| *anchor == first - 1)
     }
 
     fn take(&self, checked: &mut Checked, line: &str) -> Result<(), Fault> {
@@ -169,10 +178,12 @@ impl Asking<'_> {
     fn verified(&self, checked: Checked, first: i64, before: ChainStart) -> Result<Verified, Fault> {
         let rests_on = match before {
             ChainStart::Nothing => "from the first event",
+            ChainStart::Known(_) if checked.follows_anchor => "first event verified against the head you gave",
             ChainStart::Known(_) => "first event verified against the state",
             ChainStart::Trusted => "first event not verifiable: it is taken on trust",
         };
-        let Checked { verifier, compared_count, holds_anchor, notes } = checked;
+        let Checked { verifier, compared_count, holds_anchor, follows_anchor, notes } = checked;
+        let holds_anchor = holds_anchor || follows_anchor;
         let (last, chain) = verifier.last().unwrap_or_default();
         let last_chain = chain.to_owned();
         let compared_count = self.witnesses.map(|_| compared_count);
@@ -193,6 +204,7 @@ impl Asking<'_> {
             }
         }
         verified.note_seals(verifier.sealed_from(), self.asked.key.as_ref());
+        verified.note_unproven_approvals(verifier.unproven_approvals_count());
         Ok(verified)
     }
 
@@ -237,12 +249,14 @@ struct Checked {
     verifier: Verifier,
     compared_count: u64,
     holds_anchor: bool,
+    /// Its first event comes right after the one that was named as the head.
+    follows_anchor: bool,
     notes: Vec<String>,
 }
 
 impl Checked {
     fn begin(first: i64, before: &ChainStart, asked: &Asked) -> Self {
         let verifier = Verifier::begin(first, before.clone()).with_key(asked.key.clone());
-        Self { verifier, compared_count: 0, holds_anchor: false, notes: Vec::new() }
+        Self { verifier, compared_count: 0, holds_anchor: false, follows_anchor: false, notes: Vec::new() }
     }
 }

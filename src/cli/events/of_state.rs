@@ -1,5 +1,6 @@
 //! The log in the state: every event, from the mark of what was pruned to the head, and what the other witnesses say of its end.
 
+use super::pruning::Pruning;
 use super::verified::{Asked, Fault, Verified};
 use super::witnesses::Witnesses;
 use crate::event::{ChainStart, Flaw, FlawKind, Verifier};
@@ -34,6 +35,7 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
     };
     let mut verifier = Verifier::begin(next, before).with_key(asked.key.clone());
     let (mut first, mut after, mut count) = (None, 0, 0_u64);
+    let mut pruning = Pruning::default();
     let mut holds_anchor = is_anchor(asked, mark, witnesses.chain(mark)?.as_deref())?;
     loop {
         let events = store::pending(reader, after, EVENTS_AT_A_TIME)?;
@@ -53,8 +55,12 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
             let chain = verifier.last().map(|(_, chain)| chain);
             holds_anchor |= is_anchor(asked, event.sequence, chain)?;
             first.get_or_insert(event.sequence);
+            pruning.take(event);
             count += 1;
         }
+    }
+    if mark > 0 {
+        notes.extend(pruning.judge(&witnesses.terms).map_err(|what| flaw(mark, what))?);
     }
     ended(witnesses, &verifier, mark)?;
     let first = first.unwrap_or(next);
@@ -72,6 +78,7 @@ pub(super) fn verify(witnesses: &Witnesses, asked: &Asked) -> Result<Verified, F
         return Err(flaw(first, FlawKind::Unsealed));
     }
     verified.note_seals(verifier.sealed_from(), asked.key.as_ref());
+    verified.note_unproven_approvals(verifier.unproven_approvals_count());
     verified.notes.extend(lock_note(witnesses));
     Ok(verified)
 }

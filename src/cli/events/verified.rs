@@ -76,6 +76,15 @@ impl Verified {
         }
     }
 
+    /// Adds what was released by approvals that cannot be met here.
+    pub(super) fn note_unproven_approvals(&mut self, count: u64) {
+        if count > 0 {
+            self.notes.push(format!(
+                "{count} changes name an approval that is not in it: the approval may stand among the events that are missing here"
+            ));
+        }
+    }
+
     fn text(&self) -> String {
         let Self { what, first, last, rests_on, compared_count, .. } = self;
         let compared = match compared_count {
@@ -109,6 +118,9 @@ pub(super) fn text(logs: &[Verified], head: Option<(i64, &str)>, asked: &Asked) 
         text.push_str(&format!("head {sequence}:{chain}\n"));
     }
     match (&asked.anchor, &asked.key) {
+        (Some((sequence, _)), _) if logs.iter().all(|log| log.first > *sequence) => {
+            text.push_str(&format!("this log follows event {sequence}, the head you gave\n"))
+        }
         (Some((sequence, _)), _) => {
             text.push_str(&format!("up to event {sequence} this is the log with the head you gave\n"))
         }

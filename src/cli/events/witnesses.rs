@@ -5,7 +5,8 @@ use crate::config::SinkConfig;
 use crate::deployment::Deployment;
 use crate::event::Head;
 use crate::failure::Failure;
-use crate::model::Moment;
+use crate::model::{Clock, Duration, Moment};
+use crate::process::SystemClock;
 use crate::store::{self, Access, NotedHead, SinkPlace};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
@@ -21,10 +22,19 @@ pub(super) struct Witnesses {
     pub(super) places: Vec<SinkPlace>,
     /// Up to which event the log was pruned, and its chain; `None` if the mark is missing.
     pub(super) pruned: Option<(i64, String)>,
+    /// What can have been pruned by now.
+    pub(super) terms: PruneTerms,
     /// Whether somebody sends, who writes events before the lock file names them.
     pub(super) is_sending: bool,
     /// How long each sink's file was, in bytes.
     lengths: BTreeMap<PathBuf, u64>,
+}
+
+/// Since when this installation has a log, and for how long its events are kept.
+pub(super) struct PruneTerms {
+    pub(super) since: Moment,
+    pub(super) keep: Duration,
+    pub(super) now: Moment,
 }
 
 impl Witnesses {
@@ -44,7 +54,12 @@ impl Witnesses {
         let no_head = || Head { sequence: 0, chain: String::new(), timestamp: Moment(0) };
         let head = store::head_of(&reader).optional()?.unwrap_or_else(no_head);
         let pruned = store::pruned(&reader)?;
-        Ok(Self { reader, head, noted, places, pruned, is_sending, lengths })
+        let terms = PruneTerms {
+            since: store::installed_at(&reader)?,
+            keep: deployment.config.settings.keep_history,
+            now: SystemClock.now().max(head.timestamp),
+        };
+        Ok(Self { reader, head, noted, places, pruned, terms, is_sending, lengths })
     }
 
     /// How much of a file was there when the state was read; none if it was not, or is not a file.

@@ -87,10 +87,14 @@ fn custom_string(change: &Change<'_>) -> String {
     }
 }
 
-/// What has no custom string of its own: rarer changes, who approved it, whom an approval is about.
+/// What has no custom string of its own: rarer changes, whose word the person's name rests on, who approved it, whom an approval is about.
 fn others(record: &Record<'_>, changes: &[Change<'_>]) -> String {
     let rest = changes.iter().filter(|change| OWN.iter().all(|(_, field)| change.field != *field));
     let mut parts: Vec<String> = rest.map(|change| format!("{} {}", change.field, custom_string(change))).collect();
+    let who = record.who();
+    if who.claimed {
+        parts.push(format!("initiator {}", json!({"account": who.account(), "claimed": true})));
+    }
     parts.extend(record.approval.map(|approval| format!("approval {}", approval.get())));
     let Some(targets) = record.targets else { return parts.join("; ") };
     let with = |array: &str, left_out: usize| {

@@ -77,11 +77,19 @@ pub(super) struct Who<'l> {
     username: Option<Cow<'l, str>>,
     #[serde(borrow, default)]
     pub(super) source: Cow<'l, str>,
+    /// Whether only the environment says who it was.
+    #[serde(default)]
+    pub(super) claimed: bool,
 }
 
 impl Who<'_> {
     pub(super) fn is_person(&self) -> bool {
         self.r#type == "admin"
+    }
+
+    /// The account of the process.
+    pub(super) fn account(&self) -> &str {
+        &self.id
     }
 
     /// The person, else the account.

@@ -116,6 +116,8 @@ pub enum HeldBy {
     Identity,
     /// The new name is the old one with its letters lost.
     Encoding,
+    /// Something else was approved for this user than what would be sent now.
+    ApprovedOtherwise,
 }
 
 /// The numbers behind a hold.
@@ -154,6 +156,7 @@ impl HeldBy {
             Self::Scope => "scope",
             Self::Identity => "identity",
             Self::Encoding => "encoding",
+            Self::ApprovedOtherwise => "approved_otherwise",
         }
     }
 }
@@ -174,7 +177,8 @@ impl Reason {
                     | HeldBy::Blank(_)
                     | HeldBy::Scope
                     | HeldBy::Identity
-                    | HeldBy::Encoding,
+                    | HeldBy::Encoding
+                    | HeldBy::ApprovedOtherwise,
                 ..
             }
             | Self::Unusable(_)
@@ -313,6 +317,9 @@ impl fmt::Display for HeldBy {
                 "held until it is approved: `approve` moves the account to the new id, `approve --as-new` says that they are two users",
             ),
             Self::Encoding => f.write_str("held until the export has the letters again, or it is approved"),
+            Self::ApprovedOtherwise => f.write_str(
+                "something else was approved for this user than what would be sent now; held until it is approved as it is now, or is no longer wanted",
+            ),
             Self::Blank(column) => {
                 let key = column.key();
                 write!(

@@ -73,7 +73,8 @@ impl Reason {
                     | HeldBy::Restored
                     | HeldBy::Scope
                     | HeldBy::Identity
-                    | HeldBy::Encoding => {}
+                    | HeldBy::Encoding
+                    | HeldBy::ApprovedOtherwise => {}
                 }
             }
             Self::Clock(doubt) => detail.note_clock(*doubt),
@@ -122,6 +123,7 @@ impl Reason {
                 "scope" => HeldBy::Scope,
                 "identity" => HeldBy::Identity,
                 "encoding" => HeldBy::Encoding,
+                "approved_otherwise" => HeldBy::ApprovedOtherwise,
                 _ => return (code == cause.code()).then_some(Self::Kept(cause)),
             };
             return Some(Self::Held { cause, by });
@@ -194,7 +196,7 @@ mod tests {
         let clocks = [ClockDoubt::BehindLog(61), ClockDoubt::OffRhombus(-61)];
         let by = [HeldBy::Limit(numbers), HeldBy::Everybody, HeldBy::Configuration, HeldBy::Restored];
         let status = [HeldBy::Status(Column::Suspended), HeldBy::Blank(Column::State)];
-        let doubts = [HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding];
+        let doubts = [HeldBy::Scope, HeldBy::Identity, HeldBy::Encoding, HeldBy::ApprovedOtherwise];
         let by = by.into_iter().chain(clocks.map(HeldBy::Clock)).chain(status).chain(doubts).collect::<Vec<_>>();
         let mut all = vec![
             Reason::Unfit {

@@ -5,10 +5,11 @@ use super::*;
 
 #[test]
 fn what_was_pruned_cannot_be_put_back_or_forged() {
-    let genuine = Genuine::new("");
+    let genuine = Genuine::new("keep_history = \"30d\"");
     {
         let mut state = Connection::open(genuine.run.path("state.db")).expect("the state");
         state.execute("UPDATE events SET stored_at = 1 WHERE sequence <= 4", []).expect("long ago");
+        state.execute("UPDATE installation SET created_at = 1", []).expect("long ago");
         let transaction = state.transaction().expect("a transaction");
         let now = rhombus_sync::model::Moment(4_000_000_000_000);
         rhombus_sync::store::prune(&transaction, &[], now, rhombus_sync::model::Duration::from_seconds(3_000_000_000))

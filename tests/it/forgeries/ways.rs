@@ -5,7 +5,7 @@ use super::{Copy, chain, continued, forged};
 pub(super) type Tamper = fn(&Copy, &[String]);
 
 /// Each single way. The first word says what is touched: two ways of one kind are no pair.
-pub(super) const WAYS: [(&str, Tamper); 33] = [
+pub(super) const WAYS: [(&str, Tamper); 34] = [
     ("file: edited", |copy, lines| {
         let mut lines = lines.to_vec();
         lines[2] = lines[2].replace("Created", "created");
@@ -84,5 +84,9 @@ pub(super) const WAYS: [(&str, Tamper); 33] = [
     ("place: removed", |copy, _| copy.sql("DELETE FROM sinks")),
     ("place: ahead", |copy, _| copy.sql("UPDATE sinks SET delivered = 1000")),
     ("mark: moved", |copy, _| copy.sql("UPDATE pruned SET sequence = 3")),
+    ("mark: moved with the events before it", |copy, lines| {
+        copy.sql("DELETE FROM events WHERE sequence <= 4");
+        copy.sql(&format!("UPDATE pruned SET sequence = 4, chain = '{}'", chain(&lines[3])));
+    }),
     ("mark: removed", |copy, _| copy.sql("DELETE FROM pruned")),
 ];
