@@ -31,7 +31,7 @@ pub(super) const MIGRATIONS: [&str; 18] = [
 ];
 
 /// The digest of what a state of the newest schema consists of; a new migration changes it, and the test below says to what.
-const PARTS_DIGEST: &str = "0";
+const PARTS_DIGEST: &str = "9a7b007f3d603c0aa7d93271ec8937d6";
 
 /// The schema that this program writes.
 pub const SCHEMA: usize = MIGRATIONS.len();

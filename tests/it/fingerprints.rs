@@ -138,7 +138,7 @@ fn change_something_else(run: &mut InProcess, chance: &mut Chance) -> &'static s
             change(run, |transaction| {
                 if let Some(hold) = store::current_hold(transaction).expect("read") {
                     let held = store::held_of(transaction, &hold).expect("read").unwrap_or_default();
-                    store::approve(transaction, &held, &approval(&hold), now).expect("approved");
+                    store::approve(transaction, &held, &approval(&hold), "", now).expect("approved");
                 }
             });
             "approve"
@@ -313,7 +313,7 @@ fn an_intact_table_is_used_and_what_it_may_not_know_ends_it() {
         }),
         ("a hold was approved", |run| {
             let (hold, now) = (rhombus_sync::model::HoldId::new("0011"), now(run));
-            change(run, |transaction| store::approve(transaction, &[], &approval(&hold), now).expect("approved"));
+            change(run, |transaction| store::approve(transaction, &[], &approval(&hold), "", now).expect("approved"));
         }),
         ("it was activated", |run| {
             let activate = |transaction: &rusqlite::Transaction<'_>| {
