@@ -90,10 +90,7 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     text.extend(warnings(&deployment).iter().map(|warning| format!("  warning: {warning}\n")));
     let _ = writeln!(text, "  state: {}", deployment.state_path.display());
     text.push_str(&replica::text(&deployment, asked));
-    if let Some(key) = config.seal_key.as_ref().filter(|_| !deployment.is_sandbox) {
-        let hint = "make a key: (umask 077; openssl rand -hex 32 >FILE)";
-        text.push_str(&token_text(key, "key of the seals", hint));
-    }
+    text.push_str(&seal_key_text(&deployment));
     config.sinks.iter().for_each(|sink| text.push_str(&sink_text(sink)));
     loose.iter().for_each(|(path, refusal)| text.push_str(&loose_text(path, refusal)));
     text.push_str(&monitor_text(&deployment));
@@ -120,6 +117,13 @@ fn check_files(deployment: &Deployment) -> Result<(), Failure> {
         secret::refuse_exposed(&secret)?;
     }
     Ok(())
+}
+
+fn seal_key_text(deployment: &Deployment) -> String {
+    let Some(key) = deployment.config.seal_key.as_ref().filter(|_| !deployment.is_sandbox) else {
+        return String::new();
+    };
+    token_text(key, "key of the seals", "make a key: (umask 077; openssl rand -hex 32 >FILE)")
 }
 
 fn loose_text(path: &Path, refusal: &Refusal) -> String {

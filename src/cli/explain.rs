@@ -77,9 +77,7 @@ fn gather(
         None => formerly_linked(reader, &outstanding)?,
     };
     let unmanaged = store::unmanaged(reader)?.into_iter().find(|entry| entry.is_about(&id));
-    let in_doubt = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == id);
     let lines = store::history(reader, &id)?;
-    let linked_at = link.as_ref().and_then(|link| linked_at(&lines, link));
     let last_line = lines.last();
     let protects = |name: &UserName| settings.scope.protects(name.as_str());
     let names = [link.as_ref().map(|link| link.user_name.clone()), name];
@@ -89,19 +87,25 @@ fn gather(
         username: names.into_iter().flatten().next().or_else(|| logged_name(last_line?)).or_else(seen_name),
         called: called(reader, link.as_ref(), &id)?,
         unmanaged: unmanaged.filter(|_| link.is_none() && change.is_none()),
+        in_doubt_since: in_doubt_since(reader, &id)?,
         id,
         export,
         groups: settings.scope.groups().map(str::to_owned).collect(),
+        linked_at: link.as_ref().and_then(|link| linked_at(&lines, link)),
         link,
         change,
         outstanding,
         namesakes,
         hold,
-        in_doubt_since: in_doubt.map(|intent| intent.stored_at),
-        linked_at,
         last_event: last_line.map(|line| event_text(line).trim_end().to_owned()),
         active: installation.active,
     })
+}
+
+/// When a request for this user left whose answer is not known.
+fn in_doubt_since(reader: &Connection, id: &DirectoryId) -> Result<Option<Moment>, Failure> {
+    let open = store::open_intents(reader)?.into_iter().find(|intent| intent.key.directory_id == *id);
+    Ok(open.map(|intent| intent.stored_at))
 }
 
 /// Who else in the export has the username of a user who is refused for that; nobody, where the export cannot be read again.

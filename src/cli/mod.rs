@@ -23,6 +23,7 @@ mod progress;
 mod reconcile;
 mod replay;
 mod sandbox;
+mod shown;
 mod start_over;
 mod status;
 mod tail;
@@ -35,14 +36,15 @@ use crate::deployment::Deployment;
 use crate::deployment::Mode;
 use crate::failure::Failure;
 use crate::leading::admit;
-use crate::model::{Exit, command, note_invocation};
+use crate::model::{Exit, note_invocation};
 use crate::report::Extent;
 use crate::{daemon, logs, process};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use deliver::and_deliver;
 use identity::SameUser;
-use std::io::{IsTerminal, Write};
+use shown::{introduce_the_daemon, show, show_document};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -341,11 +343,7 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
     match (&arguments.command, arguments.reconcile) {
         (Some(_), true) => Err(Failure::usage("--reconcile cannot be combined with a command")),
         (None, false) => {
-            if std::io::stderr().is_terminal() {
-                let what = "this is the daemon: it runs cycles on the schedule, until Ctrl-C";
-                // Whoever closed stderr reads nothing.
-                let _ = writeln!(anstream::stderr(), "{what}; for one cycle: {}", command("--reconcile"));
-            }
+            introduce_the_daemon();
             daemon::run(&arguments.config, arguments.mode()).map(|()| Output::done(""))
         }
         (None, true) => reconcile::run(arguments),
@@ -391,25 +389,4 @@ fn run(arguments: &Arguments) -> Result<Output, Failure> {
         (Some(Command::Completions { shell }), false) => Ok(completions::run(*shell)),
         (Some(Command::Man { folder }), false) => man::run(arguments, folder),
     }
-}
-
-/// Prints a text.
-fn show(text: &str) -> std::io::Result<()> {
-    if text.is_empty() {
-        // A blocked sink may hold stdout, and there is nothing to print.
-        return Ok(());
-    }
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush())
-}
-
-/// Prints a JSON document as it is: the filter that strips colours for a pipe would also strip DEL from an id.
-fn show_document(text: &str) -> std::io::Result<()> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    // What nobody sees, or turns a line around, is escaped: the same document.
-    let text = crate::event::escape(text.as_bytes().to_vec());
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }

@@ -337,7 +337,7 @@ fn the_changelog_lists_every_kind_of_them_with_its_key() {
 #[test]
 fn each_place_that_sinks_and_seals_need_is_looked_at() {
     let checked = Checked::new("", "");
-    checked.write("export", "[]").write("token", "x");
+    checked.write("export", "[]");
     let config = |more: &str| {
         checked.configure("", "");
         let text = std::fs::read_to_string(checked.path("config.toml")).expect("a configuration");
