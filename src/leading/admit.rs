@@ -29,7 +29,6 @@ pub(crate) fn admit(deployment: &Deployment) -> Result<(), Failure> {
     match &standby.lease {
         Some(lease) if holds => still_leads(lease),
         Some(lease) => leads_or_led(deployment, lease),
-        None if holds => Ok(()),
         None if has_no_state(deployment) => Ok(()),
         None => match ByHand::new(&deployment.state_path).turn() {
             Turn::Send => Ok(()),
