@@ -6,7 +6,7 @@ use crate::model::{
     Change, DesiredUser, DirectoryId, ExistingAccounts, LinkedExternalId, ScimId, UserName, UsernameConflict,
 };
 use crate::scim::{Account, carries};
-use crate::session::{Freshness, MaybeApplied, ReadError, hash_of};
+use crate::session::{Absence, Freshness, MaybeApplied, ReadError, hash_of};
 use crate::store;
 
 /// An account with an id that can be linked.
@@ -48,7 +48,10 @@ impl<T: Transport> Apply<'_, T> {
         name: &UserName,
         freshness: Freshness,
     ) -> Result<Vec<Account>, ReadError> {
-        let found = self.session.look_up(name, freshness).await;
+        let found = match self.session.look_up(name, freshness).await {
+            Ok(found) => self.as_they_are(change.directory_id(), found).await,
+            Err(error) => Err(error),
+        };
         match &found {
             Ok(_) => self.record.lookup_went_well(change),
             Err(error) => {
@@ -58,6 +61,33 @@ impl<T: Transport> Apply<'_, T> {
             }
         }
         found
+    }
+
+    /// A list may still show an account as it was before we removed it: one that the log knows is read by its id.
+    async fn as_they_are(&self, user: &DirectoryId, found: Vec<Account>) -> Result<Vec<Account>, ReadError> {
+        let mut present = Vec::with_capacity(found.len());
+        for account in found {
+            let reader = self.session.context.reader;
+            let known = match &account.id {
+                Some(id) if self.session.state(store::names_account(reader, user, id)).ok_or(ReadError::Ended)? => id,
+                Some(_) | None => {
+                    present.push(account);
+                    continue;
+                }
+            };
+            let (account, judged) = self.session.read(known).await?;
+            match account {
+                Some(account) => present.push(account),
+                None => match self.session.absence(known).await {
+                    Absence::Gone => {}
+                    Absence::There(account) => present.push(account),
+                    Absence::NoWitness => return Err(ReadError::Unanswered(judged)),
+                    Absence::Unread(error) => return Err(error),
+                    Absence::Ended => return Err(ReadError::Ended),
+                },
+            }
+        }
+        Ok(present)
     }
 
     /// Notes what an account shows whose link is older than that note.

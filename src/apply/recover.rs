@@ -179,9 +179,13 @@ impl<T: Transport> Apply<'_, T> {
                     return Recovered::NotYet(wanted);
                 }
             }
-            // The plan will ask for the update again, and that path distinguishes a vanished account from a wrong
-            // endpoint.
-            Ok((None, _)) => self.record.withdraw(&change, Some(StoredIntent::of(intent))),
+            Ok((None, _)) => {
+                // One 404 may be untrue, and what it hides may have been applied.
+                if self.session.absence(&scim_id).await != Absence::Gone {
+                    return Recovered::Open(self.session.now());
+                }
+                self.record.withdraw(&change, Some(StoredIntent::of(intent)));
+            }
             Err(ReadError::Unanswered(_) | ReadError::Rejected(_) | ReadError::Doubtful(_) | ReadError::Ended) => {
                 return Recovered::Open(self.session.now());
             }

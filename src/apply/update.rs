@@ -58,7 +58,7 @@ impl<T: Transport> Attempt<T> for Updating<'_, T> {
                 apply.judge_update(change, stored, self.update, account, &judged, Source::Recovery);
             }
             Ok((Some(_), _)) => return ControlFlow::Continue(()),
-            Ok((None, judged)) => apply.vanished(change, stored, &judged).await,
+            Ok((None, judged)) => apply.vanished(change, stored, tries.sent, &judged).await,
             Err(ReadError::Unanswered(judged) | ReadError::Rejected(judged)) => {
                 apply.record.unanswered(change, Some(stored), tries.sent, &judged);
             }
@@ -81,7 +81,9 @@ impl<T: Transport> Apply<'_, T> {
             Sent::Answered(Reply::Accepted, read) => {
                 self.updated(change, stored, read.value, update, &read.judged).await;
             }
-            Sent::Answered(Reply::NotFound, read) => self.vanished(change, stored, &read.judged).await,
+            Sent::Answered(Reply::NotFound, read) => {
+                self.vanished(change, stored, tries.sent, &read.judged).await;
+            }
             Sent::Answered(Reply::Conflict | Reply::NotSupported | Reply::Rejected, read) => {
                 self.record.fail(change, stored.ends_or_stays(tries.sent), &read.judged);
             }
@@ -208,25 +210,25 @@ impl<T: Transport> Apply<'_, T> {
         self.record.list_user(entry_for(change, OutstandingKind::Failed, AccountState::CreatedAgain));
     }
 
-    /// 404, confirmed by a read: the link ends, and the next plan creates the account again, so that the guard sees it.
-    async fn vanished(&self, change: &Change, stored: StoredIntent, judged: &Judged) {
-        let not_accepted = Some(stored.ends(IntentEnd::NotAccepted));
+    /// 404, confirmed by a read: the link ends, and the next plan creates the account again, so that the guard sees it. If the 404
+    /// was not true, an earlier try may have been applied all the same, and recovery looks for it.
+    async fn vanished(&self, change: &Change, stored: StoredIntent, sent: MaybeApplied, judged: &Judged) {
         let Some(scim_id) = change.scim_id() else { return };
         match self.session.read(scim_id).await {
             Ok((None, _)) => {}
-            Ok((Some(_), _)) => return self.record.fail(change, not_accepted, judged),
-            Err(_) => return self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged),
+            Ok((Some(_), _)) => return self.record.fail(change, stored.ends_or_stays(sent), judged),
+            Err(_) => return self.record.unanswered(change, Some(stored), sent, judged),
         }
         match self.session.absence(scim_id).await {
             Absence::Gone => {}
-            Absence::There(_) => return self.record.fail(change, not_accepted, judged),
+            Absence::There(_) => return self.record.fail(change, stored.ends_or_stays(sent), judged),
             Absence::NoWitness | Absence::Unread(_) => {
-                return self.record.unanswered(change, Some(stored), MaybeApplied::NotDone, judged);
+                return self.record.unanswered(change, Some(stored), sent, judged);
             }
-            Absence::Ended => return self.record.interrupted(change, stored, MaybeApplied::NotDone),
+            Absence::Ended => return self.record.interrupted(change, stored, sent),
         }
         let mut settlement = Settlement::of(change.directory_id(), Action::Update);
-        settlement.intent = not_accepted;
+        settlement.intent = Some(stored.ends_refused(sent));
         settlement.link = LinkEffect::Ended;
         settlement.failure = FailureEffect::Clear;
         let gone = judged.because(AccountState::Gone);

@@ -25,12 +25,14 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use weather::{Trouble, Weather};
 use world::World;
 
 /// Seeds of the suite.
 const SEEDS: RangeInclusive<u64> = 1..=60;
+/// Seeds that found something once: a lagging list that was linked, an update lost behind an untrue 404.
+const SEEDS_KEPT: [u64; 4] = [1_000_036, 1_000_054, 1_000_055, 1_000_090];
 /// Every so many seeds one is long and fair.
 const LONG_ONE_IN: u64 = 200;
 /// People and days of a long one.
@@ -313,26 +315,22 @@ fn play(seed: u64) -> Played {
 }
 
 /// The seeds of this run.
-fn seeds() -> RangeInclusive<u64> {
-    let Ok(asked) = std::env::var("RHOMBUS_SYNC_SEEDS") else { return SEEDS };
+fn seeds() -> Vec<u64> {
+    let Ok(asked) = std::env::var("RHOMBUS_SYNC_SEEDS") else { return SEEDS.chain(SEEDS_KEPT).collect() };
     let number = |text: &str| text.trim().parse().expect("RHOMBUS_SYNC_SEEDS=FIRST-LAST or one seed");
     let (first, last) = asked.split_once('-').unwrap_or((&asked, &asked));
-    number(first)..=number(last)
+    (number(first)..=number(last)).collect()
 }
 
 #[test]
 fn no_seed_breaks_a_promise() {
     let seeds = seeds();
-    let next = AtomicU64::new(*seeds.start());
-    let threads =
-        if seeds.start() == seeds.end() { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let next = AtomicUsize::new(0);
+    let threads = if seeds.len() == 1 { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
     let work = || {
         let (mut failed, mut met) = (Vec::new(), BTreeMap::<Trouble, u64>::new());
         loop {
-            let seed = next.fetch_add(1, Ordering::SeqCst);
-            if seed > *seeds.end() {
-                return (failed, met);
-            }
+            let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::SeqCst)) else { return (failed, met) };
             let played = play(seed);
             played.met.into_iter().for_each(|(trouble, count)| *met.entry(trouble).or_default() += count);
             if !played.faults.is_empty() {
@@ -355,7 +353,7 @@ fn no_seed_breaks_a_promise() {
     for (trouble, count) in &met {
         eprintln!("met: {trouble:?} {count}");
     }
-    eprintln!("{} seeds, {} of them failed", seeds.end() + 1 - seeds.start(), failed.len());
+    eprintln!("{} seeds, {} of them failed", seeds.len(), failed.len());
     failed.sort();
     for (seed, what) in failed.iter().take(3) {
         eprintln!(

@@ -4,7 +4,7 @@
 use crate::support::fake_rhombus::answer;
 use crate::support::in_process::InProcess;
 use rhombus_sync::http::{Method, Request};
-use rhombus_sync::model::{DirectoryId, Duration, OutstandingKind};
+use rhombus_sync::model::{DirectoryId, Duration, OutstandingKind, Removals};
 use rhombus_sync::outcome::{Answer, CallError};
 use rhombus_sync::report::CycleReport;
 use rhombus_sync::store::{self, Access};
@@ -169,6 +169,43 @@ fn a_create_that_shows_later_than_settle_time_is_told_as_created() {
         transaction.commit().expect("a commit");
         assert_eq!(run.run_whole(&format!("{before}{now}")).done.linked_count, 1, "{before}{now}: no second create");
     }
+}
+
+#[test]
+fn an_account_that_a_filter_shows_after_its_removal_is_not_linked() {
+    let mut run = InProcess::new();
+    run.settings.policy.on_removed = Removals::Delete;
+    run.run_whole(TWO);
+    let stale = run.accounts.borrow().by_id[&run.id_of("a@x.example")].clone();
+    assert_eq!(run.run_whole("b b@x.example Ben").done.deleted_count, 1);
+    let late = move |request: &Request, reply: Result<Answer, CallError>| match request.target.contains("%22a%40x") {
+        true => Ok(answer(200, &json!({"totalResults": 1, "Resources": [stale]}).to_string())),
+        false => reply,
+    };
+    *run.mangle.borrow_mut() = Rc::new(late);
+    let report = run.run_whole(TWO);
+    assert_eq!((report.done.created_count, report.done.linked_count), (1, 0), "{report:?}");
+    run.judge(TWO, "a list that lags");
+}
+
+#[test]
+fn a_lost_update_is_told_although_the_next_read_says_that_nobody_is_there() {
+    let run = InProcess::new();
+    run.run_whole(TWO);
+    let theirs = format!("/Users/{}", run.id_of("a@x.example"));
+    let lied = std::cell::Cell::new(false);
+    let mangle = move |request: &Request, reply: Result<Answer, CallError>| match request.method {
+        Method::Patch => Err(CallError::Lost("cut".to_owned())),
+        Method::Get if request.target == theirs && !lied.replace(true) => Ok(answer(404, "")),
+        Method::Get | Method::Post | Method::Put | Method::Delete => reply,
+    };
+    *run.mangle.borrow_mut() = Rc::new(mangle);
+    let moved = "a a@x.example Anna|b b@x.example Ben";
+    assert_eq!(run.run_whole(moved).exit.code(), 3);
+    run.obey();
+    run.refresh.set(true);
+    run.run_whole(moved);
+    run.judge(moved, "done, and told by the recovery");
 }
 
 #[test]

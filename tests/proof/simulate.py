@@ -12,6 +12,12 @@ BLOCK = 25  # seeds of one case
 TEST = "simulation::no_seed_breaks_a_promise"
 
 
+def faults(text):
+    """What each seed that failed begins with: its faults, then the end of its trace."""
+    seeds = re.split(r"^(?=SEED \d+: )", text, flags=re.M)[1:]
+    return "\n".join(seed[:1_500] for seed in seeds) or text[-6_000:]
+
+
 class Seeds:
     def __init__(self, folder, seed):
         self.folder, self.seed = folder, seed
@@ -28,5 +34,5 @@ class Seeds:
             env={**os.environ, "RHOMBUS_SYNC_SEEDS": seeds, "TMPDIR": str(self.folder)},
         )  # fmt: skip
         if done.returncode:
-            raise world.Violation(f"RHOMBUS_SYNC_SEEDS={seeds} cargo test --test it simulation::\n{done.stderr[-6_000:]}")
+            raise world.Violation(f"RHOMBUS_SYNC_SEEDS={seeds} cargo test --test it simulation::\n{faults(done.stderr)}")
         return collections.Counter({what: int(count) for what, count in re.findall(r"^met: (\w+) (\d+)$", done.stderr, re.M)})

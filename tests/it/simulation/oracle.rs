@@ -145,6 +145,7 @@ impl Oracle {
         }
         let refused: BTreeSet<&str> =
             report.outstanding.iter().filter_map(|one| one.directory_id.as_ref()).map(|id| id.as_str()).collect();
+        let by_hand = |account: &str| endpoint.touched.contains(account) && !linked.contains(account);
         let Some(placed) = people.placed.last() else { return };
         for id in people.ids() {
             let accounts = accounts_of(people, endpoint, id);
@@ -152,15 +153,15 @@ impl Oracle {
             match placed.says.get(id) {
                 Some(Says::Wanted { given, family }) => {
                     let is_right = |account: &Account| account.given == *given && account.family == *family;
-                    // Of two accounts one may be somebody's who made it by hand under the new name.
+                    // Beside it there may be one that somebody made by hand under another name of theirs.
                     let ours: Vec<_> = active.iter().filter(|(_, account)| is_right(account)).collect();
-                    if ours.len() != 1 || (active.len() > 1 && !refused.contains(id.as_str())) {
+                    let more = active.iter().filter(|(account, _)| !by_hand(account)).count() > 1;
+                    if ours.len() != 1 || (more && !refused.contains(id.as_str())) {
                         self.fault(format!("in the end {id} is wanted as {given:?} {family:?}, is {accounts:?}"));
                     }
                 }
                 Some(Says::Unusable) => self.fault(format!("{id}'s record is unusable in the end")),
                 Some(Says::Suspended | Says::Out) | None => {
-                    let by_hand = |account: &str| endpoint.touched.contains(account) && !linked.contains(account);
                     if active.iter().any(|(account, _)| !by_hand(account)) {
                         self.fault(format!("in the end {id} is not wanted, is {accounts:?}"));
                     }
