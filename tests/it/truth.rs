@@ -325,7 +325,9 @@ fn a_json_document_escapes_what_nobody_sees() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(harmful(&document.to_string()), "the same value: {document}");
     run.reconcile(0);
-    for words in [&["status", "--json"][..], &["explain", "p0", "--json"], &["history", "p0", "--json"]] {
+    for words in
+        [&["status", "--json"][..], &["explain", "p0@x.example", "--json"], &["history", "p0@x.example", "--json"]]
+    {
         let text = out(&check(&run, words, 0));
         assert!(!harmful(&text), "{words:?}: {text}");
     }

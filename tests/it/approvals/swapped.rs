@@ -111,7 +111,7 @@ fn each_command_says_that_something_else_was_approved() {
     assert_eq!((&report["created"], &report["held"][0]["code"]), (&json!(2), &json!("approved_otherwise")));
     let approve = text(&["approve"]);
     assert!(approve.contains(said) && approve.contains("mallory@evil.example"), "{approve}");
-    for words in [&["status"][..], &["explain", "p6"], &["plan"]] {
+    for words in [&["status"][..], &["explain", "mallory@evil.example"], &["plan"]] {
         let text = text(words);
         assert!(text.contains(said), "{words:?}: {text}");
     }
