@@ -97,9 +97,13 @@ pub(super) fn run(arguments: &Arguments, online: bool, show: bool) -> Result<Out
     if let Some(found) = &found {
         found.write(&mut text);
     }
-    let shown = |run: &Moment| cron_schedule.as_ref().map(|schedule| schedule.shown(*run)).unwrap_or_default();
-    let _ = writeln!(text, "  next runs: {}", runs.iter().map(shown).collect::<Vec<_>>().join(", "));
+    text.push_str(&runs_text(cron_schedule.as_ref(), &runs));
     Ok(Output::done(text))
+}
+
+fn runs_text(cron_schedule: Option<&CronSchedule>, runs: &[Moment]) -> String {
+    let shown = |run: &Moment| cron_schedule.map(|schedule| schedule.shown(*run)).unwrap_or_default();
+    format!("  next runs: {}\n", runs.iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 /// What a cycle would refuse before it begins.

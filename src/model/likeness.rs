@@ -33,18 +33,18 @@ enum Way {
     Wide,
 }
 
-/// Whether the wanted names are like the carried ones. A name that is not managed, or that the record does not say, is like
-/// any other.
+/// Whether the wanted names are like the carried ones. A name that is not managed is like any other.
 #[must_use]
 pub fn are_alike(carried: &Names, wanted: &Names) -> bool {
-    let text = |name: &Option<Box<str>>| name.as_deref().unwrap_or_default().to_owned();
-    let carried = [text(&carried.given), text(&carried.family)];
-    let wanted = [text(&wanted.given), text(&wanted.family)];
-    let like = |carried: &str, wanted: &str| wanted.trim().is_empty() || is_like(carried, wanted);
-    let [given, family] = &wanted;
-    let straight = like(&carried[0], given) && like(&carried[1], family);
-    let is_whole = !given.trim().is_empty() && !family.trim().is_empty();
-    straight || (is_whole && is_like(&carried[0], family) && is_like(&carried[1], given))
+    let like = |carried: &Option<Box<str>>, wanted: &Option<Box<str>>| match (carried.as_deref(), wanted.as_deref()) {
+        (_, None) => true,
+        (carried, Some(wanted)) => {
+            carried.unwrap_or_default() == wanted || is_like(carried.unwrap_or_default(), wanted)
+        }
+    };
+    let straight = like(&carried.given, &wanted.given) && like(&carried.family, &wanted.family);
+    let is_whole = wanted.given.is_some() && wanted.family.is_some();
+    straight || (is_whole && like(&carried.given, &wanted.family) && like(&carried.family, &wanted.given))
 }
 
 /// Whether one name is the other, in either way to write it.
@@ -90,7 +90,7 @@ mod tests {
             (Some("Be\u{301}la"), Some("mu\u{308}ller"), true),
             (Some("M\u{fc}ller"), Some("B\u{e9}la"), true),
             (Some("MUELLER"), Some("BELA"), true),
-            (Some(""), Some(""), true),
+            (Some(""), Some(""), false),
             (None, Some("Muller"), true),
             (Some("B\u{e9}la"), Some("Other"), false),
             (Some("B\u{e9}la"), Some("Miller"), false),

@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
 /// What a cycle rests on when it sends something. The log, by far the most of a large state, is not among it.
-const RESTED_ON: [&str; 6] = ["links", "intents", "approvals", "counts", "installation", "head"];
+const RESTED_ON: [&str; 8] =
+    ["links", "links_changed", "fingerprints_head", "intents", "approvals", "counts", "installation", "head"];
 /// A smaller state is checked whole before each cycle's first change: that takes some milliseconds.
 const SMALL_BYTES_MAX: i64 = 16 << 20;
 /// How old the check of a whole large state may be when something is about to be sent.

@@ -138,9 +138,10 @@ fn thirty_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     run.settings.settle_time = Duration::from_seconds(60);
     run.refuse(|request| (request.method == Method::Post).then(|| answer(503, "")));
     let report = run.run_whole(&staff(100));
-    assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, 0), "{report:?}");
     let posts = run.asked(Method::Post);
     assert!((30..=62).contains(&posts), "{posts} of 100 were sent");
+    // The list was answered: they are put off, and nobody waits for them in the next cycle.
+    assert_eq!((report.exit.code(), report.count(OutstandingKind::Failed)), (1, posts), "{report:?}");
     let logged = |success: bool| {
         let of = |event: &Value| event["event_type"] == "user_create_provision" && event["success"] == success;
         run.events().iter().filter(|event| of(event)).count()

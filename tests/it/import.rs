@@ -190,7 +190,7 @@ fn a_jumpcloud_that_wants_to_be_left_alone_is_waited_for() {
     assert_eq!(posts(), 2);
     company.jumpcloud.fault(Call::Bulk, 0, Fault::Status(429, "Retry-After: 600\r\n", ""), 1);
     let said = exits(&company.run.run(&["import", "--create", "guest04@x.example"]), 1);
-    assert!(said.contains("left alone for 600 s") && said.contains("hint: try again later"), "{said}");
+    assert!(said.contains("asked us to retry after 600 s") && said.contains("hint: try again later"), "{said}");
     assert_eq!(posts(), 3);
     // Nothing is open: it can be tried at once.
     exits(&company.run.run(&["import", "--create", "guest04@x.example"]), 0);

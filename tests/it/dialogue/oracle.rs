@@ -201,6 +201,8 @@ fn excuses(dialogue: Dialogue, then: Day) -> Excuses {
         let is_unseen = is_done_later || matches!(answer, Answer::Status(302 | 401));
         excuses.end |= op == Op::Create && then == Day::Turned && is_unseen;
     }
+    // The account stood under another name when the create was sent that lost its answer, and shows as that create made it.
+    excuses.events |= before == Shows::OtherName && op == Op::BringBack;
     // It comes after something else was sent, which is told.
     excuses.events |= is_done_later && op != Op::Create;
     excuses

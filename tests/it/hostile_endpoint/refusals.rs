@@ -173,9 +173,9 @@ fn however_many_users_get_no_answer_everybody_else_is_served_within_a_few_cycles
         for count in [31, 60] {
             let (served_in, sent) = with_poisoned(target, count);
             assert!((1..=3).contains(&served_in), "{target:?} of {count}: served in cycle {served_in}, sent {sent:?}");
-            // Four tries each, and whoever was put off is left alone until that is over.
+            // Four tries each, and whoever was put off is left alone until that is over. Fewer than ten are tried in each cycle.
             assert!(
-                sent[0] <= 60 * 4 && sent[served_in..].iter().all(|sent| *sent == 0),
+                sent[0] <= 60 * 4 && sent[served_in..].iter().all(|sent| *sent < 10 * 4),
                 "{target:?} of {count}: {sent:?}"
             );
         }
