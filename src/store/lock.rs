@@ -70,7 +70,7 @@ fn holder_of(path: &Path) -> Option<Holder> {
 /// The head of the log when the lock file was last written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotedHead {
-    /// Sequence of the last event; [`UNREADABLE`] where the note does not say it.
+    /// Sequence of the last event; `UNREADABLE` where the note does not say it.
     pub sequence: i64,
     /// The last event's chain.
     pub chain: String,

@@ -148,7 +148,7 @@ fn thirty_lost_creates_end_the_cycle_and_each_is_in_the_log() {
     };
     assert_eq!((logged(false), logged(true)), (posts, 0));
     run.obey();
-    run.later(61);
+    run.later(301);
     let report = run.run_whole(&staff(100));
     assert_eq!((report.exit.code(), report.done.created_count), (0, 100), "{report:?}");
     run.judge(&staff(100), "after the silence");

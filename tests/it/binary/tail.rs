@@ -21,7 +21,8 @@ fn story() -> RealBinary {
 /// Type and username of what `events tail` shows.
 #[track_caller]
 fn shown(run: &RealBinary, arguments: &[&str]) -> Vec<(String, String)> {
-    let output = run.run(&[&["events", "tail", "-n", "100"], arguments].concat());
+    let count: &[&str] = if arguments.contains(&"-n") { &[] } else { &["-n", "100"] };
+    let output = run.run(&[&["events", "tail"], count, arguments].concat());
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("text");
     let events: Vec<Value> = match arguments.contains(&"--json") {
