@@ -49,7 +49,7 @@ impl<T: Transport> Apply<'_, T> {
         freshness: Freshness,
     ) -> Result<Vec<Account>, ReadError> {
         let found = match self.session.look_up(name, freshness).await {
-            Ok(found) => self.as_they_are(change.directory_id(), found).await,
+            Ok(found) => self.as_they_are(change.directory_id(), name, found).await,
             Err(error) => Err(error),
         };
         match &found {
@@ -63,29 +63,35 @@ impl<T: Transport> Apply<'_, T> {
         found
     }
 
-    /// A list may still show an account as it was before we removed it: one that the log knows is read by its id.
-    async fn as_they_are(&self, user: &DirectoryId, found: Vec<Account>) -> Result<Vec<Account>, ReadError> {
+    /// A list may still show an account as it was before we removed it: one that the log knows is read by its id. A read that
+    /// shows another userName than the list changes nothing.
+    async fn as_they_are(
+        &self,
+        user: &DirectoryId,
+        name: &UserName,
+        found: Vec<Account>,
+    ) -> Result<Vec<Account>, ReadError> {
         let mut present = Vec::with_capacity(found.len());
-        for account in found {
+        for listed in found {
             let reader = self.session.context.reader;
-            let known = match &account.id {
+            let known = match &listed.id {
                 Some(id) if self.session.state(store::names_account(reader, user, id)).ok_or(ReadError::Ended)? => id,
                 Some(_) | None => {
-                    present.push(account);
+                    present.push(listed);
                     continue;
                 }
             };
-            let (account, judged) = self.session.read(known).await?;
-            match account {
-                Some(account) => present.push(account),
-                None => match self.session.absence(known).await {
-                    Absence::Gone => {}
-                    Absence::There(account) => present.push(account),
+            let read = match self.session.read(known).await? {
+                (Some(account), _) => account,
+                (None, judged) => match self.session.absence(known).await {
+                    Absence::Gone => continue,
+                    Absence::There(account) => account,
                     Absence::NoWitness => return Err(ReadError::Unanswered(judged)),
                     Absence::Unread(error) => return Err(error),
                     Absence::Ended => return Err(ReadError::Ended),
                 },
-            }
+            };
+            present.push(if carries(&read, name) { read } else { listed });
         }
         Ok(present)
     }

@@ -80,7 +80,7 @@ PARTS = {
         "edits by hand, a second sender, wrong clocks, bad exports, kills; every 200th seed is a month without trouble over a big "
         "state; the same seed gives the same trace", "seeds", simulate.BLOCK, 0, 10_000 // simulate.BLOCK, (1,), 20,
         per_core=1,
-        command="tests/proof/run simulation --count N --seed S; a seed: `RHOMBUS_SYNC_SEEDS=N cargo test --test it simulation::",
+        command="tests/proof/run simulation --count N --seed S`; a seed: `RHOMBUS_SYNC_SEEDS=N cargo test --test it simulation::",
     ),
     "fuzz": Part(
         fuzz.Fuzz, "2, 4, 6",

@@ -81,19 +81,20 @@ fn cut(value: &str, bytes_max: usize) -> usize {
     let mut at = 0;
     while at < value.len() {
         let rest = &value[at..];
-        let unit = match rest.as_bytes() {
-            // A pair of escapes is one character.
+        let characters = match rest.as_bytes() {
+            // A pair of escapes is one character. What follows a backslash may be anything: somebody else may have written the line.
             [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..] => 12,
             [b'\\', b'u', ..] => 6,
             [b'\\', ..] => 2,
-            _ => rest.chars().next().map_or(1, char::len_utf8),
+            _ => 1,
         };
+        let unit = rest.char_indices().nth(characters).map_or(rest.len(), |(end, _)| end);
         if at + unit > bytes_max {
             break;
         }
         at += unit;
     }
-    at.min(value.len())
+    at
 }
 
 #[cfg(test)]
@@ -109,6 +110,10 @@ mod tests {
             (r"a\u2028b", 6, "a"),
             (r"a\u2028b", 7, r"a\u2028"),
             (r"\ud83d\ude00x", 11, ""),
+            (r"a\äb", 3, "a"),
+            (r"a\äb", 4, r"a\ä"),
+            (r"a\uä", 4, "a"),
+            ("a\\", 2, "a\\"),
             (r#"\"\"\""#, 5, r#"\"\""#),
         ] {
             assert_eq!(&value[..cut(value, bytes_max)], expected, "{value}");
