@@ -69,8 +69,11 @@ impl Health {
         });
         Signs {
             now,
-            // Not since the start: a daemon that is restarted again and again would never be red.
-            managed_since: seen.managed_since,
+            // Since the start only at first: a daemon that is restarted again and again would never be red.
+            managed_since: match seen.last_good_at {
+                Some(_) => seen.managed_since,
+                None => seen.managed_since.max(self.started_at),
+            },
             last_good_at: seen.last_good_at,
             last_cycle_at: seen.last_cycle_at,
             failing,
@@ -125,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_gives_no_new_time() {
+    fn a_restart_gives_new_time_only_before_the_first_good_cycle() {
         for (managed_hours, good_hours, is_red) in
-            [(9, Some(2), true), (9, None, true), (9, Some(0), false), (0, None, false), (0, Some(5), false)]
+            [(9, Some(2), true), (9, None, false), (9, Some(0), false), (0, None, false), (0, Some(5), false)]
         {
             let verdict = restarted(managed_hours, good_hours);
             assert_eq!(matches!(verdict, Verdict::Red(_)), is_red, "{managed_hours} {good_hours:?}: {verdict:?}");

@@ -50,7 +50,7 @@ impl Comparison {
 }
 
 /// The same number, the same but for letter case, braces and the like, or the same names, if only without their letters, in
-/// other letter case or spelling, or the other way round; if no names are managed or none are said, the username has to do.
+/// other letter case or spelling, or the other way round; if no names are managed, the username has to do.
 fn is_same_user(mapped: &MappedUser<'_>, row: &ProvisionedUser) -> bool {
     let (now, before) = (mapped.id, row.directory_id.as_str());
     let names = mapped.names();

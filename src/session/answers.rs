@@ -83,8 +83,8 @@ impl<T: Transport> Session<'_, T> {
             Outcome::NotSent => None,
         };
         if let Some(retry_after) = retry_after {
-            let user = self.calls.whose_turn();
-            if self.is_too_long(retry_after) && self.is_about_this_user_alone(user.as_ref()).await {
+            let user = if self.is_too_long(retry_after) { self.calls.whose_turn() } else { None };
+            if self.is_about_this_user_alone(user.as_ref()).await {
                 return NextStep::GiveUp;
             }
             if !self.obeys_retry_after(retry_after) {
